@@ -1,0 +1,50 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+ENGINE ?=
+
+# What each environment was installed from; a changed lock file installs again.
+BOT := .venv/.bot
+MUSICGEN := .venv/.musicgen
+
+.PHONY: help setup demo run test bench lock
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: $(MUSICGEN) ## install everything into .venv: the bot and MusicGen
+
+demo: $(if $(filter musicgen,$(ENGINE)),$(MUSICGEN),$(BOT)) ## the real bot in a simulated Discord, in the browser
+	@$(PY) -m bot demo $(if $(ENGINE),--engine $(ENGINE))
+
+run: $(MUSICGEN) ## serve Discord, as .env says
+	@$(PY) -m bot run
+
+test: $(MUSICGEN) ## lint, types and tests
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+bench: $(MUSICGEN) ## benchmarks
+	@echo "There are no benchmarks yet."
+
+lock: $(BOT) ## compile both lock files from pyproject.toml
+	$(PY) -m pip install --quiet uv==0.13.9
+	$(PY) -m uv pip compile pyproject.toml --extra demo --extra dev $(COMPILE) -o requirements.lock
+	$(PY) -m uv pip compile pyproject.toml --extra musicgen -c requirements.lock $(COMPILE) -o requirements-musicgen.lock
+
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+
+$(BOT): requirements.lock .ci/venv
+	@PYTHON="$(PYTHON)" .ci/venv
+	@echo "Installing the bot ..."
+	@$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(MUSICGEN): requirements-musicgen.lock $(BOT)
+	@echo "Installing MusicGen (about 3 GB to download, 8 GB on disk) ..."
+	@$(INSTALL) -r requirements-musicgen.lock
+	@touch $@

@@ -1,0 +1,230 @@
+"""The command line: `python -m bot [run | demo | generate | fetch | doctor]`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import discord
+from rich.console import Console
+
+from bot import __version__, engines, tiers
+from bot.config import Config, EngineName, load
+from bot.errors import OperatorError, Refusal
+
+log = logging.getLogger(__name__)
+console = Console(stderr=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; return 0, or 1 for a failure that one sentence explains."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.action(options) or 0)
+    except KeyboardInterrupt:
+        return 130
+    except (OperatorError, Refusal, ExceptionGroup) as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        log.debug("the whole story", exc_info=error)
+        console.print(str(explained), style="red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve Discord with exactly the engine that is configured."""
+    config = _configured()
+    if config.discord_token is None:
+        raise OperatorError(
+            "DISCORD_TOKEN is not set: put your bot's token into .env (the README shows where to "
+            "find it), or try the bot without one: make demo."
+        )
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_run(config, config.discord_token, sync=options.sync))
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Run the bot in a simulated Discord."""
+    config = _configured()
+    try:
+        from bot import demo
+    except ModuleNotFoundError as error:
+        raise OperatorError(
+            f"The demo's packages are not installed ({error}): make demo."
+        ) from error
+    choice = engines.usable(config, options.engine, options.pace)
+    _say(choice.note)
+    return asyncio.run(demo.run(choice, config.max_seconds, options, console))
+
+
+def generate(options: argparse.Namespace) -> None:
+    """Render one request without Discord."""
+    from bot import offline
+
+    config = _configured()
+    if options.model:
+        asked = Config.from_env({"MUSICGEN_MODEL": options.model})
+        config = replace(config, musicgen_model=asked.musicgen_model)
+    choice = engines.usable(config, options.engine)
+    _say(choice.note)
+    request = tiers.ask(
+        options.prompt,
+        seconds=options.duration,
+        takes=options.takes,
+        model=choice.model,
+        seed=secrets.randbelow(2**31) if options.seed is None else options.seed,
+        max_seconds=config.max_seconds,
+    )
+    out = options.out or Path(f"{request.slug}.wav")
+    for path in asyncio.run(offline.generate(choice, request, out, console)):
+        sys.stdout.write(f"{path}\n")
+    _say(f"Seed {request.seed}, {choice.model}")
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Download a model's weights."""
+    from bot.engine import weights
+
+    config = _configured()
+    model = options.model or config.musicgen_model
+    if not weights.installed():
+        raise OperatorError(f"MusicGen is not installed: run `{engines.SETUP}` first.")
+    try:
+        weights.fetch(model)
+    except weights.FetchError as error:
+        raise OperatorError(str(error)) from error
+    _say(f"All weights of {model} are on disk.")
+
+
+def doctor(_: argparse.Namespace) -> int:
+    """Check everything and say how to mend it."""
+    from bot.doctor import examine
+
+    return 0 if examine(Console()) else 1
+
+
+async def _run(config: Config, token: str, *, sync: bool) -> None:
+    from bot.composition import Plan, compose
+
+    choice = engines.configured(config)
+    plan = Plan(
+        folder=config.data_dir,
+        command=choice.command,
+        model=choice.model,
+        max_seconds=config.max_seconds,
+        dev_guild_id=config.dev_guild_id,
+        sync=sync,
+    )
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with compose(plan) as client, client:
+        try:
+            await client.start(token)
+        except discord.LoginFailure as error:
+            raise OperatorError(
+                "Discord does not accept DISCORD_TOKEN: copy it again from the Bot page of your "
+                "application, where Reset Token makes a new one."
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise OperatorError(
+                f"Discord cannot be reached: {error}. Check the network and try again."
+            ) from error
+
+
+def _configured() -> Config:
+    config = load()
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    return config
+
+
+def _explained(error: BaseException) -> OperatorError | Refusal | None:
+    if isinstance(error, OperatorError | Refusal):
+        return error
+    parts = error.exceptions if isinstance(error, ExceptionGroup) else ()
+    return next(filter(None, map(_explained, parts)), None)
+
+
+def _say(text: str | None) -> None:
+    if text:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bot", description="Fantasia: a Discord bot that turns words into music."
+    )
+    parser.add_argument("--version", action="version", version=f"Fantasia {__version__}")
+    parser.set_defaults(action=run, sync=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    command = commands.add_parser("run", help="serve Discord (what happens without a command)")
+    command.add_argument("--sync", action="store_true", help="register the commands anew")
+    command.set_defaults(action=run)
+
+    command = commands.add_parser("demo", help="the real bot in a simulated Discord")
+    _add_engine(command)
+    command.add_argument("--pace", type=_pace, default=0.5, metavar="S", help=PACE)
+    command.add_argument("--data", type=Path, metavar="DIR", help="keep the data in DIR")
+    command.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
+    command.add_argument("--no-browser", action="store_true", help="only print the address")
+    command.add_argument("--headless", action="store_true", help="one request and no page")
+    _add_request(command, prompt="--prompt")
+    command.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help=OUT)
+    command.set_defaults(action=demo)
+
+    command = commands.add_parser("generate", help="music without Discord")
+    _add_request(command, prompt="prompt")
+    command.add_argument("--takes", type=int, default=1, help="how many pieces")
+    command.add_argument("--seed", type=int, help="take i has this seed plus i (default: any)")
+    command.add_argument("--model", help="instead of MUSICGEN_MODEL")
+    _add_engine(command)
+    command.add_argument("--out", type=Path, metavar="FILE", help="the WAV file to write")
+    command.set_defaults(action=generate)
+
+    command = commands.add_parser("fetch", help="download a model's weights")
+    command.add_argument("model", nargs="?", help="instead of MUSICGEN_MODEL")
+    command.set_defaults(action=fetch)
+
+    command = commands.add_parser("doctor", help="check everything, with a mend for each fault")
+    command.set_defaults(action=doctor)
+    return parser
+
+
+PACE = "seconds of work that the sketch engine pretends per second of music"
+OUT = "where --headless writes what the channel received"
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine",
+        type=EngineName,
+        choices=list(EngineName),
+        help="musicgen or sketch (default: musicgen if its weights are on disk)",
+    )
+
+
+def _add_request(command: argparse.ArgumentParser, prompt: str) -> None:
+    command.add_argument(prompt, help="what the music should be")
+    command.add_argument("--duration", type=int, default=8, metavar="S", help="seconds of music")
+
+
+def _pace(text: str) -> float:
+    pace = float(text)
+    if not 0 <= pace <= 60:
+        raise argparse.ArgumentTypeError("0 to 60")
+    return pace
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The discord.py bot: what it loads, how it registers its commands, how errors become replies."""
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.errors import OperatorError, Refusal
+from bot.studio import Studio
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = ("cogs.generate", "cogs.delivery")
+
+Interaction = discord.Interaction["Fantasia"]
+
+
+class Tree(app_commands.CommandTree["Fantasia"]):
+    """The one place where an exception becomes a reply."""
+
+    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
+        """Answer with a refusal's sentence, or with the number under which the log has the rest."""
+        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        if isinstance(cause, Refusal):
+            await answer(interaction, str(cause))
+        elif isinstance(cause, discord.NotFound) and cause.code == 10062:
+            log.warning("interaction %d was answered too late", interaction.id)
+        else:
+            reference = secrets.token_hex(4)
+            log.error("error %s", reference, exc_info=cause)
+            await answer(interaction, f"That went wrong on our side; its number is `{reference}`.")
+
+
+class Fantasia(commands.AutoShardedBot):
+    """The bot; its cogs find the domain in `studio`."""
+
+    def __init__(
+        self,
+        studio: Studio,
+        *,
+        dev_guild_id: int | None = None,
+        sync: bool = False,
+        extensions_: Sequence[str] = EXTENSIONS,
+    ) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            tree_cls=Tree,
+        )
+        self.studio = studio
+        self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None
+        self._sync = sync
+        self._extensions = extensions_
+
+    async def setup_hook(self) -> None:
+        """Load the cogs and register the commands; raise OperatorError if a cog does not load."""
+        for name in self._extensions:
+            try:
+                await self.load_extension(name)
+            except commands.ExtensionError as error:
+                raise OperatorError(f"The part {name} cannot be loaded: {error}") from error
+        if self._dev_guild:
+            self.tree.copy_global_to(guild=self._dev_guild)
+        await self._register()
+
+    async def _register(self) -> None:
+        scope = f"{self.application_id} {self._dev_guild.id if self._dev_guild else 'everywhere'}"
+        digest = self._digest()
+        if self._sync or digest != await self.studio.synced(scope):
+            await self.tree.sync(guild=self._dev_guild)
+            await self.studio.note_synced(scope, digest)
+            log.info("commands registered: %s", scope)
+
+    def _digest(self) -> str:
+        definitions = [
+            command.to_dict(self.tree) for command in self.tree.get_commands(guild=self._dev_guild)
+        ]
+        return hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
+
+
+async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401
+    """Tell the member something that only they see, whether or not they had a reply already."""
+    if interaction.response.is_done():
+        await interaction.followup.send(text, ephemeral=True, **options)
+    else:
+        await interaction.response.send_message(text, ephemeral=True, **options)

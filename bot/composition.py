@@ -1,0 +1,87 @@
+"""The composition root: what the bot is made of, who lives how long, and who ticks."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from bot.client import Fantasia
+from bot.config import engine_environment
+from bot.database import exclusive, open_database
+from bot.dispatcher import Dispatcher
+from bot.engine import process
+from bot.models import Tier
+from bot.studio import Studio
+from bot.tiers import FREE
+
+LOOK_EVERY = 2.0
+"""How long news may go unnoticed at most, in seconds."""
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a bot is made from."""
+
+    folder: Path
+    command: tuple[str, ...]
+    model: str
+    max_seconds: int = 120
+    tier: Tier = FREE
+    dev_guild_id: int | None = None
+    sync: bool = False
+    clock: Callable[[], datetime] = utc_now
+    silence: float = 120.0
+    pause: float = 1.0
+
+
+@asynccontextmanager
+async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
+    """Run everything but Discord for as long as the block; if one part fails, all stop."""
+    work, news = asyncio.Event(), asyncio.Event()
+    with exclusive(plan.folder):
+        async with open_database(plan.folder / "fantasia.db") as database:
+            studio = Studio(
+                database,
+                folder=plan.folder,
+                clock=plan.clock,
+                work=work,
+                news=news,
+                model=plan.model,
+                max_seconds=plan.max_seconds,
+                tier=plan.tier,
+            )
+            dispatcher = Dispatcher(
+                database,
+                folder=plan.folder,
+                clock=plan.clock,
+                work=work,
+                news=news,
+                start=partial(process.start, plan.command, engine_environment(), plan.silence),
+                pause=plan.pause,
+            )
+            client = Fantasia(studio, dev_guild_id=plan.dev_guild_id, sync=plan.sync)
+            async with asyncio.TaskGroup() as group:
+                loops = [group.create_task(dispatcher.run()), group.create_task(tick(client, news))]
+                yield client
+                for loop in loops:
+                    loop.cancel()
+
+
+async def tick(client: Fantasia, news: asyncio.Event) -> None:
+    """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY):
+                await news.wait()
+        news.clear()
+        if client.is_ready():
+            client.dispatch("look")

@@ -1,0 +1,136 @@
+"""The settings, read from the environment once and checked all together."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from bot.errors import OperatorError
+
+TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
+SNOWFLAKE = re.compile(r"[0-9]{15,20}")
+MODEL = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+class EngineName(StrEnum):
+    """The engines that can render."""
+
+    MUSICGEN = "musicgen"
+    SKETCH = "sketch"
+
+
+class Device(StrEnum):
+    """Where MusicGen runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the operator sets; the field `x_y` is the key `X_Y`."""
+
+    discord_token: str | None = field(default=None, repr=False)
+    data_dir: Path = Path("data")
+    engine: EngineName = EngineName.MUSICGEN
+    musicgen_model: str = "facebook/musicgen-small"
+    device: Device = Device.AUTO
+    max_seconds: int = 120
+    dev_guild_id: int | None = None
+    log_level: LogLevel = LogLevel.INFO
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> "Config":
+        """Read the settings; raise OperatorError that lists everything wrong with them."""
+        problems: list[str] = []
+        values: dict[str, object] = {}
+        for key, read in READERS.items():
+            found = environment.get(key, "").strip()
+            try:
+                values |= {key.lower(): read(found)} if found else {}
+            except ValueError as problem:
+                problems.append(f"{key}: {problem}")
+        if problems:
+            raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def load(dotenv: Path = Path(".env")) -> Config:
+    """Read the settings from the environment and, for what it lacks, from a .env file."""
+    load_dotenv(dotenv)
+    return Config.from_env(os.environ)
+
+
+def engine_environment() -> dict[str, str]:
+    """Return the environment of the engine's process: this one without the secrets."""
+    return {key: value for key, value in os.environ.items() if key != "DISCORD_TOKEN"}
+
+
+def _token(found: str) -> str:
+    if not TOKEN.fullmatch(found):
+        raise ValueError(
+            f"found {len(found)} characters that are no bot token; accepted is the token from the "
+            "Bot page of your application in Discord's developer portal, three parts joined by dots"
+        )
+    return found
+
+
+def _model(found: str) -> str:
+    if not MODEL.fullmatch(found) and not Path(found).is_dir():
+        raise ValueError(
+            f"found {found!r}; accepted is a repository such as facebook/musicgen-small, or a "
+            "folder with state_dict.bin and compression_state_dict.bin"
+        )
+    return found
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(found: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", found) or not least <= int(found) <= most:
+            raise ValueError(f"found {found!r}; accepted is a whole number from {least} to {most}")
+        return int(found)
+
+    return read
+
+
+def _snowflake(found: str) -> int:
+    if not SNOWFLAKE.fullmatch(found):
+        raise ValueError(f"found {found!r}; accepted is a server's id, a number of 15 to 20 digits")
+    return int(found)
+
+
+def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def read(found: str) -> StrEnum:
+        try:
+            return kind(found.lower())
+        except ValueError:
+            accepted = ", ".join(kind)
+            raise ValueError(f"found {found!r}; accepted is one of {accepted}") from None
+
+    return read
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "DISCORD_TOKEN": _token,
+    "DATA_DIR": lambda found: Path(found).expanduser(),
+    "ENGINE": _choice(EngineName),
+    "MUSICGEN_MODEL": _model,
+    "DEVICE": _choice(Device),
+    "MAX_SECONDS": _number(1, 120),
+    "DEV_GUILD_ID": _snowflake,
+    "LOG_LEVEL": _choice(LogLevel),
+}

@@ -1,0 +1,128 @@
+"""The one SQLite connection: opening, migrating, and transactions that never interleave."""
+
+import asyncio
+import fcntl
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib import resources
+from pathlib import Path
+
+import aiosqlite
+
+from bot.errors import OperatorError
+
+Row = sqlite3.Row
+Value = str | int | float | None
+
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+class Transaction:
+    """What may be asked while a transaction is open."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
+        """Run one statement and return all its rows, those of RETURNING included."""
+        return list(await self._connection.execute_fetchall(sql, parameters))
+
+    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run one statement and return how many rows it changed."""
+        async with self._connection.execute(sql, parameters) as cursor:
+            return cursor.rowcount
+
+    async def changes(self, sql: str, parameters: Sequence[Value] = ()) -> bool:
+        """Run one guarded UPDATE and return whether it found its row."""
+        return await self.execute(sql, parameters) == 1
+
+
+class Database:
+    """One connection and one lock: a transaction belongs to a connection, not to a task."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit what the block does, or nothing of it."""
+        async with self._lock:
+            try:
+                await self._connection.execute("BEGIN IMMEDIATE")
+                yield Transaction(self._connection)
+                await self._connection.execute("COMMIT")
+            except BaseException:
+                await asyncio.shield(self._connection.rollback())
+                raise
+
+    async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
+        """Run one reading statement outside any transaction and return its rows."""
+        async with self._lock:
+            return await Transaction(self._connection).fetch(sql, parameters)
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open and migrate the database at `path`; raise OperatorError if it cannot be used."""
+    async with aiosqlite.connect(path, isolation_level=None) as connection:
+        connection.row_factory = sqlite3.Row
+        try:
+            for pragma in PRAGMAS:
+                await connection.execute(pragma)
+            await _migrate(Database(connection), path)
+        except sqlite3.DatabaseError as error:
+            raise OperatorError(f"The database {path} cannot be used: {error}.") from error
+        yield Database(connection)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the data folder for this process; raise OperatorError if it is held or unusable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise OperatorError(f"DATA_DIR {folder} is not writable: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OperatorError(f"Another Fantasia is already using DATA_DIR {folder}.") from error
+        yield
+
+
+async def _migrate(database: Database, path: Path) -> None:
+    version = (await database.fetch("PRAGMA user_version"))[0][0]
+    steps = _steps()
+    if version > len(steps):
+        raise OperatorError(
+            f"The database {path} is from a newer Fantasia: its schema is {version}, and this one "
+            f"knows {len(steps)}. Install the newer release, or set DATA_DIR to another folder."
+        )
+    for number, step in enumerate(steps[version:], start=version + 1):
+        async with database.transaction() as transaction:
+            for statement in _statements(step):
+                await transaction.execute(statement)
+            await transaction.execute(f"PRAGMA user_version = {number}")
+
+
+def _steps() -> list[str]:
+    folder = resources.files("bot.migrations")
+    files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return [(folder / name).read_text() for name in files]
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,223 @@
+"""Claim → engine → record: the loop between the queue and the engine's process."""
+
+import asyncio
+import logging
+import wave
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bot import jobs, posts, settings, takes
+from bot.database import Database, Transaction
+from bot.engine import audio
+from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine.process import Engine
+from bot.errors import EngineError, JobError, OperatorError
+from bot.models import EngineState, Job, PostKind
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+"""How often a job may be running when the engine is lost before it is failed."""
+
+LOST = "The engine stopped twice while rendering it."
+NOTED_EVERY = timedelta(seconds=1)
+LONGEST_PAUSE = 60.0
+
+
+class Dispatcher:
+    """Moves jobs from queued to rendered or failed; the only caller of an engine."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        work: asyncio.Event,
+        news: asyncio.Event,
+        start: Callable[[], AbstractAsyncContextManager[Engine]],
+        pause: float = 1.0,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._work = work
+        self._news = news
+        self._start = start
+        self._first_pause = self._pause = pause
+        self._ready: Ready | None = None
+        self._running: set[int] = set()
+        self._noted: dict[int, datetime] = {}
+
+    async def run(self) -> None:
+        """Keep an engine running; raise OperatorError if the first one cannot start."""
+        try:
+            while True:
+                await self._recover()
+                await self._serve_once()
+                await asyncio.sleep(self._pause)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        finally:
+            await asyncio.shield(self._hand_back())
+
+    async def _serve_once(self) -> None:
+        try:
+            async with self._start() as engine:
+                await self._serve(engine)
+        except* (EngineError, OperatorError) as lost:
+            reason = "; ".join(str(error) for error in lost.exceptions)
+            if self._ready is None:
+                raise OperatorError(f"The engine cannot start: {reason}") from lost
+            log.error("The engine is started again: %s", reason)
+
+    async def _serve(self, engine: Engine) -> None:
+        ready = await engine.ready()
+        await self._loaded(ready)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.attend())
+            while True:
+                await self._drop_cancelled(engine)
+                while len(self._running) < ready.slots and (job := await self._claim()):
+                    self._running.add(job.id)
+                    group.create_task(self._render(engine, job))
+                await self._work.wait()
+                self._work.clear()
+
+    async def _render(self, engine: Engine, job: Job) -> None:
+        try:
+            async with aclosing(engine.render(self._order(job))) as reports:
+                async for said in reports:
+                    if isinstance(said, Took):
+                        await self._took(job, said)
+                    else:
+                        await self._progressed(job, said)
+            await self._rendered(job)
+        except JobError as error:
+            await self._failed(job, str(error))
+        finally:
+            self._running.discard(job.id)
+            self._noted.pop(job.id, None)
+            self._work.set()
+
+    async def _recover(self) -> None:
+        async with self._database.transaction() as tx:
+            await settings.put(tx, "engine", EngineState.LOADING)
+            interrupted = await jobs.running(tx)
+            for job in interrupted:
+                if job.attempts < TRIES:
+                    await jobs.retried(tx, job.id)
+                    await takes.reset(tx, job.id)
+                else:
+                    await self._record_failure(tx, job, LOST)
+        for number in self._running | {job.id for job in interrupted}:
+            self._discard(number)
+        self._running.clear()
+        self._work.set()
+
+    async def _hand_back(self) -> None:
+        async with self._database.transaction() as tx:
+            for job in await jobs.running(tx):
+                await jobs.requeued(tx, job.id)
+                await takes.reset(tx, job.id)
+
+    async def _loaded(self, ready: Ready) -> None:
+        self._ready = ready
+        self._pause = self._first_pause
+        async with self._database.transaction() as tx:
+            await settings.put(tx, "engine", EngineState.READY)
+            for model in ready.models:
+                await settings.put(tx, f"pace {model}", str(ready.pace))
+        self._news.set()
+        log.info("engine ready: %s on %s in %s", *ready.models, ready.device, ready.precision)
+
+    async def _claim(self) -> Job | None:
+        async with self._database.transaction() as tx:
+            job = await jobs.claim(tx, self._clock())
+        if job:
+            log.info("job %d running, attempt %d", job.id, job.attempts)
+            self._news.set()
+        return job
+
+    async def _drop_cancelled(self, engine: Engine) -> None:
+        wanted = {job.id for job in await jobs.running(self._database)}
+        for job in self._running - wanted:
+            engine.cancel(job)
+
+    def _order(self, job: Job) -> Render:
+        request = job.request
+        return Render(
+            id=job.id,
+            prompt=request.prompt,
+            seconds=request.seconds,
+            model=request.model,
+            parts=tuple(self._part(job, number) for number in range(1, request.takes + 1)),
+            guidance=request.guidance,
+            temperature=request.temperature,
+            top_k=request.top_k,
+        )
+
+    def _part(self, job: Job, number: int) -> Part:
+        return Part(
+            number=number,
+            seed=job.request.seed + number - 1,
+            audio=str(self._folder / _file(job, number, "wav")),
+            codes=str(self._folder / _file(job, number, "npy")),
+        )
+
+    async def _progressed(self, job: Job, said: Progress) -> None:
+        now = self._clock()
+        if now - self._noted.get(job.id, now - NOTED_EVERY) >= NOTED_EVERY:
+            self._noted[job.id] = now
+            async with self._database.transaction() as tx:
+                await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
+
+    async def _took(self, job: Job, said: Took) -> None:
+        name = _file(job, said.number, "wav")
+        await asyncio.to_thread(_verify, self._folder / name, said.seconds, job.request.seconds)
+        codes = _file(job, said.number, "npy")
+        kept = codes if (self._folder / codes).exists() else None
+        async with self._database.transaction() as tx:
+            await takes.rendered(tx, job.id, said.number, said.seconds, name, kept)
+
+    async def _rendered(self, job: Job) -> None:
+        async with self._database.transaction() as tx:
+            if await jobs.rendered(tx, job.id, self._clock()):
+                missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
+                if missing:
+                    raise EngineError(f"called job {job.id} done without take {missing[0]}")
+                await posts.add(tx, job.id, PostKind.RESULT, self._clock())
+                log.info("job %d rendered", job.id)
+                self._news.set()
+                return
+        self._discard(job.id)
+
+    async def _failed(self, job: Job, reason: str) -> None:
+        async with self._database.transaction() as tx:
+            await self._record_failure(tx, job, reason)
+        self._discard(job.id)
+
+    async def _record_failure(self, tx: Transaction, job: Job, reason: str) -> None:
+        if await jobs.failed(tx, job.id, reason, self._clock()):
+            await takes.returned(tx, job.id)
+            await posts.add(tx, job.id, PostKind.FAILURE, self._clock())
+            log.warning("job %d failed: %s", job.id, reason)
+            self._news.set()
+
+    def _discard(self, job: int) -> None:
+        for file in (self._folder / "audio").glob(f"{job}-*.*"):
+            file.unlink()
+
+
+def _file(job: Job, number: int, kind: str) -> str:
+    return f"audio/{job.id}-{number}.{kind}"
+
+
+def _verify(path: Path, announced: float, longest: int) -> None:
+    try:
+        length = audio.seconds(path)
+    except (OSError, EOFError, wave.Error) as error:
+        raise EngineError(f"announced a take whose file cannot be read ({error})") from error
+    if not 0 < length <= longest or abs(length - announced) > 0.001:
+        raise EngineError(f"announced {announced:g} s of {longest} s; the file holds {length:g} s")

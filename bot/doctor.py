@@ -1,0 +1,172 @@
+"""Looks at everything that Fantasia needs and says how to mend what is wrong."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bot.config import Config, Device, engine_environment, load
+from bot.engine import weights
+from bot.engines import SETUP
+from bot.errors import OperatorError
+
+ROOM = 2.0
+"""Free disk that should be there for audio and the database, in GB."""
+
+DEVICE = """
+import json, torch
+gpu = torch.cuda.is_available()
+p = torch.cuda.get_device_properties(0) if gpu else None
+print(json.dumps([p.name, p.total_memory] if gpu else None))
+"""
+
+
+class Verdict(StrEnum):
+    """Whether something is as it should be, worth knowing, or must be mended."""
+
+    GOOD = "good"
+    NOTE = "note"
+    BAD = "bad"
+
+
+COLOURS = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the table."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+
+
+def examine(console: Console) -> bool:
+    """Print the table of checks and return whether nothing must be mended."""
+    checks = list(_checks())
+    table = Table(title="Fantasia's health", title_justify="left")
+    for heading in ("Check", "", "Found", "What to do"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        colour = COLOURS[check.verdict]
+        table.add_row(check.what, f"[{colour}]{check.verdict}[/]", check.found, check.mend)
+    console.print(table)
+    return all(check.verdict is not Verdict.BAD for check in checks)
+
+
+def _checks() -> Iterator[Check]:
+    yield _python()
+    try:
+        config = load()
+        yield Check(what="Configuration", verdict=Verdict.GOOD, found="every key is well formed")
+    except OperatorError as error:
+        problems = "\n".join(line.strip() for line in str(error).splitlines()[1:])
+        yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, mend="mend .env")
+        config = Config()
+    yield _token(config)
+    yield from _musicgen(config)
+    yield from _folder(config.data_dir.absolute())
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(what="Python", verdict=Verdict.GOOD, found=f"{version} in {sys.prefix}")
+
+
+def _token(config: Config) -> Check:
+    if config.discord_token:
+        return Check(what="Token", verdict=Verdict.GOOD, found="has the form of a bot token")
+    return Check(
+        what="Token",
+        verdict=Verdict.NOTE,
+        found="none",
+        mend="needed by `run` only: put DISCORD_TOKEN into .env",
+    )
+
+
+def _musicgen(config: Config) -> Iterator[Check]:
+    if not weights.installed():
+        yield Check(
+            what="Packages",
+            verdict=Verdict.NOTE,
+            found="the bot's; MusicGen's are not installed",
+            mend=f"`{SETUP}` installs them; ENGINE=sketch does without",
+        )
+        return
+    names = ("audiocraft", "torch", "torchaudio", "xformers", "transformers")
+    found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    yield Check(what="Packages", verdict=Verdict.GOOD, found=found)
+    yield _device(config)
+    yield _weights(config.musicgen_model)
+
+
+def _device(config: Config) -> Check:
+    memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory"
+    cores = f"{os.cpu_count()} CPU cores, {memory}"
+    asked = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", DEVICE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=engine_environment(),
+    )
+    if asked.returncode:
+        words = (asked.stderr.strip() or "no word").splitlines()[-1]
+        return Check(
+            what="Device", verdict=Verdict.BAD, found=f"torch fails: {words}", mend=f"`{SETUP}`"
+        )
+    if gpu := json.loads(asked.stdout.splitlines()[-1]):
+        found = f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}"
+        return Check(what="Device", verdict=Verdict.GOOD, found=found)
+    wanted = config.device is Device.CUDA
+    return Check(
+        what="Device",
+        verdict=Verdict.BAD if wanted else Verdict.NOTE,
+        found=f"no CUDA GPU; {cores}",
+        mend="set DEVICE=auto" if wanted else "MusicGen is slow on a CPU: minutes a piece",
+    )
+
+
+def _weights(model: str) -> Check:
+    missing = weights.missing(model)
+    if not missing:
+        return Check(what="Weights", verdict=Verdict.GOOD, found=f"{model} is on disk")
+    return Check(
+        what="Weights",
+        verdict=Verdict.NOTE,
+        found=f"not on disk: {', '.join(missing)}",
+        mend=f"`python -m bot fetch {model}`",
+    )
+
+
+def _folder(folder: Path) -> Iterator[Check]:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+        yield Check(what="Data folder", verdict=Verdict.GOOD, found=f"{folder} can be written")
+    except OSError as error:
+        yield Check(
+            what="Data folder",
+            verdict=Verdict.BAD,
+            found=f"{existing} cannot be written: {error.strerror}",
+            mend="set DATA_DIR to a folder of yours",
+        )
+    free = shutil.disk_usage(existing).free / 1e9
+    yield Check(
+        what="Free disk",
+        verdict=Verdict.GOOD if free >= ROOM else Verdict.NOTE,
+        found=f"{free:.1f} GB",
+        mend="" if free >= ROOM else f"have {ROOM:g} GB free for audio",
+    )

@@ -1,0 +1,59 @@
+"""Samples and codes to files that appear whole or not at all."""
+
+import os
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+PEAK = 10 ** (-1 / 20)
+"""The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
+
+
+def write_wav(path: Path, samples: NDArray[np.floating], sample_rate: int) -> None:
+    """Write samples [channels, length] in -1…1 as 16-bit PCM with a plain RIFF header.
+
+    Louder music is turned down as a whole, so that nothing clips.
+    Raises ValueError for samples that are not finite, OSError where the file cannot be written.
+    """
+    if not np.isfinite(samples).all():
+        raise ValueError("the samples are not finite")
+    peak = float(np.abs(samples).max(initial=0.0))
+    scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
+    pcm = np.round(samples.T.astype(np.float64) * scale).astype("<i2")
+
+    def write(file: BinaryIO) -> None:
+        with wave.open(file, "wb") as out:
+            out.setnchannels(samples.shape[0])
+            out.setsampwidth(2)
+            out.setframerate(sample_rate)
+            out.writeframes(pcm.tobytes())
+
+    _replace(path, write)
+
+
+def write_codes(path: Path, codes: NDArray[np.integer]) -> None:
+    """Write a take's codes [codebooks, frames] as an int16 NumPy array."""
+    _replace(path, lambda file: np.save(file, codes.astype(np.int16)))
+
+
+def seconds(path: Path) -> float:
+    """Return a WAV's length in seconds; raise OSError, EOFError or wave.Error if it is none."""
+    with wave.open(str(path), "rb") as file:
+        return file.getnframes() / file.getframerate()
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""What the bot and its engine's child process say to each other: one JSON object a line.
+
+The bot sends `Render`, `Cancel` and `Finish`; the child answers with `Ready` once, then with
+`Progress`, `Took`, and exactly one of `Done`, `Failed` and `Cancelled` for each render.
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+
+class Fault(StrEnum):
+    """What a failure ends: the engine's start, or one render."""
+
+    LOAD = "load"
+    JOB = "job"
+
+
+class ProtocolError(ValueError):
+    """A line that is not a message of this protocol."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of the protocol; each subclass is one tag."""
+
+
+class Part(Message, frozen=True, kw_only=True):
+    """One take to render: its number from 1, its seed, and the files to write."""
+
+    number: int
+    seed: int
+    audio: str
+    codes: str
+
+
+class Render(Message, frozen=True, kw_only=True, tag="render"):
+    """Render `seconds` of music for each part; `model` is one of `Ready.models`."""
+
+    id: int
+    prompt: str
+    seconds: int
+    model: str
+    parts: tuple[Part, ...]
+    guidance: float
+    temperature: float
+    top_k: int
+
+
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Stop a render and keep nothing."""
+
+    id: int
+
+
+class Finish(Message, frozen=True, kw_only=True, tag="finish"):
+    """Stop a render early and keep the music that exists."""
+
+    id: int
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
+    """The engine is loaded; `pace` is in seconds of work per second of music, as measured."""
+
+    engine: str
+    models: tuple[str, ...]
+    device: str
+    precision: str
+    slots: int
+    sample_rate: int
+    pace: float
+
+
+class Progress(Message, frozen=True, kw_only=True, tag="progress"):
+    """Steps finished of all steps of a render, over all its takes and windows; never goes back."""
+
+    id: int
+    done: int
+    total: int
+
+
+class Took(Message, frozen=True, kw_only=True, tag="take"):
+    """A take's files are in place; `seconds` is the music's length."""
+
+    id: int
+    number: int
+    seconds: float
+
+
+class Done(Message, frozen=True, kw_only=True, tag="done"):
+    """A render has ended and all its takes were announced."""
+
+    id: int
+
+
+class Failed(Message, frozen=True, kw_only=True, tag="failed"):
+    """A render failed, or (`Fault.LOAD`, id 0) the engine cannot start, for this `reason`."""
+
+    id: int
+    kind: Fault
+    reason: str
+
+
+class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
+    """A render was cancelled and left no files."""
+
+    id: int
+
+
+Command = Render | Cancel | Finish
+Report = Ready | Progress | Took | Done | Failed | Cancelled
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_reports: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as one line of JSON, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def command(line: bytes) -> Command:
+    """Return what the bot asks for in `line`; raise ProtocolError for anything else."""
+    return _decode(_commands, line)
+
+
+def report(line: bytes) -> Report:
+    """Return what the child says in `line`; raise ProtocolError for anything else."""
+    return _decode(_reports, line)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    try:
+        decoded: T = decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{error}: {line[:80]!r}") from error
+    return decoded

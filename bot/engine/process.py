@@ -1,0 +1,179 @@
+"""The bot's side of the engine: start the child, route its reports, notice when it is lost."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from bot.engine.messages import (
+    Cancel,
+    Cancelled,
+    Command,
+    Done,
+    Failed,
+    Fault,
+    Finish,
+    Progress,
+    ProtocolError,
+    Ready,
+    Render,
+    Report,
+    Took,
+    encode,
+    report,
+)
+from bot.errors import EngineError, JobError, OperatorError
+
+log = logging.getLogger(__name__)
+
+LONGEST_LINE = 65536
+
+
+class Mailbox:
+    """What the child said of one render; progress that nobody read yet is replaced by newer one."""
+
+    def __init__(self, order: Render) -> None:
+        self._due = {part.number for part in order.parts}
+        self._reports: deque[Report] = deque()
+        self._arrived = asyncio.Event()
+
+    def put(self, report: Report) -> None:
+        """Keep a report for the reader; raise EngineError for a take that is not due."""
+        if isinstance(report, Took):
+            if report.number not in self._due:
+                raise EngineError(f"announced take {report.number}, which was not due")
+            self._due.remove(report.number)
+        if self._reports and isinstance(self._reports[-1], Progress):
+            self._reports.pop()
+        self._reports.append(report)
+        self._arrived.set()
+
+    async def get(self) -> Report:
+        """Return the oldest report, waiting for one if need be."""
+        await self._arrived.wait()
+        report = self._reports.popleft()
+        if not self._reports:
+            self._arrived.clear()
+        return report
+
+
+class Engine:
+    """A running child process that is ready to render."""
+
+    def __init__(self, process: asyncio.subprocess.Process, silence: float) -> None:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        self._process = process
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._stderr = process.stderr
+        self._silence = silence
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._last_words = ""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def render(self, order: Render) -> AsyncGenerator[Progress | Took, None]:
+        """Yield what becomes of an order until it is done or cancelled.
+
+        Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
+        """
+        mailbox = self._mailboxes[order.id] = Mailbox(order)
+        try:
+            self._send(order)
+            while not isinstance(said := await mailbox.get(), Done | Cancelled):
+                if isinstance(said, Failed):
+                    raise JobError(said.reason)
+                if isinstance(said, Progress | Took):
+                    yield said
+        finally:
+            del self._mailboxes[order.id]
+
+    def cancel(self, job: int) -> None:
+        """Stop a render and keep nothing."""
+        self._send(Cancel(id=job))
+
+    def finish(self, job: int) -> None:
+        """Stop a render early and keep the music that exists."""
+        self._send(Finish(id=job))
+
+    async def ready(self) -> Ready:
+        """Wait until the child has loaded; raise OperatorError if it says that it cannot."""
+        match await self._hear():
+            case Ready() as ready:
+                return ready
+            case Failed(kind=Fault.LOAD, reason=reason):
+                raise OperatorError(reason)
+            case said:
+                raise EngineError(f"said {said!r} before it was ready")
+
+    async def attend(self) -> None:
+        """Route reports until the child dies or falls silent, then raise EngineError."""
+        while True:
+            try:
+                async with asyncio.timeout(self._silence):
+                    self._route(await self._hear())
+            except TimeoutError:
+                if self._mailboxes:
+                    raise EngineError(f"said nothing for {self._silence:g} s") from None
+            await asyncio.sleep(0)  # a flood of lines must not starve the event loop
+
+    async def end(self) -> None:
+        """Kill the child and wait until nothing of it is left."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        await self._process.communicate()
+
+    def _send(self, message: Command) -> None:
+        # A child that died closes the pipe; `attend` says so better than a broken pipe does.
+        with suppress(OSError, RuntimeError):
+            self._stdin.write(encode(message))
+
+    def _route(self, said: Report) -> None:
+        if isinstance(said, Ready) or (isinstance(said, Failed) and said.kind is Fault.LOAD):
+            raise EngineError(f"said {said!r} a second time")
+        if mailbox := self._mailboxes.get(said.id):
+            mailbox.put(said)
+
+    async def _hear(self) -> Report:
+        try:
+            line = await self._stdout.readuntil()
+            return report(line)
+        except asyncio.IncompleteReadError:
+            raise EngineError(await self._death()) from None
+        except (ProtocolError, asyncio.LimitOverrunError) as error:
+            raise EngineError(f"sent garbage ({error})") from error
+
+    async def _listen(self) -> None:
+        while chunk := await self._stderr.read(4096):
+            for line in chunk.decode(errors="replace").splitlines():
+                log.debug("engine: %s", line)
+                self._last_words = line.strip() or self._last_words
+
+    async def _death(self) -> str:
+        code = await self._process.wait()
+        await asyncio.wait({self._listening}, timeout=1)
+        return f"ended with code {code}; its last words: {self._last_words or 'none'}"
+
+
+@asynccontextmanager
+async def start(
+    command: Sequence[str], environment: Mapping[str, str], silence: float = 120
+) -> AsyncIterator[Engine]:
+    """Run the child for as long as the block; it may be quiet at work for `silence` seconds."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+        env=dict(environment),
+    )
+    engine = Engine(process, silence)
+    try:
+        yield engine
+    finally:
+        await asyncio.shield(engine.end())

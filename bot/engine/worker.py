@@ -1,0 +1,173 @@
+"""The child process: reads commands on stdin, writes reports on its own copy of stdout.
+
+Renders are stepped in turn (admit · step · retire): each is an iterator that yields after every
+step, is closed to cancel it, and asks `finishing` whether to stop and keep what exists.
+"""
+
+import argparse
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import BinaryIO, Protocol
+
+from bot.engine.faults import LoadError, RenderError
+from bot.engine.messages import (
+    Cancel,
+    Cancelled,
+    Command,
+    Done,
+    Failed,
+    Fault,
+    Finish,
+    Progress,
+    Ready,
+    Render,
+    Report,
+    Took,
+    command,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+
+Rendering = Generator[Progress | Took, None, None]
+
+
+class Engine(Protocol):
+    """What renders inside the child."""
+
+    def ready(self) -> Ready:
+        """Return what was loaded."""
+
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Render an order step by step.
+
+        Yields a Progress after each step and a Took when a take's files are in place. Closing the
+        generator cancels. Once `finishing()` is true it keeps the music made so far and ends soon.
+        Raises RenderError for what the member should read.
+        """
+
+
+class Worker:
+    """Steps the admitted renders in turn and answers for each exactly once."""
+
+    def __init__(self, engine: Engine, inbox: "queue.Queue[Command]", out: BinaryIO) -> None:
+        self._engine = engine
+        self._slots = engine.ready().slots
+        self._inbox = inbox
+        self._out = out
+        self._waiting: dict[int, Render] = {}
+        self._running: dict[int, Rendering] = {}
+        self._finishing: set[int] = set()
+
+    def run(self) -> None:
+        """Work until the process ends."""
+        self._say(self._engine.ready())
+        while True:
+            self._receive()
+            self._admit()
+            for order in list(self._running):
+                self._step(order)
+
+    def _receive(self) -> None:
+        idle = not self._running and not self._waiting
+        while idle or not self._inbox.empty():
+            self._obey(self._inbox.get())
+            idle = False
+
+    def _obey(self, order: Command) -> None:
+        match order:
+            case Render():
+                self._waiting[order.id] = order
+            case Cancel():
+                self._cancel(order.id)
+            case Finish():
+                if order.id in self._waiting or order.id in self._running:
+                    self._finishing.add(order.id)
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < self._slots:
+            order = self._waiting.pop(next(iter(self._waiting)))
+            finishing = partial(self._finishing.__contains__, order.id)
+            self._running[order.id] = self._engine.render(order, finishing)
+
+    def _step(self, order: int) -> None:
+        try:
+            self._say(next(self._running[order]))
+        except StopIteration:
+            self._retire(order, Done(id=order))
+        except RenderError as error:
+            self._retire(order, Failed(id=order, kind=Fault.JOB, reason=str(error)))
+
+    def _cancel(self, order: int) -> None:
+        if self._waiting.pop(order, None) or order in self._running:
+            self._retire(order, Cancelled(id=order))
+
+    def _retire(self, order: int, last: Report) -> None:
+        rendering = self._running.pop(order, None)
+        if rendering is not None:
+            rendering.close()
+        self._finishing.discard(order)
+        self._say(last)
+
+    def _say(self, message: Report) -> None:
+        self._out.write(encode(message))
+        self._out.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Load the engine that the arguments name and serve the bot at the other end of the pipes."""
+    out = _own_stdout()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+    inbox: queue.Queue[Command] = queue.Queue()
+    threading.Thread(target=_read, args=(inbox,), daemon=True, name="inbox").start()
+    try:
+        engine = load(_parser().parse_args(arguments))
+    except LoadError as error:
+        out.write(encode(Failed(id=0, kind=Fault.LOAD, reason=str(error))))
+        out.flush()
+        return 1
+    Worker(engine, inbox, out).run()
+    return 0
+
+
+def load(options: argparse.Namespace) -> Engine:
+    """Return the engine that the options name; raise LoadError if it cannot start."""
+    if options.engine == "sketch":
+        from bot.engine.sketch import Sketch
+
+        return Sketch(pace=options.pace)
+    from bot.engine.musicgen import MusicGen
+
+    return MusicGen(options.model, options.device)
+
+
+def _own_stdout() -> BinaryIO:
+    """Keep stdout for the protocol; whatever a library prints goes to stderr."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return out
+
+
+def _read(inbox: "queue.Queue[Command]") -> None:
+    for line in sys.stdin.buffer:
+        inbox.put(command(line))
+    os._exit(0)  # the bot is gone: so is the reason to go on, even in the middle of a step
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bot.engine.worker")
+    parser.add_argument("--engine", choices=("musicgen", "sketch"), required=True)
+    parser.add_argument("--model", default="facebook/musicgen-small")
+    parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    parser.add_argument("--pace", type=float, default=0.0)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

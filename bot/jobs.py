@@ -1,0 +1,253 @@
+"""The table of jobs: one method per change of state, each guarded by the state it leaves."""
+
+from datetime import UTC, datetime
+
+from bot.database import Database, Row, Transaction
+from bot.models import Job, Origin, Request, Status, Tier
+
+
+async def add(
+    tx: Transaction, origin: Origin, request: Request, tier: Tier, day: str, now: datetime
+) -> Job:
+    """Queue a request with what it was promised."""
+    rows = await tx.fetch(
+        """
+        INSERT INTO jobs (
+            status, guild_id, channel_id, user_id, application_id, token,
+            prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
+            tier, allowance_seconds, priority, day, created_at
+        ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+        RETURNING *
+        """,
+        (
+            origin.guild_id,
+            origin.channel_id,
+            origin.user_id,
+            origin.application_id,
+            origin.token,
+            request.prompt,
+            request.seconds,
+            request.takes,
+            request.model,
+            request.seed,
+            request.guidance,
+            request.temperature,
+            request.top_k,
+            request.parent_take,
+            tier.name,
+            tier.per_day,
+            day,
+            now.timestamp(),
+        ),
+    )
+    return _job(rows[0])
+
+
+async def find(source: Database | Transaction, job: int) -> Job | None:
+    """Return the job with this number."""
+    rows = await source.fetch("SELECT * FROM jobs WHERE id = ?", (job,))
+    return _job(rows[0]) if rows else None
+
+
+async def waiting(tx: Transaction, guild: int, user: int) -> list[int]:
+    """Return the numbers of the member's jobs that are still queued."""
+    rows = await tx.fetch(
+        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
+        (guild, user),
+    )
+    return [row["id"] for row in rows]
+
+
+async def claim(tx: Transaction, now: datetime) -> Job | None:
+    """Start the next job. One that has seen the engine die renders alone."""
+    rows = await tx.fetch(
+        """
+        UPDATE jobs SET status = 'running', attempts = attempts + 1, progress = 0, started_at = ?
+        WHERE id = (SELECT id FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1)
+        AND (attempts = 0 OR NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running'))
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND attempts > 1)
+        RETURNING *
+        """,
+        (now.timestamp(),),
+    )
+    return _job(rows[0]) if rows else None
+
+
+async def progressed(tx: Transaction, job: int, progress: float) -> None:
+    """Note how far a running job is, 0…1."""
+    await tx.execute(
+        "UPDATE jobs SET progress = MAX(progress, ?) WHERE id = ? AND status = 'running'",
+        (progress, job),
+    )
+
+
+async def rendered(tx: Transaction, job: int, now: datetime) -> bool:
+    """All of a running job's music exists; return False if it was not running any more."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'rendered', progress = 1, rendered_at = ?
+        WHERE id = ? AND status = 'running'
+        """,
+        (now.timestamp(), job),
+    )
+
+
+async def failed(tx: Transaction, job: int, reason: str, now: datetime) -> bool:
+    """A running job cannot be rendered; return False if it was not running any more."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'failed', reason = ?, ended_at = ?
+        WHERE id = ? AND status = 'running'
+        """,
+        (reason, now.timestamp(), job),
+    )
+
+
+async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
+    """A waiting or running job is not wanted any more; return False if it was past that."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'cancelled', ended_at = ?
+        WHERE id = ? AND status IN ('queued', 'running')
+        """,
+        (now.timestamp(), job),
+    )
+
+
+async def requeued(tx: Transaction, job: int) -> None:
+    """Put a running job back to where it was, through no fault of its own."""
+    await tx.execute(
+        """
+        UPDATE jobs SET status = 'queued', attempts = attempts - 1, progress = 0
+        WHERE id = ? AND status = 'running'
+        """,
+        (job,),
+    )
+
+
+async def retried(tx: Transaction, job: int) -> None:
+    """Queue a job again whose engine died."""
+    await tx.execute(
+        "UPDATE jobs SET status = 'queued', progress = 0 WHERE id = ? AND status = 'running'",
+        (job,),
+    )
+
+
+async def running(source: Database | Transaction) -> list[Job]:
+    """Return the jobs that are being rendered."""
+    rows = await source.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
+    return [_job(row) for row in rows]
+
+
+async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
+    """The rendered music was accepted by Discord."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'delivered', ended_at = ? WHERE id = ? AND status = 'rendered'
+        """,
+        (now.timestamp(), job),
+    )
+
+
+async def undeliverable(tx: Transaction, job: int, now: datetime) -> bool:
+    """Every way to deliver the rendered music was refused."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'undeliverable', ended_at = ? WHERE id = ? AND status = 'rendered'
+        """,
+        (now.timestamp(), job),
+    )
+
+
+async def status_message(tx: Transaction, job: int, message: int | None, shown: Status) -> None:
+    """Note the message that shows a job's status, and which status it shows."""
+    await tx.execute(
+        "UPDATE jobs SET status_message_id = ?, shown = ? WHERE id = ?", (message, shown, job)
+    )
+
+
+async def to_show(source: Database) -> list[Job]:
+    """Return the jobs whose status message may be out of date."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM jobs WHERE status_message_id IS NOT NULL
+        AND (status IN ('queued', 'running') OR shown IS NOT status)
+        ORDER BY id
+        """
+    )
+    return [_job(row) for row in rows]
+
+
+async def ahead(source: Database | Transaction, job: Job) -> list[Job]:
+    """Return the running jobs and the queued ones before this one, in the order they are served."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM jobs WHERE status = 'running' AND id <> ?
+        UNION ALL
+        SELECT * FROM (
+            SELECT * FROM jobs WHERE status = 'queued'
+            AND (priority > ? OR (priority = ? AND id < ?)) ORDER BY priority DESC, id
+        )
+        """,
+        (job.id, job.priority, job.priority, job.id),
+    )
+    return [_job(row) for row in rows]
+
+
+async def pace(source: Database | Transaction, model: str) -> float | None:
+    """Return the seconds of work per second of music over the model's last 20 jobs."""
+    rows = await source.fetch(
+        """
+        SELECT SUM(rendered_at - started_at) / SUM(seconds * takes) AS pace FROM (
+            SELECT * FROM jobs WHERE model = ? AND rendered_at IS NOT NULL
+            ORDER BY rendered_at DESC LIMIT 20
+        )
+        """,
+        (model,),
+    )
+    pace: float | None = rows[0]["pace"]
+    return pace
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        id=row["id"],
+        status=Status(row["status"]),
+        origin=Origin(
+            guild_id=row["guild_id"],
+            channel_id=row["channel_id"],
+            user_id=row["user_id"],
+            application_id=row["application_id"],
+            token=row["token"],
+        ),
+        request=Request(
+            prompt=row["prompt"],
+            seconds=row["seconds"],
+            takes=row["takes"],
+            model=row["model"],
+            seed=row["seed"],
+            guidance=row["guidance"],
+            temperature=row["temperature"],
+            top_k=row["top_k"],
+            parent_take=row["parent_take"],
+        ),
+        tier=row["tier"],
+        allowance_seconds=row["allowance_seconds"],
+        priority=row["priority"],
+        attempts=row["attempts"],
+        progress=row["progress"],
+        reason=row["reason"],
+        created_at=_time(row["created_at"]),
+        started_at=_time_or_none(row["started_at"]),
+        rendered_at=_time_or_none(row["rendered_at"]),
+        status_message_id=row["status_message_id"],
+        shown=Status(row["shown"]) if row["shown"] else None,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _time(seconds)

@@ -1,0 +1,1 @@
+"""Numbered schema steps; a released one is never edited."""

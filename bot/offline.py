@@ -1,0 +1,88 @@
+"""The engine without Discord: one request from the command line to WAV files."""
+
+import asyncio
+import tempfile
+from contextlib import aclosing
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from bot.config import engine_environment
+from bot.engine import process
+from bot.engine.messages import Part, Progress, Render
+from bot.engines import Choice
+from bot.errors import EngineError, JobError, OperatorError
+from bot.models import Request
+
+
+async def generate(choice: Choice, request: Request, out: Path, console: Console) -> list[Path]:
+    """Render a request to `out` and return the files, numbered if there are several.
+
+    Raises OperatorError with the sentence for the terminal if that fails.
+    """
+    paths = files(out, request.takes)
+    _check_writable(out)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            await _render(choice, _order(request, paths, Path(scratch)), console)
+    except* JobError as refused:
+        raise OperatorError(str(refused.exceptions[0])) from refused
+    except* EngineError as lost:
+        raise OperatorError(f"The engine {lost.exceptions[0]}.") from lost
+    return paths
+
+
+def files(out: Path, takes: int) -> list[Path]:
+    """Return where the takes go: `out` itself, or FILE-1.wav, FILE-2.wav and so on."""
+    if takes == 1:
+        return [out]
+    return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(1, takes + 1)]
+
+
+async def _render(choice: Choice, order: Render, console: Console) -> None:
+    with Bar(console=console) as bar:
+        loading = bar.add_task(f"Loading {choice.model}", total=None)
+        async with process.start(choice.command, engine_environment()) as engine:
+            await engine.ready()
+            bar.remove_task(loading)
+            rendering = bar.add_task("Rendering")
+            async with asyncio.TaskGroup() as group:
+                attending = group.create_task(engine.attend())
+                async with aclosing(engine.render(order)) as reports:
+                    async for said in reports:
+                        if isinstance(said, Progress):
+                            bar.update(rendering, completed=said.done, total=said.total)
+                attending.cancel()
+
+
+def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
+    return Render(
+        id=1,
+        prompt=request.prompt,
+        seconds=request.seconds,
+        model=request.model,
+        parts=tuple(
+            Part(
+                number=number,
+                seed=request.seed + number - 1,
+                audio=str(path.absolute()),
+                codes=str(scratch / f"{number}.npy"),
+            )
+            for number, path in enumerate(paths, start=1)
+        ),
+        guidance=request.guidance,
+        temperature=request.temperature,
+        top_k=request.top_k,
+    )
+
+
+def _check_writable(out: Path) -> None:
+    if out.suffix.lower() != ".wav":
+        raise OperatorError(f"--out {out}: the file's name must end in .wav.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise OperatorError(f"--out {out} cannot be written: {error.strerror}.") from error

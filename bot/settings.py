@@ -1,0 +1,20 @@
+"""The table of settings: what the program remembers by name."""
+
+from bot.database import Database, Transaction
+
+
+async def get(source: Database | Transaction, key: str) -> str | None:
+    """Return what was kept under `key`."""
+    rows = await source.fetch("SELECT value FROM settings WHERE key = ?", (key,))
+    return rows[0]["value"] if rows else None
+
+
+async def put(tx: Transaction, key: str, value: str) -> None:
+    """Keep `value` under `key`."""
+    await tx.execute(
+        """
+        INSERT INTO settings (key, value) VALUES (?, ?)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value
+        """,
+        (key, value),
+    )

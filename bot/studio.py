@@ -1,0 +1,226 @@
+"""Everything a cog may ask: submit, cancel, where a job stands, and what is owed to whom."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bot import jobs, posts, settings, takes, tiers
+from bot.database import Database, Transaction
+from bot.errors import Refusal
+from bot.models import (
+    EngineState,
+    Job,
+    Origin,
+    Owed,
+    Post,
+    PostKind,
+    Request,
+    Route,
+    Standing,
+    Status,
+    Tier,
+)
+
+log = logging.getLogger(__name__)
+
+TOKEN_LIFE = timedelta(minutes=14)
+"""How long an interaction's token is relied upon; Discord gives it 15 minutes."""
+
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class Studio:
+    """The domain behind the commands; every change of state is one transaction.
+
+    It rings `work` when there is something for the dispatcher and `news` when there is something to
+    tell the members.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        work: asyncio.Event,
+        news: asyncio.Event,
+        model: str,
+        max_seconds: int,
+        tier: Tier = tiers.FREE,
+    ) -> None:
+        self.model = model
+        self.max_seconds = max_seconds
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._work = work
+        self._news = news
+        self._tier = tier
+
+    def now(self) -> datetime:
+        """Return the time, in UTC, that this studio goes by."""
+        return self._clock()
+
+    async def submit(
+        self, origin: Origin, *, prompt: str, seconds: int, takes: int = 1, seed: int | None = None
+    ) -> Job:
+        """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
+        request = tiers.ask(
+            prompt,
+            seconds=seconds,
+            takes=takes,
+            model=self.model,
+            seed=secrets.randbelow(2**31) if seed is None else seed,
+            max_seconds=self.max_seconds,
+        )
+        tiers.check(self._tier, request)
+        async with self._database.transaction() as tx:
+            job = await self._reserve(tx, origin, request, self._tier)
+        log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
+        self._work.set()
+        return job
+
+    async def cancel(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
+        """Cancel a waiting or running job and give its seconds back, or raise Refusal."""
+        async with self._database.transaction() as tx:
+            job = await self._cancellable(tx, number, guild, user, manager)
+            await jobs.cancelled(tx, number, self.now())
+            await takes.returned(tx, number)
+        log.info("job %d cancelled by user %d", number, user)
+        self._work.set()
+        self._news.set()
+        return job
+
+    async def job(self, number: int) -> Job:
+        """Return the job with this number; raise Refusal if there is none."""
+        job = await jobs.find(self._database, number)
+        if job is None:
+            raise Refusal(f"There is no piece #{number}.")
+        return job
+
+    async def standing(self, job: Job) -> Standing:
+        """Return a waiting or running job's place and, where speeds are known, its expected end."""
+        ahead = await jobs.ahead(self._database, job) if job.status is Status.QUEUED else []
+        return Standing(
+            job=job,
+            place=1 + sum(other.status is Status.QUEUED for other in ahead),
+            engine=EngineState(await settings.get(self._database, "engine") or "loading"),
+            ends_at=await self._ends_at([*ahead, job]),
+        )
+
+    async def to_show(self) -> list[Job]:
+        """Return the jobs whose status message may be out of date."""
+        return await jobs.to_show(self._database)
+
+    async def status_message(self, job: Job, message: int | None, shown: Status) -> None:
+        """Note the message that shows a job's status (None: it is gone) and what it shows."""
+        async with self._database.transaction() as tx:
+            await jobs.status_message(tx, job.id, message, shown)
+
+    async def owed(self) -> list[Owed]:
+        """Return what is due to be told to members, oldest first."""
+        return [
+            await self._owed(post) for post in await posts.undelivered(self._database, self.now())
+        ]
+
+    async def result(self, job: Job) -> Post | None:
+        """Return the delivered post that holds a job's music."""
+        for post in await posts.of(self._database, job.id):
+            if post.kind is PostKind.RESULT and post.delivered_at:
+                return post
+        return None
+
+    async def delivered(self, owed: Owed, message: int) -> None:
+        """Discord accepted a post as this message."""
+        async with self._database.transaction() as tx:
+            if await posts.delivered(tx, owed.post.id, message, self.now()):
+                await jobs.delivered(tx, owed.job.id, self.now())
+        log.info("job %d: %s delivered", owed.job.id, owed.post.kind)
+        self._news.set()
+
+    async def refused(self, owed: Owed) -> None:
+        """Discord refused a post for good on its route: take the next, or give the seconds back."""
+        route = self._next_route(owed)
+        async with self._database.transaction() as tx:
+            if route:
+                await posts.rerouted(tx, owed.post.id, route)
+            else:
+                await self._undeliverable(tx, owed)
+        log.warning("job %d: %s refused, next: %s", owed.job.id, owed.post.route, route)
+        self._news.set()
+
+    async def postponed(self, owed: Owed) -> None:
+        """Discord gave no clear answer: repeat the same send after a growing pause."""
+        pause = min(timedelta(seconds=2**owed.post.attempts), LONGEST_PAUSE)
+        async with self._database.transaction() as tx:
+            await posts.postponed(tx, owed.post.id, self.now() + pause)
+
+    def path(self, name: str) -> Path:
+        """Return where a take's file lies."""
+        return self._folder / name
+
+    async def synced(self, scope: str) -> str | None:
+        """Return the digest of the commands last synced to a scope."""
+        return await settings.get(self._database, f"commands {scope}")
+
+    async def note_synced(self, scope: str, digest: str) -> None:
+        """Remember the digest of the commands synced to a scope."""
+        async with self._database.transaction() as tx:
+            await settings.put(tx, f"commands {scope}", digest)
+
+    async def _reserve(self, tx: Transaction, origin: Origin, request: Request, tier: Tier) -> Job:
+        now = self.now()
+        member = (origin.guild_id, origin.user_id)
+        tiers.check_waiting(tier, await jobs.waiting(tx, *member))
+        used = await takes.used(tx, *member, tiers.day(now))
+        tiers.check_allowance(tier, request, used, now)
+        job = await jobs.add(tx, origin, request, tier, tiers.day(now), now)
+        await takes.add(tx, job)
+        return job
+
+    async def _cancellable(
+        self, tx: Transaction, number: int, guild: int, user: int, manager: bool
+    ) -> Job:
+        job = await jobs.find(tx, number)
+        if job is None or job.origin.guild_id != guild:
+            raise Refusal(f"There is no piece #{number} here.")
+        if job.origin.user_id != user and not manager:
+            raise Refusal(f"Only the member who asked for #{number} or a manager may cancel it.")
+        if job.status not in (Status.QUEUED, Status.RUNNING):
+            raise Refusal(f"#{number} is already {job.status}.")
+        return job
+
+    async def _ends_at(self, line: list[Job]) -> datetime | None:
+        work = 0.0
+        for job in line:
+            pace = await self._pace(job.request.model)
+            if pace is None:
+                return None
+            work += pace * tiers.cost(job.request) * (1 - job.progress)
+        return self.now() + timedelta(seconds=work)
+
+    async def _pace(self, model: str) -> float | None:
+        pace = await jobs.pace(self._database, model)
+        if pace is not None:
+            return pace
+        measured = await settings.get(self._database, f"pace {model}")
+        return float(measured) if measured else None
+
+    async def _owed(self, post: Post) -> Owed:
+        job = await jobs.find(self._database, post.job_id)
+        assert job is not None, "a foreign key holds it"
+        return Owed(post=post, job=job, takes=tuple(await takes.of(self._database, job.id)))
+
+    def _next_route(self, owed: Owed) -> Route | None:
+        alive = self.now() < owed.job.created_at + TOKEN_LIFE
+        if owed.post.route is Route.CHANNEL and alive:
+            return Route.FOLLOWUP
+        return None if owed.post.route is Route.DIRECT else Route.DIRECT
+
+    async def _undeliverable(self, tx: Transaction, owed: Owed) -> None:
+        await posts.refused(tx, owed.post.id, self.now())
+        if await jobs.undeliverable(tx, owed.job.id, self.now()):
+            await takes.returned(tx, owed.job.id)

@@ -1,0 +1,90 @@
+"""The table of takes: the music, and what each piece of it is charged."""
+
+import math
+
+from bot.database import Database, Row, Transaction
+from bot.models import Job, Take, TakeState
+
+
+async def add(tx: Transaction, job: Job) -> None:
+    """Reserve the job's takes, each charged in full."""
+    for number in range(1, job.request.takes + 1):
+        await tx.execute(
+            "INSERT INTO takes (job_id, number, seed, charged_seconds) VALUES (?, ?, ?, ?)",
+            (job.id, number, job.request.seed + number - 1, job.request.seconds),
+        )
+
+
+async def of(source: Database | Transaction, job: int) -> list[Take]:
+    """Return a job's takes by number."""
+    rows = await source.fetch("SELECT * FROM takes WHERE job_id = ? ORDER BY number", (job,))
+    return [_take(row) for row in rows]
+
+
+async def used(tx: Transaction, guild: int, user: int, day: str) -> int:
+    """Return the seconds that a member is charged for on a day."""
+    rows = await tx.fetch(
+        """
+        SELECT COALESCE(SUM(takes.charged_seconds), 0) AS used
+        FROM jobs JOIN takes ON takes.job_id = jobs.id
+        WHERE jobs.guild_id = ? AND jobs.user_id = ? AND jobs.day = ?
+        """,
+        (guild, user, day),
+    )
+    used: int = rows[0]["used"]
+    return used
+
+
+async def rendered(
+    tx: Transaction, job: int, number: int, seconds: float, audio: str, codes: str | None
+) -> None:
+    """A take's files exist; a take stopped early is charged for what there is."""
+    await tx.execute(
+        """
+        UPDATE takes SET state = 'rendered', seconds = ?, audio = ?, codes = ?,
+            charged_seconds = MIN(charged_seconds, ?)
+        WHERE job_id = ? AND number = ? AND state = 'waiting'
+        """,
+        (seconds, audio, codes, math.ceil(seconds), job, number),
+    )
+
+
+async def dropped(tx: Transaction, job: int) -> None:
+    """Give back what was charged for the takes that were never rendered."""
+    await tx.execute(
+        """
+        UPDATE takes SET state = 'dropped', charged_seconds = 0
+        WHERE job_id = ? AND state = 'waiting'
+        """,
+        (job,),
+    )
+
+
+async def returned(tx: Transaction, job: int) -> None:
+    """Give back everything that was charged for a job."""
+    await tx.execute("UPDATE takes SET charged_seconds = 0 WHERE job_id = ?", (job,))
+
+
+async def reset(tx: Transaction, job: int) -> None:
+    """Forget the takes of an interrupted render: it starts again from the first."""
+    await tx.execute(
+        """
+        UPDATE takes SET state = 'waiting', seconds = NULL, audio = NULL, codes = NULL
+        WHERE job_id = ?
+        """,
+        (job,),
+    )
+
+
+def _take(row: Row) -> Take:
+    return Take(
+        id=row["id"],
+        job_id=row["job_id"],
+        number=row["number"],
+        seed=row["seed"],
+        state=TakeState(row["state"]),
+        charged_seconds=row["charged_seconds"],
+        seconds=row["seconds"],
+        audio=row["audio"],
+        codes=row["codes"],
+    )

@@ -1,0 +1,55 @@
+"""The buttons under messages; their custom ids carry all they need, so they outlive a restart."""
+
+import re
+from typing import Any, Self
+
+import discord
+from discord import ui
+
+from bot.client import Interaction
+from bot.models import Status
+from cogs import cards
+
+
+class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):
+    """Cancels the job it was made for, for its owner or a member with Manage Server."""
+
+    def __init__(self, job: int) -> None:
+        super().__init__(ui.Button(label="Cancel", custom_id=f"cancel:{job}"))
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003
+        item: ui.Item[Any],  # noqa: ARG003
+        match: re.Match[str],
+        /,
+    ) -> Self:
+        """Make the button again that a click names."""
+        return cls(int(match["job"]))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Cancel, and say so in the message."""
+        try:
+            await self._cancel(interaction)
+        except Exception as error:
+            await interaction.client.tree.on_error(interaction, error)
+
+    async def _cancel(self, interaction: Interaction) -> None:
+        studio = interaction.client.studio
+        job = await studio.cancel(
+            self.job,
+            guild=interaction.guild_id or 0,
+            user=interaction.user.id,
+            manager=interaction.permissions.manage_guild,
+        )
+        await interaction.response.edit_message(embed=cards.cancelled(job), view=None)
+        await studio.status_message(job, job.status_message_id, Status.CANCELLED)
+
+
+def cancel_view(job: int) -> ui.View:
+    """Return a view with one Cancel button."""
+    view = ui.View(timeout=None)
+    view.add_item(CancelButton(job))
+    return view

@@ -1,0 +1,188 @@
+"""What the tests share: a clock to turn, a plan to compose, a way to wait for what must come."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import discord
+import pytest
+import simcord
+from discord.webhook.async_ import async_context
+
+from bot.client import Fantasia
+from bot.composition import Plan, compose
+from bot.errors import Refusal
+from bot.models import Job, Origin, Status, Tier
+from bot.studio import Studio
+
+T = TypeVar("T")
+
+GENEROUS = Tier(
+    name="Generous",
+    price="free",
+    longest=120,
+    takes=5,
+    per_day=1200,
+    waiting=50,
+    models=frozenset({"*"}),
+    weight=1,
+)
+
+SCRIPTED = (sys.executable, "-m", "tests.scripted_child")
+
+
+class Clock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """A bot over the scripted child, which loses patience after a second."""
+    return Plan(
+        folder=tmp_path / "data",
+        command=SCRIPTED,
+        model="scripted",
+        tier=GENEROUS,
+        silence=1.0,
+        pause=0.01,
+    )
+
+
+def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
+    return Origin(guild_id=guild, channel_id=channel, user_id=user, application_id=5, token="t")
+
+
+async def until(look: Callable[[], Awaitable[T | None]]) -> T:
+    """Return the first true thing that `look` sees."""
+    while not (seen := await look()):
+        await asyncio.sleep(0.02)
+    return seen
+
+
+class LateAdapter:
+    """Lets the composition's tasks, made before SimCord runs, use its webhooks as well."""
+
+    adapter: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.adapter, name)
+
+
+@dataclass(kw_only=True)
+class World:
+    """A simulated Discord with a server, its #music and three members, and our bot in it."""
+
+    env: simcord.Env
+    stack: AsyncExitStack
+    guild: simcord.GuildHandle
+    music: simcord.ChannelHandle
+    alice: simcord.MemberActor
+    bob: simcord.MemberActor
+    admin: simcord.MemberActor
+    tolerated: tuple[type[Exception], ...] = (Refusal,)
+
+    @property
+    def bot(self) -> Fantasia:
+        assert isinstance(self.env.bot, Fantasia)
+        return self.env.bot
+
+    @property
+    def studio(self) -> Studio:
+        return self.bot.studio
+
+    def messages(self) -> list[discord.Message]:
+        return self.music.history()
+
+    def results(self) -> list[discord.Message]:
+        return [message for message in self.messages() if message.attachments]
+
+    async def generate(
+        self, prompt: str, duration: int = 2, by: simcord.MemberActor | None = None
+    ) -> simcord.InteractionResult:
+        member = by or self.alice
+        return await member.slash(self.music, "generate", prompt=prompt, duration=duration)
+
+    async def status(self, shown: simcord.InteractionResult, title: str) -> discord.Embed:
+        """Wait until the status message of a /generate has a title that contains this."""
+
+        async def look() -> discord.Embed | None:
+            assert shown.response
+            (embed,) = shown.response.embeds
+            return embed if title in (embed.title or "") else None
+
+        return await until(look)
+
+    async def result(self, number: int = 1) -> discord.Message:
+        """Wait until so many messages of the channel have attachments, and return the last."""
+
+        async def look() -> discord.Message | None:
+            found = self.results()
+            return found[number - 1] if len(found) >= number else None
+
+        return await until(look)
+
+    async def admin_deletes(self, message: discord.Message) -> None:
+        """Delete a message as its channel's moderators can."""
+        await self.env.bot.http.delete_message(message.channel.id, message.id)
+
+    def direct_messages(self, member: simcord.MemberActor) -> list[discord.Message]:
+        return member.user.dm_channel.history()
+
+    async def ended(self, number: int, status: Status) -> Job:
+        """Wait until a job has this status."""
+
+        async def look() -> Job | None:
+            job = await self.studio.job(number)
+            return job if job.status is status else None
+
+        return await until(look)
+
+    async def restart(self, plan: Plan) -> None:
+        """Stop everything, and start another bot on the same data in the same Discord."""
+        await self.stack.aclose()
+        await self.env.restart_bot(await self.stack.enter_async_context(compose(plan)))
+
+
+@asynccontextmanager
+async def world(plan: Plan) -> AsyncIterator[World]:
+    late = LateAdapter()
+    async_context.set(late)  # type: ignore[arg-type]
+    async with AsyncExitStack() as stack:
+        bot = await stack.enter_async_context(compose(plan))
+        async with simcord.run(bot, shard_count=1) as env:
+            late.adapter = env._webhook_adapter
+            guild = env.create_guild("Conservatory")
+            manage = discord.Permissions(manage_guild=True)
+            managers = guild.create_role("Managers", permissions=manage)
+            w = World(
+                env=env,
+                stack=stack,
+                guild=guild,
+                music=guild.create_text_channel("music"),
+                alice=guild.add_member(env.create_user("alice")),
+                bob=guild.add_member(env.create_user("bob")),
+                admin=guild.add_member(env.create_user("admin"), roles=[managers]),
+            )
+            yield w
+            await stack.aclose()
+            causes = [error.__cause__ or error for error in env.errors]
+            assert [cause for cause in causes if not isinstance(cause, w.tolerated)] == []

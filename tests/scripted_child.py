@@ -1,0 +1,165 @@
+"""An engine's process that misbehaves on demand: the first words of a prompt say how."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bot.engine import audio
+from bot.engine.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Fault,
+    Finish,
+    Message,
+    Progress,
+    Ready,
+    Render,
+    Took,
+    command,
+    encode,
+)
+
+RATE = 8000
+
+
+def say(message: Message) -> None:
+    shout(encode(message))
+
+
+def shout(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def write(path: str, seconds: float) -> None:
+    samples = np.sin(np.arange(int(seconds * RATE)) / 9)[None, :] * 0.5
+    audio.write_wav(Path(path), samples, RATE)
+
+
+def play(order: Render) -> None:
+    say(Progress(id=order.id, done=1, total=2))
+    for part in order.parts:
+        write(part.audio, order.seconds)
+        say(Took(id=order.id, number=part.number, seconds=order.seconds))
+    say(Done(id=order.id))
+
+
+def once(order: Render) -> bool:
+    """Whether this is the first time that this prompt is seen, over all processes."""
+    marker = Path(order.parts[0].audio).parents[1] / f"seen-{order.id}"
+    if marker.exists():
+        return False
+    marker.touch()
+    return True
+
+
+def die(how: str) -> None:
+    print(f"about to {how}", file=sys.stderr, flush=True)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(3)
+
+
+slow: set[int] = set()
+
+
+def keep_slow() -> None:
+    while True:
+        for job in list(slow):
+            say(Progress(id=job, done=1, total=10))
+        time.sleep(0.1)
+
+
+def render(order: Render) -> None:
+    how, _, when = order.prompt.partition(" ")
+    if when == "once" and not once(order):
+        how = "play"
+    match how:
+        case "crash" | "kill":
+            die(how)
+        case "hang":
+            time.sleep(1000)
+        case "flood":
+            for done in range(50_000):
+                say(Progress(id=order.id, done=done, total=50_000))
+            play(order)
+        case "garbage":
+            shout(b"\xff\xfe no message at all\n")
+        case "endless":
+            shout(b"x" * 1_000_000)
+        case "unready":
+            say(Ready(**READY))
+        case "stranger":
+            say(Took(id=order.id + 999, number=1, seconds=1))
+            say(Failed(id=order.id + 999, kind=Fault.JOB, reason="not yours"))
+            play(order)
+        case "nofile":
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+            say(Done(id=order.id))
+        case "nowav":
+            Path(order.parts[0].audio).parent.mkdir(exist_ok=True)
+            Path(order.parts[0].audio).write_bytes(b"this is no music")
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+            say(Done(id=order.id))
+        case "wrongtake":
+            say(Took(id=order.id, number=9, seconds=order.seconds))
+        case "wronglength":
+            write(order.parts[0].audio, order.seconds / 2)
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+            say(Done(id=order.id))
+        case "nothing":
+            say(Done(id=order.id))
+        case "backwards":
+            for done in (9, 3, -5, 99):
+                say(Progress(id=order.id, done=done, total=10))
+            play(order)
+        case "fail":
+            say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
+        case "slow":
+            slow.add(order.id)
+        case _:
+            play(order)
+
+
+READY = {
+    "engine": "scripted",
+    "models": ("scripted",),
+    "device": "cpu",
+    "precision": "float32",
+    "slots": int(os.environ.get("SCRIPTED_SLOTS", "1")),
+    "sample_rate": RATE,
+    "pace": 0.25,
+}
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["refuse"]:
+            say(Failed(id=0, kind=Fault.LOAD, reason="The weights are upside down."))
+            sys.exit(1)
+        case ["stillborn"]:
+            die("crash")
+        case ["late"]:
+            time.sleep(0.5)
+    threading.Thread(target=keep_slow, daemon=True).start()
+    say(Ready(**READY))
+    for line in sys.stdin.buffer:
+        match command(line):
+            case Render() as order:
+                render(order)
+            case Cancel(id=job):
+                slow.discard(job)
+                say(Cancelled(id=job))
+            case Finish(id=job):
+                say(Done(id=job))
+
+
+if __name__ == "__main__":
+    main()

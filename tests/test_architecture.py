@@ -1,0 +1,95 @@
+"""Who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
+
+STORES = {"bot.jobs", "bot.takes", "bot.posts", "bot.settings"}
+VALUES = {"bot.models", "bot.errors"}
+ALLOWED = {
+    "bot.models": set(),
+    "bot.errors": set(),
+    "bot.tiers": VALUES,
+    "bot.config": {"bot.errors"},
+    "bot.database": {"bot.errors", "bot.migrations"},
+    "bot.jobs": {"bot.database"} | VALUES,
+    "bot.takes": {"bot.database"} | VALUES,
+    "bot.posts": {"bot.database"} | VALUES,
+    "bot.settings": {"bot.database"} | VALUES,
+    "bot.studio": {"bot.database", "bot.tiers"} | STORES | VALUES,
+    "bot.dispatcher": {
+        "bot.database",
+        "bot.engine.audio",
+        "bot.engine.messages",
+        "bot.engine.process",
+    }
+    | STORES
+    | VALUES,
+    "bot.client": {"bot.studio", "bot.errors"},
+    "cogs": {"bot.client", "bot.studio", "bot.tiers", "cogs"} | VALUES,
+    "bot.engine.process": {"bot.engine.messages", "bot.errors"},
+    "bot.engine": {"bot.engine"},
+}
+ONLY = {
+    "aiosqlite": {"bot.database"},
+    "sqlite3": {"bot.database"},
+    "discord": {"bot.client", "bot.__main__", "bot.demo", "cogs"},
+    "simcord": {"bot.demo"},
+    "torch": {"bot.engine.musicgen", "bot.engine.decoder"},
+    "audiocraft": {"bot.engine.musicgen", "bot.engine.decoder"},
+}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if is_module(name) else str(node.module)
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or place.is_dir()
+
+
+def within(name: str, rooms: set[str]) -> bool:
+    return any(name == room or name.startswith(room + ".") for room in rooms)
+
+
+def rule(name: str) -> set[str] | None:
+    rooms = [room for room in ALLOWED if within(name, {room})]
+    return ALLOWED[max(rooms, key=len)] if rooms else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_imports_only_what_it_may(path: Path) -> None:
+    allowed = rule(name_of(path))
+    ours = {name for name in imports(path) if within(name, {"bot", "cogs"})}
+    if allowed is not None:
+        assert {name for name in ours if not within(name, allowed)} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
+    for library, rooms in ONLY.items():
+        if any(within(name, {library}) for name in imports(path)):
+            assert within(name_of(path), rooms), f"{library} in {name_of(path)}"
+
+
+def test_the_rules_cover_every_room_but_the_outermost() -> None:
+    outermost = {"bot", "bot.__main__", "bot.composition", "bot.demo", "bot.doctor", "bot.engines"}
+    outermost |= {"bot.offline", "bot.migrations"}
+    assert {name_of(path) for path in MODULES if rule(name_of(path)) is None} <= outermost

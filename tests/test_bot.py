@@ -1,0 +1,430 @@
+"""The bot as members meet it: the real discord.py in a simulated Discord."""
+
+import asyncio
+import io
+import json
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import discord
+import pytest
+
+from bot import tiers
+from bot.client import Fantasia
+from bot.composition import Plan
+from bot.models import Job, Status
+from tests.conftest import Clock, World, until, world
+
+PERMISSIONS = {
+    "view_channel": "View Channel",
+    "send_messages": "Send Messages",
+    "attach_files": "Attach Files",
+    "embed_links": "Embed Links",
+}
+
+
+def told(shown: Any) -> str:
+    """What a reply says that only its reader sees."""
+    assert shown.ephemeral
+    return str(shown.response.content)
+
+
+def charged(job: Job, w: World) -> Any:
+    async def look() -> int:
+        (owed,) = await w.studio._database.fetch(
+            "SELECT SUM(charged_seconds) FROM takes WHERE job_id = ?", (job.id,)
+        )
+        return int(owed[0])
+
+    return look()
+
+
+@contextmanager
+def lost_answers(bot: Fantasia, times: int) -> Iterator[dict[str, Any]]:
+    """Let Discord act but lose its first answers; it knows a nonce when it comes again."""
+    real, by_nonce, lost = bot.http.request, dict[str, Any](), 0
+
+    async def request(route: Any, **options: Any) -> Any:
+        nonlocal lost
+        form = options.get("form") or []
+        payload = json.loads(form[0]["value"]) if form else {}
+        nonce = payload.get("nonce")
+        if nonce is None:
+            return await real(route, **options)
+        assert payload["enforce_nonce"]
+        assert len(str(nonce)) <= 25
+        if nonce not in by_nonce:
+            by_nonce[nonce] = await real(route, **options)
+        if lost < times:
+            lost += 1
+            raise TimeoutError
+        return by_nonce[nonce]
+
+    bot.http.request = request  # type: ignore[method-assign]
+    yield by_nonce
+    bot.http.request = real  # type: ignore[method-assign]
+
+
+async def test_words_become_a_message_with_music(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("mozart fantasia", 8)
+        assert shown.response
+        assert not shown.ephemeral
+        queued = shown.response.embeds[0]
+        assert queued.title == "Queued as #1"
+        assert "Place **1**" in str(queued.description)
+        message = await w.result()
+        done = await w.status(shown, "#1 is done")
+        job = await w.ended(1, Status.DELIVERED)
+        (attachment,) = message.attachments
+        content = await attachment.read()
+    assert message.jump_url in str(done.description)
+    assert shown.response.components == []
+    assert attachment.filename == "mozart-fantasia-1.wav"
+    with wave.open(io.BytesIO(content)) as file:
+        assert file.getnframes() / file.getframerate() == 8
+        assert (file.getsampwidth(), file.getnchannels()) == (2, 1)
+    embed = message.embeds[0]
+    assert embed.description == "**mozart fantasia**"
+    fields = {field.name: field.value for field in embed.fields}
+    assert fields["Length"] == "8 s"
+    assert fields["Seed"] == str(job.request.seed)
+    assert fields["Model"] == "MusicGen, scripted"
+    assert fields["Asked for by"] == w.alice.mention
+    assert "Rendered in" in fields
+    assert message.content == w.alice.mention
+
+
+async def test_the_expected_time_is_shown_once_speeds_are_known(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.status(await w.generate("play"), "#1 is done")
+        shown = await w.generate("slow", 8)
+        rendering = await w.status(shown, "Rendering #2")
+        assert "%" in str(rendering.description)
+        assert "expected <t:" in str(rendering.description)
+        waiting = await w.generate("play")
+        assert waiting.response
+        assert "expected <t:" in str(waiting.response.embeds[0].description)
+
+
+async def test_a_loading_engine_is_said_and_jobs_are_accepted(plan: Plan) -> None:
+    late = (*plan.command, "late")
+    async with world(replace(plan, command=late)) as w:
+        shown = await w.generate("play")
+        assert shown.response
+        assert "engine is loading" in str(shown.response.embeds[0].description)
+        await w.status(shown, "#1 is done")
+
+
+async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        shown = await w.generate("slow", 8)
+        await w.status(shown, "Rendering #1")
+        assert shown.response
+
+        async def seen(percent: int) -> bool:
+            async with w.studio._database.transaction() as tx:
+                await tx.execute("UPDATE jobs SET progress = ?", (percent / 100,))
+            w.bot.dispatch("look")
+            await asyncio.sleep(0.2)
+            assert shown.response
+            return f"{percent} %" in str(shown.response.embeds[0].description)
+
+        clock.turn(seconds=3)
+        assert not await seen(50)
+        clock.turn(seconds=1.5)
+        assert await seen(60)
+        assert not await seen(70)
+
+
+@pytest.mark.parametrize("lacking", PERMISSIONS)
+async def test_a_missing_permission_is_named_before_anything_is_queued(
+    plan: Plan, lacking: str
+) -> None:
+    async with world(plan) as w:
+        overwrite = discord.PermissionOverwrite(**{lacking: False})
+        assert w.bot.user
+        channel = w.guild.create_text_channel("closed", overwrites={w.bot.user: overwrite})
+        shown = await w.alice.slash(channel, "generate", prompt="play", duration=2)
+        assert PERMISSIONS[lacking] in told(shown)
+        assert await w.studio._database.fetch("SELECT * FROM jobs") == []
+
+
+async def test_in_a_direct_message_a_sentence_says_where_to_go(plan: Plan) -> None:
+    async with world(plan) as w:
+        user = w.env.create_user("carol")
+        shown = await user.slash("generate", prompt="play", duration=2)
+        assert "in servers" in told(shown)
+
+
+async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, tier=tiers.FREE, clock=clock)) as w:
+        assert "at most 8 s" in told(await w.generate("play", 9))
+        await w.status(await w.generate("play", 8), "#1 is done")
+        refusal = told(await w.generate("play", 8))
+        assert "0 s of your 8 s left today" in refusal
+        assert f"<t:{int(tiers.resets_at(clock()).timestamp())}:R>" in refusal
+        clock.turn(hours=12)
+        await w.status(await w.generate("play", 8), "#2 is done")
+
+
+async def test_a_second_waiting_job_is_refused_where_the_tier_has_one(plan: Plan) -> None:
+    one = replace(plan.tier, waiting=1)
+    async with world(replace(plan, tier=one)) as w:
+        await w.status(await w.generate("slow"), "Rendering #1")
+        await w.generate("play")
+        assert "You already have #2 waiting" in told(await w.generate("play"))
+        assert not (await w.generate("play", by=w.bob)).ephemeral
+
+
+async def test_a_blank_prompt_is_refused(plan: Plan) -> None:
+    async with world(plan) as w:
+        assert "1 to 500 characters" in told(await w.generate(" \n\t "))
+
+
+async def test_a_waiting_job_is_cancelled_by_its_button(plan: Plan) -> None:
+    async with world(plan) as w:
+        first = await w.generate("slow", 8)
+        await w.status(first, "Rendering #1")
+        shown = await w.generate("play")
+        assert shown.response
+        await w.alice.click(shown.response.message, label="Cancel")
+        embed = await w.status(shown, "#2 was cancelled")
+        assert "Nothing was charged" in str(embed.description)
+        assert shown.response.components == []
+        assert await charged(await w.ended(2, Status.CANCELLED), w) == 0
+
+
+async def test_a_rendering_job_is_cancelled_and_the_next_one_plays(plan: Plan) -> None:
+    async with world(plan) as w:
+        first = await w.generate("slow", 8)
+        await w.status(first, "Rendering #1")
+        assert first.response
+        await w.alice.click(first.response.message, label="Cancel")
+        await w.status(first, "#1 was cancelled")
+        await w.status(await w.generate("play"), "#2 is done")
+        assert len(w.results()) == 1
+
+
+async def test_only_the_owner_or_a_manager_cancels(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("slow", 8)
+        await w.status(shown, "Rendering #1")
+        assert shown.response
+        refused = await w.bob.click(shown.response.message, label="Cancel")
+        assert "Only the member who asked for #1" in told(refused)
+        await w.admin.click(shown.response.message, label="Cancel")
+        await w.status(shown, "#1 was cancelled")
+
+
+async def test_a_second_click_is_told_that_it_is_cancelled_already(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("slow", 8)
+        await w.status(shown, "Rendering #1")
+        assert shown.response
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        second = await w.alice.click(shown.response.message, label="Cancel")
+        assert "already cancelled" in told(second)
+
+
+async def test_a_job_that_fails_says_why_and_charges_nothing(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("fail")
+        embed = await w.status(shown, "#1 could not be rendered")
+        assert "no violins" in str(embed.description)
+        assert "Nothing was charged" in str(embed.description)
+        assert len(w.messages()) == 1
+        assert await charged(await w.ended(1, Status.FAILED), w) == 0
+
+
+async def test_a_failure_pings_where_the_status_message_is_gone(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.status(await w.generate("slow", 8), "Rendering #1")
+        shown = await w.generate("fail", by=w.bob)
+        assert shown.response
+        await w.admin_deletes(shown.response.message)
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+
+        async def look() -> discord.Message | None:
+            return next((m for m in w.messages() if m.content == w.bob.mention), None)
+
+        assert "no violins" in str((await until(look)).embeds[0].description)
+
+
+async def test_a_failure_pings_where_the_status_message_is_old(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.status(await w.generate("slow", 8), "Rendering #1")
+        await w.generate("fail", by=w.bob)
+        clock.turn(minutes=56)
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+
+        async def look() -> discord.Message | None:
+            return next((m for m in w.messages() if m.content == w.bob.mention), None)
+
+        assert "no violins" in str((await until(look)).embeds[0].description)
+
+
+async def test_a_deleted_status_message_does_not_stop_the_music(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("slow", 8)
+        await w.status(shown, "Rendering #1")
+        waiting = await w.generate("play")
+        assert waiting.response
+        await w.admin_deletes(waiting.response.message)
+        assert shown.response
+        await w.alice.click(shown.response.message, label="Cancel")
+        await w.result()
+        job = await w.ended(2, Status.DELIVERED)
+
+        async def forgotten() -> bool:
+            return (await w.studio.job(job.id)).status_message_id is None
+
+        await until(forgotten)
+
+
+async def test_a_prompt_pings_nobody_and_is_no_markup(plan: Plan) -> None:
+    prompt = (
+        "@everyone <@1> **bold** [link](https://example.org) `code` ../../etc/passwd ||spoiler||"
+    )
+    async with world(plan) as w:
+        shown = await w.generate(prompt)
+        assert shown.response
+        message = await w.result()
+        await w.status(shown, "#1 is done")
+        sent = [request for request in w.env.http_requests if request.method == "POST"]
+    (attachment,) = message.attachments
+    assert attachment.filename == "everyone-1-bold-link-https-example-org-c-1.wav"
+    assert message.content == w.alice.mention
+    assert "\\*\\*bold\\*\\*" in str(message.embeds[0].description)
+    assert "\\[link]" in str(message.embeds[0].description)
+    assert "\\|\\|spoiler" in str(message.embeds[0].description)
+    for request in sent:
+        body = dict(request.json or {}).get("data", request.json or {})
+        pings = body.get("allowed_mentions", {"parse": []})
+        assert pings.get("parse", []) == []
+        assert {int(user) for user in pings.get("users", [])} <= {w.alice.id}
+    assert not list(plan.folder.parent.glob("etc*"))
+
+
+async def test_a_refused_channel_is_answered_through_the_interaction(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=1)
+        shown = await w.generate("play")
+        job = await w.ended(1, Status.DELIVERED)
+        (followup,) = shown.followups
+        assert followup.attachments[0].filename == "play-1.wav"
+        assert await charged(job, w) == 2
+        assert (await w.status(shown, "is done")).title
+
+
+async def test_after_the_token_has_expired_a_direct_message_brings_it(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.status(await w.generate("slow", 8), "Rendering #1")
+        shown = await w.generate("play", by=w.bob)
+        clock.turn(minutes=16)
+        await w.env.advance_time(16 * 60)
+        w.env.inject_error("POST", f"/channels/{w.music.id}/messages", status=403, times=None)
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.ended(2, Status.DELIVERED)
+        assert shown.followups == []
+        (message,) = w.direct_messages(w.bob)
+        assert message.attachments[0].filename == "play-2.wav"
+
+
+async def test_what_every_route_refuses_is_given_back_and_kept(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
+        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
+        shown = await w.generate("play")
+        job = await w.ended(1, Status.UNDELIVERABLE)
+        assert await charged(job, w) == 0
+        assert (plan.folder / "audio" / "1-1.wav").exists()
+        embed = await w.status(shown, "could not be posted")
+        assert "Nothing was charged" in str(embed.description)
+
+
+async def test_a_lost_answer_is_repeated_with_the_same_nonce(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        with lost_answers(w.bot, times=3) as sent:
+            shown = await w.generate("play")
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                clock.turn(seconds=10)
+                w.bot.dispatch("look")
+            await w.status(shown, "#1 is done")
+    assert len(sent) == 1
+    assert len(w.results()) == 1
+
+
+async def test_discords_own_faults_are_waited_out(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=503, times=3)
+        shown = await w.generate("play")
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            clock.turn(seconds=10)
+            w.bot.dispatch("look")
+        await w.status(shown, "#1 is done")
+        assert len(w.results()) == 1
+
+
+async def test_a_restart_loses_no_job(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=503, times=None)
+        rendered = await w.generate("play one")
+        await w.ended(1, Status.RENDERED)
+        rendering = await w.generate("slow once", 8)
+        await w.status(rendering, "Rendering #2")
+        waiting = await w.generate("play two")
+        w.env.backend.faults.clear()
+        await w.restart(replace(plan, clock=clock))
+        clock.turn(minutes=6)
+        for number, shown in enumerate((rendered, rendering, waiting), start=1):
+            await w.ended(number, Status.DELIVERED)
+            await w.status(shown, f"#{number} is done")
+        assert len(w.results()) == 3
+
+
+async def test_a_button_of_an_earlier_run_still_cancels(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("slow", 8)
+        await w.status(shown, "Rendering #1")
+        await w.restart(plan)
+        assert shown.response
+        await w.alice.click(shown.response.message, label="Cancel")
+        await w.status(shown, "#1 was cancelled")
+
+
+async def test_commands_are_registered_only_when_they_changed(plan: Plan) -> None:
+    def registrations(w: World) -> int:
+        return sum(r.method == "PUT" and "/commands" in r.path for r in w.env.http_requests)
+
+    async with world(plan) as w:
+        assert registrations(w) == 1
+        await w.restart(plan)
+        assert registrations(w) == 1
+        await w.restart(replace(plan, max_seconds=60))
+        assert registrations(w) == 2
+        await w.restart(replace(plan, max_seconds=60, sync=True))
+        assert registrations(w) == 3
+
+
+async def test_an_unknown_error_is_answered_with_its_number_alone(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+
+        async def broken(*_: Any, **__: Any) -> None:
+            raise RuntimeError("the secret is 42")
+
+        monkeypatch.setattr(w.studio, "submit", broken)
+        text = told(await w.generate("play"))
+        w.tolerated = (RuntimeError,)
+    assert "42" not in text
+    assert text.split("`")[1] in caplog.text
+    assert "the secret is 42" in caplog.text

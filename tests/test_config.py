@@ -1,0 +1,102 @@
+"""The settings: read once, checked together, and no secret told."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, Device, EngineName, load
+from bot.errors import OperatorError
+
+TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    config = Config.from_env({})
+    assert config == Config()
+    assert (config.engine, config.musicgen_model) == (
+        EngineName.MUSICGEN,
+        "facebook/musicgen-small",
+    )
+
+
+def test_every_key_is_read() -> None:
+    config = Config.from_env(
+        {
+            "DISCORD_TOKEN": TOKEN,
+            "DATA_DIR": "/srv/fantasia",
+            "ENGINE": "Sketch",
+            "MUSICGEN_MODEL": "facebook/musicgen-stereo-large",
+            "DEVICE": "cuda",
+            "MAX_SECONDS": "30",
+            "DEV_GUILD_ID": "123456789012345678",
+            "LOG_LEVEL": "debug",
+        }
+    )
+    assert config.discord_token == TOKEN
+    assert config.data_dir == Path("/srv/fantasia")
+    assert config.engine is EngineName.SKETCH
+    assert config.device is Device.CUDA
+    assert (config.max_seconds, config.dev_guild_id) == (30, 123456789012345678)
+
+
+def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
+    with pytest.raises(OperatorError) as told:
+        Config.from_env(
+            {
+                "DISCORD_TOKEN": "secret-but-wrong",
+                "ENGINE": "orchestra",
+                "MUSICGEN_MODEL": "no such thing",
+                "DEVICE": "tpu",
+                "MAX_SECONDS": "121",
+                "DEV_GUILD_ID": "here",
+                "LOG_LEVEL": "loud",
+            }
+        )
+    text = str(told.value)
+    assert "secret-but-wrong" not in text
+    for line in (
+        "DISCORD_TOKEN: found 16 characters",
+        "ENGINE: found 'orchestra'; accepted is one of musicgen, sketch",
+        "MUSICGEN_MODEL: found 'no such thing'",
+        "DEVICE: found 'tpu'; accepted is one of auto, cuda, cpu",
+        "MAX_SECONDS: found '121'; accepted is a whole number from 1 to 120",
+        "DEV_GUILD_ID: found 'here'",
+        "LOG_LEVEL: found 'loud'; accepted is one of debug, info, warning, error",
+    ):
+        assert line in text
+
+
+def test_the_token_is_in_no_repr() -> None:
+    assert TOKEN not in repr(Config.from_env({"DISCORD_TOKEN": TOKEN}))
+
+
+def test_a_model_may_be_a_folder(tmp_path: Path) -> None:
+    assert Config.from_env({"MUSICGEN_MODEL": str(tmp_path)}).musicgen_model == str(tmp_path)
+
+
+def test_the_environment_comes_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("MAX_SECONDS=20\nENGINE=sketch\n")
+    monkeypatch.setenv("MAX_SECONDS", "10")
+    monkeypatch.delenv("ENGINE", raising=False)
+    config = load(tmp_path / ".env")
+    assert (config.max_seconds, config.engine) == (10, EngineName.SKETCH)
+    monkeypatch.delenv("ENGINE", raising=False)
+
+
+def test_the_example_names_every_key_and_its_default() -> None:
+    lines = Path(".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if re.match("[A-Z_]+=", line))
+    assert set(example) == {field.name.upper() for field in fields(Config)}
+    assert Config.from_env(example) == Config()
+
+
+def test_the_example_comments_every_key() -> None:
+    blocks = Path(".env.example").read_text().strip().split("\n\n")[1:]
+    for block in blocks:
+        *comment, setting = block.splitlines()
+        assert comment, setting
+        assert all(line.startswith("# ") for line in comment), setting

@@ -1,0 +1,115 @@
+"""Opening, migrating and sharing the one connection."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot import settings
+from bot.database import Database, exclusive, open_database
+from bot.errors import OperatorError
+
+
+async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with open_database(tmp_path / "test.db") as database:
+            for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+                assert (await database.fetch(f"PRAGMA {pragma}"))[0][0] == value
+
+
+async def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(OperatorError, match="from a newer Fantasia: its schema is 999"):
+        async with open_database(path):
+            pass
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (999,)
+    connection.close()
+
+
+async def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    path.write_bytes(b"this was never a database, and it is long enough to be read as one" * 20)
+    with pytest.raises(OperatorError, match="cannot be used: file is not a database"):
+        async with open_database(path):
+            pass
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = "CREATE TABLE first (x);\nCREATE TABLE second (y;\n"
+    monkeypatch.setattr("bot.database._steps", lambda: [broken])
+    with pytest.raises(OperatorError):
+        async with open_database(tmp_path / "test.db"):
+            pass
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+
+
+async def put(database: Database, key: str, pause: float = 0) -> None:
+    async with database.transaction() as tx:
+        await settings.put(tx, key, "kept")
+        await asyncio.sleep(pause)
+
+
+async def test_a_cancelled_transaction_leaves_nothing_and_harms_no_other(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        for steps in range(30):
+            task = asyncio.create_task(put(database, "cancelled", 10))
+            for _ in range(steps):
+                await asyncio.sleep(0.0005)
+            task.cancel()
+            await put(database, f"after {steps}")
+            assert task.cancelled()
+            assert await settings.get(database, "cancelled") is None
+            assert await settings.get(database, f"after {steps}") == "kept"
+
+
+async def test_no_reader_sees_what_may_yet_be_undone(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        task = asyncio.create_task(put(database, "half", 10))
+        await asyncio.sleep(0.05)
+        reading = asyncio.create_task(settings.get(database, "half"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        assert await reading is None
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from bot.database import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        with pytest.raises(OperatorError, match="Another Fantasia"), exclusive(tmp_path):
+            pass
+        holder.communicate()
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match="not writable"), exclusive(tmp_path / "file" / "data"):
+        pass

@@ -1,0 +1,183 @@
+"""The loop between the queue and the engine's process, with a child that misbehaves on demand."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.client import Fantasia
+from bot.composition import Plan, compose
+from bot.engine import audio
+from bot.errors import OperatorError, Refusal
+from bot.models import Job, PostKind, Status
+from bot.studio import Studio
+from tests.conftest import SCRIPTED, origin, until
+
+
+@asynccontextmanager
+async def composed(plan: Plan) -> AsyncIterator[Studio]:
+    async with compose(plan) as client:
+        assert isinstance(client, Fantasia)
+        yield client.studio
+
+
+async def ended(studio: Studio, job: Job) -> Job:
+    async def look() -> Job | None:
+        now = await studio.job(job.id)
+        return None if now.status in (Status.QUEUED, Status.RUNNING) else now
+
+    return await until(look)
+
+
+async def play(studio: Studio, prompt: str, **options: int) -> Job:
+    job = await studio.submit(origin(), prompt=prompt, **{"seconds": 2, **options})
+    return await ended(studio, job)
+
+
+async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        job = await play(studio, "play", takes=2)
+        (owed,) = await studio.owed()
+    assert job.status is Status.RENDERED
+    assert owed.post.kind is PostKind.RESULT
+    assert [take.seed for take in owed.takes] == [job.request.seed, job.request.seed + 1]
+    for take in owed.takes:
+        assert take.audio
+        assert audio.seconds(plan.folder / take.audio) == 2
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "crash",
+        "kill",
+        "hang",
+        "garbage",
+        "endless",
+        "unready",
+        "nofile",
+        "nowav",
+        "wrongtake",
+        "wronglength",
+        "nothing",
+    ],
+)
+async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
+    plan: Plan, prompt: str
+) -> None:
+    async with composed(plan) as studio:
+        bad, good = await asyncio.gather(play(studio, prompt), play(studio, "play"))
+        owed = {item.job.id: item for item in await studio.owed()}
+    assert (bad.status, bad.attempts) == (Status.FAILED, 2)
+    assert good.status is Status.RENDERED
+    assert owed[bad.id].post.kind is PostKind.FAILURE
+    assert sum(take.charged_seconds for take in owed[bad.id].takes) == 0
+    assert not list((plan.folder / "audio").glob(f"{bad.id}-*.wav"))
+
+
+@pytest.mark.parametrize("prompt", ["crash once", "kill once", "hang once", "nofile once"])
+async def test_a_job_that_loses_the_engine_once_is_rendered_by_the_next(
+    plan: Plan, prompt: str
+) -> None:
+    async with composed(plan) as studio:
+        job = await play(studio, prompt)
+    assert (job.status, job.attempts) == (Status.RENDERED, 2)
+
+
+@pytest.mark.parametrize("prompt", ["flood", "stranger", "backwards"])
+async def test_noise_on_the_channel_changes_nothing(plan: Plan, prompt: str) -> None:
+    async with composed(plan) as studio:
+        job = await play(studio, prompt)
+    assert (job.status, job.attempts, job.progress) == (Status.RENDERED, 1, 1)
+
+
+async def test_a_job_that_the_engine_refuses_fails_with_its_sentence(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        job = await play(studio, "fail")
+    assert (job.status, job.attempts) == (Status.FAILED, 1)
+    assert job.reason == "The engine has no violins."
+
+
+async def test_a_running_job_is_cancelled_and_the_engine_is_free(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        job = await studio.submit(origin(), prompt="slow", seconds=8)
+
+        async def started() -> bool:
+            return (await studio.job(job.id)).progress > 0
+
+        await until(started)
+        await studio.cancel(job.id, guild=10, user=1, manager=False)
+        after = await play(studio, "play")
+        assert (await studio.job(job.id)).status is Status.CANCELLED
+        assert after.status is Status.RENDERED
+        assert [item.job.id for item in await studio.owed()] == [after.id]
+
+
+async def test_a_cancelled_job_is_no_ones_but_its_owners_or_a_managers(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        await studio.submit(origin(), prompt="slow", seconds=8)
+        job = await studio.submit(origin(), prompt="play", seconds=8)
+        with pytest.raises(Refusal, match="Only the member who asked"):
+            await studio.cancel(job.id, guild=10, user=2, manager=False)
+        with pytest.raises(Refusal, match="no piece"):
+            await studio.cancel(job.id, guild=11, user=1, manager=True)
+        await studio.cancel(job.id, guild=10, user=2, manager=True)
+        with pytest.raises(Refusal, match="already cancelled"):
+            await studio.cancel(job.id, guild=10, user=1, manager=False)
+
+
+async def test_an_engine_that_cannot_load_stops_everything_with_its_sentence(plan: Plan) -> None:
+    for how, sentence in (("refuse", "upside down"), ("stillborn", "about to crash")):
+        with pytest.raises(ExceptionGroup) as stopped:
+            async with composed(replace(plan, command=(*SCRIPTED, how))):
+                await asyncio.Event().wait()
+        (error,) = stopped.value.exceptions
+        assert isinstance(error, OperatorError)
+        assert sentence in str(error)
+
+
+async def test_an_interrupted_job_starts_again_after_a_restart(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        job = await studio.submit(origin(), prompt="slow once", seconds=2)
+        waiting = await studio.submit(origin(), prompt="play", seconds=2)
+
+        async def started() -> bool:
+            return (await studio.job(job.id)).progress > 0
+
+        await until(started)
+    async with composed(plan) as studio:
+        assert (await ended(studio, job)).status is Status.RENDERED
+        assert (await ended(studio, waiting)).status is Status.RENDERED
+        assert (await studio.job(job.id)).attempts == 1, "a restart is not the job's fault"
+
+
+async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SCRIPTED_SLOTS", "2")
+    caplog.set_level(logging.INFO, "bot.dispatcher")
+    async with composed(plan) as studio:
+        slow = await studio.submit(origin(), prompt="slow", seconds=8)
+        assert (await play(studio, "play")).status is Status.RENDERED
+        assert (await studio.job(slow.id)).status is Status.RUNNING
+        crashing = await play(studio, "crash")
+        assert (crashing.status, crashing.attempts) == (Status.FAILED, 2)
+        assert (await studio.job(slow.id)).attempts >= 2
+
+
+async def test_no_child_outlives_the_bot(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        await play(studio, "play")
+        children = Path(f"/proc/self/task/{threading_id()}/children").read_text().split()
+        assert children
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def threading_id() -> int:
+    import threading
+
+    return threading.main_thread().native_id or 0
