@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.action(options) or 0)
     except KeyboardInterrupt:
         return 130
-    except (OperatorError, Refusal, ExceptionGroup) as error:
+    except (OperatorError, Refusal, BaseExceptionGroup) as error:
         explained = _explained(error)
         if explained is None:
             raise
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> None:
 def demo(options: argparse.Namespace) -> int:
     """Run the bot in a simulated Discord."""
     config = _configured()
+    if config.log_level is not LogLevel.DEBUG:
+        logging.getLogger("discord").setLevel(logging.ERROR)
     try:
         from bot import demo
     except ModuleNotFoundError as error:
@@ -151,8 +153,8 @@ def _configured() -> Config:
 def _explained(error: BaseException) -> OperatorError | Refusal | None:
     if isinstance(error, OperatorError | Refusal):
         return error
-    parts = error.exceptions if isinstance(error, ExceptionGroup) else ()
-    return next(filter(None, map(_explained, parts)), None)
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return next((found for part in parts if (found := _explained(part))), None)
 
 
 def _say(text: str | None) -> None:

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 EXTENSIONS = ("cogs.generate", "cogs.delivery")
 
+# The bot is never heard in voice channels; nobody need be warned that it cannot be.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
 Interaction = discord.Interaction["Fantasia"]
 
 

@@ -7,19 +7,21 @@ Model, codec and every number of the windows are audiocraft's own (`models/genmo
 import collections
 import logging
 import os
+import queue
 import statistics
 import threading
 import time
 import traceback
 import typing
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from bot.engine import weights
 from bot.engine.audio import write_codes, write_wav
@@ -45,6 +47,7 @@ WARM_UP = Render(
 )
 WARM_UP_FRAMES = 8
 
+T = TypeVar("T")
 Callback = Callable[[int, int], None]
 
 
@@ -53,11 +56,12 @@ class MusicGen:
 
     def __init__(self, model: str, device: str) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError."""
+        self._hand = Hand()
         folder = Path(model)
         self._name = folder.resolve().name if folder.is_dir() else model
         try:
-            self._model = _load(model, _device(device))
-            self._pace = self._measured()
+            self._model = self._hand.do(lambda: _load(model, _device(device))).result()
+            self._pace = self._hand.do(self._measured).result()
         except torch.OutOfMemoryError as error:
             raise LoadError(
                 f"The GPU has too little free memory for {model}: set MUSICGEN_MODEL to a smaller "
@@ -120,7 +124,8 @@ class MusicGen:
         codes = self._nothing()
         for window in windows:
             prompt = codes[..., codes.shape[-1] - window.prompt :]
-            with Steps(partial(self._generate, order, prompt, window.frames)) as steps:
+            generate = partial(self._generate, order, prompt, window.frames)
+            with Steps(self._hand, generate) as steps:
                 for step, _ in enumerate(steps, 1):
                     yield next(progress)
                     if finishing() and step < window.steps:
@@ -165,7 +170,7 @@ class MusicGen:
 
     def _kept(self, order: Render, part: Part, codes: torch.Tensor) -> Took:
         seconds = codes.shape[-1] / float(self._model.frame_rate)  # NumPy's, which JSON is not
-        sound = self._model.generate_audio(codes)[0]
+        sound = self._hand.do(lambda: self._model.generate_audio(codes)[0]).result()
         length = round(seconds * self._model.sample_rate)
         sound = torch.nn.functional.pad(sound, (0, length - sound.shape[-1]))  # or cut
         try:
@@ -199,6 +204,36 @@ class Window:
     steps: int
 
 
+class Hand:
+    """The one thread in which torch computes.
+
+    OpenMP keeps a pool of threads for each thread that computes, and two pools on the same cores
+    made a step of a small model three times as long. Not an executor: a process that dies would
+    wait for its thread.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="hand", daemon=True).start()
+
+    def do(self, call: Callable[[], T]) -> "Future[T]":
+        """Begin a call as soon as those before it are over."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._calls.put(work)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()
+
+
 class Left(BaseException):
     """Raised inside a call whose steps nobody wants any more."""
 
@@ -206,22 +241,21 @@ class Left(BaseException):
 class Steps:
     """Runs a blocking call one step per iteration, of which the call itself knows only a callback.
 
-    audiocraft's loop cannot be left and entered again, so it has a thread of its own. A baton goes
-    to and fro: the thread runs only while the iterator waits for it, so nothing is concurrent.
-    Leaving the block raises in the callback, and audiocraft forgets the unfinished window.
+    audiocraft's loop cannot be left and entered again, so it runs in another thread, and a baton
+    goes to and fro: that thread runs only while the iterator waits for it, nothing is concurrent.
+    Leaving the block early raises in the callback, and audiocraft forgets the unfinished window.
     """
 
     result: torch.Tensor
 
-    def __init__(self, call: Callable[[Callback], torch.Tensor]) -> None:
-        self._call = call
+    def __init__(self, hand: Hand, call: Callable[[Callback], torch.Tensor]) -> None:
+        self._hand, self._call = hand, call
         self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
-        self._ended = self._left = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="steps", daemon=True)
+        self._left = False
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._future = self._hand.do(self._run)
+        self._future.add_done_callback(lambda _: self._came.release())
         return self
 
     def __exit__(
@@ -232,32 +266,26 @@ class Steps:
     ) -> None:
         self._left = True
         self._go.release()
-        self._thread.join()
+        wait([self._future])
 
     def __iter__(self) -> Iterator[None]:
         while True:
             self._go.release()
             self._came.acquire()
-            if self._error:
-                raise self._error
-            if self._ended:
+            if self._future.done():
+                self.result = self._future.result()
                 return
             yield
 
-    def _run(self) -> None:
-        self._go.acquire()
-        try:
-            if not self._left:
-                self.result = self._call(self._step)
-        except Left:
-            pass
-        except BaseException as error:
-            self._error = error
-        self._ended = True
-        self._came.release()
+    def _run(self) -> torch.Tensor:
+        self._pause()
+        return self._call(lambda _done, _of: self._step())
 
-    def _step(self, _done: int, _of: int) -> None:
+    def _step(self) -> None:
         self._came.release()
+        self._pause()
+
+    def _pause(self) -> None:
         self._go.acquire()
         if self._left:
             raise Left

@@ -1,0 +1,202 @@
+"""The real bot in SimCord, a simulated Discord: with a page to type in, or headless without one."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import struct
+import tempfile
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import discord
+import simcord
+from rich.console import Console
+from simcord.preview import Preview
+from simcord.preview._media import MediaInfo, MediaWorker
+
+from bot.client import Fantasia
+from bot.composition import Plan, compose
+from bot.engines import Choice
+from bot.errors import OperatorError
+from bot.tiers import FREE
+
+VISITOR = replace(FREE, name="Visitor", longest=120, per_day=120, waiting=3)
+"""What the demo's member may ask for: 120 s a day."""
+
+PROMPT = "mozart fantasia"
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The simulated server with its #music channel, a member, and the bot."""
+
+    env: simcord.Env
+    bot: Fantasia
+    music: simcord.ChannelHandle
+    visitor: simcord.MemberActor
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def run(
+    choice: Choice, max_seconds: int, options: argparse.Namespace, console: Console
+) -> int:
+    """Serve the page until it is closed, or do one request without a page; return the exit code."""
+    with contextlib.ExitStack() as stack:
+        folder = options.data or stack.enter_context(tempfile.TemporaryDirectory("-fantasia"))
+        plan = Plan(
+            folder=Path(folder),
+            command=choice.command,
+            model=choice.model,
+            max_seconds=max_seconds,
+            tier=VISITOR,
+            sync=True,
+        )
+        async with _stage(plan) as stage:
+            if options.headless:
+                await _once(stage, options, console)
+            else:
+                await _serve(stage, options, console)
+    return 0
+
+
+@asynccontextmanager
+async def _stage(plan: Plan) -> AsyncIterator[Stage]:
+    async with compose(plan) as bot, simcord.run(bot, shard_count=1, check_errors=False) as env:
+        guild = env.create_guild("Fantasia")
+        stage = Stage(
+            env=env,
+            bot=bot,
+            music=guild.create_text_channel("music", topic="Type /generate"),
+            visitor=guild.add_member(env.create_user("visitor")),
+        )
+        _notice_changes(stage)
+        yield stage
+
+
+def _notice_changes(stage: Stage) -> None:
+    """Ring whenever the bot has asked something of Discord."""
+    real = stage.bot.http.request
+
+    async def request(route: discord.http.Route, **options: Any) -> Any:  # noqa: ANN401
+        try:
+            return await real(route, **options)
+        finally:
+            stage.changed.set()
+
+    stage.bot.http.request = request  # type: ignore[method-assign]
+
+
+async def _serve(stage: Stage, options: argparse.Namespace, console: Console) -> None:
+    page = stage.env.preview(
+        stage.music, viewers=[stage.visitor], layout="channel", port=options.port
+    )
+    async with page:
+        page._media_worker = _PlayableWavs()
+        console.print(f"Fantasia is listening in #music: {page.url}", soft_wrap=True)
+        console.print("Type /generate there. Ctrl-C ends it.")
+        if not options.no_browser and _has_screen():
+            webbrowser.open(page.url)
+        refreshing = asyncio.create_task(_refresh(stage, page))
+        try:
+            await page.wait_closed()
+        finally:
+            refreshing.cancel()
+
+
+async def _refresh(stage: Stage, page: Preview) -> None:
+    """Show background edits; while the page itself acts, SimCord refuses, and it is tried again."""
+    while True:
+        await stage.changed.wait()
+        stage.changed.clear()
+        try:
+            await page.refresh()
+        except simcord.SetupError:
+            stage.changed.set()
+        await asyncio.sleep(0.2)
+
+
+async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    prompt = options.prompt or PROMPT
+    shown = await stage.visitor.slash(
+        stage.music, "generate", prompt=prompt, duration=options.duration
+    )
+    if shown.ephemeral and shown.response:
+        raise OperatorError(shown.response.content)
+    transcript = [f"visitor: /generate prompt: {prompt} duration: {options.duration}"]
+    seen: dict[int, str] = {}
+    transcript += _news(stage, seen)
+    while not any("is done" in line or "could not" in line for line in transcript):
+        await stage.changed.wait()
+        stage.changed.clear()
+        transcript += _news(stage, seen)
+    console.print(*transcript, sep="\n", markup=False, highlight=False, soft_wrap=True)
+    for path in [*await _attachments(stage, options.out), _write(options.out, transcript)]:
+        console.file.flush()
+        print(path)  # noqa: T201
+    if not any(message.attachments for message in stage.music.history()):
+        raise OperatorError(f"No music arrived; {options.out} holds the transcript.")
+
+
+def _news(stage: Stage, seen: dict[int, str]) -> list[str]:
+    """Return a line for each message that is new or was edited."""
+    lines = []
+    for message in stage.music.history():
+        texts = [message.content, *(f"[{e.title or ''}] {e.description}" for e in message.embeds)]
+        texts += [f"<{file.filename}, {file.size} bytes>" for file in message.attachments]
+        text = " ".join(filter(None, texts)).replace("\n", " / ")
+        if seen.get(message.id) != text:
+            seen[message.id] = text
+            lines.append(f"Fantasia: {text}")
+    return lines
+
+
+async def _attachments(stage: Stage, folder: Path) -> list[Path]:
+    paths = []
+    for message in stage.music.history():
+        for attachment in message.attachments:
+            path = folder / attachment.filename
+            await attachment.save(path)
+            paths.append(path)
+    return paths
+
+
+def _write(folder: Path, transcript: list[str]) -> Path:
+    path = folder / "transcript.txt"
+    path.write_text("\n".join(transcript) + "\n")
+    return path
+
+
+def _has_screen() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+class _PlayableWavs(MediaWorker):
+    """Preview plays a mono WAV only if its header names the speaker, so it is given such a copy."""
+
+    async def validate(
+        self, key: str, blob: bytes, *, media_time: float | None = None
+    ) -> MediaInfo:
+        return await super().validate(key, _extensible(blob), media_time=media_time)
+
+
+def _extensible(blob: bytes) -> bytes:
+    """Return a plain 16-bit PCM WAV with the header of WAVE_FORMAT_EXTENSIBLE, others as they are.
+
+    Source: Microsoft, "Multiple Channel Audio Data and WAVE Files".
+    """
+    if blob[:4] != b"RIFF" or blob[8:20] != b"WAVEfmt \x10\0\0\0" or blob[36:40] != b"data":
+        return blob
+    pcm, channels, rate, bytes_per_second, frame, bits = struct.unpack("<HHIIHH", blob[20:36])
+    speakers = {1: 0x4, 2: 0x3}.get(channels, 0)
+    guid = struct.pack("<H", pcm) + bytes.fromhex("000000001000800000aa00389b71")
+    extension = struct.pack("<HHI", 22, bits, speakers) + guid
+    header = struct.pack("<HHIIHH", 0xFFFE, channels, rate, bytes_per_second, frame, bits)
+    fmt = b"fmt " + struct.pack("<I", 40) + header + extension
+    body = b"WAVE" + fmt + blob[36:]
+    return b"RIFF" + struct.pack("<I", len(body)) + body
