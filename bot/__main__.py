@@ -16,7 +16,7 @@ import discord
 from rich.console import Console
 
 from bot import __version__, engines, tiers
-from bot.config import Config, EngineName, load
+from bot.config import Config, EngineName, LogLevel, load
 from bot.errors import OperatorError, Refusal
 
 log = logging.getLogger(__name__)

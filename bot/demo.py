@@ -10,17 +10,19 @@ import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import discord
 import simcord
 from rich.console import Console
+from simcord._clock import Clock
 from simcord.preview import Preview
 from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot.client import Fantasia
-from bot.composition import Plan, compose
+from bot.composition import Plan, compose, utc_now
 from bot.engines import Choice
 from bot.errors import OperatorError
 from bot.tiers import FREE
@@ -66,7 +68,7 @@ async def run(
 
 @asynccontextmanager
 async def _stage(plan: Plan) -> AsyncIterator[Stage]:
-    async with compose(plan) as bot, simcord.run(bot, shard_count=1, check_errors=False) as env:
+    async with compose(plan) as bot, _discord(bot) as env:
         guild = env.create_guild("Fantasia")
         stage = Stage(
             env=env,
@@ -76,6 +78,21 @@ async def _stage(plan: Plan) -> AsyncIterator[Stage]:
         )
         _notice_changes(stage)
         yield stage
+
+
+def _discord(bot: Fantasia) -> simcord.run:
+    session = simcord.run(bot, shard_count=1, check_errors=False)
+    backend = session._env.backend
+    backend.clock = _RealClock()
+    backend.bot_user.name = "Fantasia"
+    return session
+
+
+class _RealClock(Clock):
+    """Lets the simulated Discord live today, so that times relative to now are right."""
+
+    def now(self) -> datetime:
+        return utc_now()
 
 
 def _notice_changes(stage: Stage) -> None:

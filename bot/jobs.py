@@ -13,16 +13,17 @@ async def add(
     rows = await tx.fetch(
         """
         INSERT INTO jobs (
-            status, guild_id, channel_id, user_id, application_id, token,
+            status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
             tier, allowance_seconds, priority, day, created_at
-        ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+        ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
         RETURNING *
         """,
         (
             origin.guild_id,
             origin.channel_id,
             origin.user_id,
+            origin.user_name,
             origin.application_id,
             origin.token,
             request.prompt,
@@ -217,6 +218,7 @@ def _job(row: Row) -> Job:
             guild_id=row["guild_id"],
             channel_id=row["channel_id"],
             user_id=row["user_id"],
+            user_name=row["user_name"],
             application_id=row["application_id"],
             token=row["token"],
         ),

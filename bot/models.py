@@ -94,6 +94,7 @@ class Origin:
     guild_id: int
     channel_id: int
     user_id: int
+    user_name: str
     application_id: int
     token: str
 

@@ -64,7 +64,7 @@ def result(job: Job, takes: tuple[Take, ...]) -> discord.Embed:
     embed = discord.Embed(description=prompt(job), colour=VIOLET)
     embed.add_field(name="Length", value=" + ".join(f"{take.seconds:g} s" for take in takes))
     embed.add_field(name="Seed", value=", ".join(str(take.seed) for take in takes))
-    embed.add_field(name="Asked for by", value=f"<@{job.origin.user_id}>")
+    embed.add_field(name="Asked for by", value=escape_markdown(job.origin.user_name))
     if job.started_at and job.rendered_at:
         spent = (job.rendered_at - job.started_at).total_seconds()
         embed.add_field(name="Rendered in", value=f"{spent:.1f} s")

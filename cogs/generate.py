@@ -51,6 +51,7 @@ def _origin(interaction: Interaction) -> Origin:
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
         user_id=interaction.user.id,
+        user_name=interaction.user.display_name,
         application_id=interaction.application_id,
         token=interaction.token,
     )

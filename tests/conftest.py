@@ -68,7 +68,14 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
-    return Origin(guild_id=guild, channel_id=channel, user_id=user, application_id=5, token="t")
+    return Origin(
+        guild_id=guild,
+        channel_id=channel,
+        user_id=user,
+        user_name="someone",
+        application_id=5,
+        token="t",
+    )
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:

@@ -93,7 +93,7 @@ async def test_words_become_a_message_with_music(plan: Plan) -> None:
     assert fields["Length"] == "8 s"
     assert fields["Seed"] == str(job.request.seed)
     assert fields["Model"] == "MusicGen, scripted"
-    assert fields["Asked for by"] == w.alice.mention
+    assert fields["Asked for by"] == "alice"
     assert "Rendered in" in fields
     assert message.content == w.alice.mention
 

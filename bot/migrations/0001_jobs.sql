@@ -7,6 +7,7 @@ CREATE TABLE jobs (
     guild_id INTEGER NOT NULL,
     channel_id INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
+    user_name TEXT NOT NULL,
     application_id INTEGER NOT NULL,
     token TEXT NOT NULL,
     status_message_id INTEGER,
