@@ -25,7 +25,7 @@ from bot.client import Fantasia
 from bot.composition import Plan, compose, utc_now
 from bot.engines import Choice
 from bot.errors import OperatorError
-from bot.tiers import FREE
+from bot.tiers import FREE, ask
 
 VISITOR = replace(FREE, name="Visitor", longest=120, per_day=120, waiting=3)
 """What the demo's member may ask for: 120 s a day."""
@@ -139,7 +139,8 @@ async def _refresh(stage: Stage, page: Preview) -> None:
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    prompt = options.prompt or PROMPT
+    prompt, longest = options.prompt or PROMPT, stage.bot.studio.max_seconds
+    ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
     shown = await stage.visitor.slash(
         stage.music, "generate", prompt=prompt, duration=options.duration
     )

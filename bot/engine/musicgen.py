@@ -7,6 +7,7 @@ Model, codec and every number of the windows are audiocraft's own (`models/genmo
 import collections
 import logging
 import os
+import pickle
 import queue
 import statistics
 import threading
@@ -329,6 +330,11 @@ def _load(model: str, device: str) -> "Pretrained":
             loaded = Pretrained.get_pretrained(model, device=device)
     except torch.OutOfMemoryError:
         raise
+    except pickle.UnpicklingError as error:
+        log.exception("%s cannot be loaded", model)
+        raise LoadError(
+            f"{model} is not opened: its checkpoint holds code besides weights, or is damaged."
+        ) from error
     except Exception as error:
         log.exception("%s cannot be loaded", model)
         why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

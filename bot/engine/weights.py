@@ -78,7 +78,10 @@ def _fetch_file(model: str, name: str) -> None:
         return
     if Path(model).is_dir():
         raise FetchError(f"{name} is missing or damaged in your folder {model}: copy it there.")
-    hf_hub_download(model, name, force_download=file is not None)
+    if file:  # the hub's library takes what is there for sound
+        file.resolve().unlink()
+        file.unlink(missing_ok=True)
+    hf_hub_download(model, name)
 
 
 def _fetch_transformer(repository: str) -> None:
@@ -156,7 +159,6 @@ def _string(file: Path, key: str) -> str | None:
 @contextmanager
 def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
     """Turn whatever a download raises into a FetchError."""
-    import httpx
     from huggingface_hub import constants, errors
 
     away = f"The hub cannot be reached at {constants.ENDPOINT}: {repository} was not downloaded."
@@ -177,7 +179,7 @@ def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         raise FetchError(f"The hub answered {status} when asked for {repository}.") from error
-    except httpx.HTTPError as error:
+    except errors.HTTPError as error:  # type: ignore[attr-defined]  # httpx or its successor
         raise FetchError(away) from error
     except OSError as error:
         full = error.errno == errno.ENOSPC

@@ -155,7 +155,8 @@ def _own_stdout() -> BinaryIO:
 
 
 def _read(inbox: "queue.Queue[Command]") -> None:
-    for line in sys.stdin.buffer:
+    # Not sys.stdin, whose lock this thread would hold when the process ends, which aborts Python.
+    for line in os.fdopen(os.dup(0), "rb"):
         inbox.put(command(line))
     os._exit(0)  # the bot is gone: so is the reason to go on, even in the middle of a step
 

@@ -1,0 +1,635 @@
+"""The MusicGen engine, in its own process as in production, on a tiny random checkpoint."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import wave
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.engine import audio, weights
+from bot.engine.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Fault,
+    Finish,
+    Message,
+    Part,
+    Progress,
+    Ready,
+    Render,
+    Report,
+    Took,
+    encode,
+    report,
+)
+from tests.tiny_musicgen import CARD, REVISION
+
+ROOT = Path(__file__).parent.parent
+SMALL, STEREO = "facebook/musicgen-small", "facebook/musicgen-stereo-small"
+
+FIRST, FRAMES = 1503, 1500
+"""Decoder steps and frames of a window of 30 s."""
+
+LONG = 49
+"""Seconds of a piece of three windows: 30, 18 and 1 of new music."""
+
+NUMBERS = count(1)
+
+OWN = """
+import sys, json
+import numpy as np
+import torch
+from audiocraft.models import MusicGen
+for model, cases in json.loads(sys.argv[1]).items():
+    own = MusicGen.get_pretrained(model, device="cpu")
+    for seconds, seed, file in cases:
+        own.set_generation_params(duration=seconds, top_k=250, temperature=1.1, cfg_coef=2.5)
+        torch.manual_seed(seed)
+        sound, codes = own.generate(["slow piano with rain"], return_tokens=True)
+        np.savez(file, sound=sound[0].numpy(), codes=codes[0].numpy())
+"""
+
+
+class Child:
+    """The engine's process and the other end of its pipes."""
+
+    def __init__(self, home: Path, model: str, device: str = "cpu") -> None:
+        command = ["--engine", "musicgen", "--model", model, "--device", device]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bot.engine.worker", *command],
+            cwd=ROOT,
+            env=environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def say(self, message: Message) -> None:
+        self.process.stdin.write(encode(message))
+        self.process.stdin.flush()
+
+    def hear(self) -> Report:
+        return report(self.process.stdout.readline())
+
+    def render(
+        self, order: Render, then: Callable[[Report], Message | None] = lambda _: None
+    ) -> list[Report]:
+        """Return all reports of an order; `then` may answer each once heard."""
+        self.say(order)
+        heard: list[Report] = []
+        while not heard or not isinstance(heard[-1], Done | Failed | Cancelled):
+            heard.append(self.hear())
+            if answer := then(heard[-1]):
+                self.say(answer)
+        return heard
+
+
+class Files:
+    """Where an order's takes go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def order(self, seconds: int, *seeds: int, top_k: int = 250) -> Render:
+        return Render(
+            id=next(NUMBERS),
+            prompt="slow piano with rain",
+            seconds=seconds,
+            model=SMALL,
+            parts=tuple(
+                Part(
+                    number=number,
+                    seed=seed,
+                    audio=str(self.audio(number)),
+                    codes=str(self.folder / f"{number}.npy"),
+                )
+                for number, seed in enumerate(seeds, 1)
+            ),
+            guidance=2.5,
+            temperature=1.1,
+            top_k=top_k,
+        )
+
+    def audio(self, number: int) -> Path:
+        return self.folder / f"{number}.wav"
+
+    def codes(self, number: int) -> NDArray[np.int16]:
+        return np.load(self.folder / f"{number}.npy")
+
+    def samples(self, number: int) -> NDArray[np.int16]:
+        with wave.open(str(self.audio(number))) as file:
+            assert (file.getframerate(), file.getsampwidth()) == (32000, 2)
+            pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+            return pcm.reshape(-1, file.getnchannels()).T
+
+    def all(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir()}
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The tiny model is quickest on one core, and sums alike in every process."""
+    alone = {"HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **alone, **more}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hub")
+    command = [sys.executable, "-m", "tests.tiny_musicgen", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mono(home: Path) -> Iterator[Child]:
+    with Child(home, SMALL) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
+@pytest.fixture(scope="module")
+def stereo(home: Path) -> Iterator[Child]:
+    with Child(home, STEREO) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    return Files(folder)
+
+
+@pytest.fixture(scope="module")
+def own(home: Path) -> dict[str, NDArray[np.floating]]:
+    """What audiocraft's own `generate` makes of the same requests."""
+    cases = {SMALL: [(2, 7, home / "2"), (LONG, 7, home / "long")], STEREO: [(2, 7, home / "st")]}
+    subprocess.run(
+        [sys.executable, "-c", OWN, json.dumps(cases, default=str)],
+        check=True,
+        cwd=ROOT,
+        env=environment(home, HF_HUB_OFFLINE="1"),
+        capture_output=True,
+    )
+    return {name: dict(np.load(home / f"{name}.npz")) for name in ("2", "long", "st")}
+
+
+@pytest.fixture(scope="module")
+def long(mono: Child, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Report], Files]:
+    """A piece of three windows, rendered once for all who look at it."""
+    files = Files(tmp_path_factory.mktemp("long"))
+    return mono.render(files.order(LONG, 7)), files
+
+
+def steps(reports: list[Report]) -> list[tuple[int, int]]:
+    return [(told.done, told.total) for told in reports if isinstance(told, Progress)]
+
+
+def takes(reports: list[Report]) -> list[tuple[int, float]]:
+    return [(told.number, told.seconds) for told in reports if isinstance(told, Took)]
+
+
+def test_a_loaded_engine_says_what_it_is(home: Path) -> None:
+    with Child(home, str(home / "local")) as child:
+        ready = child.hear()
+        assert isinstance(ready, Ready)
+        assert (ready.engine, ready.models) == ("musicgen", ("local",))
+        assert (ready.device, ready.precision) == ("cpu", "float32")
+        assert (ready.slots, ready.sample_rate) == (1, 32000)
+        assert 0 < ready.pace < 100
+        child.process.stdin.close()
+        assert child.process.wait() == 0
+        child.process.stdin = None
+
+
+def test_a_take_is_as_long_as_asked_and_sounds(mono: Child, files: Files) -> None:
+    reports = mono.render(files.order(2, 7))
+    assert takes(reports) == [(1, 2.0)]
+    assert isinstance(reports[-1], Done)
+    samples = files.samples(1)
+    assert samples.shape == (1, 64000)
+    assert samples.std() > 100
+    assert files.codes(1).shape == (4, 100)
+    assert audio.seconds(files.audio(1)) == 2.0
+
+
+def test_a_stereo_take_has_two_channels_that_differ(stereo: Child, files: Files) -> None:
+    stereo.render(files.order(2, 7))
+    left, right = files.samples(1)
+    assert left.shape == right.shape == (64000,)
+    assert (left != right).any()
+    assert files.codes(1).shape == (8, 100)
+
+
+def test_progress_counts_every_step_of_all_takes(mono: Child, files: Files) -> None:
+    reports = mono.render(files.order(2, 7, 8))
+    assert steps(reports) == [(done, 206) for done in range(1, 207)]
+
+
+def test_a_second_take_is_what_a_single_request_with_its_seed_gives(
+    mono: Child, files: Files, tmp_path: Path
+) -> None:
+    mono.render(files.order(2, 7, 8))
+    single = Files(tmp_path)
+    mono.render(single.order(2, 8))
+    assert single.audio(1).read_bytes() == files.audio(2).read_bytes()
+    assert (single.codes(1) == files.codes(2)).all()
+    assert (files.codes(1) != files.codes(2)).any()
+
+
+def test_a_request_repeated_gives_the_same_bytes(mono: Child, files: Files, tmp_path: Path) -> None:
+    again = Files(tmp_path)
+    mono.render(files.order(3, 7))
+    mono.render(again.order(3, 7))
+    assert files.audio(1).read_bytes() == again.audio(1).read_bytes()
+
+
+def test_the_music_is_audiocrafts_own(
+    mono: Child, files: Files, own: dict[str, NDArray[np.floating]]
+) -> None:
+    mono.render(files.order(2, 7))
+    assert (files.codes(1) == own["2"]["codes"]).all()
+    check_sound(files.samples(1), own["2"]["sound"])
+
+
+def test_stereo_music_is_audiocrafts_own(
+    stereo: Child, files: Files, own: dict[str, NDArray[np.floating]]
+) -> None:
+    stereo.render(files.order(2, 7))
+    assert (files.codes(1) == own["st"]["codes"]).all()
+    check_sound(files.samples(1), own["st"]["sound"])
+
+
+def test_music_past_the_window_is_audiocrafts_own(
+    long: tuple[list[Report], Files], own: dict[str, NDArray[np.floating]]
+) -> None:
+    assert (long[1].codes(1) == own["long"]["codes"]).all()
+    check_sound(long[1].samples(1), own["long"]["sound"])
+
+
+def check_sound(samples: NDArray[np.int16], sound: NDArray[np.floating]) -> None:
+    loudness = min(1.0, audio.PEAK / np.abs(sound).max())
+    assert np.abs(samples / 32767 - sound * loudness).max() < 1e-4
+
+
+def test_a_piece_past_the_window_is_as_long_as_asked(long: tuple[list[Report], Files]) -> None:
+    reports, files = long
+    assert takes(reports) == [(1, LONG)]
+    assert files.samples(1).shape == (1, LONG * 32000)
+    assert files.codes(1).shape == (4, LONG * 50)
+
+
+def test_progress_past_the_window_never_goes_back_and_ends_at_all(
+    long: tuple[list[Report], Files],
+) -> None:
+    total = FIRST + (18 * 50 + 3) + (50 + 3)
+    assert steps(long[0]) == [(done, total) for done in range(1, total + 1)]
+
+
+def test_a_cancelled_render_leaves_no_file_and_no_trace(
+    mono: Child, files: Files, tmp_path: Path
+) -> None:
+    mono.render(files.order(2, 7))
+    before = files.audio(1).read_bytes()
+    cancelled = Files(tmp_path)
+    order = cancelled.order(20, 7, 8)
+    reports = mono.render(order, lambda told: cancel_at(told, 5))
+    assert isinstance(reports[-1], Cancelled)
+    assert len(steps(reports)) < 1003
+    assert not {name for name in cancelled.all() if name.endswith(("wav", "npy", "part"))}
+    mono.render(files.order(2, 7))
+    assert files.audio(1).read_bytes() == before
+
+
+def cancel_at(told: Report, step: int) -> Message | None:
+    stop = isinstance(told, Progress) and told.done == step
+    return Cancel(id=told.id) if stop else None
+
+
+def test_finishing_past_the_window_keeps_what_is_complete(
+    mono: Child, files: Files, long: tuple[list[Report], Files]
+) -> None:
+    def finish(told: Report) -> Message | None:
+        stop = isinstance(told, Progress) and told.done == FIRST + 1
+        return Finish(id=told.id) if stop else None
+
+    reports = mono.render(files.order(LONG, 7, 8), finish)
+    assert takes(reports) == [(1, 30.0)]
+    assert isinstance(reports[-1], Done)
+    assert (files.codes(1) == long[1].codes(1)[:, :FRAMES]).all()
+    assert files.samples(1).shape == (1, 30 * 32000)
+    assert files.all() == {"1.wav", "1.npy"}
+
+
+def test_finishing_keeps_the_takes_that_were_announced(mono: Child, files: Files) -> None:
+    reports = mono.render(
+        files.order(12, 7, 8, 9),
+        lambda told: Finish(id=told.id) if isinstance(told, Took) else None,
+    )
+    assert takes(reports) == [(1, 12.0)]
+    assert isinstance(reports[-1], Done)
+    assert files.all() == {"1.wav", "1.npy"}
+
+
+def test_a_piece_shorter_than_a_window_leaves_nothing_to_finish(mono: Child, files: Files) -> None:
+    order = files.order(20, 7)
+    reports = mono.render(
+        order, lambda told: Finish(id=order.id) if steps([told]) == [(3, 1003)] else None
+    )
+    assert takes(reports) == []
+    assert isinstance(reports[-1], Done)
+    assert files.all() == set()
+
+
+def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files: Files) -> None:
+    order = files.order(2, 7, top_k=CARD + 1)
+    assert mono.render(order) == [
+        Failed(
+            id=order.id,
+            kind=Fault.JOB,
+            reason="top_k can be at most 2048 with facebook/musicgen-small.",
+        )
+    ]
+    assert isinstance(mono.render(files.order(1, 7, top_k=CARD))[-1], Done)
+
+
+def test_music_that_cannot_be_saved_fails_that_render_only(mono: Child, files: Files) -> None:
+    files.audio(1).mkdir()
+    reports = mono.render(files.order(1, 7))
+    assert isinstance(reports[-1], Failed)
+    assert reports[-1].reason.startswith("The music cannot be saved: ")
+    assert files.all() == {"1.wav"}
+
+
+def refusal(home: Path, model: str, device: str = "cpu") -> str:
+    with Child(home, model, device) as child:
+        said = child.hear()
+        assert isinstance(said, Failed)
+        assert (said.id, said.kind) == (0, Fault.LOAD)
+        assert child.process.wait() == 1
+    return said.reason
+
+
+def checkpoint(file: Path, **package: object) -> None:
+    """Write a file as torch.save would, without torch."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(package, protocol=2))
+        archive.writestr("archive/version", "3\n")
+
+
+@pytest.fixture
+def folder(home: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model as a folder, to spoil."""
+    return Path(shutil.copytree(home / "local", tmp_path / "model"))
+
+
+def test_missing_weights_are_refused_with_the_command_that_fetches_them(tmp_path: Path) -> None:
+    assert refusal(tmp_path, SMALL) == (
+        "MusicGen lacks the language model (state_dict.bin of facebook/musicgen-small), the codec "
+        "(compression_state_dict.bin of facebook/musicgen-small), the text encoder t5-base: "
+        "`python -m bot fetch facebook/musicgen-small` downloads what is missing."
+    )
+
+
+def test_a_truncated_checkpoint_is_refused(home: Path, folder: Path) -> None:
+    file = folder / "state_dict.bin"
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert "a sound language model (state_dict.bin of" in refusal(home, str(folder))
+
+
+def test_a_gpu_that_is_not_there_is_refused(home: Path) -> None:
+    assert refusal(home, SMALL, "cuda") == (
+        "DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu."
+    )
+
+
+def test_a_model_that_wants_a_melody_is_refused(home: Path, folder: Path) -> None:
+    settings = "conditioners: {self_wav: {model: chroma_stem}, description: {model: t5}}"
+    checkpoint(folder / "state_dict.bin", **{"xp.cfg": settings})
+    assert "wants a melody besides the words" in refusal(home, str(folder))
+
+
+def test_a_checkpoint_with_code_in_it_is_refused(home: Path, folder: Path) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (folder / "executed",)
+
+    checkpoint(folder / "state_dict.bin", best_state=Code())
+    assert "its checkpoint holds code besides weights" in refusal(home, str(folder))
+    assert not (folder / "executed").exists()
+
+
+def test_a_checkpoint_of_something_else_is_refused(home: Path, folder: Path) -> None:
+    checkpoint(folder / "state_dict.bin", weights="none")
+    assert "cannot be loaded: 'xp.cfg'" in refusal(home, str(folder))
+
+
+@pytest.fixture
+def hub_cache(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    return lambda home: monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub")
+    )
+
+
+def test_a_complete_cache_lacks_nothing(home: Path, hub_cache: Callable[[Path], None]) -> None:
+    hub_cache(home)
+    assert weights.installed()
+    assert [weights.missing(model) for model in (SMALL, STEREO, str(home / "local"))] == [[]] * 3
+    assert weights.conditions(STEREO) == {"description"}
+
+
+def test_an_empty_cache_lacks_everything(tmp_path: Path, hub_cache: Callable[[Path], None]) -> None:
+    hub_cache(tmp_path)
+    assert len(weights.missing(SMALL)) == 3
+    assert len(weights.missing(str(tmp_path / "nowhere"))) == 3
+    assert len(weights.missing(str(tmp_path))) == 3
+
+
+def test_a_codec_by_reference_is_missed(
+    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
+) -> None:
+    hub_cache(Path(shutil.copytree(home, tmp_path / "home")))
+    shutil.rmtree(tmp_path / "home/hub/models--facebook--encodec_32khz")
+    assert weights.missing(SMALL) == []
+    assert weights.missing(STEREO) == ["the codec facebook/encodec_32khz"]
+
+
+def test_the_text_encoder_is_the_one_that_the_checkpoint_names(
+    folder: Path, hub_cache: Callable[[Path], None]
+) -> None:
+    hub_cache(folder)
+    settings = "size: large\nconditioners: {description: {t5: {name: 't5-${size}'}}}"
+    checkpoint(folder / "state_dict.bin", **{"xp.cfg": settings})
+    assert weights.missing(str(folder)) == ["the text encoder t5-large"]
+
+
+@pytest.mark.parametrize("settings", [3, "a: [", {"conditioners": {}}])
+def test_settings_that_cannot_be_read_mean_the_released_text_encoder(
+    folder: Path, hub_cache: Callable[[Path], None], settings: object
+) -> None:
+    hub_cache(folder)
+    checkpoint(folder / "state_dict.bin", **{"xp.cfg": settings})
+    assert weights.missing(str(folder)) == ["the text encoder t5-base"]
+
+
+@contextmanager
+def hub(home: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve a home's repositories as the hub does; yield the address and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer()
+
+        def do_HEAD(self) -> None:
+            self.answer()
+
+        def answer(self) -> None:
+            body = self.found()
+            self.send_response(200 if body is not None else 404)
+            if body is None:
+                self.send_header("X-Error-Code", self.lack())
+            self.send_header("X-Repo-Commit", REVISION)
+            self.send_header("ETag", f'"{self.path.rpartition("/")[2]}"')
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body or b"")
+
+        def found(self) -> bytes | None:
+            if self.path.startswith("/api/models/"):
+                repository, _, rest = self.path.removeprefix("/api/models/").partition("/tree/")
+                if not rest:
+                    repository, _, rest = repository.partition("/revision/")
+                there = snapshot(home, repository).is_dir()
+                return listing(home, repository, tree="/tree/" in self.path) if there else None
+            repository, _, rest = self.path.removeprefix("/").partition("/resolve/")
+            file = snapshot(home, repository) / rest.partition("/")[2]
+            return file.read_bytes() if file.is_file() else None
+
+        def lack(self) -> str:
+            repository = self.path.removeprefix("/").partition("/resolve/")[0]
+            there = snapshot(home, repository).is_dir()
+            return "EntryNotFound" if there else "RepoNotFound"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def snapshot(home: Path, repository: str) -> Path:
+    return home / "hub" / f"models--{repository.replace('/', '--')}" / "snapshots" / REVISION
+
+
+def listing(home: Path, repository: str, tree: bool) -> bytes:
+    paths = sorted(snapshot(home, repository).iterdir())
+    sizes = {path.name: path.stat().st_size for path in paths}
+    files = [{"type": "file", "path": k, "size": v, "oid": "tiny"} for k, v in sizes.items()]
+    siblings = [{"rfilename": name} for name in sizes]
+    model = {"id": repository, "sha": REVISION, "siblings": siblings}
+    return json.dumps(files if tree else model).encode()
+
+
+def fetch(model: str, home: Path, endpoint: str, **more: str) -> str:
+    """Fetch in a process of its own and return the sentence it fails with."""
+    script = f"""
+import sys, time
+from bot.engine import weights
+time.sleep = lambda _: None  # the hub's library waits 23 s before it gives up
+try:
+    weights.fetch({model!r})
+except weights.FetchError as error:
+    print(error)
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(home, HF_ENDPOINT=endpoint, HF_HUB_DISABLE_XET="1", **more),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_fetch_downloads_what_is_missing_and_only_that(
+    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
+) -> None:
+    for name in ("flax_model.msgpack", "pytorch_model.bin"):
+        (snapshot(home, "t5-base") / name).write_bytes(b"large")
+    hub_cache(tmp_path)
+    with hub(home) as (address, asked):
+        assert fetch(STEREO, tmp_path, address) == ""
+        assert weights.missing(STEREO) == []
+        assert not [path for path in asked if path.endswith(("msgpack", "pytorch_model.bin"))]
+        asked.clear()
+        assert fetch(STEREO, tmp_path, address) == ""
+        assert asked == []
+        shutil.rmtree(tmp_path / "hub/models--t5-base")
+        assert fetch(STEREO, tmp_path, address) == ""
+        assert not [path for path in asked if "facebook" in path]
+
+
+def test_a_fetch_replaces_a_damaged_file(
+    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
+) -> None:
+    hub_cache(Path(shutil.copytree(home, tmp_path, dirs_exist_ok=True)))
+    (snapshot(tmp_path, SMALL) / "state_dict.bin").write_bytes(b"damaged")
+    assert weights.missing(SMALL) != []
+    with hub(home) as (address, _):
+        assert fetch(SMALL, tmp_path, address) == ""
+    assert weights.missing(SMALL) == []
+
+
+def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -> None:
+    with hub(home) as (address, _):
+        assert fetch("facebook/nothing", tmp_path, address) == (
+            "The hub shows no facebook/nothing: it does not exist or wants a login "
+            "(`hf auth login`)."
+        )
+        assert fetch("t5-base", tmp_path, address) == (
+            "t5-base is no such model: it has no state_dict.bin."
+        )
+    assert fetch(SMALL, tmp_path, "http://127.0.0.1:9") == (
+        "The hub cannot be reached at http://127.0.0.1:9: facebook/musicgen-small was not "
+        "downloaded."
+    )
+    assert fetch(SMALL, tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1") == (
+        "HF_HUB_OFFLINE is set: unset it to download facebook/musicgen-small."
+    )
+    assert fetch("a/b/c", tmp_path, "http://127.0.0.1:9") == (
+        "a/b/c is neither a folder nor a name on the hub."
+    )
+    assert fetch(str(tmp_path), tmp_path, "http://127.0.0.1:9") == (
+        f"state_dict.bin is missing or damaged in your folder {tmp_path}: copy it there."
+    )
