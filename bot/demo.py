@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import discord
 import simcord
 from rich.console import Console
 from simcord._clock import Clock
@@ -76,7 +75,7 @@ async def _stage(plan: Plan) -> AsyncIterator[Stage]:
             music=guild.create_text_channel("music", topic="Type /generate"),
             visitor=guild.add_member(env.create_user("visitor")),
         )
-        _notice_changes(stage)
+        env.backend.subscribers.append(lambda *_: stage.changed.set())
         yield stage
 
 
@@ -95,46 +94,50 @@ class _RealClock(Clock):
         return utc_now()
 
 
-def _notice_changes(stage: Stage) -> None:
-    """Ring whenever the bot has asked something of Discord."""
-    real = stage.bot.http.request
-
-    async def request(route: discord.http.Route, **options: Any) -> Any:  # noqa: ANN401
-        try:
-            return await real(route, **options)
-        finally:
-            stage.changed.set()
-
-    stage.bot.http.request = request  # type: ignore[method-assign]
-
-
 async def _serve(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     page = stage.env.preview(
         stage.music, viewers=[stage.visitor], layout="channel", port=options.port
     )
     async with page:
         page._media_worker = _PlayableWavs()
+        turn = asyncio.Lock()
+        _take_turns(page, turn)
         console.print(f"Fantasia is listening in #music: {page.url}", soft_wrap=True)
         console.print("Type /generate there. Ctrl-C ends it.")
         if not options.no_browser and _has_screen():
             webbrowser.open(page.url)
-        refreshing = asyncio.create_task(_refresh(stage, page))
+        refreshing = asyncio.create_task(_refresh(stage, page, turn))
         try:
             await page.wait_closed()
         finally:
             refreshing.cancel()
 
 
-async def _refresh(stage: Stage, page: Preview) -> None:
-    """Show background edits; while the page itself acts, SimCord refuses, and it is tried again."""
+async def _refresh(stage: Stage, page: Preview, turn: asyncio.Lock) -> None:
+    """Show background edits as they happen."""
     while True:
         await stage.changed.wait()
         stage.changed.clear()
-        try:
-            await page.refresh()
-        except simcord.SetupError:
-            stage.changed.set()
+        async with turn:
+            with contextlib.suppress(simcord.SetupError, TimeoutError):
+                await page.refresh()
         await asyncio.sleep(0.2)
+
+
+def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
+    """Let what a person does wait for a refresh in progress, and count for the page after it.
+
+    Otherwise SimCord refuses an action that meets a refresh or was made just before one.
+    """
+    real = page._action
+
+    async def action(context: str | None, body: Any) -> dict[str, Any]:  # noqa: ANN401
+        async with turn:
+            if isinstance(body, dict) and "published_revision" in body:
+                body["published_revision"] = page._get_page(context).revision
+            return await real(context, body)
+
+    page._action = action  # type: ignore[method-assign,assignment]
 
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 from datetime import datetime, timedelta
 
-import aiohttp
 import discord
 from discord.ext import commands
 
@@ -13,6 +13,8 @@ from bot.models import Job, Owed, PostKind, Route, Status
 from bot.studio import Studio
 from cogs import cards
 from cogs.buttons import cancel_view
+
+log = logging.getLogger(__name__)
 
 EDITED_EVERY = {Status.QUEUED: timedelta(seconds=30), Status.RUNNING: timedelta(seconds=4)}
 
@@ -45,7 +47,8 @@ class Delivery(commands.Cog):
             message = await self._send(owed)
         except (discord.HTTPException, FileNotFoundError) as error:
             await (self._studio.refused if _definite(error) else self._studio.postponed)(owed)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except Exception:
+            log.warning("job %d: no clear answer from Discord", owed.job.id, exc_info=True)
             await self._studio.postponed(owed)
         else:
             await self._studio.delivered(owed, message)
@@ -101,8 +104,9 @@ class Delivery(commands.Cog):
             )
         except discord.NotFound:
             await self._studio.status_message(job, None, job.status)
-        except discord.HTTPException as error:
-            if _definite(error):
+        except Exception as error:
+            log.info("job %d: its status message was not edited: %s", job.id, error)
+            if isinstance(error, discord.HTTPException) and _definite(error):
                 await self._studio.status_message(job, job.status_message_id, job.status)
         else:
             await self._studio.status_message(job, job.status_message_id, job.status)

@@ -1,0 +1,194 @@
+"""The command line: exit codes, and sentences instead of tracebacks."""
+
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from bot import __version__
+
+TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
+
+
+def bot(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in an empty folder, with a hub cache that is empty and offline."""
+    keep = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    empty = {"HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *arguments],
+        cwd=folder,
+        env={**keep, **empty, "PYTHONPATH": str(Path.cwd()), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def explained(done: subprocess.CompletedProcess[str]) -> str:
+    """What a failure that the person can mend says, in one sentence."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert bot(tmp_path, "--version").stdout.strip() == f"Fantasia {__version__}"
+    text = bot(tmp_path, "--help").stdout
+    for command in ("run", "demo", "generate", "fetch", "doctor"):
+        assert command in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [("sing",), ("generate",), ("generate", "x", "--duration", "long")]
+)
+def test_wrong_usage_is_code_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert bot(tmp_path, *arguments).returncode == 2
+
+
+def test_generate_writes_a_wav_and_says_what_played_and_how_to_get_more(tmp_path: Path) -> None:
+    done = bot(tmp_path, "generate", "mozart fantasia", "--duration", "2", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["mozart-fantasia.wav"]
+    assert "python -m bot fetch facebook/musicgen-small" in done.stderr
+    assert "Seed 5" in done.stderr
+    with wave.open(str(tmp_path / "mozart-fantasia.wav")) as file:
+        assert file.getparams()[:4] == (1, 2, 32000, 64000)
+
+
+def test_several_takes_are_numbered_and_seeded_in_turn(tmp_path: Path) -> None:
+    sketch = ("--engine", "sketch", "--duration", "1")
+    bot(tmp_path, "generate", "x", *sketch, "--takes", "2", "--seed", "5", "--out", "a/x.wav")
+    bot(tmp_path, "generate", "x", *sketch, "--seed", "6", "--out", "single.wav")
+    second = (tmp_path / "a" / "x-2.wav").read_bytes()
+    assert (tmp_path / "a" / "x-1.wav").read_bytes() != second
+    assert (tmp_path / "single.wav").read_bytes() == second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--duration", "0"), "1 to 120 s"),
+        (("--takes", "6"), "1 to 5 takes"),
+        (("--seed", "-1"), "A seed is a whole number"),
+        (("--out", "x.mp3"), "must end in .wav"),
+        (("--out", "/proc/x.wav"), "cannot be written"),
+        (("--model", "not a model"), "MUSICGEN_MODEL: found 'not a model'"),
+        (("--engine", "musicgen"), "python -m bot fetch facebook/musicgen-small"),
+    ],
+)
+def test_generate_explains_what_is_wrong(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in explained(bot(tmp_path, "generate", "x", *arguments))
+
+
+def test_a_prompt_is_neither_empty_nor_endless(tmp_path: Path) -> None:
+    for prompt in (" ", "x" * 501):
+        assert "1 to 500 characters" in explained(bot(tmp_path, "generate", prompt))
+
+
+def test_run_without_a_token_says_where_it_goes(tmp_path: Path) -> None:
+    assert "DISCORD_TOKEN is not set" in explained(bot(tmp_path, "run"))
+    assert "DISCORD_TOKEN is not set" in explained(bot(tmp_path)), "run is the default"
+
+
+def test_run_with_a_malformed_token_does_not_repeat_it(tmp_path: Path) -> None:
+    text = explained(bot(tmp_path, "run", DISCORD_TOKEN="my-secret", ENGINE="sketch"))
+    assert "DISCORD_TOKEN: found 9 characters" in text
+    assert "my-secret" not in text
+
+
+def test_run_without_the_network_says_that_discord_cannot_be_reached(tmp_path: Path) -> None:
+    done = bot(
+        tmp_path,
+        "run",
+        DISCORD_TOKEN=TOKEN,
+        ENGINE="sketch",
+        # discord.py asks this module for its address.
+        PYTHONSTARTUP="",
+        PYTHONPATH=os.pathsep.join([str(unreachable(tmp_path)), str(Path.cwd())]),
+    )
+    assert "Discord cannot be reached" in explained(done)
+    assert TOKEN not in done.stderr + done.stdout
+
+
+def unreachable(folder: Path) -> Path:
+    """Make every name resolve to nothing, on a machine with a network as on one without."""
+    site = folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def refuse(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
+        "socket.getaddrinfo = refuse\n"
+    )
+    return site
+
+
+def test_run_with_an_engine_that_cannot_start_stops_with_a_sentence(tmp_path: Path) -> None:
+    text = explained(
+        bot(
+            tmp_path,
+            "run",
+            DISCORD_TOKEN=TOKEN,
+            ENGINE="musicgen",
+            PYTHONPATH=os.pathsep.join([str(silent(tmp_path)), str(Path.cwd())]),
+        )
+    )
+    assert "The engine cannot start" in text
+    assert "python -m bot fetch facebook/musicgen-small" in text
+
+
+def silent(folder: Path) -> Path:
+    """Let Discord's names never resolve, so that the engine's failure comes first."""
+    site = folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import asyncio\n"
+        "async def wait(*_, **__): await asyncio.Event().wait()\n"
+        "asyncio.BaseEventLoop.getaddrinfo = wait\n"
+    )
+    return site
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = bot(tmp_path, "generate", "x", "--takes", "9", LOG_LEVEL="debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_fetch_without_the_hub_fails_with_a_sentence(tmp_path: Path) -> None:
+    assert "facebook/musicgen-small" in explained(bot(tmp_path, "fetch"))
+
+
+def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = bot(tmp_path, "doctor", COLUMNS="200")
+    assert done.returncode == 0, done.stdout
+    for check in ("Python", "Token", "Packages", "Device", "Weights", "Data folder", "Free disk"):
+        assert check in done.stdout
+    assert "python -m bot fetch facebook/musicgen-small" in done.stdout
+    done = bot(tmp_path, "doctor", COLUMNS="200", DISCORD_TOKEN="wrong")
+    assert done.returncode == 1
+    assert "DISCORD_TOKEN: found 5 characters" in done.stdout
+    done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR="file/data")
+    assert done.returncode == 1
+    assert "set DATA_DIR to a folder of yours" in done.stdout
+
+
+def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:
+    script = (
+        "import sys, bot.__main__, bot.composition, bot.offline, bot.doctor\n"
+        "assert not {'torch', 'audiocraft', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_lock_files_name_no_registry_and_hash_everything() -> None:
+    for lock in ("requirements.lock", "requirements-musicgen.lock"):
+        text = Path(lock).read_text()
+        assert "://" not in text
+        for requirement in text.split("\n\n")[0].replace("\\\n", " ").splitlines():
+            assert "--hash=sha256:" in requirement, requirement

@@ -1,0 +1,151 @@
+"""The engine's process as the bot sees it, with the real worker and the sketch engine in it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.config import engine_environment
+from bot.engine import audio, messages
+from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
+from bot.engine.process import Engine, start
+
+SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace")
+
+
+def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Render:
+    return Render(
+        id=number,
+        prompt="mozart fantasia",
+        seconds=seconds,
+        model="sketch",
+        parts=tuple(
+            Part(
+                number=take,
+                seed=take,
+                audio=str(folder / f"{number}-{take}.wav"),
+                codes=str(folder / f"{number}-{take}.npy"),
+            )
+            for take in range(1, takes + 1)
+        ),
+        guidance=3,
+        temperature=1,
+        top_k=250,
+    )
+
+
+@asynccontextmanager
+async def engine(pace: float = 0) -> AsyncIterator[Engine]:
+    async with start([*SKETCH, str(pace)], engine_environment()) as running:
+        ready = await running.ready()
+        assert (ready.engine, ready.models, ready.slots) == ("sketch", ("sketch",), 1)
+        attending = asyncio.create_task(running.attend())
+        yield running
+        attending.cancel()
+
+
+async def test_takes_arrive_in_order_with_their_files(tmp_path: Path) -> None:
+    async with engine() as running, aclosing(running.render(order(tmp_path, takes=2))) as reports:
+        said = [report async for report in reports]
+    assert [report.number for report in said if isinstance(report, Took)] == [1, 2]
+    assert audio.seconds(tmp_path / "1-1.wav") == audio.seconds(tmp_path / "1-2.wav") == 8
+
+
+async def test_a_cancel_frees_the_engine_for_the_next(tmp_path: Path) -> None:
+    async with engine(pace=60) as running:
+        async with aclosing(running.render(order(tmp_path))) as reports:
+            async for _ in reports:
+                running.cancel(1)
+        async with aclosing(running.render(order(tmp_path, number=2))) as reports:
+            assert isinstance(await anext(reports), Progress)
+            running.cancel(2)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_waiting_render_is_cancelled_too(tmp_path: Path) -> None:
+    async with engine(pace=60) as running:
+        first = running.render(order(tmp_path))
+        await anext(first)
+        second = asyncio.create_task(anext(running.render(order(tmp_path, number=2)), None))
+        await asyncio.sleep(0)
+        running.cancel(2)
+        assert await second is None
+        running.cancel(1)
+        assert [report async for report in first if isinstance(report, Took)] == []
+
+
+async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
+    async with engine(pace=0.05) as running:
+        said = []
+        async with aclosing(running.render(order(tmp_path, seconds=60, takes=2))) as reports:
+            async for report in reports:
+                said.append(report)
+                if isinstance(report, Progress) and report.done == 3:
+                    running.finish(1)
+    (took,) = [report for report in said if isinstance(report, Took)]
+    assert 1 <= took.seconds < 60
+    assert audio.seconds(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
+
+
+def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [*SKETCH, "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with child:
+        assert child.stdin
+        assert child.stdout
+        assert isinstance(messages.report(child.stdout.readline()), Ready)
+        child.stdin.write(messages.encode(order(tmp_path)))
+        child.stdin.flush()
+        assert isinstance(messages.report(child.stdout.readline()), Progress)
+        child.stdin.close()
+        assert child.wait() == 0
+
+
+def test_what_libraries_print_does_not_reach_the_channel() -> None:
+    script = (
+        "import os, sys; from bot.engine import worker; real = worker.load\n"
+        "def load(options):\n"
+        "    print('noise', flush=True); os.system('echo more noise'); return real(options)\n"
+        "worker.load = load; worker.main(['--engine', 'sketch'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout
+        assert isinstance(messages.report(child.stdout.readline()), Ready)
+        rest, noise = child.communicate()
+    assert rest == b""
+    assert noise.split() == [b"noise", b"more", b"noise"]
+
+
+def test_the_token_is_kept_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "secret")
+    assert "DISCORD_TOKEN" not in engine_environment()
+    assert engine_environment()["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"{}", b"[]", b"\xff", b"null", b"[" * 5000, b'{"tag": "nonsense", "id": 1}'),
+        *(b'{"tag": "done"}', b'{"tag": "done", "id": "1"}', b'{"tag": "done", "id": 1, "x": 2}'),
+    ],
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(messages.ProtocolError):
+        messages.report(line)
+
+
+def test_every_message_survives_the_channel(tmp_path: Path) -> None:
+    sent = order(tmp_path, takes=3)
+    assert messages.command(messages.encode(sent)) == sent
+    assert messages.report(messages.encode(Done(id=3))) == Done(id=3)
