@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 import discord
 from discord.ext import commands
@@ -57,12 +58,15 @@ class Delivery(commands.Cog):
         if owed.post.kind is PostKind.FAILURE:
             edited = await self._edit_failure(owed.job)
             return edited or await self._post(owed, cards.failed(owed.job), [])
-        files = [
-            discord.File(self._studio.path(take.audio), cards.file_name(owed.job, take))
-            for take in owed.takes
-            if take.audio
-        ]
-        return await self._post(owed, cards.result(owed.job, owed.takes), files)
+        embed = cards.result(owed.job, owed.takes)
+        with contextlib.ExitStack() as opened:
+            files = []
+            for take in owed.takes:
+                if take.audio:
+                    name = cards.file_name(owed.job, take)
+                    files.append(discord.File(self._studio.path(take.audio), name))
+                    opened.callback(files[-1].close)
+            return await self._post(owed, embed, files)
 
     async def _edit_failure(self, job: Job) -> int | None:
         if job.status_message_id is None or self._old(job):
@@ -75,24 +79,18 @@ class Delivery(commands.Cog):
 
     async def _post(self, owed: Owed, embed: discord.Embed, files: list[discord.File]) -> int:
         member = discord.Object(owed.job.origin.user_id)
-        mention = f"<@{member.id}>"
-        pings = discord.AllowedMentions(users=[member])
-        origin = owed.job.origin
+        message: dict[str, Any] = {
+            "content": f"<@{member.id}>",
+            "embed": embed,
+            "files": files,
+            "allowed_mentions": discord.AllowedMentions(users=[member]),
+        }
         if owed.post.route is Route.FOLLOWUP:
-            webhook = discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
-            sent = await webhook.send(
-                mention, embed=embed, files=files, allowed_mentions=pings, wait=True
-            )
-            return sent.id
-        channel: discord.abc.Messageable = (
-            self._bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
-            if owed.post.route is Route.CHANNEL
-            else await self._bot.create_dm(member)
-        )
-        message = await channel.send(
-            mention, embed=embed, files=files, allowed_mentions=pings, nonce=owed.post.nonce
-        )
-        return message.id
+            return (await self._webhook(owed.job).send(wait=True, **message)).id
+        channel: discord.abc.Messageable = self._channel(owed.job)
+        if owed.post.route is Route.DIRECT:
+            channel = await self._bot.create_dm(member)
+        return (await channel.send(nonce=owed.post.nonce, **message)).id
 
     async def _show(self, job: Job) -> None:
         if job.status_message_id is None or not (embed := await self._due(job)):
@@ -139,11 +137,16 @@ class Delivery(commands.Cog):
         origin = job.origin
         return f"https://discord.com/channels/{origin.guild_id}/{origin.channel_id}/{message}"
 
+    def _channel(self, job: Job) -> discord.PartialMessageable:
+        origin = job.origin
+        return self._bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
+
+    def _webhook(self, job: Job) -> discord.Webhook:
+        origin = job.origin
+        return discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
+
     def _status_message(self, job: Job) -> discord.PartialMessage:
-        channel = self._bot.get_partial_messageable(
-            job.origin.channel_id, guild_id=job.origin.guild_id
-        )
-        return channel.get_partial_message(job.status_message_id or 0)
+        return self._channel(job).get_partial_message(job.status_message_id or 0)
 
     def _old(self, job: Job) -> bool:
         return self._studio.now() > job.created_at + EDITABLE_FOR

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from bot import tiers
 from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Job, Status
+from cogs import cards
 from tests.conftest import Clock, World, until, world
 
 PERMISSIONS = {
@@ -428,3 +430,54 @@ async def test_an_unknown_error_is_answered_with_its_number_alone(
     assert "42" not in text
     assert text.split("`")[1] in caplog.text
     assert "the secret is 42" in caplog.text
+
+
+async def test_the_whole_way_with_the_sketch_engine(plan: Plan) -> None:
+    sketch = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch")
+    async with world(replace(plan, command=sketch, model="sketch", silence=60)) as w:
+        shown = await w.generate("mozart fantasia", 8)
+        message = await w.result()
+        await w.status(shown, "#1 is done")
+        content = await message.attachments[0].read()
+    with wave.open(io.BytesIO(content)) as file:
+        assert file.getparams()[:4] == (1, 2, 32000, 256000)
+    fields = {field.name: field.value for field in message.embeds[0].fields}
+    assert fields["Model"] == "Sketch engine: not MusicGen"
+
+
+async def test_a_reply_that_comes_too_late_does_not_stop_the_music(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/interactions/*/callback", status=404, code=10062)
+        w.tolerated = (discord.NotFound,)
+        await w.generate("play")
+        message = await w.result()
+        assert message.content == w.alice.mention
+        assert (await w.ended(1, Status.DELIVERED)).status_message_id is None
+
+
+async def test_one_post_that_cannot_be_sent_does_not_hold_up_the_others(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cards.result
+
+    def broken(job: Job, takes: Any) -> discord.Embed:
+        if job.id == 1:
+            raise RuntimeError("no card for this one")
+        return real(job, takes)
+
+    monkeypatch.setattr(cards, "result", broken)
+    async with world(plan) as w:
+        await w.generate("play one")
+        shown = await w.generate("play two")
+        await w.status(shown, "#2 is done")
+        assert (await w.studio.job(1)).status is Status.RENDERED
+
+
+async def test_a_file_that_has_vanished_is_given_back(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=503, times=1)
+        await w.generate("play")
+        await w.ended(1, Status.RENDERED)
+        (plan.folder / "audio" / "1-1.wav").unlink()
+        job = await w.ended(1, Status.UNDELIVERABLE)
+        assert await charged(job, w) == 0
