@@ -1,0 +1,103 @@
+"""The status messages: one per job, edited with the bot's own token until the job has ended."""
+
+import logging
+from datetime import datetime, timedelta
+
+import discord
+
+from bot.client import Fantasia
+from bot.models import Job, Route, Status
+from bot.studio import Studio
+from cogs import cards
+from cogs.buttons import cancel_view
+
+log = logging.getLogger(__name__)
+
+EDITED_EVERY = {Status.QUEUED: timedelta(seconds=30), Status.RUNNING: timedelta(seconds=4)}
+
+EDITABLE_FOR = timedelta(minutes=55)
+"""How long a status message is edited freely; Discord limits edits after an hour (30046)."""
+
+
+class Board:
+    """Keeps the status messages true, and edits them no oftener than members can read."""
+
+    def __init__(self, bot: Fantasia, studio: Studio) -> None:
+        self._bot = bot
+        self._studio = studio
+        self._edited: dict[int, tuple[datetime, discord.Embed]] = {}
+
+    async def refresh(self) -> None:
+        """Bring every status message up to date that may be edited now."""
+        for job in await self._studio.to_show():
+            if embed := await self._due(job):
+                await self._show(job, embed)
+
+    async def tell_failure(self, job: Job) -> int | None:
+        """Say in a job's status message that it failed, and return the message if that worked."""
+        if job.status_message_id is None or self._old(job):
+            return None
+        try:
+            await self._message(job).edit(embed=cards.failed(job), view=None)
+        except discord.HTTPException:
+            return None
+        await self._studio.status_message(job, job.status_message_id, Status.FAILED)
+        return job.status_message_id
+
+    async def _show(self, job: Job, embed: discord.Embed) -> None:
+        waits = job.status in EDITED_EVERY
+        self._edited[job.id] = (self._studio.now(), embed)
+        if not waits:
+            del self._edited[job.id]
+        try:
+            await self._message(job).edit(embed=embed, view=cancel_view(job.id) if waits else None)
+        except discord.NotFound:
+            await self._studio.status_message(job, None, job.status)
+        except Exception as error:
+            log.info("job %d: its status message was not edited: %s", job.id, error)
+            if definite(error):
+                await self._studio.status_message(job, job.status_message_id, job.status)
+        else:
+            await self._studio.status_message(job, job.status_message_id, job.status)
+
+    async def _due(self, job: Job) -> discord.Embed | None:
+        pause = EDITED_EVERY.get(job.status)
+        if pause is None:
+            return await self._last_card(job)
+        at, last = self._edited.get(job.id, (job.created_at, None))
+        if self._old(job) or (job.shown is job.status and self._studio.now() < at + pause):
+            return None
+        standing = await self._studio.standing(job)
+        card = cards.waiting if job.status is Status.QUEUED else cards.rendering
+        embed = card(standing)
+        return None if embed == last else embed
+
+    async def _last_card(self, job: Job) -> discord.Embed:
+        if job.status is not Status.DELIVERED:
+            return cards.WITHOUT_STANDING[job.status](job)
+        post = await self._studio.result(job)
+        if post is None or post.route is Route.DIRECT:
+            return cards.done(job, None)
+        place = f"{job.origin.guild_id}/{job.origin.channel_id}/{post.message_id}"
+        return cards.done(job, f"https://discord.com/channels/{place}")
+
+    def _message(self, job: Job) -> discord.PartialMessage:
+        return channel(self._bot, job).get_partial_message(job.status_message_id or 0)
+
+    def _old(self, job: Job) -> bool:
+        return self._studio.now() > job.created_at + EDITABLE_FOR
+
+
+def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:
+    """Return the channel that a job was asked for in, whether or not it is cached."""
+    origin = job.origin
+    return bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
+
+
+def definite(error: Exception) -> bool:
+    """Whether the same request would be refused again: not for a limit, nor for the bot's token."""
+    return (
+        isinstance(error, discord.HTTPException)
+        and 400 <= error.status < 500
+        and error.status not in (401, 408, 429)
+    )
