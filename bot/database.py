@@ -126,3 +126,4 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    assert not statement.strip(), f"a migration ends in the middle of: {statement}"

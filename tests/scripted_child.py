@@ -148,6 +148,8 @@ def main() -> None:
             die("crash")
         case ["late"]:
             time.sleep(0.5)
+        case ["mute"]:
+            time.sleep(1000)
     threading.Thread(target=keep_slow, daemon=True).start()
     say(Ready(**READY))
     for line in sys.stdin.buffer:

@@ -14,6 +14,8 @@ from bot.config import engine_environment
 from bot.engine import audio, messages
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
+from bot.errors import EngineError
+from tests.conftest import SCRIPTED
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace")
 
@@ -105,6 +107,18 @@ def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None
         assert isinstance(messages.report(child.stdout.readline()), Progress)
         child.stdin.close()
         assert child.wait() == 0
+
+
+def test_a_child_that_cannot_read_an_order_ends_with_a_reason() -> None:
+    child = subprocess.run([*SKETCH, "0"], input=b"no order\n", capture_output=True, check=False)
+    assert child.returncode == 1
+    assert b"what the bot sent cannot be read" in child.stderr
+
+
+async def test_a_child_that_never_gets_ready_is_given_up() -> None:
+    async with start([*SCRIPTED, "mute"], engine_environment(), loading=0.1) as running:
+        with pytest.raises(EngineError, match=r"was not ready after 0\.1 s"):
+            await running.ready()
 
 
 def test_what_libraries_print_does_not_reach_the_channel() -> None:

@@ -61,7 +61,7 @@ class Mailbox:
 class Engine:
     """A running child process that is ready to render."""
 
-    def __init__(self, process: asyncio.subprocess.Process, silence: float) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, silence: float, loading: float) -> None:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -70,6 +70,7 @@ class Engine:
         self._stdout = process.stdout
         self._stderr = process.stderr
         self._silence = silence
+        self._loading = loading
         self._mailboxes: dict[int, Mailbox] = {}
         self._last_words = ""
         self._listening = asyncio.create_task(self._listen())
@@ -100,12 +101,17 @@ class Engine:
 
     async def ready(self) -> Ready:
         """Wait until the child has loaded; raise OperatorError if it says that it cannot."""
-        match await self._hear():
+        try:
+            async with asyncio.timeout(self._loading):
+                said = await self._hear()
+        except TimeoutError:
+            raise EngineError(f"was not ready after {self._loading:g} s") from None
+        match said:
             case Ready() as ready:
                 return ready
             case Failed(kind=Fault.LOAD, reason=reason):
                 raise OperatorError(reason)
-            case said:
+            case _:
                 raise EngineError(f"said {said!r} before it was ready")
 
     async def attend(self) -> None:
@@ -161,9 +167,15 @@ class Engine:
 
 @asynccontextmanager
 async def start(
-    command: Sequence[str], environment: Mapping[str, str], silence: float = 120
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    silence: float = 120,
+    loading: float = 1800,
 ) -> AsyncIterator[Engine]:
-    """Run the child for as long as the block; it may be quiet at work for `silence` seconds."""
+    """Run the child for as long as the block.
+
+    It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
+    """
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -172,7 +184,7 @@ async def start(
         limit=LONGEST_LINE,
         env=dict(environment),
     )
-    engine = Engine(process, silence)
+    engine = Engine(process, silence, loading)
     try:
         yield engine
     finally:

@@ -24,6 +24,7 @@ from bot.engine.messages import (
     Fault,
     Finish,
     Progress,
+    ProtocolError,
     Ready,
     Render,
     Report,
@@ -156,9 +157,14 @@ def _own_stdout() -> BinaryIO:
 
 def _read(inbox: "queue.Queue[Command]") -> None:
     # Not sys.stdin, whose lock this thread would hold when the process ends, which aborts Python.
-    for line in os.fdopen(os.dup(0), "rb"):
-        inbox.put(command(line))
-    os._exit(0)  # the bot is gone: so is the reason to go on, even in the middle of a step
+    # Without this thread the process is deaf: it ends at once, even in the middle of a step.
+    try:
+        for line in os.fdopen(os.dup(0), "rb"):
+            inbox.put(command(line))
+    except ProtocolError as error:
+        log.critical("what the bot sent cannot be read: %s", error)
+        os._exit(1)
+    os._exit(0)  # the bot is gone, and the reason to go on with it
 
 
 def _parser() -> argparse.ArgumentParser:
