@@ -1,4 +1,4 @@
-"""The command line: `python -m bot [run | demo | generate | fetch | doctor]`."""
+"""The command line: `python -m bot [run | demo | generate | fetch | audit | doctor]`."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ import aiohttp
 import discord
 from rich.console import Console
 
-from bot import __version__, engines, tiers
+from bot import __version__, engines, selling, tiers
 from bot.config import Config, EngineName, LogLevel, load
 from bot.errors import OperatorError, Refusal
 
@@ -64,7 +64,7 @@ def demo(options: argparse.Namespace) -> int:
         ) from error
     choice = engines.usable(config, options.engine, options.pace)
     _say(choice.note)
-    return asyncio.run(demo.run(choice, config.max_seconds, options, console))
+    return asyncio.run(demo.run(choice, config, options, console))
 
 
 def generate(options: argparse.Namespace) -> None:
@@ -106,6 +106,14 @@ def fetch(options: argparse.Namespace) -> None:
     _say(f"All weights of {model} are on disk.")
 
 
+def audit(options: argparse.Namespace) -> None:
+    """Write a server's audit log to stdout as CSV."""
+    from bot import export
+
+    config = _configured()
+    asyncio.run(export.audit(config.data_dir, options.server, sys.stdout))
+
+
 def doctor(_: argparse.Namespace) -> int:
     """Check everything and say how to mend it."""
     from bot.doctor import examine
@@ -121,14 +129,19 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
         folder=config.data_dir,
         command=choice.command,
         model=choice.model,
-        max_seconds=config.max_seconds,
+        limits=config.limits(),
+        skus=config.skus,
+        about=engines.about(choice, config),
         dev_guild_id=config.dev_guild_id,
+        owner_guild_id=config.owner_guild_id,
         sync=sync,
     )
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with compose(plan) as client, client:
+        for warning in await selling.warnings(client.rulebook, config, choice):
+            log.warning("%s", warning)
         try:
             await client.start(token)
         except discord.LoginFailure as error:
@@ -197,6 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("fetch", help="download a model's weights")
     command.add_argument("model", nargs="?", help="instead of MUSICGEN_MODEL")
     command.set_defaults(action=fetch)
+
+    command = commands.add_parser("audit", help="a server's log of changes, as CSV")
+    command.add_argument("--server", type=int, required=True, metavar="ID", help="the server's id")
+    command.set_defaults(action=audit)
 
     command = commands.add_parser("doctor", help="check everything, with a mend for each fault")
     command.set_defaults(action=doctor)

@@ -12,16 +12,31 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import OperatorError, Refusal
+from bot.models import About
+from bot.office import Office
+from bot.rulebook import Rulebook
 from bot.studio import Studio
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = ("cogs.generate", "cogs.delivery")
+EXTENSIONS = (
+    "cogs.generate",
+    "cogs.delivery",
+    "cogs.account",
+    "cogs.quota",
+    "cogs.tier",
+    "cogs.house",
+    "cogs.owner",
+)
 
 # The bot is never heard in voice channels; nobody need be warned that it cannot be.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
+
+
+class NotAllowed(app_commands.CheckFailure):
+    """The member lacks a permission; the text is the reply."""
 
 
 class Tree(app_commands.CommandTree["Fantasia"]):
@@ -30,8 +45,12 @@ class Tree(app_commands.CommandTree["Fantasia"]):
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
         """Answer with a refusal's sentence, or with the number under which the log has the rest."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if isinstance(cause, Refusal):
+        if isinstance(cause, Refusal | NotAllowed):
             await answer(interaction, str(cause))
+        elif isinstance(
+            cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound
+        ):
+            await answer(interaction, "That command has changed. Try it again in a minute.")
         elif isinstance(cause, discord.NotFound) and cause.code == 10062:
             log.warning("interaction %d was answered too late", interaction.id)
         else:
@@ -47,7 +66,11 @@ class Fantasia(commands.AutoShardedBot):
         self,
         studio: Studio,
         *,
+        office: Office,
+        rulebook: Rulebook,
+        about: About,
         dev_guild_id: int | None = None,
+        owner_guild_id: int | None = None,
         sync: bool = False,
         extensions_: Sequence[str] = EXTENSIONS,
     ) -> None:
@@ -59,6 +82,10 @@ class Fantasia(commands.AutoShardedBot):
             tree_cls=Tree,
         )
         self.studio = studio
+        self.office = office
+        self.rulebook = rulebook
+        self.about = about
+        self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
         self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None
         self._sync = sync
         self._extensions = extensions_
@@ -72,19 +99,26 @@ class Fantasia(commands.AutoShardedBot):
                 raise OperatorError(f"The part {name} cannot be loaded: {error}") from error
         if self._dev_guild:
             self.tree.copy_global_to(guild=self._dev_guild)
-        await self._register()
+        for guild in {self._dev_guild, self.owner_guild if self.owner_guild else self._dev_guild}:
+            await self._register(guild)
 
-    async def _register(self) -> None:
-        scope = f"{self.application_id} {self._dev_guild.id if self._dev_guild else 'everywhere'}"
-        digest = self._digest()
+    async def _register(self, guild: discord.Object | None) -> None:
+        scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
+        digest = self._digest(guild)
         if self._sync or digest != await self.studio.synced(scope):
-            await self.tree.sync(guild=self._dev_guild)
+            try:
+                await self.tree.sync(guild=guild)
+            except discord.Forbidden as error:
+                raise OperatorError(
+                    f"Commands cannot be registered in the server {guild and guild.id}: invite the "
+                    "bot there first, or mend DEV_GUILD_ID and OWNER_GUILD_ID."
+                ) from error
             await self.studio.note_synced(scope, digest)
             log.info("commands registered: %s", scope)
 
-    def _digest(self) -> str:
+    def _digest(self, guild: discord.Object | None) -> str:
         definitions = [
-            command.to_dict(self.tree) for command in self.tree.get_commands(guild=self._dev_guild)
+            command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)
         ]
         return hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
 

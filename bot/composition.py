@@ -2,21 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bot.admission import Admission
 from bot.client import Fantasia
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
 from bot.dispatcher import Dispatcher
 from bot.engine import process
-from bot.models import Tier
+from bot.models import About, Limits, Tier
+from bot.office import Office
+from bot.rulebook import Rulebook
 from bot.studio import Studio
-from bot.tiers import FREE
+from bot.tiers import DEFAULTS
 
 LOOK_EVERY = 2.0
 """How long news may go unnoticed at most, in seconds."""
@@ -34,9 +37,12 @@ class Plan:
     folder: Path
     command: tuple[str, ...]
     model: str
-    max_seconds: int = 120
-    tier: Tier = FREE
+    limits: Limits = field(default_factory=Limits)
+    defaults: tuple[Tier, ...] = DEFAULTS
+    skus: Mapping[int, str] = field(default_factory=dict)
     dev_guild_id: int | None = None
+    owner_guild_id: int | None = None
+    about: About = field(default_factory=About)
     sync: bool = False
     clock: Callable[[], datetime] = utc_now
     silence: float = 120.0
@@ -49,15 +55,16 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     work, news = asyncio.Event(), asyncio.Event()
     with exclusive(plan.folder):
         async with open_database(plan.folder / "fantasia.db") as database:
+            admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
             studio = Studio(
                 database,
                 folder=plan.folder,
                 clock=plan.clock,
                 work=work,
                 news=news,
-                model=plan.model,
-                max_seconds=plan.max_seconds,
-                tier=plan.tier,
+                models=(plan.model,),
+                max_seconds=plan.limits.max_seconds,
+                admission=admission,
             )
             dispatcher = Dispatcher(
                 database,
@@ -68,7 +75,15 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 start=partial(process.start, plan.command, engine_environment(), plan.silence),
                 pause=plan.pause,
             )
-            client = Fantasia(studio, dev_guild_id=plan.dev_guild_id, sync=plan.sync)
+            client = Fantasia(
+                studio,
+                office=Office(database, admission=admission, clock=plan.clock),
+                rulebook=Rulebook(database, admission=admission, clock=plan.clock),
+                about=plan.about,
+                dev_guild_id=plan.dev_guild_id,
+                owner_guild_id=plan.owner_guild_id,
+                sync=plan.sync,
+            )
             async with asyncio.TaskGroup() as group:
                 loops = [group.create_task(dispatcher.run()), group.create_task(tick(client, news))]
                 yield client

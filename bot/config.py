@@ -10,6 +10,8 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from bot.errors import OperatorError
+from bot.models import Limits
+from bot.tiers import DEFAULTS
 
 TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
 SNOWFLAKE = re.compile(r"[0-9]{15,20}")
@@ -50,6 +52,13 @@ class Config:
     musicgen_model: str = "facebook/musicgen-small"
     device: Device = Device.AUTO
     max_seconds: int = 120
+    max_waiting: int = 100
+    max_waiting_per_server: int = 50
+    servers: frozenset[int] | None = None
+    server_seconds_per_day: int | None = None
+    skus: Mapping[int, str] = field(default_factory=dict)
+    owner_guild_id: int | None = None
+    code_url: str | None = None
     dev_guild_id: int | None = None
     log_level: LogLevel = LogLevel.INFO
 
@@ -67,6 +76,16 @@ class Config:
         if problems:
             raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
         return cls(**values)  # type: ignore[arg-type]
+
+    def limits(self) -> Limits:
+        """Return the operator's limits."""
+        return Limits(
+            max_seconds=self.max_seconds,
+            waiting=self.max_waiting,
+            waiting_per_server=self.max_waiting_per_server,
+            server_seconds_per_day=self.server_seconds_per_day,
+            servers=self.servers,
+        )
 
 
 def load(dotenv: Path = Path(".env")) -> Config:
@@ -113,6 +132,30 @@ def _snowflake(found: str) -> int:
     return int(found)
 
 
+def _snowflakes(found: str) -> frozenset[int]:
+    return frozenset(_snowflake(part) for part in re.split(r"[\s,]+", found.strip(" ,")))
+
+
+def _skus(found: str) -> dict[int, str]:
+    names = {tier.key: tier.name for tier in DEFAULTS}
+    skus = {}
+    for part in found.strip(" ,").split(","):
+        sku, _, tier = part.partition(":")
+        if not SNOWFLAKE.fullmatch(sku.strip()) or tier.strip().casefold() not in names:
+            raise ValueError(
+                f"found {part.strip()!r}; accepted is SKU:tier, several with commas between them, "
+                f"where a tier is one of {', '.join(names.values())}"
+            )
+        skus[int(sku)] = tier.strip().casefold()
+    return skus
+
+
+def _url(found: str) -> str:
+    if not re.fullmatch(r"https://[^\s<>()]+", found):
+        raise ValueError(f"found {found!r}; accepted is an address that begins with https://")
+    return found
+
+
 def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(found: str) -> StrEnum:
         try:
@@ -131,6 +174,13 @@ READERS: dict[str, Callable[[str], object]] = {
     "MUSICGEN_MODEL": _model,
     "DEVICE": _choice(Device),
     "MAX_SECONDS": _number(1, 120),
+    "MAX_WAITING": _number(1, 100_000),
+    "MAX_WAITING_PER_SERVER": _number(1, 100_000),
+    "SERVERS": _snowflakes,
+    "SERVER_SECONDS_PER_DAY": _number(0, 100_000_000),
+    "SKUS": _skus,
+    "OWNER_GUILD_ID": _snowflake,
+    "CODE_URL": _url,
     "DEV_GUILD_ID": _snowflake,
     "LOG_LEVEL": _choice(LogLevel),
 }

@@ -5,6 +5,7 @@ import fcntl
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
@@ -21,6 +22,11 @@ PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
 )
+
+
+def stamp(time: datetime | None) -> float | None:
+    """Return a time as the tables hold it: UTC seconds since 1970."""
+    return time.timestamp() if time else None
 
 
 class Transaction:
@@ -49,11 +55,12 @@ class Database:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
+        self._closed = False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit what the block does, or nothing of it."""
-        async with self._lock:
+        async with self._turn():
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(self._connection)
@@ -64,8 +71,20 @@ class Database:
 
     async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """Run one reading statement outside any transaction and return its rows."""
-        async with self._lock:
+        async with self._turn():
             return await Transaction(self._connection).fetch(sql, parameters)
+
+    async def close(self) -> None:
+        """Let what is under way end, and cancel whoever comes later: the program is ending."""
+        async with self._lock:
+            self._closed = True
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._lock:
+            if self._closed:
+                raise asyncio.CancelledError("the database is closed")
+            yield
 
 
 @asynccontextmanager
@@ -79,7 +98,36 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             await _migrate(Database(connection), path)
         except sqlite3.DatabaseError as error:
             raise OperatorError(f"The database {path} cannot be used: {error}.") from error
-        yield Database(connection)
+        database = Database(connection)
+        try:
+            yield database
+        finally:
+            await asyncio.shield(database.close())
+
+
+@asynccontextmanager
+async def reading(path: Path) -> AsyncIterator[Database]:
+    """Open the database at `path` to read alone, while a bot may be running on it.
+
+    Raises OperatorError if there is none or it is of another version.
+    """
+    if not path.is_file():  # noqa: ASYNC240
+        raise OperatorError(f"There is no database {path}: has the bot run with this DATA_DIR?")
+    try:
+        place = path.absolute().as_uri()  # noqa: ASYNC240
+        async with aiosqlite.connect(f"{place}?mode=ro", uri=True) as connection:
+            connection.row_factory = sqlite3.Row
+            await connection.execute("PRAGMA busy_timeout = 5000")
+            database = Database(connection)
+            version = (await database.fetch("PRAGMA user_version"))[0][0]
+            if version != len(_steps()):
+                raise OperatorError(
+                    f"The database {path} has the schema {version}, and this Fantasia reads "
+                    f"{len(_steps())}: start the bot once, or install the release that wrote it."
+                )
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise OperatorError(f"The database {path} cannot be read: {error}.") from error
 
 
 @contextmanager

@@ -9,11 +9,12 @@ import tempfile
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import discord
 import simcord
 from rich.console import Console
 from simcord._clock import Clock
@@ -22,12 +23,14 @@ from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot.client import Fantasia
 from bot.composition import Plan, compose, utc_now
-from bot.engines import Choice
+from bot.config import Config
+from bot.engines import Choice, about
 from bot.errors import OperatorError
-from bot.tiers import FREE, ask
+from bot.models import Actor, Limits
+from bot.tiers import DEFAULTS, FREE, ask
 
-VISITOR = replace(FREE, name="Visitor", longest=120, per_day=120, waiting=3)
-"""What the demo's member may ask for: 120 s a day."""
+FIRST = "Starter"
+"""The tier of the member that the page begins as, who has 120 s a day."""
 
 PROMPT = "mozart fantasia"
 
@@ -39,13 +42,11 @@ class Stage:
     env: simcord.Env
     bot: Fantasia
     music: simcord.ChannelHandle
-    visitor: simcord.MemberActor
+    members: list[simcord.MemberActor]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def run(
-    choice: Choice, max_seconds: int, options: argparse.Namespace, console: Console
-) -> int:
+async def run(choice: Choice, config: Config, options: argparse.Namespace, console: Console) -> int:
     """Serve the page until it is closed, or do one request without a page; return the exit code."""
     with contextlib.ExitStack() as stack:
         folder = options.data or stack.enter_context(tempfile.TemporaryDirectory("-fantasia"))
@@ -53,8 +54,8 @@ async def run(
             folder=Path(folder),
             command=choice.command,
             model=choice.model,
-            max_seconds=max_seconds,
-            tier=VISITOR,
+            limits=Limits(max_seconds=config.max_seconds),
+            about=about(choice, config),
             sync=True,
         )
         async with _stage(plan) as stage:
@@ -73,10 +74,27 @@ async def _stage(plan: Plan) -> AsyncIterator[Stage]:
             env=env,
             bot=bot,
             music=guild.create_text_channel("music", topic="Type /generate"),
-            visitor=guild.add_member(env.create_user("visitor")),
+            members=await _members(env, bot, guild),
         )
         env.backend.subscribers.append(lambda *_: stage.changed.set())
         yield stage
+
+
+async def _members(
+    env: simcord.Env, bot: Fantasia, guild: simcord.GuildHandle
+) -> list[simcord.MemberActor]:
+    """Return a member of each tier, by the role of its name, and an admin."""
+    admin = guild.create_role("Admin", permissions=discord.Permissions(manage_guild=True))
+    members = []
+    for tier in DEFAULTS:
+        role = guild.create_role(f"{tier.name} members")
+        if tier is not FREE:
+            mapped = Actor(id=role.id, name=role.name)
+            await bot.rulebook.map_role(guild.id, Actor(id=0, name="Demo"), mapped, tier.name)
+        name = "visitor" if tier.name == FIRST else tier.name.lower()
+        members.append(guild.add_member(env.create_user(name), roles=[role]))
+    members.sort(key=lambda member: member.name != "visitor")
+    return [*members, guild.add_member(env.create_user("admin"), roles=[admin])]
 
 
 def _discord(bot: Fantasia) -> simcord.run:
@@ -96,7 +114,7 @@ class _RealClock(Clock):
 
 async def _serve(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     page = stage.env.preview(
-        stage.music, viewers=[stage.visitor], layout="channel", port=options.port
+        stage.music, viewers=stage.members, layout="channel", port=options.port
     )
     async with page:
         page._media_worker = _PlayableWavs()
@@ -144,7 +162,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     options.out.mkdir(parents=True, exist_ok=True)
     prompt, longest = options.prompt or PROMPT, stage.bot.studio.max_seconds
     ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
-    shown = await stage.visitor.slash(
+    shown = await stage.members[0].slash(
         stage.music, "generate", prompt=prompt, duration=options.duration
     )
     if shown.ephemeral and shown.response:

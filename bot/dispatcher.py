@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, posts, settings, takes
+from bot import jobs, ledger, posts, settings, takes
 from bot.database import Database, Transaction
 from bot.engine import audio
 from bot.engine.messages import Part, Progress, Ready, Render, Took
@@ -187,6 +187,7 @@ class Dispatcher:
                 missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
                 if missing:
                     raise EngineError(f"called job {job.id} done without take {missing[0]}")
+                await ledger.settled(tx, job.id, self._clock())
                 await posts.add(tx, job.id, PostKind.RESULT, self._clock())
                 log.info("job %d rendered", job.id)
                 self._news.set()
@@ -200,7 +201,7 @@ class Dispatcher:
 
     async def _record_failure(self, tx: Transaction, job: Job, reason: str) -> None:
         if await jobs.failed(tx, job.id, reason, self._clock()):
-            await takes.returned(tx, job.id)
+            await ledger.returned(tx, job.id, self._clock())
             await posts.add(tx, job.id, PostKind.FAILURE, self._clock())
             log.warning("job %d failed: %s", job.id, reason)
             self._news.set()

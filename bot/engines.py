@@ -2,11 +2,12 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
+from bot import __version__
 from bot.config import Config, EngineName
 from bot.engine import weights
 from bot.errors import OperatorError
+from bot.models import About
 
 SETUP = "make setup"
 
@@ -60,6 +61,12 @@ def _choice(
         command += ["--pace", str(pace)]
         return Choice(engine=engine, model="sketch", command=tuple(command), note=note)
     command += ["--model", config.musicgen_model, "--device", config.device.value]
-    folder = Path(config.musicgen_model)
-    model = folder.resolve().name if folder.is_dir() else config.musicgen_model
+    model = weights.name(config.musicgen_model)
     return Choice(engine=engine, model=model, command=tuple(command), note=note)
+
+
+def about(choice: Choice, config: Config) -> About:
+    """Return what members may know of the engine and the code."""
+    sketch = choice.engine is EngineName.SKETCH
+    licence = None if sketch else weights.licence(config.musicgen_model)
+    return About(version=__version__, licence=licence, code=config.code_url)

@@ -3,20 +3,23 @@
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
-from bot.models import Job, Origin, Request, Status, Tier
+from bot.models import Job, Origin, Promise, Request, Status
 
 
 async def add(
-    tx: Transaction, origin: Origin, request: Request, tier: Tier, day: str, now: datetime
+    tx: Transaction, origin: Origin, request: Request, promise: Promise, day: str, now: datetime
 ) -> Job:
     """Queue a request with what it was promised."""
+    held = promise.membership
     rows = await tx.fetch(
         """
         INSERT INTO jobs (
             status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
-            tier, allowance_seconds, priority, day, created_at
-        ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+            tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at
+        ) VALUES (
+            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        )
         RETURNING *
         """,
         (
@@ -35,9 +38,13 @@ async def add(
             request.temperature,
             request.top_k,
             request.parent_take,
-            tier.name,
-            tier.per_day,
+            held.tier.name,
+            held.source,
+            held.tier.weight,
+            held.everywhere,
+            held.per_day,
             day,
+            now.timestamp(),
             now.timestamp(),
         ),
     )
@@ -50,13 +57,34 @@ async def find(source: Database | Transaction, job: int) -> Job | None:
     return _job(rows[0]) if rows else None
 
 
-async def waiting(tx: Transaction, guild: int, user: int) -> list[int]:
+async def waiting(source: Database | Transaction, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are still queued."""
-    rows = await tx.fetch(
+    rows = await source.fetch(
         "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
         (guild, user),
     )
     return [row["id"] for row in rows]
+
+
+async def rendering(source: Database | Transaction, guild: int, user: int) -> list[int]:
+    """Return the numbers of the member's jobs that are being rendered."""
+    rows = await source.fetch(
+        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'running' ORDER BY id",
+        (guild, user),
+    )
+    return [row["id"] for row in rows]
+
+
+async def count_waiting(source: Database | Transaction, guild: int) -> tuple[int, int]:
+    """Return how many jobs are queued in all, and how many of them are of one server."""
+    rows = await source.fetch(
+        """
+        SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS everywhere,
+            (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?) AS here
+        """,
+        (guild,),
+    )
+    return rows[0]["everywhere"], rows[0]["here"]
 
 
 async def claim(tx: Transaction, now: datetime) -> Job | None:
@@ -160,6 +188,17 @@ async def undeliverable(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
+async def wanted_again(tx: Transaction, job: int) -> bool:
+    """Music that could not be delivered is to be posted after all."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = 'rendered', ended_at = NULL
+        WHERE id = ? AND status = 'undeliverable'
+        """,
+        (job,),
+    )
+
+
 async def status_message(tx: Transaction, job: int, message: int | None, shown: Status) -> None:
     """Note the message that shows a job's status, and which status it shows."""
     await tx.execute(
@@ -240,6 +279,7 @@ def _job(row: Row) -> Job:
         progress=row["progress"],
         reason=row["reason"],
         created_at=_time(row["created_at"]),
+        charged_at=_time(row["charged_at"]),
         started_at=_time_or_none(row["started_at"]),
         rendered_at=_time_or_none(row["rendered_at"]),
         status_message_id=row["status_message_id"],

@@ -49,13 +49,25 @@ class EngineState(StrEnum):
     READY = "ready"
 
 
+class Source(StrEnum):
+    """Where a member's tier comes from."""
+
+    DEFAULT = "default"
+    ROLE = "role"
+    GIVEN = "given"
+    USER_SUBSCRIPTION = "user subscription"
+    SERVER_SUBSCRIPTION = "server subscription"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
     """What a member may ask for; lengths in seconds of music.
 
-    `models` holds the names of models, or `*` for every one that is loaded.
+    `key` stays when the tier is renamed. `models` holds the names of models, or `*` for every one
+    that is loaded. `weight` is the share in the queue. `link` is where the tier can be had.
     """
 
+    key: str
     name: str
     price: str
     longest: int
@@ -64,6 +76,68 @@ class Tier:
     waiting: int
     models: frozenset[str]
     weight: int
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A tier of a server and how to get it: roles by id, a Discord subscription by its SKU."""
+
+    tier: Tier
+    roles: tuple[int, ...] = ()
+    sku: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What an interaction shows of its member now.
+
+    Ids of the member's roles, of the SKUs that they and that the server subscribe to, and of the
+    channel with all that it lies in.
+    """
+
+    roles: frozenset[int] = frozenset()
+    user_skus: frozenset[int] = frozenset()
+    server_skus: frozenset[int] = frozenset()
+    places: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A member's tier, where it comes from, and the seconds a day that it is worth to them."""
+
+    tier: Tier
+    source: Source
+    per_day: int
+    role: int | None = None
+    until: datetime | None = None
+    override: bool = False
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether its allowance counts over all servers."""
+        return self.source is Source.USER_SUBSCRIPTION and not self.override
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The operator's own: lengths and sums in seconds of music, waiting in jobs.
+
+    `servers` holds the ids of those that may use the studio, None lets all.
+    """
+
+    max_seconds: int = 120
+    waiting: int = 100
+    waiting_per_server: int = 50
+    server_seconds_per_day: int | None = None
+    servers: frozenset[int] | None = None
+    allowed: bool | None = None
+
+    def allows(self, guild: int) -> bool:
+        """Whether a server may use the studio."""
+        if self.allowed is not None:
+            return self.allowed
+        return self.servers is None or guild in self.servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +188,7 @@ class Job:
     progress: float
     reason: str | None
     created_at: datetime
+    charged_at: datetime
     started_at: datetime | None
     rendered_at: datetime | None
     status_message_id: int | None
@@ -162,9 +237,92 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Seconds that an admin gave a member, and what is left of them."""
+
+    id: int
+    seconds: int
+    left: int
+    reason: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a job is accepted under: its tier, and the seconds that each grant pays."""
+
+    membership: Membership
+    draws: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of a member's ledger: seconds taken (negative) or given, when, and for what."""
+
+    at: datetime
+    seconds: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Where a member stands: seconds, jobs by number, and the ledger, newest first."""
+
+    membership: Membership
+    used: int
+    left: int
+    resets_at: datetime
+    grants: tuple[Grant, ...]
+    waiting: tuple[int, ...]
+    running: tuple[int, ...]
+    ledger: tuple[Entry, ...]
+    block: "Block | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A member may not ask for music, for ever or until a time."""
+
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who changed something."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A line of the audit log."""
+
+    id: int
+    at: datetime
+    actor: Actor
+    action: str
+    member_id: int | None
+    subject: str
+    before: str | None
+    after: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
     """A post that is due, with what it has to tell."""
 
     post: Post
     job: Job
     takes: tuple[Take, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What /about tells: the weights' licence, if it is known, and where the code is."""
+
+    version: str = ""
+    licence: str | None = None
+    code: str | None = None

@@ -61,6 +61,17 @@ async def refused(tx: Transaction, post: int, now: datetime) -> None:
     await tx.execute("UPDATE posts SET refused_at = ? WHERE id = ?", (now.timestamp(), post))
 
 
+async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
+    """Try a refused result again from the first route, as a new message."""
+    await tx.execute(
+        """
+        UPDATE posts SET route = 'channel', attempts = 0, refused_at = NULL, due_at = ?, nonce = ?
+        WHERE job_id = ? AND kind = 'result' AND delivered_at IS NULL
+        """,
+        (now.timestamp(), secrets.token_hex(12), job),
+    )
+
+
 def _post(row: Row) -> Post:
     delivered_at = row["delivered_at"]
     return Post(

@@ -7,21 +7,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, posts, settings, takes, tiers
+from bot import grants, jobs, ledger, members, posts, servers, settings, takes, tiers
+from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.models import (
     EngineState,
     Job,
+    Membership,
+    Offer,
     Origin,
     Owed,
     Post,
     PostKind,
+    Presence,
     Request,
     Route,
     Standing,
     Status,
-    Tier,
+    Usage,
 )
 
 log = logging.getLogger(__name__)
@@ -30,6 +34,8 @@ TOKEN_LIFE = timedelta(minutes=14)
 """How long an interaction's token is relied upon; Discord gives it 15 minutes."""
 
 LONGEST_PAUSE = timedelta(minutes=5)
+
+NOBODY = Presence()
 
 
 class Studio:
@@ -47,48 +53,70 @@ class Studio:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         news: asyncio.Event,
-        model: str,
+        models: tuple[str, ...],
         max_seconds: int,
-        tier: Tier = tiers.FREE,
+        admission: Admission,
     ) -> None:
-        self.model = model
+        self.models = models
         self.max_seconds = max_seconds
         self._database = database
         self._folder = folder
         self._clock = clock
         self._work = work
         self._news = news
-        self._tier = tier
+        self._admission = admission
 
     def now(self) -> datetime:
         """Return the time, in UTC, that this studio goes by."""
         return self._clock()
 
     async def submit(
-        self, origin: Origin, *, prompt: str, seconds: int, takes: int = 1, seed: int | None = None
+        self,
+        origin: Origin,
+        presence: Presence = NOBODY,
+        *,
+        prompt: str,
+        seconds: int,
+        takes: int = 1,
+        model: str | None = None,
+        seed: int | None = None,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
         request = tiers.ask(
             prompt,
             seconds=seconds,
             takes=takes,
-            model=self.model,
+            model=self._loaded(model),
             seed=secrets.randbelow(2**31) if seed is None else seed,
             max_seconds=self.max_seconds,
         )
-        tiers.check(self._tier, request)
         async with self._database.transaction() as tx:
-            job = await self._reserve(tx, origin, request, self._tier)
+            job = await self._reserve(tx, origin, presence, request)
         log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
         self._work.set()
         return job
+
+    async def post_again(self, number: int, presence: Presence, *, guild: int, user: int) -> Job:
+        """Charge a piece that could not be posted again and owe it anew, or raise Refusal."""
+        async with self._database.transaction() as tx:
+            job = await jobs.find(tx, number)
+            if job is None or (job.origin.guild_id, job.origin.user_id) != (guild, user):
+                raise Refusal(f"Only the member who asked for #{number} may have it posted again.")
+            if not await jobs.wanted_again(tx, number):
+                raise Refusal(f"#{number} is {job.status}, so there is nothing to post again.")
+            now = self.now()
+            promise = await self._admission.admit_again(tx, job.origin, presence, job.request, now)
+            await ledger.charged_again(tx, number, promise, tiers.day(now), now)
+            await posts.wanted_again(tx, number, now)
+        self._news.set()
+        return await self.job(number)
 
     async def cancel(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
         """Cancel a waiting or running job and give its seconds back, or raise Refusal."""
         async with self._database.transaction() as tx:
             job = await self._cancellable(tx, number, guild, user, manager)
             await jobs.cancelled(tx, number, self.now())
-            await takes.returned(tx, number)
+            await ledger.returned(tx, number, self.now())
         log.info("job %d cancelled by user %d", number, user)
         self._work.set()
         self._news.set()
@@ -110,6 +138,44 @@ class Studio:
             engine=EngineState(await settings.get(self._database, "engine") or "loading"),
             ends_at=await self._ends_at([*ahead, job]),
         )
+
+    async def usage(self, guild: int, user: int, presence: Presence = NOBODY) -> Usage:
+        """Return where a member stands: tier, what is left today, jobs and the ledger."""
+        async with self._database.transaction() as tx:
+            now = self.now()
+            held = await self._admission.membership(tx, guild, user, presence, now)
+            used = await self._admission.used(tx, guild, user, held, now)
+            return Usage(
+                membership=held,
+                used=used,
+                left=max(0, held.per_day - used),
+                resets_at=tiers.resets_at(now),
+                grants=tuple(await grants.open_ones(tx, guild, user, now)),
+                waiting=tuple(await jobs.waiting(tx, guild, user)),
+                running=tuple(await jobs.rendering(tx, guild, user)),
+                ledger=tuple(await ledger.last(tx, guild, user)),
+                block=(await members.find(tx, guild, user, now)).block,
+            )
+
+    async def membership(self, guild: int, user: int, presence: Presence) -> Membership:
+        """Return a member's tier and where it comes from."""
+        return await self._admission.membership(self._database, guild, user, presence, self.now())
+
+    async def offers(self, guild: int) -> list[Offer]:
+        """Return a server's tiers and how to get each, lowest first."""
+        return await self._admission.offers(self._database, guild)
+
+    async def longest(self, guild: int, held: Membership) -> int:
+        """Return the seconds of the longest piece that a membership and the operator allow."""
+        limits = await self._admission.limits(self._database, guild)
+        return min(held.tier.longest, limits.max_seconds, self.max_seconds)
+
+    async def turned_away(self, guild: int) -> bool:
+        """Whether a server must be told now, and only now, that it may not use the studio."""
+        async with self._database.transaction() as tx:
+            if (await self._admission.limits(tx, guild)).allows(guild):
+                return False
+            return await servers.told(tx, guild, self.now())
 
     async def to_show(self) -> list[Job]:
         """Return the jobs whose status message may be out of date."""
@@ -171,15 +237,21 @@ class Studio:
         async with self._database.transaction() as tx:
             await settings.put(tx, f"commands {scope}", digest)
 
-    async def _reserve(self, tx: Transaction, origin: Origin, request: Request, tier: Tier) -> Job:
+    async def _reserve(
+        self, tx: Transaction, origin: Origin, presence: Presence, request: Request
+    ) -> Job:
         now = self.now()
-        member = (origin.guild_id, origin.user_id)
-        tiers.check_waiting(tier, await jobs.waiting(tx, *member))
-        used = await takes.used(tx, *member, tiers.day(now))
-        tiers.check_allowance(tier, request, used, now)
-        job = await jobs.add(tx, origin, request, tier, tiers.day(now), now)
+        promise = await self._admission.admit(tx, origin, presence, request, now)
+        job = await jobs.add(tx, origin, request, promise, tiers.day(now), now)
         await takes.add(tx, job)
+        await grants.drawn(tx, job.id, promise.draws)
         return job
+
+    def _loaded(self, model: str | None) -> str:
+        name = (model or self.models[0]).strip().casefold()
+        if name not in self.models:
+            raise Refusal(f"That model is unavailable here; loaded: {', '.join(self.models)}.")
+        return name
 
     async def _cancellable(
         self, tx: Transaction, number: int, guild: int, user: int, manager: bool
@@ -223,4 +295,4 @@ class Studio:
     async def _undeliverable(self, tx: Transaction, owed: Owed) -> None:
         await posts.refused(tx, owed.post.id, self.now())
         if await jobs.undeliverable(tx, owed.job.id, self.now()):
-            await takes.returned(tx, owed.job.id)
+            await ledger.returned(tx, owed.job.id, self.now())

@@ -1,7 +1,5 @@
 """The table of takes: the music, and what each piece of it is charged."""
 
-import math
-
 from bot.database import Database, Row, Transaction
 from bot.models import Job, Take, TakeState
 
@@ -21,40 +19,46 @@ async def of(source: Database | Transaction, job: int) -> list[Take]:
     return [_take(row) for row in rows]
 
 
-async def used(tx: Transaction, guild: int, user: int, day: str) -> int:
-    """Return the seconds that a member is charged for on a day."""
-    rows = await tx.fetch(
-        """
-        SELECT COALESCE(SUM(takes.charged_seconds), 0) AS used
-        FROM jobs JOIN takes ON takes.job_id = jobs.id
-        WHERE jobs.guild_id = ? AND jobs.user_id = ? AND jobs.day = ?
-        """,
-        (guild, user, day),
-    )
-    used: int = rows[0]["used"]
-    return used
-
-
 async def rendered(
     tx: Transaction, job: int, number: int, seconds: float, audio: str, codes: str | None
 ) -> None:
-    """A take's files exist; a take stopped early is charged for what there is."""
+    """A take's files exist."""
     await tx.execute(
         """
-        UPDATE takes SET state = 'rendered', seconds = ?, audio = ?, codes = ?,
-            charged_seconds = MIN(charged_seconds, ?)
+        UPDATE takes SET state = 'rendered', seconds = ?, audio = ?, codes = ?
         WHERE job_id = ? AND number = ? AND state = 'waiting'
         """,
-        (seconds, audio, codes, math.ceil(seconds), job, number),
+        (seconds, audio, codes, job, number),
     )
 
 
-async def dropped(tx: Transaction, job: int) -> None:
-    """Give back what was charged for the takes that were never rendered."""
+async def settled(tx: Transaction, job: int) -> None:
+    """Charge what exists, in whole seconds, and nothing for the takes that do not."""
+    await tx.execute(
+        """
+        UPDATE takes SET charged_seconds = MIN(
+            charged_seconds,
+            CAST(seconds AS INTEGER) + (seconds > CAST(seconds AS INTEGER))
+        ) WHERE job_id = ? AND state = 'rendered'
+        """,
+        (job,),
+    )
     await tx.execute(
         """
         UPDATE takes SET state = 'dropped', charged_seconds = 0
         WHERE job_id = ? AND state = 'waiting'
+        """,
+        (job,),
+    )
+
+
+async def charged(tx: Transaction, job: int) -> None:
+    """Charge the music that exists again."""
+    await tx.execute(
+        """
+        UPDATE takes SET charged_seconds =
+            CAST(seconds AS INTEGER) + (seconds > CAST(seconds AS INTEGER))
+        WHERE job_id = ? AND state = 'rendered'
         """,
         (job,),
     )

@@ -1,25 +1,59 @@
 """The tiers as data, and the rules over them: pure functions, no clock and no database."""
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.errors import Refusal
-from bot.models import Request, Tier
+from bot.models import Block, Grant, Limits, Membership, Offer, Request, Tier
 
-FREE = Tier(
-    name="Free",
-    price="free",
-    longest=8,
-    takes=1,
-    per_day=8,
-    waiting=1,
-    models=frozenset({"*"}),
-    weight=1,
+
+def _tier(
+    price: str, name: str, sizes: tuple[int, int, int, int], models: str, weight: int
+) -> Tier:
+    longest, takes, per_day, waiting = sizes
+    return Tier(
+        key=name.lower(),
+        name=name,
+        price=price,
+        longest=longest,
+        takes=takes,
+        per_day=per_day,
+        waiting=waiting,
+        models=frozenset(models.split()),
+        weight=weight,
+    )
+
+
+STEREO = "stereo-small stereo-medium stereo-large"
+
+DEFAULTS = (
+    # price             name       longest, takes, a day, waiting   models                weight
+    _tier("free", "Free", (8, 1, 8, 1), "small", 1),
+    _tier("$5 / month", "Starter", (15, 1, 120, 2), "small", 2),
+    _tier("$10 / month", "Plus", (30, 2, 300, 3), "small medium", 3),
+    _tier("$29.99 / month", "Premium", (60, 4, 1200, 5), f"small medium large {STEREO}", 4),
+    _tier("$100–400 / month", "Pro", (120, 5, 7200, 10), "*", 6),
 )
+"""What a server begins with; the first is everybody's."""
 
+FREE = DEFAULTS[0]
 
 LONGEST_PROMPT = 500
+LONGEST_PIECE = 120
 MOST_TAKES = 5
+MOST_PER_DAY = 86_400
+MOST_WAITING = 50
+MOST_TIERS = 20
+
+NOT_ALLOWED = (
+    "This server is not on the operator's list, so I make no music here. "
+    "Whoever runs this bot can allow it."
+)
+
+ANYONES = "sketch"
+"""The engine for trying the bot stands in for any model, so every tier includes it."""
 
 
 def ask(
@@ -30,7 +64,7 @@ def ask(
     if not 1 <= len(words) <= LONGEST_PROMPT:
         raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
     if not 1 <= seconds <= max_seconds:
-        raise Refusal(f"A piece may be 1 to {max_seconds} s long here.")
+        raise Refusal(f"A piece may be 1 to {max_seconds} s long here: the operator's limit.")
     if not 1 <= takes <= MOST_TAKES:
         raise Refusal(f"One request may have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed < 2**32 - MOST_TAKES:
@@ -54,37 +88,167 @@ def resets_at(now: datetime) -> datetime:
     return midnight + timedelta(days=1)
 
 
-def check(tier: Tier, request: Request) -> None:
-    """Raise Refusal if the tier never allows such a request."""
+def rank(tier: Tier) -> tuple[int, int, int, str]:
+    """Order tiers by what they give: the highest has the most music a day."""
+    return (tier.per_day, tier.longest, tier.takes, tier.key)
+
+
+def weight(per_day: int) -> int:
+    """Return the queue weight of a tier that a server adds: its neighbour's below, by default."""
+    return max(tier.weight for tier in DEFAULTS if tier.per_day <= max(per_day, FREE.per_day))
+
+
+def highest(memberships: Iterable[Membership]) -> Membership:
+    """Return the membership whose tier ranks highest; of equals, the one that is named first."""
+    return max(memberships, key=lambda held: rank(held.tier))
+
+
+def includes(tier: Tier, model: str) -> bool:
+    """Whether a tier may use a model."""
+    return model == ANYONES or bool(tier.models & {"*", model})
+
+
+def key(name: str) -> str:
+    """Return what a tier's name is recognised by."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def words(text: str) -> str:
+    """Return the words of a text, case folded, with one space around each.
+
+    Source for case folding: The Unicode Standard, section 3.13 (caseless matching).
+    """
+    folded = unicodedata.normalize("NFKC", text.casefold())
+    return " " + " ".join(re.findall(r"\w+", folded)) + " "
+
+
+def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
+    """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
+    tier = held.tier
     if request.seconds > tier.longest:
         raise Refusal(
-            f"You asked for {request.seconds} s; the {tier.name} tier allows pieces of at most "
-            f"{tier.longest} s."
+            f"You asked for {request.seconds} s; your {tier.name} tier allows pieces of at most "
+            f"{tier.longest} s. {remedy(offers, lambda other: request.seconds <= other.longest)}"
         )
     if request.takes > tier.takes:
         raise Refusal(
-            f"You asked for {request.takes} takes; the {tier.name} tier allows {tier.takes}."
+            f"You asked for {request.takes} takes; your {tier.name} tier allows {tier.takes}. "
+            f"{remedy(offers, lambda other: request.takes <= other.takes)}"
         )
-    if not tier.models & {"*", request.model}:
-        raise Refusal(f"The {tier.name} tier does not include the model {request.model}.")
+    if not includes(tier, request.model):
+        raise Refusal(
+            f"Your {tier.name} tier does not include the model {request.model}. "
+            f"{remedy(offers, lambda other: includes(other, request.model))}"
+        )
 
 
-def check_waiting(tier: Tier, waiting: Sequence[int]) -> None:
+def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:
+    """Name the lowest tier that fits, and how to get it."""
+    found = next((offer for offer in offers if fits(offer.tier)), None)
+    if found is None:
+        return "No tier of this server allows more."
+    how = [f"with the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
+    how = how if found.roles else []
+    how += [f"at {found.tier.link}"] if found.tier.link else []
+    how += ["as a subscription: see `/plans`"] if found.sku else []
+    where = ", ".join(how) or "if an admin gives it to you: see `/plans`"
+    return f"**{found.tier.name}** ({found.tier.price}) allows it, {where}."
+
+
+def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Offer]) -> None:
     """Raise Refusal if the member's waiting jobs, given by number, fill what the tier allows."""
+    tier = held.tier
     if len(waiting) >= tier.waiting:
         numbers = ", ".join(f"#{job}" for job in waiting)
         raise Refusal(
-            f"You already have {numbers} waiting, and the {tier.name} tier allows "
-            f"{tier.waiting} at a time. Cancel one or wait until it is done."
+            f"You already have {numbers} waiting, and your {tier.name} tier allows "
+            f"{tier.waiting} at a time. Cancel one or wait until it is done. "
+            f"{remedy(offers, lambda other: other.waiting > len(waiting))}"
         )
 
 
-def check_allowance(tier: Tier, request: Request, used: int, now: datetime) -> None:
-    """Raise Refusal if the request does not fit in what is left of the day's allowance."""
-    left = max(0, tier.per_day - used)
-    if cost(request) > left:
+def pay(
+    held: Membership,
+    request: Request,
+    used: int,
+    grants: Sequence[Grant],
+    offers: Sequence[Offer],
+    now: datetime,
+) -> tuple[tuple[int, int], ...]:
+    """Return what each grant pays of a request, by id: the day's allowance is used first.
+
+    `grants` are the open ones in the order they are drawn from. Raises Refusal if all of it is not
+    enough.
+    """
+    left = max(0, held.per_day - used)
+    due = max(0, cost(request) - left)
+    draws = []
+    for grant in grants:
+        if drawn := min(due, grant.left):
+            draws.append((grant.id, drawn))
+            due -= drawn
+    if due:
+        raise Refusal(_too_little(held, request, used, grants, offers, now))
+    return tuple(draws)
+
+
+def _too_little(
+    held: Membership,
+    request: Request,
+    used: int,
+    grants: Sequence[Grant],
+    offers: Sequence[Offer],
+    now: datetime,
+) -> str:
+    granted = sum(grant.left for grant in grants)
+    extra = f" and {granted} s from grants" if granted else ""
+    everywhere = " on all servers" if held.everywhere else ""
+    more = remedy(
+        offers,
+        lambda other: (
+            other.per_day - used + granted >= cost(request)
+            and rank(other) > rank(held.tier)
+            and request.seconds <= other.longest
+            and request.takes <= other.takes
+            and includes(other, request.model)
+        ),
+    )
+    return (
+        f"That takes {cost(request)} s of music and you have {max(0, held.per_day - used)} s of "
+        f"your {held.per_day} s left today{everywhere}{extra} ({held.tier.name} tier). "
+        f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>. {more}"
+    )
+
+
+def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
+    """Raise Refusal if the operator's limits of waiting jobs are reached."""
+    if waiting >= limits.waiting:
         raise Refusal(
-            f"That takes {cost(request)} s of music and you have {left} s of your "
-            f"{tier.per_day} s left today ({tier.name} tier). "
-            f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>."
+            f"The studio's queue is full: {limits.waiting} pieces wait, the operator's limit. "
+            "Try again in a while; nothing was charged."
         )
+    if waiting_here >= limits.waiting_per_server:
+        raise Refusal(
+            f"{waiting_here} pieces of this server wait already, the operator's limit for one "
+            "server. Try again in a while; nothing was charged."
+        )
+
+
+def check_server_day(limits: Limits, request: Request, used: int, now: datetime) -> None:
+    """Raise Refusal if the operator's seconds a day for one server are used up."""
+    most = limits.server_seconds_per_day
+    if most is not None and used + cost(request) > most:
+        raise Refusal(
+            f"That takes {cost(request)} s of music and this server has {max(0, most - used)} s of "
+            f"its {most} s left today: the operator's limit for one server. It starts anew "
+            f"<t:{int(resets_at(now).timestamp())}:R>."
+        )
+
+
+def blocked(block: Block) -> str:
+    """Tell a blocked member until when and why."""
+    until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "without an end"
+    return (
+        f"An admin of this server blocked you from asking for music, {until}. "
+        f"The reason given: {block.reason}"
+    )

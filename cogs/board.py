@@ -9,7 +9,7 @@ from bot.client import Fantasia
 from bot.models import Job, Route, Status
 from bot.studio import Studio
 from cogs import cards
-from cogs.buttons import cancel_view
+from cogs.buttons import cancel_view, last_view
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,9 @@ class Board:
         self._edited[job.id] = (self._studio.now(), embed)
         if not waits:
             del self._edited[job.id]
+        view = cancel_view(job.id) if waits else last_view(job)
         try:
-            await self._message(job).edit(embed=embed, view=cancel_view(job.id) if waits else None)
+            await self._message(job).edit(embed=embed, view=view)
         except discord.NotFound:
             await self._studio.status_message(job, None, job.status)
         except Exception as error:

@@ -7,8 +7,8 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
-from bot.models import Status
-from cogs import cards
+from bot.models import Job, Status
+from cogs import cards, doors
 
 
 class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):
@@ -46,6 +46,47 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-
         )
         await interaction.response.edit_message(embed=cards.cancelled(job), view=None)
         await studio.status_message(job, job.status_message_id, Status.CANCELLED)
+
+
+class PostAgainButton(ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"):
+    """Charges a piece that could not be posted again, and tries to post it."""
+
+    def __init__(self, job: int) -> None:
+        super().__init__(ui.Button(label="Post again", custom_id=f"post-again:{job}"))
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003
+        item: ui.Item[Any],  # noqa: ARG003
+        match: re.Match[str],
+        /,
+    ) -> Self:
+        """Make the button again that a click names."""
+        return cls(int(match["job"]))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Owe the piece anew, and say so in the message."""
+        try:
+            job = await interaction.client.studio.post_again(
+                self.job,
+                doors.presence(interaction),
+                guild=interaction.guild_id or 0,
+                user=interaction.user.id,
+            )
+            await interaction.response.edit_message(embed=cards.posting(job), view=None)
+        except Exception as error:
+            await interaction.client.tree.on_error(interaction, error)
+
+
+def last_view(job: Job) -> ui.View | None:
+    """Return what may still be done with a job that has ended."""
+    if job.status is not Status.UNDELIVERABLE:
+        return None
+    view = ui.View(timeout=None)
+    view.add_item(PostAgainButton(job.id))
+    return view
 
 
 def cancel_view(job: int) -> ui.View:

@@ -3,9 +3,23 @@
 from datetime import datetime
 
 import discord
-from discord.utils import escape_markdown
+from discord.utils import escape_markdown, format_dt
 
-from bot.models import EngineState, Job, Standing, Status, Take
+from bot.models import (
+    About,
+    EngineState,
+    Entry,
+    Job,
+    Membership,
+    Offer,
+    Source,
+    Standing,
+    Status,
+    Take,
+    Tier,
+    Usage,
+)
+from bot.tiers import blocked
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)
@@ -55,7 +69,10 @@ def failed(job: Job) -> discord.Embed:
 
 def undeliverable(job: Job) -> discord.Embed:
     """Show that Discord took the music on no route."""
-    text = "Discord refused the file everywhere it could be posted. Nothing was charged."
+    text = (
+        "Discord refused the file everywhere it could be posted. Nothing was charged, and the "
+        "music is kept: Post again charges it and tries once more."
+    )
     return _card(job, f"#{job.id} could not be posted", text, RED)
 
 
@@ -75,7 +92,117 @@ def result(job: Job, takes: tuple[Take, ...]) -> discord.Embed:
 
 def model(name: str) -> str:
     """Name what made the music."""
-    return "Sketch engine: not MusicGen" if name == "sketch" else f"MusicGen, {name}"
+    return "Sketch engine: not MusicGen" if name == "sketch" else f"MusicGen {name}"
+
+
+def usage(usage: Usage, title: str = "Your usage") -> discord.Embed:
+    """Show where a member stands."""
+    held = usage.membership
+    embed = discord.Embed(title=title, colour=VIOLET)
+    embed.add_field(name="Tier", value=f"**{escape_markdown(held.tier.name)}**, {_source(held)}")
+    everywhere = " on all servers" if held.everywhere else ""
+    left = f"**{usage.left} s** of {held.per_day} s{everywhere}"
+    embed.add_field(name="Left today", value=f"{left}, anew {format_dt(usage.resets_at, 'R')}")
+    if usage.block:
+        embed.add_field(name="Blocked", value=blocked(usage.block), inline=False)
+    if usage.grants:
+        lines = [
+            f"**{grant.left} s** of {grant.seconds} s: {escape_markdown(grant.reason)}"
+            + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
+            for grant in usage.grants[:5]
+        ]
+        lines += [f"and {len(usage.grants) - 5} more"] if len(usage.grants) > 5 else []
+        embed.add_field(name="Granted", value="\n".join(lines)[:1024], inline=False)
+    jobs = [f"#{job} is rendering" for job in usage.running]
+    jobs += [f"#{job} waits" for job in usage.waiting]
+    if jobs:
+        embed.add_field(name="Pieces", value=", ".join(jobs)[:1024], inline=False)
+    if usage.ledger:
+        text = "\n".join(_entry(entry) for entry in usage.ledger)
+        embed.add_field(name="Last entries", value=text[:1024], inline=False)
+    return embed
+
+
+def plans(offers: list[Offer], held: Membership, loaded: tuple[str, ...]) -> discord.Embed:
+    """Show a server's tiers side by side, the member's own marked."""
+    embed = discord.Embed(title="The tiers of this server", colour=VIOLET)
+    for offer in offers[:20]:
+        tier = offer.tier
+        mine = tier.key == held.tier.key
+        lines = [
+            escape_markdown(tier.price),
+            f"pieces up to {tier.longest} s",
+            f"{tier.per_day} s of music a day",
+            f"{tier.takes} at a time" if tier.takes > 1 else "one piece a request",
+            f"{tier.waiting} waiting",
+            _models(tier, loaded),
+            _how(offer),
+        ]
+        name = f"▶ {tier.name} (yours)" if mine else tier.name
+        embed.add_field(name=escape_markdown(name), value="\n".join(filter(None, lines)))
+    embed.set_footer(text=f"Your tier: {held.tier.name}, {_source(held, plain=True)}")
+    return embed
+
+
+def allows(tier: Tier) -> str:
+    """Say in a line what a tier allows."""
+    return (
+        f"{tier.longest} s, {tier.takes} per request, {tier.per_day} s a day, "
+        f"{tier.waiting} waiting, {' '.join(sorted(tier.models)) if tier.models else 'no model'}"
+    ).replace("*", "every model")
+
+
+def help_(*, manager: bool) -> discord.Embed:
+    """Show what the bot can do on one screen."""
+    embed = discord.Embed(
+        title="Words into music",
+        colour=VIOLET,
+        description=(
+            "`/generate` takes a prompt such as *mozart fantasia* and a length, queues it, and "
+            "posts the music in the channel. Its reply shows your place and the progress, and has "
+            "a Cancel button."
+        ),
+    )
+    embed.add_field(
+        name="About you",
+        value=(
+            "`/usage` your tier, what is left today, your last pieces\n"
+            "`/plans` the tiers of this server and how to get them"
+        ),
+        inline=False,
+    )
+    if manager:
+        embed.add_field(
+            name="For those who manage this server",
+            value=(
+                "`/tier` what members may ask for, and which roles carry it\n"
+                "`/quota` seconds of single members, and the log of all changes\n"
+                "`/member` block and unblock\n"
+                "`/channel` where music may be asked for\n"
+                "`/words` what prompts may not say"
+            ),
+            inline=False,
+        )
+    embed.add_field(
+        name="What it costs",
+        value=(
+            "A piece takes its seconds from your day when it is queued. What fails, is cancelled "
+            "or cannot be posted is given back. The day starts at midnight UTC."
+        ),
+        inline=False,
+    )
+    return embed
+
+
+def about(about: About, models: tuple[str, ...]) -> discord.Embed:
+    """Show the version, the models and their licence, and where the code is."""
+    embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
+    embed.add_field(name="Model", value=", ".join(model(name) for name in models))
+    if models != ("sketch",):
+        licence = about.licence or "unknown: ask who runs this bot"
+        embed.add_field(name="Licence of the weights", value=licence)
+    embed.add_field(name="Code", value=about.code or "ask who runs this bot; MIT licence")
+    return embed
 
 
 def prompt(job: Job) -> str:
@@ -96,7 +223,45 @@ def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> d
 
 
 def _expected(ends_at: datetime | None) -> str:
-    return f", expected {discord.utils.format_dt(ends_at, 'R')}" if ends_at else ""
+    return f", expected {format_dt(ends_at, 'R')}" if ends_at else ""
+
+
+def _source(held: Membership, *, plain: bool = False) -> str:
+    match held.source:
+        case Source.ROLE:
+            where = "by a role" if plain else f"by the role <@&{held.role}>"
+        case Source.GIVEN:
+            until = f" until {format_dt(held.until, 'f')}" if held.until and not plain else ""
+            where = f"given to you by an admin{until}"
+        case Source.USER_SUBSCRIPTION:
+            where = "by your subscription"
+        case Source.SERVER_SUBSCRIPTION:
+            where = "by this server's subscription"
+        case Source.DEFAULT:
+            where = "everybody's"
+    return f"{where}; an admin set the seconds a day" if held.override else where
+
+
+def _entry(entry: Entry) -> str:
+    sign = "−" if entry.seconds < 0 else "+"
+    text = escape_markdown(entry.text if len(entry.text) <= 60 else f"{entry.text[:59]}…")
+    return f"{format_dt(entry.at, 'd')} **{sign}{abs(entry.seconds)} s** {text}"
+
+
+def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
+    if "*" in tier.models:
+        return "every model"
+    shown = [name if name in loaded else f"~~{name}~~" for name in sorted(tier.models)]
+    missing = any(name not in loaded for name in tier.models)
+    names = f"models {', '.join(shown)}"
+    return f"{names} (struck: unavailable here)" if missing and loaded != ("sketch",) else names
+
+
+def _how(offer: Offer) -> str:
+    ways = [f"<@&{role}>" for role in offer.roles[:5]]
+    ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []
+    ways += ["a subscription: the button below"] if offer.sku else []
+    return f"→ {', '.join(ways)}" if ways else ""
 
 
 WITHOUT_STANDING = {

@@ -7,11 +7,13 @@ from discord import app_commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import Origin, Status
+from bot.models import Membership, Origin, Status
 from bot.studio import Studio
-from bot.tiers import LONGEST_PROMPT
-from cogs import cards
-from cogs.buttons import CancelButton, cancel_view
+from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
+from cogs import cards, doors
+from cogs.buttons import CancelButton, PostAgainButton, cancel_view
+
+LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
 NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
 NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
@@ -25,15 +27,27 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
         duration=f"How long, in seconds: 1 to {studio.max_seconds}",
+        takes="How many pieces of that length",
+        model="What makes the music",
     )
+    @app_commands.autocomplete(duration=durations)
+    @app_commands.autocomplete(model=models)
     async def generate(
         interaction: Interaction,
         prompt: app_commands.Range[str, 1, LONGEST_PROMPT],
         duration: app_commands.Range[int, 1, studio.max_seconds] = usual,
+        takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
+        model: app_commands.Range[str, 1, 100] | None = None,
     ) -> None:
         """Turn words into music."""
-        origin = _origin(interaction)
-        job = await studio.submit(origin, prompt=prompt, seconds=duration)
+        job = await studio.submit(
+            _origin(interaction),
+            doors.presence(interaction),
+            prompt=prompt,
+            seconds=duration,
+            takes=takes,
+            model=model,
+        )
         standing = await studio.standing(job)
         reply = await interaction.response.send_message(
             embed=cards.waiting(standing), view=cancel_view(job.id)
@@ -41,6 +55,39 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         await studio.status_message(job, reply.message_id, Status.QUEUED)
 
     return generate
+
+
+async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
+    """Offer lengths that the member's tier allows, and say so of one that it does not."""
+    held, longest = await _allowed(interaction)
+    lengths = sorted({length for length in LENGTHS if length < longest} | {longest})
+    if typed.isdecimal() and len(typed) < 4:
+        asked = int(typed)
+        if asked > longest:
+            name = f"{longest} s: the longest of your {held.tier.name} tier"
+            return [app_commands.Choice(name=name, value=longest)]
+        lengths = [asked] * (asked > 0) + [n for n in lengths if str(n).startswith(typed)]
+    unique = dict.fromkeys(lengths)
+    return [app_commands.Choice(name=f"{length} s", value=length) for length in unique]
+
+
+async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the models, and say which of them the member may not choose or are not loaded."""
+    held, _ = await _allowed(interaction)
+    loaded = interaction.client.studio.models
+    choices = []
+    for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
+        note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
+        note = note if name in loaded else ": unavailable here"
+        if typed.casefold() in name:
+            choices.append(app_commands.Choice(name=f"{name}{note}", value=name))
+    return choices[:25]
+
+
+async def _allowed(interaction: Interaction) -> tuple[Membership, int]:
+    studio, guild = interaction.client.studio, interaction.guild_id or 0
+    held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
+    return held, await studio.longest(guild, held)
 
 
 def _origin(interaction: Interaction) -> Origin:
@@ -70,6 +117,6 @@ def _require_permissions(interaction: Interaction) -> None:
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /generate and its button to the bot."""
+    """Add /generate and its buttons to the bot."""
     bot.tree.add_command(command(bot.studio))
-    bot.add_dynamic_items(CancelButton)
+    bot.add_dynamic_items(CancelButton, PostAgainButton)

@@ -23,6 +23,7 @@ from bot.studio import Studio
 T = TypeVar("T")
 
 GENEROUS = Tier(
+    key="free",
     name="Generous",
     price="free",
     longest=120,
@@ -61,7 +62,7 @@ def plan(tmp_path: Path) -> Plan:
         folder=tmp_path / "data",
         command=SCRIPTED,
         model="scripted",
-        tier=GENEROUS,
+        defaults=(GENEROUS,),
         silence=1.0,
         pause=0.01,
     )

@@ -16,9 +16,9 @@ import pytest
 from bot import tiers
 from bot.client import Fantasia
 from bot.composition import Plan
-from bot.models import Job, Status
+from bot.models import Job, Limits, Status
 from cogs import cards
-from tests.conftest import Clock, World, until, world
+from tests.conftest import GENEROUS, Clock, World, until, world
 
 PERMISSIONS = {
     "view_channel": "View Channel",
@@ -94,7 +94,7 @@ async def test_words_become_a_message_with_music(plan: Plan) -> None:
     fields = {field.name: field.value for field in embed.fields}
     assert fields["Length"] == "8 s"
     assert fields["Seed"] == str(job.request.seed)
-    assert fields["Model"] == "MusicGen, scripted"
+    assert fields["Model"] == "MusicGen scripted"
     assert fields["Asked for by"] == "alice"
     assert "Rendered in" in fields
     assert message.content == w.alice.mention
@@ -163,7 +163,7 @@ async def test_in_a_direct_message_a_sentence_says_where_to_go(plan: Plan) -> No
 
 
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
-    async with world(replace(plan, tier=tiers.FREE, clock=clock)) as w:
+    async with world(replace(plan, defaults=tiers.DEFAULTS, model="small", clock=clock)) as w:
         assert "at most 8 s" in told(await w.generate("play", 9))
         await w.status(await w.generate("play", 8), "#1 is done")
         refusal = told(await w.generate("play", 8))
@@ -174,8 +174,8 @@ async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock
 
 
 async def test_a_second_waiting_job_is_refused_where_the_tier_has_one(plan: Plan) -> None:
-    one = replace(plan.tier, waiting=1)
-    async with world(replace(plan, tier=one)) as w:
+    one = replace(GENEROUS, waiting=1)
+    async with world(replace(plan, defaults=(one,))) as w:
         await w.status(await w.generate("slow"), "Rendering #1")
         await w.generate("play")
         assert "You already have #2 waiting" in told(await w.generate("play"))
@@ -410,9 +410,9 @@ async def test_commands_are_registered_only_when_they_changed(plan: Plan) -> Non
         assert registrations(w) == 1
         await w.restart(plan)
         assert registrations(w) == 1
-        await w.restart(replace(plan, max_seconds=60))
+        await w.restart(replace(plan, limits=Limits(max_seconds=60)))
         assert registrations(w) == 2
-        await w.restart(replace(plan, max_seconds=60, sync=True))
+        await w.restart(replace(plan, limits=Limits(max_seconds=60), sync=True))
         assert registrations(w) == 3
 
 

@@ -113,3 +113,10 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OperatorError, match="not writable"), exclusive(tmp_path / "file" / "data"):
         pass
+
+
+async def test_whoever_comes_after_the_end_is_cancelled(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        pass
+    with pytest.raises(asyncio.CancelledError):
+        await database.fetch("SELECT 1")

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bot import jobs
+from bot.admission import Admission
 from bot.database import Database, open_database
 from bot.dispatcher import TRIES, Dispatcher
 from bot.errors import Refusal
-from bot.models import Job, Owed, PostKind, Status, Tier
+from bot.models import Job, Limits, Owed, PostKind, Status, Tier
 from bot.studio import Studio
 from tests.conftest import Clock, origin
 
 T = TypeVar("T")
 
 SMALL = Tier(
+    key="free",
     name="Small",
     price="free",
     longest=8,
@@ -46,13 +48,14 @@ class Life(RuleBasedStateMachine):
         self.opened = open_database(Path(self.folder.name) / "test.db")
         self.database: Database = self.do(self.opened.__aenter__())
         bells = {"work": asyncio.Event(), "news": asyncio.Event()}
+        admission = Admission(defaults=(SMALL,), limits=Limits(), skus={})
         self.studio = Studio(
             self.database,
             folder=Path(self.folder.name),
             clock=self.clock,
-            model="scripted",
+            models=("scripted",),
             max_seconds=8,
-            tier=SMALL,
+            admission=admission,
             **bells,
         )
         self.dispatcher = Dispatcher(
@@ -212,15 +215,16 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "test.db") as database:
+        admission = Admission(defaults=(SMALL,), limits=Limits(), skus={})
         studio = Studio(
             database,
             folder=tmp_path,
             clock=Clock(),
             work=asyncio.Event(),
             news=asyncio.Event(),
-            model="scripted",
+            models=("scripted",),
             max_seconds=8,
-            tier=SMALL,
+            admission=admission,
         )
         asked = [studio.submit(origin(), prompt="play", seconds=8) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)

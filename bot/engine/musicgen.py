@@ -61,8 +61,7 @@ class MusicGen:
     def __init__(self, model: str, device: str) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError."""
         self._hand = Hand()
-        folder = Path(model)
-        self._name = folder.resolve().name if folder.is_dir() else model
+        self._name = weights.name(model)
         try:
             self._model = self._hand.do(lambda: _load(model, _device(device))).result()
             self._pace = self._hand.do(self._measured).result()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from omegaconf import DictConfig, ListConfig
 
+NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
+
 PACKAGES = ("audiocraft", "huggingface_hub", "omegaconf", "torch", "transformers", "xformers")
 
 LANGUAGE_MODEL = "state_dict.bin"
@@ -35,6 +37,20 @@ class FetchError(Exception):
 def installed() -> bool:
     """Return whether MusicGen's packages can be imported, without importing them."""
     return all(importlib.util.find_spec(name) for name in PACKAGES)
+
+
+def name(model: str) -> str:
+    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large."""
+    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
+    return "-".join(last.casefold().removeprefix("musicgen-").split()) or "model"
+
+
+def licence(model: str) -> str | None:
+    """Return the licence of a model's weights, None where it is not known to this program.
+
+    Source: the model cards of facebook/musicgen-*.
+    """
+    return NON_COMMERCIAL if model.casefold().startswith("facebook/musicgen-") else None
 
 
 def missing(model: str) -> list[str]:

@@ -1,0 +1,182 @@
+"""Who may ask for what: a member's tier, and every limit that a request must pass."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot import grants, jobs, ledger, members, plans, servers, tiers
+from bot.database import Database, Transaction
+from bot.errors import Refusal
+from bot.models import (
+    Grant,
+    Limits,
+    Membership,
+    Offer,
+    Origin,
+    Presence,
+    Promise,
+    Request,
+    Source,
+    Tier,
+)
+
+
+class Admission:
+    """The rules as they stand in the database, below the operator's.
+
+    `defaults` are the tiers that a server begins with, everybody's first; `skus` says which of them
+    a Discord subscription is worth, as the operator sells it.
+    """
+
+    def __init__(
+        self, *, defaults: Sequence[Tier], limits: Limits, skus: Mapping[int, str]
+    ) -> None:
+        self._defaults = tuple(defaults)
+        self._limits = limits
+        self._sold = {
+            sku: tier for sku, key in skus.items() for tier in defaults if tier.key == key
+        }
+
+    async def admit(
+        self, tx: Transaction, origin: Origin, presence: Presence, request: Request, now: datetime
+    ) -> Promise:
+        """Return what a request is accepted under; raise Refusal with the limit that it hits."""
+        guild, user = origin.guild_id, origin.user_id
+        limits = await self.limits(tx, guild)
+        _check_server(limits, guild, request)
+        await _check_house(tx, guild, user, presence, request, now)
+        held = await self.membership(tx, guild, user, presence, now)
+        offers = await self.offers(tx, guild)
+        tiers.check(held, request, offers)
+        tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
+        tiers.check_studio(limits, *await jobs.count_waiting(tx, guild))
+        return await self._paid(tx, origin, held, request, now)
+
+    async def admit_again(
+        self, tx: Transaction, origin: Origin, presence: Presence, request: Request, now: datetime
+    ) -> Promise:
+        """Return what music that exists is charged under; raise Refusal if it is too much."""
+        guild, user = origin.guild_id, origin.user_id
+        _check_server(await self.limits(tx, guild), guild, request)
+        await _check_house(tx, guild, user, presence, request, now)
+        held = await self.membership(tx, guild, user, presence, now)
+        return await self._paid(tx, origin, held, request, now)
+
+    async def membership(
+        self,
+        source: Database | Transaction,
+        guild: int,
+        user: int,
+        presence: Presence,
+        now: datetime,
+    ) -> Membership:
+        """Return the highest tier that a member has by role, by hand or by subscription."""
+        own = {tier.key: tier for tier in await self.tiers(source, guild)}
+        set_for = await members.find(source, guild, user, now)
+        held = [_held(own[self._defaults[0].key], Source.DEFAULT)]
+        if given := own.get(set_for.tier or ""):
+            held.append(_held(given, Source.GIVEN, until=set_for.tier_until))
+        for role, key in (await plans.roles(source, guild)).items():
+            if role in presence.roles and key in own:
+                held.append(_held(own[key], Source.ROLE, role=role))
+        for sku, tier in self._sold.items():
+            if sku in presence.server_skus:
+                held.append(_held(tier, Source.SERVER_SUBSCRIPTION))
+            if sku in presence.user_skus:
+                held.append(_held(tier, Source.USER_SUBSCRIPTION))
+        best = tiers.highest(held)
+        if set_for.per_day is None:
+            return best
+        return Membership(
+            tier=best.tier,
+            source=best.source,
+            per_day=set_for.per_day,
+            role=best.role,
+            until=best.until,
+            override=True,
+        )
+
+    async def tiers(self, source: Database | Transaction, guild: int) -> list[Tier]:
+        """Return a server's tiers, lowest first."""
+        return sorted(await plans.of(source, guild) or self._defaults, key=tiers.rank)
+
+    async def offers(self, source: Database | Transaction, guild: int) -> list[Offer]:
+        """Return a server's tiers and how to get each, lowest first."""
+        roles = await plans.roles(source, guild)
+        skus = {tier.key: sku for sku, tier in self._sold.items()}
+        return [
+            Offer(
+                tier=tier,
+                roles=tuple(role for role, key in roles.items() if key == tier.key),
+                sku=skus.get(tier.key),
+            )
+            for tier in await self.tiers(source, guild)
+        ]
+
+    async def limits(self, source: Database | Transaction, guild: int) -> Limits:
+        """Return the operator's limits as they hold for a server."""
+        return await servers.limits(source, guild, self._limits)
+
+    async def used(
+        self, source: Database | Transaction, guild: int, user: int, held: Membership, now: datetime
+    ) -> int:
+        """Return the seconds used today of what a membership allows."""
+        count = ledger.used_everywhere if held.everywhere else ledger.used
+        return await count(source, guild, user, tiers.day(now))
+
+    async def grants(
+        self, source: Database | Transaction, guild: int, user: int, now: datetime
+    ) -> list[Grant]:
+        """Return a member's open grants in the order they are drawn from."""
+        return await grants.open_ones(source, guild, user, now)
+
+    async def _paid(
+        self, tx: Transaction, origin: Origin, held: Membership, request: Request, now: datetime
+    ) -> Promise:
+        guild, user = origin.guild_id, origin.user_id
+        limits = await self.limits(tx, guild)
+        if limits.server_seconds_per_day is not None:
+            here = await ledger.used_by_server(tx, guild, tiers.day(now))
+            tiers.check_server_day(limits, request, here, now)
+        draws = tiers.pay(
+            held,
+            request,
+            await self.used(tx, guild, user, held, now),
+            await self.grants(tx, guild, user, now),
+            await self.offers(tx, guild),
+            now,
+        )
+        return Promise(membership=held, draws=draws)
+
+
+def _held(
+    tier: Tier, source: Source, role: int | None = None, until: datetime | None = None
+) -> Membership:
+    return Membership(tier=tier, source=source, per_day=tier.per_day, role=role, until=until)
+
+
+def _check_server(limits: Limits, guild: int, request: Request) -> None:
+    if not limits.allows(guild):
+        raise Refusal(tiers.NOT_ALLOWED)
+    if request.seconds > limits.max_seconds:
+        raise Refusal(
+            f"You asked for {request.seconds} s; the operator allows this server pieces of at most "
+            f"{limits.max_seconds} s."
+        )
+
+
+async def _check_house(
+    tx: Transaction, guild: int, user: int, presence: Presence, request: Request, now: datetime
+) -> None:
+    block = (await members.find(tx, guild, user, now)).block
+    if block:
+        raise Refusal(tiers.blocked(block))
+    channels = await servers.channels(tx, guild)
+    if channels and not presence.places.intersection(channels):
+        named = " ".join(f"<#{channel}>" for channel in channels[:20])
+        raise Refusal(f"This server wants music asked for elsewhere: {named}.")
+    asked = tiers.words(request.prompt)
+    if any(tiers.words(word) in asked for word in await servers.words(tx, guild)):
+        raise Refusal(
+            "Your prompt has a word that this server refuses. Say it otherwise; nothing was "
+            "charged."
+        )

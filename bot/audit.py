@@ -1,0 +1,87 @@
+"""The table of what admins and the operator changed; it only grows."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from bot.database import Database, Row, Transaction
+from bot.models import Actor, Change
+
+PAGE = 10
+
+
+async def note(
+    tx: Transaction,
+    guild: int,
+    now: datetime,
+    actor: Actor,
+    action: str,
+    subject: str,
+    *,
+    member: int | None = None,
+    before: str | None = None,
+    after: str | None = None,
+    reason: str | None = None,
+) -> None:
+    """Write down a change, in the transaction that makes it."""
+    await tx.execute(
+        """
+        INSERT INTO audit (
+            guild_id, at, actor_id, actor_name, action, member_id, subject, before, after, reason
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            guild,
+            now.timestamp(),
+            actor.id,
+            actor.name,
+            action,
+            member,
+            subject,
+            before,
+            after,
+            reason,
+        ),
+    )
+
+
+async def page(source: Database, guild: int, member: int | None, number: int) -> list[Change]:
+    """Return a page of a server's changes, newest first, and one more if there are more pages."""
+    if member is None:
+        rows = await source.fetch(
+            "SELECT * FROM audit WHERE guild_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
+            (guild, PAGE + 1, number * PAGE),
+        )
+    else:
+        rows = await source.fetch(
+            """
+            SELECT * FROM audit WHERE guild_id = ? AND member_id = ?
+            ORDER BY id DESC LIMIT ? OFFSET ?
+            """,
+            (guild, member, PAGE + 1, number * PAGE),
+        )
+    return [_change(row) for row in rows]
+
+
+async def every(source: Database, guild: int) -> AsyncIterator[Change]:
+    """Yield all of a server's changes, oldest first."""
+    last = 0
+    while rows := await source.fetch(
+        "SELECT * FROM audit WHERE guild_id = ? AND id > ? ORDER BY id LIMIT 500", (guild, last)
+    ):
+        for row in rows:
+            yield _change(row)
+        last = rows[-1]["id"]
+
+
+def _change(row: Row) -> Change:
+    return Change(
+        id=row["id"],
+        at=datetime.fromtimestamp(row["at"], UTC),
+        actor=Actor(id=row["actor_id"], name=row["actor_name"]),
+        action=row["action"],
+        member_id=row["member_id"],
+        subject=row["subject"],
+        before=row["before"],
+        after=row["after"],
+        reason=row["reason"],
+    )

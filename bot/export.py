@@ -1,0 +1,39 @@
+"""The audit log as a file that spreadsheets open."""
+
+import csv
+from pathlib import Path
+from typing import TextIO
+
+from bot import audit as log
+from bot.database import reading
+
+COLUMNS = ("id", "at", "actor_id", "actor", "action", "member_id", "subject", "before", "after")
+
+
+async def audit(folder: Path, guild: int, out: TextIO) -> None:
+    """Write a server's changes, oldest first, as CSV; raise OperatorError if there is no database.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe (OWASP, "CSV
+    Injection").
+    """
+    writer = csv.writer(out, lineterminator="\n")
+    async with reading(folder / "fantasia.db") as database:
+        writer.writerow((*COLUMNS, "reason"))
+        async for change in log.every(database, guild):
+            texts = (change.subject, change.before, change.after, change.reason)
+            cells = (_cell(text or "") for text in texts)
+            writer.writerow(
+                (
+                    change.id,
+                    change.at.isoformat(),
+                    change.actor.id,
+                    _cell(change.actor.name),
+                    change.action,
+                    change.member_id or "",
+                    *cells,
+                )
+            )
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

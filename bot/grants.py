@@ -1,0 +1,88 @@
+"""The tables of grants and of what jobs drew from them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bot.database import Database, Transaction, stamp
+from bot.models import Grant
+
+
+async def add(
+    tx: Transaction,
+    guild: int,
+    user: int,
+    seconds: int,
+    reason: str,
+    now: datetime,
+    expires_at: datetime | None,
+) -> None:
+    """Give a member seconds beyond the day's allowance."""
+    await tx.execute(
+        """
+        INSERT INTO grants (guild_id, user_id, seconds, reason, created_at, expires_at)
+        VALUES (?, ?, ?, ?, ?, ?)
+        """,
+        (guild, user, seconds, reason, now.timestamp(), stamp(expires_at)),
+    )
+
+
+async def open_ones(
+    source: Database | Transaction, guild: int, user: int, now: datetime
+) -> list[Grant]:
+    """Return the grants that still hold something, soonest end first."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM (
+            SELECT grants.*, grants.seconds - COALESCE(
+                (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
+            ) AS remaining
+            FROM grants WHERE guild_id = ? AND user_id = ?
+            AND (expires_at IS NULL OR expires_at > ?)
+        ) WHERE remaining > 0 ORDER BY expires_at IS NULL, expires_at, id
+        """,
+        (guild, user, now.timestamp()),
+    )
+    return [
+        Grant(
+            id=row["id"],
+            seconds=row["seconds"],
+            left=row["remaining"],
+            reason=row["reason"],
+            expires_at=row["expires_at"] and datetime.fromtimestamp(row["expires_at"], UTC),
+        )
+        for row in rows
+    ]
+
+
+async def drawn(tx: Transaction, job: int, draws: Sequence[tuple[int, int]]) -> None:
+    """Note what each grant, by id, pays of a job, in the order they are drawn from."""
+    await tx.execute("DELETE FROM draws WHERE job_id = ?", (job,))
+    for grant, seconds in draws:
+        await tx.execute(
+            "INSERT INTO draws (job_id, grant_id, drawn, seconds) VALUES (?, ?, ?, ?)",
+            (job, grant, seconds, seconds),
+        )
+
+
+async def returned(tx: Transaction, job: int) -> None:
+    """Give back to the grants what a job's takes are not charged any more, last drawn first."""
+    draws = await tx.fetch(
+        "SELECT id, drawn, seconds FROM draws WHERE job_id = ? ORDER BY id DESC", (job,)
+    )
+    if not draws:
+        return
+    (row,) = await tx.fetch(
+        """
+        SELECT seconds * takes AS promised,
+            (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id) AS charged
+        FROM jobs WHERE id = ?
+        """,
+        (job,),
+    )
+    from_allowance = row["promised"] - sum(draw["drawn"] for draw in draws)
+    kept = max(0, row["charged"] - from_allowance)
+    excess = sum(draw["seconds"] for draw in draws) - kept
+    for draw in draws:
+        back = min(max(0, excess), draw["seconds"])
+        excess -= back
+        await tx.execute("UPDATE draws SET seconds = seconds - ? WHERE id = ?", (back, draw["id"]))

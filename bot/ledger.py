@@ -1,0 +1,156 @@
+"""What members used and were given back: sums over the rows, for there is no running balance."""
+
+from datetime import UTC, datetime
+
+from bot import grants, takes
+from bot.database import Database, Transaction
+from bot.models import Entry, Promise, Status
+
+SHOWN = 10
+
+REASONS = {
+    Status.CANCELLED: "cancelled",
+    Status.UNDELIVERABLE: "could not be posted",
+}
+
+
+async def used(source: Database | Transaction, guild: int, user: int, day: str) -> int:
+    """Return the seconds of a day's allowance that a member used in a server since the reset."""
+    rows = await source.fetch(
+        """
+        SELECT COALESCE(SUM(
+            (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
+            - COALESCE((SELECT SUM(seconds) FROM draws WHERE job_id = jobs.id), 0)
+        ), 0) AS used
+        FROM jobs WHERE guild_id = ? AND user_id = ? AND day = ? AND forgiven = 0
+        """,
+        (guild, user, day),
+    )
+    return int(rows[0]["used"])
+
+
+async def used_everywhere(source: Database | Transaction, guild: int, user: int, day: str) -> int:
+    """Return the same for an allowance that counts over all servers: with its use in others."""
+    rows = await source.fetch(
+        """
+        SELECT COALESCE(SUM(
+            (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
+            - COALESCE((SELECT SUM(seconds) FROM draws WHERE job_id = jobs.id), 0)
+        ), 0) AS used
+        FROM jobs WHERE user_id = ? AND day = ? AND everywhere = 1 AND guild_id <> ?
+        """,
+        (user, day, guild),
+    )
+    return int(rows[0]["used"]) + await used(source, guild, user, day)
+
+
+async def used_by_server(source: Database | Transaction, guild: int, day: str) -> int:
+    """Return all the seconds that a server is charged on a day; no reset lowers it."""
+    rows = await source.fetch(
+        """
+        SELECT COALESCE(SUM(charged_seconds), 0) AS used
+        FROM jobs JOIN takes ON takes.job_id = jobs.id WHERE guild_id = ? AND day = ?
+        """,
+        (guild, day),
+    )
+    return int(rows[0]["used"])
+
+
+async def forgiven(tx: Transaction, guild: int, user: int, day: str) -> None:
+    """Let a member's use of a day count no more, save what their own subscription paid."""
+    await tx.execute(
+        """
+        UPDATE jobs SET forgiven = 1
+        WHERE guild_id = ? AND user_id = ? AND day = ? AND everywhere = 0
+        """,
+        (guild, user, day),
+    )
+
+
+async def settled(tx: Transaction, job: int, now: datetime) -> None:
+    """Charge a rendered job for the music that exists, and give the rest back."""
+    await takes.settled(tx, job)
+    await _given_back(tx, job, now)
+
+
+async def returned(tx: Transaction, job: int, now: datetime) -> None:
+    """Give back everything that was charged for a job."""
+    await takes.returned(tx, job)
+    await _given_back(tx, job, now)
+
+
+async def charged_again(
+    tx: Transaction, job: int, promise: Promise, day: str, now: datetime
+) -> None:
+    """Charge a job, whose seconds were given back, to another day."""
+    await takes.charged(tx, job)
+    await grants.drawn(tx, job, promise.draws)
+    await tx.execute(
+        """
+        UPDATE jobs SET day = ?, charged_at = ?, returned_at = NULL, forgiven = 0,
+            tier = ?, source = ?, everywhere = ?, allowance_seconds = ?
+        WHERE id = ?
+        """,
+        (
+            day,
+            now.timestamp(),
+            promise.membership.tier.name,
+            promise.membership.source,
+            promise.membership.everywhere,
+            promise.membership.per_day,
+            job,
+        ),
+    )
+    await _given_back(tx, job, now)
+
+
+async def last(source: Database | Transaction, guild: int, user: int) -> list[Entry]:
+    """Return the newest entries of a member's ledger, newest first."""
+    member = (guild, user, SHOWN)
+    rows = await source.fetch(
+        """
+        SELECT * FROM (
+            SELECT charged_at AS at, 0 AS kind, id, -seconds * takes AS seconds,
+                status, prompt AS text
+            FROM jobs WHERE guild_id = ? AND user_id = ? ORDER BY charged_at DESC LIMIT ?
+        ) UNION ALL SELECT * FROM (
+            SELECT returned_at, 1, id, seconds * takes - (
+                SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id
+            ), status, reason
+            FROM jobs WHERE guild_id = ? AND user_id = ? AND returned_at IS NOT NULL
+            ORDER BY returned_at DESC LIMIT ?
+        ) UNION ALL SELECT * FROM (
+            SELECT created_at, 2, id, seconds, NULL, reason
+            FROM grants WHERE guild_id = ? AND user_id = ? ORDER BY created_at DESC LIMIT ?
+        ) ORDER BY at DESC, kind DESC, id DESC LIMIT ?
+        """,
+        (*member, *member, *member, SHOWN),
+    )
+    return [
+        Entry(
+            at=datetime.fromtimestamp(row["at"], UTC),
+            seconds=row["seconds"],
+            text=_text(row["kind"], row["status"], row["text"]),
+        )
+        for row in rows
+    ]
+
+
+def _text(kind: int, status: str | None, text: str | None) -> str:
+    if kind == 0:
+        return str(text)
+    if kind == 2:
+        return f"granted: {text}"
+    assert status
+    return f"given back: {text or REASONS.get(Status(status), 'stopped early')}"
+
+
+async def _given_back(tx: Transaction, job: int, now: datetime) -> None:
+    await grants.returned(tx, job)
+    await tx.execute(
+        """
+        UPDATE jobs SET returned_at = ? WHERE id = ?
+        AND seconds * takes > (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
+        """,
+        (now.timestamp(), job),
+    )

@@ -1,0 +1,98 @@
+"""The table of what admins set for single members: a tier, an allowance, a block."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.database import Database, Transaction, stamp
+from bot.models import Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is set for a member; None leaves it to the server's rules."""
+
+    tier: str | None = None
+    tier_until: datetime | None = None
+    per_day: int | None = None
+    block: Block | None = None
+
+
+async def find(source: Database | Transaction, guild: int, user: int, now: datetime) -> Settings:
+    """Return what is in force for a member now."""
+    rows = await source.fetch(
+        "SELECT * FROM members WHERE guild_id = ? AND user_id = ?", (guild, user)
+    )
+    if not rows:
+        return Settings()
+    row = rows[0]
+    until, blocked_until = _time(row["tier_until"]), _time(row["blocked_until"])
+    given = row["tier"] is not None and (until is None or now < until)
+    blocked = row["blocked_at"] is not None and (blocked_until is None or now < blocked_until)
+    return Settings(
+        tier=row["tier"] if given else None,
+        tier_until=until if given else None,
+        per_day=row["per_day"],
+        block=Block(reason=row["block_reason"], until=blocked_until) if blocked else None,
+    )
+
+
+async def given(
+    tx: Transaction, guild: int, user: int, tier: str | None, until: datetime | None
+) -> None:
+    """Give a member a tier, or None."""
+    await _known(tx, guild, user)
+    await tx.execute(
+        "UPDATE members SET tier = ?, tier_until = ? WHERE guild_id = ? AND user_id = ?",
+        (tier, stamp(until), guild, user),
+    )
+
+
+async def untiered(tx: Transaction, guild: int, tier: str) -> int:
+    """Take a tier from all who were given it, and return how many that were."""
+    return await tx.execute(
+        "UPDATE members SET tier = NULL, tier_until = NULL WHERE guild_id = ? AND tier = ?",
+        (guild, tier),
+    )
+
+
+async def allowed(tx: Transaction, guild: int, user: int, per_day: int | None) -> None:
+    """Set a member's seconds a day instead of the tier's, or None."""
+    await _known(tx, guild, user)
+    await tx.execute(
+        "UPDATE members SET per_day = ? WHERE guild_id = ? AND user_id = ?", (per_day, guild, user)
+    )
+
+
+async def blocked(
+    tx: Transaction, guild: int, user: int, reason: str, now: datetime, until: datetime | None
+) -> None:
+    """Let a member ask for nothing until a time, or for ever."""
+    await _known(tx, guild, user)
+    await tx.execute(
+        """
+        UPDATE members SET blocked_at = ?, blocked_until = ?, block_reason = ?
+        WHERE guild_id = ? AND user_id = ?
+        """,
+        (now.timestamp(), stamp(until), reason, guild, user),
+    )
+
+
+async def unblocked(tx: Transaction, guild: int, user: int) -> None:
+    """Let a member ask again."""
+    await tx.execute(
+        """
+        UPDATE members SET blocked_at = NULL, blocked_until = NULL, block_reason = NULL
+        WHERE guild_id = ? AND user_id = ?
+        """,
+        (guild, user),
+    )
+
+
+async def _known(tx: Transaction, guild: int, user: int) -> None:
+    await tx.execute(
+        "INSERT OR IGNORE INTO members (guild_id, user_id) VALUES (?, ?)", (guild, user)
+    )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,91 @@
+"""The tables of a server's own tiers and of the roles that carry them."""
+
+from bot.database import Database, Row, Transaction
+from bot.models import Tier
+
+
+async def of(source: Database | Transaction, guild: int) -> list[Tier]:
+    """Return a server's own tiers; none means that it has the defaults."""
+    rows = await source.fetch("SELECT * FROM tiers WHERE guild_id = ?", (guild,))
+    return [_tier(row) for row in rows]
+
+
+async def put(tx: Transaction, guild: int, tier: Tier) -> None:
+    """Add a tier, or replace the one with its key."""
+    await tx.execute(
+        """
+        INSERT OR REPLACE INTO tiers (
+            guild_id, key, name, price, longest, takes, per_day, waiting, models, weight, link
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            guild,
+            tier.key,
+            tier.name,
+            tier.price,
+            tier.longest,
+            tier.takes,
+            tier.per_day,
+            tier.waiting,
+            " ".join(sorted(tier.models)),
+            tier.weight,
+            tier.link,
+        ),
+    )
+
+
+async def removed(tx: Transaction, guild: int, key: str) -> None:
+    """Forget a tier and what leads to it."""
+    await tx.execute("DELETE FROM tiers WHERE guild_id = ? AND key = ?", (guild, key))
+    await tx.execute("DELETE FROM role_tiers WHERE guild_id = ? AND tier = ?", (guild, key))
+
+
+async def roles(source: Database | Transaction, guild: int) -> dict[int, str]:
+    """Return the key of the tier that each mapped role carries."""
+    rows = await source.fetch(
+        "SELECT role_id, tier FROM role_tiers WHERE guild_id = ? ORDER BY role_id", (guild,)
+    )
+    return {row["role_id"]: row["tier"] for row in rows}
+
+
+async def role_names(source: Database | Transaction, guild: int) -> dict[int, str]:
+    """Return the name that each mapped role had when it was mapped."""
+    rows = await source.fetch(
+        "SELECT role_id, role_name FROM role_tiers WHERE guild_id = ? ORDER BY role_name", (guild,)
+    )
+    return {row["role_id"]: row["role_name"] for row in rows}
+
+
+async def mapped(tx: Transaction, guild: int, role: int, name: str, key: str) -> None:
+    """Let a role carry a tier."""
+    await tx.execute(
+        "INSERT OR REPLACE INTO role_tiers VALUES (?, ?, ?, ?)", (guild, role, name, key)
+    )
+
+
+async def unmapped(tx: Transaction, guild: int, role: int) -> bool:
+    """Let a role carry nothing; return False if it did not."""
+    return await tx.changes(
+        "DELETE FROM role_tiers WHERE guild_id = ? AND role_id = ?", (guild, role)
+    )
+
+
+async def all_mapped(source: Database) -> list[tuple[int, str]]:
+    """Return every server and tier's key that some role is mapped to."""
+    rows = await source.fetch("SELECT DISTINCT guild_id, tier FROM role_tiers")
+    return [(row["guild_id"], row["tier"]) for row in rows]
+
+
+def _tier(row: Row) -> Tier:
+    return Tier(
+        key=row["key"],
+        name=row["name"],
+        price=row["price"],
+        longest=row["longest"],
+        takes=row["takes"],
+        per_day=row["per_day"],
+        waiting=row["waiting"],
+        models=frozenset(row["models"].split()),
+        weight=row["weight"],
+        link=row["link"],
+    )

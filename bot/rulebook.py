@@ -1,0 +1,314 @@
+"""What admins and the operator may do for a whole server: tiers, roles, channels, words."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from bot import audit, members, plans, servers, tiers
+from bot.admission import Admission
+from bot.database import Database, Transaction
+from bot.errors import Refusal
+from bot.models import Actor, Limits, Offer, Tier
+from bot.office import named
+
+LONGEST_NAME = 40
+LONGEST_WORD = 50
+MOST_WORDS = 500
+MOST_CHANNELS = 100
+MOST_ROLES = 250
+
+BOUNDS = {
+    "longest": (1, tiers.LONGEST_PIECE),
+    "takes": (1, tiers.MOST_TAKES),
+    "per_day": (0, tiers.MOST_PER_DAY),
+    "waiting": (1, tiers.MOST_WAITING),
+}
+
+
+class Rulebook:
+    """Each change is one transaction with its line in the audit log."""
+
+    def __init__(
+        self, database: Database, *, admission: Admission, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._admission = admission
+        self._clock = clock
+
+    async def offers(self, guild: int) -> list[Offer]:
+        """Return a server's tiers and how to get each, lowest first."""
+        return await self._admission.offers(self._database, guild)
+
+    async def paid_servers(self) -> int:
+        """Return in how many servers a role carries a tier that costs money."""
+        paid = set()
+        for guild, key in await plans.all_mapped(self._database):
+            found = {tier.key: tier for tier in await self._admission.tiers(self._database, guild)}
+            if key in found and found[key].price.casefold() != tiers.FREE.price:
+                paid.add(guild)
+        return len(paid)
+
+    async def role_names(self, guild: int) -> dict[int, str]:
+        """Return the mapped roles and the names that they had then."""
+        return await plans.role_names(self._database, guild)
+
+    async def map_role(self, guild: int, actor: Actor, role: Actor, name: str) -> Tier:
+        """Let a role carry a tier; return it."""
+        async with self._database.transaction() as tx:
+            known = await self._admission.tiers(tx, guild)
+            tier = named(known, name)
+            before = await plans.roles(tx, guild)
+            if role.id not in before and len(before) >= MOST_ROLES:
+                raise Refusal(f"At most {MOST_ROLES} roles can be mapped.")
+            await plans.mapped(tx, guild, role.id, role.name, tier.key)
+            names = {other.key: other.name for other in known}
+            await self._note(
+                tx,
+                guild,
+                actor,
+                "tier map",
+                f"@{role.name}",
+                names.get(before.get(role.id, "")),
+                tier.name,
+            )
+        return tier
+
+    async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
+        """Let a role, which may be deleted by now, carry nothing; return its name."""
+        async with self._database.transaction() as tx:
+            name = (await plans.role_names(tx, guild)).get(role)
+            if name is None:
+                raise Refusal("That role carries no tier. Choose one of the list.")
+            before = (await plans.roles(tx, guild))[role]
+            await plans.unmapped(tx, guild, role)
+            await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
+        return name
+
+    async def role_deleted(self, guild: int, role: int) -> None:
+        """A role is gone, and what it carried."""
+        if role in await plans.roles(self._database, guild):
+            await self.unmap_role(guild, Actor(id=0, name="Discord (role deleted)"), role)
+
+    async def edit_tier(
+        self, guild: int, actor: Actor, name: str, changes: Mapping[str, Any]
+    ) -> Tier:
+        """Change a tier's fields, all but its weight; return it as it is now."""
+        wanted = _checked({field: value for field, value in changes.items() if value is not None})
+        if not wanted:
+            raise Refusal("Say at least one thing to change.")
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            before = named(known, name)
+            _require_free_name(known, wanted.get("name"), but=before)
+            after = replace(before, **wanted)
+            await plans.put(tx, guild, after)
+            changed = [field for field in wanted if getattr(before, field) != wanted[field]]
+            await self._note(
+                tx,
+                guild,
+                actor,
+                "tier edit",
+                before.name,
+                _told(before, changed),
+                _told(after, changed),
+            )
+        return after
+
+    async def add_tier(self, guild: int, actor: Actor, fields: Mapping[str, Any]) -> Tier:
+        """Add a tier; its weight in the queue is that of the default tier below it."""
+        wanted = _checked(dict(fields))
+        tier = Tier(
+            key=f"own-{secrets.token_hex(4)}", weight=tiers.weight(wanted["per_day"]), **wanted
+        )
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            if len(known) >= tiers.MOST_TIERS:
+                raise Refusal(f"A server can have at most {tiers.MOST_TIERS} tiers.")
+            _require_free_name(known, tier.name)
+            await plans.put(tx, guild, tier)
+            await self._note(tx, guild, actor, "tier add", tier.name, None, _told(tier, wanted))
+        return tier
+
+    async def remove_tier(self, guild: int, actor: Actor, name: str) -> tuple[Tier, int, int]:
+        """Remove a tier; return it and how many roles and members it was taken from."""
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            tier = named(known, name)
+            if tier.key == tiers.FREE.key:
+                raise Refusal(f"{tier.name} is everybody's tier: it can be edited, not removed.")
+            roles = sum(key == tier.key for key in (await plans.roles(tx, guild)).values())
+            await plans.removed(tx, guild, tier.key)
+            given = await members.untiered(tx, guild, tier.key)
+            await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, BOUNDS))
+        return tier, roles, given
+
+    async def channels(self, guild: int) -> list[int]:
+        """Return the ids of the channels where music may be asked for; none means everywhere."""
+        return await servers.channels(self._database, guild)
+
+    async def allow_channel(self, guild: int, actor: Actor, channel: Actor) -> None:
+        """Let music be asked for in a channel, and then only in those allowed."""
+        async with self._database.transaction() as tx:
+            if len(await servers.channels(tx, guild)) >= MOST_CHANNELS:
+                raise Refusal(f"At most {MOST_CHANNELS} channels can be allowed.")
+            if not await servers.channel_allowed(tx, guild, channel.id):
+                raise Refusal("That channel is allowed already.")
+            await self._note(tx, guild, actor, "channel allow", f"#{channel.name}")
+
+    async def forget_channel(self, guild: int, actor: Actor, channel: Actor) -> bool:
+        """Take a channel off the list; return whether others are left on it."""
+        async with self._database.transaction() as tx:
+            if not await servers.channel_forgotten(tx, guild, channel.id):
+                raise Refusal("That channel is not on the list.")
+            await self._note(tx, guild, actor, "channel forget", f"#{channel.name}")
+            return bool(await servers.channels(tx, guild))
+
+    async def words(self, guild: int) -> list[str]:
+        """Return the words that a server refuses in prompts."""
+        return await servers.words(self._database, guild)
+
+    async def add_word(self, guild: int, actor: Actor, word: str) -> str:
+        """Refuse a word, or words in that order; return it as it is matched."""
+        folded = tiers.words(word).strip()
+        if not 1 <= len(folded) <= LONGEST_WORD:
+            raise Refusal(f"A word has 1 to {LONGEST_WORD} letters or digits.")
+        async with self._database.transaction() as tx:
+            if len(await servers.words(tx, guild)) >= MOST_WORDS:
+                raise Refusal(f"At most {MOST_WORDS} words can be refused.")
+            if not await servers.word_added(tx, guild, folded):
+                raise Refusal("That word is refused already.")
+            await self._note(tx, guild, actor, "words add", folded)
+        return folded
+
+    async def remove_word(self, guild: int, actor: Actor, word: str) -> str:
+        """Let a word pass again; return it."""
+        folded = tiers.words(word).strip()
+        async with self._database.transaction() as tx:
+            if not await servers.word_removed(tx, guild, folded):
+                raise Refusal("That word is not on the list.")
+            await self._note(tx, guild, actor, "words remove", folded)
+        return folded
+
+    async def limits(self, guild: int) -> Limits:
+        """Return the operator's limits as they hold for a server."""
+        return await self._admission.limits(self._database, guild)
+
+    async def known_servers(self) -> list[int]:
+        """Return the ids of the servers that the operator has to do with."""
+        return await servers.known(self._database)
+
+    async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> Limits:
+        """Let the operator's word on a server come before the list; None goes back to the list."""
+        async with self._database.transaction() as tx:
+            before = await self._admission.limits(tx, guild)
+            await servers.allowed(tx, guild, allowed)
+            after = await self._admission.limits(tx, guild)
+            await self._note(
+                tx,
+                guild,
+                actor,
+                "studio server",
+                str(guild),
+                _word(before, guild),
+                _word(after, guild),
+            )
+        return after
+
+    async def limit_server(
+        self, guild: int, actor: Actor, changes: Mapping[str, int | None]
+    ) -> Limits:
+        """Set limits of a server's own; None leaves one as it is, what is too small as in .env."""
+        async with self._database.transaction() as tx:
+            before = await self._admission.limits(tx, guild)
+            await servers.limited(tx, guild, changes)
+            after = await self._admission.limits(tx, guild)
+            await self._note(
+                tx, guild, actor, "studio server", str(guild), described(before), described(after)
+            )
+        return after
+
+    async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
+        """Return the server's tiers, after copying the defaults if it has none of its own."""
+        known = await self._admission.tiers(tx, guild)
+        if not await plans.of(tx, guild):
+            for tier in known:
+                await plans.put(tx, guild, tier)
+        return known
+
+    async def _note(
+        self,
+        tx: Transaction,
+        guild: int,
+        actor: Actor,
+        action: str,
+        subject: str,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> None:
+        now = self._clock()
+        await audit.note(tx, guild, now, actor, action, subject, before=before, after=after)
+
+
+def described(limits: Limits) -> str:
+    """Say what the operator allows a server."""
+    per_day = limits.server_seconds_per_day
+    return (
+        f"pieces up to {limits.max_seconds} s, {limits.waiting_per_server} waiting, "
+        f"{'any' if per_day is None else per_day} s a day"
+    )
+
+
+def _word(limits: Limits, guild: int) -> str:
+    return "allowed" if limits.allows(guild) else "refused"
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    for field, (least, most) in BOUNDS.items():
+        if field in fields and not least <= fields[field] <= most:
+            raise Refusal(f"{field.replace('_', ' ')} is a whole number from {least} to {most}.")
+    for field in ("name", "price"):
+        if field in fields:
+            fields[field] = " ".join(fields[field].split())
+            if not 1 <= len(fields[field]) <= LONGEST_NAME:
+                raise Refusal(f"A {field} has 1 to {LONGEST_NAME} characters.")
+    if "models" in fields:
+        fields["models"] = _models(fields["models"])
+    if fields.get("link") is not None:
+        fields["link"] = _link(fields["link"])
+    return fields
+
+
+def _models(text: str) -> frozenset[str]:
+    names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
+    if not all(re.fullmatch(r"[\w.-]{1,50}|\*", name) for name in names) or len(names) > 20:
+        raise Refusal("Models are named like: small, medium, large, stereo-small; or * for all.")
+    return frozenset(names)
+
+
+def _link(text: str) -> str | None:
+    link = text.strip()
+    if link.casefold() == "none":
+        return None
+    if not re.fullmatch(r"https://[^\s<>()\[\]]{3,190}", link):
+        raise Refusal(
+            "A link begins with https:// and has at most 198 characters; none removes it."
+        )
+    return link
+
+
+def _require_free_name(known: list[Tier], name: str | None, but: Tier | None = None) -> None:
+    taken = {key for tier in known if tier != but for key in (tier.key, tiers.key(tier.name))}
+    if name is not None and tiers.key(name) in taken:
+        raise Refusal("There is a tier of that name already.")
+
+
+def _told(tier: Tier, fields: Iterable[str]) -> str:
+    parts = []
+    for field in fields:
+        value = getattr(tier, field)
+        shown = " ".join(sorted(value)) if isinstance(value, frozenset) else value
+        parts.append(f"{field.replace('_', ' ')}: {shown}")
+    return ", ".join(parts)

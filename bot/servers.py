@@ -1,0 +1,102 @@
+"""The tables of what holds for a whole server: the operator's word, channels and words."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from bot.database import Database, Transaction
+from bot.models import Limits
+
+
+async def limits(source: Database | Transaction, guild: int, usual: Limits) -> Limits:
+    """Return the operator's limits as they hold for a server."""
+    rows = await source.fetch("SELECT * FROM servers WHERE guild_id = ?", (guild,))
+    if not rows:
+        return usual
+    row = rows[0]
+    per_day = row["seconds_per_day"]
+    return replace(
+        usual,
+        max_seconds=min(usual.max_seconds, row["max_seconds"] or usual.max_seconds),
+        waiting_per_server=row["waiting"] or usual.waiting_per_server,
+        server_seconds_per_day=usual.server_seconds_per_day if per_day is None else per_day,
+        allowed=None if row["allowed"] is None else bool(row["allowed"]),
+    )
+
+
+async def allowed(tx: Transaction, guild: int, allowed: bool | None) -> None:
+    """Let the operator's word on a server come before the list in .env."""
+    await _known(tx, guild)
+    await tx.execute("UPDATE servers SET allowed = ? WHERE guild_id = ?", (allowed, guild))
+
+
+async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]) -> None:
+    """Set a server's own limits, None leaves one; 0 (of a day: -1) goes back to those of .env."""
+    await _known(tx, guild)
+    await tx.execute(
+        """
+        UPDATE servers SET
+            max_seconds = NULLIF(COALESCE(?, max_seconds), 0),
+            waiting = NULLIF(COALESCE(?, waiting), 0),
+            seconds_per_day = NULLIF(COALESCE(?, seconds_per_day), -1)
+        WHERE guild_id = ?
+        """,
+        (changes["max_seconds"], changes["waiting"], changes["seconds_per_day"], guild),
+    )
+
+
+async def told(tx: Transaction, guild: int, now: datetime) -> bool:
+    """Note that a server was told that it is not allowed; return False if it knew."""
+    await _known(tx, guild)
+    return await tx.changes(
+        "UPDATE servers SET told_at = ? WHERE guild_id = ? AND told_at IS NULL",
+        (now.timestamp(), guild),
+    )
+
+
+async def known(source: Database) -> list[int]:
+    """Return the ids of the servers that have asked for music or have a word of the operator."""
+    rows = await source.fetch(
+        "SELECT guild_id FROM servers UNION SELECT DISTINCT guild_id FROM jobs ORDER BY guild_id"
+    )
+    return [row["guild_id"] for row in rows]
+
+
+async def channels(source: Database | Transaction, guild: int) -> list[int]:
+    """Return the ids of the channels where music may be asked for; none means everywhere."""
+    rows = await source.fetch(
+        "SELECT channel_id FROM channels WHERE guild_id = ? ORDER BY channel_id", (guild,)
+    )
+    return [row["channel_id"] for row in rows]
+
+
+async def channel_allowed(tx: Transaction, guild: int, channel: int) -> bool:
+    """Allow a channel; return False if it was."""
+    return await tx.changes("INSERT OR IGNORE INTO channels VALUES (?, ?)", (guild, channel))
+
+
+async def channel_forgotten(tx: Transaction, guild: int, channel: int) -> bool:
+    """Take a channel off the list; return False if it was not on it."""
+    return await tx.changes(
+        "DELETE FROM channels WHERE guild_id = ? AND channel_id = ?", (guild, channel)
+    )
+
+
+async def words(source: Database | Transaction, guild: int) -> list[str]:
+    """Return the words that a server refuses in prompts, case folded."""
+    rows = await source.fetch("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
+    return [row["word"] for row in rows]
+
+
+async def word_added(tx: Transaction, guild: int, word: str) -> bool:
+    """Refuse a word; return False if it was."""
+    return await tx.changes("INSERT OR IGNORE INTO words VALUES (?, ?)", (guild, word))
+
+
+async def word_removed(tx: Transaction, guild: int, word: str) -> bool:
+    """Let a word pass again; return False if it did."""
+    return await tx.changes("DELETE FROM words WHERE guild_id = ? AND word = ?", (guild, word))
+
+
+async def _known(tx: Transaction, guild: int) -> None:
+    await tx.execute("INSERT OR IGNORE INTO servers (guild_id) VALUES (?)", (guild,))

@@ -1,0 +1,79 @@
+"""What an interaction shows of its member, and who may pass."""
+
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot.client import Interaction, NotAllowed
+from bot.models import Actor, Presence
+
+
+def presence(interaction: Interaction) -> Presence:
+    """Return the member's roles, the subscriptions and the place, as they are now."""
+    now = interaction.client.studio.now()
+    live = [
+        held
+        for held in interaction.entitlements
+        if not held.deleted and (held.ends_at is None or now < held.ends_at)
+    ]
+    return Presence(
+        roles=roles(interaction.user),
+        user_skus=frozenset(held.sku_id for held in live if held.guild_id is None),
+        server_skus=frozenset(
+            held.sku_id for held in live if held.guild_id == (interaction.guild_id or 0)
+        ),
+        places=_places(interaction),
+    )
+
+
+def roles(user: discord.User | discord.Member) -> frozenset[int]:
+    """Return the ids of a user's roles; none for one who left the server."""
+    if isinstance(user, discord.Member):
+        return frozenset(role.id for role in user.roles)
+    return frozenset()
+
+
+def actor(user: discord.User | discord.Member) -> Actor:
+    """Return who a user is, by the name that the audit log keeps."""
+    return Actor(id=user.id, name=user.name)
+
+
+def guild_of(interaction: Interaction) -> int:
+    """Return the server's id; commands that need one are not offered elsewhere."""
+    assert interaction.guild_id is not None
+    return interaction.guild_id
+
+
+def require_manager(interaction: Interaction) -> None:
+    """Raise NotAllowed unless the member manages the server."""
+    if not interaction.permissions.manage_guild:
+        raise NotAllowed("Only members with the permission Manage Server may do that.")
+
+
+async def require_owner(interaction: Interaction) -> None:
+    """Raise NotAllowed unless the user owns the bot."""
+    if not await interaction.client.is_owner(interaction.user):
+        raise NotAllowed("Only the owner of this bot may do that.")
+
+
+class AdminGroup(app_commands.Group):
+    """Commands for those who manage the server; what Discord hides is checked here as well."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(
+            default_permissions=discord.Permissions(manage_guild=True),
+            guild_only=True,
+            **options,
+        )
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Let managers pass."""
+        require_manager(interaction)
+        return True
+
+
+def _places(interaction: Interaction) -> frozenset[int]:
+    channel: Any = interaction.channel
+    around = (getattr(channel, name, None) for name in ("parent_id", "category_id"))
+    return frozenset(place for place in (interaction.channel_id, *around) if place)

@@ -1,0 +1,158 @@
+"""/channel and /words: where a server wants music asked for, and what it refuses to read."""
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+from discord.utils import escape_markdown
+
+from bot.client import Fantasia, Interaction
+from bot.models import Actor
+from bot.rulebook import LONGEST_WORD, Rulebook
+from bot.studio import Studio
+from bot.tiers import NOT_ALLOWED
+from cogs import doors, pages
+from cogs.quota import done
+
+Place = (
+    discord.TextChannel
+    | discord.VoiceChannel
+    | discord.ForumChannel
+    | discord.CategoryChannel
+    | discord.Thread
+)
+Word = app_commands.Range[str, 1, LONGEST_WORD]
+
+
+async def allowed_channels(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the channels on the list, deleted ones too."""
+    guild = interaction.guild
+    choices = []
+    for number in await interaction.client.rulebook.channels(interaction.guild_id or 0):
+        channel = guild.get_channel_or_thread(number) if guild else None
+        name = f"#{channel.name}" if channel else f"{number} (deleted)"
+        if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
+            choices.append(app_commands.Choice(name=name[:100], value=str(number)))
+    return choices[:25]
+
+
+async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the words on the list."""
+    words = await interaction.client.rulebook.words(interaction.guild_id or 0)
+    found = [word for word in words if typed.casefold() in word]
+    return [app_commands.Choice(name=word, value=word) for word in found[:25]]
+
+
+class Channels(doors.AdminGroup, name="channel", description="Where music may be asked for"):
+    """The channels where /generate may be used; none set means everywhere."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        super().__init__()
+        self._rulebook = rulebook
+
+    @app_commands.command()
+    async def allow(self, interaction: Interaction, channel: Place) -> None:
+        """Let music be asked for in this channel or category, and then only in those allowed."""
+        await self._rulebook.allow_channel(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            Actor(id=channel.id, name=channel.name),
+        )
+        await done(interaction, f"Music may be asked for in {channel.mention}.")
+
+    @app_commands.command()
+    @app_commands.autocomplete(channel=allowed_channels)
+    async def forget(self, interaction: Interaction, channel: str) -> None:
+        """Take a channel off the list."""
+        number = int(channel) if channel.isdecimal() and len(channel) < 21 else 0
+        found = interaction.guild and interaction.guild.get_channel_or_thread(number)
+        left = await self._rulebook.forget_channel(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            Actor(id=number, name=found.name if found else channel),
+        )
+        rest = "only in the others of `/channel list`" if left else "everywhere"
+        await done(interaction, f"Taken off the list. Music may now be asked for {rest}.")
+
+    @app_commands.command(name="list")
+    async def list_(self, interaction: Interaction) -> None:
+        """The channels where music may be asked for."""
+        await pages.show(interaction, "channels")
+
+
+class Words(doors.AdminGroup, name="words", description="Words that prompts may not have"):
+    """Whole words, however they are capitalised."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        super().__init__()
+        self._rulebook = rulebook
+
+    @app_commands.command()
+    async def add(self, interaction: Interaction, word: Word) -> None:
+        """Refuse prompts with this word."""
+        folded = await self._rulebook.add_word(
+            doors.guild_of(interaction), doors.actor(interaction.user), word
+        )
+        await done(interaction, f"Prompts with the word “{escape_markdown(folded)}” are refused.")
+
+    @app_commands.command()
+    @app_commands.autocomplete(word=refused_words)
+    async def remove(self, interaction: Interaction, word: Word) -> None:
+        """Let a word pass again."""
+        folded = await self._rulebook.remove_word(
+            doors.guild_of(interaction), doors.actor(interaction.user), word
+        )
+        await done(interaction, f"Prompts may have the word “{escape_markdown(folded)}” again.")
+
+    @app_commands.command(name="list")
+    async def list_(self, interaction: Interaction) -> None:
+        """The words that prompts may not have."""
+        await pages.show(interaction, "words")
+
+
+class Door(commands.Cog):
+    """Tells a server that the operator did not let in, once."""
+
+    def __init__(self, bot: Fantasia, studio: Studio) -> None:
+        self._bot = bot
+        self._studio = studio
+
+    @commands.Cog.listener()
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """Say it where the server reads, if that may be."""
+        if not await self._studio.turned_away(guild.id):
+            return
+        for channel in filter(None, (guild.system_channel, *guild.text_channels)):
+            if channel.permissions_for(guild.me).send_messages:
+                await channel.send(NOT_ALLOWED)
+                return
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Say it to those that it joined while it was away, too."""
+        for guild in self._bot.guilds:
+            await self.on_guild_join(guild)
+
+
+@pages.listed("channels")
+async def channels(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the channels."""
+    doors.require_manager(interaction)
+    found = await interaction.client.rulebook.channels(doors.guild_of(interaction))
+    lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
+    return "Music may be asked for in", list(lines) or ["every channel"], more
+
+
+@pages.listed("words")
+async def words(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the words."""
+    doors.require_manager(interaction)
+    found = await interaction.client.rulebook.words(doors.guild_of(interaction))
+    lines, more = pages.cut([escape_markdown(word) for word in found], page)
+    return "Words that prompts may not have", list(lines) or ["none"], more
+
+
+async def setup(bot: Fantasia) -> None:
+    """Add /channel and /words to the bot."""
+    bot.tree.add_command(Channels(bot.rulebook))
+    bot.tree.add_command(Words(bot.rulebook))
+    await bot.add_cog(Door(bot, bot.studio))

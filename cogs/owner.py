@@ -1,0 +1,88 @@
+"""/studio: the bot owner's commands, registered in the owner's server alone."""
+
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot.client import Fantasia, Interaction
+from bot.errors import Refusal
+from bot.rulebook import Rulebook, described
+from bot.tiers import LONGEST_PIECE
+from cogs import doors, pages
+from cogs.quota import done
+
+WORDS = {"allow": True, "refuse": False, "as the list says": None}
+
+
+class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
+    """Which servers may use the studio, and how much."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        super().__init__(default_permissions=discord.Permissions(administrator=True))
+        self._rulebook = rulebook
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Let the owner pass."""
+        await doors.require_owner(interaction)
+        return True
+
+    @app_commands.command()
+    @app_commands.rename(server="id", max_seconds="max-seconds", per_day="seconds-per-day")
+    @app_commands.choices(word=[app_commands.Choice(name=word, value=word) for word in WORDS])
+    @app_commands.describe(
+        server="The server's id",
+        word="Whether it may use the studio",
+        max_seconds="The longest piece; 0: as .env says",
+        waiting="How many jobs may wait; 0: as .env says",
+        per_day="Seconds of music a day; -1: as .env says",
+    )
+    async def server(
+        self,
+        interaction: Interaction,
+        server: app_commands.Range[str, 15, 20],
+        word: str | None = None,
+        max_seconds: app_commands.Range[int, 0, LONGEST_PIECE] | None = None,
+        waiting: app_commands.Range[int, 0, 100_000] | None = None,
+        per_day: app_commands.Range[int, -1, 100_000_000] | None = None,
+    ) -> None:
+        """Allow or refuse a server, or set limits of its own."""
+        if not (server.isascii() and server.isdecimal()):
+            raise Refusal("A server's id is a number of 15 to 20 digits.")
+        guild, actor = int(server), doors.actor(interaction.user)
+        if word is not None:
+            await self._rulebook.allow_server(guild, actor, WORDS.get(word))
+        changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
+        if any(value is not None for value in changes.values()):
+            await self._rulebook.limit_server(guild, actor, changes)
+        await done(interaction, await line(interaction.client, guild))
+
+    @app_commands.command()
+    async def servers(self, interaction: Interaction) -> None:
+        """The servers that the studio knows, and what they may."""
+        await pages.show(interaction, "servers")
+
+
+@pages.listed("servers")
+async def servers(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the servers."""
+    await doors.require_owner(interaction)
+    bot = interaction.client
+    known = {*(guild.id for guild in bot.guilds), *await bot.rulebook.known_servers()}
+    found, more = pages.cut([str(guild) for guild in sorted(known)], page)
+    return "Servers", [await line(bot, int(guild)) for guild in found], more
+
+
+async def line(bot: Fantasia, guild: int) -> str:
+    """Say what a server may."""
+    limits = await bot.rulebook.limits(guild)
+    known = bot.get_guild(guild)
+    name = discord.utils.escape_markdown(known.name) if known else "not a member there"
+    verdict = "allowed" if limits.allows(guild) else "refused"
+    return f"`{guild}` {name}: **{verdict}**, {described(limits)}"
+
+
+async def setup(bot: Fantasia) -> None:
+    """Add /studio to the owner's server, if there is one."""
+    if bot.owner_guild:
+        bot.tree.add_command(Owners(bot.rulebook), guild=bot.owner_guild)

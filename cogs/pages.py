@@ -1,0 +1,87 @@
+"""Long lists, page by page, with buttons that outlive a restart."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self
+
+import discord
+from discord import ui
+
+from bot.client import Interaction
+from cogs.cards import VIOLET
+
+PAGE = 10
+
+Lines = Callable[[Interaction, int, int], Awaitable[tuple[str, Sequence[str], bool]]]
+"""Gives a page, from 0, of a list about a subject's id (0: none): title, lines, whether more."""
+
+LISTS: dict[str, Lines] = {}
+
+
+def listed(name: str) -> Callable[[Lines], Lines]:
+    """Register what fills the pages of a list; it checks who may read them."""
+
+    def register(lines: Lines) -> Lines:
+        LISTS[name] = lines
+        return lines
+
+    return register
+
+
+class PageButton(
+    ui.DynamicItem[ui.Button[Any]],
+    template=r"page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})",
+):
+    """Turns to a page of a list."""
+
+    def __init__(self, name: str, subject: int, page: int, label: str = "") -> None:
+        place = f"page:{name}:{subject}:{page}"
+        super().__init__(ui.Button(label=label or "Page", custom_id=place))
+        self.place = (name, subject, page)
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003
+        item: ui.Item[Any],  # noqa: ARG003
+        match: re.Match[str],
+        /,
+    ) -> Self:
+        """Make the button again that a click names."""
+        return cls(match["name"], int(match["subject"]), int(match["page"]))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Show that page in the same message."""
+        try:
+            embed, view = await _page(interaction, *self.place)
+            await interaction.response.edit_message(embed=embed, view=view)
+        except Exception as error:
+            await interaction.client.tree.on_error(interaction, error)
+
+
+async def show(interaction: Interaction, name: str, subject: int = 0) -> None:
+    """Answer with the first page of a list, for the caller alone."""
+    embed, view = await _page(interaction, name, subject, 0)
+    await interaction.response.send_message(embed=embed, view=view, ephemeral=True)
+
+
+def cut(lines: Sequence[str], page: int) -> tuple[Sequence[str], bool]:
+    """Return a page of lines that are all at hand, and whether there are more."""
+    start = page * PAGE
+    return lines[start : start + PAGE], len(lines) > start + PAGE
+
+
+async def _page(
+    interaction: Interaction, name: str, subject: int, page: int
+) -> tuple[discord.Embed, ui.View]:
+    title, lines, more = await LISTS[name](interaction, subject, page)
+    text = "\n".join(lines) or "Nothing here."
+    embed = discord.Embed(title=title, description=text[:4096], colour=VIOLET)
+    view = ui.View(timeout=None)
+    if page:
+        view.add_item(PageButton(name, subject, page - 1, "Newer" if name == "log" else "Back"))
+    if more:
+        view.add_item(PageButton(name, subject, page + 1, "Older" if name == "log" else "More"))
+    if page or more:
+        embed.set_footer(text=f"Page {page + 1}")
+    return embed, view

@@ -1,0 +1,174 @@
+"""/quota and /member: what admins may do for single members."""
+
+from datetime import datetime
+
+import discord
+from discord import app_commands
+from discord.utils import escape_markdown, format_dt
+
+from bot.client import Fantasia, Interaction
+from bot.models import Change, Presence
+from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
+from bot.studio import Studio
+from bot.tiers import MOST_PER_DAY
+from cogs import cards, doors, pages
+
+Days = app_commands.Range[int, 1, MOST_DAYS]
+Reason = app_commands.Range[str, 1, LONGEST_REASON]
+
+
+class Quota(doors.AdminGroup, name="quota", description="What members may use"):
+    """The seconds of music that a member has."""
+
+    def __init__(self, studio: Studio, office: Office) -> None:
+        super().__init__()
+        self._studio = studio
+        self._office = office
+
+    @app_commands.command()
+    async def show(self, interaction: Interaction, member: discord.User) -> None:
+        """Where a member stands, as they see it in /usage."""
+        presence = Presence(roles=doors.roles(member))
+        usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
+        await interaction.response.send_message(
+            embed=cards.usage(usage, f"Usage of {member.display_name}"), ephemeral=True
+        )
+
+    @app_commands.command()
+    @app_commands.describe(days="After how many days they end; without it, never")
+    async def grant(
+        self,
+        interaction: Interaction,
+        member: discord.User,
+        seconds: app_commands.Range[int, 1, MOST_GRANTED],
+        reason: Reason,
+        days: Days | None = None,
+    ) -> None:
+        """Give a member seconds beyond the day's allowance."""
+        until = await self._office.grant(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            doors.actor(member),
+            seconds,
+            reason,
+            days,
+        )
+        await done(interaction, f"{member.mention} has {seconds} s more{ending(until)}.")
+
+    @app_commands.command()
+    @app_commands.rename(per_day="seconds-per-day")
+    async def set(
+        self,
+        interaction: Interaction,
+        member: discord.User,
+        per_day: app_commands.Range[int, 0, MOST_PER_DAY],
+    ) -> None:
+        """Set a member's seconds a day instead of the tier's."""
+        await self._office.allow(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            doors.actor(member),
+            per_day,
+        )
+        await done(interaction, f"{member.mention} has {per_day} s a day from the next request on.")
+
+    @app_commands.command()
+    async def clear(self, interaction: Interaction, member: discord.User) -> None:
+        """Let the tier decide again how many seconds a day a member has."""
+        await self._office.allow(
+            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member), None
+        )
+        await done(interaction, f"{member.mention} has the seconds a day of their tier again.")
+
+    @app_commands.command()
+    async def reset(self, interaction: Interaction, member: discord.User) -> None:
+        """Let a member's use of today count from now."""
+        freed = await self._office.reset(
+            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+        )
+        await done(interaction, f"{freed} s that {member.mention} used today count no more.")
+
+    @app_commands.command()
+    @app_commands.describe(member="Only what was done for this member")
+    async def log(self, interaction: Interaction, member: discord.User | None = None) -> None:
+        """What admins changed, newest first."""
+        await pages.show(interaction, "log", member.id if member else 0)
+
+
+class Members(doors.AdminGroup, name="member", description="Who may ask for music"):
+    """Blocks."""
+
+    def __init__(self, office: Office) -> None:
+        super().__init__()
+        self._office = office
+
+    @app_commands.command()
+    @app_commands.describe(days="For how many days; without it, until unblocked")
+    async def block(
+        self,
+        interaction: Interaction,
+        member: discord.User,
+        reason: Reason,
+        days: Days | None = None,
+    ) -> None:
+        """Let a member ask for nothing. What they have queued goes on."""
+        until = await self._office.block(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            doors.actor(member),
+            reason,
+            days,
+        )
+        await done(interaction, f"{member.mention} is blocked{ending(until)}.")
+
+    @app_commands.command()
+    async def unblock(self, interaction: Interaction, member: discord.User) -> None:
+        """Let a member ask again."""
+        await self._office.unblock(
+            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+        )
+        await done(interaction, f"{member.mention} may ask for music again.")
+
+
+@pages.listed("log")
+async def changes(interaction: Interaction, member: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the audit log."""
+    doors.require_manager(interaction)
+    office = interaction.client.office
+    found = await office.log(doors.guild_of(interaction), member or None, page)
+    return "Changes", [line(change) for change in found[: pages.PAGE]], len(found) > pages.PAGE
+
+
+def line(change: Change) -> str:
+    """Say in a line who changed what, and why."""
+    subject = f"<@{change.member_id}>" if change.member_id else escape_markdown(change.subject)
+    parts = [
+        format_dt(change.at, "d"),
+        f"**{escape_markdown(change.actor.name)}**",
+        f"`/{change.action}`",
+        subject,
+    ]
+    if change.before and change.after:
+        parts.append(escape_markdown(f"({change.before} → {change.after})"))
+    elif change.before or change.after:
+        parts.append(escape_markdown(f"({change.before or change.after})"))
+    if change.reason:
+        parts.append(f"— {escape_markdown(change.reason)}")
+    return " ".join(parts)[:390]
+
+
+async def done(interaction: Interaction, text: str) -> None:
+    """Tell the admin alone what was done."""
+    await interaction.response.send_message(text, ephemeral=True)
+
+
+def ending(until: datetime | None) -> str:
+    """Say until when something holds."""
+    return f" until {format_dt(until, 'f')}" if until else ""
+
+
+async def setup(bot: Fantasia) -> None:
+    """Add /quota, /member and the pages' buttons to the bot."""
+    bot.tree.add_command(Quota(bot.studio, bot.office))
+    bot.tree.add_command(Members(bot.office))
+    bot.add_dynamic_items(pages.PageButton)

@@ -1,0 +1,238 @@
+"""/tier: what a server's tiers allow, and which roles and members have them."""
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+from discord.utils import escape_markdown
+
+from bot.client import Fantasia, Interaction
+from bot.models import Actor, Offer, Tier
+from bot.office import MOST_DAYS, Office
+from bot.rulebook import BOUNDS, LONGEST_NAME, Rulebook
+from cogs import cards, doors, pages
+from cogs.quota import done, ending
+
+Name = app_commands.Range[str, 1, LONGEST_NAME]
+Seconds = app_commands.Range[int, *BOUNDS["longest"]]
+Takes = app_commands.Range[int, *BOUNDS["takes"]]
+PerDay = app_commands.Range[int, *BOUNDS["per_day"]]
+Waiting = app_commands.Range[int, *BOUNDS["waiting"]]
+Models = app_commands.Range[str, 1, 200]
+Link = app_commands.Range[str, 4, 198]
+
+FIELDS = {
+    "longest": "The longest piece, in seconds",
+    "takes": "Takes per request",
+    "per_day": "Seconds of music a UTC day",
+    "waiting": "How many jobs may wait",
+    "models": "Models: small medium …, or * for all",
+    "price": "As it is shown, such as: $5 / month",
+    "link": "Where it can be had, https://…; none removes it",
+}
+
+
+async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the server's tiers by name."""
+    offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
+    names = [offer.tier.name for offer in offers]
+    wanted = typed.casefold()
+    return [app_commands.Choice(name=n, value=n) for n in names if wanted in n.casefold()][:25]
+
+
+async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the roles that carry a tier, by the name they had when they were mapped."""
+    names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
+    return [
+        app_commands.Choice(name=f"@{name}"[:100], value=str(role))
+        for role, name in names.items()
+        if typed.casefold().lstrip("@") in name.casefold() or typed == str(role)
+    ][:25]
+
+
+class Tiers(doors.AdminGroup, name="tier", description="What members may ask for"):
+    """The tiers of a server, the roles that carry them, the members who were given one."""
+
+    def __init__(self, rulebook: Rulebook, office: Office) -> None:
+        super().__init__()
+        self._rulebook = rulebook
+        self._office = office
+
+    @app_commands.command(name="list")
+    async def list_(self, interaction: Interaction) -> None:
+        """The server's tiers and the roles that carry them."""
+        await pages.show(interaction, "tiers")
+
+    @app_commands.command()
+    @app_commands.autocomplete(tier=tier_names)
+    async def map(self, interaction: Interaction, role: discord.Role, tier: Name) -> None:
+        """Let a role carry a tier."""
+        named = Actor(id=role.id, name=role.name)
+        mapped = await self._rulebook.map_role(
+            doors.guild_of(interaction), doors.actor(interaction.user), named, tier
+        )
+        whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
+        await done(interaction, f"{whose} has the tier {shown(mapped)} from now on.")
+
+    @app_commands.command()
+    @app_commands.autocomplete(role=mapped_roles)
+    async def unmap(self, interaction: Interaction, role: str) -> None:
+        """Let a role, deleted ones too, carry nothing."""
+        number = int(role) if role.isdecimal() and len(role) < 21 else 0
+        name = await self._rulebook.unmap_role(
+            doors.guild_of(interaction), doors.actor(interaction.user), number
+        )
+        await done(interaction, f"The role @{escape_markdown(name)} carries no tier any more.")
+
+    @app_commands.command()
+    @app_commands.autocomplete(tier=tier_names)
+    @app_commands.describe(days="For how many days; without it, until taken back")
+    async def give(
+        self,
+        interaction: Interaction,
+        member: discord.User,
+        tier: Name,
+        days: app_commands.Range[int, 1, MOST_DAYS] | None = None,
+    ) -> None:
+        """Give a member a tier."""
+        until = await self._office.give(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            doors.actor(member),
+            tier,
+            days,
+        )
+        await done(
+            interaction, f"{member.mention} has the tier {escape_markdown(tier)}{ending(until)}."
+        )
+
+    @app_commands.command()
+    async def take(self, interaction: Interaction, member: discord.User) -> None:
+        """Take back the tier that a member was given."""
+        await self._office.take(
+            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+        )
+        await done(interaction, f"{member.mention} has only what roles and subscriptions give.")
+
+    @app_commands.command()
+    @app_commands.autocomplete(tier=tier_names)
+    @app_commands.rename(per_day="seconds-per-day")
+    @app_commands.describe(name="A new name", **FIELDS)
+    async def edit(
+        self,
+        interaction: Interaction,
+        tier: Name,
+        name: Name | None = None,
+        longest: Seconds | None = None,
+        takes: Takes | None = None,
+        per_day: PerDay | None = None,
+        waiting: Waiting | None = None,
+        models: Models | None = None,
+        price: Name | None = None,
+        link: Link | None = None,
+    ) -> None:
+        """Change a tier. Queued jobs keep what they were promised."""
+        changed = await self._rulebook.edit_tier(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            tier,
+            changes={
+                "name": name,
+                "longest": longest,
+                "takes": takes,
+                "per_day": per_day,
+                "waiting": waiting,
+                "models": models,
+                "price": price,
+                "link": link,
+            },
+        )
+        await done(interaction, f"{shown(changed)}: {cards.allows(changed)}")
+
+    @app_commands.command()
+    @app_commands.rename(per_day="seconds-per-day")
+    @app_commands.describe(**FIELDS)
+    async def add(
+        self,
+        interaction: Interaction,
+        name: Name,
+        price: Name,
+        longest: Seconds,
+        per_day: PerDay,
+        takes: Takes = 1,
+        waiting: Waiting = 1,
+        models: Models = "small",
+        link: Link | None = None,
+    ) -> None:
+        """Add a tier."""
+        added = await self._rulebook.add_tier(
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            fields={
+                "name": name,
+                "longest": longest,
+                "takes": takes,
+                "per_day": per_day,
+                "waiting": waiting,
+                "models": models,
+                "price": price,
+                "link": link,
+            },
+        )
+        await done(interaction, f"Added {shown(added)}: {cards.allows(added)}")
+
+    @app_commands.command()
+    @app_commands.autocomplete(tier=tier_names)
+    async def remove(self, interaction: Interaction, tier: Name) -> None:
+        """Remove a tier, and take it from the roles and members that have it."""
+        removed, roles, members = await self._rulebook.remove_tier(
+            doors.guild_of(interaction), doors.actor(interaction.user), tier
+        )
+        await done(
+            interaction,
+            f"Removed {shown(removed)}; {roles} roles and {members} members had it. "
+            "Queued jobs keep what they were promised.",
+        )
+
+
+class Roles(commands.Cog):
+    """Forgets what a role carried when it is deleted."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+
+    @commands.Cog.listener()
+    async def on_guild_role_delete(self, role: discord.Role) -> None:
+        """Unmap a role that is gone."""
+        await self._rulebook.role_deleted(role.guild.id, role.id)
+
+
+@pages.listed("tiers")
+async def tiers(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the tiers."""
+    doors.require_manager(interaction)
+    offers = await interaction.client.rulebook.offers(doors.guild_of(interaction))
+    here = {role.id for role in interaction.guild.roles} if interaction.guild else set()
+    lines, more = pages.cut([line(offer, here) for offer in offers], page)
+    return "Tiers of this server", list(lines), more
+
+
+def line(offer: Offer, here: set[int]) -> str:
+    """Describe a tier and the roles that carry it, in two lines."""
+    roles = [f"<@&{role}>" if role in here else f"`{role}` (deleted)" for role in offer.roles]
+    carried = ", ".join(roles[:8]) + (f" and {len(roles) - 8} more" if len(roles) > 8 else "")
+    sold = f" · subscription `{offer.sku}`" if offer.sku else ""
+    return (
+        f"{shown(offer.tier)} · {escape_markdown(offer.tier.price)} · {cards.allows(offer.tier)}\n"
+        f"-# {carried or 'no role'}{sold} · weight {offer.tier.weight}"
+    )
+
+
+def shown(tier: Tier) -> str:
+    """Name a tier."""
+    return f"**{escape_markdown(tier.name)}**"
+
+
+async def setup(bot: Fantasia) -> None:
+    """Add /tier to the bot."""
+    bot.tree.add_command(Tiers(bot.rulebook, bot.office))
+    await bot.add_cog(Roles(bot.rulebook))
