@@ -1,5 +1,6 @@
 """Looks at everything that Fantasia needs and says how to mend what is wrong."""
 
+import asyncio
 import importlib.metadata
 import json
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot.config import Config, Device, engine_environment, load
+from bot import selling
+from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
 from bot.errors import OperatorError
+from bot.tiers import ANYONES
 
 ROOM = 2.0
 """Free disk that should be there for audio and the database, in GB."""
@@ -77,6 +80,7 @@ def _checks() -> Iterator[Check]:
     yield _token(config)
     yield from _musicgen(config)
     yield from _folder(config.data_dir.absolute())
+    yield _selling(config)
 
 
 def _python() -> Check:
@@ -148,6 +152,15 @@ def _weights(model: str) -> Check:
         found=f"not on disk: {', '.join(missing)}",
         mend=f"`python -m bot fetch {model}`",
     )
+
+
+def _selling(config: Config) -> Check:
+    model = ANYONES if config.engine is EngineName.SKETCH else weights.name(config.musicgen_model)
+    servers = asyncio.run(selling.paid_servers(config.data_dir))
+    if warnings := selling.licence(servers, config, model):
+        found = warnings[0].removesuffix(f" {selling.MEND}")
+        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=selling.MEND)
+    return Check(what="Selling", verdict=Verdict.GOOD, found="nothing against the licence is sold")
 
 
 def _folder(folder: Path) -> Iterator[Check]:

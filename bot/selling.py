@@ -1,10 +1,17 @@
 """Whether what is sold may be sold: the weights' licence against the tiers that cost money."""
 
+from pathlib import Path
+
+from bot.admission import Admission
+from bot.composition import utc_now
 from bot.config import Config
+from bot.database import reading
 from bot.engine import weights
 from bot.engines import Choice
+from bot.errors import OperatorError
+from bot.models import Limits
 from bot.rulebook import Rulebook
-from bot.tiers import FREE
+from bot.tiers import ANYONES, DEFAULTS, FREE, includes
 
 MEND = (
     "Meta's weights may not be used commercially: unmap the paid tiers (/tier unmap, SKUS), use "
@@ -15,27 +22,37 @@ MEND = (
 async def warnings(rulebook: Rulebook, config: Config, choice: Choice) -> list[str]:
     """Return what the operator should know before anybody pays."""
     return [
-        *licence(await rulebook.paid_servers(), config, choice),
-        *unreachable(choice),
+        *licence(await rulebook.paid_servers(), config, choice.model),
+        *unreachable(choice.model),
     ]
 
 
-def licence(servers: int, config: Config, choice: Choice) -> list[str]:
+async def paid_servers(folder: Path) -> int:
+    """Return in how many servers of a data folder, running or not, paid tiers are mapped."""
+    admission = Admission(defaults=DEFAULTS, limits=Limits(), skus={})
+    try:
+        async with reading(folder / "fantasia.db") as database:
+            return await Rulebook(database, admission=admission, clock=utc_now).paid_servers()
+    except OperatorError:
+        return 0
+
+
+def licence(servers: int, config: Config, model: str) -> list[str]:
     """Warn where paid tiers are mapped in some servers, or sold, and the weights forbid it."""
     sold = [f"{servers} servers map roles to paid tiers"] if servers else []
     sold += ["SKUS sells tiers"] if config.skus else []
-    if not sold or choice.model == "sketch":
+    if not sold or model == ANYONES:
         return []
     if weights.licence(config.musicgen_model) != weights.NON_COMMERCIAL:
         return []
     return [f"{' and '.join(sold)}, but the weights are {weights.NON_COMMERCIAL}. {MEND}"]
 
 
-def unreachable(choice: Choice) -> list[str]:
+def unreachable(model: str) -> list[str]:
     """Warn where everybody's tier does not include the one model that is loaded."""
-    if choice.model in FREE.models | {"sketch"}:
+    if includes(FREE, model):
         return []
     return [
-        f"The default {FREE.name} tier does not include the model {choice.model}, the only one "
+        f"The default {FREE.name} tier does not include the model {model}, the only one "
         "loaded: its members can ask for nothing until a server's admins edit it (/tier edit)."
     ]

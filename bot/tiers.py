@@ -27,6 +27,7 @@ def _tier(
 
 
 STEREO = "stereo-small stereo-medium stereo-large"
+SIZES = f" * small medium large {STEREO} "
 
 DEFAULTS = (
     # price             name       longest, takes, a day, waiting   models                weight
@@ -106,6 +107,12 @@ def highest(memberships: Iterable[Membership]) -> Membership:
 def includes(tier: Tier, model: str) -> bool:
     """Whether a tier may use a model."""
     return model == ANYONES or bool(tier.models & {"*", model})
+
+
+def ordered(tier: Tier) -> list[str]:
+    """Return a tier's models, small ones first."""
+    order = {name: SIZES.find(f" {name} ") for name in tier.models}
+    return sorted(tier.models, key=lambda name: (order[name] < 0, order[name], name))
 
 
 def key(name: str) -> str:

@@ -23,7 +23,8 @@ class Account(commands.Cog):
         """Where you stand: your tier, what is left today, your last pieces."""
         guild = in_a_server(interaction)
         usage = await self._studio.usage(guild, interaction.user.id, doors.presence(interaction))
-        await interaction.response.send_message(embed=cards.usage(usage), ephemeral=True)
+        embed = cards.usage(usage, doors.named_roles(interaction))
+        await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
     async def plans(self, interaction: Interaction) -> None:
@@ -32,7 +33,7 @@ class Account(commands.Cog):
         offers = await self._studio.offers(guild)
         presence = doors.presence(interaction)
         held = await self._studio.membership(guild, interaction.user.id, presence)
-        embed = cards.plans(offers, held, self._studio.models)
+        embed = cards.plans(offers, held, self._studio.models, doors.named_roles(interaction))
         view = premium(offers, held.tier.key)
         await interaction.response.send_message(embed=embed, view=view, ephemeral=True)
 

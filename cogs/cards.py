@@ -1,10 +1,12 @@
 """What members read: the status of a job and the result, as embeds."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import discord
 from discord.utils import escape_markdown, format_dt
 
+from bot import tiers
 from bot.models import (
     About,
     EngineState,
@@ -19,13 +21,17 @@ from bot.models import (
     Tier,
     Usage,
 )
-from bot.tiers import blocked
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)
 RED = discord.Colour(0xD83C3E)
 
 BAR = 12
+
+Roles = Mapping[int, str]
+"""A server's roles by id, as they are shown."""
+
+DELETED = "that was deleted"
 
 
 def waiting(standing: Standing) -> discord.Embed:
@@ -95,16 +101,17 @@ def model(name: str) -> str:
     return "Sketch engine: not MusicGen" if name == "sketch" else f"MusicGen {name}"
 
 
-def usage(usage: Usage, title: str = "Your usage") -> discord.Embed:
+def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embed:
     """Show where a member stands."""
     held = usage.membership
     embed = discord.Embed(title=title, colour=VIOLET)
-    embed.add_field(name="Tier", value=f"**{escape_markdown(held.tier.name)}**, {_source(held)}")
+    tier = f"**{escape_markdown(held.tier.name)}**"
+    embed.add_field(name="Tier", value=f"{tier}, {_source(held, roles)}")
     everywhere = " on all servers" if held.everywhere else ""
     left = f"**{usage.left} s** of {held.per_day} s{everywhere}"
     embed.add_field(name="Left today", value=f"{left}, anew {format_dt(usage.resets_at, 'R')}")
     if usage.block:
-        embed.add_field(name="Blocked", value=blocked(usage.block), inline=False)
+        embed.add_field(name="Blocked", value=tiers.blocked(usage.block), inline=False)
     if usage.grants:
         lines = [
             f"**{grant.left} s** of {grant.seconds} s: {escape_markdown(grant.reason)}"
@@ -123,7 +130,9 @@ def usage(usage: Usage, title: str = "Your usage") -> discord.Embed:
     return embed
 
 
-def plans(offers: list[Offer], held: Membership, loaded: tuple[str, ...]) -> discord.Embed:
+def plans(
+    offers: list[Offer], held: Membership, loaded: tuple[str, ...], roles: Roles
+) -> discord.Embed:
     """Show a server's tiers side by side, the member's own marked."""
     embed = discord.Embed(title="The tiers of this server", colour=VIOLET)
     for offer in offers[:20]:
@@ -133,14 +142,14 @@ def plans(offers: list[Offer], held: Membership, loaded: tuple[str, ...]) -> dis
             escape_markdown(tier.price),
             f"pieces up to {tier.longest} s",
             f"{tier.per_day} s of music a day",
-            f"{tier.takes} at a time" if tier.takes > 1 else "one piece a request",
-            f"{tier.waiting} waiting",
+            f"{tier.takes} takes a request" if tier.takes > 1 else "1 take a request",
+            f"{tier.waiting} may wait",
             _models(tier, loaded),
-            _how(offer),
+            _how(offer, roles),
         ]
-        name = f"▶ {tier.name} (yours)" if mine else tier.name
+        name = f"★ {tier.name} (yours)" if mine else tier.name
         embed.add_field(name=escape_markdown(name), value="\n".join(filter(None, lines)))
-    embed.set_footer(text=f"Your tier: {held.tier.name}, {_source(held, plain=True)}")
+    embed.set_footer(text=f"Your tier: {held.tier.name}, {_source(held)}")
     return embed
 
 
@@ -148,7 +157,7 @@ def allows(tier: Tier) -> str:
     """Say in a line what a tier allows."""
     return (
         f"{tier.longest} s, {tier.takes} per request, {tier.per_day} s a day, "
-        f"{tier.waiting} waiting, {' '.join(sorted(tier.models)) if tier.models else 'no model'}"
+        f"{tier.waiting} waiting, {', '.join(tiers.ordered(tier))}"
     ).replace("*", "every model")
 
 
@@ -226,13 +235,14 @@ def _expected(ends_at: datetime | None) -> str:
     return f", expected {format_dt(ends_at, 'R')}" if ends_at else ""
 
 
-def _source(held: Membership, *, plain: bool = False) -> str:
+def _source(held: Membership, roles: Roles | None = None) -> str:
     match held.source:
         case Source.ROLE:
-            where = "by a role" if plain else f"by the role <@&{held.role}>"
+            where = f"by the role {roles.get(held.role or 0, DELETED)}" if roles else "by a role"
         case Source.GIVEN:
-            until = f" until {format_dt(held.until, 'f')}" if held.until and not plain else ""
-            where = f"given to you by an admin{until}"
+            where = "given to you by an admin"
+            if held.until and roles is not None:
+                where += f" until {format_dt(held.until, 'f')}"
         case Source.USER_SUBSCRIPTION:
             where = "by your subscription"
         case Source.SERVER_SUBSCRIPTION:
@@ -251,14 +261,15 @@ def _entry(entry: Entry) -> str:
 def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     if "*" in tier.models:
         return "every model"
-    shown = [name if name in loaded else f"~~{name}~~" for name in sorted(tier.models)]
-    missing = any(name not in loaded for name in tier.models)
-    names = f"models {', '.join(shown)}"
-    return f"{names} (struck: unavailable here)" if missing and loaded != ("sketch",) else names
+    names = tiers.ordered(tier)
+    if loaded == ("sketch",):
+        return f"models {', '.join(names)}"
+    shown = ", ".join(name if name in loaded else f"~~{name}~~" for name in names)
+    return f"models {shown}{' (struck: unavailable here)' if '~~' in shown else ''}"
 
 
-def _how(offer: Offer) -> str:
-    ways = [f"<@&{role}>" for role in offer.roles[:5]]
+def _how(offer: Offer, roles: Roles) -> str:
+    ways = [roles[role] for role in offer.roles if role in roles][:5]
     ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []
     ways += ["a subscription: the button below"] if offer.sku else []
     return f"→ {', '.join(ways)}" if ways else ""

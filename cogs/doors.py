@@ -4,6 +4,7 @@ from typing import Any
 
 import discord
 from discord import app_commands
+from discord.utils import escape_markdown
 
 from bot.client import Interaction, NotAllowed
 from bot.models import Actor, Presence
@@ -32,6 +33,13 @@ def roles(user: discord.User | discord.Member) -> frozenset[int]:
     if isinstance(user, discord.Member):
         return frozenset(role.id for role in user.roles)
     return frozenset()
+
+
+def named_roles(interaction: Interaction) -> dict[int, str]:
+    """Return the server's roles by id, as an embed shows them in every client."""
+    guild = interaction.guild
+    found = guild.roles if guild else ()
+    return {role.id: f"@{escape_markdown(role.name.removeprefix('@'))}" for role in found}
 
 
 def actor(user: discord.User | discord.Member) -> Actor:

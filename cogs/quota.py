@@ -30,9 +30,9 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
         """Where a member stands, as they see it in /usage."""
         presence = Presence(roles=doors.roles(member))
         usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
-        await interaction.response.send_message(
-            embed=cards.usage(usage, f"Usage of {member.display_name}"), ephemeral=True
-        )
+        title = f"Usage of {escape_markdown(member.display_name)}"
+        embed = cards.usage(usage, doors.named_roles(interaction), title)
+        await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(days="After how many days they end; without it, never")

@@ -211,19 +211,19 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[str, list[
     """Fill a page of the tiers."""
     doors.require_manager(interaction)
     offers = await interaction.client.rulebook.offers(doors.guild_of(interaction))
-    here = {role.id for role in interaction.guild.roles} if interaction.guild else set()
-    lines, more = pages.cut([line(offer, here) for offer in offers], page)
+    names = doors.named_roles(interaction)
+    lines, more = pages.cut([line(offer, names) for offer in offers], page)
     return "Tiers of this server", list(lines), more
 
 
-def line(offer: Offer, here: set[int]) -> str:
+def line(offer: Offer, names: cards.Roles) -> str:
     """Describe a tier and the roles that carry it, in two lines."""
-    roles = [f"<@&{role}>" if role in here else f"`{role}` (deleted)" for role in offer.roles]
+    roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
     carried = ", ".join(roles[:8]) + (f" and {len(roles) - 8} more" if len(roles) > 8 else "")
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
         f"{shown(offer.tier)} · {escape_markdown(offer.tier.price)} · {cards.allows(offer.tier)}\n"
-        f"-# {carried or 'no role'}{sold} · weight {offer.tier.weight}"
+        f"↳ {carried or 'no role'}{sold} · weight {offer.tier.weight}"
     )
 
 
