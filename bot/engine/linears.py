@@ -1,0 +1,123 @@
+"""Matrix products in the precision asked for; the weights are the first lever of the speed."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+import torch
+from torch.nn import functional as nn
+
+
+class Linear(Protocol):
+    """Multiplies rows [..., in] by a weight [out, in] that it holds."""
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return [..., out]."""
+
+    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add the product to `hidden`."""
+
+
+class Precision(StrEnum):
+    """What the decoder's weights are kept in."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor in a dtype, without an operator where it has it."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
+
+
+def chosen(asked: str, device: torch.device) -> Precision:
+    """Return the precision for "auto": what is fast on the device and faithful."""
+    if asked != "auto":
+        return Precision(asked)
+    if device.type == "cuda":
+        return Precision.FLOAT16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return Precision.BFLOAT16 if fast else Precision.FLOAT32
+
+
+def stream(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype of what flows between the products: half only where that is faster."""
+    if precision is Precision.FLOAT64:
+        return torch.float64
+    if device.type == "cuda" and precision in (Precision.FLOAT16, Precision.BFLOAT16):
+        return getattr(torch, precision)  # type: ignore[no-any-return]
+    return torch.float32
+
+
+def linear(precision: Precision) -> Callable[[torch.Tensor], Linear]:
+    """Return what makes a product from a weight."""
+    return Int8 if precision is Precision.INT8 else lambda weight: Dense(weight, precision)
+
+
+class Dense:
+    """A product in a floating-point dtype; its result is of that dtype."""
+
+    def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
+        self._turned = weight.to(getattr(torch, precision)).contiguous().T
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return [..., out]."""
+        rows = cast(rows, self._turned.dtype)
+        return rows.mm(self._turned) if rows.dim() == 2 else rows.matmul(self._turned)
+
+    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add the product to `hidden`."""
+        if hidden.dtype is self._turned.dtype and rows.dim() == 2:
+            hidden.addmm_(rows, self._turned)
+        else:
+            hidden += self(rows)
+
+
+class Int8:
+    """A product of 8-bit weights, with a scale per output, and 8-bit rows, with a scale per row.
+
+    The kernel scales a whole tensor by its extremes. So each row is divided by its own largest
+    magnitude and two columns of +1 and -1, which meet zero weights, pin those extremes: a row's
+    result does not depend on its neighbours.
+    """
+
+    PADDING = 64
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self._width = weight.shape[1]
+        padded = nn.pad(weight.float(), (0, self.PADDING))
+        scales = padded.abs().amax(1).clamp_min(1e-12).double() / 127
+        zeros = torch.zeros(len(scales), dtype=torch.long)
+        quantized = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
+        self._packed = torch.ops.quantized.linear_prepack(quantized, None)
+        self._buffers: dict[int, torch.Tensor] = {}
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return [..., out] in float32."""
+        product, scale = self._scaled(rows)
+        return product.mul_(scale).view(*rows.shape[:-1], -1)
+
+    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add the product to `hidden`."""
+        product, scale = self._scaled(rows)
+        hidden.addcmul_(product.view(hidden.shape), scale.view(*rows.shape[:-1], 1))
+
+    def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the products of rows whose largest magnitude is 1, and what they lack."""
+        flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
+        buffer = self._buffer(len(flat))
+        largest = torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True)
+        largest = largest.clamp_min_(1e-20)
+        torch.div(flat, largest, out=buffer[:, : self._width])
+        return torch.ops.quantized.linear_dynamic(buffer, self._packed, False), largest
+
+    def _buffer(self, rows: int) -> torch.Tensor:
+        if rows not in self._buffers:
+            buffer = torch.zeros(rows, self._width + self.PADDING)
+            buffer[:, self._width], buffer[:, self._width + 1] = 1, -1
+            self._buffers = {**self._buffers, rows: buffer} if rows <= 64 else self._buffers
+            return buffer
+        return self._buffers[rows]
