@@ -45,13 +45,16 @@ async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]
     )
 
 
-async def told(tx: Transaction, guild: int, now: datetime) -> bool:
-    """Note that a server was told that it is not allowed; return False if it knew."""
+async def was_told(source: Database, guild: int) -> bool:
+    """Whether a server was told that it is not allowed."""
+    rows = await source.fetch("SELECT told_at FROM servers WHERE guild_id = ?", (guild,))
+    return bool(rows) and rows[0]["told_at"] is not None
+
+
+async def told(tx: Transaction, guild: int, now: datetime) -> None:
+    """Note that a server was told that it is not allowed."""
     await _known(tx, guild)
-    return await tx.changes(
-        "UPDATE servers SET told_at = ? WHERE guild_id = ? AND told_at IS NULL",
-        (now.timestamp(), guild),
-    )
+    await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
 
 
 async def known(source: Database) -> list[int]:

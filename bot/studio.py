@@ -171,11 +171,15 @@ class Studio:
         return min(held.tier.longest, limits.max_seconds, self.max_seconds)
 
     async def turned_away(self, guild: int) -> bool:
-        """Whether a server must be told now, and only now, that it may not use the studio."""
+        """Whether a server has yet to be told that it may not use the studio."""
+        if (await self._admission.limits(self._database, guild)).allows(guild):
+            return False
+        return not await servers.was_told(self._database, guild)
+
+    async def told(self, guild: int) -> None:
+        """A server was told that it may not use the studio."""
         async with self._database.transaction() as tx:
-            if (await self._admission.limits(tx, guild)).allows(guild):
-                return False
-            return await servers.told(tx, guild, self.now())
+            await servers.told(tx, guild, self.now())
 
     async def to_show(self) -> list[Job]:
         """Return the jobs whose status message may be out of date."""

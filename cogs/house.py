@@ -1,5 +1,8 @@
 """/channel and /words: where a server wants music asked for, and what it refuses to read."""
 
+import asyncio
+import contextlib
+
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -115,22 +118,30 @@ class Door(commands.Cog):
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
         self._bot = bot
         self._studio = studio
+        self._saying = asyncio.Lock()
 
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Say it where the server reads, if that may be."""
-        if not await self._studio.turned_away(guild.id):
-            return
-        for channel in filter(None, (guild.system_channel, *guild.text_channels)):
-            if channel.permissions_for(guild.me).send_messages:
-                await channel.send(NOT_ALLOWED)
-                return
+        async with self._saying:
+            if await self._studio.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
+                await self._studio.told(guild.id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Say it to those that it joined while it was away, too."""
         for guild in self._bot.guilds:
             await self.on_guild_join(guild)
+
+
+async def _say(guild: discord.Guild, text: str) -> bool:
+    """Post in the first channel that lets the bot; return whether there was one."""
+    for channel in filter(None, (guild.system_channel, *guild.text_channels)):
+        with contextlib.suppress(discord.HTTPException):
+            if channel.permissions_for(guild.me).send_messages:
+                await channel.send(text)
+                return True
+    return False
 
 
 @pages.listed("channels")
