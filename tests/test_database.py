@@ -4,13 +4,20 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from bot import settings
+from bot import database as database_module
+from bot import jobs, settings
+from bot.admission import Admission
 from bot.database import Database, exclusive, open_database
 from bot.errors import OperatorError
+from bot.models import Limits, Status
+from bot.studio import Studio
+from bot.tiers import DEFAULTS
+from tests.conftest import Clock
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
@@ -85,6 +92,7 @@ async def test_no_reader_sees_what_may_yet_be_undone(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+from importlib import resources
 from pathlib import Path
 from bot.database import exclusive
 with exclusive(Path(sys.argv[1])):
@@ -120,3 +128,77 @@ async def test_whoever_comes_after_the_end_is_cancelled(tmp_path: Path) -> None:
         pass
     with pytest.raises(asyncio.CancelledError):
         await database.fetch("SELECT 1")
+
+
+def first_release(path: Path) -> None:
+    """Write a database as the first release did, with a job of every status."""
+    schema = resources.files("bot.migrations").joinpath("0001_jobs.sql").read_text()
+    charged = ("queued", "running", "rendered", "delivered")
+    with sqlite3.connect(path) as connection:
+        connection.executescript(schema)
+        for number, status in enumerate(Status, start=1):
+            connection.execute(
+                """
+                INSERT INTO jobs (
+                    id, status, guild_id, channel_id, user_id, user_name, application_id, token,
+                    prompt, seconds, takes, model, seed, guidance, temperature, top_k, tier,
+                    allowance_seconds, day, created_at, ended_at
+                ) VALUES (?, ?, 10, 100, 1, 'someone', 5, 't', 'play', 3, 1,
+                    'facebook/musicgen-small', 7, 3, 1, 250, 'Free', 8, '2026-11-23', 1795435200,
+                    1795435300)
+                """,
+                (number, status),
+            )
+            connection.execute(
+                "INSERT INTO takes (job_id, number, seed, charged_seconds) VALUES (?, 1, 7, ?)",
+                (number, 3 if status in charged else 0),
+            )
+        connection.execute(
+            "INSERT INTO posts (job_id, part, kind, nonce, due_at) VALUES (3, 0, 'result', 'n', 0)"
+        )
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+async def test_a_database_of_the_first_release_keeps_all_it_holds(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "test.db"
+    first_release(path)
+    async with open_database(path) as database:
+        admission = Admission(defaults=DEFAULTS, limits=Limits(), skus={})
+        studio = Studio(
+            database,
+            folder=tmp_path,
+            clock=clock,
+            work=asyncio.Event(),
+            news=asyncio.Event(),
+            models=("small",),
+            max_seconds=120,
+            admission=admission,
+        )
+        found = [await studio.job(number) for number in range(1, len(Status) + 1)]
+        assert [job.status for job in found] == list(Status)
+        assert {job.request.model for job in found} == {"small"}
+        usage = await studio.usage(10, 1)
+        assert (usage.used, usage.waiting, usage.running) == (12, (1,), (2,))
+        entries = [entry.seconds for entry in usage.ledger]
+        assert sum(entries) == -12
+        (owed,) = await studio.owed()
+        assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
+        async with database.transaction() as tx:
+            assert await jobs.claim(tx, clock())
+
+
+async def test_an_older_program_refuses_the_newer_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_database(tmp_path / "test.db"):
+        pass
+    before = (tmp_path / "test.db").read_bytes()
+    steps = database_module._steps()
+    monkeypatch.setattr("bot.database._steps", lambda: steps[:1])
+    with pytest.raises(OperatorError, match="from a newer Fantasia: its schema is 2, and this one"):
+        async with open_database(tmp_path / "test.db"):
+            pass
+    assert (tmp_path / "test.db").read_bytes() == before

@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -431,3 +431,65 @@ TestBooks = Books.TestCase
 TestBooks.settings = hypothesis_settings(
     max_examples=60, stateful_step_count=50, deadline=None, print_blob=True
 )
+
+
+class Only:
+    """Draws the one thing there is."""
+
+    def draw(self, _: Any) -> Any:
+        return self.thing
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+
+@pytest.fixture
+def books() -> Iterator[Books]:
+    machine = Books()
+    yield machine
+    machine.members_see_the_recount()
+    machine.nothing_is_given_away_or_taken_twice()
+    machine.teardown()
+
+
+def lefts(books: Books) -> list[int]:
+    return [grant.left for grant in books.do(books.studio.usage(10, 1)).grants]
+
+
+def test_a_piece_stopped_early_refills_the_grant_that_was_drawn_last(books: Books) -> None:
+    books.grant((10, 1), 4, 1)
+    books.grant((10, 1), 9, 2)
+    books.submit(10, 1, 8, 2)
+    assert lefts(books) == [2]
+    books.claim()
+    books.finish(Only(books.running[0]), 6.0, whole=False)
+    assert lefts(books) == [6]
+
+
+def test_posting_again_is_charged_to_the_day_it_happens(books: Books) -> None:
+    books.submit(10, 1, 5, 1)
+    books.claim()
+    books.finish(Only(books.running[0]), 5.0, whole=True)
+    books.deliver(refused=True)
+    books.wait(30)
+    books.post_again(Only(1))
+    assert books.do(books.studio.usage(10, 1)).used == 5
+
+
+async def test_a_limit_of_two_lets_two_of_two_hundred_through(tmp_path: Path) -> None:
+    two = replace(tier("free", 10_000), waiting=2)
+    async with open_database(tmp_path / "test.db") as database:
+        studio = Studio(
+            database,
+            folder=tmp_path,
+            clock=Clock(),
+            work=asyncio.Event(),
+            news=asyncio.Event(),
+            models=("scripted",),
+            max_seconds=8,
+            admission=Admission(defaults=(two,), limits=Limits(), skus={}),
+        )
+        asked = [studio.submit(origin(), prompt="play", seconds=8) for _ in range(200)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(outcome, Job) for outcome in outcomes) == 2
+    assert sum(isinstance(outcome, Refusal) for outcome in outcomes) == 198
