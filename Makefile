@@ -27,8 +27,8 @@ test: $(MUSICGEN) ## lint, types and tests
 	$(PY) -m mypy
 	$(PY) -m pytest
 
-bench: $(MUSICGEN) ## benchmarks
-	@echo "There are no benchmarks yet."
+bench: $(BOT) ## benchmarks
+	@$(PY) -m benchmarks.quota
 
 lock: $(BOT) ## compile both lock files from pyproject.toml
 	$(PY) -m pip install --quiet uv==0.13.9

@@ -21,6 +21,7 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
+    "PRAGMA cache_size = -65536",  # 64 MiB: the upper pages of every index of a long history
 )
 
 

@@ -210,9 +210,12 @@ async def to_show(source: Database) -> list[Job]:
     """Return the jobs whose status message may be out of date."""
     rows = await source.fetch(
         """
-        SELECT * FROM jobs WHERE status_message_id IS NOT NULL
-        AND (status IN ('queued', 'running') OR shown IS NOT status)
-        ORDER BY id
+        SELECT * FROM jobs WHERE id IN (
+            SELECT id FROM jobs
+            WHERE status IN ('queued', 'running') AND status_message_id IS NOT NULL
+            UNION
+            SELECT id FROM jobs WHERE status_message_id IS NOT NULL AND shown IS NOT status
+        ) ORDER BY id
         """
     )
     return [_job(row) for row in rows]

@@ -43,7 +43,7 @@ ONLY = {
     "sqlite3": {"bot.database"},
     "discord": {"bot.client", "bot.__main__", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
-    "torch": {"bot.engine.musicgen", "bot.engine.decoder"},
+    "torch": {"bot.engine.musicgen", "bot.engine.decoder", "bot.engine.linears"},
     "audiocraft": {"bot.engine.musicgen", "bot.engine.decoder"},
 }
 

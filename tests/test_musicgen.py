@@ -371,7 +371,7 @@ def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files:
         Failed(
             id=order.id,
             kind=Fault.JOB,
-            reason="top_k can be at most 2048 with facebook/musicgen-small.",
+            reason="top_k can be at most 2048 with small.",
         )
     ]
     assert isinstance(mono.render(files.order(1, 7, top_k=CARD))[-1], Done)

@@ -1,0 +1,136 @@
+"""What asking costs with a long history, against an empty database: `python -m benchmarks.quota`.
+
+Prints the medians and their ratio for `Studio.submit` and `Studio.usage`; exits with 1 where the
+ratio is above the limit.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.admission import Admission
+from bot.database import Database, open_database
+from bot.models import Actor, Limits, Origin
+from bot.office import Office
+from bot.studio import Studio
+from bot.tiers import FREE, day
+
+AT_MOST = 2.0
+SERVERS = 1000
+DAYS = 300
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ME = Origin(guild_id=1, channel_id=1, user_id=1, user_name="me", application_id=1, token="t")
+TIER = replace(FREE, per_day=10**9, waiting=10**6)
+
+JOBS = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+INSERT INTO jobs (
+    status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds, takes,
+    model, seed, guidance, temperature, top_k, tier, allowance_seconds, day, created_at, charged_at,
+    started_at, rendered_at, ended_at
+)
+SELECT 'delivered', 1 + i % ?, 1, 1 + i % ?, 'someone', 1, 't', 'mozart fantasia', 8, 1,
+    'small', i, 3, 1, 250, 'Free', 8, date(?, '-' || (i % ?) || ' days'), ? - (i % ?) * 86400,
+    ? - (i % ?) * 86400, ? - (i % ?) * 86400, ? - (i % ?) * 86400, ? - (i % ?) * 86400
+FROM n
+"""
+TAKES = """
+INSERT INTO takes (job_id, number, seed, state, charged_seconds, seconds)
+SELECT id, 1, seed, 'rendered', 8, 8 FROM jobs
+"""
+POSTS = """
+INSERT INTO posts (job_id, part, kind, nonce, due_at, delivered_at)
+SELECT id, 0, 'result', 'nonce ' || id, created_at, created_at FROM jobs
+"""
+GRANTS = """
+INSERT INTO grants (guild_id, user_id, seconds, reason, created_at)
+SELECT guild_id, user_id, 100, 'a gift', created_at FROM jobs WHERE id % 50 = 0
+"""
+
+
+async def main(options: argparse.Namespace) -> int:
+    """Fill a database, measure in pairs, print the table; return the exit code."""
+    # On one core: waking a connection's thread on another costs as much as the query, or nothing.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        empty = await stack.enter_async_context(open_database(folder / "empty.db"))
+        full = await stack.enter_async_context(open_database(folder / "full.db"))
+        await _fill(full, options.jobs, options.members)
+        print(f"{options.jobs:,} jobs of {options.members:,} members against none\n")
+        print("| what | full, ms | empty, ms | ratio | at most |\n|---|---|---|---|---|")
+        worst = 0.0
+        for name, limits in (
+            ("", Limits()),
+            (", server's day", Limits(server_seconds_per_day=10**9)),
+        ):
+            sides = [await _side(database, limits) for database in (full, empty)]
+            for what in ("submit", "usage"):
+                ratio = await _compare(what + name, [side[what] for side in sides], options.calls)
+                worst = max(worst, ratio)
+    return int(worst > AT_MOST)
+
+
+async def _fill(database: Database, jobs: int, members: int) -> None:
+    now, today = NOW.timestamp(), day(NOW)
+    async with database.transaction() as tx:
+        times = (now, DAYS) * 5
+        await tx.execute(JOBS, (jobs, SERVERS, members, today, DAYS, *times))
+        for statement in (TAKES, POSTS, GRANTS):
+            await tx.execute(statement)
+    await database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")  # as after months, not one great write
+
+
+async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Return what is measured, for a member with a busy day and an open grant."""
+    admission = Admission(
+        defaults=(TIER,), limits=replace(limits, waiting=10**6, waiting_per_server=10**6), skus={}
+    )
+    bells = {"work": asyncio.Event(), "news": asyncio.Event()}
+    studio = Studio(
+        database,
+        folder=Path(),
+        clock=lambda: NOW,
+        models=("small",),
+        max_seconds=120,
+        admission=admission,
+        **bells,
+    )
+    office = Office(database, admission=admission, clock=lambda: NOW)
+    await office.grant(1, Actor(id=2, name="admin"), Actor(id=1, name="me"), 100, "a gift", None)
+    for _ in range(20):
+        await studio.submit(ME, prompt="mozart fantasia", seconds=8)
+
+    async def submit() -> None:
+        await studio.submit(ME, prompt="mozart fantasia", seconds=8)
+
+    return {"submit": submit, "usage": lambda: studio.usage(1, 1)}
+
+
+async def _compare(name: str, sides: list[Callable[[], Awaitable[object]]], calls: int) -> float:
+    times: list[list[float]] = [[], []]
+    for call in range(2 * calls):
+        turn = call % 2 if call // 2 % 2 else 1 - call % 2  # who goes first alternates
+        begun = time.perf_counter()
+        await sides[turn]()
+        times[turn].append(1000 * (time.perf_counter() - begun))
+    full, empty = (statistics.median(spent) for spent in times)
+    print(f"| {name} | {full:.2f} | {empty:.2f} | {full / empty:.2f} | {AT_MOST:g} |", flush=True)
+    return full / empty
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--members", type=int, default=100_000)
+    parser.add_argument("--calls", type=int, default=300, help="of each, on each side")
+    sys.exit(asyncio.run(main(parser.parse_args())))
