@@ -236,6 +236,22 @@ async def test_a_category_allows_all_that_lies_in_it(plan: Plan) -> None:
         assert "elsewhere" in told(await w.generate("play", 2, by=w.bob))
 
 
+async def test_a_thread_of_an_allowed_channel_is_allowed(plan: Plan) -> None:
+    async with world(plan) as w:
+        await do(w, "channel allow", channel=w.music)
+        other = w.guild.create_text_channel("other")
+        http = w.bot.http
+        for parent in (w.music, other):
+            await http.start_thread_without_message(
+                parent.id, name="songs", auto_archive_duration=60, type=11
+            )
+        (inside,), (outside,) = w.music.threads, other.threads
+        shown = await w.alice.slash(inside, "generate", prompt="play", duration=2)
+        assert not shown.ephemeral
+        shown = await w.bob.slash(outside, "generate", prompt="play", duration=2)
+        assert f"elsewhere: <#{w.music.id}>" in told(shown)
+
+
 async def test_refused_words_are_whole_folded_and_not_repeated(plan: Plan) -> None:
     async with world(plan) as w:
         for word in ("Trübsal", "heavy  metal", "ÄRGER!"):

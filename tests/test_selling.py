@@ -1,0 +1,74 @@
+"""What the operator is told before weights without commercial use are sold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot import selling, tiers
+from bot.admission import Admission
+from bot.composition import Plan
+from bot.config import Config, EngineName
+from bot.database import Database, open_database
+from bot.engines import Choice
+from bot.models import Actor, Limits
+from bot.rulebook import Rulebook
+from tests.conftest import Clock
+from tests.test_command_line import bot
+
+SOMEONE = Actor(id=1, name="someone")
+
+
+@pytest.fixture
+def plan(plan: Plan) -> Plan:
+    return replace(plan, defaults=tiers.DEFAULTS)
+
+
+async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
+    plan.folder.mkdir(exist_ok=True)
+    async with open_database(plan.folder / "fantasia.db") as database:
+        await rulebook(database, clock).map_role(10, SOMEONE, Actor(id=77, name="Patrons"), tier)
+
+
+def rulebook(database: Database, clock: Clock) -> Rulebook:
+    admission = Admission(defaults=tiers.DEFAULTS, limits=Limits(), skus={})
+    return Rulebook(database, admission=admission, clock=clock)
+
+
+async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
+    await map_role(plan, clock, "Plus")
+    choice = Choice(engine=EngineName.MUSICGEN, command=(), model="small")
+    async with open_database(plan.folder / "fantasia.db") as database:
+        books = rulebook(database, clock)
+        (warning,) = await selling.warnings(books, Config(), choice)
+        mine = Config(musicgen_model="me/my-own")
+        assert await selling.warnings(books, mine, choice) == []
+        assert await selling.warnings(books, Config(), replace(choice, model="sketch")) == []
+    assert "1 servers map roles" in warning
+    assert "CC-BY-NC 4.0" in warning
+    assert "unmap the paid tiers" in warning
+
+
+async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:
+    await map_role(plan, clock, "Free")
+    assert await selling.paid_servers(plan.folder) == 0
+
+
+def test_skus_sell_as_well() -> None:
+    (warning,) = selling.licence(0, Config(skus={1: "plus"}), "small")
+    assert "SKUS sells tiers" in warning
+
+
+def test_a_model_that_free_lacks_is_warned_of() -> None:
+    assert "does not include the model large" in selling.unreachable("large")[0]
+    assert selling.unreachable("small") == []
+
+
+async def test_doctor_warns_too(plan: Plan, clock: Clock, tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(plan.folder), "COLUMNS": "200"}
+    assert "nothing against the licence is sold" in bot(tmp_path, "doctor", **settings).stdout
+    await map_role(plan, clock, "Pro")
+    done = bot(tmp_path, "doctor", **settings)
+    assert done.returncode == 0
+    assert "CC-BY-NC 4.0" in done.stdout
+    assert "unmap the paid tiers" in done.stdout
