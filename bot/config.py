@@ -15,6 +15,7 @@ from bot.tiers import DEFAULTS
 
 TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
 SNOWFLAKE = re.compile(r"[0-9]{15,20}")
+MOST_SLOTS = 64
 MODEL = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -31,6 +32,16 @@ class Device(StrEnum):
     AUTO = "auto"
     CUDA = "cuda"
     CPU = "cpu"
+
+
+class Precision(StrEnum):
+    """What MusicGen's weights are kept in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    INT8 = "int8"
 
 
 class LogLevel(StrEnum):
@@ -51,6 +62,8 @@ class Config:
     engine: EngineName = EngineName.MUSICGEN
     musicgen_model: str = "facebook/musicgen-small"
     device: Device = Device.AUTO
+    precision: Precision = Precision.AUTO
+    slots: int | None = None
     max_seconds: int = 120
     max_waiting: int = 100
     max_waiting_per_server: int = 50
@@ -126,6 +139,14 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _slots(found: str) -> int | None:
+    if found.lower() == "auto":
+        return None
+    if not re.fullmatch("[0-9]{1,2}", found) or not 1 <= int(found) <= MOST_SLOTS:
+        raise ValueError(f"found {found!r}; accepted is auto or a number from 1 to {MOST_SLOTS}")
+    return int(found)
+
+
 def _snowflake(found: str) -> int:
     if not SNOWFLAKE.fullmatch(found):
         raise ValueError(f"found {found!r}; accepted is a server's id, a number of 15 to 20 digits")
@@ -173,6 +194,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "ENGINE": _choice(EngineName),
     "MUSICGEN_MODEL": _model,
     "DEVICE": _choice(Device),
+    "PRECISION": _choice(Precision),
+    "SLOTS": _slots,
     "MAX_SECONDS": _number(1, 120),
     "MAX_WAITING": _number(1, 100_000),
     "MAX_WAITING_PER_SERVER": _number(1, 100_000),

@@ -48,7 +48,8 @@ class Dispatcher:
         self._start = start
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
-        self._running: set[int] = set()
+        self._running: dict[int, int] = {}
+        """Takes of each job that the engine has."""
         self._noted: dict[int, datetime] = {}
 
     async def run(self) -> None:
@@ -79,8 +80,8 @@ class Dispatcher:
             group.create_task(engine.attend())
             while True:
                 await self._drop_cancelled(engine)
-                while len(self._running) < ready.slots and (job := await self._claim()):
-                    self._running.add(job.id)
+                while sum(self._running.values()) < ready.slots and (job := await self._claim()):
+                    self._running[job.id] = job.request.takes
                     group.create_task(self._render(engine, job))
                 await self._work.wait()
                 self._work.clear()
@@ -97,7 +98,7 @@ class Dispatcher:
         except JobError as error:
             await self._failed(job, str(error))
         finally:
-            self._running.discard(job.id)
+            self._running.pop(job.id, None)
             self._noted.pop(job.id, None)
             self._work.set()
 
@@ -111,7 +112,7 @@ class Dispatcher:
                     await takes.reset(tx, job.id)
                 else:
                     await self._record_failure(tx, job, LOST)
-        for number in self._running | {job.id for job in interrupted}:
+        for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
         self._work.set()
@@ -127,10 +128,12 @@ class Dispatcher:
         self._pause = self._first_pause
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.READY)
+            await settings.put(tx, "slots", str(ready.slots))
             for model in ready.models:
                 await settings.put(tx, f"pace {model}", str(ready.pace))
         self._news.set()
-        log.info("engine ready: %s on %s in %s", *ready.models, ready.device, ready.precision)
+        found = ", ".join(ready.models), ready.device, ready.precision, ready.slots
+        log.info("engine ready: %s on %s in %s, takes side by side: %d", *found)
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
@@ -142,7 +145,7 @@ class Dispatcher:
 
     async def _drop_cancelled(self, engine: Engine) -> None:
         wanted = {job.id for job in await jobs.running(self._database)}
-        for job in self._running - wanted:
+        for job in self._running.keys() - wanted:
             engine.cancel(job)
 
     def _order(self, job: Job) -> Render:

@@ -61,6 +61,8 @@ def _choice(
         command += ["--pace", str(pace)]
         return Choice(engine=engine, model="sketch", command=tuple(command), note=note)
     command += ["--model", config.musicgen_model, "--device", config.device.value]
+    command += ["--precision", config.precision.value]
+    command += ["--slots", str(config.slots)] if config.slots else []
     model = weights.name(config.musicgen_model)
     return Choice(engine=engine, model=model, command=tuple(command), note=note)
 

@@ -237,16 +237,19 @@ async def ahead(source: Database | Transaction, job: Job) -> list[Job]:
     return [_job(row) for row in rows]
 
 
-async def pace(source: Database | Transaction, model: str) -> float | None:
-    """Return the seconds of work per second of music over the model's last 20 jobs."""
+async def pace(source: Database | Transaction, model: str, slots: int) -> float | None:
+    """Return the seconds of work per second of music over the model's last 20 jobs.
+
+    The takes of a job are made side by side, in as many slots as there are.
+    """
     rows = await source.fetch(
         """
-        SELECT SUM(rendered_at - started_at) / SUM(seconds * takes) AS pace FROM (
+        SELECT SUM(rendered_at - started_at) / SUM(seconds * ((takes + ? - 1) / ?)) AS pace FROM (
             SELECT * FROM jobs WHERE model = ? AND rendered_at IS NOT NULL
             ORDER BY rendered_at DESC LIMIT 20
         )
         """,
-        (model,),
+        (slots, slots, model),
     )
     pace: float | None = rows[0]["pace"]
     return pace

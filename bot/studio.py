@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import grants, jobs, ledger, members, posts, servers, settings, takes, tiers
+from bot import forecast, grants, jobs, ledger, members, posts, servers, settings, takes, tiers
 from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
@@ -270,16 +270,17 @@ class Studio:
         return job
 
     async def _ends_at(self, line: list[Job]) -> datetime | None:
-        work = 0.0
-        for job in line:
-            pace = await self._pace(job.request.model)
+        slots = int(await settings.get(self._database, "slots") or 1)
+        paces = {}
+        for model in {job.request.model for job in line}:
+            pace = await self._pace(model, slots)
             if pace is None:
                 return None
-            work += pace * tiers.cost(job.request) * (1 - job.progress)
-        return self.now() + timedelta(seconds=work)
+            paces[model] = pace
+        return self.now() + timedelta(seconds=forecast.seconds_left(line, paces, slots))
 
-    async def _pace(self, model: str) -> float | None:
-        pace = await jobs.pace(self._database, model)
+    async def _pace(self, model: str, slots: int) -> float | None:
+        pace = await jobs.pace(self._database, model, slots)
         if pace is not None:
             return pace
         measured = await settings.get(self._database, f"pace {model}")

@@ -17,6 +17,7 @@ ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
     "bot.tiers": VALUES,
+    "bot.forecast": VALUES,
     "bot.config": {"bot.tiers"} | VALUES,
     "bot.database": {"bot.errors", "bot.migrations"},
     **dict.fromkeys(STORES, {"bot.database"} | VALUES),
@@ -24,7 +25,7 @@ ALLOWED = {
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
-    "bot.studio": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
+    "bot.studio": {"bot.admission", "bot.database", "bot.forecast", "bot.tiers"} | STORES | VALUES,
     "bot.dispatcher": {
         "bot.database",
         "bot.engine.audio",
@@ -38,13 +39,18 @@ ALLOWED = {
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},
     "bot.engine": {"bot.engine"},
 }
+MUSICGEN = (
+    *("attention", "codec", "decoder", "graphs", "linears", "loading", "memory", "musicgen"),
+    *("sampling", "slotted", "transformer", "whole"),
+)
+TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
     "aiosqlite": {"bot.database"},
     "sqlite3": {"bot.database"},
     "discord": {"bot.client", "bot.__main__", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
-    "torch": {"bot.engine.musicgen", "bot.engine.decoder", "bot.engine.linears"},
-    "audiocraft": {"bot.engine.musicgen", "bot.engine.decoder"},
+    "torch": TORCH,
+    "audiocraft": TORCH,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, Device, EngineName, load
+from bot.config import Config, Device, EngineName, Precision, load
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
@@ -29,6 +29,8 @@ def test_every_key_is_read() -> None:
             "ENGINE": "Sketch",
             "MUSICGEN_MODEL": "facebook/musicgen-stereo-large",
             "DEVICE": "cuda",
+            "PRECISION": "bfloat16",
+            "SLOTS": "4",
             "MAX_SECONDS": "30",
             "DEV_GUILD_ID": "123456789012345678",
             "LOG_LEVEL": "debug",
@@ -38,6 +40,8 @@ def test_every_key_is_read() -> None:
     assert config.data_dir == Path("/srv/fantasia")
     assert config.engine is EngineName.SKETCH
     assert config.device is Device.CUDA
+    assert (config.precision, config.slots) == (Precision.BFLOAT16, 4)
+    assert Config.from_env({"SLOTS": "auto"}).slots is None
     assert (config.max_seconds, config.dev_guild_id) == (30, 123456789012345678)
 
 
@@ -49,6 +53,8 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
                 "ENGINE": "orchestra",
                 "MUSICGEN_MODEL": "no such thing",
                 "DEVICE": "tpu",
+                "PRECISION": "int4",
+                "SLOTS": "0",
                 "MAX_SECONDS": "121",
                 "DEV_GUILD_ID": "here",
                 "LOG_LEVEL": "loud",
@@ -61,6 +67,8 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
         "ENGINE: found 'orchestra'; accepted is one of musicgen, sketch",
         "MUSICGEN_MODEL: found 'no such thing'",
         "DEVICE: found 'tpu'; accepted is one of auto, cuda, cpu",
+        "PRECISION: found 'int4'; accepted is one of auto, float32, bfloat16, float16, int8",
+        "SLOTS: found '0'; accepted is auto or a number from 1 to 64",
         "MAX_SECONDS: found '121'; accepted is a whole number from 1 to 120",
         "DEV_GUILD_ID: found 'here'",
         "LOG_LEVEL: found 'loud'; accepted is one of debug, info, warning, error",

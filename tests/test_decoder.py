@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bot.engine.decoder import Decoder, Sampling, Slot, unknown
+from bot.engine.decoder import Decoder, Slot
 from bot.engine.linears import Int8, Precision
+from bot.engine.sampling import Sampling
+from bot.engine.transformer import unknown
 from tests.random_lm import MONO, STEREO, language_model, understood, wish
 
 POSITIONS = 760
@@ -54,7 +56,8 @@ def begin(
     if prompt is None:
         prompt = torch.zeros(decoder.codebooks, 0, dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
-    return decoder.admit(understood(model, text), prompt, frames, sampling, generator)
+    words = decoder.read(understood(model, text))
+    return decoder.admit(words, prompt, frames, sampling, generator)
 
 
 def finish(decoder: Decoder, slot: Slot) -> torch.Tensor:
@@ -133,6 +136,26 @@ def test_different_samplings_side_by_side_do_not_mix(mono: Any) -> None:
         assert torch.equal(finish(shared, slot), codes)
 
 
+PLAIN = [sampling for sampling in SAMPLINGS if sampling.plain]
+
+
+@pytest.mark.parametrize("given", [0, 50, 600])
+def test_steps_of_unchanging_shape_draw_the_same_tokens(model: Any, given: int) -> None:
+    """What a CUDA graph replays, computed here without one."""
+    prompt = torch.randint(0, 512, (model.n_q, given), generator=torch.Generator().manual_seed(1))
+    takes = list(zip(WISHES, PLAIN, (given, given, 0), (20, 9, 13), strict=True))
+    shared = Decoder(model, slots=4, positions=POSITIONS, precision=Precision.FLOAT64, graphs=True)
+    begin(shared, model, frames=2, text="x" * 70)  # two of LONGEST tokens, then of SHORT
+    slots = [
+        begin(shared, model, text=t, sampling=s, frames=before + new, prompt=prompt[:, :before])
+        for t, s, before, new in takes
+    ]
+    finish(shared, shared.slots[0])
+    for slot, (t, s, before, new) in zip(slots, takes, strict=True):
+        expected = alone(model, text=t, sampling=s, frames=before + new, prompt=prompt[:, :before])
+        assert torch.equal(finish(shared, slot), expected)
+
+
 def test_stopping_early_gives_the_frames_that_are_complete(mono: Any) -> None:
     whole = alone(mono, frames=30)
     early = decoder(mono)
@@ -164,16 +187,16 @@ def test_neighbours_change_no_bit_at_one_row_count(mono: Any, precision: Precisi
 def first_scores(decoder: Decoder, steps: int) -> Iterator[torch.Tensor]:
     """Step, and yield the scores of the first slot each time."""
     seen: list[torch.Tensor] = []
-    real = decoder._draw
+    real = decoder._scores
 
-    def draw(scores: torch.Tensor, slots: Any) -> torch.Tensor:
-        seen.append(scores[0].clone())
-        return real(scores, slots)
+    def scores(attention: Any) -> torch.Tensor:
+        seen.append(real(attention))
+        return seen[-1]
 
-    decoder._draw = draw  # type: ignore[method-assign]
+    decoder._scores = scores  # type: ignore[method-assign]
     for _ in range(steps):
         decoder.step()
-        yield seen[-1]
+        yield seen[-1][0]
 
 
 def teacher_forced(model: Any, precision: Precision, codes: torch.Tensor) -> torch.Tensor:

@@ -170,6 +170,27 @@ async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
     assert (bystander.status, bystander.attempts) == (Status.RENDERED, 2)
 
 
+async def test_takes_count_for_the_slots_they_need(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_SLOTS", "4")
+    async with composed(plan) as studio:
+        jobs = [await studio.submit(origin(), prompt="slow", seconds=8, takes=3) for _ in range(3)]
+
+        async def begun() -> bool:
+            second = await studio.job(jobs[1].id)
+            return second.status is Status.RUNNING and second.progress > 0
+
+        await until(begun)
+        assert (await studio.job(jobs[2].id)).status is Status.QUEUED
+        await studio.cancel(jobs[0].id, guild=10, user=1, manager=False)
+
+        async def freed() -> bool:
+            return (await studio.job(jobs[2].id)).status is Status.RUNNING
+
+        await until(freed)
+
+
 async def test_no_child_outlives_the_bot(plan: Plan) -> None:
     async with composed(plan) as studio:
         await play(studio, "play")

@@ -69,15 +69,23 @@ for model, cases in json.loads(sys.argv[1]).items():
 class Child:
     """The engine's process and the other end of its pipes."""
 
-    def __init__(self, home: Path, model: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        home: Path,
+        model: str,
+        device: str = "cpu",
+        precision: str = "float32",
+        stderr: int = subprocess.DEVNULL,
+    ) -> None:
         command = ["--engine", "musicgen", "--model", model, "--device", device]
+        command += ["--precision", precision, "--slots", "3"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bot.engine.worker", *command],
             cwd=ROOT,
             env=environment(home),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
         )
 
     def __enter__(self) -> Self:
@@ -177,6 +185,14 @@ def stereo(home: Path) -> Iterator[Child]:
         yield child
 
 
+@pytest.fixture(scope="module")
+def other(home: Path) -> Iterator[Child]:
+    """A model that our decoder does not know."""
+    with Child(home, str(home / "other")) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
     folder = tmp_path / "audio"
@@ -187,7 +203,11 @@ def files(tmp_path: Path) -> Files:
 @pytest.fixture(scope="module")
 def own(home: Path) -> dict[str, NDArray[np.floating]]:
     """What audiocraft's own `generate` makes of the same requests."""
-    cases = {SMALL: [(2, 7, home / "2"), (LONG, 7, home / "long")], STEREO: [(2, 7, home / "st")]}
+    cases = {
+        SMALL: [(2, 7, home / "2"), (LONG, 7, home / "long")],
+        STEREO: [(2, 7, home / "st")],
+        str(home / "other"): [(2, 7, home / "other-2"), (31, 7, home / "other-31")],
+    }
     subprocess.run(
         [sys.executable, "-c", OWN, json.dumps(cases, default=str)],
         check=True,
@@ -195,7 +215,8 @@ def own(home: Path) -> dict[str, NDArray[np.floating]]:
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    return {name: dict(np.load(home / f"{name}.npz")) for name in ("2", "long", "st")}
+    names = ("2", "long", "st", "other-2", "other-31")
+    return {name: dict(np.load(home / f"{name}.npz")) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +240,7 @@ def test_a_loaded_engine_says_what_it_is(home: Path) -> None:
         assert isinstance(ready, Ready)
         assert (ready.engine, ready.models) == ("musicgen", ("local",))
         assert (ready.device, ready.precision) == ("cpu", "float32")
-        assert (ready.slots, ready.sample_rate) == (1, 32000)
+        assert (ready.slots, ready.sample_rate) == (3, 32000)
         assert 0 < ready.pace < 100
         child.process.stdin.close()
         assert child.process.wait() == 0
@@ -247,7 +268,7 @@ def test_a_stereo_take_has_two_channels_that_differ(stereo: Child, files: Files)
 
 def test_progress_counts_every_step_of_all_takes(mono: Child, files: Files) -> None:
     reports = mono.render(files.order(2, 7, 8))
-    assert steps(reports) == [(done, 206) for done in range(1, 207)]
+    assert steps(reports) == [(done, 206) for done in range(2, 207, 2)]
 
 
 def test_a_second_take_is_what_a_single_request_with_its_seed_gives(
@@ -317,7 +338,7 @@ def test_a_cancelled_render_leaves_no_file_and_no_trace(
     before = files.audio(1).read_bytes()
     cancelled = Files(tmp_path)
     order = cancelled.order(20, 7, 8)
-    reports = mono.render(order, lambda told: cancel_at(told, 5))
+    reports = mono.render(order, at(10, Cancel))
     assert isinstance(reports[-1], Cancelled)
     assert len(steps(reports)) < 1003
     assert not {name for name in cancelled.all() if name.endswith(("wav", "npy", "part"))}
@@ -325,44 +346,75 @@ def test_a_cancelled_render_leaves_no_file_and_no_trace(
     assert files.audio(1).read_bytes() == before
 
 
-def cancel_at(told: Report, step: int) -> Message | None:
-    stop = isinstance(told, Progress) and told.done == step
-    return Cancel(id=told.id) if stop else None
+def at(done: int, answer: type[Finish | Cancel]) -> Callable[[Report], Message | None]:
+    def then(told: Report) -> Message | None:
+        stop = isinstance(told, Progress) and told.done == done
+        return answer(id=told.id) if stop else None
+
+    return then
 
 
-def test_finishing_past_the_window_keeps_what_is_complete(
-    mono: Child, files: Files, long: tuple[list[Report], Files]
+def test_finishing_keeps_the_music_made_so_far_of_every_take(mono: Child, files: Files) -> None:
+    whole = Files(files.folder.parent / "whole")
+    whole.folder.mkdir()
+    mono.render(whole.order(20, 7, 8))
+    reports = mono.render(files.order(20, 7, 8), at(400, Finish))
+    assert isinstance(reports[-1], Done)
+    kept = takes(reports)
+    assert [number for number, _ in kept] == [1, 2]
+    for number, seconds in kept:
+        frames = round(seconds * 50)
+        assert 197 <= frames < 600
+        assert (files.codes(number) == whole.codes(number)[:, :frames]).all()
+        assert files.samples(number).shape == (1, frames * 640)
+    assert files.all() == {"1.wav", "1.npy", "2.wav", "2.npy"}
+
+
+def test_finishing_before_the_first_frame_leaves_nothing(mono: Child, files: Files) -> None:
+    mono.say(order := files.order(20, 7))
+    mono.say(Finish(id=order.id))
+    while not isinstance(told := mono.hear(), Done):
+        assert isinstance(told, Progress)
+    assert files.all() == set()
+
+
+def test_a_model_that_the_decoder_does_not_know_plays_by_audiocrafts_own_loop(
+    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
 ) -> None:
-    def finish(told: Report) -> Message | None:
-        stop = isinstance(told, Progress) and told.done == FIRST + 1
-        return Finish(id=told.id) if stop else None
+    done = [done for done, total in steps(other.render(files.order(2, 7, 8))) if total == 206]
+    assert done == sorted(set(done))
+    assert done[-1] == 206
+    assert (files.codes(1) == own["other-2"]["codes"]).all()
+    assert (files.codes(1) != files.codes(2)).any()
+    check_sound(files.samples(1), own["other-2"]["sound"])
 
-    reports = mono.render(files.order(LONG, 7, 8), finish)
+
+def test_audiocrafts_own_loop_keeps_the_windows_that_are_complete(
+    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
+) -> None:
+    reports = other.render(files.order(31, 7, 8), at(FIRST + 1, Finish))
     assert takes(reports) == [(1, 30.0)]
     assert isinstance(reports[-1], Done)
-    assert (files.codes(1) == long[1].codes(1)[:, :FRAMES]).all()
-    assert files.samples(1).shape == (1, 30 * 32000)
+    assert (files.codes(1) == own["other-31"]["codes"][:, :FRAMES]).all()
     assert files.all() == {"1.wav", "1.npy"}
 
 
-def test_finishing_keeps_the_takes_that_were_announced(mono: Child, files: Files) -> None:
-    reports = mono.render(
-        files.order(12, 7, 8, 9),
-        lambda told: Finish(id=told.id) if isinstance(told, Took) else None,
-    )
-    assert takes(reports) == [(1, 12.0)]
-    assert isinstance(reports[-1], Done)
-    assert files.all() == {"1.wav", "1.npy"}
-
-
-def test_a_piece_shorter_than_a_window_leaves_nothing_to_finish(mono: Child, files: Files) -> None:
-    order = files.order(20, 7)
-    reports = mono.render(
-        order, lambda told: Finish(id=order.id) if steps([told]) == [(3, 1003)] else None
-    )
-    assert takes(reports) == []
-    assert isinstance(reports[-1], Done)
+def test_a_render_by_audiocrafts_own_loop_is_cancelled_without_a_trace(
+    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
+) -> None:
+    reports = other.render(files.order(20, 7, 8), at(5, Cancel))
+    assert isinstance(reports[-1], Cancelled)
     assert files.all() == set()
+    other.render(files.order(2, 7))
+    assert (files.codes(1) == own["other-2"]["codes"]).all()
+
+
+def test_why_audiocrafts_own_loop_plays_is_in_the_log(home: Path) -> None:
+    with Child(home, str(home / "other"), stderr=subprocess.PIPE) as child:
+        assert isinstance(child.hear(), Ready)
+        child.process.stdin.close()
+        assert b"our decoder does not know its activation" in child.process.stderr.read()
+        child.process.stdin = None
 
 
 def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files: Files) -> None:

@@ -10,6 +10,7 @@ Everything else is as small as it goes, and the weights are random but always th
     DIR/hub/models--facebook--encodec_32khz
     DIR/hub/models--t5-base
     DIR/local                                         musicgen-small again, as a plain folder
+    DIR/other                                         as local, but with another activation
 """
 
 import io
@@ -51,6 +52,9 @@ def write(folder: Path) -> None:
     _transformers_codec(_snapshot(hub, "facebook/encodec_32khz"))
     _t5(_snapshot(hub, "t5-base"))
     shutil.copytree(small, folder / "local", dirs_exist_ok=True)
+    shutil.copytree(small, folder / "other", dirs_exist_ok=True)
+    other = SMALL | {"transformer_lm": SMALL["transformer_lm"] | {"activation": "relu"}}
+    _save(folder / "other" / "state_dict.bin", _language_model(other), other)
 
 
 SMALL: dict[str, Any] = {

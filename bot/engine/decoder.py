@@ -5,33 +5,23 @@ Weights and conditioners stay audiocraft's; what the loop computes is in its `mo
 text, a sampling and a random generator of its own, so that no take depends on its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as nn
 
-from bot.engine.linears import Linear, Precision, cast, linear, stream
+from bot.engine.attention import Attention, Each, Memory, Words
+from bot.engine.graphs import Graphs
+from bot.engine.linears import Precision, cast, linear, stream
+from bot.engine.sampling import Draw, Sampling, drawn, special
+from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
-    from audiocraft.modules.transformer import StreamingTransformerLayer
 
 UNKNOWN = -1
-EPSILON = 1e-5
-PERIOD = 10_000.0
-TINY = 1e-30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How tokens are drawn: a temperature of 0 takes the likeliest, a top_k of 0 draws from all."""
-
-    guidance: float = 3.0
-    temperature: float = 1.0
-    top_k: int = 250
-    top_p: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -40,11 +30,11 @@ class Slot:
 
     row: int
     frames: int
+    prompt: int
     position: int
     last: int
     sampling: Sampling
     generator: torch.Generator
-    text: list[tuple[torch.Tensor, torch.Tensor]]
 
     @property
     def done(self) -> bool:
@@ -52,45 +42,46 @@ class Slot:
         return self.position >= self.last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One layer's weights; keys and values of the text are computed once, by `text`."""
-
-    norm: tuple[torch.Tensor, torch.Tensor]
-    qkv: Linear
-    out: Linear
-    norm_cross: tuple[torch.Tensor, torch.Tensor]
-    query: Linear
-    text: Linear
-    out_cross: Linear
-    norm_feed: tuple[torch.Tensor, torch.Tensor]
-    wide: Linear
-    narrow: Linear
-
-
 class Decoder:
     """Draws tokens for up to `slots` takes of up to `positions` steps each."""
 
-    def __init__(self, lm: "LMModel", *, slots: int, positions: int, precision: Precision) -> None:
-        """Take the weights of a model that `unknown` has nothing against."""
-        self.codebooks, self.card = lm.n_q, lm.card
-        self.delays = list(lm.pattern_provider.delays)
-        self.device = lm.emb[0].weight.device
-        self._dtype = dtype = stream(precision, self.device)
-        self._width, self.heads = lm.dim, lm.transformer.layers[0].self_attn.num_heads
-        make = linear(precision)
-        self._embedding = torch.cat([emb.weight.detach() for emb in lm.emb]).to(dtype)
-        self._offsets = torch.arange(self.codebooks, device=self.device) * (self.card + 1)
-        self._places = _sinusoids(positions, lm.dim, dtype, self.device)
-        self._layers = [_layer(layer, dtype, make) for layer in lm.transformer.layers]
-        self._last_norm = _norm(lm.out_norm, dtype)
-        self._scores = make(torch.cat([head.weight.detach() for head in lm.linears]))
-        shape = (slots, 2, 2, self.heads, positions, lm.dim // self.heads)
-        self._caches = [torch.zeros(shape, dtype=dtype, device=self.device) for _ in self._layers]
-        self._rows = [[tuple(row.unbind()) for row in cache] for cache in self._caches]
-        self._sequence = torch.full(
-            (slots, self.codebooks, positions + 1), self.card, device=self.device
+    def __init__(
+        self,
+        lm: "LMModel",
+        *,
+        slots: int,
+        positions: int,
+        precision: Precision,
+        device: torch.device | None = None,
+        graphs: bool | None = None,
+    ) -> None:
+        """Take the weights of a model that `unknown` has nothing against, to its device or this.
+
+        `graphs` says whether steps keep their shapes, as they do on CUDA if nothing is said.
+        """
+        self.device = device = device or lm.emb[0].weight.device
+        self._dtype = dtype = stream(precision, device)
+        self._weights = weights = Weights(lm, linear(precision, device), dtype, device, positions)
+        self.codebooks, self.card, self.delays = weights.codebooks, weights.card, weights.delays
+        self.heads, self.positions = weights.heads, positions
+        self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
+        self._memory = Memory(
+            layers=len(weights.layers),
+            slots=slots,
+            heads=self.heads,
+            positions=positions,
+            size=weights.dim // self.heads,
+            dtype=dtype,
+            device=device,
         )
+        self._sequence = torch.full(
+            (slots, self.codebooks, positions + 1), self.card, device=device
+        )
+        noise = torch.promote_types(dtype, torch.float32)
+        self._noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
+        self._graphs: Graphs | None = None
+        if graphs if graphs is not None else device.type == "cuda":
+            self._graphs = Graphs(self._memory, self._noise, self._scores, self._write)
         self._free = list(range(slots))
         self.slots: list[Slot] = []
 
@@ -100,9 +91,19 @@ class Decoder:
         return len(self._free)
 
     @torch.inference_mode()
+    def read(self, text: torch.Tensor) -> Words:
+        """Return what the layers attend to of a text [tokens, dim], as the conditioner made it."""
+        said = text[None].to(self.device, self._dtype)
+        read: Words = []
+        for layer in self._weights.layers:
+            key, value = self._heads(layer.text(said), 2)
+            read.append((key.contiguous(), value.contiguous()))
+        return read
+
+    @torch.inference_mode()
     def admit(
         self,
-        text: torch.Tensor,
+        words: Words,
         prompt: torch.Tensor,
         frames: int,
         sampling: Sampling,
@@ -110,18 +111,19 @@ class Decoder:
     ) -> Slot:
         """Begin a take of `frames` frames and return its slot.
 
-        `text` [tokens, dim] is what the conditioner made of the words; `prompt` [codebooks, frames]
-        are the codes that it begins with.
+        `words` are what `read` gave; `prompt` [codebooks, frames] are codes to begin with.
         """
+        self._free.sort()  # `Masked` looks at the first rows
         slot = Slot(
             row=self._free.pop(0),
             frames=frames,
+            prompt=prompt.shape[-1],
             position=prompt.shape[-1] + min(self.delays),
             last=frames + max(self.delays),
             sampling=sampling,
             generator=generator,
-            text=[self._understood(layer, text) for layer in self._layers],
         )
+        self._memory.know(slot.row, words)
         self._lay_out(slot, prompt)
         self._prefill(slot)
         self.slots.append(slot)
@@ -135,21 +137,18 @@ class Decoder:
     @torch.inference_mode()
     def step(self) -> None:
         """Draw the next token of every codebook for each slot that is not done."""
-        slots = [slot for slot in self.slots if not slot.done]
-        if not slots:
-            return
-        rows = self._tensor([slot.row for slot in slots])
-        places = self._tensor([slot.position for slot in slots])
-        hidden = self._embed(self._sequence[rows, :, places], places)
-        hidden = hidden.repeat_interleave(2, dim=0)
-        scores = self._forward(hidden, slots, rows, places)
-        self._write(rows, places + 1, self._draw(scores, slots))
-        for slot in slots:
-            slot.position += 1
+        if slots := [slot for slot in self.slots if not slot.done]:
+            self._advance(slots)
+            for slot in slots:
+                slot.position += 1
+
+    def complete(self, slot: Slot) -> int:
+        """Return how many frames have all their tokens."""
+        return max(0, min(slot.frames, slot.position - max(self.delays)))
 
     def codes(self, slot: Slot) -> torch.Tensor:
         """Return the frames that are complete, [codebooks, frames]."""
-        complete = max(0, min(slot.frames, slot.position - max(self.delays)))
+        complete = self.complete(slot)
         sequence = self._sequence[slot.row]
         return torch.stack(
             [
@@ -173,57 +172,64 @@ class Decoder:
         places = torch.arange(slot.position, device=self.device)
         tokens = self._sequence[slot.row, :, : slot.position].T
         hidden = self._embed(tokens, places).repeat(2, 1, 1)
-        for number, layer in enumerate(self._layers):
+        words = self._memory.words[slot.row]
+        for number, layer in enumerate(self._weights.layers):
             query, key, value = self._heads(layer.qkv(self._normed(hidden, layer.norm)), 3)
-            cache = self._caches[number][slot.row]
+            cache = self._memory.music[number][:, slot.row]
             cache[0, :, :, : slot.position] = key
             cache[1, :, :, : slot.position] = value
             mixed = nn.scaled_dot_product_attention(query, key, value, is_causal=True)
             layer.out.onto(hidden, _joined(mixed))
-            words = hidden[:1]
-            (query,) = self._heads(layer.query(self._normed(words, layer.norm_cross)), 1)
-            layer.out_cross.onto(words, _joined(_attend(query, *slot.text[number])))
+            told = hidden[:1]
+            (query,) = self._heads(layer.query(self._normed(told, layer.norm_cross)), 1)
+            mixed = nn.scaled_dot_product_attention(query, *words[number])
+            layer.out_cross.onto(told, _joined(mixed))
             self._feed(layer, hidden)
 
-    def _forward(
-        self, hidden: torch.Tensor, slots: Sequence[Slot], rows: torch.Tensor, places: torch.Tensor
-    ) -> torch.Tensor:
-        """Return scores [slots, 2, codebooks, card] for hidden states [2 · slots, dim]."""
-        for number, layer in enumerate(self._layers):
+    def _advance(self, slots: Sequence[Slot]) -> None:
+        if self._graphs and self._graphs.suits(slots):
+            self._graphs.step(slots)
+            return
+        attention = Each(
+            self._memory, [slot.row for slot in slots], [slot.position for slot in slots]
+        )
+        samplings = [slot.sampling for slot in slots]
+        noise = self._noise[: len(slots)]
+        for own, slot in zip(noise, slots, strict=True):
+            own.exponential_(generator=slot.generator)
+        draw = Draw.of(samplings, noise)
+        scores = self._scores(attention)
+        tokens = drawn(scores, draw)
+        special(tokens, scores, draw, samplings)
+        self._write(attention, tokens)
+
+    def _scores(self, attention: Attention) -> torch.Tensor:
+        """Return the scores [takes, 2, codebooks, card] of a step's next tokens."""
+        rows, places = attention.rows, attention.places
+        takes = len(rows)
+        hidden = self._embed(self._sequence[rows, :, places], places)
+        hidden = hidden.repeat_interleave(2, dim=0)
+        for number, layer in enumerate(self._weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
-            parts = cast(projected, self._dtype).view(len(slots), 2, 3, self.heads, -1)
-            self._caches[number][rows, :, :, :, places] = parts[:, :, 1:].transpose(1, 2)
-            mixed = [
-                _attend(query, *self._past(number, slot))
-                for query, slot in zip(parts[:, :, 0].unsqueeze(3).unbind(), slots, strict=True)
-            ]
-            layer.out.onto(hidden, _merged(mixed).view(hidden.shape))
-            words = hidden[::2]  # without words this attention adds nothing
-            query = layer.query(self._normed(words, layer.norm_cross))
-            queries = cast(query, self._dtype).view(len(slots), 1, self.heads, 1, -1).unbind()
-            mixed = [
-                _attend(query, *slot.text[number])
-                for query, slot in zip(queries, slots, strict=True)
-            ]
-            layer.out_cross.onto(words, _merged(mixed).view(words.shape))
+            parts = cast(projected, self._dtype).view(takes, 2, 3, self.heads, -1)
+            self._memory.write(number, attention, parts[:, :, 1:].transpose(1, 2))
+            layer.out.onto(hidden, attention.music(number, parts[:, :, 0]).view(hidden.shape))
+            told = hidden[::2]  # without words this attention adds nothing
+            query = layer.query(self._normed(told, layer.norm_cross))
+            queries = cast(query, self._dtype).view(takes, 1, self.heads, -1)
+            layer.out_cross.onto(told, attention.words(number, queries).view(told.shape))
             self._feed(layer, hidden)
-        scores = self._scores(self._normed(hidden, self._last_norm))
-        return cast(scores, self._dtype).view(len(slots), 2, self.codebooks, self.card)
-
-    def _past(self, number: int, slot: Slot) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a layer's keys and values [2, heads, positions so far, size] of a slot."""
-        keys, values = self._rows[number][slot.row]
-        return keys.narrow(2, 0, slot.position + 1), values.narrow(2, 0, slot.position + 1)
+        scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
+        return cast(scores, self._dtype).view(takes, 2, self.codebooks, self.card)
 
     def _embed(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return hidden states [n, dim] for tokens [n, codebooks] at places [n]."""
-        summed = nn.embedding_bag(tokens + self._offsets, self._embedding, mode="sum")
-        return summed + self._places[places]
+        table = self._weights.embedding
+        summed = nn.embedding_bag(tokens + self._offsets, table, mode="sum")
+        return summed + self._weights.places[places]
 
-    def _normed(
-        self, hidden: torch.Tensor, norm: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor:
-        return nn.layer_norm(hidden, (self._width,), *norm, EPSILON)
+    def _normed(self, hidden: torch.Tensor, norm: Norm) -> torch.Tensor:
+        return nn.layer_norm(hidden, (self._weights.dim,), *norm, EPSILON)
 
     def _feed(self, layer: Layer, hidden: torch.Tensor) -> None:
         wide = layer.wide(self._normed(hidden, layer.norm_feed))
@@ -235,142 +241,13 @@ class Decoder:
         shaped = cast(projected, self._dtype).view(rows, length, parts, self.heads, -1)
         return shaped.permute(2, 0, 3, 1, 4).unbind()
 
-    def _understood(self, layer: Layer, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return keys and values [1, heads, tokens, size] of a text."""
-        key, value = self._heads(layer.text(text[None].to(self._dtype)), 2)
-        return key.contiguous(), value.contiguous()
-
-    def _draw(self, scores: torch.Tensor, slots: Sequence[Slot]) -> torch.Tensor:
-        """Return tokens [slots, codebooks] for scores [slots, 2, codebooks, card].
-
-        Drawing by the largest of p / Exp(1) is what `torch.multinomial` does for one sample.
-        """
-        with_words, without = scores.unbind(1)
-        mixed = without + (with_words - without) * self._column(slots, "guidance")
-        temperature = self._column(slots, "temperature")
-        chances = torch.softmax(mixed / temperature.clamp_min(TINY), dim=-1)
-        noise = torch.stack(
-            [torch.empty_like(mixed[0]).exponential_(generator=slot.generator) for slot in slots]
-        )
-        drawn = (self._kept(chances, slots) / noise).argmax(-1)
-        for row, slot in enumerate(slots):
-            if slot.sampling.temperature == 0:
-                drawn[row] = mixed[row].argmax(-1)
-            elif slot.sampling.top_p > 0:
-                drawn[row] = _nucleus(chances[row], noise[row], slot.sampling.top_p)
-        return drawn
-
-    def _kept(self, chances: torch.Tensor, slots: Sequence[Slot]) -> torch.Tensor:
-        """Leave each slot's k likeliest tokens, and those that tie with the last of them."""
-        ranks = [slot.sampling.top_k or self.card for slot in slots]
-        most = max(ranks)
-        if most < self.card or min(ranks) < most:
-            best = torch.topk(chances, most, dim=-1).values
-            index = self._tensor([rank - 1 for rank in ranks])[:, None, None]
-            least = best.gather(-1, index.expand(-1, self.codebooks, 1))
-            chances = chances * (chances >= least)
-        return chances / chances.sum(-1, keepdim=True)
-
-    def _write(self, rows: torch.Tensor, places: torch.Tensor, drawn: torch.Tensor) -> None:
-        """Put tokens [n, codebooks] where none is known yet."""
+    def _write(self, attention: Attention, tokens: torch.Tensor) -> None:
+        """Put tokens [takes, codebooks] where none is known yet."""
+        rows, places = attention.rows, attention.places + 1
         known = self._sequence[rows, :, places]
-        self._sequence[rows, :, places] = torch.where(known == UNKNOWN, drawn, known)
-
-    def _column(self, slots: Sequence[Slot], name: str) -> torch.Tensor:
-        values = [getattr(slot.sampling, name) for slot in slots]
-        return torch.tensor(values, dtype=self._dtype, device=self.device)[:, None, None]
-
-    def _tensor(self, numbers: list[int]) -> torch.Tensor:
-        return torch.tensor(numbers, device=self.device)
-
-
-def _nucleus(chances: torch.Tensor, noise: torch.Tensor, most: float) -> torch.Tensor:
-    """Draw from the likeliest tokens that have a chance of `most` together.
-
-    Source: Holtzman et al. 2020, in the order of `audiocraft.utils.utils.sample_top_p`.
-    """
-    ordered, tokens = torch.sort(chances, dim=-1, descending=True)
-    before = ordered.cumsum(-1) - ordered
-    kept = ordered * (before <= most)
-    drawn = (kept / kept.sum(-1, keepdim=True) / noise).argmax(-1, keepdim=True)
-    return tokens.gather(-1, drawn)[..., 0]
-
-
-def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    return nn.scaled_dot_product_attention(query, key, value)
-
-
-def _merged(mixed: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(mixed) if len(mixed) > 1 else mixed[0]
+        self._sequence[rows, :, places] = torch.where(known == UNKNOWN, tokens, known)
 
 
 def _joined(mixed: torch.Tensor) -> torch.Tensor:
     """Return [rows, length, dim] for what the heads [rows, heads, length, size] gave."""
     return mixed.transpose(1, 2).flatten(2)
-
-
-def _norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    return module.weight.detach().to(dtype), module.bias.detach().to(dtype)
-
-
-def _layer(
-    layer: "StreamingTransformerLayer", dtype: torch.dtype, make: Callable[[torch.Tensor], Linear]
-) -> Layer:
-    cross = layer.cross_attention
-    query, text = cross.in_proj_weight.detach().tensor_split([layer.linear1.in_features])
-    return Layer(
-        norm=_norm(layer.norm1, dtype),
-        qkv=make(layer.self_attn.in_proj_weight.detach()),
-        out=make(layer.self_attn.out_proj.weight.detach()),
-        norm_cross=_norm(layer.norm_cross, dtype),
-        query=make(query),
-        text=make(text),
-        out_cross=make(cross.out_proj.weight.detach()),
-        norm_feed=_norm(layer.norm2, dtype),
-        wide=make(layer.linear1.weight.detach()),
-        narrow=make(layer.linear2.weight.detach()),
-    )
-
-
-def _sinusoids(
-    positions: int, width: int, dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:
-    """Return the embeddings of all places, [positions, width].
-
-    Source: Vaswani et al. 2017, section 3.5, with cosines first as in audiocraft.
-    """
-    half = width // 2
-    places = torch.arange(positions, dtype=dtype, device=device)[:, None]
-    powers = torch.arange(half, dtype=dtype, device=device) / (half - 1)
-    phases = places / torch.tensor(PERIOD, dtype=dtype, device=device) ** powers
-    return torch.cat([phases.cos(), phases.sin()], dim=-1)
-
-
-def unknown(lm: "LMModel") -> str | None:
-    """Return what of a model this decoder does not know, None if it renders as audiocraft does."""
-    first = lm.transformer.layers[0]
-    attention, cross = first.self_attn, first.cross_attention
-    known = {
-        "conditions other than words": lm.fuser.fuse2cond["cross"] == ["description"]
-        and not any(lm.fuser.fuse2cond[way] for way in ("prepend", "sum", "input_interpolate"))
-        and not lm.fuser.cross_attention_pos_emb,
-        "a pattern other than delays": type(lm.pattern_provider).__name__
-        == "DelayedPatternProvider"
-        and not lm.pattern_provider.flatten_first
-        and not lm.pattern_provider.empty_initial,
-        "its norms": bool(first.norm_first and lm.out_norm)
-        and isinstance(first.norm1, torch.nn.LayerNorm),
-        "its positions": lm.transformer.positional_embedding == "sin"
-        and lm.transformer.positional_scale == 1
-        and lm.transformer.max_period == PERIOD,
-        "its attention": bool(cross and attention.custom and cross.custom)
-        and attention.kv_repeat == 1
-        and not (attention.qk_layer_norm or cross.qk_layer_norm)
-        and attention.past_context is None,
-        "biases": attention.in_proj_bias is None
-        and first.linear1.bias is None
-        and lm.linears[0].bias is None,
-        "its activation": getattr(first.activation, "__name__", "") == "gelu",
-        "layer scales": isinstance(first.layer_scale_1, torch.nn.Identity),
-    }
-    return next((what for what, holds in known.items() if not holds), None)

@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch.nn import functional as nn
 
+from bot.engine.faults import LoadError
+
 
 class Linear(Protocol):
     """Multiplies rows [..., in] by a weight [out, in] that it holds."""
@@ -34,7 +36,12 @@ def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def chosen(asked: str, device: torch.device) -> Precision:
-    """Return the precision for "auto": what is fast on the device and faithful."""
+    """Return the precision for "auto": what is fast on the device and faithful.
+
+    Raises LoadError for one that the device does not have.
+    """
+    if asked == Precision.INT8 and device.type != "cpu":
+        raise LoadError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
     if asked != "auto":
         return Precision(asked)
     if device.type == "cuda":
@@ -52,16 +59,21 @@ def stream(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def linear(precision: Precision) -> Callable[[torch.Tensor], Linear]:
-    """Return what makes a product from a weight."""
-    return Int8 if precision is Precision.INT8 else lambda weight: Dense(weight, precision)
+def linear(precision: Precision, device: torch.device) -> Callable[[torch.Tensor], Linear]:
+    """Return what makes a product on a device from a weight on the CPU."""
+    if precision is Precision.INT8:
+        return Int8
+    return lambda weight: Dense(weight, precision, device)
 
 
 class Dense:
     """A product in a floating-point dtype; its result is of that dtype."""
 
-    def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
-        self._turned = weight.to(getattr(torch, precision)).contiguous().T
+    def __init__(
+        self, weight: torch.Tensor, precision: Precision, device: torch.device | None = None
+    ) -> None:
+        cast_once = weight.to(getattr(torch, precision)).contiguous()
+        self._turned = cast_once.to(device or weight.device).T
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out]."""

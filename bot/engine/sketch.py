@@ -171,6 +171,9 @@ class Sketch:
             pace=max(self._pace, 0.05),
         )
 
+    def step(self) -> None:
+        """Do nothing: a render makes its own steps."""
+
     def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
         """Compose and play each take bar by bar; see worker.Engine. There are no codes."""
         done = 0

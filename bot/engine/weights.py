@@ -65,6 +65,14 @@ def missing(model: str) -> list[str]:
     return lacks
 
 
+def language_model(model: str) -> Path:
+    """Return the file of a language model that is on disk."""
+    file = _file(model, LANGUAGE_MODEL)
+    if file is None:
+        raise FileNotFoundError(f"{LANGUAGE_MODEL} of {model}")
+    return file
+
+
 def conditions(model: str) -> set[str]:
     """Return what a model on disk is steered by: {"description"} if words alone do.
 

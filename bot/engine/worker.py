@@ -1,7 +1,8 @@
 """The child process: reads commands on stdin, writes reports on its own copy of stdout.
 
-Renders are stepped in turn (admit · step · retire): each is an iterator that yields after every
-step, is closed to cancel it, and asks `finishing` whether to stop and keep what exists.
+Each round (admit · step · retire) makes one step of the engine for all renders together, and then
+turns to each of them: an iterator that yields once a round, is closed to cancel it, and asks
+`finishing` whether to stop and keep what exists.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from bot.engine.messages import (
 log = logging.getLogger(__name__)
 
 
-Rendering = Generator[Progress | Took, None, None]
+Rendering = Generator[Progress | Took | None, None, None]
 
 
 class Engine(Protocol):
@@ -45,11 +46,15 @@ class Engine(Protocol):
     def ready(self) -> Ready:
         """Return what was loaded."""
 
-    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        """Render an order step by step.
+    def step(self) -> None:
+        """Make one step of all renders that are under way."""
 
-        Yields a Progress after each step and a Took when a take's files are in place. Closing the
-        generator cancels. Once `finishing()` is true it keeps the music made so far and ends soon.
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Render an order, a step for each `step`.
+
+        Yields a Progress after a step, a Took when a take's files are in place, and None while it
+        has nothing to say. Closing the generator cancels. Once `finishing()` is true it keeps the
+        music made so far and ends soon.
         Raises RenderError for what the member should read.
         """
 
@@ -64,6 +69,7 @@ class Worker:
         self._out = out
         self._waiting: dict[int, Render] = {}
         self._running: dict[int, Rendering] = {}
+        self._takes: dict[int, int] = {}
         self._finishing: set[int] = set()
 
     def run(self) -> None:
@@ -72,8 +78,9 @@ class Worker:
         while True:
             self._receive()
             self._admit()
+            self._engine.step()
             for order in list(self._running):
-                self._step(order)
+                self._turn_to(order)
 
     def _receive(self) -> None:
         idle = not self._running and not self._waiting
@@ -92,14 +99,16 @@ class Worker:
                     self._finishing.add(order.id)
 
     def _admit(self) -> None:
-        while self._waiting and len(self._running) < self._slots:
+        while self._waiting and sum(self._takes.values()) < self._slots:
             order = self._waiting.pop(next(iter(self._waiting)))
             finishing = partial(self._finishing.__contains__, order.id)
             self._running[order.id] = self._engine.render(order, finishing)
+            self._takes[order.id] = len(order.parts)
 
-    def _step(self, order: int) -> None:
+    def _turn_to(self, order: int) -> None:
         try:
-            self._say(next(self._running[order]))
+            if said := next(self._running[order]):
+                self._say(said)
         except StopIteration:
             self._retire(order, Done(id=order))
         except RenderError as error:
@@ -113,6 +122,7 @@ class Worker:
         rendering = self._running.pop(order, None)
         if rendering is not None:
             rendering.close()
+        self._takes.pop(order, None)
         self._finishing.discard(order)
         self._say(last)
 
@@ -145,7 +155,7 @@ def load(options: argparse.Namespace) -> Engine:
         return Sketch(pace=options.pace)
     from bot.engine.musicgen import MusicGen
 
-    return MusicGen(options.model, options.device)
+    return MusicGen(options.model, options.device, options.precision, options.slots)
 
 
 def _own_stdout() -> BinaryIO:
@@ -172,6 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=("musicgen", "sketch"), required=True)
     parser.add_argument("--model", default="facebook/musicgen-small")
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--pace", type=float, default=0.0)
     return parser
 

@@ -1,0 +1,155 @@
+"""What the slots remember: keys and values of the music so far and of the words.
+
+Two ways to attend over the same memory. `Each` looks at every slot's own length, which is what a
+CPU wants. `Masked` looks at the first slots together behind a mask: its shapes do not change from
+step to step, which is what a CUDA graph wants.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch.nn import functional as nn
+
+Words = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values [1, heads, tokens, size] of a text, for each layer."""
+
+SHORT, LONGEST = 64, 512
+"""Tokens of text that `Masked` looks at, in most steps and at most."""
+
+
+class Attention(Protocol):
+    """How one step attends; rows are those of `rows`, at `places`."""
+
+    rows: torch.Tensor
+    places: torch.Tensor
+
+    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 2, heads, size] find, in the same order."""
+
+    def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 1, heads, size] find, in the same order."""
+
+
+class Memory:
+    """The caches of `slots` pairs of rows (conditional, unconditional), written in place."""
+
+    def __init__(
+        self,
+        layers: int,
+        slots: int,
+        heads: int,
+        positions: int,
+        size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.positions, self.device = positions, device
+        shape = (2, slots, 2, heads, positions, size)
+        self.music = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
+        self.words: list[Words] = [[] for _ in range(slots)]
+        self._heads, self._size, self._dtype = heads, size, dtype
+        self._padded: list[torch.Tensor] = []
+        self._lengths: torch.Tensor | None = None
+
+    def know(self, row: int, words: Words) -> None:
+        """Let a slot attend to a text."""
+        self.words[row] = words
+        if self._lengths is not None:
+            self._pad(row)
+
+    def write(self, layer: int, now: Attention, new: torch.Tensor) -> None:
+        """Keep keys and values [takes, 2 (keys, values), 2 rows, heads, size] of one step."""
+        self.music[layer][:, now.rows, :, :, now.places] = new
+
+    def padded(self) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Return the words of all slots in one tensor a layer, and their lengths [slots]."""
+        if self._lengths is None:
+            slots = len(self.words)
+            shape = (2, slots, self._heads, LONGEST, self._size)
+            self._padded = [
+                torch.zeros(shape, dtype=self._dtype, device=self.device) for _ in self.music
+            ]
+            self._lengths = torch.ones(slots, dtype=torch.long, device=self.device)
+            for row, words in enumerate(self.words):
+                if words:
+                    self._pad(row)
+        return self._padded, self._lengths
+
+    def _pad(self, row: int) -> None:
+        assert self._lengths is not None
+        words = self.words[row]
+        length = words[0][0].shape[2]
+        if length > LONGEST:
+            return  # no step with this slot goes by `Masked`
+        self._lengths[row] = length
+        for kept, pair in zip(self._padded, words, strict=True):
+            for which, new in enumerate(pair):
+                kept[which, row, :, :length] = new[0]
+
+
+class Each:
+    """Attends slot by slot, each over as much as it has."""
+
+    def __init__(self, memory: Memory, rows: Sequence[int], places: Sequence[int]) -> None:
+        self._memory = memory
+        self._rows, self._lengths = rows, [place + 1 for place in places]
+        self.rows = torch.tensor(rows, device=memory.device)
+        self.places = torch.tensor(places, device=memory.device)
+
+    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 2, heads, size] find, in the same order."""
+        past = self._memory.rows[layer]
+        mixed = []
+        queries = query.unsqueeze(3).unbind()
+        for row, length, own in zip(self._rows, self._lengths, queries, strict=True):
+            keys, values = past[row]
+            keys, values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
+            mixed.append(nn.scaled_dot_product_attention(own, keys, values))
+        return _together(mixed)
+
+    def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 1, heads, size] find, in the same order."""
+        words = self._memory.words
+        mixed = [
+            nn.scaled_dot_product_attention(own, *words[row][layer])
+            for row, own in zip(self._rows, query.unsqueeze(3).unbind(), strict=True)
+        ]
+        return _together(mixed)
+
+
+class Masked:
+    """Attends for the first `takes` slots together, over `length` places and `tokens` of text."""
+
+    def __init__(self, memory: Memory, takes: int, length: int, tokens: int) -> None:
+        self._memory, self._length, self._tokens = memory, length, tokens
+        self.rows = torch.arange(takes, device=memory.device)
+        self._steps = torch.arange(max(length, tokens), device=memory.device)
+        self._padded, self._lengths = memory.padded()
+
+    def look(self, places: torch.Tensor) -> None:
+        """Take the places [takes] of a step, and mask what lies after them and after the texts."""
+        self.places = places
+        past = self._steps[: self._length] <= places[:, None]
+        self._past = past.repeat_interleave(2, dim=0)[:, None, None]
+        said = self._steps[: self._tokens] < self._lengths[: len(self.rows), None]
+        self._said = said[:, None, None]
+
+    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 2, heads, size] find, in the same order."""
+        takes = len(self.rows)
+        keys, values = self._memory.music[layer][:, :takes, ..., : self._length, :].flatten(1, 2)
+        queries = query.flatten(0, 1).unsqueeze(2)
+        return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._past)
+
+    def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, 1, heads, size] find, in the same order."""
+        takes = len(self.rows)
+        keys, values = self._padded[layer][:, :takes, :, : self._tokens]
+        queries = query[:, 0].unsqueeze(2)
+        return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
+
+
+def _together(mixed: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(mixed) if len(mixed) > 1 else mixed[0]

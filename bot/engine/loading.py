@@ -1,0 +1,152 @@
+"""Loading what a checkpoint holds, once: its language model stays in the file until it is taken."""
+
+import collections
+import logging
+import os
+import pickle
+import typing
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from bot.engine import weights
+from bot.engine.faults import LoadError
+
+try:
+    import torch
+except ImportError as problem:
+    raise LoadError(
+        f"MusicGen's packages are not installed ({problem}): run `make setup`."
+    ) from problem
+
+if TYPE_CHECKING:
+    from audiocraft.models import MusicGen as Pretrained
+    from audiocraft.models.lm import LMModel
+    from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+
+def device(asked: str) -> torch.device:
+    """Return the device for "auto", "cpu" or "cuda"; raise LoadError for one that is not there."""
+    gpu = torch.cuda.is_available()
+    if asked == "cuda" and not gpu:
+        raise LoadError("DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu.")
+    return torch.device(asked if asked != "auto" else "cuda" if gpu else "cpu")
+
+
+def load(model: str, place: torch.device) -> "Pretrained":
+    """Load codec and text encoder onto a device, and map the language model's weights from disk.
+
+    The weights are those of the file, on the CPU and in its dtype: whoever copies them has the only
+    copy in memory. Raises LoadError.
+    """
+    _prepare(model)
+    try:
+        with _safe_globals():
+            return _mapped(model, place)
+    except Exception as error:
+        raise _explained(model, error) from error
+
+
+def load_whole(model: str, place: torch.device) -> "Pretrained":
+    """Load a model as audiocraft does, for its own loop; raise LoadError."""
+    _prepare(model)
+    try:
+        from audiocraft.models import MusicGen as Pretrained
+
+        with _safe_globals():
+            return Pretrained.get_pretrained(model, device=place.type)
+    except Exception as error:
+        raise _explained(model, error) from error
+
+
+def _prepare(model: str) -> None:
+    # The child renders with what was fetched; it neither waits for the hub nor asks for updates.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if lacks := weights.missing(model):
+        raise LoadError(
+            f"MusicGen lacks {', '.join(lacks)}: `python -m bot fetch {model}` downloads what is "
+            "missing."
+        )
+    _check(model, weights.conditions(model))
+
+
+def _mapped(model: str, place: torch.device) -> "Pretrained":
+    from audiocraft.models import MusicGen as Pretrained
+    from audiocraft.models.loaders import load_compression_model
+    from omegaconf import OmegaConf
+
+    codec = load_compression_model(model, device="cpu").to(place)
+    package = torch.load(weights.language_model(model), mmap=True, weights_only=True)
+    settings = OmegaConf.create(package["xp.cfg"])
+    lm = _language_model(settings, package["best_state"], place)
+    _check(model, set(lm.condition_provider.conditioners))
+    return Pretrained(model, codec, lm)
+
+
+def _language_model(
+    settings: "DictConfig", state: dict[str, torch.Tensor], place: torch.device
+) -> "LMModel":
+    """Build the model without memory for its weights, and let it have those of the file.
+
+    Source: `load_lm_model` and `get_lm_model` in audiocraft's `models`.
+    """
+    from audiocraft.models import builders
+
+    settings.dtype = "float32"
+    settings.device = "meta"
+    conditioners, settings.conditioners = settings.conditioners, None
+    with torch.device("meta"):
+        lm = builders.get_lm_model(settings)
+    settings.conditioners, settings.device = conditioners, place.type
+    lm.condition_provider = builders.get_conditioner_provider(lm.dim, settings)
+    lm.load_state_dict(state, assign=True)
+    lm.condition_provider.to(place, torch.float32)
+    lm.cfg = settings
+    return lm.eval()
+
+
+def _explained(model: str, error: Exception) -> Exception:
+    if isinstance(error, LoadError | torch.OutOfMemoryError):
+        return error
+    log.error("%s cannot be loaded", model, exc_info=error)
+    if isinstance(error, pickle.UnpicklingError):
+        return LoadError(
+            f"{model} is not opened: its checkpoint holds code besides weights, or is damaged."
+        )
+    why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return LoadError(
+        f"{model} cannot be loaded: {why}. If its files are damaged, delete them and run "
+        f"`python -m bot fetch {model}`."
+    )
+
+
+def _check(model: str, conditions: set[str]) -> None:
+    if "self_wav" in conditions:
+        raise LoadError(
+            f"{model} wants a melody besides the words, which is not supported yet: set "
+            "MUSICGEN_MODEL to one without, such as facebook/musicgen-small."
+        )
+    if others := conditions - {"description"}:
+        raise LoadError(
+            f"{model} wants {', '.join(sorted(others))} besides the words, which is not supported."
+        )
+
+
+def _safe_globals() -> AbstractContextManager[None]:
+    """Allow the classes of a checkpoint whose settings are OmegaConf's own objects, not text.
+
+    Some of audiocraft's early releases are like that (its pull request 534). They are plain data.
+    """
+    from omegaconf import DictConfig, ListConfig, base, nodes
+
+    plain: list[Any] = [
+        DictConfig,
+        ListConfig,
+        base.ContainerMetadata,
+        base.Metadata,
+        nodes.AnyNode,
+    ]
+    plain += [typing.Any, collections.defaultdict, dict, list, int]
+    return torch.serialization.safe_globals(plain)

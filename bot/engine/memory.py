@@ -1,0 +1,60 @@
+"""How many takes fit side by side: the admission formula."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from bot.engine.attention import LONGEST
+from bot.engine.linears import Precision, stream
+
+if TYPE_CHECKING:
+    from audiocraft.models import MusicGen as Pretrained
+
+RESERVE = 1.5e9
+"""Bytes left free: a chunk of the codec, a prefill, and what else the machine does."""
+
+MOST = {"cpu": 8, "cuda": 16}
+"""More takes would make each other wait longer than one after another."""
+
+SIZES = {
+    Precision.INT8: 1.05,
+    Precision.FLOAT16: 2,
+    Precision.BFLOAT16: 2,
+    Precision.FLOAT32: 4,
+    Precision.FLOAT64: 8,
+}
+"""Bytes of a weight."""
+
+
+def slots(model: "Pretrained", precision: Precision, device: torch.device) -> int:
+    """Return how many slots fit beside the weights of a model that is still on disk; at least 1."""
+    lm = model.lm
+    flow = stream(precision, device).itemsize
+    positions = int(model.max_duration * model.frame_rate)
+    each = 4 * lm.dim * len(lm.transformer.layers) * positions * flow
+    if device.type == "cuda":
+        each += 2 * lm.dim * len(lm.transformer.layers) * LONGEST * flow
+    own = sum(weight.numel() for weight in lm.transformer.parameters())
+    own += sum(weight.numel() for weight in lm.linears.parameters())
+    left = free(device) - own * SIZES[precision] - RESERVE
+    return max(1, min(MOST[device.type], int(left // each)))
+
+
+def free(device: torch.device) -> float:
+    """Return the bytes that a process may still take, on the GPU or of the machine's memory."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    return min(1024.0 * available, _group())
+
+
+def _group() -> float:
+    """Return the bytes left to this control group, of which a container is one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        return float(limit) - float((folder / "memory.current").read_text())
+    except (OSError, ValueError):  # there is none, or it is "max"
+        return float("inf")

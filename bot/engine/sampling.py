@@ -1,0 +1,107 @@
+"""Drawing tokens as audiocraft does, without waiting for the device.
+
+Source: `LMModel._sample_next_token` in audiocraft's `models/lm.py`, and its `utils/utils.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+TINY = 1e-30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn: a temperature of 0 takes the likeliest, a top_k of 0 draws from all."""
+
+    guidance: float = 3.0
+    temperature: float = 1.0
+    top_k: int = 250
+    top_p: float = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether `drawn` alone says it all, for any number of takes at once."""
+        return self.temperature > 0 and not self.top_p
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """What a step's tokens are drawn by.
+
+    `guidance`, `temperature` and `ranks` are [takes, 1, 1], `noise` from Exp(1) is [takes,
+    codebooks, card]; `most` is the largest of the ranks, or more.
+    """
+
+    guidance: torch.Tensor
+    temperature: torch.Tensor
+    ranks: torch.Tensor
+    noise: torch.Tensor
+    most: int
+
+    @classmethod
+    def of(cls, samplings: list[Sampling], noise: torch.Tensor) -> Self:
+        """Lay out the samplings of some takes."""
+        card = noise.shape[-1]
+        ranks = [sampling.top_k or card for sampling in samplings]
+
+        def column(values: list[float], dtype: torch.dtype) -> torch.Tensor:
+            return torch.tensor(values, dtype=dtype, device=noise.device)[:, None, None]
+
+        return cls(
+            guidance=column([sampling.guidance for sampling in samplings], noise.dtype),
+            temperature=column([sampling.temperature for sampling in samplings], noise.dtype),
+            ranks=column(list(ranks), torch.long),
+            noise=noise,
+            most=max(ranks),
+        )
+
+
+def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """Return tokens [takes, codebooks] for scores [takes, 2, codebooks, card].
+
+    The largest of p / Exp(1) is what `torch.multinomial` takes for one sample.
+    """
+    chances = _chances(_guided(scores, draw), draw)
+    best = torch.topk(chances, draw.most, dim=-1).values
+    index = (draw.ranks - 1).expand(-1, chances.shape[1], 1)
+    chances = chances * (chances >= best.gather(-1, index))
+    chances = chances / chances.sum(-1, keepdim=True)
+    return (chances / draw.noise).argmax(-1)
+
+
+def special(
+    tokens: torch.Tensor, scores: torch.Tensor, draw: Draw, samplings: list[Sampling]
+) -> None:
+    """Replace the tokens of takes whose sampling is not plain."""
+    for row, sampling in enumerate(samplings):
+        if sampling.plain:
+            continue
+        guided = _guided(scores, draw)
+        if sampling.temperature == 0:
+            tokens[row] = guided[row].argmax(-1)
+        else:
+            chances = _chances(guided, draw)
+            tokens[row] = _nucleus(chances[row], draw.noise[row], sampling.top_p)
+
+
+def _guided(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
+    with_words, without = scores.unbind(1)
+    return without + (with_words - without) * draw.guidance
+
+
+def _chances(guided: torch.Tensor, draw: Draw) -> torch.Tensor:
+    return torch.softmax(guided / draw.temperature.clamp_min(TINY), dim=-1)
+
+
+def _nucleus(chances: torch.Tensor, noise: torch.Tensor, most: float) -> torch.Tensor:
+    """Draw from the likeliest tokens that have a chance of `most` together.
+
+    Source: Holtzman et al. 2020, in the order of `audiocraft.utils.utils.sample_top_p`.
+    """
+    ordered, tokens = torch.sort(chances, dim=-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = ordered * (before <= most)
+    best = (kept / kept.sum(-1, keepdim=True) / noise).argmax(-1, keepdim=True)
+    return tokens.gather(-1, best)[..., 0]

@@ -1,0 +1,150 @@
+"""Takes in the slots of our own decoder: they wait for one, and go from window to window."""
+
+from collections import OrderedDict
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from bot.engine.attention import Words
+from bot.engine.decoder import Decoder, Slot
+from bot.engine.linears import Precision
+from bot.engine.messages import Render
+from bot.engine.sampling import Sampling
+from bot.engine.windows import Window, windows
+
+if TYPE_CHECKING:
+    from audiocraft.models import MusicGen as Pretrained
+
+PROMPTS = 64
+"""How many texts stay encoded."""
+
+
+class Slotted:
+    """The takes of all requests, one token of each per step."""
+
+    def __init__(
+        self, model: "Pretrained", *, slots: int, precision: Precision, device: torch.device
+    ) -> None:
+        """Copy the language model's weights, and let go of those that the model has."""
+        lm = model.lm
+        self._rate, self._stride = float(model.frame_rate), float(model.extend_stride)
+        self._longest = float(model.max_duration)
+        self.slots, self.precision = slots, str(precision)
+        positions = int(self._longest * self._rate) + max(lm.pattern_provider.delays) + 1
+        self.decoder = Decoder(
+            lm, slots=slots, positions=positions, precision=precision, device=device
+        )
+        self._provider = lm.condition_provider
+        self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        del lm.transformer, lm.emb, lm.linears, lm.out_norm
+
+    def step(self) -> None:
+        """Draw the next token of every codebook for every take."""
+        self.decoder.step()
+
+    def begin(self, order: Render) -> list["Take"]:
+        """Return the takes of an order; each waits until there is a slot for it."""
+        request = Request(self, order)
+        return [Take(request, part.seed) for part in order.parts]
+
+    def windows(self, seconds: float) -> list[Window]:
+        """Return the windows of a piece."""
+        delay = max(self.decoder.delays)
+        return windows(
+            seconds, self._rate, self._longest, self._stride, lambda all_, old: all_ - old + delay
+        )
+
+    @torch.inference_mode()
+    def text(self, prompt: str) -> torch.Tensor:
+        """Return what the conditioner makes of a prompt, [tokens, dim]."""
+        from audiocraft.modules.conditioners import ConditioningAttributes
+
+        if prompt not in self._texts:
+            wish = ConditioningAttributes(text={"description": prompt})
+            embedded, _ = self._provider(self._provider.tokenize([wish]))["description"]
+            self._texts[prompt] = embedded[0]
+            if len(self._texts) > PROMPTS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(prompt)
+        return self._texts[prompt]
+
+
+class Request:
+    """What the takes of one order have in common."""
+
+    def __init__(self, loop: Slotted, order: Render) -> None:
+        self._loop, self._prompt = loop, order.prompt
+        self.decoder = loop.decoder
+        self.windows = loop.windows(order.seconds)
+        self.sampling = Sampling(
+            guidance=order.guidance, temperature=order.temperature, top_k=order.top_k
+        )
+
+    @cached_property
+    def words(self) -> Words:
+        """What the decoder attends to of the prompt, read when the first take begins."""
+        return self.decoder.read(self._loop.text(self._prompt))
+
+
+class Take:
+    """One take; it draws from a random generator of its own, as a request by itself would."""
+
+    def __init__(self, request: Request, seed: int) -> None:
+        self._request, self._decoder = request, request.decoder
+        device = self._decoder.device
+        self._generator = torch.Generator(device).manual_seed(seed)
+        self._windows = list(request.windows)
+        self._before = torch.zeros(self._decoder.codebooks, 0, dtype=torch.long, device=device)
+        self._slot: Slot | None = None
+        self._steps = 0
+        self.total = sum(window.steps for window in self._windows)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more frames will come."""
+        return not self._windows
+
+    @property
+    def done(self) -> int:
+        """How many decoder steps it has made."""
+        slot = self._slot
+        return self._steps + (slot.position - slot.prompt if slot else 0)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        new = self._decoder.complete(self._slot) - self._slot.prompt if self._slot else 0
+        return self._before.shape[-1] + max(0, new)
+
+    def proceed(self) -> None:
+        """Begin, or go on to the next window, where it is time and there is a slot."""
+        if self._slot and self._slot.done:
+            self._leave_slot()
+            self._windows.pop(0)
+        if not self._slot and self._windows and self._decoder.free:
+            window = self._windows[0]
+            prompt = self._before[:, self._before.shape[-1] - window.prompt :]
+            request = self._request
+            self._slot = self._decoder.admit(
+                request.words, prompt, window.frames, request.sampling, self._generator
+            )
+
+    def codes(self) -> torch.Tensor:
+        """Return what it has, [codebooks, frames]."""
+        if not self._slot:
+            return self._before
+        new = self._decoder.codes(self._slot)[:, self._slot.prompt :]
+        return torch.cat([self._before, new], dim=-1)
+
+    def stop(self) -> None:
+        """End with what it has, and let others have the slot."""
+        if self._slot:
+            self._leave_slot()
+        self._windows.clear()
+
+    def _leave_slot(self) -> None:
+        assert self._slot
+        done, codes = self.done, self.codes()
+        self._decoder.release(self._slot)
+        self._slot, self._steps, self._before = None, done, codes

@@ -1,0 +1,219 @@
+"""audiocraft's own loop, for models that our decoder does not know: one take at a time."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import torch
+
+from bot.engine.messages import Render
+from bot.engine.windows import Window, windows
+
+if TYPE_CHECKING:
+    from audiocraft.models import MusicGen as Pretrained
+
+T = TypeVar("T")
+Callback = Callable[[int, int], None]
+
+
+class Whole:
+    """Renders the takes of all requests one after the other, each seeded by itself."""
+
+    slots = 1
+
+    def __init__(self, model: "Pretrained") -> None:
+        """Take a model as audiocraft loads it."""
+        self.model, self.hand = model, Hand()
+        self.precision = str(next(model.lm.parameters()).dtype).removeprefix("torch.")
+        self.running: Take | None = None
+
+    def step(self) -> None:
+        """Make one step of the take that is running."""
+        if self.running:
+            self.running.step()
+
+    def begin(self, order: Render) -> list["Take"]:
+        """Return the takes of an order; each waits for those before it."""
+        return [Take(self, order, part.seed) for part in order.parts]
+
+    def windows(self, seconds: float) -> list[Window]:
+        """Return the windows of a piece."""
+        model, pattern = self.model, self.model.lm.pattern_provider
+
+        def steps(frames: int, prompt: int) -> int:
+            layout = pattern.get_pattern(frames)
+            return len(layout.layout) - int(layout.get_first_step_with_timesteps(prompt))
+
+        rate, stride = float(model.frame_rate), float(model.extend_stride)
+        return windows(seconds, rate, float(model.max_duration), stride, steps)
+
+
+class Take:
+    """One take. What it has are its complete windows: audiocraft tells nothing of the one begun."""
+
+    def __init__(self, loop: Whole, order: Render, seed: int) -> None:
+        self._loop, self._order, self._seed = loop, order, seed
+        self._windows = loop.windows(order.seconds)
+        self._steps: Iterator[None] | None = None
+        lm = loop.model.lm
+        self._codes = torch.zeros(
+            (1, lm.num_codebooks, 0), dtype=torch.long, device=loop.model.device
+        )
+        self.done, self.ended = 0, False
+        self.total = sum(window.steps for window in self._windows)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return self._codes.shape[-1]
+
+    def proceed(self) -> None:
+        """Begin, if nobody else is at it."""
+        if not self._loop.running and not self.ended and not self._steps:
+            self._loop.running = self
+            self._steps = self._played()
+
+    def step(self) -> None:
+        """Make one step."""
+        assert self._steps
+        try:
+            next(self._steps)
+        except StopIteration:
+            self.stop()
+
+    def codes(self) -> torch.Tensor:
+        """Return what it has, [codebooks, frames]."""
+        return self._codes[0]
+
+    def stop(self) -> None:
+        """End with what it has."""
+        self.ended = True
+        if self._loop.running is self:
+            self._loop.running = None
+            assert self._steps
+            self._steps.close()  # type: ignore[attr-defined]
+
+    def _played(self) -> Iterator[None]:
+        torch.manual_seed(self._seed)
+        for window in self._windows:
+            with Steps(self._loop.hand, partial(self._extended, window)) as steps:
+                for _ in steps:
+                    self.done += 1
+                    yield
+            self._codes = steps.result
+
+    def _extended(self, window: Window, callback: Callback) -> torch.Tensor:
+        prompt = self._codes[..., self._codes.shape[-1] - window.prompt :]
+        longer = self._generated(prompt, window.frames, callback)
+        return torch.cat([self._codes, longer[..., window.prompt :]], dim=-1)
+
+    def _generated(self, prompt: torch.Tensor, frames: int, callback: Callback) -> torch.Tensor:
+        """Return codes [1, codebooks, frames], which begin with those of the prompt."""
+        from audiocraft.modules.conditioners import ConditioningAttributes
+
+        model, order = self._loop.model, self._order
+        with model.autocast:
+            codes: torch.Tensor = model.lm.generate(
+                prompt,
+                [ConditioningAttributes(text={"description": order.prompt})],
+                max_gen_len=frames,
+                use_sampling=True,
+                temp=order.temperature,
+                top_k=order.top_k,
+                top_p=0.0,
+                cfg_coef=order.guidance,
+                two_step_cfg=False,  # two steps would ignore cfg_coef
+                callback=callback,
+            )
+        return codes
+
+
+class Hand:
+    """The one thread in which torch computes.
+
+    OpenMP keeps a pool of threads for each thread that computes, and two pools on the same cores
+    made the steps of MusicGen-small a fifth longer. Not an executor: a process that dies would
+    wait for its thread.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="hand", daemon=True).start()
+
+    def do(self, call: Callable[[], T]) -> "Future[T]":
+        """Begin a call as soon as those before it are over."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._calls.put(work)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+class Left(BaseException):
+    """Raised inside a call whose steps nobody wants any more."""
+
+
+class Steps:
+    """Runs a blocking call one step per iteration, of which the call itself knows only a callback.
+
+    audiocraft's loop cannot be left and entered again, so it runs in another thread, and a baton
+    goes to and fro: that thread runs only while the iterator waits for it, nothing is concurrent.
+    Leaving the block early raises in the callback, and audiocraft forgets the unfinished window.
+    """
+
+    result: torch.Tensor
+
+    def __init__(self, hand: Hand, call: Callable[[Callback], torch.Tensor]) -> None:
+        self._hand, self._call = hand, call
+        self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
+        self._left = False
+
+    def __enter__(self) -> Self:
+        self._future = self._hand.do(self._run)
+        self._future.add_done_callback(lambda _: self._came.release())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._left = True
+        self._go.release()
+        wait([self._future])
+
+    def __iter__(self) -> Iterator[None]:
+        while True:
+            self._go.release()
+            self._came.acquire()
+            if self._future.done():
+                self.result = self._future.result()
+                return
+            yield
+
+    def _run(self) -> torch.Tensor:
+        self._pause()
+        return self._call(lambda _done, _of: self._step())
+
+    def _step(self) -> None:
+        self._came.release()
+        self._pause()
+
+    def _pause(self) -> None:
+        self._go.acquire()
+        if self._left:
+            raise Left

@@ -1,0 +1,45 @@
+"""Codecs with random weights and the released codec's layout, as small as they go."""
+
+import warnings
+from typing import Any
+
+import torch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from audiocraft.models.encodec import EncodecModel
+    from audiocraft.modules.seanet import SEANetDecoder, SEANetEncoder
+    from audiocraft.quantization.vq import ResidualVectorQuantizer
+
+RATIOS = (8, 5, 4, 4)
+
+
+def encodec(filters: int = 4, width: int = 16, bins: int = 64, **flags: Any) -> EncodecModel:
+    """Return a codec of 50 frames a second at 32 kHz that is always the same."""
+    torch.manual_seed(20230608)
+    shape = {
+        "channels": 1,
+        "dimension": width,
+        "n_filters": filters,
+        "n_residual_layers": 1,
+        "ratios": list(RATIOS),
+        "lstm": 2,
+        "norm": "weight_norm",
+        "pad_mode": "reflect",
+        "true_skip": True,
+        **flags,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's old weight norm
+        codec = EncodecModel(
+            SEANetEncoder(**shape),
+            SEANetDecoder(**shape, trim_right_ratio=1.0),
+            ResidualVectorQuantizer(dimension=width, n_q=4, bins=bins),
+            frame_rate=50,
+            sample_rate=32000,
+            channels=1,
+        )
+    for layer in codec.quantizer.vq.layers:
+        layer._codebook.embed.normal_()
+        layer._codebook.inited.fill_(1)
+    return codec.eval()
