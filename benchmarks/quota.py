@@ -1,14 +1,8 @@
-"""What asking costs with a long history, against an empty database: `python -m benchmarks.quota`.
+"""What asking costs with a long history, against an empty database."""
 
-Prints the medians and their ratio for `Studio.submit` and `Studio.usage`; exits with 1 where the
-ratio is above the limit.
-"""
-
-import argparse
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.report import Row
 from bot.admission import Admission
 from bot.database import Database, open_database
 from bot.models import Actor, Limits, Origin
@@ -25,6 +20,7 @@ from bot.studio import Studio
 from bot.tiers import FREE, day
 
 AT_MOST = 2.0
+CALLS = 300
 SERVERS = 1000
 DAYS = 300
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -57,27 +53,27 @@ SELECT guild_id, user_id, 100, 'a gift', created_at FROM jobs WHERE id % 50 = 0
 """
 
 
-async def main(options: argparse.Namespace) -> int:
-    """Fill a database, measure in pairs, print the table; return the exit code."""
+async def rows(jobs: int = 1_000_000, members: int = 100_000) -> list[Row]:
+    """Fill a database and measure in pairs."""
+    found = []
+    cores = os.sched_getaffinity(0)
     # On one core: waking a connection's thread on another costs as much as the query, or nothing.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {min(cores)})
     async with AsyncExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, cores)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         empty = await stack.enter_async_context(open_database(folder / "empty.db"))
         full = await stack.enter_async_context(open_database(folder / "full.db"))
-        await _fill(full, options.jobs, options.members)
-        print(f"{options.jobs:,} jobs of {options.members:,} members against none\n")
-        print("| what | full, ms | empty, ms | ratio | at most |\n|---|---|---|---|---|")
-        worst = 0.0
+        await _fill(full, jobs, members)
         for name, limits in (
             ("", Limits()),
-            (", server's day", Limits(server_seconds_per_day=10**9)),
+            (" with a server's day", Limits(server_seconds_per_day=10**9)),
         ):
             sides = [await _side(database, limits) for database in (full, empty)]
             for what in ("submit", "usage"):
-                ratio = await _compare(what + name, [side[what] for side in sides], options.calls)
-                worst = max(worst, ratio)
-    return int(worst > AT_MOST)
+                long = f"{what}{name} after {jobs:,} jobs, against none"
+                found.append(await _compare(long, [side[what] for side in sides]))
+    return found
 
 
 async def _fill(database: Database, jobs: int, members: int) -> None:
@@ -116,21 +112,12 @@ async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Aw
     return {"submit": submit, "usage": lambda: studio.usage(1, 1)}
 
 
-async def _compare(name: str, sides: list[Callable[[], Awaitable[object]]], calls: int) -> float:
+async def _compare(name: str, sides: list[Callable[[], Awaitable[object]]]) -> Row:
     times: list[list[float]] = [[], []]
-    for call in range(2 * calls):
+    for call in range(2 * CALLS):
         turn = call % 2 if call // 2 % 2 else 1 - call % 2  # who goes first alternates
         begun = time.perf_counter()
         await sides[turn]()
         times[turn].append(1000 * (time.perf_counter() - begun))
     full, empty = (statistics.median(spent) for spent in times)
-    print(f"| {name} | {full:.2f} | {empty:.2f} | {full / empty:.2f} | {AT_MOST:g} |", flush=True)
-    return full / empty
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--members", type=int, default=100_000)
-    parser.add_argument("--calls", type=int, default=300, help="of each, on each side")
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    return Row(name=name, ours=full, theirs=empty, unit="ms", at_most=AT_MOST)

@@ -40,7 +40,17 @@ ALLOWED = {
     "bot.engine": {"bot.engine"},
 }
 MUSICGEN = (
-    *("attention", "codec", "decoder", "graphs", "linears", "loading", "memory", "musicgen"),
+    *(
+        "attention",
+        "codec",
+        "compiled",
+        "decoder",
+        "graphs",
+        "linears",
+        "loading",
+        "memory",
+        "musicgen",
+    ),
     *("sampling", "slotted", "transformer", "whole"),
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}

@@ -1,19 +1,22 @@
 """The slot decoder against audiocraft's own loop, token for token."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+import sys
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.functional import scaled_dot_product_attention
 
+from bot.engine import linears
+from bot.engine.attention import Memory
+from bot.engine.compiled import Halves
 from bot.engine.decoder import Decoder, Slot
 from bot.engine.linears import Int8, Precision
 from bot.engine.sampling import Sampling
 from bot.engine.transformer import unknown
+from tests.forced import divergence, error, first_scores, teacher_forced
+from tests.operators import operators, operators_of_audiocraft
 from tests.random_lm import MONO, STEREO, language_model, understood, wish
 
 POSITIONS = 760
@@ -156,6 +159,15 @@ def test_steps_of_unchanging_shape_draw_the_same_tokens(model: Any, given: int) 
         assert torch.equal(finish(shared, slot), expected)
 
 
+def test_tokens_equal_audiocrafts_in_the_small_models_geometry() -> None:
+    model = language_model(dim=1024, layers=24, card=2048)
+    expected = [own(model, Sampling(), 8, torch.zeros(4, 0).long(), text) for text in WISHES[:2]]
+    shared = Decoder(model, slots=2, positions=16, precision=Precision.FLOAT64)
+    slots = [begin(shared, model, text=text, frames=8) for text in WISHES[:2]]
+    for slot, codes in zip(slots, expected, strict=True):
+        assert torch.equal(finish(shared, slot), codes)
+
+
 def test_stopping_early_gives_the_frames_that_are_complete(mono: Any) -> None:
     whole = alone(mono, frames=30)
     early = decoder(mono)
@@ -184,40 +196,8 @@ def test_neighbours_change_no_bit_at_one_row_count(mono: Any, precision: Precisi
     assert all(torch.equal(a, b) for a, b in zip(scores, others, strict=True))
 
 
-def first_scores(decoder: Decoder, steps: int) -> Iterator[torch.Tensor]:
-    """Step, and yield the scores of the first slot each time."""
-    seen: list[torch.Tensor] = []
-    real = decoder._scores
-
-    def scores(attention: Any) -> torch.Tensor:
-        seen.append(real(attention))
-        return seen[-1]
-
-    decoder._scores = scores  # type: ignore[method-assign]
-    for _ in range(steps):
-        decoder.step()
-        yield seen[-1][0]
-
-
-def teacher_forced(model: Any, precision: Precision, codes: torch.Tensor) -> torch.Tensor:
-    """Return the scores of each step [steps, 2, codebooks, card] along given codes."""
-    forced = decoder(model, 1, precision)
-    slot = begin(forced, model, frames=codes.shape[-1])
-    forced._lay_out(slot, codes)
-    return torch.stack(list(first_scores(forced, codes.shape[-1])))
-
-
-def divergence(exact: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return the Kullback-Leibler divergence of each step's guided choice, in nats."""
-    chances, others = (
-        torch.log_softmax((both[:, 1] + 3 * (both[:, 0] - both[:, 1])).double(), dim=-1)
-        for both in (exact, other)
-    )
-    return (chances.exp() * (chances - others)).sum(-1)
-
-
 @pytest.mark.parametrize(
-    ("precision", "error", "nats"),
+    ("precision", "most", "nats"),
     [
         (Precision.FLOAT32, 1e-4, 1e-8),
         (Precision.BFLOAT16, 0.05, 2e-3),
@@ -225,16 +205,55 @@ def divergence(exact: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_each_precision_is_as_faithful_as_it_says(
-    precision: Precision, error: float, nats: float
+    precision: Precision, most: float, nats: float
 ) -> None:
     model = language_model(dim=256, layers=8)
+    decoders = [decoder(model, 1, Precision.FLOAT64), decoder(model, 1, precision)]
     for seed in (1, 2, 3):
         codes = alone(model, frames=60, seed=seed)
-        exact = teacher_forced(model, Precision.FLOAT64, codes)
-        found = teacher_forced(model, precision, codes)
-        spread = exact.std()
-        assert (found - exact).abs().max() / spread <= error
+        exact, found = (
+            teacher_forced(each, each.read(understood(model, WISHES[0])), codes)
+            for each in decoders
+        )
+        assert error(exact, found) <= most
         assert divergence(exact, found).max() <= nats
+
+
+def test_the_compiled_kernels_attend_as_torch_does() -> None:
+    rows, places, heads, positions = [2, 0], [6, 39], 3, 40
+    memory = Memory(1, 3, heads, positions, 64, torch.bfloat16, torch.device("cpu"))
+    memory.music[0].normal_()
+    texts = [torch.randn(2, 1, heads, tokens, 64) for tokens in (9, 1, 70)]
+    for row, text in enumerate(texts):
+        memory.know(row, [tuple(text)])
+    step = Halves(memory)(rows, places)
+    parts, query = torch.randn(2, 2, 3, heads, 64), torch.randn(2, heads * 64)
+    found, said = step.music(0, parts).clone(), step.words(0, query).clone()
+    for take, (row, place) in enumerate(zip(rows, places, strict=True)):
+        past = memory.music[0][:, row]
+        assert torch.equal(past[..., place, :], parts[take, :, 1:].transpose(0, 1).bfloat16())
+        keys, values = past[..., : place + 1, :].float()
+        own = parts[take, :, 0].unsqueeze(2)
+        expected = scaled_dot_product_attention(own, keys, values)[:, :, 0]
+        assert torch.allclose(found[take], expected, atol=1e-5)
+        words = texts[row].bfloat16().float()
+        expected = scaled_dot_product_attention(query[take].view(1, heads, 1, 64), *words)
+        assert torch.allclose(said[take], expected[0, :, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [Precision.BFLOAT16, Precision.INT8])
+def test_without_numba_it_is_slower_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, precision: Precision
+) -> None:
+    model = language_model()
+    with_it, words = decoder(model, 1, precision), understood(model, WISHES[0])
+    codes = alone(model)
+    expected = teacher_forced(with_it, with_it.read(words), codes)
+    monkeypatch.setitem(sys.modules, "bot.engine.compiled", None)
+    monkeypatch.setattr(linears, "kernels", None)
+    without = decoder(model, 1, precision)
+    assert "Numba is missing" in caplog.text
+    assert divergence(expected, teacher_forced(without, without.read(words), codes)).max() < 5e-3
 
 
 def test_a_row_of_int8_does_not_depend_on_the_others() -> None:
@@ -248,40 +267,14 @@ def test_a_row_of_int8_does_not_depend_on_the_others() -> None:
     assert torch.equal(product_of(torch.zeros(2, 64)), torch.zeros(2, 96))
 
 
-class Counted(TorchDispatchMode):
-    """Counts the operators that run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen[func.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def operators(work: Callable[[], None]) -> Counter[str]:
-    with Counted() as counted:
-        work()
-    return counted.seen
-
-
-def test_a_step_takes_at_most_half_of_audiocrafts_operators_and_none_that_waits() -> None:
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BFLOAT16, Precision.INT8])
+def test_a_step_takes_at_most_half_of_audiocrafts_operators_and_none_that_waits(
+    precision: Precision,
+) -> None:
     model = language_model(layers=8, dtype=torch.float32)
-    single = decoder(model, 1, Precision.FLOAT32)
+    single = decoder(model, 1, precision)
     begin(single, model, frames=30)
-    single.step()
-    with torch.no_grad():  # as audiocraft's loop is counted
-        ours = operators(partial(Decoder.step.__wrapped__, single))
-    at: list[Counter[str]] = []
-    with Counted() as counted:
-        model.generate(
-            None,
-            [wish(WISHES[0])],
-            max_gen_len=12,
-            callback=lambda *_: at.append(Counter(counted.seen)),
-        )
-    theirs = at[8] - at[7]
+    ours, theirs = operators(single), operators_of_audiocraft(model, WISHES[0])
     assert ours.total() <= theirs.total() / 2, (ours, theirs)
     assert not {"item.default", "_local_scalar_dense.default", "nonzero.default"} & ours.keys()
 

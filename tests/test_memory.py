@@ -16,19 +16,24 @@ SLOT = 4 * DIM * LAYERS * 1500 * 4
 
 
 @pytest.mark.parametrize(
-    ("room", "expected"), [(0, 1), (1, 1), (2.5, 2), (5, 5), (10**4, memory.MOST["cpu"])]
+    ("precision", "room", "expected"),
+    [
+        *[(Precision.FLOAT32, *case) for case in ((0, 1), (1, 1), (2.5, 2), (5, 5))],
+        (Precision.FLOAT32, 10**4, memory.MOST["cpu"]),
+        (Precision.BFLOAT16, 2.5, 3),  # half of the past, and the words
+    ],
 )
 def test_slots_fill_the_memory_that_is_left(
-    monkeypatch: pytest.MonkeyPatch, room: float, expected: int
+    monkeypatch: pytest.MonkeyPatch, precision: Precision, room: float, expected: int
 ) -> None:
     lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
     model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
     weights = sum(
         weight.numel() for part in (lm.transformer, lm.linears) for weight in part.parameters()
     )
-    free = 4 * weights + memory.RESERVE + room * SLOT
+    free = memory.SIZES[precision] * weights + memory.RESERVE + room * SLOT
     monkeypatch.setattr(memory, "free", lambda _: free)
-    assert memory.slots(model, Precision.FLOAT32, CPU) == expected
+    assert memory.slots(model, precision, CPU) == expected
 
 
 def test_this_machine_has_some_memory() -> None:

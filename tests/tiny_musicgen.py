@@ -40,17 +40,32 @@ energetic rock with distorted guitars fast drums and a singing lead in the key o
 """
 
 
+T5_TINY = {"vocab_size": 256, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+T5_BASE = {"vocab_size": 32128, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
+
+
+def write_full_size(folder: Path) -> None:
+    """Write musicgen-small alone, with random weights in the released size, for benchmarks."""
+    layers = {"dim": 1024, "num_heads": 16, "num_layers": 24}
+    settings = SMALL | {"transformer_lm": SMALL["transformer_lm"] | layers}
+    codec = CODEC | {"seanet": CODEC["seanet"] | {"dimension": 128, "n_filters": 64}}
+    small = _snapshot(folder / "hub", "facebook/musicgen-small")
+    _save(small / "state_dict.bin", _language_model(settings), settings)
+    _save(small / "compression_state_dict.bin", _codec(codec), codec)
+    _t5(_snapshot(folder / "hub", "t5-base"), T5_BASE)
+
+
 def write(folder: Path) -> None:
     """Write the models below `folder`, a Hugging Face home; raise OSError where it cannot be."""
     hub = folder / "hub"
     small = _snapshot(hub, "facebook/musicgen-small")
     _save(small / "state_dict.bin", _language_model(SMALL), SMALL)
-    _save(small / "compression_state_dict.bin", _codec(), CODEC)
+    _save(small / "compression_state_dict.bin", _codec(CODEC), CODEC)
     stereo = _snapshot(hub, "facebook/musicgen-stereo-small")
     _save(stereo / "state_dict.bin", _language_model(STEREO), STEREO)
     _package(stereo / "compression_state_dict.bin", {"pretrained": "facebook/encodec_32khz"})
     _transformers_codec(_snapshot(hub, "facebook/encodec_32khz"))
-    _t5(_snapshot(hub, "t5-base"))
+    _t5(_snapshot(hub, "t5-base"), T5_TINY)
     shutil.copytree(small, folder / "local", dirs_exist_ok=True)
     shutil.copytree(small, folder / "other", dirs_exist_ok=True)
     other = SMALL | {"transformer_lm": SMALL["transformer_lm"] | {"activation": "relu"}}
@@ -212,19 +227,19 @@ def _language_model(settings: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(SEED)
     bare = settings | {"device": "cpu", "conditioners": None}
     state = get_lm_model(OmegaConf.create(bare)).state_dict()
-    projection = torch.nn.Linear(T5_DIM, DIM)
+    projection = torch.nn.Linear(T5_DIM, settings["transformer_lm"]["dim"])
     for name, tensor in projection.state_dict().items():
         state[f"condition_provider.conditioners.description.output_proj.{name}"] = tensor
     return {name: tensor.half() for name, tensor in state.items()}
 
 
-def _codec() -> dict[str, Any]:
+def _codec(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
     from audiocraft.models.builders import get_compression_model
     from omegaconf import OmegaConf
 
     torch.manual_seed(SEED)
-    codec = get_compression_model(OmegaConf.create(CODEC | {"device": "cpu"}))
+    codec = get_compression_model(OmegaConf.create(settings | {"device": "cpu"}))
     _fill(codec)
     return dict(codec.state_dict())
 
@@ -263,7 +278,7 @@ def _fill(codec: Any) -> None:
             buffer.fill_(1)
 
 
-def _t5(folder: Path) -> None:
+def _t5(folder: Path, shape: dict[str, int]) -> None:
     import sentencepiece
     import torch
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
@@ -284,10 +299,7 @@ def _t5(folder: Path) -> None:
     (folder / "spiece.model").write_bytes(model.getvalue())
     T5Tokenizer.from_pretrained(folder).save_pretrained(folder)
     torch.manual_seed(SEED)
-    shape = T5Config(
-        vocab_size=256, d_model=T5_DIM, d_kv=8, d_ff=16, num_layers=1, num_heads=2, dropout_rate=0.1
-    )
-    T5EncoderModel(shape).save_pretrained(folder)
+    T5EncoderModel(T5Config(d_model=T5_DIM, dropout_rate=0.1, **shape)).save_pretrained(folder)
 
 
 def _save(file: Path, state: Mapping[str, Any], settings: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """What the slots remember: keys and values of the music so far and of the words.
 
-Two ways to attend over the same memory. `Each` looks at every slot's own length, which is what a
-CPU wants. `Masked` looks at the first slots together behind a mask: its shapes do not change from
-step to step, which is what a CUDA graph wants.
+Two ways to attend over the same memory, and a third in `compiled`. `Each` looks at every slot's own
+length. `Masked` looks at the first slots together behind a mask: its shapes do not change from step
+to step, which is what a CUDA graph wants.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from torch.nn import functional as nn
 Words = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values [1, heads, tokens, size] of a text, for each layer."""
 
-SHORT, LONGEST = 64, 512
-"""Tokens of text that `Masked` looks at, in most steps and at most."""
+SHORT, LONGEST = 64, 768
+"""Tokens of text that `Masked` looks at in most steps, and that a text may have."""
 
 
 class Attention(Protocol):
@@ -24,11 +24,14 @@ class Attention(Protocol):
     rows: torch.Tensor
     places: torch.Tensor
 
-    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 2, heads, size] find, in the same order."""
+    def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
+        """Keep a token's keys and values, and return what its queries find, in their order.
+
+        `parts` [takes, 2, 3 (query, key, value), heads, size].
+        """
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 1, heads, size] find, in the same order."""
+        """Return what queries [takes, heads · size] find, in their order."""
 
 
 class Memory:
@@ -49,7 +52,7 @@ class Memory:
         self.music = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
         self.words: list[Words] = [[] for _ in range(slots)]
-        self._heads, self._size, self._dtype = heads, size, dtype
+        self.heads, self._size, self._dtype = heads, size, dtype
         self._padded: list[torch.Tensor] = []
         self._lengths: torch.Tensor | None = None
 
@@ -59,15 +62,15 @@ class Memory:
         if self._lengths is not None:
             self._pad(row)
 
-    def write(self, layer: int, now: Attention, new: torch.Tensor) -> None:
-        """Keep keys and values [takes, 2 (keys, values), 2 rows, heads, size] of one step."""
-        self.music[layer][:, now.rows, :, :, now.places] = new
+    def write(self, layer: int, now: Attention, parts: torch.Tensor) -> None:
+        """Keep the keys and values of a step."""
+        self.music[layer][:, now.rows, :, :, now.places] = parts.narrow(2, 1, 2).transpose(1, 2)
 
     def padded(self) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return the words of all slots in one tensor a layer, and their lengths [slots]."""
         if self._lengths is None:
             slots = len(self.words)
-            shape = (2, slots, self._heads, LONGEST, self._size)
+            shape = (2, slots, self.heads, LONGEST, self._size)
             self._padded = [
                 torch.zeros(shape, dtype=self._dtype, device=self.device) for _ in self.music
             ]
@@ -81,8 +84,6 @@ class Memory:
         assert self._lengths is not None
         words = self.words[row]
         length = words[0][0].shape[2]
-        if length > LONGEST:
-            return  # no step with this slot goes by `Masked`
         self._lengths[row] = length
         for kept, pair in zip(self._padded, words, strict=True):
             for which, new in enumerate(pair):
@@ -98,11 +99,12 @@ class Each:
         self.rows = torch.tensor(rows, device=memory.device)
         self.places = torch.tensor(places, device=memory.device)
 
-    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 2, heads, size] find, in the same order."""
+    def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
+        """Keep a token's keys and values, and return what its queries find."""
+        self._memory.write(layer, self, parts)
         past = self._memory.rows[layer]
         mixed = []
-        queries = query.unsqueeze(3).unbind()
+        queries = parts.select(2, 0).unsqueeze(3).unbind()
         for row, length, own in zip(self._rows, self._lengths, queries, strict=True):
             keys, values = past[row]
             keys, values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
@@ -110,11 +112,12 @@ class Each:
         return _together(mixed)
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 1, heads, size] find, in the same order."""
+        """Return what queries [takes, heads · size] find."""
         words = self._memory.words
+        queries = query.view(len(self._rows), 1, self._memory.heads, 1, -1)
         mixed = [
             nn.scaled_dot_product_attention(own, *words[row][layer])
-            for row, own in zip(self._rows, query.unsqueeze(3).unbind(), strict=True)
+            for row, own in zip(self._rows, queries.unbind(), strict=True)
         ]
         return _together(mixed)
 
@@ -136,18 +139,19 @@ class Masked:
         said = self._steps[: self._tokens] < self._lengths[: len(self.rows), None]
         self._said = said[:, None, None]
 
-    def music(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 2, heads, size] find, in the same order."""
+    def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
+        """Keep a token's keys and values, and return what its queries find."""
+        self._memory.write(layer, self, parts)
         takes = len(self.rows)
         keys, values = self._memory.music[layer][:, :takes, ..., : self._length, :].flatten(1, 2)
-        queries = query.flatten(0, 1).unsqueeze(2)
+        queries = parts.select(2, 0).flatten(0, 1).unsqueeze(2)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._past)
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, 1, heads, size] find, in the same order."""
+        """Return what queries [takes, heads · size] find."""
         takes = len(self.rows)
         keys, values = self._padded[layer][:, :takes, :, : self._tokens]
-        queries = query[:, 0].unsqueeze(2)
+        queries = query.view(takes, self._memory.heads, 1, -1)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
 
 

@@ -5,8 +5,10 @@ Weights and conditioners stay audiocraft's; what the loop computes is in its `mo
 text, a sampling and a random generator of its own, so that no take depends on its neighbours.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +22,10 @@ from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
+
+    from bot.engine.compiled import Halves
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = -1
 
@@ -65,14 +71,18 @@ class Decoder:
         self.codebooks, self.card, self.delays = weights.codebooks, weights.card, weights.delays
         self.heads, self.positions = weights.heads, positions
         self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
+        half = compiled(precision, device, weights.dim // self.heads)
         self._memory = Memory(
             layers=len(weights.layers),
             slots=slots,
             heads=self.heads,
             positions=positions,
             size=weights.dim // self.heads,
-            dtype=dtype,
+            dtype=dtype if half is None else torch.bfloat16,
             device=device,
+        )
+        self._attend: Callable[[list[int], list[int]], Attention] = (
+            half(self._memory) if half else partial(Each, self._memory)
         )
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
@@ -190,9 +200,8 @@ class Decoder:
         if self._graphs and self._graphs.suits(slots):
             self._graphs.step(slots)
             return
-        attention = Each(
-            self._memory, [slot.row for slot in slots], [slot.position for slot in slots]
-        )
+        rows, places = [slot.row for slot in slots], [slot.position for slot in slots]
+        attention = self._attend(rows, places)
         samplings = [slot.sampling for slot in slots]
         noise = self._noise[: len(slots)]
         for own, slot in zip(noise, slots, strict=True):
@@ -212,12 +221,11 @@ class Decoder:
         for number, layer in enumerate(self._weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
             parts = cast(projected, self._dtype).view(takes, 2, 3, self.heads, -1)
-            self._memory.write(number, attention, parts[:, :, 1:].transpose(1, 2))
-            layer.out.onto(hidden, attention.music(number, parts[:, :, 0]).view(hidden.shape))
+            layer.out.onto(hidden, attention.music(number, parts).view(hidden.shape))
             told = hidden[::2]  # without words this attention adds nothing
             query = layer.query(self._normed(told, layer.norm_cross))
-            queries = cast(query, self._dtype).view(takes, 1, self.heads, -1)
-            layer.out_cross.onto(told, attention.words(number, queries).view(told.shape))
+            found = attention.words(number, cast(query, self._dtype))
+            layer.out_cross.onto(told, found.view(told.shape))
             self._feed(layer, hidden)
         scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
         return cast(scores, self._dtype).view(takes, 2, self.codebooks, self.card)
@@ -251,3 +259,15 @@ class Decoder:
 def _joined(mixed: torch.Tensor) -> torch.Tensor:
     """Return [rows, length, dim] for what the heads [rows, heads, length, size] gave."""
     return mixed.transpose(1, 2).flatten(2)
+
+
+def compiled(precision: Precision, device: torch.device, size: int) -> "type[Halves] | None":
+    """Return what attends by compiled kernels, where the precision allows a past of half size."""
+    if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
+        return None
+    try:
+        from bot.engine.compiled import SIZE, Halves
+    except ImportError as problem:
+        log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
+        return None
+    return Halves if size == SIZE else None

@@ -41,7 +41,7 @@ class Graphs:
 
     def suits(self, slots: Sequence["Slot"]) -> bool:
         """Whether these takes can be stepped together."""
-        return self._tokens(slots) <= LONGEST and all(slot.sampling.plain for slot in slots)
+        return all(slot.sampling.plain for slot in slots)
 
     def step(self, slots: Sequence["Slot"]) -> None:
         """Draw the next tokens of these takes."""

@@ -4,10 +4,20 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as nn
 
 from bot.engine.faults import LoadError
+
+try:
+    from bot.engine import kernels
+except ImportError:  # Numba is missing
+    kernels = None  # type: ignore[assignment]
+
+FEW = 64
+"""Rows that a step has at most; more come in a prefill."""
 
 
 class Linear(Protocol):
@@ -63,7 +73,21 @@ def linear(precision: Precision, device: torch.device) -> Callable[[torch.Tensor
     """Return what makes a product on a device from a weight on the CPU."""
     if precision is Precision.INT8:
         return Int8
+    if device.type == "cpu" and precision in PACKED and PACKED[precision]():
+        return lambda weight: Packed(weight, precision)
     return lambda weight: Dense(weight, precision, device)
+
+
+def _onednn() -> bool:
+    return torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call,no-any-return]
+
+
+PACKED: dict[Precision, Callable[[], bool]] = {
+    Precision.FLOAT32: _onednn,
+    Precision.BFLOAT16: lambda: _onednn() and torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    Precision.FLOAT16: lambda: _onednn() and torch.ops.mkldnn._is_mkldnn_fp16_supported(),
+}
+"""What oneDNN multiplies on this processor."""
 
 
 class Dense:
@@ -88,6 +112,33 @@ class Dense:
             hidden += self(rows)
 
 
+class Packed:
+    """A product in a floating-point dtype on a CPU, of a weight laid out for its kernel once.
+
+    A plain weight is laid out anew in every product, at several times the product's cost. Source:
+    torch's Inductor, which packs constant weights in the same way (`mkldnn_fusion.py`).
+    """
+
+    ROWS = 2
+
+    def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
+        self._dtype = getattr(torch, precision)
+        plain = weight.to(self._dtype).contiguous()
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(plain, self.ROWS)
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return [..., out]."""
+        rows = cast(rows, self._dtype)
+        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            rows, self._packed, None, "none", [], ""
+        )
+        return product
+
+    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add the product to `hidden`."""
+        hidden += self(rows)
+
+
 class Int8:
     """A product of 8-bit weights, with a scale per output, and 8-bit rows, with a scale per row.
 
@@ -105,31 +156,39 @@ class Int8:
         zeros = torch.zeros(len(scales), dtype=torch.long)
         quantized = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
-        self._buffers: dict[int, torch.Tensor] = {}
+        self._kept: dict[int, Buffers] = {}
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
         product, scale = self._scaled(rows)
-        return product.mul_(scale).view(*rows.shape[:-1], -1)
+        product.mul_(scale)
+        return product if rows.dim() == 2 else product.view(*rows.shape[:-1], -1)
 
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
         """Add the product to `hidden`."""
         product, scale = self._scaled(rows)
-        hidden.addcmul_(product.view(hidden.shape), scale.view(*rows.shape[:-1], 1))
+        if hidden.dim() > 2:
+            product, scale = product.view(hidden.shape), scale.view(*rows.shape[:-1], 1)
+        hidden.addcmul_(product, scale)
 
     def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the products of rows whose largest magnitude is 1, and what they lack."""
         flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
-        buffer = self._buffer(len(flat))
-        largest = torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True)
-        largest = largest.clamp_min_(1e-20)
-        torch.div(flat, largest, out=buffer[:, : self._width])
+        if kernels is None or len(flat) > FEW:
+            buffer, _, largest, _ = self._buffers(len(flat))
+            torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
+            torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])
+        else:
+            if len(flat) not in self._kept:
+                self._kept[len(flat)] = self._buffers(len(flat))
+            buffer, array, largest, scales = self._kept[len(flat)]
+            kernels.scaled(flat.numpy(), array, scales)
         return torch.ops.quantized.linear_dynamic(buffer, self._packed, False), largest
 
-    def _buffer(self, rows: int) -> torch.Tensor:
-        if rows not in self._buffers:
-            buffer = torch.zeros(rows, self._width + self.PADDING)
-            buffer[:, self._width], buffer[:, self._width + 1] = 1, -1
-            self._buffers = {**self._buffers, rows: buffer} if rows <= 64 else self._buffers
-            return buffer
-        return self._buffers[rows]
+    def _buffers(self, rows: int) -> "Buffers":
+        buffer, largest = torch.zeros(rows, self._width + self.PADDING), torch.empty(rows, 1)
+        buffer[:, self._width], buffer[:, self._width + 1] = 1, -1
+        return buffer, buffer.numpy(), largest, largest.numpy()
+
+
+Buffers = tuple[torch.Tensor, NDArray[np.float32], torch.Tensor, NDArray[np.float32]]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine.attention import LONGEST
+from bot.engine.decoder import compiled
 from bot.engine.linears import Precision, stream
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ SIZES = {
 def slots(model: "Pretrained", precision: Precision, device: torch.device) -> int:
     """Return how many slots fit beside the weights of a model that is still on disk; at least 1."""
     lm = model.lm
-    flow = stream(precision, device).itemsize
+    layers = lm.transformer.layers
+    half = compiled(precision, device, lm.dim // layers[0].self_attn.num_heads)
+    size = torch.bfloat16.itemsize if half else stream(precision, device).itemsize
     positions = int(model.max_duration * model.frame_rate)
-    each = 4 * lm.dim * len(lm.transformer.layers) * positions * flow
-    if device.type == "cuda":
-        each += 2 * lm.dim * len(lm.transformer.layers) * LONGEST * flow
+    each = 4 * lm.dim * len(layers) * positions * size
+    if half or device.type == "cuda":
+        each += 2 * lm.dim * len(layers) * LONGEST * size
     own = sum(weight.numel() for weight in lm.transformer.parameters())
     own += sum(weight.numel() for weight in lm.linears.parameters())
     left = free(device) - own * SIZES[precision] - RESERVE

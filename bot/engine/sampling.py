@@ -47,7 +47,8 @@ class Draw:
         ranks = [sampling.top_k or card for sampling in samplings]
 
         def column(values: list[float], dtype: torch.dtype) -> torch.Tensor:
-            return torch.tensor(values, dtype=dtype, device=noise.device)[:, None, None]
+            shaped = [[[value]] for value in values]
+            return torch.tensor(shaped, dtype=dtype, device=noise.device)
 
         return cls(
             guidance=column([sampling.guidance for sampling in samplings], noise.dtype),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.attention import Words
+from bot.engine.attention import LONGEST, Words
 from bot.engine.decoder import Decoder, Slot
+from bot.engine.faults import RenderError
 from bot.engine.linears import Precision
 from bot.engine.messages import Render
 from bot.engine.sampling import Sampling
@@ -84,7 +85,10 @@ class Request:
     @cached_property
     def words(self) -> Words:
         """What the decoder attends to of the prompt, read when the first take begins."""
-        return self.decoder.read(self._loop.text(self._prompt))
+        text = self._loop.text(self._prompt)
+        if len(text) > LONGEST:
+            raise RenderError("The model cannot read a prompt this long: use fewer words.")
+        return self.decoder.read(text)
 
 
 class Take:

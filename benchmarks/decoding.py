@@ -1,0 +1,371 @@
+"""The slot decoder against audiocraft's loop and transformers', all of the small model's geometry.
+
+Weights are random. A step is timed at some positions, both sides in turn within one run, and
+integrated over the steps of a request; one whole request on both sides checks the integration.
+"""
+
+import gc
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from benchmarks.report import Row
+from bot.engine.attention import Words
+from bot.engine.compiled import Halves
+from bot.engine.decoder import Decoder, Slot
+from bot.engine.linears import Precision
+from bot.engine.sampling import Sampling
+from tests.forced import divergence, error, teacher_forced
+from tests.operators import operators, operators_of_audiocraft
+from tests.random_lm import language_model, understood, wish
+
+PLACES = (50, 200, 350, 750, 1450)
+STEPS = 40
+WARM = 3
+PROMPT = "a slow waltz for piano and strings"
+LENGTHS = (30, 8, 15, 10, 25, 8, 20, 12)
+"""Seconds of some requests, in the order they came."""
+
+WIDE = 8
+BYTES = {"bf16": 2, "int8": 1}
+"""Of a weight."""
+
+SECONDS_8, SECONDS_30 = 403, 1503
+
+Curve = dict[int, float]
+"""Seconds of a step at a position."""
+
+
+class Enough(Exception):
+    """Raised to leave a loop that cannot be left."""
+
+
+class Sides:
+    """Our decoders beside audiocraft's model, whose weights they were copied from."""
+
+    def __init__(self) -> None:
+        self.model = language_model(dim=1024, layers=24, card=2048, dtype=torch.float32)
+        self.weights = sum(
+            weight.numel()
+            for part in (self.model.transformer, self.model.linears)
+            for weight in part.parameters()
+        )
+        self.bf16 = self._decoder(Precision.BFLOAT16, 1)
+        self.int8 = self._decoder(Precision.INT8, WIDE)
+
+    def _decoder(self, precision: Precision, slots: int) -> Decoder:
+        decoder = Decoder(self.model, slots=slots, positions=SECONDS_30 + 1, precision=precision)
+        for cache in decoder._memory.music:
+            cache.fill_(0.01)  # memory that was never written is not read from memory either
+        return decoder
+
+
+def rows(bandwidth: float) -> Iterator[Row]:
+    """Measure everything and yield a row for each comparison."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    sides = Sides()
+    theirs, ours = _against_audiocraft(sides)
+    limits = Limits(sides, bandwidth)
+    step = partial(_rate, steps=SECONDS_8)
+    for name, curve, target in (("bf16", ours["bf16"], 5), ("int8", ours["int8"], 8)):
+        yield Row(
+            name=f"one 8-second request, {name}",
+            ours=step(curve),
+            theirs=step(theirs),
+            unit="steps/s",
+            at_least=target,
+            note=limits.note(name, step(curve), 1, SECONDS_8),
+        )
+    yield Row(
+        name="eight 8-second requests at once, int8, against one by one",
+        ours=WIDE * 8 / _seconds(ours["eight int8"], SECONDS_8),
+        theirs=8 / _seconds(theirs, SECONDS_8),
+        unit="seconds of music/s",
+        at_least=20,
+        note=limits.note("int8", step(ours["eight int8"]), WIDE, SECONDS_8),
+    )
+    yield Row(
+        name="one 30-second request, int8",
+        ours=_rate(ours["int8"], SECONDS_30),
+        theirs=_rate(theirs, SECONDS_30),
+        unit="steps/s",
+        at_least=10,
+        note=limits.note("int8", _rate(ours["int8"], SECONDS_30), 1, SECONDS_30),
+    )
+    yield _operators()
+    yield from _mixed(sides, ours["int8"], theirs)
+    yield from _whole(sides, ours["int8"], theirs)
+    yield from _faithful(sides)
+    yield from _against_transformers(sides)
+
+
+def _against_audiocraft(sides: Sides) -> tuple[Curve, dict[str, Curve]]:
+    ours = {
+        "bf16": _slots(sides.bf16, sides, 1),
+        "int8": _slots(sides.int8, sides, 1),
+        "eight int8": _slots(sides.int8, sides, WIDE),
+    }
+    theirs: Curve = {}
+    found: dict[str, Curve] = {name: {} for name in ours}
+    for place in PLACES:
+        times: dict[str, list[float]] = {name: [] for name in ("theirs", *ours)}
+        turn = _Turn(times, {name: partial(_stepped, *side) for name, side in ours.items()}, place)
+        prompt = torch.randint(0, 2048, (1, 4, place))
+        with suppress(Enough):
+            sides.model.generate(
+                prompt,
+                [wish(PROMPT)],
+                max_gen_len=place + STEPS + WARM + 5,
+                top_k=250,
+                callback=lambda *_, turn=turn: turn(),
+            )
+        theirs[place] = statistics.median(times["theirs"][WARM:])
+        for name in ours:
+            found[name][place] = statistics.median(times[name][WARM:])
+        _log(
+            "position",
+            place,
+            {name: round(1 / statistics.median(t[WARM:]), 1) for name, t in times.items()},
+        )
+    _leave(sides.bf16)
+    _leave(sides.int8)
+    return theirs, found
+
+
+class _Turn:
+    """Lets our sides make a step after each of theirs, and times all of them."""
+
+    def __init__(
+        self, times: dict[str, list[float]], ours: dict[str, Callable[[int], None]], place: int
+    ) -> None:
+        self._times, self._ours, self._place = times, ours, place
+        self._began = time.perf_counter()
+
+    def __call__(self) -> None:
+        self._times["theirs"].append(time.perf_counter() - self._began)
+        for name, step in self._ours.items():
+            begun = time.perf_counter()
+            step(self._place + len(self._times[name]))
+            self._times[name].append(time.perf_counter() - begun)
+        if len(self._times["theirs"]) == STEPS + WARM:
+            raise Enough
+        self._began = time.perf_counter()
+
+
+def _slots(decoder: Decoder, sides: Sides, takes: int) -> tuple[Decoder, list[Slot]]:
+    words = decoder.read(understood(sides.model, PROMPT))
+    have = list(decoder.slots)
+    have += [_admit(decoder, words, SECONDS_30 - 3, seed) for seed in range(takes - len(have))]
+    for slot in have:  # tokens everywhere, so that it can be anywhere
+        decoder._lay_out(slot, torch.randint(0, 2048, (4, SECONDS_30 - 3)))
+    return decoder, have[:takes]
+
+
+def _admit(decoder: Decoder, words: Words, frames: int, seed: int) -> Slot:
+    nothing = torch.zeros(4, 0, dtype=torch.long)
+    return decoder.admit(words, nothing, frames, Sampling(), torch.Generator().manual_seed(seed))
+
+
+def _stepped(decoder: Decoder, slots: list[Slot], place: int) -> None:
+    for slot in decoder.slots:
+        slot.position = place if slot in slots else slot.last
+    decoder.step()
+
+
+def _leave(decoder: Decoder) -> None:
+    for slot in list(decoder.slots):
+        decoder.release(slot)
+
+
+def _seconds(curve: Curve, steps: int, begin: int = 0) -> float:
+    """Integrate the seconds of a step over the positions of a request."""
+    at = np.arange(begin, steps)
+    return float(np.interp(at, list(curve), list(curve.values())).sum())
+
+
+def _rate(curve: Curve, steps: int) -> float:
+    return steps / _seconds(curve, steps)
+
+
+def _operators() -> Row:
+    model = language_model(layers=24, dtype=torch.float32)
+    single = Decoder(model, slots=1, positions=40, precision=Precision.BFLOAT16)
+    _admit(single, single.read(understood(model, PROMPT)), 30, 0)
+    return Row(
+        name="operators of a step",
+        ours=operators(single).total(),
+        theirs=operators_of_audiocraft(model, PROMPT).total(),
+        unit="dispatched",
+        at_most=0.5,
+    )
+
+
+def _mixed(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
+    """Compare the mean time to the result of some requests that were asked for at once."""
+    decoder = sides.int8
+    words = decoder.read(understood(sides.model, PROMPT))
+    left = {_admit(decoder, words, 50 * length, seed): None for seed, length in enumerate(LENGTHS)}
+    begun, ends = time.perf_counter(), []
+    while left:
+        decoder.step()
+        for slot in [slot for slot in left if slot.done]:
+            ends.append(time.perf_counter() - begun)
+            decoder.release(slot)
+            del left[slot]
+    together = statistics.mean(ends)
+    lengths = "8 requests of 8 to 30 s at once, int8, mean time to the result"
+    for name, curve in (("our own decoder", ours), ("audiocraft", theirs)):
+        alone = np.cumsum([_seconds(curve, 50 * length + 3) for length in LENGTHS])
+        yield Row(
+            name=f"{lengths}, against {name} one by one",
+            ours=together,
+            theirs=float(alone.mean()),
+            unit="s",
+            at_most=0.5,
+        )
+
+
+def _whole(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
+    """Compare a whole request with what integrating says, and the two sides with each other."""
+    words = sides.int8.read(understood(sides.model, PROMPT))
+    slot = _admit(sides.int8, words, 400, 7)
+    own = _timed(lambda: [sides.int8.step() for _ in range(SECONDS_8)])
+    sides.int8.release(slot)
+    other = _timed(lambda: sides.model.generate(None, [wish(PROMPT)], max_gen_len=400, top_k=250))
+    yield Row(
+        name="one whole 8-second request, int8",
+        ours=SECONDS_8 / own,
+        theirs=SECONDS_8 / other,
+        unit="steps/s",
+        note=f"real time is 50; integrated: {_rate(ours, SECONDS_8):.1f} and "
+        f"{_rate(theirs, SECONDS_8):.2f}",
+    )
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _faithful(sides: Sides) -> Iterator[Row]:
+    """Tell how far bf16 and int8 stray from float32 on the same weights."""
+    exact = Decoder(sides.model, slots=1, positions=64, precision=Precision.FLOAT32)
+    said = understood(sides.model, PROMPT)
+    found: dict[str, list[tuple[float, float, float]]] = {"bf16": [], "int8": []}
+    for seed in (1, 2, 3):
+        slot = _admit(exact, exact.read(said), 40, seed)
+        while not slot.done:
+            exact.step()
+        codes = exact.codes(slot)
+        exact.release(slot)
+        truth = teacher_forced(exact, exact.read(said), codes).double()
+        for name, decoder in (("bf16", sides.bf16), ("int8", sides.int8)):
+            scores = teacher_forced(decoder, decoder.read(said), codes)
+            nats = divergence(truth, scores)
+            found[name].append((error(truth, scores), float(nats.mean()), float(nats.max())))
+    for name, most in (("bf16", 0.05), ("int8", 0.2)):
+        worst = max(each[0] for each in found[name])
+        mean = statistics.mean(each[1] for each in found[name])
+        yield Row(
+            name=f"{name} against float32: largest error of a score",
+            ours=worst,
+            theirs=1.0,
+            unit="standard deviations",
+            at_most=most,
+            note=f"divergence of a step {mean:.1e} nats, at most "
+            f"{max(each[2] for each in found[name]):.1e}",
+        )
+
+
+def _against_transformers(sides: Sides) -> Iterator[Row]:
+    from benchmarks.transformers_side import generate
+
+    decoder, slots = _slots(sides.int8, sides, 1)
+    gc.collect()
+    theirs: Curve = {}
+    ours: Curve = {}
+    for place in PLACES:
+        times: dict[str, list[float]] = {"theirs": [], "int8": []}
+        turn = _Turn(times, {"int8": partial(_stepped, decoder, slots)}, place)
+        with suppress(Enough):
+            generate(place, STEPS + WARM + 5, turn)
+        theirs[place] = statistics.median(times["theirs"][WARM:])
+        ours[place] = statistics.median(times["int8"][WARM:])
+        _log("steps/s of transformers at position", place, round(1 / theirs[place], 1))
+    _leave(sides.int8)
+    for length, steps in ((8, SECONDS_8), (30, SECONDS_30)):
+        yield Row(
+            name=f"one {length}-second request, int8, against transformers",
+            ours=_rate(ours, steps),
+            theirs=_rate(theirs, steps),
+            unit="steps/s",
+        )
+
+
+class Limits:
+    """What a step has to read, against how fast this machine reads."""
+
+    def __init__(self, sides: Sides, bandwidth: float) -> None:
+        self._sides, self._bandwidth = sides, bandwidth
+        self._shares = {
+            (name, takes): self._share(decoder, takes)
+            for name, decoder, takes in (
+                ("bf16", sides.bf16, 1),
+                ("int8", sides.int8, 1),
+                ("int8", sides.int8, WIDE),
+            )
+        }
+
+    def note(self, precision: str, rate: float, takes: int, steps: int) -> str:
+        """Return how much of the machine's limit a rate is, and what holds the rest."""
+        cache = takes * 4 * 1024 * 24 * (steps / 2) * 2
+        read = self._sides.weights * BYTES[precision] + cache
+        share = rate * read / self._bandwidth
+        return f"{share:.0%} of the memory's bandwidth; time in {self._shares[precision, takes]}"
+
+    def _share(self, decoder: Decoder, takes: int) -> str:
+        """Return where the time of a step goes."""
+        side = _slots(decoder, self._sides, takes)
+        named = {name: _named(getattr(Halves, name)) for name in ("music", "words")}
+        with patch.multiple(Halves, **named), torch.profiler.profile() as profile:
+            for place in range(200, 210):
+                _stepped(*side, place)
+        _leave(decoder)
+        spent = {"products": 0.0, "attention": 0.0, "all else": 0.0}
+        for event in profile.key_averages():
+            spent[_kind(event.key)] += event.self_cpu_time_total
+        total = sum(spent.values())
+        return ", ".join(f"{name} {time / total:.0%}" for name, time in spent.items())
+
+
+def _named(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the profiler see a kernel that is not torch's."""
+
+    def call(*arguments: Any) -> Any:  # noqa: ANN401
+        with torch.profiler.record_function("attention"):
+            return kernel(*arguments)
+
+    return call
+
+
+def _kind(operator: str) -> str:
+    if any(word in operator for word in ("mm", "linear", "onednn")):
+        return "products"
+    return "attention" if "attention" in operator else "all else"
+
+
+def _log(*words: object) -> None:
+    print(*words, flush=True)
+
+
+warnings.filterwarnings("ignore", module="transformers")

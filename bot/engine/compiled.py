@@ -1,0 +1,77 @@
+"""Attention over a past in bfloat16 by the kernels of `kernels`, for all slots at once."""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bot.engine import kernels
+from bot.engine.attention import LONGEST, Memory
+from bot.engine.kernels import SIZE, Floats, Numbers
+
+__all__ = ["SIZE", "Halves"]
+
+
+class Halves:
+    """A memory of bfloat16 as the kernels want it; called with rows and places, it attends."""
+
+    def __init__(self, memory: Memory) -> None:
+        _share_threads()
+        slots, heads = len(memory.words), memory.heads
+        padded, lengths = memory.padded()
+        self._lengths: Numbers = lengths.numpy()
+        self._music, self._words = _arrays(memory.music), _arrays(padded)
+        longest = max(memory.positions, LONGEST)
+        self._scratch: Floats = np.zeros((2 * slots * heads, longest), np.float32)
+        shapes = [[(takes + 1, 2, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
+        self._found = [[torch.empty(shape) for shape in both] for both in shapes]
+        self._into = [[tensor.numpy() for tensor in both] for both in self._found]
+
+    def __call__(self, rows: Sequence[int], places: Sequence[int]) -> "Compiled":
+        """Attend in one step."""
+        return Compiled(self, rows, places)
+
+    def music(self, layer: int, step: "Compiled", parts: Floats) -> torch.Tensor:
+        """Let the kernel attend to the music; the result is overwritten in the next layer."""
+        takes = len(parts) - 1
+        into = self._into[takes][0]
+        kernels.music(parts, self._music[layer], *step.arrays, self._scratch, into)
+        return self._found[takes][0]
+
+    def words(self, layer: int, step: "Compiled", query: Floats) -> torch.Tensor:
+        """Let the kernel attend to the words; the result is overwritten in the next layer."""
+        takes, (rows, _) = len(query) - 1, step.arrays
+        into = self._into[takes][1]
+        kernels.words(query, self._words[layer], rows, self._lengths, self._scratch, into)
+        return self._found[takes][1]
+
+
+class Compiled:
+    """One step; see `attention.Attention`."""
+
+    def __init__(self, halves: Halves, rows: Sequence[int], places: Sequence[int]) -> None:
+        self._halves = halves
+        self.rows, self.places = torch.tensor(rows), torch.tensor(places)
+        self.arrays: tuple[Numbers, Numbers] = self.rows.numpy(), self.places.numpy()
+
+    def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
+        """Keep a token's keys and values, and return what its queries find."""
+        return self._halves.music(layer, self, parts.numpy())
+
+    def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, heads · size] find."""
+        return self._halves.words(layer, self, query.numpy())
+
+
+def _arrays(tensors: list[torch.Tensor]) -> list[kernels.Halves]:
+    return [tensor.view(torch.uint16).numpy() for tensor in tensors]
+
+
+def _share_threads() -> None:
+    """Let Numba find torch's OpenMP library before another one: two would fight for the cores."""
+    own = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    if own.exists():
+        ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
+    kernels.parallel(torch.get_num_threads())

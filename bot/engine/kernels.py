@@ -1,0 +1,157 @@
+"""Attention of one token on a CPU, compiled by Numba: the past is kept in bfloat16 and read once.
+
+torch reads a float32 past at about half of the memory's bandwidth, and a bfloat16 one slower still.
+Numba is what librosa stands on, which audiocraft imports. Its threads are torch's own: both use the
+OpenMP library that torch brings.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+SIZE = 64
+"""Numbers of a head."""
+
+Floats = NDArray[np.float32]
+Halves = NDArray[np.uint16]
+Numbers = NDArray[np.int64]
+
+SCALE = np.float32(SIZE**-0.5)
+LOWEST = np.float32(-3e38)
+HALF = np.float32(0.5)
+PER_E = np.float32(np.log2(np.e))
+LEAST = np.float32(-126)
+SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n in range(7))
+"""Of 2^x, to 1e-7 between -0.5 and 0.5."""
+
+
+def parallel(threads: int) -> None:
+    """Use as many threads as torch does."""
+    numba.set_num_threads(min(threads, numba.get_num_threads()))
+
+
+def _as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401, ARG001
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), generate
+
+
+def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), generate
+
+
+_float: Any = intrinsic(_as_float)
+_bits: Any = intrinsic(_as_bits)
+_small = numba.njit(fastmath=True, error_model="numpy", inline="always")
+_alone = numba.njit(fastmath=True, error_model="numpy")
+_together = numba.njit(fastmath=True, error_model="numpy", parallel=True)
+
+
+@_small
+def _wide(half: np.uint16) -> np.float32:
+    """Return the number that a bfloat16 is."""
+    return _float(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]
+
+
+@_small
+def _keep(numbers: Floats, into: Halves) -> None:
+    """Round to the nearest bfloat16, to an even one between two."""
+    for at in range(SIZE):
+        bits = _bits(numbers[at])
+        into[at] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16
+
+
+@_small
+def _exp(number: np.float32) -> np.float32:
+    """Return e to a number that is not positive, to 1e-7."""
+    power = max(number * PER_E, LEAST)
+    whole = np.floor(power + HALF)
+    rest = power - whole
+    series = SERIES[6]
+    for n in (5, 4, 3, 2, 1, 0):
+        series = series * rest + SERIES[n]
+    return series * _float(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]
+
+
+@_small
+def _attend(
+    query: Floats, keys: Halves, values: Halves, length: int, scores: Floats, found: Floats
+) -> None:
+    top = LOWEST
+    for at in range(length):
+        score = np.float32(0)
+        for number in range(SIZE):
+            score += query[number] * _wide(keys[at, number])
+        scores[at] = score * SCALE
+        top = max(top, score * SCALE)
+    total = np.float32(0)
+    for at in range(length):
+        scores[at] = _exp(scores[at] - top)
+        total += scores[at]
+    mixed = np.zeros(SIZE, np.float32)
+    for at in range(length):
+        share = scores[at]
+        for number in range(SIZE):
+            mixed[number] += share * _wide(values[at, number])
+    for number in range(SIZE):
+        found[number] = mixed[number] / total
+
+
+@_together
+def music(
+    parts: Floats, cache: Halves, rows: Numbers, places: Numbers, scores: Floats, found: Floats
+) -> None:
+    """Keep one token's keys and values, and attend to all up to it.
+
+    `parts` [takes, 2, 3 (query, key, value), heads, 64] of the rows and places [takes]; `cache` [2
+    (keys, values), slots, 2, heads, positions, 64]; `scores` [tasks, positions] is scratch; `found`
+    [takes, 2, heads, 64] is the result.
+    """
+    takes, heads = len(rows), parts.shape[3]
+    for task in numba.prange(2 * takes * heads):  # heads outermost: each thread has all takes
+        head, pair = divmod(np.int64(task), 2 * takes)
+        take, half = divmod(pair, 2)
+        row, place = rows[take], places[take]
+        keys, values = cache[0, row, half, head], cache[1, row, half, head]
+        _keep(parts[take, half, 1, head], keys[place])
+        _keep(parts[take, half, 2, head], values[place])
+        query = parts[take, half, 0, head]
+        _attend(query, keys, values, place + 1, scores[task], found[take, half, head])
+
+
+@_together
+def words(
+    query: Floats, cache: Halves, rows: Numbers, lengths: Numbers, scores: Floats, found: Floats
+) -> None:
+    """Attend to the words: as `music`, but `query` is [takes, heads · 64], `lengths` [slots]."""
+    takes, heads = len(rows), cache.shape[2]
+    for task in numba.prange(takes * heads):
+        head, take = divmod(np.int64(task), takes)
+        row = rows[take]
+        keys, values = cache[0, row, head], cache[1, row, head]
+        own = query[take, SIZE * head : SIZE * (head + 1)]
+        _attend(own, keys, values, lengths[row], scores[task], found[take, head])
+
+
+@_alone
+def scaled(rows: Floats, into: Floats, largest: Floats) -> None:
+    """Divide each of some rows [n, width] by its largest magnitude, kept in `largest` [n, 1].
+
+    `into` [n, at least width] keeps what it has beyond the width.
+    """
+    for row in range(rows.shape[0]):
+        most = np.float32(1e-20)
+        for at in range(rows.shape[1]):
+            most = max(most, abs(rows[row, at]))
+        for at in range(rows.shape[1]):
+            into[row, at] = rows[row, at] / most
+        largest[row, 0] = most

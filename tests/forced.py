@@ -1,0 +1,55 @@
+"""How far a precision strays from the exact scores, along tokens that are given."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from bot.engine.attention import Words
+from bot.engine.decoder import Decoder
+from bot.engine.sampling import Sampling
+
+GUIDANCE = 3
+
+
+def first_scores(decoder: Decoder, steps: int) -> Iterator[torch.Tensor]:
+    """Step, and yield the scores [2, codebooks, card] of the first slot each time."""
+    seen: list[torch.Tensor] = []
+    real = decoder._scores
+
+    def scores(attention: Any) -> torch.Tensor:
+        seen.append(real(attention))
+        return seen[-1]
+
+    decoder._scores = scores  # type: ignore[method-assign]
+    try:
+        for _ in range(steps):
+            decoder.step()
+            yield seen[-1][0]
+    finally:
+        del decoder._scores
+
+
+def teacher_forced(decoder: Decoder, words: Words, codes: torch.Tensor) -> torch.Tensor:
+    """Return the scores [steps, 2, codebooks, card] along codes [codebooks, frames]."""
+    nothing = torch.zeros(decoder.codebooks, 0, dtype=torch.long)
+    frames = codes.shape[-1]
+    slot = decoder.admit(words, nothing, frames, Sampling(), torch.Generator())
+    decoder._lay_out(slot, codes)
+    scores = torch.stack([each.clone() for each in first_scores(decoder, frames)])
+    decoder.release(slot)
+    return scores
+
+
+def error(exact: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the largest error of a score, as a share of the scores' standard deviation."""
+    return float((other.double() - exact).abs().max() / exact.std())
+
+
+def divergence(exact: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return the Kullback-Leibler divergence of each step's guided choice, in nats."""
+    chances, others = (
+        torch.log_softmax((both[:, 1] + GUIDANCE * (both[:, 0] - both[:, 1])).double(), dim=-1)
+        for both in (exact, other)
+    )
+    return (chances.exp() * (chances - others)).sum(-1)
