@@ -12,8 +12,8 @@ from bot.engine.sampling import Sampling
 GUIDANCE = 3
 
 
-def first_scores(decoder: Decoder, steps: int) -> Iterator[torch.Tensor]:
-    """Step, and yield the scores [2, codebooks, card] of the first slot each time."""
+def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Tensor]:
+    """Step, and yield the scores [2, codebooks, card] of the first slot, or another, each time."""
     seen: list[torch.Tensor] = []
     real = decoder._scores
 
@@ -25,18 +25,25 @@ def first_scores(decoder: Decoder, steps: int) -> Iterator[torch.Tensor]:
     try:
         for _ in range(steps):
             decoder.step()
-            yield seen[-1][0]
+            yield seen[-1][at]
     finally:
         del decoder._scores
 
 
-def teacher_forced(decoder: Decoder, words: Words, codes: torch.Tensor) -> torch.Tensor:
-    """Return the scores [steps, 2, codebooks, card] along codes [codebooks, frames]."""
+def teacher_forced(
+    decoder: Decoder, words: Words, codes: torch.Tensor, *, last: bool = False
+) -> torch.Tensor:
+    """Return the scores [steps, 2, codebooks, card] along codes [codebooks, frames].
+
+    Others may be under way, and are stepped too, if it is the `last`.
+    """
     nothing = torch.zeros(decoder.codebooks, 0, dtype=torch.long)
     frames = codes.shape[-1]
     slot = decoder.admit(words, nothing, frames, Sampling(), torch.Generator())
     decoder._lay_out(slot, codes)
-    scores = torch.stack([each.clone() for each in first_scores(decoder, frames)])
+    scores = torch.stack(
+        [each.clone() for each in first_scores(decoder, frames, -1 if last else 0)]
+    )
     decoder.release(slot)
     return scores
 

@@ -197,6 +197,26 @@ def test_neighbours_change_no_bit_at_one_row_count(mono: Any, precision: Precisi
 
 
 @pytest.mark.parametrize(
+    ("precision", "most"),
+    [(Precision.FLOAT32, 1e-5), (Precision.BFLOAT16, 0.02), (Precision.INT8, 0)],
+)
+def test_more_rows_change_little_and_nothing_in_int8(precision: Precision, most: float) -> None:
+    model = language_model(dim=256, layers=4)
+    words = understood(model, WISHES[0])
+    codes = alone(model, frames=40)
+    single, crowd = decoder(model, 1, precision), decoder(model, 8, precision)
+    expected = teacher_forced(single, single.read(words), codes)
+    found = teacher_forced(crowd, crowd.read(words), codes)
+    assert torch.equal(found, expected)
+    for seed in range(3):
+        begin(crowd, model, text=WISHES[seed], seed=seed, frames=90)
+    slots = list(crowd.slots)
+    found = teacher_forced(crowd, crowd.read(words), codes, last=True)
+    assert all(slot.position == 40 for slot in slots)
+    assert error(expected.double(), found) <= most
+
+
+@pytest.mark.parametrize(
     ("precision", "most", "nats"),
     [
         (Precision.FLOAT32, 1e-4, 1e-8),

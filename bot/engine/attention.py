@@ -5,6 +5,8 @@ length. `Masked` looks at the first slots together behind a mask: its shapes do 
 to step, which is what a CUDA graph wants.
 """
 
+import math
+import mmap
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -49,7 +51,7 @@ class Memory:
     ) -> None:
         self.positions, self.device = positions, device
         shape = (2, slots, 2, heads, positions, size)
-        self.music = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.music = [_zeros(shape, dtype, device) for _ in range(layers)]
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
         self.words: list[Words] = [[] for _ in range(slots)]
         self.heads, self._size, self._dtype = heads, size, dtype
@@ -71,9 +73,7 @@ class Memory:
         if self._lengths is None:
             slots = len(self.words)
             shape = (2, slots, self.heads, LONGEST, self._size)
-            self._padded = [
-                torch.zeros(shape, dtype=self._dtype, device=self.device) for _ in self.music
-            ]
+            self._padded = [_zeros(shape, self._dtype, self.device) for _ in self.music]
             self._lengths = torch.ones(slots, dtype=torch.long, device=self.device)
             for row, words in enumerate(self.words):
                 if words:
@@ -153,6 +153,14 @@ class Masked:
         keys, values = self._padded[layer][:, :takes, :, : self._tokens]
         queries = query.view(takes, self._memory.heads, 1, -1)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return zeros that take no memory of a CPU's before they are written."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)
 
 
 def _together(mixed: list[torch.Tensor]) -> torch.Tensor:

@@ -3,6 +3,7 @@
 Source: audiocraft's `modules/transformer.py` with the flags of the released checkpoints.
 """
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,7 +52,10 @@ class Weights:
         self.heads = int(lm.transformer.layers[0].self_attn.num_heads)
         self.embedding = torch.cat([_copied(emb.weight, dtype, device) for emb in lm.emb])
         self.places = sinusoids(positions, self.dim, dtype, device)
-        self.layers = [self._layer(layer, make) for layer in lm.transformer.layers]
+        self.layers: list[Layer] = []
+        for layer in lm.transformer.layers:
+            self.layers.append(self._layer(layer, make))
+            _give_back()
         self.last_norm = self._norm(lm.out_norm)
         self.scores = make(torch.cat([head.weight.detach() for head in lm.linears]))
 
@@ -76,6 +80,13 @@ class Weights:
             _copied(module.weight, self.dtype, self.device),
             _copied(module.bias, self.dtype, self.device),
         )
+
+
+def _give_back() -> None:
+    """Let the system have the memory of what was only on the way; glibc would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def _copied(tensor: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
