@@ -49,9 +49,13 @@ def show(rows: Sequence[Row], machine: dict[str, str]) -> str:
         wanted = f"≥ {row.at_least:g}" if row.at_least else ""
         wanted = f"≤ {row.at_most:g}" if row.at_most else wanted
         mark = "" if row.reached else " **missed**"
-        numbers = f"{row.ours:.3g} | {row.theirs:.3g} | {row.unit} | {row.ratio:.2f}"
+        numbers = f"{_number(row.ours)} | {_number(row.theirs)} | {row.unit} | {row.ratio:.2f}"
         lines.append(f"| {row.name} | {numbers} | {wanted}{mark} | {row.note} |")
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def write(rows: Sequence[Row], machine: dict[str, str]) -> None:

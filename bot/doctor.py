@@ -138,7 +138,9 @@ def _device(config: Config) -> Check:
         what="Device",
         verdict=Verdict.BAD if wanted else Verdict.NOTE,
         found=f"no CUDA GPU; {cores}",
-        mend="set DEVICE=auto" if wanted else "MusicGen is slow on a CPU: minutes a piece",
+        mend="set DEVICE=auto"
+        if wanted
+        else "two cores make music of the small model in about real time; larger ones want a GPU",
     )
 
 
