@@ -34,6 +34,9 @@ print(json.dumps([p.name, p.total_memory] if gpu else None))
 """
 
 
+SLOW = "the small model plays in about real time on a good CPU; larger ones want a GPU"
+
+
 class Verdict(StrEnum):
     """Whether something is as it should be, worth knowing, or must be mended."""
 
