@@ -44,6 +44,13 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Switch(StrEnum):
+    """Whether something is done."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class LogLevel(StrEnum):
     """How much is logged."""
 
@@ -64,6 +71,7 @@ class Config:
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
     slots: int | None = None
+    finish: Switch = Switch.ON
     max_seconds: int = 120
     max_waiting: int = 100
     max_waiting_per_server: int = 50
@@ -196,6 +204,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "DEVICE": _choice(Device),
     "PRECISION": _choice(Precision),
     "SLOTS": _slots,
+    "FINISH": _choice(Switch),
     "MAX_SECONDS": _number(1, 120),
     "MAX_WAITING": _number(1, 100_000),
     "MAX_WAITING_PER_SERVER": _number(1, 100_000),

@@ -57,6 +57,7 @@ def _choice(
     config: Config, engine: EngineName, pace: float = 0.0, note: str | None = None
 ) -> Choice:
     command = [sys.executable, "-m", "bot.engine.worker", "--engine", engine.value]
+    command += ["--finish", config.finish.value]
     if engine is EngineName.SKETCH:
         command += ["--pace", str(pace)]
         return Choice(engine=engine, model="sketch", command=tuple(command), note=note)

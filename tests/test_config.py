@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, Device, EngineName, Precision, load
+from bot.config import Config, Device, EngineName, Precision, Switch, load
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
@@ -31,6 +31,7 @@ def test_every_key_is_read() -> None:
             "DEVICE": "cuda",
             "PRECISION": "bfloat16",
             "SLOTS": "4",
+            "FINISH": "OFF",
             "MAX_SECONDS": "30",
             "DEV_GUILD_ID": "123456789012345678",
             "LOG_LEVEL": "debug",
@@ -41,6 +42,7 @@ def test_every_key_is_read() -> None:
     assert config.engine is EngineName.SKETCH
     assert config.device is Device.CUDA
     assert (config.precision, config.slots) == (Precision.BFLOAT16, 4)
+    assert config.finish is Switch.OFF
     assert Config.from_env({"SLOTS": "auto"}).slots is None
     assert (config.max_seconds, config.dev_guild_id) == (30, 123456789012345678)
 

@@ -78,7 +78,7 @@ class Child:
         stderr: int = subprocess.DEVNULL,
     ) -> None:
         command = ["--engine", "musicgen", "--model", model, "--device", device]
-        command += ["--precision", precision, "--slots", "3"]
+        command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bot.engine.worker", *command],
             cwd=ROOT,

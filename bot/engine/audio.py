@@ -23,14 +23,18 @@ def write_wav(path: Path, samples: NDArray[np.floating], sample_rate: int) -> No
         raise ValueError("the samples are not finite")
     peak = float(np.abs(samples).max(initial=0.0))
     scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
-    pcm = np.round(samples.T.astype(np.float64) * scale).astype("<i2")
+    write_pcm(path, np.round(samples.astype(np.float64) * scale).astype(np.int16), sample_rate)
+
+
+def write_pcm(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
+    """Write samples [channels, length] of 16 bits; raise OSError where that cannot be done."""
 
     def write(file: BinaryIO) -> None:
         with wave.open(file, "wb") as out:
             out.setnchannels(samples.shape[0])
             out.setsampwidth(2)
             out.setframerate(sample_rate)
-            out.writeframes(pcm.tobytes())
+            out.writeframes(samples.T.astype("<i2").tobytes())
 
     _replace(path, write)
 

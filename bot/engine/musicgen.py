@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from bot.engine import loading, memory, weights
+from bot.engine import finish, loading, memory, weights
 from bot.engine.audio import write_codes, write_wav
-from bot.engine.codec import Codec, Sound
+from bot.engine.codec import Codec, Samples, Sound
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.linears import chosen
 from bot.engine.messages import Part, Progress, Ready, Render, Took
@@ -86,12 +86,20 @@ class MusicGen:
     """Renders with a model of the hub, or in a folder, that words alone steer."""
 
     def __init__(
-        self, model: str, device: str, precision: str = "auto", slots: int | None = None
+        self,
+        model: str,
+        device: str,
+        precision: str = "auto",
+        slots: int | None = None,
+        *,
+        finishes: bool = True,
     ) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
 
-        How many `slots` there are depends on the memory if nothing is said.
+        How many `slots` there are depends on the memory if nothing is said. `finishes` says whether
+        the sound is finished, or kept as the model made it.
         """
+        self._finishes = finishes
         self._name = weights.name(model)
         self._device = loading.device(device)
         try:
@@ -195,11 +203,18 @@ class MusicGen:
         seconds = making.take.frames / self._codec.frame_rate
         try:
             write_codes(Path(part.codes), codes.cpu().numpy())
-            write_wav(Path(part.audio), making.sound.samples(), self._codec.sample_rate)
+            self._write(part, making.sound.samples())
         except (OSError, ValueError) as error:
             Path(part.codes).unlink(missing_ok=True)
             raise RenderError(f"The music cannot be saved: {error}.") from error
         return Took(id=order.id, number=part.number, seconds=seconds)
+
+    def _write(self, part: Part, samples: Samples) -> None:
+        path, rate = Path(part.audio), self._codec.sample_rate
+        if self._finishes:
+            finish.write(path, samples, rate, part.seed)
+        else:
+            write_wav(path, samples, rate)
 
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bot.engine import audio, tones
+from bot.engine import audio, finish, tones
 from bot.engine.messages import Part, Progress, Ready, Render, Took
 from bot.engine.tones import RATE, Instrument, Samples
 
@@ -155,9 +155,9 @@ class Note:
 class Sketch:
     """Composes and plays; the same prompt, length and seed give the same samples."""
 
-    def __init__(self, pace: float = 0.0) -> None:
+    def __init__(self, pace: float = 0.0, *, finishes: bool = True) -> None:
         """Pretend to need `pace` seconds of work per second of music."""
-        self._pace = pace
+        self._pace, self._finishes = pace, finishes
 
     def ready(self) -> Ready:
         """Return what this engine is."""
@@ -194,7 +194,11 @@ class Sketch:
     def _kept(self, order: Render, part: Part, piece: "Piece") -> Iterator[Took]:
         seconds = piece.played if piece.played < order.seconds else float(order.seconds)
         if seconds >= 1:
-            audio.write_wav(Path(part.audio), piece.sound(seconds)[None], RATE)
+            sound = piece.sound(seconds)[None]
+            if self._finishes:
+                finish.write(Path(part.audio), sound, RATE, part.seed)
+            else:
+                audio.write_wav(Path(part.audio), sound, RATE)
             yield Took(id=order.id, number=part.number, seconds=seconds)
 
     def _pretend(self, seconds: float) -> Iterator[None]:

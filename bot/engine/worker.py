@@ -149,13 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(options: argparse.Namespace) -> Engine:
     """Return the engine that the options name; raise LoadError if it cannot start."""
+    finishes = options.finish == "on"
     if options.engine == "sketch":
         from bot.engine.sketch import Sketch
 
-        return Sketch(pace=options.pace)
+        return Sketch(options.pace, finishes=finishes)
     from bot.engine.musicgen import MusicGen
 
-    return MusicGen(options.model, options.device, options.precision, options.slots)
+    return MusicGen(
+        options.model, options.device, options.precision, options.slots, finishes=finishes
+    )
 
 
 def _own_stdout() -> BinaryIO:
@@ -184,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--slots", type=int, default=None)
+    parser.add_argument("--finish", choices=("on", "off"), default="on")
     parser.add_argument("--pace", type=float, default=0.0)
     return parser
 
