@@ -141,6 +141,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How tokens are drawn; what is None is as MusicGen's authors set it."""
+
+    guidance: float | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The music that is asked for: `takes` pieces of `seconds` each; take i has seed `seed + i`."""
 

@@ -25,6 +25,7 @@ from bot.models import (
     Route,
     Standing,
     Status,
+    Style,
     Usage,
 )
 
@@ -80,6 +81,7 @@ class Studio:
         takes: int = 1,
         model: str | None = None,
         seed: int | None = None,
+        style: Style = tiers.PLAIN,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
         request = tiers.ask(
@@ -89,6 +91,7 @@ class Studio:
             model=self._loaded(model),
             seed=secrets.randbelow(2**31) if seed is None else seed,
             max_seconds=self.max_seconds,
+            style=style,
         )
         async with self._database.transaction() as tx:
             job = await self._reserve(tx, origin, presence, request)

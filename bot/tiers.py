@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from bot.errors import Refusal
-from bot.models import Block, Grant, Limits, Membership, Offer, Request, Tier
+from bot.models import Block, Grant, Limits, Membership, Offer, Request, Style, Tier
 
 
 def _tier(
@@ -57,8 +58,25 @@ ANYONES = "sketch"
 """The engine for trying the bot stands in for any model, so every tier includes it."""
 
 
+GUIDANCE = (1.0, 10.0)
+TEMPERATURE = (0.1, 2.0)
+TOP_K = (1, 2048)
+"""What may be asked for; no released checkpoint has more than 2048 tokens to draw from."""
+
+BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
+PLAIN = Style()
+HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
+
+
 def ask(
-    prompt: str, *, seconds: int, takes: int, model: str, seed: int, max_seconds: int
+    prompt: str,
+    *,
+    seconds: int,
+    takes: int,
+    model: str,
+    seed: int,
+    max_seconds: int,
+    style: Style = PLAIN,
 ) -> Request:
     """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
     words = " ".join(prompt.split())
@@ -68,9 +86,13 @@ def ask(
         raise Refusal(f"A piece may be 1 to {max_seconds} s long here: the operator's limit.")
     if not 1 <= takes <= MOST_TAKES:
         raise Refusal(f"One request may have 1 to {MOST_TAKES} takes.")
-    if not 0 <= seed < 2**32 - MOST_TAKES:
-        raise Refusal("A seed is a whole number from 0 to 4294967290.")
-    return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed)
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise Refusal(f"A seed is a whole number from 0 to {HIGHEST_SEED}.")
+    asked = {name: value for name, value in asdict(style).items() if value is not None}
+    for name, (least, most) in BOUNDS.items():
+        if not least <= asked.get(name, least) <= most:
+            raise Refusal(f"{name} may be {least:g} to {most:g}.")
+    return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed, **asked)
 
 
 def cost(request: Request) -> int:

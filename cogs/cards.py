@@ -14,6 +14,7 @@ from bot.models import (
     Job,
     Membership,
     Offer,
+    Request,
     Source,
     Standing,
     Status,
@@ -92,8 +93,21 @@ def result(job: Job, takes: tuple[Take, ...]) -> discord.Embed:
         spent = (job.rendered_at - job.started_at).total_seconds()
         embed.add_field(name="Rendered in", value=f"{spent:.1f} s")
     embed.add_field(name="Model", value=model(job.request.model))
+    if settings := _settings(job.request):
+        embed.add_field(name="Settings", value=settings)
     embed.set_footer(text=f"Piece #{job.id}")
     return embed
+
+
+def _settings(request: Request) -> str:
+    """Name the settings that are not the usual ones."""
+    usual = Request(prompt="", seconds=1, model="", seed=0)
+    asked = (
+        f"{name} {getattr(request, name):g}"
+        for name in tiers.BOUNDS
+        if getattr(request, name) != getattr(usual, name)
+    )
+    return ", ".join(asked)
 
 
 def model(name: str) -> str:

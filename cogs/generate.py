@@ -5,12 +5,13 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot import tiers
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import Membership, Origin, Status
+from bot.models import Membership, Origin, Status, Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
-from cogs import cards, doors
+from cogs import cards, doors, phrases
 from cogs.buttons import CancelButton, PostAgainButton, cancel_view
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
@@ -29,7 +30,12 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         duration=f"How long, in seconds: 1 to {studio.max_seconds}",
         takes="How many pieces of that length",
         model="What makes the music",
+        seed="The same seed, words and settings make the same music again",
+        guidance="How closely the music follows the words: 3 unless you say otherwise",
+        temperature="How adventurous the music is: 1 unless you say otherwise",
+        top_k="Among how many sounds each next one is drawn: 250 unless you say otherwise",
     )
+    @app_commands.autocomplete(prompt=phrases.phrases)
     @app_commands.autocomplete(duration=durations)
     @app_commands.autocomplete(model=models)
     async def generate(
@@ -38,6 +44,10 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         duration: app_commands.Range[int, 1, studio.max_seconds] = usual,
         takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
         model: app_commands.Range[str, 1, 100] | None = None,
+        seed: app_commands.Range[int, 0, tiers.HIGHEST_SEED] | None = None,
+        guidance: app_commands.Range[float, *tiers.GUIDANCE] | None = None,
+        temperature: app_commands.Range[float, *tiers.TEMPERATURE] | None = None,
+        top_k: app_commands.Range[int, *tiers.TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
         job = await studio.submit(
@@ -47,6 +57,8 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
             seconds=duration,
             takes=takes,
             model=model,
+            seed=seed,
+            style=Style(guidance=guidance, temperature=temperature, top_k=top_k),
         )
         standing = await studio.standing(job)
         reply = await interaction.response.send_message(

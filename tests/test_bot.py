@@ -481,3 +481,41 @@ async def test_a_file_that_has_vanished_is_given_back(plan: Plan) -> None:
         (plan.folder / "audio" / "1-1.wav").unlink()
         job = await w.ended(1, Status.UNDELIVERABLE)
         assert await charged(job, w) == 0
+
+
+async def test_what_may_be_asked_for_reaches_the_engine_and_the_card(plan: Plan) -> None:
+    async with world(plan) as w:
+        options = {"seed": 7, "guidance": 4.5, "temperature": 0.8, "top_k": 90, "takes": 2}
+        await w.alice.slash(w.music, "generate", prompt="play", duration=2, **options)
+        message = await w.result()
+        request = (await w.studio.job(1)).request
+        assert (request.seed, request.guidance) == (7, 4.5)
+        assert (request.temperature, request.top_k) == (0.8, 90)
+        fields = {field.name: field.value for field in message.embeds[0].fields}
+        assert fields["Seed"] == "7, 8"
+        assert fields["Settings"] == "guidance 4.5, temperature 0.8, top_k 90"
+        await w.generate("play")
+        plain = await w.result(2)
+        assert "Settings" not in {field.name for field in plain.embeds[0].fields}
+
+
+async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
+    async with world(plan) as w:
+
+        async def offered(typed: str) -> list[tuple[str, str]]:
+            found = await w.alice.autocomplete(w.music, "generate", "prompt", typed)
+            assert all(1 <= len(choice["value"]) <= 100 for choice in found)
+            assert len({choice["value"] for choice in found}) == len(found) <= 25
+            return [(choice["name"], choice["value"]) for choice in found]
+
+        name, value = (await offered(""))[0]
+        assert name == f"surprise me: {value}"[:100]
+        assert not value.startswith("surprise")
+        values = [value for _, value in await offered("a sad pia")]
+        assert values[:2] == ["a sad pia", "a sad piano"]
+        values = [value for _, value in await offered("piano")]
+        assert "piano, calm" in values
+        assert not any("violin" in value for value in values), "an instrument is there already"
+        assert (await offered("x" * 99))[0][1] == "x" * 99
+        assert await offered("x" * 101) == []
+        await w.status(await w.generate("play " + "x" * 300), "#1 is done")

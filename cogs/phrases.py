@@ -1,0 +1,95 @@
+"""Words that prompts are made of, offered while a member types; any other words will do as well."""
+
+import random
+from collections.abc import Iterator
+
+from discord import app_commands
+
+from bot.client import Interaction
+
+LONGEST = 100
+"""Characters that Discord takes for an offered value."""
+
+MOST = 25
+"""Choices that Discord shows."""
+
+VOCABULARY = {
+    "genre": (
+        *("ambient", "baroque fantasia", "blues", "bossa nova", "chiptune", "cinematic orchestra"),
+        *("classical waltz", "country", "disco", "drum and bass", "dub", "electro swing", "folk"),
+        *("funk", "gospel", "heavy metal", "house", "jazz trio", "lo-fi hip hop", "reggae"),
+        *("rock ballad", "samba", "ska", "soul", "synthwave", "tango", "techno", "trance"),
+    ),
+    "mood": (
+        *("calm", "dark", "dreamy", "epic", "gentle", "happy", "hopeful", "hypnotic", "joyful"),
+        *("lonely", "melancholic", "mysterious", "nostalgic", "playful", "romantic", "sad"),
+        *("solemn", "tense", "triumphant", "warm"),
+    ),
+    "instrument": (
+        *("accordion", "acoustic guitar", "analogue synth", "bagpipes", "banjo", "brass section"),
+        *("cello", "choir", "church organ", "clarinet", "distorted guitar", "double bass"),
+        *("electric piano", "fiddle", "flute", "hand drums", "harp", "harpsichord", "marimba"),
+        *("music box", "piano", "saxophone", "sitar", "string quartet", "trumpet", "violin"),
+    ),
+    "tempo": (
+        *("very slow", "slow", "walking pace", "mid-tempo", "fast", "very fast", "60 bpm"),
+        *("90 bpm", "120 bpm", "140 bpm", "170 bpm"),
+    ),
+}
+
+
+async def phrases(_: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer what a prompt could go on with; Discord takes any other words too."""
+    choices = [app_commands.Choice(name=text, value=text) for text in completions(typed)]
+    if not typed.strip():
+        surprise = surprising(random.Random())  # noqa: S311  # music, not a secret
+        name = f"surprise me: {surprise}"[:LONGEST]
+        choices.insert(0, app_commands.Choice(name=name, value=surprise))
+    return choices[:MOST]
+
+
+def surprising(chance: random.Random) -> str:
+    """Return a prompt with one of each kind."""
+    mood, tempo = chance.choice(VOCABULARY["mood"]), chance.choice(VOCABULARY["tempo"])
+    genre, instrument = chance.choice(VOCABULARY["genre"]), chance.choice(VOCABULARY["instrument"])
+    return f"{mood} {genre} with {instrument}, {tempo}"
+
+
+def completions(typed: str) -> list[str]:
+    """Return prompts that begin with what was typed: itself, its last word completed, one more."""
+    typed = typed.lstrip()
+    unique = dict.fromkeys(_completions(typed))
+    return [text for text in unique if 0 < len(text) <= LONGEST][:MOST]
+
+
+def _completions(typed: str) -> Iterator[str]:
+    yield typed.rstrip()
+    begun, _, last = typed.rpartition(", ")
+    before = f"{begun}, " if begun else ""
+    for cut in _cuts(last):
+        word = last[cut:].casefold()
+        for phrase in _all():
+            if word and phrase.startswith(word):
+                yield f"{before}{last[:cut]}{phrase}"
+    whole = typed.rstrip(", ")
+    lacking = [kind for kind, known in VOCABULARY.items() if not _has(whole, known)]
+    for place in range(max(map(len, VOCABULARY.values()))):
+        for kind in lacking:
+            if place < len(VOCABULARY[kind]):
+                phrase = VOCABULARY[kind][place]
+                yield f"{whole}, {phrase}" if whole else phrase
+
+
+def _cuts(text: str) -> Iterator[int]:
+    """Yield where a phrase may begin, from the longest rest of the text to its last word."""
+    yield 0
+    yield from (at + 1 for at, letter in enumerate(text) if letter == " ")
+
+
+def _all() -> Iterator[str]:
+    for known in VOCABULARY.values():
+        yield from known
+
+
+def _has(text: str, known: tuple[str, ...]) -> bool:
+    return any(f" {phrase} " in f" {text.casefold().replace(',', ' ')} " for phrase in known)
