@@ -132,6 +132,13 @@ class Studio:
             raise Refusal(f"There is no piece #{number}.")
         return job
 
+    async def repeatable(self, number: int, *, guild: int) -> Request:
+        """Return what a piece of this server was made from; raise Refusal if there is none."""
+        job = await jobs.find(self._database, number)
+        if job is None or job.origin.guild_id != guild:
+            raise Refusal(f"There is no piece #{number} here.")
+        return job.request
+
     async def standing(self, job: Job) -> Standing:
         """Return a waiting or running job's place and, where speeds are known, its expected end."""
         ahead = await jobs.ahead(self._database, job) if job.status is Status.QUEUED else []

@@ -13,6 +13,7 @@ from bot.models import Job, Owed, PostKind, Route
 from bot.studio import Studio
 from cogs import cards
 from cogs.board import Board, channel, definite
+from cogs.repeating import result_view
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +65,25 @@ class Delivery(commands.Cog):
                     name = cards.file_name(owed.job, take)
                     files.append(discord.File(self._studio.path(take.audio), name))
                     opened.callback(files[-1].close)
-            return await self._post(owed, embed, files)
+            # A direct message belongs to no server, so nothing could be asked for there.
+            direct = owed.post.route is Route.DIRECT
+            more = {} if direct else {"view": result_view(owed.job.id)}
+            return await self._post(owed, embed, files, **more)
 
-    async def _post(self, owed: Owed, embed: discord.Embed, files: list[discord.File]) -> int:
+    async def _post(
+        self,
+        owed: Owed,
+        embed: discord.Embed,
+        files: list[discord.File],
+        **more: Any,  # noqa: ANN401
+    ) -> int:
         member = discord.Object(owed.job.origin.user_id)
         message: dict[str, Any] = {
             "content": f"<@{member.id}>",
             "embed": embed,
             "files": files,
             "allowed_mentions": discord.AllowedMentions(users=[member]),
+            **more,
         }
         if owed.post.route is Route.FOLLOWUP:
             return (await self._webhook(owed.job).send(wait=True, **message)).id

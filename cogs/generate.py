@@ -2,22 +2,18 @@
 
 from typing import Any
 
-import discord
 from discord import app_commands
 
 from bot import tiers
 from bot.client import Fantasia, Interaction
-from bot.errors import Refusal
-from bot.models import Membership, Origin, Status, Style
+from bot.models import Membership, Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
-from cogs import cards, doors, phrases
-from cogs.buttons import CancelButton, PostAgainButton, cancel_view
+from cogs import asking, doors, phrases
+from cogs.buttons import CancelButton, PostAgainButton
+from cogs.repeating import AgainButton, EditButton
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
-
-NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
-NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
 
 
 def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
@@ -50,9 +46,8 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         top_k: app_commands.Range[int, *tiers.TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
-        job = await studio.submit(
-            _origin(interaction),
-            doors.presence(interaction),
+        await asking.queue(
+            interaction,
             prompt=prompt,
             seconds=duration,
             takes=takes,
@@ -60,11 +55,6 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
             seed=seed,
             style=Style(guidance=guidance, temperature=temperature, top_k=top_k),
         )
-        standing = await studio.standing(job)
-        reply = await interaction.response.send_message(
-            embed=cards.waiting(standing), view=cancel_view(job.id)
-        )
-        await studio.status_message(job, reply.message_id, Status.QUEUED)
 
     return generate
 
@@ -102,33 +92,7 @@ async def _allowed(interaction: Interaction) -> tuple[Membership, int]:
     return held, await studio.longest(guild, held)
 
 
-def _origin(interaction: Interaction) -> Origin:
-    if interaction.guild_id is None or interaction.channel_id is None:
-        raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
-    _require_permissions(interaction)
-    return Origin(
-        guild_id=interaction.guild_id,
-        channel_id=interaction.channel_id,
-        user_id=interaction.user.id,
-        user_name=interaction.user.display_name,
-        application_id=interaction.application_id,
-        token=interaction.token,
-    )
-
-
-def _require_permissions(interaction: Interaction) -> None:
-    thread = isinstance(interaction.channel, discord.Thread)
-    needed = NEEDED_IN_THREADS if thread else NEEDED
-    lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]
-    if lacking:
-        names = ", ".join(name.replace("_", " ").title() for name in lacking)
-        raise Refusal(
-            f"I lack a permission in this channel: {names}. "
-            "Ask whoever manages the server to allow it; nothing was queued."
-        )
-
-
 async def setup(bot: Fantasia) -> None:
     """Add /generate and its buttons to the bot."""
     bot.tree.add_command(command(bot.studio))
-    bot.add_dynamic_items(CancelButton, PostAgainButton)
+    bot.add_dynamic_items(CancelButton, PostAgainButton, AgainButton, EditButton)

@@ -1,0 +1,52 @@
+"""From an interaction to a queued request and its status message: commands and buttons alike."""
+
+from typing import Any
+
+import discord
+
+from bot.client import Interaction
+from bot.errors import Refusal
+from bot.models import Origin, Status
+from cogs import cards, doors
+from cogs.buttons import cancel_view
+
+NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
+NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
+
+
+async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401
+    """Queue what `Studio.submit` takes for the member, and reply with the status message."""
+    studio = interaction.client.studio
+    job = await studio.submit(origin(interaction), doors.presence(interaction), **wish)
+    standing = await studio.standing(job)
+    reply = await interaction.response.send_message(
+        embed=cards.waiting(standing), view=cancel_view(job.id)
+    )
+    await studio.status_message(job, reply.message_id, Status.QUEUED)
+
+
+def origin(interaction: Interaction) -> Origin:
+    """Return who asks and where; raise Refusal where no music could be posted."""
+    if interaction.guild_id is None or interaction.channel_id is None:
+        raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
+    _require_permissions(interaction)
+    return Origin(
+        guild_id=interaction.guild_id,
+        channel_id=interaction.channel_id,
+        user_id=interaction.user.id,
+        user_name=interaction.user.display_name,
+        application_id=interaction.application_id,
+        token=interaction.token,
+    )
+
+
+def _require_permissions(interaction: Interaction) -> None:
+    thread = isinstance(interaction.channel, discord.Thread)
+    needed = NEEDED_IN_THREADS if thread else NEEDED
+    lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]
+    if lacking:
+        names = ", ".join(name.replace("_", " ").title() for name in lacking)
+        raise Refusal(
+            f"I lack a permission in this channel: {names}. "
+            "Ask whoever manages the server to allow it; nothing was queued."
+        )
