@@ -23,6 +23,7 @@ EXTENSIONS = (
     "cogs.generate",
     "cogs.delivery",
     "cogs.account",
+    "cogs.library",
     "cogs.quota",
     "cogs.tier",
     "cogs.house",

@@ -57,6 +57,20 @@ async def find(source: Database | Transaction, job: int) -> Job | None:
     return _job(rows[0]) if rows else None
 
 
+async def history(
+    source: Database | Transaction, guild: int, user: int, limit: int, skip: int
+) -> list[Job]:
+    """Return the member's jobs that became music, newest first."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM jobs WHERE guild_id = ? AND user_id = ? AND rendered_at IS NOT NULL
+        ORDER BY id DESC LIMIT ? OFFSET ?
+        """,
+        (guild, user, limit, skip),
+    )
+    return [_job(row) for row in rows]
+
+
 async def waiting(source: Database | Transaction, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are still queued."""
     rows = await source.fetch(

@@ -26,6 +26,7 @@ from bot.models import (
     Standing,
     Status,
     Style,
+    Take,
     Usage,
 )
 
@@ -138,6 +139,26 @@ class Studio:
         if job is None or job.origin.guild_id != guild:
             raise Refusal(f"There is no piece #{number} here.")
         return job.request
+
+    async def history(
+        self, guild: int, user: int, limit: int, skip: int
+    ) -> list[tuple[Job, Post | None]]:
+        """Return a member's pieces, newest first, each with its post where it was delivered."""
+        found = await jobs.history(self._database, guild, user, limit, skip)
+        return [(job, await self.result(job)) for job in found]
+
+    async def piece(
+        self, number: int, *, guild: int, user: int, manager: bool
+    ) -> tuple[Job, tuple[Take, ...], Post | None]:
+        """Return a piece of this server, its takes and its post; raise Refusal if there is none.
+
+        What was not delivered is shown to its owner and to managers only.
+        """
+        job = await jobs.find(self._database, number)
+        hidden = job and job.status is not Status.DELIVERED and user != job.origin.user_id
+        if job is None or job.origin.guild_id != guild or (hidden and not manager):
+            raise Refusal(f"There is no piece #{number} here.")
+        return job, tuple(await takes.of(self._database, number)), await self.result(job)
 
     async def standing(self, job: Job) -> Standing:
         """Return a waiting or running job's place and, where speeds are known, its expected end."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import discord
 
 from bot.client import Fantasia
-from bot.models import Job, Route, Status
+from bot.models import Job, Post, Route, Status
 from bot.studio import Studio
 from cogs import cards
 from cogs.buttons import cancel_view, last_view
@@ -76,17 +76,21 @@ class Board:
     async def _last_card(self, job: Job) -> discord.Embed:
         if job.status is not Status.DELIVERED:
             return cards.WITHOUT_STANDING[job.status](job)
-        post = await self._studio.result(job)
-        if post is None or post.route is Route.DIRECT:
-            return cards.done(job, None)
-        place = f"{job.origin.guild_id}/{job.origin.channel_id}/{post.message_id}"
-        return cards.done(job, f"https://discord.com/channels/{place}")
+        return cards.done(job, link(job, await self._studio.result(job)))
 
     def _message(self, job: Job) -> discord.PartialMessage:
         return channel(self._bot, job).get_partial_message(job.status_message_id or 0)
 
     def _old(self, job: Job) -> bool:
         return self._studio.now() > job.created_at + EDITABLE_FOR
+
+
+def link(job: Job, post: Post | None) -> str | None:
+    """Return where a delivered result is, if it is in a channel."""
+    if post is None or post.route is Route.DIRECT:
+        return None
+    place = f"{job.origin.guild_id}/{job.origin.channel_id}/{post.message_id}"
+    return f"https://discord.com/channels/{place}"
 
 
 def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:

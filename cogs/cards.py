@@ -190,7 +190,8 @@ def help_(*, manager: bool) -> discord.Embed:
         name="About you",
         value=(
             "`/usage` your tier, what is left today, your last pieces\n"
-            "`/plans` the tiers of this server and how to get them"
+            "`/plans` the tiers of this server and how to get them\n"
+            "`/history` your pieces · `/piece` all about one of them"
         ),
         inline=False,
     )

@@ -78,10 +78,11 @@ async def _page(
     text = "\n".join(lines) or "Nothing here."
     embed = discord.Embed(title=title, description=text[:4096], colour=VIOLET)
     view = ui.View(timeout=None)
+    by_age = name in ("log", "history")
     if page:
-        view.add_item(PageButton(name, subject, page - 1, "Newer" if name == "log" else "Back"))
+        view.add_item(PageButton(name, subject, page - 1, "Newer" if by_age else "Back"))
     if more:
-        view.add_item(PageButton(name, subject, page + 1, "Older" if name == "log" else "More"))
+        view.add_item(PageButton(name, subject, page + 1, "Older" if by_age else "More"))
     if page or more:
         embed.set_footer(text=f"Page {page + 1}")
     return embed, view
