@@ -23,7 +23,7 @@ EXTENSIONS = (
     "cogs.generate",
     "cogs.delivery",
     "cogs.account",
-    "cogs.library",
+    "cogs.catalogue",
     "cogs.quota",
     "cogs.tier",
     "cogs.house",

@@ -11,11 +11,16 @@ from bot.models import Job, Status
 from cogs import cards, doors
 
 
-class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):
-    """Cancels the job it was made for, for its owner or a member with Manage Server."""
+class OfJob:
+    """A button about one job, whose number is in its custom id; mixed into a DynamicItem."""
+
+    LABEL: str
+    NAME: str
+    """What its custom id begins with."""
 
     def __init__(self, job: int) -> None:
-        super().__init__(ui.Button(label="Cancel", custom_id=f"cancel:{job}"))
+        button: ui.Button[Any] = ui.Button(label=self.LABEL, custom_id=f"{self.NAME}:{job}")
+        super().__init__(button)  # type: ignore[call-arg]
         self.job = job
 
     @classmethod
@@ -30,13 +35,24 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-
         return cls(int(match["job"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Cancel, and say so in the message."""
+        """Do what it is for, or answer with the reason why not."""
         try:
-            await self._cancel(interaction)
+            await self.press(interaction)
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)
 
-    async def _cancel(self, interaction: Interaction) -> None:
+    async def press(self, interaction: Interaction) -> None:
+        """Do what it is for."""
+        raise NotImplementedError
+
+
+class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):
+    """Cancels the job it was made for, for its owner or a member with Manage Server."""
+
+    LABEL, NAME = "Cancel", "cancel"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Cancel, and say so in the message."""
         studio = interaction.client.studio
         job = await studio.cancel(
             self.job,
@@ -48,36 +64,22 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-
         await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
 
-class PostAgainButton(ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"):
+class PostAgainButton(
+    OfJob, ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"
+):
     """Charges a piece that could not be posted again, and tries to post it."""
 
-    def __init__(self, job: int) -> None:
-        super().__init__(ui.Button(label="Post again", custom_id=f"post-again:{job}"))
-        self.job = job
+    LABEL, NAME = "Post again", "post-again"
 
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-        /,
-    ) -> Self:
-        """Make the button again that a click names."""
-        return cls(int(match["job"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Owe the piece anew, and say so in the message."""
-        try:
-            job = await interaction.client.studio.post_again(
-                self.job,
-                doors.presence(interaction),
-                guild=interaction.guild_id or 0,
-                user=interaction.user.id,
-            )
-            await interaction.response.edit_message(embed=cards.posting(job), view=None)
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
+        job = await interaction.client.studio.post_again(
+            self.job,
+            doors.presence(interaction),
+            guild=interaction.guild_id or 0,
+            user=interaction.user.id,
+        )
+        await interaction.response.edit_message(embed=cards.posting(job), view=None)
 
 
 def last_view(job: Job) -> ui.View | None:

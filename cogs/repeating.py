@@ -1,7 +1,7 @@
 """The buttons under a result: the same again, or edited; on the quota of whoever presses them."""
 
 import re
-from typing import Any, Self
+from typing import Any
 
 import discord
 from discord import ui
@@ -11,72 +11,40 @@ from bot.client import Interaction
 from bot.errors import Refusal
 from bot.models import Request, Style
 from cogs import asking
+from cogs.buttons import OfJob
 
 LONGEST_NUMBER = 12
 
 
-class AgainButton(ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
+class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
     """Asks for the same with a new seed."""
 
-    def __init__(self, job: int) -> None:
-        super().__init__(ui.Button(label="Again", custom_id=f"again:{job}"))
-        self.job = job
+    LABEL, NAME = "Again", "again"
 
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-        /,
-    ) -> Self:
-        """Make the button again that a click names."""
-        return cls(int(match["job"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Queue the same request."""
-        try:
-            request = await _request(interaction, self.job)
-            await asking.queue(
-                interaction,
-                prompt=request.prompt,
-                seconds=request.seconds,
-                takes=request.takes,
-                model=request.model,
-                style=Style(
-                    guidance=request.guidance,
-                    temperature=request.temperature,
-                    top_k=request.top_k,
-                ),
-            )
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
+        request = await _request(interaction, self.job)
+        style = Style(
+            guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
+        )
+        await asking.queue(
+            interaction,
+            prompt=request.prompt,
+            seconds=request.seconds,
+            takes=request.takes,
+            model=request.model,
+            style=style,
+        )
 
 
-class EditButton(ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
+class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
     """Opens a form with the request filled in."""
 
-    def __init__(self, job: int) -> None:
-        super().__init__(ui.Button(label="Edit", custom_id=f"edit:{job}"))
-        self.job = job
+    LABEL, NAME = "Edit", "edit"
 
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-        /,
-    ) -> Self:
-        """Make the button again that a click names."""
-        return cls(int(match["job"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        try:
-            await interaction.response.send_modal(Form(await _request(interaction, self.job)))
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
+        await interaction.response.send_modal(Form(await _request(interaction, self.job)))
 
 
 class Form(ui.Modal):

@@ -20,7 +20,7 @@ COMMAND = 1000
 """Characters of a field of an embed, and what stands around the command."""
 
 
-class Library(commands.Cog):
+class Catalogue(commands.Cog):
     """Answers that only the caller sees."""
 
     def __init__(self, studio: Studio) -> None:
@@ -111,4 +111,4 @@ def command(job: Job) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /history and /piece to the bot."""
-    await bot.add_cog(Library(bot.studio))
+    await bot.add_cog(Catalogue(bot.studio))
