@@ -1,6 +1,7 @@
 """The buttons under messages; their custom ids carry all they need, so they outlive a restart."""
 
 import re
+from abc import abstractmethod
 from typing import Any, Self
 
 import discord
@@ -41,9 +42,9 @@ class OfJob:
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)
 
+    @abstractmethod
     async def press(self, interaction: Interaction) -> None:
         """Do what it is for."""
-        raise NotImplementedError
 
 
 class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):

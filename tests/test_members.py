@@ -267,15 +267,21 @@ async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None
         assert await offered("model", "") == ["small", "medium: unavailable here"]
 
 
+async def unposted(w: World) -> simcord.InteractionResult:
+    """Ask for 8 s that Discord takes nowhere, and let it take things again."""
+    w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
+    w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
+    shown = await w.generate("play", 8)
+    await w.status(shown, "could not be posted")
+    w.env.backend.faults.clear()
+    return shown
+
+
 async def test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_again(
     plan: Plan, clock: Clock
 ) -> None:
     async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
-        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
-        shown = await w.generate("play", 8)
-        await w.status(shown, "could not be posted")
-        w.env.backend.faults.clear()
+        shown = await unposted(w)
         assert shown.response
         message = shown.response.message
         clock.turn(days=1)
@@ -289,11 +295,7 @@ async def test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_aga
 
 async def test_posting_again_is_refused_where_nothing_is_left(plan: Plan) -> None:
     async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
-        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
-        shown = await w.generate("play", 8)
-        await w.status(shown, "could not be posted")
-        w.env.backend.faults.clear()
+        shown = await unposted(w)
         await w.status(await w.generate("play", 8), "#2 is done")
         assert shown.response
         clicked = await w.alice.click(shown.response.message, label="Post again")

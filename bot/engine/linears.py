@@ -16,8 +16,8 @@ try:
 except ImportError:  # Numba is missing
     kernels = None  # type: ignore[assignment]
 
-FEW = 64
-"""Rows that a step has at most; more come in a prefill."""
+FEW = 128
+"""Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
 
 
 class Linear(Protocol):
