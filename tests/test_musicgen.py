@@ -53,9 +53,13 @@ NUMBERS = count(1)
 
 OWN = """
 import sys, json
+import demucs.pretrained
 import numpy as np
 import torch
 from audiocraft.models import MusicGen
+class Demucs(torch.nn.Module):
+    sources = ["drums", "bass", "other", "vocals"]
+demucs.pretrained.get_model = lambda name: Demucs()  # its weights are not here, nor any tune
 for model, cases in json.loads(sys.argv[1]).items():
     own = MusicGen.get_pretrained(model, device="cpu")
     for seconds, seed, file in cases:
@@ -193,6 +197,14 @@ def other(home: Path) -> Iterator[Child]:
         yield child
 
 
+@pytest.fixture(scope="module")
+def melody(home: Path) -> Iterator[Child]:
+    """A model that a melody may steer besides the words."""
+    with Child(home, str(home / "melody")) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
     folder = tmp_path / "audio"
@@ -207,6 +219,7 @@ def own(home: Path) -> dict[str, NDArray[np.floating]]:
         SMALL: [(2, 7, home / "2"), (LONG, 7, home / "long")],
         STEREO: [(2, 7, home / "st")],
         str(home / "other"): [(2, 7, home / "other-2"), (31, 7, home / "other-31")],
+        str(home / "melody"): [(2, 7, home / "melody-2"), (31, 7, home / "melody-31")],
     }
     subprocess.run(
         [sys.executable, "-c", OWN, json.dumps(cases, default=str)],
@@ -215,7 +228,7 @@ def own(home: Path) -> dict[str, NDArray[np.floating]]:
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    names = ("2", "long", "st", "other-2", "other-31")
+    names = ("2", "long", "st", "other-2", "other-31", "melody-2", "melody-31")
     return {name: dict(np.load(home / f"{name}.npz")) for name in names}
 
 
@@ -409,11 +422,23 @@ def test_a_render_by_audiocrafts_own_loop_is_cancelled_without_a_trace(
     assert (files.codes(1) == own["other-2"]["codes"]).all()
 
 
-def test_why_audiocrafts_own_loop_plays_is_in_the_log(home: Path) -> None:
-    with Child(home, str(home / "other"), stderr=subprocess.PIPE) as child:
+@pytest.mark.parametrize("seconds", [2, 31])
+def test_a_melody_model_plays_what_the_words_alone_give(
+    melody: Child, files: Files, own: dict[str, NDArray[np.floating]], seconds: int
+) -> None:
+    assert takes(melody.render(files.order(seconds, 7))) == [(1, seconds)]
+    assert (files.codes(1) == own[f"melody-{seconds}"]["codes"]).all()
+    check_sound(files.samples(1), own[f"melody-{seconds}"]["sound"])
+
+
+@pytest.mark.parametrize(
+    ("model", "what"), [("other", b"its activation"), ("melody", b"conditions other than words")]
+)
+def test_why_audiocrafts_own_loop_plays_is_in_the_log(home: Path, model: str, what: bytes) -> None:
+    with Child(home, str(home / model), stderr=subprocess.PIPE) as child:
         assert isinstance(child.hear(), Ready)
         child.process.stdin.close()
-        assert b"our decoder does not know its activation" in child.process.stderr.read()
+        assert b"our decoder does not know " + what in child.process.stderr.read()
         child.process.stdin = None
 
 
@@ -479,10 +504,12 @@ def test_a_gpu_that_is_not_there_is_refused(home: Path) -> None:
     )
 
 
-def test_a_model_that_wants_a_melody_is_refused(home: Path, folder: Path) -> None:
-    settings = "conditioners: {self_wav: {model: chroma_stem}, description: {model: t5}}"
+def test_a_model_that_more_than_words_and_a_melody_steer_is_refused(
+    home: Path, folder: Path
+) -> None:
+    settings = "conditioners: {style: {model: style}, description: {model: t5}}"
     checkpoint(folder / "state_dict.bin", **{"xp.cfg": settings})
-    assert "wants a melody besides the words" in refusal(home, str(folder))
+    assert "wants style besides the words" in refusal(home, str(folder))
 
 
 def test_a_checkpoint_with_code_in_it_is_refused(home: Path, folder: Path) -> None:

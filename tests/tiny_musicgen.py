@@ -11,6 +11,7 @@ Everything else is as small as it goes, and the weights are random but always th
     DIR/hub/models--t5-base
     DIR/local                                         musicgen-small again, as a plain folder
     DIR/other                                         as local, but with another activation
+    DIR/melody                                        as local, but a melody may steer it too
 """
 
 import io
@@ -70,6 +71,8 @@ def write(folder: Path) -> None:
     shutil.copytree(small, folder / "other", dirs_exist_ok=True)
     other = SMALL | {"transformer_lm": SMALL["transformer_lm"] | {"activation": "relu"}}
     _save(folder / "other" / "state_dict.bin", _language_model(other), other)
+    shutil.copytree(small, folder / "melody", dirs_exist_ok=True)
+    _save(folder / "melody" / "state_dict.bin", _language_model(MELODY), MELODY)
 
 
 SMALL: dict[str, Any] = {
@@ -154,6 +157,26 @@ STEREO: dict[str, Any] = SMALL | {
     "transformer_lm": SMALL["transformer_lm"] | {"n_q": 8},
 }
 
+MELODY: dict[str, Any] = SMALL | {
+    "fuser": SMALL["fuser"] | {"cross": [], "prepend": ["self_wav", "description"]},
+    "conditioners": SMALL["conditioners"]
+    | {
+        "self_wav": {
+            "model": "chroma_stem",
+            "chroma_stem": {
+                "sample_rate": 32000,
+                "n_chroma": 12,
+                "radix2_exp": 14,
+                "argmax": True,
+                "match_len_on_eval": False,
+                "eval_wavs": None,
+                "n_eval_wavs": 100,
+                "cache_path": "/where/it/was/trained",
+            },
+        }
+    },
+}
+
 CODEC: dict[str, Any] = {
     "device": "cuda",
     "solver": "compression",
@@ -230,7 +253,24 @@ def _language_model(settings: dict[str, Any]) -> dict[str, Any]:
     projection = torch.nn.Linear(T5_DIM, settings["transformer_lm"]["dim"])
     for name, tensor in projection.state_dict().items():
         state[f"condition_provider.conditioners.description.output_proj.{name}"] = tensor
+    if "self_wav" in settings["conditioners"]:
+        for name, tensor in _melody_conditioner(settings).state_dict().items():
+            state[f"condition_provider.conditioners.self_wav.{name}"] = tensor
     return {name: tensor.half() for name, tensor in state.items()}
+
+
+def _melody_conditioner(settings: dict[str, Any]) -> Any:
+    from audiocraft.modules.conditioners import ChromaStemConditioner
+
+    from bot.engine.loading import without_stems
+
+    chroma = settings["conditioners"]["self_wav"]["chroma_stem"] | {"cache_path": None}
+    with without_stems():
+        return ChromaStemConditioner(
+            output_dim=settings["transformer_lm"]["dim"],
+            duration=settings["dataset"]["segment_duration"],
+            **chroma,
+        )
 
 
 def _codec(settings: dict[str, Any]) -> dict[str, Any]:

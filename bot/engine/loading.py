@@ -5,7 +5,8 @@ import logging
 import os
 import pickle
 import typing
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bot.engine import weights
@@ -42,7 +43,7 @@ def load(model: str, place: torch.device) -> "Pretrained":
     """
     _prepare(model)
     try:
-        with _safe_globals():
+        with _safe_globals(), without_stems():
             return _mapped(model, place)
     except Exception as error:
         raise _explained(model, error) from error
@@ -54,7 +55,7 @@ def load_whole(model: str, place: torch.device) -> "Pretrained":
     try:
         from audiocraft.models import MusicGen as Pretrained
 
-        with _safe_globals():
+        with _safe_globals(), without_stems():
             return Pretrained.get_pretrained(model, device=place.type)
     except Exception as error:
         raise _explained(model, error) from error
@@ -93,9 +94,12 @@ def _language_model(
     Source: `load_lm_model` and `get_lm_model` in audiocraft's `models`.
     """
     from audiocraft.models import builders
+    from omegaconf import OmegaConf
 
     settings.dtype = "float32"
     settings.device = "meta"
+    if melody := OmegaConf.select(settings, "conditioners.self_wav.chroma_stem"):
+        melody.pop("cache_path", None)  # of the machine that trained it
     conditioners, settings.conditioners = settings.conditioners, None
     with torch.device("meta"):
         lm = builders.get_lm_model(settings)
@@ -123,15 +127,29 @@ def _explained(model: str, error: Exception) -> Exception:
 
 
 def _check(model: str, conditions: set[str]) -> None:
-    if "self_wav" in conditions:
-        raise LoadError(
-            f"{model} wants a melody besides the words, which is not supported yet: set "
-            "MUSICGEN_MODEL to one without, such as facebook/musicgen-small."
-        )
-    if others := conditions - {"description"}:
+    if others := conditions - {"description", "self_wav"}:
         raise LoadError(
             f"{model} wants {', '.join(sorted(others))} besides the words, which is not supported."
         )
+
+
+class NoStems(torch.nn.Module):
+    """Stands where a melody model has Demucs, which would take the stems of a tune apart."""
+
+    sources = ("drums", "bass", "other", "vocals")
+
+
+@contextmanager
+def without_stems() -> Iterator[None]:
+    """Let a melody model load without Demucs' weights, which it only needs to be given a tune."""
+    from demucs import pretrained
+
+    original = pretrained.get_model
+    pretrained.get_model = lambda *_: NoStems()
+    try:
+        yield
+    finally:
+        pretrained.get_model = original
 
 
 def _safe_globals() -> AbstractContextManager[None]:

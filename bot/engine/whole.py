@@ -113,13 +113,18 @@ class Take:
 
     def _generated(self, prompt: torch.Tensor, frames: int, callback: Callback) -> torch.Tensor:
         """Return codes [1, codebooks, frames], which begin with those of the prompt."""
-        from audiocraft.modules.conditioners import ConditioningAttributes
+        from audiocraft.modules.conditioners import ConditioningAttributes, WavCondition
 
         model, order = self._loop.model, self._order
+        wish = ConditioningAttributes(text={"description": order.prompt})
+        silence, length = torch.zeros((1, 1, 1)), torch.tensor([0])
+        wish.wav["self_wav"] = WavCondition(
+            silence.to(model.device), length.to(model.device), [model.sample_rate], [None]
+        )
         with model.autocast:
             codes: torch.Tensor = model.lm.generate(
                 prompt,
-                [ConditioningAttributes(text={"description": order.prompt})],
+                [wish],
                 max_gen_len=frames,
                 use_sampling=True,
                 temp=order.temperature,
