@@ -74,7 +74,7 @@ def generate(options: argparse.Namespace) -> None:
     config = _configured()
     if options.model:
         asked = Config.from_env({"MUSICGEN_MODEL": options.model})
-        config = replace(config, musicgen_model=asked.musicgen_model)
+        config = replace(config, musicgen_model=asked.musicgen_model, models=())
     choice = engines.usable(config, options.engine)
     _say(choice.note)
     request = tiers.ask(
@@ -92,18 +92,18 @@ def generate(options: argparse.Namespace) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Download a model's weights."""
+    """Download the weights of one or more models."""
     from bot.engine import weights
 
     config = _configured()
-    model = options.model or config.musicgen_model
     if not weights.installed():
         raise OperatorError(f"MusicGen is not installed: run `{engines.SETUP}` first.")
-    try:
-        weights.fetch(model)
-    except weights.FetchError as error:
-        raise OperatorError(str(error)) from error
-    _say(f"All weights of {model} are on disk.")
+    for model in options.model or config.wanted:
+        try:
+            weights.fetch(model)
+        except weights.FetchError as error:
+            raise OperatorError(str(error)) from error
+        _say(f"All weights of {model} are on disk.")
 
 
 def audit(options: argparse.Namespace) -> None:
@@ -128,7 +128,7 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
     plan = Plan(
         folder=config.data_dir,
         command=choice.command,
-        model=choice.model,
+        models=choice.models,
         limits=config.limits(),
         skus=config.skus,
         about=engines.about(choice, config),
@@ -202,13 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_request(command, prompt="prompt")
     command.add_argument("--takes", type=int, default=1, help="how many pieces")
     command.add_argument("--seed", type=int, help="take i has this seed plus i (default: any)")
-    command.add_argument("--model", help="instead of MUSICGEN_MODEL")
+    command.add_argument("--model", help="instead of MODELS")
     _add_engine(command)
     command.add_argument("--out", type=Path, metavar="FILE", help="the WAV file to write")
     command.set_defaults(action=generate)
 
-    command = commands.add_parser("fetch", help="download a model's weights")
-    command.add_argument("model", nargs="?", help="instead of MUSICGEN_MODEL")
+    command = commands.add_parser("fetch", help="download the models' weights")
+    command.add_argument("model", nargs="*", help="instead of MODELS")
     command.set_defaults(action=fetch)
 
     command = commands.add_parser("audit", help="a server's log of changes, as CSV")

@@ -157,10 +157,10 @@ def _held(
 def _check_server(limits: Limits, guild: int, request: Request) -> None:
     if not limits.allows(guild):
         raise Refusal(tiers.NOT_ALLOWED)
-    if request.seconds > limits.max_seconds:
+    if request.length > limits.max_seconds:
         raise Refusal(
-            f"You asked for {request.seconds} s; the operator allows this server pieces of at most "
-            f"{limits.max_seconds} s."
+            f"You asked for {request.length:g} s; the operator allows this server pieces of at "
+            f"most {limits.max_seconds} s."
         )
 
 

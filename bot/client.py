@@ -11,6 +11,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.archive import Archive
 from bot.errors import OperatorError, Refusal
 from bot.models import About
 from bot.office import Office
@@ -67,6 +68,7 @@ class Fantasia(commands.AutoShardedBot):
         self,
         studio: Studio,
         *,
+        archive: Archive,
         office: Office,
         rulebook: Rulebook,
         about: About,
@@ -83,6 +85,7 @@ class Fantasia(commands.AutoShardedBot):
             tree_cls=Tree,
         )
         self.studio = studio
+        self.archive = archive
         self.office = office
         self.rulebook = rulebook
         self.about = about

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.admission import Admission
+from bot.archive import Archive
 from bot.client import Fantasia
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
@@ -36,7 +37,7 @@ class Plan:
 
     folder: Path
     command: tuple[str, ...]
-    model: str
+    models: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
     defaults: tuple[Tier, ...] = DEFAULTS
     skus: Mapping[int, str] = field(default_factory=dict)
@@ -55,6 +56,8 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     work, news = asyncio.Event(), asyncio.Event()
     with exclusive(plan.folder):
         async with open_database(plan.folder / "fantasia.db") as database:
+            archive = Archive(database, folder=plan.folder, clock=plan.clock, work=work)
+            await archive.sweep()
             admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
             studio = Studio(
                 database,
@@ -62,7 +65,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 clock=plan.clock,
                 work=work,
                 news=news,
-                models=(plan.model,),
+                models=plan.models,
                 max_seconds=plan.limits.max_seconds,
                 admission=admission,
             )
@@ -77,6 +80,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
             )
             client = Fantasia(
                 studio,
+                archive=archive,
                 office=Office(database, admission=admission, clock=plan.clock),
                 rulebook=Rulebook(database, admission=admission, clock=plan.clock),
                 about=plan.about,

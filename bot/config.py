@@ -68,6 +68,8 @@ class Config:
     data_dir: Path = Path("data")
     engine: EngineName = EngineName.MUSICGEN
     musicgen_model: str = "facebook/musicgen-small"
+    models: tuple[str, ...] = ()
+    models_loaded: int | None = None
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
     slots: int | None = None
@@ -97,6 +99,11 @@ class Config:
         if problems:
             raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
         return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The models that may be asked for, the usual one first."""
+        return self.models or (self.musicgen_model,)
 
     def limits(self) -> Limits:
         """Return the operator's limits."""
@@ -138,6 +145,10 @@ def _model(found: str) -> str:
     return found
 
 
+def _models(found: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_model(part.strip()) for part in found.strip(" ,").split(",")))
+
+
 def _number(least: int, most: int) -> Callable[[str], int]:
     def read(found: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", found) or not least <= int(found) <= most:
@@ -147,7 +158,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _slots(found: str) -> int | None:
+def _auto(found: str) -> int | None:
     if found.lower() == "auto":
         return None
     if not re.fullmatch("[0-9]{1,2}", found) or not 1 <= int(found) <= MOST_SLOTS:
@@ -201,9 +212,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "DATA_DIR": lambda found: Path(found).expanduser(),
     "ENGINE": _choice(EngineName),
     "MUSICGEN_MODEL": _model,
+    "MODELS": _models,
+    "MODELS_LOADED": _auto,
     "DEVICE": _choice(Device),
     "PRECISION": _choice(Precision),
-    "SLOTS": _slots,
+    "SLOTS": _auto,
     "FINISH": _choice(Switch),
     "MAX_SECONDS": _number(1, 120),
     "MAX_WAITING": _number(1, 100_000),

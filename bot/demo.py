@@ -53,7 +53,7 @@ async def run(choice: Choice, config: Config, options: argparse.Namespace, conso
         plan = Plan(
             folder=Path(folder),
             command=choice.command,
-            model=choice.model,
+            models=choice.models,
             limits=Limits(max_seconds=config.max_seconds),
             about=about(choice, config),
             sync=True,

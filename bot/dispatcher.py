@@ -11,7 +11,16 @@ from pathlib import Path
 from bot import jobs, ledger, posts, settings, takes
 from bot.database import Database, Transaction
 from bot.engine import audio
-from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine.messages import (
+    PREVIEW,
+    Loaded,
+    Part,
+    Previewed,
+    Progress,
+    Ready,
+    Render,
+    Took,
+)
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError
 from bot.models import EngineState, Job, PostKind
@@ -51,6 +60,10 @@ class Dispatcher:
         self._running: dict[int, int] = {}
         """Takes of each job that the engine has."""
         self._noted: dict[int, datetime] = {}
+        self._stopping: set[int] = set()
+        """Jobs that the engine was told to finish."""
+        self._models: tuple[str, ...] = ()
+        """What the engine has loaded."""
 
     async def run(self) -> None:
         """Keep an engine running; raise OperatorError if the first one cannot start."""
@@ -79,7 +92,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.attend())
             while True:
-                await self._drop_cancelled(engine)
+                await self._heed(engine)
                 while sum(self._running.values()) < ready.slots and (job := await self._claim()):
                     self._running[job.id] = job.request.takes
                     group.create_task(self._render(engine, job))
@@ -88,19 +101,28 @@ class Dispatcher:
 
     async def _render(self, engine: Engine, job: Job) -> None:
         try:
-            async with aclosing(engine.render(self._order(job))) as reports:
+            async with aclosing(engine.render(await self._order(job))) as reports:
                 async for said in reports:
-                    if isinstance(said, Took):
-                        await self._took(job, said)
-                    else:
-                        await self._progressed(job, said)
+                    await self._heard(job, said)
             await self._rendered(job)
         except JobError as error:
             await self._failed(job, str(error))
         finally:
             self._running.pop(job.id, None)
             self._noted.pop(job.id, None)
+            self._stopping.discard(job.id)
             self._work.set()
+
+    async def _heard(self, job: Job, said: Loaded | Progress | Previewed | Took) -> None:
+        match said:
+            case Took():
+                await self._took(job, said)
+            case Progress():
+                await self._progressed(job, said)
+            case Previewed():
+                await self._previewed(job)
+            case Loaded():
+                await self._swapped(said)
 
     async def _recover(self) -> None:
         async with self._database.transaction() as tx:
@@ -125,11 +147,12 @@ class Dispatcher:
 
     async def _loaded(self, ready: Ready) -> None:
         self._ready = ready
+        self._models = ready.models[:1]
         self._pause = self._first_pause
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.READY)
             await settings.put(tx, "slots", str(ready.slots))
-            for model in ready.models:
+            for model in ready.models[:1]:
                 await settings.put(tx, f"pace {model}", str(ready.pace))
         self._news.set()
         found = ", ".join(ready.models), ready.device, ready.precision, ready.slots
@@ -137,37 +160,56 @@ class Dispatcher:
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
-            job = await jobs.claim(tx, self._clock())
+            job = await jobs.claim(tx, self._models, self._clock())
         if job:
+            if job.stopping:  # before the engine was lost: it renders no more than the preview
+                self._stopping.add(job.id)
             log.info("job %d running, attempt %d", job.id, job.attempts)
             self._news.set()
         return job
 
-    async def _drop_cancelled(self, engine: Engine) -> None:
-        wanted = {job.id for job in await jobs.running(self._database)}
-        for job in self._running.keys() - wanted:
-            engine.cancel(job)
+    async def _heed(self, engine: Engine) -> None:
+        """Tell the engine of jobs that are cancelled or stopped."""
+        wanted = {job.id: job for job in await jobs.running(self._database)}
+        for number in list(self._running):
+            if number not in wanted:
+                engine.cancel(number)
+            elif wanted[number].stopping and number not in self._stopping:
+                self._stopping.add(number)
+                engine.finish(number)
 
-    def _order(self, job: Job) -> Render:
+    async def _order(self, job: Job) -> Render:
         request = job.request
         return Render(
             id=job.id,
             prompt=request.prompt,
-            seconds=request.seconds,
+            seconds=min(request.seconds, PREVIEW) if job.stopping else request.seconds,
             model=request.model,
             parts=tuple(self._part(job, number) for number in range(1, request.takes + 1)),
             guidance=request.guidance,
             temperature=request.temperature,
             top_k=request.top_k,
+            prefix=await self._prefix(job),
+            picture=str(self._folder / _picture(job)),
         )
 
     def _part(self, job: Job, number: int) -> Part:
+        preview = job.request.length > PREVIEW and not job.request.before and not job.stopping
         return Part(
             number=number,
             seed=job.request.seed + number - 1,
             audio=str(self._folder / _file(job, number, "wav")),
             codes=str(self._folder / _file(job, number, "npy")),
+            preview=str(self._folder / _file(job, number, "preview.wav")) if preview else None,
         )
+
+    async def _prefix(self, job: Job) -> str | None:
+        if job.request.parent_take is None:
+            return None
+        parent = await takes.find(self._database, job.request.parent_take)
+        if parent is None or parent.codes is None or not (self._folder / parent.codes).exists():
+            raise JobError("The piece that it should continue was deleted meanwhile.")
+        return str(self._folder / parent.codes)
 
     async def _progressed(self, job: Job, said: Progress) -> None:
         now = self._clock()
@@ -178,19 +220,35 @@ class Dispatcher:
 
     async def _took(self, job: Job, said: Took) -> None:
         name = _file(job, said.number, "wav")
-        await asyncio.to_thread(_verify, self._folder / name, said.seconds, job.request.seconds)
+        await asyncio.to_thread(_verify, self._folder / name, said.seconds, job.request.length)
         codes = _file(job, said.number, "npy")
         kept = codes if (self._folder / codes).exists() else None
         async with self._database.transaction() as tx:
             await takes.rendered(tx, job.id, said.number, said.seconds, name, kept)
 
+    async def _previewed(self, job: Job) -> None:
+        async with self._database.transaction() as tx:
+            for number in range(1, job.request.takes + 1):
+                await takes.previewed(tx, job.id, number, _file(job, number, "preview.wav"))
+            await posts.add(tx, job.id, PostKind.PREVIEW, self._clock())
+        self._news.set()
+
+    async def _swapped(self, said: Loaded) -> None:
+        self._models = said.models
+        async with self._database.transaction() as tx:
+            await settings.put(tx, f"pace {said.model}", str(said.pace))
+        log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
+
     async def _rendered(self, job: Job) -> None:
         async with self._database.transaction() as tx:
             if await jobs.rendered(tx, job.id, self._clock()):
                 missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
-                if missing:
+                if missing and not (job.id in self._stopping and len(missing) < job.request.takes):
                     raise EngineError(f"called job {job.id} done without take {missing[0]}")
+                if (self._folder / _picture(job)).exists():
+                    await jobs.drawn(tx, job.id, _picture(job))
                 await ledger.settled(tx, job.id, self._clock())
+                await posts.superfluous(tx, job.id, self._clock())
                 await posts.add(tx, job.id, PostKind.RESULT, self._clock())
                 log.info("job %d rendered", job.id)
                 self._news.set()
@@ -205,6 +263,7 @@ class Dispatcher:
     async def _record_failure(self, tx: Transaction, job: Job, reason: str) -> None:
         if await jobs.failed(tx, job.id, reason, self._clock()):
             await ledger.returned(tx, job.id, self._clock())
+            await posts.superfluous(tx, job.id, self._clock())
             await posts.add(tx, job.id, PostKind.FAILURE, self._clock())
             log.warning("job %d failed: %s", job.id, reason)
             self._news.set()
@@ -218,10 +277,16 @@ def _file(job: Job, number: int, kind: str) -> str:
     return f"audio/{job.id}-{number}.{kind}"
 
 
-def _verify(path: Path, announced: float, longest: int) -> None:
+def _picture(job: Job) -> str:
+    return f"audio/{job.id}-picture.png"
+
+
+def _verify(path: Path, announced: float, longest: float) -> None:
     try:
         length = audio.seconds(path)
     except (OSError, EOFError, wave.Error) as error:
         raise EngineError(f"announced a take whose file cannot be read ({error})") from error
-    if not 0 < length <= longest or abs(length - announced) > 0.001:
-        raise EngineError(f"announced {announced:g} s of {longest} s; the file holds {length:g} s")
+    if not 0 < length <= longest + 0.001 or abs(length - announced) > 0.001:
+        raise EngineError(
+            f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"
+        )

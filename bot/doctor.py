@@ -115,7 +115,8 @@ def _musicgen(config: Config) -> Iterator[Check]:
     found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     yield Check(what="Packages", verdict=Verdict.GOOD, found=found)
     yield _device(config)
-    yield _weights(config.musicgen_model)
+    for model in config.wanted:
+        yield _weights(model)
 
 
 def _device(config: Config) -> Check:
@@ -160,9 +161,10 @@ def _weights(model: str) -> Check:
 
 
 def _selling(config: Config) -> Check:
-    model = ANYONES if config.engine is EngineName.SKETCH else weights.name(config.musicgen_model)
+    sketch = config.engine is EngineName.SKETCH
+    models = (ANYONES,) if sketch else tuple(weights.name(model) for model in config.wanted)
     servers = asyncio.run(selling.paid_servers(config.data_dir))
-    if warnings := selling.licence(servers, config, model):
+    if warnings := selling.licence(servers, config, models):
         found = warnings[0].removesuffix(f" {selling.MEND}")
         return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=selling.MEND)
     return Check(what="Selling", verdict=Verdict.GOOD, found="nothing against the licence is sold")

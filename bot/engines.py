@@ -14,12 +14,17 @@ SETUP = "make setup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An engine, the model it makes music with, and why it is not the one configured."""
+    """An engine, the models it makes music with, and why it is not the one configured."""
 
     engine: EngineName
-    model: str
+    models: tuple[str, ...]
     command: tuple[str, ...]
     note: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The usual one."""
+        return self.models[0]
 
 
 def configured(config: Config) -> Choice:
@@ -39,10 +44,10 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
     if not weights.installed():
         missing = ["its packages"]
     else:
-        missing = weights.missing(config.musicgen_model)
+        missing = [lack for model in config.wanted for lack in weights.missing(model)]
     if not missing:
         return _choice(config, EngineName.MUSICGEN)
-    mend = f"python -m bot fetch {config.musicgen_model}"
+    mend = f"python -m bot fetch {' '.join(config.wanted)}"
     lack = f"MusicGen lacks {', '.join(missing)}: `{mend}` downloads what is missing"
     if not weights.installed():
         lack = (
@@ -60,16 +65,24 @@ def _choice(
     command += ["--finish", config.finish.value]
     if engine is EngineName.SKETCH:
         command += ["--pace", str(pace)]
-        return Choice(engine=engine, model="sketch", command=tuple(command), note=note)
-    command += ["--model", config.musicgen_model, "--device", config.device.value]
+        return Choice(engine=engine, models=("sketch",), command=tuple(command), note=note)
+    names = tuple(weights.name(model) for model in config.wanted)
+    if len(set(names)) < len(names):
+        raise OperatorError(
+            f"MODELS: members ask by short names, and two are the same: {', '.join(names)}."
+        )
+    for model in config.wanted:
+        command += ["--model", model]
+    command += ["--device", config.device.value]
     command += ["--precision", config.precision.value]
     command += ["--slots", str(config.slots)] if config.slots else []
-    model = weights.name(config.musicgen_model)
-    return Choice(engine=engine, model=model, command=tuple(command), note=note)
+    command += ["--models-loaded", str(config.models_loaded)] if config.models_loaded else []
+    return Choice(engine=engine, models=names, command=tuple(command), note=note)
 
 
 def about(choice: Choice, config: Config) -> About:
     """Return what members may know of the engine and the code."""
     sketch = choice.engine is EngineName.SKETCH
-    licence = None if sketch else weights.licence(config.musicgen_model)
+    found = dict.fromkeys(weights.licence(model) for model in config.wanted)
+    licence = None if sketch or None in found else "; ".join(filter(None, found))
     return About(version=__version__, licence=licence, code=config.code_url)

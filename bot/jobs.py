@@ -1,9 +1,13 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
 from bot.models import Job, Origin, Promise, Request, Status
+
+PATIENCE = 4
+"""How many jobs may go before one whose model is not loaded."""
 
 
 async def add(
@@ -16,9 +20,10 @@ async def add(
         INSERT INTO jobs (
             status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
+            before, edited_from,
             tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at
         ) VALUES (
-            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
         )
         RETURNING *
         """,
@@ -38,6 +43,8 @@ async def add(
             request.temperature,
             request.top_k,
             request.parent_take,
+            request.before,
+            request.edited_from,
             held.tier.name,
             held.source,
             held.tier.weight,
@@ -64,6 +71,7 @@ async def history(
     rows = await source.fetch(
         """
         SELECT * FROM jobs WHERE guild_id = ? AND user_id = ? AND rendered_at IS NOT NULL
+        AND deleted_at IS NULL AND forgotten_at IS NULL
         ORDER BY id DESC LIMIT ? OFFSET ?
         """,
         (guild, user, limit, skip),
@@ -101,19 +109,100 @@ async def count_waiting(source: Database | Transaction, guild: int) -> tuple[int
     return rows[0]["everywhere"], rows[0]["here"]
 
 
-async def claim(tx: Transaction, now: datetime) -> Job | None:
-    """Start the next job. One that has seen the engine die renders alone."""
+async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job | None:
+    """Start the next job. One that has seen the engine die renders alone.
+
+    While the next one's model is not loaded, others whose model is go first, PATIENCE at most.
+    """
+    rows = await tx.fetch(
+        "SELECT * FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1"
+    )
+    if not rows:
+        return None
+    chosen = rows[0]["id"]
+    if rows[0]["model"] not in loaded and rows[0]["passed"] < PATIENCE:
+        at_hand = await _first_of(tx, loaded, rows[0]["priority"])
+        if at_hand is not None:
+            await tx.execute("UPDATE jobs SET passed = passed + 1 WHERE id = ?", (chosen,))
+            chosen = at_hand
     rows = await tx.fetch(
         """
         UPDATE jobs SET status = 'running', attempts = attempts + 1, progress = 0, started_at = ?
-        WHERE id = (SELECT id FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1)
+        WHERE id = ?
         AND (attempts = 0 OR NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running'))
         AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND attempts > 1)
         RETURNING *
         """,
-        (now.timestamp(),),
+        (now.timestamp(), chosen),
     )
     return _job(rows[0]) if rows else None
+
+
+async def _first_of(tx: Transaction, models: Collection[str], priority: int) -> int | None:
+    """Return the first queued job of some models that has this priority."""
+    first = []
+    for model in models:
+        first += await tx.fetch(
+            """
+            SELECT id FROM jobs WHERE status = 'queued' AND model = ? AND priority = ?
+            ORDER BY id LIMIT 1
+            """,
+            (model, priority),
+        )
+    return min((row["id"] for row in first), default=None)
+
+
+async def stopped(tx: Transaction, job: int) -> bool:
+    """A running job shall end with what exists; return False if it was not running any more."""
+    return await tx.changes(
+        "UPDATE jobs SET stopping = 1 WHERE id = ? AND status = 'running' AND stopping = 0", (job,)
+    )
+
+
+async def drawn(tx: Transaction, job: int, picture: str) -> None:
+    """A job's picture exists."""
+    await tx.execute("UPDATE jobs SET picture = ? WHERE id = ?", (picture, job))
+
+
+async def pictures(source: Database | Transaction) -> set[str]:
+    """Return the names of all pictures."""
+    rows = await source.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
+    return {row["picture"] for row in rows}
+
+
+async def deleted(tx: Transaction, job: int, now: datetime) -> None:
+    """A job's message and files are gone."""
+    await tx.execute(
+        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?), picture = NULL WHERE id = ?",
+        (now.timestamp(), job),
+    )
+
+
+async def forgotten(tx: Transaction, job: int, now: datetime) -> None:
+    """Erase a job's words and whose name it has; its numbers stay."""
+    await tx.execute(
+        """
+        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, picture = NULL,
+            deleted_at = COALESCE(deleted_at, ?), forgotten_at = ? WHERE id = ?
+        """,
+        (now.timestamp(), now.timestamp(), job),
+    )
+
+
+async def of_member(source: Database | Transaction, user: int) -> list[Job]:
+    """Return a member's jobs in all servers, those whose words are not forgotten."""
+    rows = await source.fetch(
+        "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL", (user,)
+    )
+    return [_job(row) for row in rows]
+
+
+async def of_server(source: Database | Transaction, guild: int) -> list[Job]:
+    """Return a server's jobs, those whose words are not forgotten."""
+    rows = await source.fetch(
+        "SELECT * FROM jobs WHERE guild_id = ? AND forgotten_at IS NULL", (guild,)
+    )
+    return [_job(row) for row in rows]
 
 
 async def progressed(tx: Transaction, job: int, progress: float) -> None:
@@ -202,6 +291,18 @@ async def undeliverable(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
+async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
+    """Whoever asked wants it no more, whatever came of it; return False if it had ended."""
+    return await tx.changes(
+        """
+        UPDATE jobs SET status = IIF(status = 'rendered', 'undeliverable', 'cancelled'),
+            ended_at = ?
+        WHERE id = ? AND status IN ('queued', 'running', 'rendered')
+        """,
+        (now.timestamp(), job),
+    )
+
+
 async def wanted_again(tx: Transaction, job: int) -> bool:
     """Music that could not be delivered is to be posted after all."""
     return await tx.changes(
@@ -259,7 +360,7 @@ async def pace(source: Database | Transaction, model: str, slots: int) -> float 
     rows = await source.fetch(
         """
         SELECT SUM(rendered_at - started_at) / SUM(seconds * ((takes + ? - 1) / ?)) AS pace FROM (
-            SELECT * FROM jobs WHERE model = ? AND rendered_at IS NOT NULL
+            SELECT * FROM jobs WHERE model = ? AND rendered_at IS NOT NULL AND stopping = 0
             ORDER BY rendered_at DESC LIMIT 20
         )
         """,
@@ -291,6 +392,8 @@ def _job(row: Row) -> Job:
             temperature=row["temperature"],
             top_k=row["top_k"],
             parent_take=row["parent_take"],
+            before=row["before"],
+            edited_from=row["edited_from"],
         ),
         tier=row["tier"],
         allowance_seconds=row["allowance_seconds"],
@@ -304,6 +407,10 @@ def _job(row: Row) -> Job:
         rendered_at=_time_or_none(row["rendered_at"]),
         status_message_id=row["status_message_id"],
         shown=Status(row["shown"]) if row["shown"] else None,
+        stopping=bool(row["stopping"]),
+        picture=row["picture"],
+        deleted=row["deleted_at"] is not None,
+        forgotten=row["forgotten_at"] is not None,
     )
 
 

@@ -28,10 +28,11 @@ class TakeState(StrEnum):
 
 
 class PostKind(StrEnum):
-    """What a message tells: the music, or that there is none."""
+    """What a message tells: the music, that there is none, or how it begins."""
 
     RESULT = "result"
     FAILURE = "failure"
+    PREVIEW = "preview"
 
 
 class Route(StrEnum):
@@ -151,7 +152,10 @@ class Style:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The music that is asked for: `takes` pieces of `seconds` each; take i has seed `seed + i`."""
+    """The music that is asked for: `takes` pieces of `seconds` each; take i has seed `seed + i`.
+
+    With a `parent_take` each goes on from that take's music, of `before` seconds, which it holds.
+    """
 
     prompt: str
     seconds: int
@@ -162,6 +166,13 @@ class Request:
     temperature: float = 1.0
     top_k: int = 250
     parent_take: int | None = None
+    before: float = 0.0
+    edited_from: int | None = None
+
+    @property
+    def length(self) -> float:
+        """The seconds of a piece, with the music that it goes on from."""
+        return self.before + self.seconds
 
     @property
     def slug(self) -> str:
@@ -202,11 +213,15 @@ class Job:
     rendered_at: datetime | None
     status_message_id: int | None
     shown: Status | None
+    stopping: bool = False
+    picture: str | None = None
+    deleted: bool = False
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """One piece of a job; `audio` and `codes` are paths below the data folder."""
+    """One piece of a job; `audio`, `codes` and `preview` are paths below the data folder."""
 
     id: int
     job_id: int
@@ -217,6 +232,7 @@ class Take:
     seconds: float | None
     audio: str | None
     codes: str | None
+    preview: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,12 @@ from bot.models import Post, PostKind, Route
 
 
 async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: int = 0) -> None:
-    """Owe a message. Its nonce (24 characters) lets Discord recognise a repeated send."""
+    """Owe a message, if it is not owed yet.
+
+    Its nonce (24 characters) lets Discord recognise a repeated send.
+    """
     await tx.execute(
-        "INSERT INTO posts (job_id, part, kind, nonce, due_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO posts (job_id, part, kind, nonce, due_at) VALUES (?, ?, ?, ?, ?)",
         (job, part, kind, secrets.token_hex(12), now.timestamp()),
     )
 
@@ -59,9 +62,45 @@ async def postponed(tx: Transaction, post: int, due_at: datetime) -> None:
     )
 
 
+async def previews_to_replace(source: Database) -> list[Post]:
+    """Return the previews that stand in a channel though their job has ended."""
+    rows = await source.fetch(
+        """
+        SELECT posts.* FROM posts JOIN jobs ON jobs.id = job_id
+        WHERE kind = 'preview' AND delivered_at IS NOT NULL AND replaced_at IS NULL
+        AND status IN ('delivered', 'failed', 'cancelled', 'undeliverable')
+        """
+    )
+    return [_post(row) for row in rows]
+
+
+async def replaced(tx: Transaction, post: int, now: datetime) -> None:
+    """A preview's message is gone."""
+    await tx.execute("UPDATE posts SET replaced_at = ? WHERE id = ?", (now.timestamp(), post))
+
+
+async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
+    """A preview that was not sent yet is not wanted any more."""
+    await tx.execute(
+        """
+        UPDATE posts SET refused_at = ?
+        WHERE job_id = ? AND kind = 'preview' AND delivered_at IS NULL
+        """,
+        (now.timestamp(), job),
+    )
+
+
 async def refused(tx: Transaction, post: int, now: datetime) -> None:
     """No route is left."""
     await tx.execute("UPDATE posts SET refused_at = ? WHERE id = ?", (now.timestamp(), post))
+
+
+async def withdrawn(tx: Transaction, job: int, now: datetime) -> None:
+    """Nothing of a job is to be sent any more."""
+    await tx.execute(
+        "UPDATE posts SET refused_at = ? WHERE job_id = ? AND delivered_at IS NULL",
+        (now.timestamp(), job),
+    )
 
 
 async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:

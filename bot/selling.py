@@ -22,8 +22,8 @@ MEND = (
 async def warnings(rulebook: Rulebook, config: Config, choice: Choice) -> list[str]:
     """Return what the operator should know before anybody pays."""
     return [
-        *licence(await rulebook.paid_servers(), config, choice.model),
-        *unreachable(choice.model),
+        *licence(await rulebook.paid_servers(), config, choice.models),
+        *unreachable(choice.models),
     ]
 
 
@@ -37,22 +37,22 @@ async def paid_servers(folder: Path) -> int:
         return 0
 
 
-def licence(servers: int, config: Config, model: str) -> list[str]:
+def licence(servers: int, config: Config, models: tuple[str, ...]) -> list[str]:
     """Warn where paid tiers are mapped in some servers, or sold, and the weights forbid it."""
     sold = [f"{servers} servers map roles to paid tiers"] if servers else []
     sold += ["SKUS sells tiers"] if config.skus else []
-    if not sold or model == ANYONES:
+    if not sold or ANYONES in models:
         return []
-    if weights.licence(config.musicgen_model) != weights.NON_COMMERCIAL:
+    if weights.NON_COMMERCIAL not in map(weights.licence, config.wanted):
         return []
     return [f"{' and '.join(sold)}, but the weights are {weights.NON_COMMERCIAL}. {MEND}"]
 
 
-def unreachable(model: str) -> list[str]:
-    """Warn where everybody's tier does not include the one model that is loaded."""
-    if includes(FREE, model):
+def unreachable(models: tuple[str, ...]) -> list[str]:
+    """Warn where everybody's tier includes no model that may be asked for."""
+    if any(includes(FREE, model) for model in models):
         return []
     return [
-        f"The default {FREE.name} tier does not include the model {model}, the only one "
-        "loaded: its members can ask for nothing until a server's admins edit it (/tier edit)."
+        f"The default {FREE.name} tier does not include the model {' or '.join(models)}, and there "
+        "is no other: its members can ask for nothing until a server's admins edit it (/tier edit)."
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.database import Database, Transaction
+from bot.database import Database, Transaction, stamp
 from bot.models import Limits
 
 
@@ -57,7 +57,24 @@ async def told(tx: Transaction, guild: int, now: datetime) -> None:
     await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
 
 
-async def known(source: Database) -> list[int]:
+async def left(tx: Transaction, guild: int, at: datetime | None) -> None:
+    """Note when the bot was removed from a server, once; None: it is there."""
+    await _known(tx, guild)
+    await tx.execute(
+        """
+        UPDATE servers SET left_at = IIF(? IS NULL, NULL, COALESCE(left_at, ?)) WHERE guild_id = ?
+        """,
+        (stamp(at), stamp(at), guild),
+    )
+
+
+async def left_before(source: Database | Transaction, time: datetime) -> list[int]:
+    """Return the servers that the bot was removed from before a time."""
+    rows = await source.fetch("SELECT guild_id FROM servers WHERE left_at < ?", (time.timestamp(),))
+    return [row["guild_id"] for row in rows]
+
+
+async def known(source: Database | Transaction) -> list[int]:
     """Return the ids of the servers that have asked for music or have a word of the operator."""
     rows = await source.fetch(
         "SELECT guild_id FROM servers UNION SELECT DISTINCT guild_id FROM jobs ORDER BY guild_id"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -83,6 +84,7 @@ class Studio:
         model: str | None = None,
         seed: int | None = None,
         style: Style = tiers.PLAIN,
+        edited_from: int | None = None,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
         request = tiers.ask(
@@ -94,9 +96,35 @@ class Studio:
             max_seconds=self.max_seconds,
             style=style,
         )
+        return await self._submit(origin, presence, replace(request, edited_from=edited_from))
+
+    async def extend(
+        self, origin: Origin, presence: Presence, number: int, take: int, seconds: int
+    ) -> Job:
+        """Queue a piece that goes on from a take's music; raise Refusal if it is not allowed."""
+        job, kept = await self._kept(number, take, origin.guild_id)
+        if kept.codes is None or not self.path(kept.codes).exists():
+            raise Refusal(f"The codes of #{number} are gone, so it cannot go on.")
+        assert kept.seconds is not None
+        request = replace(
+            job.request,
+            seconds=seconds,
+            takes=1,
+            model=self._loaded(job.request.model),
+            seed=secrets.randbelow(2**31),
+            parent_take=kept.id,
+            before=kept.seconds,
+            edited_from=None,
+        )
+        return await self._submit(origin, presence, request)
+
+    async def stop(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
+        """Let a running job end with the music that exists, or raise Refusal."""
         async with self._database.transaction() as tx:
-            job = await self._reserve(tx, origin, presence, request)
-        log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
+            job = await self._cancellable(tx, number, guild, user, manager)
+            if not await jobs.stopped(tx, number):
+                raise Refusal(f"#{number} is ending already.")
+        log.info("job %d stopped by user %d", number, user)
         self._work.set()
         return job
 
@@ -121,6 +149,7 @@ class Studio:
             job = await self._cancellable(tx, number, guild, user, manager)
             await jobs.cancelled(tx, number, self.now())
             await ledger.returned(tx, number, self.now())
+            await posts.superfluous(tx, number, self.now())
         log.info("job %d cancelled by user %d", number, user)
         self._work.set()
         self._news.set()
@@ -135,10 +164,21 @@ class Studio:
 
     async def repeatable(self, number: int, *, guild: int) -> Request:
         """Return what a piece of this server was made from; raise Refusal if there is none."""
-        job = await jobs.find(self._database, number)
-        if job is None or job.origin.guild_id != guild:
-            raise Refusal(f"There is no piece #{number} here.")
-        return job.request
+        return (await self._here(number, guild)).request
+
+    async def takes(self, number: int, *, guild: int) -> tuple[Job, tuple[Take, ...]]:
+        """Return a piece of this server that was made, and its takes; raise Refusal for others."""
+        job = await self._here(number, guild)
+        found = tuple(await takes.of(self._database, number))
+        if job.deleted or not any(take.audio for take in found):
+            raise Refusal(f"The music of #{number} is not kept any more.")
+        return job, found
+
+    async def parent(self, request: Request) -> Take | None:
+        """Return the take that a request goes on from."""
+        if request.parent_take is None:
+            return None
+        return await takes.find(self._database, request.parent_take)
 
     async def history(
         self, guild: int, user: int, limit: int, skip: int
@@ -156,7 +196,8 @@ class Studio:
         """
         job = await jobs.find(self._database, number)
         hidden = job and job.status is not Status.DELIVERED and user != job.origin.user_id
-        if job is None or job.origin.guild_id != guild or (hidden and not manager):
+        absent = job is None or job.origin.guild_id != guild or job.forgotten
+        if job is None or absent or (hidden and not manager):
             raise Refusal(f"There is no piece #{number} here.")
         return job, tuple(await takes.of(self._database, number)), await self.result(job)
 
@@ -234,10 +275,21 @@ class Studio:
                 return post
         return None
 
+    async def previews_to_replace(self) -> list[tuple[Job, Post]]:
+        """Return the previews that stand in a channel though their job has ended."""
+        found = await posts.previews_to_replace(self._database)
+        return [(await self.job(post.job_id), post) for post in found]
+
+    async def replaced(self, post: Post) -> None:
+        """A preview's message is gone."""
+        async with self._database.transaction() as tx:
+            await posts.replaced(tx, post.id, self.now())
+
     async def delivered(self, owed: Owed, message: int) -> None:
         """Discord accepted a post as this message."""
         async with self._database.transaction() as tx:
-            if await posts.delivered(tx, owed.post.id, message, self.now()):
+            fresh = await posts.delivered(tx, owed.post.id, message, self.now())
+            if fresh and owed.post.kind is not PostKind.PREVIEW:
                 await jobs.delivered(tx, owed.job.id, self.now())
         log.info("job %d: %s delivered", owed.job.id, owed.post.kind)
         self._news.set()
@@ -271,6 +323,27 @@ class Studio:
         """Remember the digest of the commands synced to a scope."""
         async with self._database.transaction() as tx:
             await settings.put(tx, f"commands {scope}", digest)
+
+    async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
+        async with self._database.transaction() as tx:
+            job = await self._reserve(tx, origin, presence, request)
+        log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
+        self._work.set()
+        return job
+
+    async def _here(self, number: int, guild: int) -> Job:
+        """Return a job of this server whose words are known; raise Refusal for others."""
+        job = await jobs.find(self._database, number)
+        if job is None or job.origin.guild_id != guild or job.forgotten:
+            raise Refusal(f"There is no piece #{number} here.")
+        return job
+
+    async def _kept(self, number: int, take: int, guild: int) -> tuple[Job, Take]:
+        job, found = await self.takes(number, guild=guild)
+        for each in found:
+            if each.number == take and each.audio:
+                return job, each
+        raise Refusal(f"#{number} has no take {take}.")
 
     async def _reserve(
         self, tx: Transaction, origin: Origin, presence: Presence, request: Request
@@ -326,9 +399,13 @@ class Studio:
         alive = self.now() < owed.job.created_at + TOKEN_LIFE
         if owed.post.route is Route.CHANNEL and alive:
             return Route.FOLLOWUP
-        return None if owed.post.route is Route.DIRECT else Route.DIRECT
+        if owed.post.kind is PostKind.PREVIEW or owed.post.route is Route.DIRECT:
+            return None
+        return Route.DIRECT
 
     async def _undeliverable(self, tx: Transaction, owed: Owed) -> None:
         await posts.refused(tx, owed.post.id, self.now())
+        if owed.post.kind is PostKind.PREVIEW:
+            return
         if await jobs.undeliverable(tx, owed.job.id, self.now()):
             await ledger.returned(tx, owed.job.id, self.now())

@@ -32,14 +32,43 @@ async def rendered(
     )
 
 
+async def previewed(tx: Transaction, job: int, number: int, preview: str) -> None:
+    """The file with a take's beginning exists."""
+    await tx.execute(
+        "UPDATE takes SET preview = ? WHERE job_id = ? AND number = ?", (preview, job, number)
+    )
+
+
+async def find(source: Database | Transaction, take: int) -> Take | None:
+    """Return the take with this id."""
+    rows = await source.fetch("SELECT * FROM takes WHERE id = ?", (take,))
+    return _take(rows[0]) if rows else None
+
+
+async def files(source: Database | Transaction) -> set[str]:
+    """Return the names of all files that takes have."""
+    rows = await source.fetch(
+        "SELECT audio, codes, preview FROM takes WHERE audio IS NOT NULL OR codes IS NOT NULL"
+    )
+    return {name for row in rows for name in row if name}
+
+
+async def erased(tx: Transaction, job: int) -> None:
+    """The files of a job's takes are no more."""
+    await tx.execute(
+        "UPDATE takes SET audio = NULL, codes = NULL, preview = NULL WHERE job_id = ?", (job,)
+    )
+
+
 async def settled(tx: Transaction, job: int) -> None:
     """Charge what exists, in whole seconds, and nothing for the takes that do not."""
     await tx.execute(
         """
-        UPDATE takes SET charged_seconds = MIN(
-            charged_seconds,
-            CAST(seconds AS INTEGER) + (seconds > CAST(seconds AS INTEGER))
-        ) WHERE job_id = ? AND state = 'rendered'
+        UPDATE takes SET charged_seconds = MIN(charged_seconds, (
+            SELECT CAST(added AS INTEGER) + (added > CAST(added AS INTEGER)) FROM (
+                SELECT ROUND(takes.seconds - before, 6) AS added FROM jobs WHERE id = takes.job_id
+            )
+        )) WHERE job_id = ? AND state = 'rendered'
         """,
         (job,),
     )
@@ -56,8 +85,11 @@ async def charged(tx: Transaction, job: int) -> None:
     """Charge the music that exists again."""
     await tx.execute(
         """
-        UPDATE takes SET charged_seconds =
-            CAST(seconds AS INTEGER) + (seconds > CAST(seconds AS INTEGER))
+        UPDATE takes SET charged_seconds = (
+            SELECT CAST(added AS INTEGER) + (added > CAST(added AS INTEGER)) FROM (
+                SELECT ROUND(takes.seconds - before, 6) AS added FROM jobs WHERE id = takes.job_id
+            )
+        )
         WHERE job_id = ? AND state = 'rendered'
         """,
         (job,),
@@ -73,7 +105,8 @@ async def reset(tx: Transaction, job: int) -> None:
     """Forget the takes of an interrupted render: it starts again from the first."""
     await tx.execute(
         """
-        UPDATE takes SET state = 'waiting', seconds = NULL, audio = NULL, codes = NULL
+        UPDATE takes SET state = 'waiting', seconds = NULL, audio = NULL, codes = NULL,
+            preview = NULL
         WHERE job_id = ?
         """,
         (job,),
@@ -91,4 +124,5 @@ def _take(row: Row) -> Take:
         seconds=row["seconds"],
         audio=row["audio"],
         codes=row["codes"],
+        preview=row["preview"],
     )

@@ -154,10 +154,10 @@ def words(text: str) -> str:
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
     tier = held.tier
-    if request.seconds > tier.longest:
+    if request.length > tier.longest:
         raise Refusal(
-            f"You asked for {request.seconds} s; your {tier.name} tier allows pieces of at most "
-            f"{tier.longest} s. {remedy(offers, lambda other: request.seconds <= other.longest)}"
+            f"You asked for {request.length:g} s; your {tier.name} tier allows pieces of at most "
+            f"{tier.longest} s. {remedy(offers, lambda other: request.length <= other.longest)}"
         )
     if request.takes > tier.takes:
         raise Refusal(
@@ -237,7 +237,7 @@ def _too_little(
         lambda other: (
             other.per_day - used + granted >= cost(request)
             and rank(other) > rank(held.tier)
-            and request.seconds <= other.longest
+            and request.length <= other.longest
             and request.takes <= other.takes
             and includes(other, request.model)
         ),

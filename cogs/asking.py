@@ -6,7 +6,7 @@ import discord
 
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.models import Origin, Status
+from bot.models import Job, Origin, Status
 from cogs import cards, doors
 from cogs.buttons import cancel_view
 
@@ -18,18 +18,24 @@ async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401
     """Queue what `Studio.submit` takes for the member, and reply with the status message."""
     studio = interaction.client.studio
     job = await studio.submit(origin(interaction), doors.presence(interaction), **wish)
+    await reply(interaction, job)
+
+
+async def reply(interaction: Interaction, job: Job) -> None:
+    """Answer with the status message of a job that was just queued."""
+    studio = interaction.client.studio
     standing = await studio.standing(job)
-    reply = await interaction.response.send_message(
+    answer = await interaction.response.send_message(
         embed=cards.waiting(standing), view=cancel_view(job.id)
     )
-    await studio.status_message(job, reply.message_id, Status.QUEUED)
+    await studio.status_message(job, answer.message_id, Status.QUEUED)
 
 
 def origin(interaction: Interaction) -> Origin:
     """Return who asks and where; raise Refusal where no music could be posted."""
     if interaction.guild_id is None or interaction.channel_id is None:
         raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
-    _require_permissions(interaction)
+    require_permissions(interaction)
     return Origin(
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
@@ -40,7 +46,8 @@ def origin(interaction: Interaction) -> Origin:
     )
 
 
-def _require_permissions(interaction: Interaction) -> None:
+def require_permissions(interaction: Interaction) -> None:
+    """Raise Refusal where no music could be posted."""
     thread = isinstance(interaction.channel, discord.Thread)
     needed = NEEDED_IN_THREADS if thread else NEEDED
     lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]

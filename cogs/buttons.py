@@ -83,12 +83,35 @@ class PostAgainButton(
         await interaction.response.edit_message(embed=cards.posting(job), view=None)
 
 
+class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):
+    """Lets a long piece end with what exists, for its owner or a member with Manage Server."""
+
+    LABEL, NAME = "Stop here", "stop"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Stop, and say so in the message."""
+        job = await interaction.client.studio.stop(
+            self.job,
+            guild=interaction.guild_id or 0,
+            user=interaction.user.id,
+            manager=interaction.permissions.manage_guild,
+        )
+        await interaction.response.edit_message(embed=cards.stopping(job), view=None)
+
+
 def last_view(job: Job) -> ui.View | None:
     """Return what may still be done with a job that has ended."""
     if job.status is not Status.UNDELIVERABLE:
         return None
     view = ui.View(timeout=None)
     view.add_item(PostAgainButton(job.id))
+    return view
+
+
+def stop_view(job: int) -> ui.View:
+    """Return a view with one button that stops."""
+    view = ui.View(timeout=None)
+    view.add_item(StopButton(job))
     return view
 
 

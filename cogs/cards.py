@@ -83,11 +83,32 @@ def undeliverable(job: Job) -> discord.Embed:
     return _card(job, f"#{job.id} could not be posted", text, RED)
 
 
-def result(job: Job, takes: tuple[Take, ...]) -> discord.Embed:
-    """Show what the attached music is."""
+def preview(job: Job) -> discord.Embed:
+    """Show that the attached music is the beginning of a piece."""
+    text = (
+        f"{prompt(job)} · {_length(job.request)}\nThis is how it begins; the rest is being made. "
+        "Stop here keeps what exists by then and gives the rest of the seconds back."
+    )
+    return discord.Embed(title=f"The first half minute of #{job.id}", description=text, colour=GREY)
+
+
+def stopping(job: Job) -> discord.Embed:
+    """Show that a piece ends early."""
+    return _card(
+        job, f"#{job.id} stops here", "What exists is being posted; the rest is not charged."
+    )
+
+
+def result(job: Job, takes: tuple[Take, ...], picture: str | None = None) -> discord.Embed:
+    """Show what the attached music is, with the attached picture of that name."""
+    takes = tuple(take for take in takes if take.audio)
     embed = discord.Embed(description=prompt(job), colour=VIOLET)
+    if picture:
+        embed.set_image(url=f"attachment://{picture}")
     embed.add_field(name="Length", value=" + ".join(f"{take.seconds:g} s" for take in takes))
-    embed.add_field(name="Seed", value=", ".join(str(take.seed) for take in takes))
+    several = len(takes) > 1
+    seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
+    embed.add_field(name="Seeds" if several else "Seed", value="\n".join(seeds))
     embed.add_field(name="Asked for by", value=escape_markdown(job.origin.user_name))
     if job.started_at and job.rendered_at:
         spent = (job.rendered_at - job.started_at).total_seconds()
@@ -191,7 +212,16 @@ def help_(*, manager: bool) -> discord.Embed:
         value=(
             "`/usage` your tier, what is left today, your last pieces\n"
             "`/plans` the tiers of this server and how to get them\n"
-            "`/history` your pieces · `/piece` all about one of them"
+            "`/history` your pieces · `/piece` all about one of them\n"
+            "`/resend` posts one again, in any format · `/forget me` erases all of yours"
+        ),
+        inline=False,
+    )
+    embed.add_field(
+        name="Under a result",
+        value=(
+            "**Again** with a new seed · **Edit** and ask · **Extend** by 5 to 30 s · **Save as** "
+            "FLAC, MP3 or Ogg · **Delete**. Long pieces show how they begin, and may be stopped."
         ),
         inline=False,
     )
@@ -203,6 +233,7 @@ def help_(*, manager: bool) -> discord.Embed:
                 "`/quota` seconds of single members, and the log of all changes\n"
                 "`/member` block and unblock\n"
                 "`/channel` where music may be asked for\n"
+                "`/panel` a message with a button that opens a form\n"
                 "`/words` what prompts may not say"
             ),
             inline=False,
@@ -234,15 +265,20 @@ def prompt(job: Job) -> str:
     return f"**{escape_markdown(job.request.prompt)}**"
 
 
-def file_name(job: Job, take: Take) -> str:
+def file_name(job: Job, take: Take, kind: str = "wav") -> str:
     """Name a take's file after its prompt, such as `mozart-fantasia-7.wav`."""
     number = f"-{take.number}" if job.request.takes > 1 else ""
-    return f"{job.request.slug}-{job.id}{number}.wav"
+    return f"{job.request.slug}-{job.id}{number}.{kind}"
+
+
+def _length(request: Request) -> str:
+    if request.before:
+        return f"{request.seconds} s more, {request.length:g} s in all"
+    return f"{request.takes} x {request.seconds} s" if request.takes > 1 else f"{request.seconds} s"
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:
-    seconds = f"{job.request.takes} x {job.request.seconds} s" if job.request.takes > 1 else ""
-    asked = f"{prompt(job)} · {seconds or f'{job.request.seconds} s'}"
+    asked = f"{prompt(job)} · {_length(job.request)}"
     return discord.Embed(title=title, description=f"{asked}\n{text}", colour=colour)
 
 

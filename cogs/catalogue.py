@@ -1,17 +1,23 @@
-"""/history and /piece: finding music again."""
+"""/history, /piece and /resend: finding music again; /forget me: that it is found no more."""
+
+from datetime import timedelta
+from typing import Any, Literal
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 from discord.utils import escape_markdown, format_dt
 
+from bot.archive import Format
 from bot.client import Fantasia, Interaction
-from bot.models import Job, Post, Take
-from bot.studio import Studio
-from cogs import cards, doors, pages
+from bot.errors import Refusal
+from bot.models import Job, Post, Status, Take
+from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
 from cogs.board import link
-from cogs.repeating import result_view, settings
+from cogs.buttons import OfJob
+from cogs.keeping import TooLarge, files, result_view
+from cogs.repeating import settings
 
 SHOWN = 60
 """Characters of a prompt in a list."""
@@ -21,10 +27,11 @@ COMMAND = 1000
 
 
 class Catalogue(commands.Cog):
-    """Answers that only the caller sees."""
+    """What is kept of the music, for who may see it."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, bot: Fantasia) -> None:
+        self._bot, self._studio, self._archive = bot, bot.studio, bot.archive
+        self._next = bot.studio.now()
 
     @app_commands.command()
     @app_commands.describe(member="Whose pieces: your own, unless you manage the server")
@@ -46,8 +53,104 @@ class Catalogue(commands.Cog):
             manager=interaction.permissions.manage_guild,
         )
         await interaction.response.send_message(
-            embed=card(job, takes, post), view=result_view(number), ephemeral=True
+            embed=card(job, takes, post, await self._studio.parent(job.request)),
+            view=result_view(number),
+            ephemeral=True,
         )
+
+    @app_commands.command()
+    @app_commands.describe(
+        number="The number of the piece, such as 42",
+        format_="WAV unless you say otherwise, or what fits",
+    )
+    @app_commands.rename(format_="format")
+    async def resend(
+        self,
+        interaction: Interaction,
+        number: app_commands.Range[int, 1, 10**15],
+        format_: Literal["wav", "flac", "mp3", "ogg"] | None = None,
+    ) -> None:
+        """Post a piece of yours again."""
+        job, takes = await self._studio.takes(number, guild=in_a_server(interaction))
+        if job.origin.user_id != interaction.user.id:
+            doors.require_manager(interaction)
+        if job.status is not Status.DELIVERED:
+            raise Refusal(f"#{number} is {job.status}, so it cannot be posted again.")
+        asking.require_permissions(interaction)
+        made = [take for take in takes if take.audio]
+        kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
+        await interaction.response.defer(thinking=True)
+        await self._resend(interaction, job, made, kinds)
+
+    async def _resend(
+        self, interaction: Interaction, job: Job, takes: list[Take], kinds: list[Format]
+    ) -> None:
+        """Send the takes in the first format that fits."""
+        kind, *others = kinds
+        try:
+            async with files(interaction, job, takes, kind) as found:
+                await interaction.followup.send(
+                    embed=cards.result(job, tuple(takes)), files=found, view=result_view(job.id)
+                )
+        except TooLarge:
+            if not others:
+                raise
+            await self._resend(interaction, job, takes, others)
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Notice what servers the bot was removed from while it was away."""
+        await self._archive.present({guild.id for guild in self._bot.guilds})
+
+    @commands.Cog.listener()
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """Keep what is of a server that has the bot again."""
+        await self._archive.present({each.id for each in self._bot.guilds} | {guild.id})
+
+    @commands.Cog.listener()
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Remember since when the bot is not there."""
+        await self._archive.left(guild.id)
+
+    @commands.Cog.listener()
+    async def on_look(self) -> None:
+        """Once an hour, forget what is of servers that removed the bot long ago."""
+        now = self._studio.now()
+        if now >= self._next:
+            self._next = now + timedelta(hours=1)
+            await self._archive.forget_the_left()
+
+
+class Forget(app_commands.Group, name="forget", description="Erase what is kept of you"):
+    """Erasing, after one more question."""
+
+    @app_commands.command()
+    async def me(self, interaction: Interaction) -> None:
+        """Erase your prompts and your music, in all servers."""
+        view = discord.ui.View(timeout=None)
+        view.add_item(ForgetButton(interaction.user.id))
+        await interaction.response.send_message(
+            "This erases your prompts, your music and what it could be extended from, in all "
+            "servers, and cancels what waits. The numbers of what you used stay. Messages that "
+            "were posted stay until somebody deletes them. It cannot be undone.",
+            view=view,
+            ephemeral=True,
+        )
+
+
+class ForgetButton(
+    OfJob, discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"forget:(?P<job>[0-9]{1,20})"
+):
+    """Erases what is kept of the user whose id it carries, if it is they who press it."""
+
+    LABEL, NAME = "Erase everything", "forget"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Erase."""
+        if interaction.user.id != self.job:
+            raise Refusal("Only you yourself may have your pieces erased.")
+        count = await interaction.client.archive.forget(self.job)
+        await interaction.response.edit_message(content=f"Erased: {count} pieces.", view=None)
 
 
 @pages.listed("history")
@@ -67,28 +170,36 @@ def line(job: Job, post: Post | None) -> str:
     request = job.request
     words = request.prompt if len(request.prompt) <= SHOWN else f"{request.prompt[:SHOWN]}…"
     takes = f"{request.takes} takes of " if request.takes > 1 else ""
-    facts = f"{takes}{request.seconds} s · {request.model} · seed {request.seed}"
+    facts = f"{takes}{request.length:g} s · {request.model} · seed {request.seed}"
     name = f"**#{job.id}** {escape_markdown(words)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
     return f"{name}\n{format_dt(job.created_at, 'd')} · {facts}{where}"
 
 
-def card(job: Job, takes: tuple[Take, ...], post: Post | None) -> discord.Embed:
+def card(
+    job: Job, takes: tuple[Take, ...], post: Post | None, parent: Take | None
+) -> discord.Embed:
     """Show everything that a piece was made of."""
     request = job.request
     embed = discord.Embed(
         title=f"Piece #{job.id}", description=cards.prompt(job), colour=cards.VIOLET
     )
     made = [f"{take.number}: seed {take.seed}" for take in takes if take.audio]
-    embed.add_field(name="Length", value=f"{request.seconds} s")
+    embed.add_field(name="Length", value=f"{request.length:g} s")
     embed.add_field(name="Takes", value="\n".join(made) or str(request.takes))
     embed.add_field(name="Model", value=cards.model(request.model))
     embed.add_field(name="Settings", value=settings(request))
     embed.add_field(name="Asked for", value=f"<@{job.origin.user_id}>, {format_dt(job.created_at)}")
     at = link(job, post)
     state = f"[{job.status}]({at})" if at else str(job.status)
-    embed.add_field(name="State", value=state)
+    embed.add_field(name="State", value="deleted" if job.deleted else state)
+    if parent:
+        extended = f"#{parent.job_id}, take {parent.number}, by {request.seconds} s"
+        embed.add_field(name="Extended from", value=extended)
+        return embed
+    if request.edited_from:
+        embed.add_field(name="Edited from", value=f"#{request.edited_from}")
     embed.add_field(name="To make it again", value=f"```{command(job)[:COMMAND]}```", inline=False)
     return embed
 
@@ -110,5 +221,7 @@ def command(job: Job) -> str:
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /history and /piece to the bot."""
-    await bot.add_cog(Catalogue(bot.studio))
+    """Add the commands to the bot."""
+    await bot.add_cog(Catalogue(bot))
+    bot.tree.add_command(Forget())
+    bot.add_dynamic_items(ForgetButton)

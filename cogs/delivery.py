@@ -13,7 +13,8 @@ from bot.models import Job, Owed, PostKind, Route
 from bot.studio import Studio
 from cogs import cards
 from cogs.board import Board, channel, definite
-from cogs.repeating import result_view
+from cogs.buttons import stop_view
+from cogs.keeping import removed, result_view
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class Delivery(commands.Cog):
                 self._again = False
                 for owed in await self._studio.owed():
                     await self._deliver(owed)
+                for job, preview in await self._studio.previews_to_replace():
+                    await removed(self._bot, job, preview)
+                    await self._studio.replaced(preview)
                 await self._board.refresh()
 
     async def _deliver(self, owed: Owed) -> None:
@@ -57,18 +61,36 @@ class Delivery(commands.Cog):
         if owed.post.kind is PostKind.FAILURE:
             edited = await self._board.tell_failure(owed.job)
             return edited or await self._post(owed, cards.failed(owed.job), [])
-        embed = cards.result(owed.job, owed.takes)
+        preview = owed.post.kind is PostKind.PREVIEW
         with contextlib.ExitStack() as opened:
-            files = []
-            for take in owed.takes:
-                if take.audio:
-                    name = cards.file_name(owed.job, take)
-                    files.append(discord.File(self._studio.path(take.audio), name))
-                    opened.callback(files[-1].close)
+            files = [
+                self._file(name, cards.file_name(owed.job, take), opened)
+                for take in owed.takes
+                if (name := take.preview if preview else take.audio)
+            ]
+            if preview:
+                stop = stop_view(owed.job.id)
+                return await self._post(owed, cards.preview(owed.job), files, view=stop)
+            embed = cards.result(owed.job, owed.takes, self._picture(owed, files, opened))
             # A direct message belongs to no server, so nothing could be asked for there.
             direct = owed.post.route is Route.DIRECT
             more = {} if direct else {"view": result_view(owed.job.id)}
             return await self._post(owed, embed, files, **more)
+
+    def _file(self, path: str, name: str, opened: contextlib.ExitStack) -> discord.File:
+        file = discord.File(self._studio.path(path), name)
+        opened.callback(file.close)
+        return file
+
+    def _picture(
+        self, owed: Owed, files: list[discord.File], opened: contextlib.ExitStack
+    ) -> str | None:
+        """Add the picture to the files, if there is one, and return its name."""
+        path, name = owed.job.picture, f"{owed.job.request.slug}-{owed.job.id}.png"
+        if path is None or not self._studio.path(path).exists():
+            return None
+        files.append(self._file(path, name, opened))
+        return name
 
     async def _post(
         self,

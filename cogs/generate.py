@@ -10,8 +10,12 @@ from bot.models import Membership, Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from cogs import asking, doors, phrases
-from cogs.buttons import CancelButton, PostAgainButton
-from cogs.repeating import AgainButton, EditButton
+from cogs.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.repeating import AgainButton, EditButton, GenerateButton
+
+BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
+RESULTS = (ExtendButton, ExtendSelect, SaveButton, SaveSelect, DeleteButton)
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
@@ -95,4 +99,4 @@ async def _allowed(interaction: Interaction) -> tuple[Membership, int]:
 async def setup(bot: Fantasia) -> None:
     """Add /generate and its buttons to the bot."""
     bot.tree.add_command(command(bot.studio))
-    bot.add_dynamic_items(CancelButton, PostAgainButton, AgainButton, EditButton)
+    bot.add_dynamic_items(*BUTTONS, *RESULTS)

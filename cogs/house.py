@@ -1,4 +1,4 @@
-"""/channel and /words: where a server wants music asked for, and what it refuses to read."""
+"""/channel, /words and /panel: where a server wants music asked for, and how."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,10 @@ from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.studio import Studio
 from bot.tiers import NOT_ALLOWED
-from cogs import doors, pages
+from cogs import asking, doors, pages
+from cogs.cards import VIOLET
 from cogs.quota import done
+from cogs.repeating import GenerateButton
 
 Place = (
     discord.TextChannel
@@ -22,6 +24,10 @@ Place = (
     | discord.ForumChannel
     | discord.CategoryChannel
     | discord.Thread
+)
+PANEL = (
+    "Press **Generate**, say what the music should be, such as *mozart fantasia*, and how long. It "
+    "is posted here when it is done."
 )
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
@@ -112,6 +118,22 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
         await pages.show(interaction, "words")
 
 
+@app_commands.command()
+@app_commands.default_permissions(manage_guild=True)
+@app_commands.guild_only()
+async def panel(interaction: discord.Interaction[Fantasia]) -> None:
+    """Post a message with a button that opens a form, for those who do not type commands."""
+    doors.require_manager(interaction)
+    asking.require_permissions(interaction)
+    view = discord.ui.View(timeout=None)
+    view.add_item(GenerateButton())
+    assert isinstance(interaction.channel, discord.abc.Messageable)
+    await interaction.channel.send(
+        embed=discord.Embed(title="Words into music", description=PANEL, colour=VIOLET), view=view
+    )
+    await done(interaction, "Posted. The button works for as long as the message stands.")
+
+
 class Door(commands.Cog):
     """Tells a server that the operator did not let in, once."""
 
@@ -163,7 +185,8 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[str, list[
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /channel and /words to the bot."""
+    """Add /channel, /words and /panel to the bot."""
+    bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.rulebook))
     bot.tree.add_command(Words(bot.rulebook))
     await bot.add_cog(Door(bot, bot.studio))

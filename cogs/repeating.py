@@ -1,5 +1,6 @@
-"""The buttons under a result: the same again, or edited; on the quota of whoever presses them."""
+"""Asking for the same again, or edited, or by a form alone; on the quota of whoever does."""
 
+import math
 import re
 from typing import Any
 
@@ -10,7 +11,7 @@ from bot import tiers
 from bot.client import Interaction
 from bot.errors import Refusal
 from bot.models import Request, Style
-from cogs import asking
+from cogs import asking, doors
 from cogs.buttons import OfJob
 
 LONGEST_NUMBER = 12
@@ -22,8 +23,11 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
     LABEL, NAME = "Again", "again"
 
     async def press(self, interaction: Interaction) -> None:
-        """Queue the same request."""
+        """Queue the same request, or go on once more from where the piece did."""
         request = await _request(interaction, self.job)
+        if request.parent_take is not None:
+            await self._go_on(interaction, request)
+            return
         style = Style(
             guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
         )
@@ -36,6 +40,20 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
             style=style,
         )
 
+    async def _go_on(self, interaction: Interaction, request: Request) -> None:
+        studio = interaction.client.studio
+        parent = await studio.parent(request)
+        if parent is None:
+            raise Refusal("The piece that it goes on from is gone.")
+        job = await studio.extend(
+            asking.origin(interaction),
+            doors.presence(interaction),
+            parent.job_id,
+            parent.number,
+            request.seconds,
+        )
+        await asking.reply(interaction, job)
+
 
 class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
     """Opens a form with the request filled in."""
@@ -44,16 +62,51 @@ class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        await interaction.response.send_modal(Form(await _request(interaction, self.job)))
+        request = await _request(interaction, self.job)
+        await interaction.response.send_modal(Form("Edit and ask for it", request, self.job))
+
+
+class GenerateButton(ui.DynamicItem[ui.Button[Any]], template=r"generate"):
+    """Opens an empty form: the one button of a /panel."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ui.Button(
+                label="Generate",
+                custom_id="generate",
+                style=discord.ButtonStyle.primary,
+                emoji="🎵",
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003
+        item: ui.Item[Any],  # noqa: ARG003
+        match: re.Match[str],  # noqa: ARG003
+        /,
+    ) -> "GenerateButton":
+        """Make the button again."""
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Show the form."""
+        studio = interaction.client.studio
+        usual = Request(
+            prompt="", seconds=min(8, studio.max_seconds), model=studio.models[0], seed=0
+        )
+        await interaction.response.send_modal(Form("Words into music", usual))
 
 
 class Form(ui.Modal):
-    """What a request has, to change."""
+    """What a request has, to fill in or to change."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(title="Edit and ask for it")
+    def __init__(self, title: str, request: Request, edited_from: int | None = None) -> None:
+        super().__init__(title=title)
+        self._edited_from = edited_from
         self._prompt = _field("prompt", request.prompt, tiers.LONGEST_PROMPT)
-        self._seconds = _field("seconds", request.seconds)
+        self._seconds = _field("seconds", math.ceil(request.length))
         self._takes = _field("takes", request.takes)
         self._model = _field("model", request.model, 100)
         self._settings = _field("settings", settings(request), 100)
@@ -80,17 +133,10 @@ class Form(ui.Modal):
                 model=self._model.value,
                 style=style,
                 seed=seed,
+                edited_from=self._edited_from,
             )
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)
-
-
-def result_view(job: int) -> ui.View:
-    """Return what may be done with a result."""
-    view = ui.View(timeout=None)
-    view.add_item(AgainButton(job))
-    view.add_item(EditButton(job))
-    return view
 
 
 def settings(request: Request) -> str:
@@ -121,7 +167,7 @@ def read(text: str) -> tuple[Style, int | None]:
 
 
 def _field(name: str, value: object, longest: int = LONGEST_NUMBER) -> ui.TextInput[Any]:
-    return ui.TextInput(custom_id=name, default=str(value), max_length=longest)
+    return ui.TextInput(custom_id=name, default=str(value) or None, max_length=longest)
 
 
 def _number(name: str, text: str) -> int:

@@ -61,7 +61,7 @@ def plan(tmp_path: Path) -> Plan:
     return Plan(
         folder=tmp_path / "data",
         command=SCRIPTED,
-        model="scripted",
+        models=("scripted",),
         defaults=(GENEROUS,),
         silence=1.0,
         pause=0.01,

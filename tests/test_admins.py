@@ -27,7 +27,7 @@ OWNER = 987654321098765432
 @pytest.fixture
 def plan(plan: Plan, clock: Clock) -> Plan:
     """A bot with the tiers that a server begins with."""
-    return replace(plan, defaults=tiers.DEFAULTS, model="small", clock=clock)
+    return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
 
 
 async def do(w: World, command: str, **options: Any) -> str:

@@ -12,7 +12,7 @@ MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 TABLES = ("jobs", "takes", "posts", "settings", "plans", "members", "grants", "servers", "audit")
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
 VALUES = {"bot.models", "bot.errors"}
-DOMAIN = {"bot.studio", "bot.office", "bot.rulebook"}
+DOMAIN = {"bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
 ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
@@ -23,6 +23,7 @@ ALLOWED = {
     **dict.fromkeys(STORES, {"bot.database"} | VALUES),
     "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
+    "bot.archive": {"bot.database", "bot.engine.formats", "bot.engine.tags"} | STORES | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.forecast", "bot.tiers"} | STORES | VALUES,
@@ -46,6 +47,7 @@ MUSICGEN = (
         "compiled",
         "decoder",
         "graphs",
+        "library",
         "linears",
         "loading",
         "memory",

@@ -163,7 +163,7 @@ async def test_in_a_direct_message_a_sentence_says_where_to_go(plan: Plan) -> No
 
 
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
-    async with world(replace(plan, defaults=tiers.DEFAULTS, model="small", clock=clock)) as w:
+    async with world(replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)) as w:
         assert "at most 8 s" in told(await w.generate("play", 9))
         await w.status(await w.generate("play", 8), "#1 is done")
         refusal = told(await w.generate("play", 8))
@@ -434,7 +434,7 @@ async def test_an_unknown_error_is_answered_with_its_number_alone(
 
 async def test_the_whole_way_with_the_sketch_engine(plan: Plan) -> None:
     sketch = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch")
-    async with world(replace(plan, command=sketch, model="sketch", silence=60)) as w:
+    async with world(replace(plan, command=sketch, models=("sketch",), silence=60)) as w:
         shown = await w.generate("mozart fantasia", 8)
         message = await w.result()
         await w.status(shown, "#1 is done")
@@ -460,10 +460,10 @@ async def test_one_post_that_cannot_be_sent_does_not_hold_up_the_others(
 ) -> None:
     real = cards.result
 
-    def broken(job: Job, takes: Any) -> discord.Embed:
+    def broken(job: Job, *rest: Any) -> discord.Embed:
         if job.id == 1:
             raise RuntimeError("no card for this one")
-        return real(job, takes)
+        return real(job, *rest)
 
     monkeypatch.setattr(cards, "result", broken)
     async with world(plan) as w:
@@ -492,7 +492,7 @@ async def test_what_may_be_asked_for_reaches_the_engine_and_the_card(plan: Plan)
         assert (request.seed, request.guidance) == (7, 4.5)
         assert (request.temperature, request.top_k) == (0.8, 90)
         fields = {field.name: field.value for field in message.embeds[0].fields}
-        assert fields["Seed"] == "7, 8"
+        assert fields["Seeds"] == "1: 7\n2: 8"
         assert fields["Settings"] == "guidance 4.5, temperature 0.8, top_k 90"
         await w.generate("play")
         plain = await w.result(2)

@@ -187,7 +187,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         (owed,) = await studio.owed()
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
-            assert await jobs.claim(tx, clock())
+            assert await jobs.claim(tx, (), clock())
 
 
 async def test_an_older_program_refuses_the_newer_database(
@@ -198,7 +198,7 @@ async def test_an_older_program_refuses_the_newer_database(
     before = (tmp_path / "test.db").read_bytes()
     steps = database_module._steps()
     monkeypatch.setattr("bot.database._steps", lambda: steps[:1])
-    with pytest.raises(OperatorError, match="from a newer Fantasia: its schema is 2, and this one"):
+    with pytest.raises(OperatorError, match="from a newer Fantasia: its schema is 3, and this one"):
         async with open_database(tmp_path / "test.db"):
             pass
     assert (tmp_path / "test.db").read_bytes() == before

@@ -38,7 +38,8 @@ def test_headless_writes_what_the_channel_received(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(out / "mozart-fantasia-1.wav"), str(out / "transcript.txt")]
+    names = ("mozart-fantasia-1.wav", "mozart-fantasia-1.png", "transcript.txt")
+    assert done.stdout.split() == [str(out / name) for name in names]
     with wave.open(str(out / "mozart-fantasia-1.wav")) as file:
         assert file.getparams()[:4] == (1, 2, 32000, 96000)
     transcript = (out / "transcript.txt").read_text()

@@ -12,8 +12,10 @@ import pytest
 from bot.engine import finish
 from bot.engine.messages import Part, Render
 from bot.engine.sketch import Sketch
+from bot.engine.tags import Tags
 
 RATE = 32000
+TAGS = Tags(title="a beat", model="sketch", seed=1, piece=7)
 FFMPEG = shutil.which("ffmpeg")
 
 
@@ -52,7 +54,7 @@ def test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling(name: str) -
 @pytest.mark.parametrize("name", SOUNDS)
 def test_ffmpeg_measures_the_same(name: str, tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
-    finish.write(path, SOUNDS[name], RATE, seed=1)
+    finish.write(path, SOUNDS[name], RATE, TAGS)
     command = [str(FFMPEG), "-hide_banner", "-i", str(path)]
     measure = ["-af", "loudnorm=print_format=json", "-f", "null", "-"]
     done = subprocess.run([*command, *measure], capture_output=True, text=True, check=True)
@@ -96,13 +98,13 @@ def test_dither_depends_on_the_seed_alone_and_never_wraps() -> None:
 
 def test_what_is_not_finite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        finish.write(tmp_path / "a.wav", np.full((1, 9), np.nan), RATE, 1)
+        finish.write(tmp_path / "a.wav", np.full((1, 9), np.nan), RATE, TAGS)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("finishes", [True, False])
 def test_an_engine_finishes_unless_it_is_told_not_to(tmp_path: Path, finishes: bool) -> None:
-    part = Part(number=1, seed=3, audio=str(tmp_path / "a.wav"), codes="")
+    part = Part(number=1, seed=3, audio=str(tmp_path / "a.wav"), codes=str(tmp_path / "a.npy"))
     order = Render(
         id=1,
         prompt="mozart fantasia",

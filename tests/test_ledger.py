@@ -253,7 +253,7 @@ class Books(RuleBasedStateMachine):
         seconds = job.request.seconds if whole else min(length, job.request.seconds)
         self.do(self._rendered(job, seconds))
         if self.do(self.studio.job(job.id)).status is Status.RENDERED:
-            self.bills[job.id].lower(math.ceil(seconds) * job.request.takes)
+            self.bills[job.id].lower(math.ceil(round(seconds, 6)) * job.request.takes)
 
     async def _rendered(self, job: Job, seconds: float) -> None:
         async with self.database.transaction() as tx:

@@ -21,7 +21,7 @@ SKU = 123456789012345678
 @pytest.fixture
 def plan(plan: Plan, clock: Clock) -> Plan:
     """A bot with the tiers that a server begins with."""
-    return replace(plan, defaults=tiers.DEFAULTS, model="small", clock=clock)
+    return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def test_takes_models_and_waiting_jobs_are_refused_by_the_tier(plan: Plan)
 
 
 async def test_a_model_that_the_tier_lacks_is_refused_though_it_is_loaded(plan: Plan) -> None:
-    async with world(replace(plan, model="large")) as w:
+    async with world(replace(plan, models=("large",))) as w:
         refusal = told(await w.generate("play", 2))
         assert "Free tier does not include the model large. **Premium**" in refusal
 

@@ -74,8 +74,10 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await studio.usage(10, 1)
     await studio.to_show()
     await studio.owed()
+    await studio.previews_to_replace()
     async with database.transaction() as tx:
-        assert await jobs.claim(tx, clock())
+        assert await jobs.claim(tx, ("small",), clock())
+        assert await jobs.claim(tx, ("other",), clock())
     await jobs.running(database)
     await studio.cancel(job.id, guild=10, user=1, manager=False)
 

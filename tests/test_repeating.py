@@ -19,7 +19,7 @@ from tests.test_bot import told
 @pytest.fixture
 def plan(plan: Plan, clock: Clock) -> Plan:
     """A bot with the tiers that a server begins with."""
-    return replace(plan, defaults=tiers.DEFAULTS, model="small", clock=clock)
+    return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
 
 
 async def first(w: World, **options: Any) -> discord.Message:

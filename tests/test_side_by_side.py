@@ -121,7 +121,7 @@ def test_what_happens_to_one_changes_no_bit_of_the_others(
     assert isinstance(last(reports, other), expected)
     assert isinstance(last(reports, order), Done)
     assert (kept.codes(1) == quiet.codes(1)).all()
-    assert kept.audio(1).read_bytes() == quiet.audio(1).read_bytes()
+    assert (kept.samples(1) == quiet.samples(1)).all()
 
 
 def test_an_order_that_waits_can_be_cancelled(child: Child, folders: Callable[[], Files]) -> None:

@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from PIL import Image
 
-from bot.engine.messages import Part, Progress, Render, Took
+from bot.engine.faults import RenderError
+from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.sketch import DORIAN, MAJOR, MINOR, Piece, Sketch, style
 
 
 def order(folder: Path, prompt: str = "mozart fantasia", seconds: int = 4, **seeds: int) -> Render:
     parts = tuple(
-        Part(number=n, seed=seed, audio=str(folder / f"{name}.wav"), codes="unused")
+        Part(
+            number=n,
+            seed=seed,
+            audio=str(folder / f"{name}.wav"),
+            codes=str(folder / f"{name}.npy"),
+        )
         for n, (name, seed) in enumerate((seeds or {"take": 1}).items(), start=1)
     )
     return Render(
@@ -61,9 +69,9 @@ def test_the_length_is_exact_and_the_samples_are_sound(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_samples_and_another_does_not(tmp_path: Path) -> None:
     for _ in range(2):
         list(Sketch().render(order(tmp_path, one=1, again=1, other=2), never))
-    files = {path.stem: path.read_bytes() for path in tmp_path.glob("*.wav")}
-    assert files["one"] == files["again"]
-    assert files["one"] != files["other"]
+    one, again, other = (samples(tmp_path / f"{name}.wav") for name in ("one", "again", "other"))
+    assert (one == again).all()
+    assert (one != other).any()
 
 
 def test_another_prompt_gives_another_piece() -> None:
@@ -93,10 +101,61 @@ def test_finishing_keeps_the_bars_that_exist(tmp_path: Path) -> None:
         return next(steps) >= 2
 
     said = list(Sketch().render(order(tmp_path, seconds=30, one=1, two=2), after_three))
-    (took,) = [report for report in said if isinstance(report, Took)]
-    assert 1 <= took.seconds < 30
-    assert samples(tmp_path / "one.wav").size == round(took.seconds * 32000)
-    assert not (tmp_path / "two.wav").exists()
+    took = [report for report in said if isinstance(report, Took)]
+    assert [each.number for each in took] == [1, 2]
+    for each, name in zip(took, ("one", "two"), strict=True):
+        assert 1 <= each.seconds < 30
+        assert samples(tmp_path / f"{name}.wav").size == round(each.seconds * 32000)
+
+
+def test_a_piece_goes_on_from_another_without_a_seam(tmp_path: Path) -> None:
+    list(Sketch(finishes=False).render(order(tmp_path, one=1), never))
+    first = samples(tmp_path / "one.wav")
+    more = replace(order(tmp_path, seconds=3, on=9), prefix=str(tmp_path / "one.npy"))
+    (took,) = [
+        said for said in Sketch(finishes=False).render(more, never) if isinstance(said, Took)
+    ]
+    assert took.seconds == 7
+    longer = samples(tmp_path / "on.wav")
+    assert longer.size == 7 * 32000
+    same = slice(4000, 3 * 32000)
+    assert np.corrcoef(first[same], longer[same])[0, 1] > 0.99
+    steps = np.abs(np.diff(longer))
+    assert steps[4 * 32000 - 200 : 4 * 32000 + 200].max() <= steps.max()
+    assert np.abs(longer[4 * 32000 :]).max() > 0.1
+
+
+@pytest.mark.parametrize("codes", [None, b"not codes", np.zeros((4, 9), np.int16)])
+def test_what_is_gone_or_of_another_model_cannot_be_continued(
+    tmp_path: Path, codes: bytes | np.ndarray | None
+) -> None:
+    if isinstance(codes, bytes):
+        (tmp_path / "one.npy").write_bytes(codes)
+    elif codes is not None:
+        np.save(tmp_path / "one.npy", codes)
+    more = replace(order(tmp_path, seconds=3, on=9), prefix=str(tmp_path / "one.npy"))
+    with pytest.raises(RenderError, match="is gone, or of another model"):
+        list(Sketch().render(more, never))
+
+
+def test_a_long_piece_shows_how_it_begins_and_all_takes_are_drawn(tmp_path: Path) -> None:
+    asked = order(tmp_path, seconds=40, one=1, two=2)
+    parts = tuple(
+        replace(part, preview=str(tmp_path / f"{part.number}.preview.wav")) for part in asked.parts
+    )
+    asked = replace(asked, parts=parts, picture=str(tmp_path / "picture.png"))
+    said = [each for each in Sketch().render(asked, never) if not isinstance(each, Progress)]
+    assert [type(each) for each in said] == [Previewed, Took, Took]
+    for number, name in ((1, "one"), (2, "two")):
+        preview, whole = (
+            samples(tmp_path / f"{number}.preview.wav"),
+            samples(tmp_path / f"{name}.wav"),
+        )
+        assert (preview.size, whole.size) == (30 * 32000, 40 * 32000)
+        middle = slice(32000, 20 * 32000)
+        assert np.corrcoef(preview[middle], whole[middle])[0, 1] > 0.98
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.width == 960
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,5 +1,6 @@
 """Samples and codes to files that appear whole or not at all."""
 
+import io
 import os
 import wave
 from collections.abc import Callable
@@ -9,11 +10,15 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.tags import Tags, tag
+
 PEAK = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
 
 
-def write_wav(path: Path, samples: NDArray[np.floating], sample_rate: int) -> None:
+def write_wav(
+    path: Path, samples: NDArray[np.floating], sample_rate: int, tags: Tags | None = None
+) -> None:
     """Write samples [channels, length] in -1…1 as 16-bit PCM with a plain RIFF header.
 
     Louder music is turned down as a whole, so that nothing clips.
@@ -23,25 +28,37 @@ def write_wav(path: Path, samples: NDArray[np.floating], sample_rate: int) -> No
         raise ValueError("the samples are not finite")
     peak = float(np.abs(samples).max(initial=0.0))
     scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
-    write_pcm(path, np.round(samples.astype(np.float64) * scale).astype(np.int16), sample_rate)
+    whole = np.round(samples.astype(np.float64) * scale).astype(np.int16)
+    write_pcm(path, whole, sample_rate, tags)
 
 
-def write_pcm(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
+def write_pcm(
+    path: Path, samples: NDArray[np.int16], sample_rate: int, tags: Tags | None = None
+) -> None:
     """Write samples [channels, length] of 16 bits; raise OSError where that cannot be done."""
-
-    def write(file: BinaryIO) -> None:
-        with wave.open(file, "wb") as out:
-            out.setnchannels(samples.shape[0])
-            out.setsampwidth(2)
-            out.setframerate(sample_rate)
-            out.writeframes(samples.T.astype("<i2").tobytes())
-
-    _replace(path, write)
+    written = io.BytesIO()
+    with wave.open(written, "wb") as out:
+        out.setnchannels(samples.shape[0])
+        out.setsampwidth(2)
+        out.setframerate(sample_rate)
+        out.writeframes(samples.T.astype("<i2").tobytes())
+    if tags:
+        tag(written, "wav", tags)
+    replace(path, lambda file: file.write(written.getbuffer()))
 
 
 def write_codes(path: Path, codes: NDArray[np.integer]) -> None:
     """Write a take's codes [codebooks, frames] as an int16 NumPy array."""
-    _replace(path, lambda file: np.save(file, codes.astype(np.int16)))
+    replace(path, lambda file: np.save(file, codes.astype(np.int16)))
+
+
+def read_codes(path: Path) -> NDArray[np.int16] | None:
+    """Return the codes in a file, None where there is none or it holds something else."""
+    try:
+        codes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return codes if isinstance(codes, np.ndarray) and codes.dtype == np.int16 else None
 
 
 def seconds(path: Path) -> float:
@@ -50,11 +67,12 @@ def seconds(path: Path) -> float:
         return file.getnframes() / file.getframerate()
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file whole or not at all; raise OSError where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())

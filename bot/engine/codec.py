@@ -119,6 +119,11 @@ class Sound:
             else:
                 self._hear(codes)
 
+    @property
+    def seconds(self) -> float:
+        """How much music was decoded so far."""
+        return self._done / self._codec.frame_rate
+
     def samples(self) -> Samples:
         """Return what was decoded so far, [channels, samples]."""
         with self._codec.aside():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.audio import write_pcm
+from bot.engine.tags import Tags
 
 Samples = NDArray[np.float64]
 
@@ -44,14 +45,14 @@ PASSES = 8
 """What the limiter takes away is made up for, pass by pass."""
 
 
-def write(path: Path, samples: NDArray[np.floating], rate: int, seed: int) -> None:
-    """Write samples [channels, length] finished, as a WAV of 16 bits dithered by a seed.
+def write(path: Path, samples: NDArray[np.floating], rate: int, tags: Tags) -> None:
+    """Write samples [channels, length] finished, as a WAV of 16 bits dithered by its seed.
 
     Raises ValueError for samples that are not finite, OSError where the file cannot be written.
     """
     if not np.isfinite(samples).all():
         raise ValueError("the samples are not finite")
-    write_pcm(path, dithered(finished(samples, rate), seed), rate)
+    write_pcm(path, dithered(finished(samples, rate), tags.seed), rate, tags)
 
 
 def finished(samples: NDArray[np.floating], rate: int) -> Samples:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bot.engine import weights
 from bot.engine.attention import LONGEST
 from bot.engine.decoder import compiled
 from bot.engine.linears import Precision, stream
@@ -42,6 +43,16 @@ def slots(model: "Pretrained", precision: Precision, device: torch.device) -> in
     own += sum(weight.numel() for weight in lm.linears.parameters())
     left = free(device) - own * SIZES[precision] - RESERVE
     return max(1, min(MOST[device.type], int(left // each)))
+
+
+def estimate(model: str, precision: Precision) -> float:
+    """Return about how many bytes a model on disk takes once it is loaded, without its slots.
+
+    A checkpoint holds half precision (audiocraft's `models/loaders.py`); the codec stays as it is,
+    and the text encoder is mapped from its file.
+    """
+    lm, codec = weights.sizes(model)
+    return lm / 2 * SIZES[precision] + 2 * codec
 
 
 def free(device: torch.device) -> float:

@@ -1,7 +1,8 @@
 """What the bot and its engine's child process say to each other: one JSON object a line.
 
 The bot sends `Render`, `Cancel` and `Finish`; the child answers with `Ready` once, then with
-`Progress`, `Took`, and exactly one of `Done`, `Failed` and `Cancelled` for each render.
+`Loading` and `Loaded` where a render's model is not at hand, `Progress`, `Previewed`, `Took`, and
+exactly one of `Done`, `Failed` and `Cancelled` for each render.
 """
 
 from enum import StrEnum
@@ -26,16 +27,24 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Part(Message, frozen=True, kw_only=True):
-    """One take to render: its number from 1, its seed, and the files to write."""
+    """One take to render: its number from 1, its seed, and the files to write.
+
+    `preview` is where its first half minute goes while the rest is made, if that is wanted.
+    """
 
     number: int
     seed: int
     audio: str
     codes: str
+    preview: str | None = None
 
 
 class Render(Message, frozen=True, kw_only=True, tag="render"):
-    """Render `seconds` of music for each part; `model` is one of `Ready.models`."""
+    """Render `seconds` of music for each part; `model` is one of `Ready.models`.
+
+    With `prefix`, a file of codes, each part holds that music and `seconds` more, which follow it.
+    `picture` is where a picture of all parts goes.
+    """
 
     id: int
     prompt: str
@@ -45,6 +54,8 @@ class Render(Message, frozen=True, kw_only=True, tag="render"):
     guidance: float
     temperature: float
     top_k: int
+    prefix: str | None = None
+    picture: str | None = None
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -60,7 +71,10 @@ class Finish(Message, frozen=True, kw_only=True, tag="finish"):
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
-    """The engine is loaded; `pace` is in seconds of work per second of music, as measured."""
+    """The engine is loaded; `pace` is in seconds of work per second of music, as measured.
+
+    It is that of the first of `models`, which is loaded; the others are when they are asked for.
+    """
 
     engine: str
     models: tuple[str, ...]
@@ -71,12 +85,34 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     pace: float
 
 
+class Loading(Message, frozen=True, kw_only=True, tag="loading"):
+    """A render waits while its model is loaded, and so do all others."""
+
+    id: int
+    model: str
+
+
+class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
+    """A render's model is at hand; `models` are all that are, and `pace` is that of this one."""
+
+    id: int
+    model: str
+    models: tuple[str, ...]
+    pace: float
+
+
 class Progress(Message, frozen=True, kw_only=True, tag="progress"):
     """Steps finished of all steps of a render, over all its takes and windows; never goes back."""
 
     id: int
     done: int
     total: int
+
+
+class Previewed(Message, frozen=True, kw_only=True, tag="preview"):
+    """The previews of all takes are in place."""
+
+    id: int
 
 
 class Took(Message, frozen=True, kw_only=True, tag="take"):
@@ -108,7 +144,10 @@ class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
 
 
 Command = Render | Cancel | Finish
-Report = Ready | Progress | Took | Done | Failed | Cancelled
+Report = Ready | Loading | Loaded | Progress | Previewed | Took | Done | Failed | Cancelled
+
+PREVIEW = 30
+"""Seconds of a preview."""
 
 T = TypeVar("T")
 

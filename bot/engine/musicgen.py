@@ -7,19 +7,18 @@ import logging
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from bot.engine import finish, loading, memory, weights
-from bot.engine.audio import write_codes, write_wav
-from bot.engine.codec import Codec, Samples, Sound
+from bot.engine import loading, memory, weights
+from bot.engine.codec import Codec, Sound
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.linears import chosen
-from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine.messages import Part, Previewed, Progress, Ready, Render
+from bot.engine.results import Results
 from bot.engine.slotted import Slotted
 from bot.engine.transformer import unknown
 from bot.engine.whole import Whole
@@ -80,6 +79,8 @@ class Making:
     part: Part
     take: Take
     sound: Sound
+    before: int
+    """Frames that it continues."""
 
 
 class MusicGen:
@@ -164,9 +165,10 @@ class MusicGen:
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
         makings = [
-            Making(part=part, take=take, sound=Sound(self._codec))
+            Making(part=part, take=take, sound=Sound(self._codec), before=take.frames)
             for part, take in zip(order.parts, self._loop.begin(order), strict=True)
         ]
+        results = Results(order, self._codec.sample_rate, finishes=self._finishes)
         total = sum(making.take.total for making in makings)
         left, told = list(makings), 0
         try:
@@ -178,8 +180,12 @@ class MusicGen:
                 told = done
                 for making in [making for making in left if not self._hear(making)]:
                     left.remove(making)
-                    if making.take.frames:
-                        yield self._kept(order, making)
+                    if making.take.frames > making.before:
+                        codes, samples = making.take.codes(), making.sound.samples()
+                        yield results.took(making.part, samples, codes.cpu().numpy())
+                if left:
+                    yield from self._previewed(results, makings)
+            results.drawn()
         finally:
             for making in left:
                 making.take.stop()
@@ -198,23 +204,11 @@ class MusicGen:
             return True
         return not take.ended
 
-    def _kept(self, order: Render, making: Making) -> Took:
-        part, codes = making.part, making.take.codes()
-        seconds = making.take.frames / self._codec.frame_rate
-        try:
-            write_codes(Path(part.codes), codes.cpu().numpy())
-            self._write(part, making.sound.samples())
-        except (OSError, ValueError) as error:
-            Path(part.codes).unlink(missing_ok=True)
-            raise RenderError(f"The music cannot be saved: {error}.") from error
-        return Took(id=order.id, number=part.number, seconds=seconds)
-
-    def _write(self, part: Part, samples: Samples) -> None:
-        path, rate = Path(part.audio), self._codec.sample_rate
-        if self._finishes:
-            finish.write(path, samples, rate, part.seed)
-        else:
-            write_wav(path, samples, rate)
+    def _previewed(self, results: Results, makings: Sequence[Making]) -> Iterator[Previewed]:
+        if results.previews_due(min(making.sound.seconds for making in makings)):
+            for making in makings:
+                results.previewed(making.part, making.sound.samples())
+            yield Previewed(id=results.order.id)
 
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""

@@ -14,6 +14,9 @@ from bot.engine.messages import (
     Failed,
     Fault,
     Finish,
+    Loaded,
+    Loading,
+    Previewed,
     Progress,
     ProtocolError,
     Ready,
@@ -71,11 +74,14 @@ class Engine:
         self._stderr = process.stderr
         self._silence = silence
         self._loading = loading
+        self._patience = silence
         self._mailboxes: dict[int, Mailbox] = {}
         self._last_words = ""
         self._listening = asyncio.create_task(self._listen())
 
-    async def render(self, order: Render) -> AsyncGenerator[Progress | Took, None]:
+    async def render(
+        self, order: Render
+    ) -> AsyncGenerator[Loaded | Progress | Previewed | Took, None]:
         """Yield what becomes of an order until it is done or cancelled.
 
         Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
@@ -86,7 +92,7 @@ class Engine:
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
                     raise JobError(said.reason)
-                if isinstance(said, Progress | Took):
+                if isinstance(said, Loaded | Progress | Previewed | Took):
                     yield said
         finally:
             del self._mailboxes[order.id]
@@ -118,11 +124,14 @@ class Engine:
         """Route reports until the child dies or falls silent, then raise EngineError."""
         while True:
             try:
-                async with asyncio.timeout(self._silence):
-                    self._route(await self._hear())
+                async with asyncio.timeout(self._patience):
+                    said = await self._hear()
             except TimeoutError:
                 if self._mailboxes:
-                    raise EngineError(f"said nothing for {self._silence:g} s") from None
+                    raise EngineError(f"said nothing for {self._patience:g} s") from None
+            else:
+                self._patience = self._loading if isinstance(said, Loading) else self._silence
+                self._route(said)
             await asyncio.sleep(0)  # a flood of lines must not starve the event loop
 
     async def end(self) -> None:

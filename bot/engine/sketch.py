@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bot.engine import audio, finish, tones
-from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine import audio, tones
+from bot.engine.faults import RenderError
+from bot.engine.messages import Previewed, Progress, Ready, Render
+from bot.engine.results import Results
 from bot.engine.tones import RATE, Instrument, Samples
 
 if TYPE_CHECKING:
     from bot.engine.worker import Rendering
+
+WORDS = 4
+MIX = 4096.0
+"""What a mix is multiplied by to be kept; its notes sum to about 4."""
 
 SLICE = 0.05
 """How long it sleeps at a time when it pretends to work, in seconds."""
@@ -175,31 +182,29 @@ class Sketch:
         """Do nothing: a render makes its own steps."""
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
-        """Compose and play each take bar by bar; see worker.Engine. There are no codes."""
-        done = 0
-        for part in order.parts:
-            piece = Piece(order.prompt, order.seconds, part.seed)
-            total = piece.bars * len(order.parts)
-            for _ in piece.play():
+        """Compose and play each take bar by bar; see worker.Engine."""
+        results, before = Results(order, RATE, finishes=self._finishes), _before(order)
+        pieces = [Piece(order.prompt, order.seconds, part.seed, before) for part in order.parts]
+        total, done = sum(piece.bars for piece in pieces), 0
+        playing = [piece.play() for piece in pieces]
+        while playing and not finishing():
+            for piece, bars in zip(pieces, list(playing), strict=False):
+                if next(bars, None) is None:
+                    continue
                 done += 1
                 for _ in self._pretend(order.seconds / piece.bars):
                     yield Progress(id=order.id, done=done - 1, total=total)
                 yield Progress(id=order.id, done=done, total=total)
-                if finishing():
-                    break
-            yield from self._kept(order, part, piece)
-            if finishing():
-                return
-
-    def _kept(self, order: Render, part: Part, piece: "Piece") -> Iterator[Took]:
-        seconds = piece.played if piece.played < order.seconds else float(order.seconds)
-        if seconds >= 1:
-            sound = piece.sound(seconds)[None]
-            if self._finishes:
-                finish.write(Path(part.audio), sound, RATE, part.seed)
-            else:
-                audio.write_wav(Path(part.audio), sound, RATE)
-            yield Took(id=order.id, number=part.number, seconds=seconds)
+            if results.previews_due(min(piece.played for piece in pieces)):
+                for part, piece in zip(order.parts, pieces, strict=True):
+                    results.previewed(part, piece.sound(piece.played)[None])
+                yield Previewed(id=order.id)
+            if done == total:
+                break
+        for part, piece in zip(order.parts, pieces, strict=True):
+            if piece.played - piece.before >= 1:
+                yield results.took(part, piece.sound(piece.played)[None], piece.codes())
+        results.drawn()
 
     def _pretend(self, seconds: float) -> Iterator[None]:
         until = time.monotonic() + self._pace * seconds
@@ -208,30 +213,62 @@ class Sketch:
             yield
 
 
-class Piece:
-    """One composition of `bars` bars that fills its seconds and lets the last chord ring."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """A piece that another goes on from: the seed of its style, and its notes as they sound."""
 
-    def __init__(self, prompt: str, seconds: int, seed: int) -> None:
-        digest = hashlib.sha256(f"{seed} {prompt.casefold()}".encode()).digest()
-        self._random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16])))
-        self._style = style(prompt, self._random)
+    seed: int
+    seconds: float
+    mix: Samples
+
+
+def _before(order: Render) -> Before | None:
+    """Read what an order continues; raise RenderError if that is not there any more.
+
+    The codes of this engine are its mix in 16 bits, after four words that hold the seed of the
+    style and the length in samples.
+    """
+    if order.prefix is None:
+        return None
+    codes = audio.read_codes(Path(order.prefix))
+    if codes is None or len(codes) != 1 or codes.size < WORDS:
+        raise RenderError("The music that it should continue is gone, or of another model.")
+    seed, length = (int(number) for number in codes[0, :WORDS].view("<u4"))
+    mix = codes[0, WORDS:].astype(np.float64) / MIX
+    return Before(seed=seed, seconds=length / RATE, mix=mix)
+
+
+class Piece:
+    """One composition of `bars` bars that fills its seconds and lets the last chord ring.
+
+    It may follow another: then the notes of that come first, and it is in its style.
+    """
+
+    def __init__(self, prompt: str, seconds: int, seed: int, before: Before | None = None) -> None:
+        self.before = before.seconds if before else 0.0
+        self._seed = before.seed if before else seed
+        self._style = style(prompt, _random(self._seed, prompt))
+        self._random = _random(seed, prompt)
         ring = min(1.2, seconds / 6)
         bar = self._style.beats * 60 / self._style.tempo
         self.bars = max(1, round((seconds - ring) / bar))
         self._beat = (seconds - ring) / self.bars / self._style.beats
-        self._mix = np.zeros((seconds + 4) * RATE)
-        self._whole = seconds
-        self.played = 0.0
+        self._start = round(self.before * RATE)
+        self._mix = np.zeros(self._start + (seconds + 4) * RATE)
+        if before:
+            self._mix[: before.mix.size] = before.mix[: self._mix.size]
+        self._whole = self.before + seconds
+        self.played = self.before
 
-    def play(self) -> Iterator[None]:
-        """Play one bar at each step."""
+    def play(self) -> Iterator[int]:
+        """Play one bar at each step, and return its number from 0."""
         for bar, notes in enumerate(Composer(self._style, self.bars, self._random).bars()):
             for note in notes:
                 self._add(note, bar)
             last = bar + 1 == self.bars
             bars = (bar + 1) * self._style.beats * self._beat
-            self.played = float(self._whole) if last else bars
-            yield
+            self.played = self._whole if last else self.before + bars
+            yield bar
 
     def sound(self, seconds: float) -> Samples:
         """Return the first seconds of what was played [length]."""
@@ -239,12 +276,20 @@ class Piece:
         ring = 0.03 if seconds < self._whole else 0.25
         return tones.mastered(tones.room(cut, self._style.wet), fade_out=min(ring, seconds / 4))
 
+    def codes(self) -> NDArray[np.int16]:
+        """Return what another piece needs to follow this one; see `_before`."""
+        length = round(self.played * RATE)
+        words = np.array([self._seed, length], dtype="<u4").view(np.int16)
+        mix = np.clip(np.round(self._mix * MIX), -32768, 32767).astype(np.int16)
+        return np.concatenate([words, mix])[None]
+
     def _add(self, note: Note, bar: int) -> None:
         if isinstance(note.pitch, str):
             sound = tones.drum(note.pitch)
         else:
             sound = tones.tone(note.instrument, note.pitch, round(note.beats * self._beat, 3))
-        start = round((bar * self._style.beats + note.at) * self._beat * RATE)
+        at = (bar * self._style.beats + note.at) * self._beat
+        start = self._start + round(at * RATE)
         room = self._mix[start : start + sound.size]
         room += note.velocity * sound[: room.size]
 
@@ -373,6 +418,11 @@ class Composer:
             for at in places
             if at < self._style.beats
         ]
+
+
+def _random(seed: int, prompt: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed} {prompt.casefold()}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16])))
 
 
 def style(prompt: str, random: np.random.Generator) -> Style:

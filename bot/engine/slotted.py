@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from bot.engine.attention import LONGEST, Words
+from bot.engine.audio import read_codes
 from bot.engine.decoder import Decoder, Slot
 from bot.engine.faults import RenderError
 from bot.engine.linears import Precision
@@ -49,11 +51,16 @@ class Slotted:
         request = Request(self, order)
         return [Take(request, part.seed) for part in order.parts]
 
-    def windows(self, seconds: float) -> list[Window]:
-        """Return the windows of a piece."""
+    def windows(self, seconds: float, before: int) -> list[Window]:
+        """Return the windows of so much music after a number of frames."""
         delay = max(self.decoder.delays)
         return windows(
-            seconds, self._rate, self._longest, self._stride, lambda all_, old: all_ - old + delay
+            seconds,
+            self._rate,
+            self._longest,
+            self._stride,
+            lambda all_, old: all_ - old + delay,
+            before,
         )
 
     @torch.inference_mode()
@@ -71,13 +78,29 @@ class Slotted:
         return self._texts[prompt]
 
 
+def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
+    """Return the codes [codebooks, frames] that an order continues; raise RenderError for others.
+
+    There are no frames where it begins anew.
+    """
+    if order.prefix is None:
+        return torch.zeros(codebooks, 0, dtype=torch.long)
+    codes = read_codes(Path(order.prefix))
+    if codes is None or codes.ndim != 2 or len(codes) != codebooks or not codes.size:
+        raise RenderError("The music that it should continue is gone, or of another model.")
+    if codes.min() < 0 or codes.max() >= card:
+        raise RenderError("The music that it should continue is damaged.")
+    return torch.from_numpy(codes.astype("int64"))
+
+
 class Request:
     """What the takes of one order have in common."""
 
     def __init__(self, loop: Slotted, order: Render) -> None:
         self._loop, self._prompt = loop, order.prompt
-        self.decoder = loop.decoder
-        self.windows = loop.windows(order.seconds)
+        self.decoder = decoder = loop.decoder
+        self.before = prefix(order, decoder.codebooks, decoder.card).to(decoder.device)
+        self.windows = loop.windows(order.seconds, self.before.shape[-1])
         self.sampling = Sampling(
             guidance=order.guidance, temperature=order.temperature, top_k=order.top_k
         )
@@ -96,10 +119,9 @@ class Take:
 
     def __init__(self, request: Request, seed: int) -> None:
         self._request, self._decoder = request, request.decoder
-        device = self._decoder.device
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self._generator = torch.Generator(self._decoder.device).manual_seed(seed)
         self._windows = list(request.windows)
-        self._before = torch.zeros(self._decoder.codebooks, 0, dtype=torch.long, device=device)
+        self._before = request.before
         self._slot: Slot | None = None
         self._steps = 0
         self.total = sum(window.steps for window in self._windows)

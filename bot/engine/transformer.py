@@ -55,7 +55,7 @@ class Weights:
         self.layers: list[Layer] = []
         for layer in lm.transformer.layers:
             self.layers.append(self._layer(layer, make))
-            _give_back()
+            give_back()
         self.last_norm = self._norm(lm.out_norm)
         self.scores = make(torch.cat([head.weight.detach() for head in lm.linears]))
 
@@ -82,7 +82,7 @@ class Weights:
         )
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Let the system have the memory of what was only on the way; glibc would keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:

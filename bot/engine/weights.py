@@ -73,6 +73,13 @@ def language_model(model: str) -> Path:
     return file
 
 
+def sizes(model: str) -> tuple[int, int]:
+    """Return the bytes on disk of a model's language model and codec, 0 for what is not there."""
+    found = (_file(model, name) for name in (LANGUAGE_MODEL, CODEC))
+    lm, codec = (file.stat().st_size if file else 0 for file in found)
+    return lm, codec
+
+
 def conditions(model: str) -> set[str]:
     """Return what a model on disk is steered by: {"description"} if words alone do.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 
 from bot.engine.messages import Render
+from bot.engine.slotted import prefix
 from bot.engine.windows import Window, windows
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ class Whole:
 
     def begin(self, order: Render) -> list["Take"]:
         """Return the takes of an order; each waits for those before it."""
-        return [Take(self, order, part.seed) for part in order.parts]
+        lm = self.model.lm
+        before = prefix(order, lm.num_codebooks, lm.card).to(self.model.device)
+        return [Take(self, order, part.seed, before[None]) for part in order.parts]
 
-    def windows(self, seconds: float) -> list[Window]:
-        """Return the windows of a piece."""
+    def windows(self, seconds: float, before: int) -> list[Window]:
+        """Return the windows of so much music after a number of frames."""
         model, pattern = self.model, self.model.lm.pattern_provider
 
         def steps(frames: int, prompt: int) -> int:
@@ -49,20 +52,18 @@ class Whole:
             return len(layout.layout) - int(layout.get_first_step_with_timesteps(prompt))
 
         rate, stride = float(model.frame_rate), float(model.extend_stride)
-        return windows(seconds, rate, float(model.max_duration), stride, steps)
+        return windows(seconds, rate, float(model.max_duration), stride, steps, before)
 
 
 class Take:
     """One take. What it has are its complete windows: audiocraft tells nothing of the one begun."""
 
-    def __init__(self, loop: Whole, order: Render, seed: int) -> None:
+    def __init__(self, loop: Whole, order: Render, seed: int, before: torch.Tensor) -> None:
+        """Begin with the codes [1, codebooks, frames] that an order continues."""
         self._loop, self._order, self._seed = loop, order, seed
-        self._windows = loop.windows(order.seconds)
+        self._windows = loop.windows(order.seconds, before.shape[-1])
         self._steps: Iterator[None] | None = None
-        lm = loop.model.lm
-        self._codes = torch.zeros(
-            (1, lm.num_codebooks, 0), dtype=torch.long, device=loop.model.device
-        )
+        self._codes = before
         self.done, self.ended = 0, False
         self.total = sum(window.steps for window in self._windows)
 

@@ -17,17 +17,25 @@ class Window:
 
 
 def windows(
-    seconds: float, rate: float, longest: float, stride: float, steps: Callable[[int, int], int]
+    seconds: float,
+    rate: float,
+    longest: float,
+    stride: float,
+    steps: Callable[[int, int], int],
+    before: int = 0,
 ) -> list[Window]:
-    """Return the windows of a piece, of `longest` seconds at most, each `stride` after the last.
+    """Return the windows of `seconds` of music, of `longest` seconds at most with what they repeat.
 
-    `steps` tells the decoder's steps for (frames, prompt).
+    Each begins `stride` after the last. The first repeats what it can of the `before` frames that
+    the piece has already. `steps` tells the decoder's steps for (frames, prompt).
     """
+    left, most = int(seconds * rate), int(longest * rate)
+    overlap = most - int(stride * rate)
+    prompt = min(before, max(most - left, overlap))
     found: list[Window] = []
-    offset = prompt = 0
-    while offset + prompt < int(seconds * rate):
-        frames = int(min(seconds - offset / rate, longest) * rate)
+    while left > 0:
+        frames = min(prompt + left, most)
         found.append(Window(prompt=prompt, frames=frames, steps=steps(frames, prompt)))
-        offset += int(rate * stride)
-        prompt = max(0, frames - int(rate * stride))
+        left -= frames - prompt
+        prompt = overlap
     return found

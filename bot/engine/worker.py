@@ -24,6 +24,9 @@ from bot.engine.messages import (
     Failed,
     Fault,
     Finish,
+    Loaded,
+    Loading,
+    Previewed,
     Progress,
     ProtocolError,
     Ready,
@@ -37,7 +40,7 @@ from bot.engine.messages import (
 log = logging.getLogger(__name__)
 
 
-Rendering = Generator[Progress | Took | None, None, None]
+Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | None, None, None]
 
 
 class Engine(Protocol):
@@ -52,9 +55,9 @@ class Engine(Protocol):
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order, a step for each `step`.
 
-        Yields a Progress after a step, a Took when a take's files are in place, and None while it
-        has nothing to say. Closing the generator cancels. Once `finishing()` is true it keeps the
-        music made so far and ends soon.
+        Yields a Progress after a step, a Took when a take's files are in place, a Previewed when
+        all previews are, and None while it has nothing to say. Closing the generator cancels. Once
+        `finishing()` is true it keeps the music made so far and ends soon.
         Raises RenderError for what the member should read.
         """
 
@@ -154,10 +157,15 @@ def load(options: argparse.Namespace) -> Engine:
         from bot.engine.sketch import Sketch
 
         return Sketch(options.pace, finishes=finishes)
-    from bot.engine.musicgen import MusicGen
+    from bot.engine.library import Library
 
-    return MusicGen(
-        options.model, options.device, options.precision, options.slots, finishes=finishes
+    return Library(
+        options.model or ["facebook/musicgen-small"],
+        options.device,
+        options.precision,
+        options.slots,
+        finishes=finishes,
+        most=options.models_loaded,
     )
 
 
@@ -183,7 +191,8 @@ def _read(inbox: "queue.Queue[Command]") -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot.engine.worker")
     parser.add_argument("--engine", choices=("musicgen", "sketch"), required=True)
-    parser.add_argument("--model", default="facebook/musicgen-small")
+    parser.add_argument("--model", action="append")
+    parser.add_argument("--models-loaded", type=int, default=None)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--slots", type=int, default=None)

@@ -1,0 +1,136 @@
+"""What is kept of the music: copies in other formats, and the erasing of what is not wanted."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bot import jobs, ledger, posts, servers, takes
+from bot.database import Database, Transaction
+from bot.engine.formats import Format, convert
+from bot.engine.tags import Tags
+from bot.errors import Refusal
+from bot.models import Job, Post, Take
+
+__all__ = ["Archive", "Format"]
+
+log = logging.getLogger(__name__)
+
+FORGOTTEN_AFTER = timedelta(days=30)
+"""How long a server's pieces are kept after the bot was removed from it."""
+
+
+class Archive:
+    """The files below the data folder and the rows that name them.
+
+    Rows change first: a file that no row names is removed, then or at the next start.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        work: asyncio.Event,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._work = work
+
+    @asynccontextmanager
+    async def copy(self, job: Job, take: Take, kind: Format) -> AsyncIterator[Path]:
+        """Have a take's music in a format for as long as the block; raise Refusal if it is gone."""
+        if take.audio is None or not (kept := self._folder / take.audio).exists():
+            raise Refusal(f"The music of #{job.id} is not kept any more.")
+        if kind is Format.WAV:
+            yield kept
+            return
+        tags = Tags(
+            title=job.request.prompt,
+            model=job.request.model,
+            seed=take.seed,
+            piece=job.id,
+            take=take.number,
+        )
+        with TemporaryDirectory(prefix="fantasia-") as folder:
+            made = Path(folder) / f"copy.{kind}"
+            await asyncio.to_thread(convert, kept, made, kind, tags)
+            yield made
+
+    async def delete(
+        self, number: int, *, guild: int, user: int, manager: bool
+    ) -> tuple[Job, list[Post]]:
+        """Erase a piece's files, and return what was posted of it; raise Refusal if one may not."""
+        async with self._database.transaction() as tx:
+            job = await jobs.find(tx, number)
+            if job is None or job.origin.guild_id != guild:
+                raise Refusal(f"There is no piece #{number} here.")
+            if job.origin.user_id != user and not manager:
+                raise Refusal(
+                    f"Only the member who asked for #{number} or a manager may delete it."
+                )
+            await takes.erased(tx, number)
+            await jobs.deleted(tx, number, self._clock())
+            posted = [post for post in await posts.of(tx, number) if post.delivered_at]
+        self._remove(job)
+        log.info("job %d deleted by user %d", number, user)
+        return job, posted
+
+    async def forget(self, user: int) -> int:
+        """Erase a member's words, name and music in all servers; return how many pieces it was."""
+        async with self._database.transaction() as tx:
+            found = await jobs.of_member(tx, user)
+            for job in found:
+                await self._forgotten(tx, job)
+        self._cleared(found)
+        log.info("%d jobs of user %d forgotten", len(found), user)
+        return len(found)
+
+    async def left(self, guild: int) -> None:
+        """The bot was removed from a server."""
+        async with self._database.transaction() as tx:
+            await servers.left(tx, guild, self._clock())
+
+    async def present(self, guilds: set[int]) -> None:
+        """The bot is in these servers, and was removed from any other that it knew."""
+        async with self._database.transaction() as tx:
+            for guild in await servers.known(tx):
+                await servers.left(tx, guild, None if guild in guilds else self._clock())
+
+    async def forget_the_left(self) -> None:
+        """Erase the words and the music of servers that the bot left long enough ago."""
+        async with self._database.transaction() as tx:
+            guilds = await servers.left_before(tx, self._clock() - FORGOTTEN_AFTER)
+            found = [job for guild in guilds for job in await jobs.of_server(tx, guild)]
+            for job in found:
+                await self._forgotten(tx, job)
+        self._cleared(found)
+
+    async def sweep(self) -> None:
+        """Remove the files that no row names, such as those of a bot that was killed."""
+        named = await takes.files(self._database) | await jobs.pictures(self._database)
+        for file in (self._folder / "audio").glob("*"):
+            if f"audio/{file.name}" not in named:
+                file.unlink()
+
+    async def _forgotten(self, tx: Transaction, job: Job) -> None:
+        if await jobs.withdrawn(tx, job.id, self._clock()):
+            await ledger.returned(tx, job.id, self._clock())
+        await posts.withdrawn(tx, job.id, self._clock())
+        await takes.erased(tx, job.id)
+        await jobs.forgotten(tx, job.id, self._clock())
+
+    def _cleared(self, found: list[Job]) -> None:
+        for job in found:
+            self._remove(job)
+        if found:
+            self._work.set()
+
+    def _remove(self, job: Job) -> None:
+        for file in (self._folder / "audio").glob(f"{job.id}-*"):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""Several models behind one engine: what fits stays loaded, the least recently used makes room."""
+
+import gc
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from bot.engine import loading, memory, weights
+from bot.engine.faults import LoadError, RenderError
+from bot.engine.linears import chosen
+from bot.engine.messages import Loaded, Loading, Ready, Render
+from bot.engine.musicgen import MusicGen
+from bot.engine.transformer import give_back
+
+if TYPE_CHECKING:
+    from bot.engine.worker import Rendering
+
+log = logging.getLogger(__name__)
+
+
+class Library:
+    """The models that may be asked for, by name; the first is loaded at once.
+
+    Orders begin in the order they come: one that waits for room is not overtaken for ever by others
+    whose model is at hand.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        device: str,
+        precision: str = "auto",
+        slots: int | None = None,
+        *,
+        finishes: bool = True,
+        most: int | None = None,
+    ) -> None:
+        """Load the first of `models`, as MusicGen does; raise LoadError.
+
+        At most `most` stay loaded, as many as fit if nothing is said.
+        """
+        self._paths = {weights.name(model): model for model in models}
+        self._load = partial(
+            MusicGen, device=device, precision=precision, slots=slots, finishes=finishes
+        )
+        self._device = loading.device(device)
+        self._precision = chosen(precision, self._device)
+        self._most = most or len(self._paths)
+        self._loaded: OrderedDict[str, MusicGen] = OrderedDict()
+        self._users: Counter[str] = Counter()
+        self._line: list[int] = []
+        first, *others = self._paths
+        for name in others:
+            if lacks := weights.missing(self._paths[name]):
+                raise LoadError(
+                    f"{name} lacks {', '.join(lacks)}: `python -m bot fetch {self._paths[name]}` "
+                    "downloads what is missing."
+                )
+        self._loaded[first] = self._load(self._paths[first])
+
+    def ready(self) -> Ready:
+        """Return what the first model is, and the names of all."""
+        first = next(iter(self._loaded.values())).ready()
+        return Ready(
+            engine=first.engine,
+            models=tuple(self._paths),
+            device=first.device,
+            precision=first.precision,
+            slots=first.slots,
+            sample_rate=first.sample_rate,
+            pace=first.pace,
+        )
+
+    def step(self) -> None:
+        """Make one step of every model that somebody uses."""
+        for name, model in self._loaded.items():
+            if self._users[name]:
+                model.step()
+
+    def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
+        """Render an order by its model, once that is at hand; see worker.Engine."""
+        if order.model not in self._paths:
+            raise RenderError(f"{order.model} is not among the models that are loaded here.")
+        yield from self._turn(order)
+        self._users[order.model] += 1
+        try:
+            yield from self._loaded[order.model].render(order, finishing)
+        finally:
+            self._users[order.model] -= 1
+
+    def _turn(self, order: Render) -> "Rendering":
+        """Wait until it is this order's turn and its model is loaded."""
+        self._line.append(order.id)
+        try:
+            while self._line[0] != order.id or not self._has_room(order.model):
+                yield None
+            if order.model not in self._loaded:
+                yield Loading(id=order.id, model=order.model)
+                self._fetch(order.model)
+                names = tuple(self._loaded)
+                pace = self._loaded[order.model].ready().pace
+                yield Loaded(id=order.id, model=order.model, models=names, pace=pace)
+            self._loaded.move_to_end(order.model)
+        finally:
+            self._line.remove(order.id)
+
+    def _has_room(self, name: str) -> bool:
+        """Whether a model is loaded or can be now; models that nobody uses make room."""
+        if name in self._loaded:
+            return True
+        while not self._fits(name):
+            idle = next((other for other in self._loaded if not self._users[other]), None)
+            if idle is None:
+                return not self._loaded
+            self._let_go(idle)
+        return True
+
+    def _fits(self, name: str) -> bool:
+        if len(self._loaded) >= self._most:
+            return False
+        need = memory.estimate(self._paths[name], self._precision)
+        return need + memory.RESERVE <= memory.free(self._device)
+
+    def _let_go(self, name: str) -> None:
+        del self._loaded[name]
+        gc.collect()
+        give_back()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.info("%s was unloaded to make room", name)
+
+    def _fetch(self, name: str) -> None:
+        """Load a model; if that fails, once more with nothing beside it that nobody uses."""
+        try:
+            self._loaded[name] = self._load(self._paths[name])
+        except LoadError as error:
+            idle = [other for other in self._loaded if not self._users[other]]
+            if idle:
+                for other in idle:
+                    self._let_go(other)
+                self._fetch(name)
+                return
+            log.error("%s", error)
+            raise RenderError(f"The model {name} cannot be loaded now: {error}") from error

@@ -1,0 +1,148 @@
+"""The picture under a result: a lane per take, its loudness as height, its brightness as colour.
+
+Brightness is the spectral centroid, on a logarithmic scale: the darker a sound, the more violet.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from bot.engine.audio import replace
+
+WIDTH, MARGIN = 960, 36
+HEADER, LANE, LEAST_LANE, MOST = 72, 190, 104, 640
+"""Pixels; Discord shows 960 of them in about 400, a phone in about 350."""
+
+BAR, GAP = 5, 2
+COLUMNS = (WIDTH - 2 * MARGIN) // (BAR + GAP)
+TEXT, SMALL_TEXT = 40, 34
+
+FRAME = 2048
+"""Samples whose spectrum is the colour of a column."""
+
+DARKEST, BRIGHTEST = 150.0, 6000.0
+"""Hertz."""
+
+BACKGROUND, LINE, INK, FAINT = (24, 24, 32), (52, 52, 66), (240, 240, 248), (176, 176, 192)
+
+COLOURS = np.array(
+    [(108, 82, 245), (88, 150, 255), (64, 214, 208), (250, 212, 92), (255, 126, 92)], dtype=float
+)
+"""From the darkest sound to the brightest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What is drawn of a take: its seconds, and of each column the height and brightness, 0…1."""
+
+    seconds: float
+    heights: NDArray[np.floating]
+    brightness: NDArray[np.floating]
+
+
+def lane(samples: NDArray[np.floating], rate: int) -> Lane:
+    """Return what is drawn of samples [channels, length] at a sample rate."""
+    mono = samples.mean(axis=0, dtype=np.float32)
+    edges = np.linspace(0, mono.size, COLUMNS + 1).astype(int)
+    loud = np.array([_level(mono[a:b]) for a, b in itertools.pairwise(edges)])
+    return Lane(
+        seconds=mono.size / rate,
+        heights=loud / max(float(loud.max()), 1e-4),
+        brightness=_brightness(mono, edges, rate),
+    )
+
+
+def write(path: Path, prompt: str, lanes: Sequence[Lane]) -> None:
+    """Draw the lanes of a result on one time axis; raise OSError where it cannot be written."""
+    header = _readable(prompt)
+    top = HEADER if header else MARGIN // 2
+    each = max(LEAST_LANE, min(LANE, (MOST - top) // len(lanes)))
+    image = Image.new("RGB", (WIDTH, top + each * len(lanes) + MARGIN // 2), BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    if header:
+        font = _font(TEXT)
+        draw.text((MARGIN, top // 2), _cut(header, font), INK, font, anchor="lm")
+    longest = max(shown.seconds for shown in lanes)
+    for number, shown in enumerate(lanes, 1):
+        y = top + each * (number - 1)
+        _draw(draw, shown, y, each, longest)
+        if len(lanes) > 1:
+            _label(draw, MARGIN, y, str(number), "lt")
+        _label(draw, WIDTH - MARGIN, y, _time(shown.seconds), "rt")
+    small = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    replace(path, lambda file: small.save(file, "PNG"))
+
+
+def _level(samples: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
+
+
+def _brightness(
+    mono: NDArray[np.floating], edges: NDArray[np.integer], rate: int
+) -> NDArray[np.floating]:
+    """Return the centroid in the middle of each column, 0…1."""
+    padded = np.pad(mono, FRAME // 2)
+    middles = (edges[:-1] + edges[1:]) // 2
+    frames = padded[middles[:, None] + np.arange(FRAME)] * np.hanning(FRAME)
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    hertz = np.fft.rfftfreq(FRAME, 1 / rate)
+    centroid = (power @ hertz) / np.maximum(power.sum(axis=1), 1e-12)
+    place = np.log(np.maximum(centroid, 1.0) / DARKEST) / np.log(BRIGHTEST / DARKEST)
+    smooth = np.convolve(np.pad(np.clip(place, 0, 1), 1, mode="edge"), np.ones(3) / 3, "valid")
+    found: NDArray[np.floating] = smooth
+    return found
+
+
+def _draw(draw: ImageDraw.ImageDraw, shown: Lane, top: int, height: int, longest: float) -> None:
+    middle, half = top + height // 2 + 8, (height - 28) / 2
+    count = max(1, round(COLUMNS * shown.seconds / longest)) if longest else 1
+    draw.line((MARGIN, middle, WIDTH - MARGIN, middle), LINE, 2)
+    places = np.linspace(0, COLUMNS - 1, count)
+    heights = np.interp(places, np.arange(COLUMNS), shown.heights)
+    colours = _colour(np.interp(places, np.arange(COLUMNS), shown.brightness))
+    for column, (level, colour) in enumerate(zip(heights, colours, strict=True)):
+        left, reach = MARGIN + column * (BAR + GAP), max(1.5, half * float(level) ** 0.7)
+        box = (left, middle - reach, left + BAR - 1, middle + reach)
+        draw.rounded_rectangle(box, 2, fill=tuple(int(part) for part in colour))
+
+
+def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, anchor: str) -> None:
+    font = _font(SMALL_TEXT)
+    draw.text((x, y + 4), text, FAINT, font, anchor, stroke_width=4, stroke_fill=BACKGROUND)
+
+
+def _colour(brightness: NDArray[np.floating]) -> NDArray[np.floating]:
+    stops = np.linspace(0, 1, len(COLOURS))
+    return np.stack([np.interp(brightness, stops, COLOURS[:, part]) for part in range(3)], axis=1)
+
+
+def _readable(prompt: str) -> str:
+    """Return what Pillow's own font can show of a prompt; nothing if that is too little of it."""
+    words = " ".join(prompt.split())
+    plain = "".join(char if 0x21 <= ord(char) <= 0x7E else " " for char in words)
+    shown = " ".join(plain.split())
+    return shown if 2 * len(shown) > len(words) else ""
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return as many characters as a line holds."""
+    room = WIDTH - 2 * MARGIN
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(f"{text}...") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}..."
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}" if whole >= 60 else f"{seconds:.3g} s"

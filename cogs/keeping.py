@@ -1,0 +1,211 @@
+"""What may be done with music that is there: go on from it, keep it, delete it."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.archive import Format
+from bot.client import Fantasia, Interaction
+from bot.errors import Refusal
+from bot.models import Job, Post, Route, Take
+from cogs import asking, cards, doors
+from cogs.buttons import OfJob
+from cogs.repeating import AgainButton, EditButton
+
+MORE = (5, 10, 15, 30)
+"""Seconds that a piece may be extended by at a time."""
+
+USUAL_LIMIT = 10 * 2**20
+"""Bytes that Discord takes in any server."""
+
+
+class TooLarge(Refusal):
+    """Discord would not take the file."""
+
+
+class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<job>[0-9]{1,18})"):
+    """Asks which take shall go on, and for how long."""
+
+    LABEL, NAME = "Extend", "extend"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Show the choices that the member's tier allows."""
+        studio, guild = interaction.client.studio, interaction.guild_id or 0
+        job, takes = await studio.takes(self.job, guild=guild)
+        held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
+        longest = await studio.longest(guild, held)
+        choices = [
+            discord.SelectOption(
+                label=f"{_named(job, take)}{more} s more",
+                description=f"{take.seconds + more:g} s in all; costs {more} s",
+                value=f"{take.number}:{more}",
+            )
+            for take in takes
+            if take.codes and take.seconds
+            for more in MORE
+            if take.seconds + more <= longest
+        ]
+        if not choices:
+            raise Refusal(_why_not(job, takes, held.tier.name, longest))
+        await _ask(interaction, ExtendSelect(job.id, choices), "How shall it go on?")
+
+
+class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>[0-9]{1,18})"):
+    """Asks in which format the music shall be had."""
+
+    LABEL, NAME = "Save as", "save"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Show the formats of each take."""
+        job, takes = await interaction.client.studio.takes(
+            self.job, guild=interaction.guild_id or 0
+        )
+        choices = [
+            discord.SelectOption(
+                label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
+            )
+            for take in takes
+            if take.audio
+            for kind in (Format.FLAC, Format.MP3, Format.OGG)
+        ]
+        await _ask(interaction, SaveSelect(job.id, choices), "In which format? It costs nothing.")
+
+
+class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<job>[0-9]{1,18})"):
+    """Deletes the message and the files, for their owner or a member with Manage Server."""
+
+    LABEL, NAME = "Delete", "delete"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Delete what was posted and what is kept."""
+        client = interaction.client
+        job, posted = await client.archive.delete(
+            self.job,
+            guild=interaction.guild_id or 0,
+            user=interaction.user.id,
+            manager=interaction.permissions.manage_guild,
+        )
+        await interaction.response.send_message(
+            f"#{job.id} was deleted. Its seconds stay used.", ephemeral=True
+        )
+        for post in posted:
+            await removed(client, job, post)
+        if interaction.message and not interaction.message.flags.ephemeral:
+            with contextlib.suppress(discord.HTTPException):
+                await interaction.message.delete()
+
+
+class OfJobSelect(OfJob):
+    """A select about one job; mixed into a DynamicItem."""
+
+    def __init__(self, job: int, choices: Sequence[discord.SelectOption] = ()) -> None:
+        select: ui.Select[Any] = ui.Select(
+            custom_id=f"{self.NAME}:{job}", placeholder=self.LABEL, options=list(choices)
+        )
+        super(OfJob, self).__init__(select)  # type: ignore[call-arg]
+        self.job = job
+
+    def chosen(self, pattern: str) -> tuple[int, str]:
+        """Return the take and what was chosen of it; raise Refusal for what was not offered."""
+        values = self.item.values  # type: ignore[attr-defined]
+        match = re.fullmatch(rf"([1-9]):({pattern})", values[0]) if values else None
+        if not match:
+            raise Refusal("That is not one of the choices.")
+        return int(match[1]), match[2]
+
+
+class ExtendSelect(
+    OfJobSelect, ui.DynamicItem[ui.Select[Any]], template=r"extend-by:(?P<job>[0-9]{1,18})"
+):
+    """Queues the piece that goes on."""
+
+    LABEL, NAME = "A take, and how many seconds more", "extend-by"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Queue it."""
+        take, more = self.chosen("|".join(map(str, MORE)))
+        job = await interaction.client.studio.extend(
+            asking.origin(interaction), doors.presence(interaction), self.job, take, int(more)
+        )
+        await asking.reply(interaction, job)
+
+
+class SaveSelect(
+    OfJobSelect, ui.DynamicItem[ui.Select[Any]], template=r"save-as:(?P<job>[0-9]{1,18})"
+):
+    """Answers with the file."""
+
+    LABEL, NAME = "A take, and a format", "save-as"
+
+    async def press(self, interaction: Interaction) -> None:
+        """Send it to the member alone."""
+        number, kind = self.chosen("flac|mp3|ogg")
+        job, takes = await interaction.client.studio.takes(
+            self.job, guild=interaction.guild_id or 0
+        )
+        chosen = [take for take in takes if take.number == number and take.audio]
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        async with files(interaction, job, chosen, Format(kind)) as found:
+            await interaction.followup.send(files=found, ephemeral=True)
+
+
+@contextlib.asynccontextmanager
+async def files(
+    interaction: Interaction, job: Job, takes: Sequence[Take], kind: Format
+) -> AsyncIterator[list[discord.File]]:
+    """Have takes as files to send for as long as the block; raise TooLarge if one is."""
+    limit = interaction.guild.filesize_limit if interaction.guild else USUAL_LIMIT
+    async with contextlib.AsyncExitStack() as stack:
+        found = []
+        for take in takes:
+            path = await stack.enter_async_context(interaction.client.archive.copy(job, take, kind))
+            if (size := path.stat().st_size) > limit:
+                raise TooLarge(
+                    f"As {kind.upper()} it has {size / 2**20:.1f} MiB and this server takes "
+                    f"{limit / 2**20:.0f} MiB: choose MP3 or OGG."
+                )
+            found.append(discord.File(path, cards.file_name(job, take, kind)))
+            stack.callback(found[-1].close)
+        yield found
+
+
+async def removed(client: Fantasia, job: Job, post: Post) -> None:
+    """Delete a message that was posted, if it is still there."""
+    origin = job.origin
+    place = client.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
+    with contextlib.suppress(discord.HTTPException):
+        if post.route is Route.DIRECT:
+            direct = await client.create_dm(discord.Object(origin.user_id))
+            place = client.get_partial_messageable(direct.id)
+        await place.get_partial_message(post.message_id or 0).delete()
+
+
+def result_view(job: int) -> ui.View:
+    """Return what may be done with a result."""
+    view = ui.View(timeout=None)
+    for button in (AgainButton, EditButton, ExtendButton, SaveButton, DeleteButton):
+        view.add_item(button(job))
+    return view
+
+
+async def _ask(interaction: Interaction, select: ui.Item[Any], question: str) -> None:
+    view = ui.View(timeout=None)
+    view.add_item(select)
+    await interaction.response.send_message(question, view=view, ephemeral=True)
+
+
+def _named(job: Job, take: Take) -> str:
+    return f"Take {take.number}: " if job.request.takes > 1 else ""
+
+
+def _why_not(job: Job, takes: Sequence[Take], tier: str, longest: int) -> str:
+    if not any(take.codes for take in takes):
+        return f"The codes of #{job.id} are gone, so it cannot go on."
+    return (
+        f"#{job.id} has {job.request.length:g} s already, and your {tier} tier allows pieces of at "
+        f"most {longest} s. `/plans` shows which tiers allow longer ones."
+    )
