@@ -87,7 +87,7 @@ class Archive:
             found = await jobs.of_member(tx, user)
             for job in found:
                 await self._forgotten(tx, job)
-        self._cleared(found)
+        await self._cleared(found)
         log.info("%d jobs of user %d forgotten", len(found), user)
         return len(found)
 
@@ -109,7 +109,7 @@ class Archive:
             found = [job for guild in guilds for job in await jobs.of_server(tx, guild)]
             for job in found:
                 await self._forgotten(tx, job)
-        self._cleared(found)
+        await self._cleared(found)
 
     async def sweep(self) -> None:
         """Remove the files that no row names, such as those of a bot that was killed."""
@@ -125,10 +125,11 @@ class Archive:
         await takes.erased(tx, job.id)
         await jobs.forgotten(tx, job.id, self._clock())
 
-    def _cleared(self, found: list[Job]) -> None:
+    async def _cleared(self, found: list[Job]) -> None:
         for job in found:
             self._remove(job)
         if found:
+            await self._database.purge()
             self._work.set()
 
     def _remove(self, job: Job) -> None:

@@ -21,6 +21,7 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
+    "PRAGMA secure_delete = ON",  # what is erased is overwritten
     "PRAGMA cache_size = -65536",  # 64 MiB: the upper pages of every index of a long history
 )
 
@@ -74,6 +75,10 @@ class Database:
         """Run one reading statement outside any transaction and return its rows."""
         async with self._turn():
             return await Transaction(self._connection).fetch(sql, parameters)
+
+    async def purge(self) -> None:
+        """Write the journal back into the file, so that it keeps nothing of what was erased."""
+        await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Let what is under way end, and cancel whoever comes later: the program is ending."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.engine import audio
+from bot.engine import audio, picture
 from bot.engine.messages import (
     Cancel,
     Cancelled,
@@ -17,7 +17,10 @@ from bot.engine.messages import (
     Failed,
     Fault,
     Finish,
+    Loaded,
+    Loading,
     Message,
+    Previewed,
     Progress,
     Ready,
     Render,
@@ -43,12 +46,23 @@ def write(path: str, seconds: float) -> None:
     audio.write_wav(Path(path), samples, RATE)
 
 
-def play(order: Render) -> None:
+def play(order: Render, seconds: float | None = None) -> None:
+    before = audio.read_codes(Path(order.prefix)).shape[1] / 50 if order.prefix else 0.0
+    length = before + (seconds or order.seconds)
     say(Progress(id=order.id, done=1, total=2))
     for part in order.parts:
-        write(part.audio, order.seconds)
-        say(Took(id=order.id, number=part.number, seconds=order.seconds))
+        write(part.audio, length)
+        audio.write_codes(Path(part.codes), np.zeros((4, round(length * 50)), np.int16))
+        say(Took(id=order.id, number=part.number, seconds=length))
+    if order.prompt.startswith("draw"):
+        picture.write(Path(order.picture), order.prompt, [picture.lane(np.ones((1, 9)), 9)])
     say(Done(id=order.id))
+
+
+def preview(order: Render) -> None:
+    for part in order.parts:
+        write(part.preview, 30)
+    say(Previewed(id=order.id))
 
 
 def once(order: Render) -> bool:
@@ -68,6 +82,7 @@ def die(how: str) -> None:
 
 
 slow: set[int] = set()
+long: dict[int, Render] = {}
 
 
 def keep_slow() -> None:
@@ -124,6 +139,20 @@ def render(order: Render) -> None:
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
         case "slow":
             slow.add(order.id)
+        case "long" if order.seconds == 30:
+            play(order)
+        case "long":
+            preview(order)
+            long[order.id] = order
+            slow.add(order.id)
+        case "through":
+            preview(order)
+            play(order)
+        case "swap":
+            say(Loading(id=order.id, model=order.model))
+            time.sleep(1.5)
+            say(Loaded(id=order.id, model=order.model, models=(order.model,), pace=0.5))
+            play(order)
         case _:
             play(order)
 
@@ -160,7 +189,13 @@ def main() -> None:
                 slow.discard(job)
                 say(Cancelled(id=job))
             case Finish(id=job):
-                say(Done(id=job))
+                slow.discard(job)
+                if job in long and "kill" in long[job].prompt:
+                    die("kill")
+                if job in long:
+                    play(long.pop(job), 33.5)
+                else:
+                    say(Done(id=job))
 
 
 if __name__ == "__main__":

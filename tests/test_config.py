@@ -84,6 +84,11 @@ def test_the_token_is_in_no_repr() -> None:
 
 def test_a_model_may_be_a_folder(tmp_path: Path) -> None:
     assert Config.from_env({"MUSICGEN_MODEL": str(tmp_path)}).musicgen_model == str(tmp_path)
+    several = Config.from_env({"MODELS": f"a/b, {tmp_path},a/b,", "MODELS_LOADED": "1"})
+    assert (several.wanted, several.models_loaded) == (("a/b", str(tmp_path)), 1)
+    assert Config().wanted == ("facebook/musicgen-small",)
+    with pytest.raises(OperatorError, match="MODELS: found 'c'"):
+        Config.from_env({"MODELS": "a/b,c"})
 
 
 def test_the_environment_comes_before_the_file(

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from bot import jobs
+from bot.admission import Admission
 from bot.client import Fantasia
 from bot.composition import Plan, compose
+from bot.database import open_database
 from bot.engine import audio
 from bot.errors import OperatorError, Refusal
-from bot.models import Job, PostKind, Status
+from bot.models import Job, Limits, PostKind, Status
 from bot.studio import Studio
-from tests.conftest import SCRIPTED, origin, until
+from tests.conftest import GENEROUS, SCRIPTED, Clock, origin, until
 
 
 @asynccontextmanager
@@ -203,3 +206,57 @@ def threading_id() -> int:
     import threading
 
     return threading.main_thread().native_id or 0
+
+
+async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -> None:
+    async with composed(plan) as studio:
+        job = await play(studio, "swap")
+        assert (job.status, job.attempts) == (Status.RENDERED, 1)
+        waiting = await studio.submit(origin(), prompt="slow", seconds=10)
+        assert (await studio.standing(waiting)).ends_at is not None
+
+
+async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path) -> None:
+    """Six of the loaded model come after one of another: four of them go before it."""
+    async with open_database(tmp_path / "test.db") as database:
+        order = ["small", "large", *["small"] * 6]
+        clock = Clock()
+        studio = Studio(
+            database,
+            folder=tmp_path,
+            clock=clock,
+            work=asyncio.Event(),
+            news=asyncio.Event(),
+            models=("small", "large"),
+            max_seconds=120,
+            admission=Admission(defaults=(GENEROUS,), limits=Limits(), skus={}),
+        )
+        for model in order:
+            await studio.submit(origin(), prompt="play", seconds=2, model=model)
+        loaded, served = ("small",), []
+        while True:
+            async with database.transaction() as tx:
+                job = await jobs.claim(tx, loaded, clock())
+                if job is None:
+                    break
+                await jobs.rendered(tx, job.id, clock())
+            served.append(job.id)
+            loaded = (job.request.model,)
+    assert served == [1, 3, 4, 5, 6, 2, 7, 8]
+
+
+async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_crash(
+    plan: Plan,
+) -> None:
+    async with composed(plan) as studio:
+        job = await studio.submit(origin(), prompt="long kill", seconds=60)
+
+        async def previewed() -> bool:
+            return any(owed.post.kind is PostKind.PREVIEW for owed in await studio.owed())
+
+        await until(previewed)
+        await studio.stop(job.id, guild=10, user=1, manager=False)
+        assert (await ended(studio, job)).status is Status.RENDERED
+        (owed,) = [each for each in await studio.owed() if each.post.kind is PostKind.RESULT]
+    (take,) = owed.takes
+    assert (take.seconds, take.charged_seconds) == (30, 30)
