@@ -43,6 +43,7 @@ class Library:
 
         At most `most` stay loaded, as many as fit if nothing is said.
         """
+        loading.stay_offline()
         self._paths = {weights.name(model): model for model in models}
         self._load = partial(
             MusicGen, device=device, precision=precision, slots=slots, finishes=finishes

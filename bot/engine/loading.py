@@ -61,10 +61,17 @@ def load_whole(model: str, place: torch.device) -> "Pretrained":
         raise _explained(model, error) from error
 
 
-def _prepare(model: str) -> None:
-    # The child renders with what was fetched; it neither waits for the hub nor asks for updates.
+def stay_offline() -> None:
+    """Render with what was fetched, and neither wait for the hub nor ask it for updates.
+
+    To be called before huggingface_hub is imported, which reads this once.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def _prepare(model: str) -> None:
+    stay_offline()
     if lacks := weights.missing(model):
         raise LoadError(
             f"MusicGen lacks {', '.join(lacks)}: `python -m bot fetch {model}` downloads what is "
