@@ -8,7 +8,7 @@ ENGINE ?=
 BOT := .venv/.bot
 MUSICGEN := .venv/.musicgen
 
-.PHONY: help setup demo run test bench lock
+.PHONY: help setup demo run test bench pictures lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -29,6 +29,9 @@ test: $(MUSICGEN) ## lint, types and tests
 
 bench: $(MUSICGEN) ## both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
+
+pictures: $(BOT) ## the README's pictures, anew, by the demo in Chromium
+	@$(PY) docs/pictures.py
 
 lock: $(BOT) ## compile both lock files from pyproject.toml
 	$(PY) -m pip install --quiet uv==0.13.9
