@@ -107,7 +107,7 @@ def command(page: Page, name: str, **options: str) -> None:
         field.press("Enter")
     else:
         page.wait_for_timeout(800)
-        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Send").click()  # Enter would take the first option
 
 
 def done(page: Page, number: int) -> None:
