@@ -13,7 +13,7 @@ from bot.database import Database, Transaction
 from bot.engine.formats import Format, convert
 from bot.engine.tags import Tags
 from bot.errors import Refusal
-from bot.models import Job, Post, Take
+from bot.models import Job, Post, Status, Take
 
 __all__ = ["Archive", "Format"]
 
@@ -74,6 +74,8 @@ class Archive:
                 raise Refusal(
                     f"Only the member who asked for #{number} or a manager may delete it."
                 )
+            if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
+                raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
             await takes.erased(tx, number)
             await jobs.deleted(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]

@@ -13,6 +13,7 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import Job, Post, Route, Take
 from cogs import asking, cards, doors
+from cogs.board import channel
 from cogs.buttons import OfJob
 from cogs.repeating import AgainButton, EditButton
 
@@ -175,11 +176,10 @@ async def files(
 
 async def removed(client: Fantasia, job: Job, post: Post) -> None:
     """Delete a message that was posted, if it is still there."""
-    origin = job.origin
-    place = client.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
+    place = channel(client, job)
     with contextlib.suppress(discord.HTTPException):
         if post.route is Route.DIRECT:
-            direct = await client.create_dm(discord.Object(origin.user_id))
+            direct = await client.create_dm(discord.Object(job.origin.user_id))
             place = client.get_partial_messageable(direct.id)
         await place.get_partial_message(post.message_id or 0).delete()
 

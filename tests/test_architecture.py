@@ -47,13 +47,12 @@ MUSICGEN = (
         "compiled",
         "decoder",
         "graphs",
-        "library",
         "linears",
         "loading",
         "memory",
         "musicgen",
     ),
-    *("sampling", "slotted", "transformer", "whole"),
+    *("repertoire", "sampling", "slotted", "transformer", "whole"),
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {

@@ -176,6 +176,16 @@ async def test_a_deleted_piece_is_gone_and_its_seconds_stay_used(plan: Plan) -> 
         assert "not kept any more" in told(await w.alice.slash(w.music, "resend", number=1))
 
 
+async def test_what_has_not_ended_is_not_deleted(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("slow")
+        await w.ended(1, Status.RUNNING)
+        shown = await w.alice.slash(w.music, "piece", number=1)
+        assert shown.response
+        refused = await w.alice.click(shown.response.message, label="Delete")
+        assert told(refused) == "#1 is running: it can be deleted once it has ended."
+
+
 async def test_a_manager_deletes_anyones(plan: Plan) -> None:
     async with world(plan) as w:
         await w.admin.click(await first(w), label="Delete")

@@ -157,9 +157,9 @@ def load(options: argparse.Namespace) -> Engine:
         from bot.engine.sketch import Sketch
 
         return Sketch(options.pace, finishes=finishes)
-    from bot.engine.library import Library
+    from bot.engine.repertoire import Repertoire
 
-    return Library(
+    return Repertoire(
         options.model or ["facebook/musicgen-small"],
         options.device,
         options.precision,

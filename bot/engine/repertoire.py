@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Library:
+class Repertoire:
     """The models that may be asked for, by name; the first is loaded at once.
 
     Orders begin in the order they come: one that waits for room is not overtaken for ever by others
