@@ -182,10 +182,12 @@ class Studio:
 
     async def history(
         self, guild: int, user: int, limit: int, skip: int
-    ) -> list[tuple[Job, Post | None]]:
-        """Return a member's pieces, newest first, each with its post where it was delivered."""
-        found = await jobs.history(self._database, guild, user, limit, skip)
-        return [(job, await self.result(job)) for job in found]
+    ) -> list[tuple[Job, tuple[Take, ...], Post | None]]:
+        """Return a member's pieces, newest first, with takes and delivered post."""
+        return [
+            (job, tuple(await takes.of(self._database, job.id)), await self.result(job))
+            for job in await jobs.history(self._database, guild, user, limit, skip)
+        ]
 
     async def piece(
         self, number: int, *, guild: int, user: int, manager: bool

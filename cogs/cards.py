@@ -105,7 +105,7 @@ def result(job: Job, takes: tuple[Take, ...], picture: str | None = None) -> dis
     embed = discord.Embed(description=prompt(job), colour=VIOLET)
     if picture:
         embed.set_image(url=f"attachment://{picture}")
-    embed.add_field(name="Length", value=" + ".join(f"{take.seconds:g} s" for take in takes))
+    embed.add_field(name="Length", value=lengths(takes))
     several = len(takes) > 1
     seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
     embed.add_field(name="Seeds" if several else "Seed", value="\n".join(seeds))
@@ -118,6 +118,19 @@ def result(job: Job, takes: tuple[Take, ...], picture: str | None = None) -> dis
         embed.add_field(name="Settings", value=settings)
     embed.set_footer(text=f"Piece #{job.id}")
     return embed
+
+
+def length(seconds: float) -> str:
+    """Say how long music is, to a tenth of a second."""
+    return f"{round(seconds, 1):g} s"
+
+
+def lengths(takes: tuple[Take, ...]) -> str:
+    """Say how long the takes are that were made; nothing where none was."""
+    made = [length(take.seconds) for take in takes if take.seconds]
+    if len(made) > 1 and len(set(made)) == 1:
+        return f"{len(made)} takes of {made[0]}"
+    return " + ".join(made)
 
 
 def _settings(request: Request) -> str:

@@ -161,16 +161,15 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[str,
     found = await interaction.client.studio.history(
         in_a_server(interaction), member, pages.PAGE + 1, page * pages.PAGE
     )
-    lines = [line(job, post) for job, post in found[: pages.PAGE]]
+    lines = [line(*piece) for piece in found[: pages.PAGE]]
     return "Pieces, newest first", lines, len(found) > pages.PAGE
 
 
-def line(job: Job, post: Post | None) -> str:
+def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
     """Say in a line what a piece is and where."""
     request = job.request
     words = request.prompt if len(request.prompt) <= SHOWN else f"{request.prompt[:SHOWN]}…"
-    takes = f"{request.takes} takes of " if request.takes > 1 else ""
-    facts = f"{takes}{request.length:g} s · {request.model} · seed {request.seed}"
+    facts = f"{cards.lengths(takes)} · {request.model} · seed {request.seed}"
     name = f"**#{job.id}** {escape_markdown(words)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
@@ -186,7 +185,7 @@ def card(
         title=f"Piece #{job.id}", description=cards.prompt(job), colour=cards.VIOLET
     )
     made = [f"{take.number}: seed {take.seed}" for take in takes if take.audio]
-    embed.add_field(name="Length", value=f"{request.length:g} s")
+    embed.add_field(name="Length", value=cards.lengths(takes) or cards.length(request.length))
     embed.add_field(name="Takes", value="\n".join(made) or str(request.takes))
     embed.add_field(name="Model", value=cards.model(request.model))
     embed.add_field(name="Settings", value=settings(request))

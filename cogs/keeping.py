@@ -42,7 +42,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{more} s more",
-                description=f"{take.seconds + more:g} s in all; costs {more} s",
+                description=f"{cards.length(take.seconds + more)} in all; costs {more} s",
                 value=f"{take.number}:{more}",
             )
             for take in takes
@@ -202,10 +202,10 @@ def _named(job: Job, take: Take) -> str:
     return f"Take {take.number}: " if job.request.takes > 1 else ""
 
 
-def _why_not(job: Job, takes: Sequence[Take], tier: str, longest: int) -> str:
+def _why_not(job: Job, takes: tuple[Take, ...], tier: str, longest: int) -> str:
     if not any(take.codes for take in takes):
         return f"The codes of #{job.id} are gone, so it cannot go on."
     return (
-        f"#{job.id} has {job.request.length:g} s already, and your {tier} tier allows pieces of at "
+        f"#{job.id} has {cards.lengths(takes)} already, and your {tier} tier allows pieces of at "
         f"most {longest} s. `/plans` shows which tiers allow longer ones."
     )

@@ -327,6 +327,7 @@ async def test_a_long_piece_is_stopped_at_its_preview(plan: Plan) -> None:
 
         await until(alone)
         assert w.results()[0].id != preview.id
+        assert "33.5 s · small" in card(await w.alice.slash(w.music, "history"))
         text = card(await w.alice.slash(w.music, "usage"))
         assert "+26 s" in text
 

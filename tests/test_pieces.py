@@ -99,6 +99,19 @@ def test_what_was_heard_before_stays_as_it_was(child: Child, folders: Callable[[
         assert np.corrcoef(before[side, same], after[side, same])[0, 1] > 0.9999
 
 
+def test_five_takes_of_one_request_are_made_end_to_end(
+    child: Child, folders: Callable[[], Files]
+) -> None:
+    files, alone = folders(), folders()
+    order = replace(files.order(8, 7, 8, 9, 10, 11), picture=str(files.folder / "picture.png"))
+    assert sorted(takes(child.render(order))) == [(number, 8.0) for number in range(1, 6)]
+    child.render(alone.order(8, 11))
+    assert (files.codes(5) == alone.codes(1)).all()
+    for number in range(1, 6):
+        assert files.samples(number).shape[1] == 8 * 32000
+    assert len({files.codes(number).tobytes() for number in range(1, 6)}) == 5
+
+
 def test_several_takes_go_on_from_the_same(child: Child, folders: Callable[[], Files]) -> None:
     first, longer = folders(), folders()
     child.render(first.order(2, 7))

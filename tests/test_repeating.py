@@ -57,6 +57,23 @@ async def test_again_works_after_a_restart_and_asks_all_checks(plan: Plan) -> No
         assert "enough" in told(await w.bob.click(message, label="Again"))
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_again_and_edit_need_no_original_message(plan: Plan, restarts: bool) -> None:
+    async with world(plan) as w:
+        await w.admin_deletes(await first(w))
+        if restarts:
+            await w.restart(plan)
+        card = await w.bob.slash(w.music, "piece", number=1)
+        assert card.response
+        await w.status(await w.bob.click(card.response.message, label="Again"), "#2 is done")
+        form = await w.bob.click(card.response.message, label="Edit")
+        filled = {name: field["value"] for name, field in fields(form).items()}
+        assert filled["prompt"] == "play a waltz"
+        shown = await w.bob.submit_modal(form, {**filled, "prompt": "play a tango"})
+        await w.status(shown, "#3 is done")
+        assert (await w.studio.job(3)).request.edited_from == 1
+
+
 async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
     async with world(plan) as w:
         message = await first(w, guidance=4.5, temperature=0.8, top_k=90)
