@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bot.engine.messages import (
     Cancel,
@@ -78,6 +79,19 @@ def test_a_short_piece_is_not_held_up_by_a_long_one(
     assert 103 <= done[-1] < 400
     assert long.all() == set()
     assert short.samples(1).shape == (1, 64000)
+
+
+def test_the_longest_piece_is_made_and_ended_by_an_extension_beside_others(
+    child: Child, folders: Callable[[], Files]
+) -> None:
+    long, longest, short = folders(), folders(), folders()
+    first, beside = long.order(115, 1), short.order(8, 2)
+    reports = together(child, first, beside)
+    assert reports.index(Done(id=beside.id)) < reports.index(Done(id=first.id))
+    more = replace(longest.order(5, 3), prefix=str(long.folder / "1.npy"))
+    together(child, more, folders().order(2, 4))
+    assert longest.samples(1).shape == (1, 120 * 32000)
+    assert (longest.codes(1)[:, : 115 * 50] == long.codes(1)).all()
 
 
 def test_takes_are_made_side_by_side(child: Child, folders: Callable[[], Files]) -> None:
