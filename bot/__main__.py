@@ -1,4 +1,4 @@
-"""The command line: `python -m bot [run | demo | generate | fetch | audit | doctor]`."""
+"""The command line: `python -m bot COMMAND`, and `run` where none is named."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -114,6 +115,22 @@ def audit(options: argparse.Namespace) -> None:
     asyncio.run(export.audit(config.data_dir, options.server, sys.stdout))
 
 
+def backup(options: argparse.Namespace) -> None:
+    """Copy the database to a file, also while the bot runs."""
+    from bot import backups
+
+    asyncio.run(backups.backup(_configured().data_dir, options.file))
+    _say(f"Backed up to {options.file}. The music in DATA_DIR/audio is not in it.")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Put a backup in the database's place."""
+    from bot import backups
+
+    old = asyncio.run(backups.restore(_configured().data_dir, options.file, datetime.now(UTC)))
+    _say(f"Restored from {options.file}." + (f" What was there is now {old}." if old else ""))
+
+
 def doctor(_: argparse.Namespace) -> int:
     """Check everything and say how to mend it."""
     from bot.doctor import examine
@@ -214,6 +231,14 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("audit", help="a server's log of changes, as CSV")
     command.add_argument("--server", type=int, required=True, metavar="ID", help="the server's id")
     command.set_defaults(action=audit)
+
+    command = commands.add_parser("backup", help="copy the database, also while the bot runs")
+    command.add_argument("file", type=Path, metavar="FILE", help="a new file")
+    command.set_defaults(action=backup)
+
+    command = commands.add_parser("restore", help="put a backup in the database's place")
+    command.add_argument("file", type=Path, metavar="FILE", help="what `backup` wrote")
+    command.set_defaults(action=restore)
 
     command = commands.add_parser("doctor", help="check everything, with a mend for each fault")
     command.set_defaults(action=doctor)

@@ -25,6 +25,9 @@ from bot.tiers import DEFAULTS
 LOOK_EVERY = 2.0
 """How long news may go unnoticed at most, in seconds."""
 
+PRIVATE = 0o077
+"""What is taken from the permissions of the engine's files: they are their owner's alone."""
+
 
 def utc_now() -> datetime:
     """Return the time."""
@@ -75,7 +78,9 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 clock=plan.clock,
                 work=work,
                 news=news,
-                start=partial(process.start, plan.command, engine_environment(), plan.silence),
+                start=partial(
+                    process.start, plan.command, engine_environment(), plan.silence, umask=PRIVATE
+                ),
                 pause=plan.pause,
             )
             client = Fantasia(

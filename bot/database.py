@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -80,6 +80,11 @@ class Database:
         """Write the journal back into the file, so that it keeps nothing of what was erased."""
         await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    async def copy_to(self, target: aiosqlite.Connection) -> None:
+        """Copy everything into another database."""
+        async with self._turn():
+            await self._connection.backup(target)
+
     async def close(self) -> None:
         """Let what is under way end, and cancel whoever comes later: the program is ending."""
         async with self._lock:
@@ -95,7 +100,13 @@ class Database:
 
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open and migrate the database at `path`; raise OperatorError if it cannot be used."""
+    """Open and migrate the database at `path`; raise OperatorError if it cannot be used.
+
+    A damaged one is found before anything is written to it.
+    """
+    if path.exists() and path.stat().st_size:  # noqa: ASYNC240
+        await check(path)
+    path.touch(mode=0o600)  # noqa: ASYNC240
     async with aiosqlite.connect(path, isolation_level=None) as connection:
         connection.row_factory = sqlite3.Row
         try:
@@ -136,11 +147,54 @@ async def reading(path: Path) -> AsyncIterator[Database]:
         raise OperatorError(f"The database {path} cannot be read: {error}.") from error
 
 
+async def check(path: Path) -> None:
+    """Read the whole database at `path` and change nothing of it.
+
+    Raises OperatorError if it is damaged or of a newer schema.
+    """
+    place = path.absolute().as_uri()  # noqa: ASYNC240
+    try:
+        async with aiosqlite.connect(f"{place}?mode=ro", uri=True) as connection:
+            connection.row_factory = sqlite3.Row
+            database = Database(connection)
+            await database.fetch("PRAGMA busy_timeout = 5000")
+            (found,) = (await database.fetch("PRAGMA integrity_check(1)"))[0]
+            if found != "ok":
+                words = found.replace("\n", " ")
+                raise sqlite3.DatabaseError(f"it is damaged, {words}")
+            _refuse_newer((await database.fetch("PRAGMA user_version"))[0][0], path)
+    except sqlite3.DatabaseError as error:
+        raise OperatorError(
+            f"The database {path} cannot be used: {error}. It was left as it is. Should it be "
+            "beyond repair, `python -m bot restore FILE` puts a backup in its place."
+        ) from error
+
+
+async def copy(source: Path, target: Path) -> None:
+    """Copy a database, also while a bot is running on it, into a file of its own.
+
+    Source: SQLite's Online Backup API. Raises OperatorError if the source cannot be read, and
+    OSError if the target cannot be written.
+    """
+    async with reading(source) as database, aiosqlite.connect(target) as into:
+        try:
+            await database.copy_to(into)
+            await into.execute("PRAGMA journal_mode = DELETE")  # one file, no journal beside it
+        except sqlite3.Error as error:
+            raise OSError(str(error)) from error
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the data folder for this process; raise OperatorError if it is held or unusable."""
+    """Hold the data folder for this process, and let nobody else but its owner look into it.
+
+    Raises OperatorError if it is held or unusable.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # somebody else's folder, which lets this user write
+            folder.chmod(0o700)
+        (folder / "lock").touch(mode=0o600)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise OperatorError(f"DATA_DIR {folder} is not writable: {error.strerror}.") from error
@@ -155,16 +209,21 @@ def exclusive(folder: Path) -> Iterator[None]:
 async def _migrate(database: Database, path: Path) -> None:
     version = (await database.fetch("PRAGMA user_version"))[0][0]
     steps = _steps()
-    if version > len(steps):
-        raise OperatorError(
-            f"The database {path} is from a newer Fantasia: its schema is {version}, and this one "
-            f"knows {len(steps)}. Install the newer release, or set DATA_DIR to another folder."
-        )
+    _refuse_newer(version, path)
     for number, step in enumerate(steps[version:], start=version + 1):
         async with database.transaction() as transaction:
             for statement in _statements(step):
                 await transaction.execute(statement)
             await transaction.execute(f"PRAGMA user_version = {number}")
+
+
+def _refuse_newer(version: int, path: Path) -> None:
+    known = len(_steps())
+    if version > known:
+        raise OperatorError(
+            f"The database {path} is from a newer Fantasia: its schema is {version}, and this one "
+            f"knows {known}. Install the newer release, or set DATA_DIR to another folder."
+        )
 
 
 def _steps() -> list[str]:

@@ -180,10 +180,12 @@ async def start(
     environment: Mapping[str, str],
     silence: float = 120,
     loading: float = 1800,
+    umask: int = -1,
 ) -> AsyncIterator[Engine]:
     """Run the child for as long as the block.
 
     It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
+    `umask` takes permissions from the files that it makes; -1 leaves this process's.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -192,6 +194,7 @@ async def start(
         stderr=asyncio.subprocess.PIPE,
         limit=LONGEST_LINE,
         env=dict(environment),
+        umask=umask,
     )
     engine = Engine(process, silence, loading)
     try:
