@@ -34,6 +34,13 @@ Roles = Mapping[int, str]
 
 DELETED = "that was deleted"
 
+SMALLER = {
+    "flac": "FLAC, which loses nothing: Discord takes no WAV as large as this here. It is kept.",
+    "ogg": "Ogg Vorbis, which loses a little: Discord takes no WAV as large as this here. It is "
+    "kept, and `Save as` has FLAC where that fits.",
+}
+"""What a result says that was posted in a smaller format than the WAV."""
+
 
 def waiting(standing: Standing) -> discord.Embed:
     """Show a queued job's place and when its music is expected."""
@@ -99,8 +106,10 @@ def stopping(job: Job) -> discord.Embed:
     )
 
 
-def result(job: Job, takes: tuple[Take, ...], picture: str | None = None) -> discord.Embed:
-    """Show what the attached music is, with the attached picture of that name."""
+def result(
+    job: Job, takes: tuple[Take, ...], picture: str | None = None, kind: str = "wav"
+) -> discord.Embed:
+    """Show what the attached music is, in which format, with the attached picture of that name."""
     takes = tuple(take for take in takes if take.audio)
     embed = discord.Embed(description=prompt(job), colour=VIOLET)
     if picture:
@@ -116,6 +125,8 @@ def result(job: Job, takes: tuple[Take, ...], picture: str | None = None) -> dis
     embed.add_field(name="Model", value=model(job.request.model))
     if settings := _settings(job.request):
         embed.add_field(name="Settings", value=settings)
+    if kind in SMALLER:
+        embed.add_field(name="Format", value=SMALLER[kind], inline=False)
     embed.set_footer(text=f"Piece #{job.id}")
     return embed
 

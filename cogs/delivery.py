@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
 from typing import Any
 
 import discord
 from discord.ext import commands
 
+from bot.archive import Format
 from bot.client import Fantasia
+from bot.errors import Refusal
 from bot.models import Job, Owed, PostKind, Route
 from bot.studio import Studio
 from cogs import cards
@@ -18,6 +21,12 @@ from cogs.keeping import removed, result_view
 
 log = logging.getLogger(__name__)
 
+LADDER = (Format.WAV, Format.FLAC, Format.OGG)
+"""What is tried in turn where the files are larger than Discord takes."""
+
+TOO_LARGE = 40005
+"""Discord's code for a request that is too large."""
+
 
 class Delivery(commands.Cog):
     """One look at a time, whatever rang for it: the event says look, the rows say what."""
@@ -25,6 +34,7 @@ class Delivery(commands.Cog):
     def __init__(self, bot: Fantasia, studio: Studio, board: Board) -> None:
         self._bot = bot
         self._studio = studio
+        self._archive = bot.archive
         self._board = board
         self._looking = asyncio.Lock()
         self._again = False
@@ -50,7 +60,7 @@ class Delivery(commands.Cog):
             message = await self._send(owed)
         except Exception as error:
             log.warning("job %d: not delivered by %s: %s", owed.job.id, owed.post.route, error)
-            if definite(error) or isinstance(error, FileNotFoundError):
+            if definite(error) or isinstance(error, FileNotFoundError | Refusal):
                 await self._studio.refused(owed)
             else:
                 await self._studio.postponed(owed)
@@ -61,35 +71,58 @@ class Delivery(commands.Cog):
         if owed.post.kind is PostKind.FAILURE:
             edited = await self._board.tell_failure(owed.job)
             return edited or await self._post(owed, cards.failed(owed.job), [])
-        preview = owed.post.kind is PostKind.PREVIEW
+        if owed.post.kind is PostKind.PREVIEW:
+            return await self._preview(owed)
+        for kind in LADDER:
+            try:
+                return await self._music(owed, kind)
+            except discord.HTTPException as error:
+                if not _too_large(error) or kind is LADDER[-1]:
+                    raise
+                log.info("job %d: too large for Discord as %s", owed.job.id, kind)
+        raise AssertionError("the last step of the ladder returns or raises")
+
+    async def _preview(self, owed: Owed) -> int:
         with contextlib.ExitStack() as opened:
             files = [
-                self._file(name, cards.file_name(owed.job, take), opened)
+                self._file(self._studio.path(take.preview), cards.file_name(owed.job, take), opened)
                 for take in owed.takes
-                if (name := take.preview if preview else take.audio)
+                if take.preview
             ]
-            if preview:
-                stop = stop_view(owed.job.id)
-                return await self._post(owed, cards.preview(owed.job), files, view=stop)
-            embed = cards.result(owed.job, owed.takes, self._picture(owed, files, opened))
+            stop = stop_view(owed.job.id)
+            return await self._post(owed, cards.preview(owed.job), files, view=stop)
+
+    async def _music(self, owed: Owed, kind: Format) -> int:
+        """Post all takes in a format."""
+        async with contextlib.AsyncExitStack() as opened:
+            files = []
+            for take in owed.takes:
+                if take.audio:
+                    copy = self._archive.copy(owed.job, take, kind)
+                    path = await opened.enter_async_context(copy)
+                    name = cards.file_name(owed.job, take, kind)
+                    files.append(self._file(path, name, opened))
+            embed = cards.result(owed.job, owed.takes, self._picture(owed, files, opened), kind)
             # A direct message belongs to no server, so nothing could be asked for there.
             direct = owed.post.route is Route.DIRECT
             more = {} if direct else {"view": result_view(owed.job.id)}
             return await self._post(owed, embed, files, **more)
 
-    def _file(self, path: str, name: str, opened: contextlib.ExitStack) -> discord.File:
-        file = discord.File(self._studio.path(path), name)
+    def _file(
+        self, path: Path, name: str, opened: contextlib.ExitStack | contextlib.AsyncExitStack
+    ) -> discord.File:
+        file = discord.File(path, name)
         opened.callback(file.close)
         return file
 
     def _picture(
-        self, owed: Owed, files: list[discord.File], opened: contextlib.ExitStack
+        self, owed: Owed, files: list[discord.File], opened: contextlib.AsyncExitStack
     ) -> str | None:
         """Add the picture to the files, if there is one, and return its name."""
         path, name = owed.job.picture, f"{owed.job.request.slug}-{owed.job.id}.png"
         if path is None or not self._studio.path(path).exists():
             return None
-        files.append(self._file(path, name, opened))
+        files.append(self._file(self._studio.path(path), name, opened))
         return name
 
     async def _post(
@@ -117,6 +150,10 @@ class Delivery(commands.Cog):
     def _webhook(self, job: Job) -> discord.Webhook:
         origin = job.origin
         return discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
+
+
+def _too_large(error: discord.HTTPException) -> bool:
+    return error.status == 413 or error.code == TOO_LARGE
 
 
 async def setup(bot: Fantasia) -> None:

@@ -519,3 +519,34 @@ async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
         assert (await offered("x" * 99))[0][1] == "x" * 99
         assert await offered("x" * 101) == []
         await w.status(await w.generate("play " + "x" * 300), "#1 is done")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "kind", "sentence"),
+    [(1, "flac", "loses nothing"), (2, "ogg", "loses a little")],
+)
+@pytest.mark.parametrize("answer", [{"status": 413}, {"status": 400, "code": 40005}])
+async def test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so(
+    plan: Plan, refusals: int, kind: str, sentence: str, answer: dict[str, int]
+) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", times=refusals, **answer)
+        options = {"prompt": "play", "duration": 2, "takes": 5}
+        await w.alice.slash(w.music, "generate", **options)
+        message = await w.result()
+        await w.ended(1, Status.DELIVERED)
+        assert [file.filename[-len(kind) :] for file in message.attachments] == [kind] * 5
+        (field,) = [each for each in message.embeds[0].fields if each.name == "Format"]
+        assert sentence in str(field.value)
+        assert "kept" in str(field.value)
+        assert all(w.studio.path(f"audio/1-{take}.wav").exists() for take in range(1, 6))
+
+
+async def test_what_is_too_large_in_every_format_is_given_back(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=413, times=None)
+        w.env.inject_error("POST", "/webhooks/*", status=413, times=None)
+        await w.generate("play")
+        await w.ended(1, Status.UNDELIVERABLE)
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
+        assert w.studio.path("audio/1-1.wav").exists()
