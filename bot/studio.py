@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 TOKEN_LIFE = timedelta(minutes=14)
 """How long an interaction's token is relied upon; Discord gives it 15 minutes."""
+
+FLOOR = 200_000_000
+"""Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
 
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -327,11 +331,21 @@ class Studio:
             await settings.put(tx, f"commands {scope}", digest)
 
     async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
+        self._check_disk()
         async with self._database.transaction() as tx:
             job = await self._reserve(tx, origin, presence, request)
         log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
         self._work.set()
         return job
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < FLOOR:
+            log.error("%s: %d MB are free, so no request is accepted", self._folder, free / 1e6)
+            raise Refusal(
+                "The studio's disk is nearly full, so no music can be accepted now. Whoever runs "
+                "this bot has to make room; nothing was queued or charged."
+            )
 
     async def _here(self, number: int, guild: int) -> Job:
         """Return a job of this server whose words are known; raise Refusal for others."""

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shutil
 import sys
 import wave
 from collections.abc import Iterator
@@ -550,3 +551,21 @@ async def test_what_is_too_large_in_every_format_is_given_back(plan: Plan) -> No
         await w.ended(1, Status.UNDELIVERABLE)
         assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
         assert w.studio.path("audio/1-1.wav").exists()
+
+
+async def test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        await w.generate("play")
+        usage = shutil.disk_usage(plan.folder)
+        full = usage._replace(free=150_000_000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+        refused = await w.generate("play")
+        assert refused.response
+        assert "disk is nearly full" in refused.response.content
+        assert "150 MB are free" in caplog.text
+        await w.ended(1, Status.DELIVERED)
+        monkeypatch.undo()
+        await w.generate("play")
+        await w.ended(2, Status.DELIVERED)
