@@ -43,11 +43,16 @@ class Archive:
         self._work = work
 
     @asynccontextmanager
-    async def copy(self, job: Job, take: Take, kind: Format) -> AsyncIterator[Path]:
-        """Have a take's music in a format for as long as the block; raise Refusal if it is gone."""
+    async def copy(
+        self, job: Job, take: Take, kind: Format, part: tuple[int, int] = (1, 1)
+    ) -> AsyncIterator[Path]:
+        """Have a take's music in a format for as long as the block; raise Refusal if it is gone.
+
+        Of a `part`, such as (2, 4), only the second quarter.
+        """
         if take.audio is None or not (kept := self._folder / take.audio).exists():
             raise Refusal(f"The music of #{job.id} is not kept any more.")
-        if kind is Format.WAV:
+        if kind is Format.WAV and part == (1, 1):
             yield kept
             return
         tags = Tags(
@@ -59,7 +64,7 @@ class Archive:
         )
         with TemporaryDirectory(prefix="fantasia-") as folder:
             made = Path(folder) / f"copy.{kind}"
-            await asyncio.to_thread(convert, kept, made, kind, tags)
+            await asyncio.to_thread(convert, kept, made, kind, tags, part)
             yield made
 
     async def delete(

@@ -36,6 +36,9 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
+LONGEST_LIMIT = 60.0
+"""Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
+
 
 class NotAllowed(app_commands.CheckFailure):
     """The member lacks a permission; the text is the reply."""
@@ -83,6 +86,7 @@ class Fantasia(commands.AutoShardedBot):
             intents=discord.Intents(guilds=True),
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=Tree,
+            max_ratelimit_timeout=LONGEST_LIMIT,
         )
         self.studio = studio
         self.archive = archive

@@ -79,6 +79,12 @@ async def returned(tx: Transaction, job: int, now: datetime) -> None:
     await _given_back(tx, job, now)
 
 
+async def take_returned(tx: Transaction, job: int, number: int, now: datetime) -> None:
+    """Give back what was charged for one take of a job."""
+    await takes.one_returned(tx, job, number)
+    await _given_back(tx, job, now)
+
+
 async def charged_again(
     tx: Transaction, job: int, promise: Promise, day: str, now: datetime
 ) -> None:

@@ -237,7 +237,11 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A message that is owed to a member; `attempts` counts tries that had no clear answer."""
+    """A message that is owed to a member; `attempts` counts tries that had no clear answer.
+
+    `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
+    part of that take. `tried_at` is when it was first sent without an answer that settles it.
+    """
 
     id: int
     job_id: int
@@ -249,6 +253,8 @@ class Post:
     due_at: datetime
     message_id: int | None
     delivered_at: datetime | None
+    tried_at: datetime | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +348,12 @@ class Owed:
     post: Post
     job: Job
     takes: tuple[Take, ...]
+
+    @property
+    def place(self) -> int:
+        """The id of the channel, or of the member whom a direct message goes to."""
+        origin = self.job.origin
+        return origin.user_id if self.post.route is Route.DIRECT else origin.channel_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The table of posts: the messages that members are owed, written before they are sent."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
@@ -13,22 +14,30 @@ async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: in
     Its nonce (24 characters) lets Discord recognise a repeated send.
     """
     await tx.execute(
-        "INSERT OR IGNORE INTO posts (job_id, part, kind, nonce, due_at) VALUES (?, ?, ?, ?, ?)",
-        (job, part, kind, secrets.token_hex(12), now.timestamp()),
+        """
+        INSERT OR IGNORE INTO posts (job_id, part, kind, nonce, due_at, place)
+        SELECT id, ?, ?, ?, ?, channel_id FROM jobs WHERE id = ?
+        """,
+        (part, kind, secrets.token_hex(12), now.timestamp(), job),
     )
 
 
 async def undelivered(source: Database, now: datetime) -> list[Post]:
-    """Return the posts that are due, oldest first.
+    """Return the posts that are due, oldest first, but none that would overtake a postponed one.
 
     The `+` keeps SQLite from reading all posts by id to save the sort.
     """
     rows = await source.fetch(
         """
         SELECT * FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL AND due_at <= ?
+        AND NOT EXISTS (
+            SELECT 1 FROM posts AS earlier
+            WHERE earlier.place = posts.place AND earlier.id < posts.id AND earlier.due_at > ?
+            AND earlier.delivered_at IS NULL AND earlier.refused_at IS NULL AND earlier.holds = 1
+        )
         ORDER BY +id
         """,
-        (now.timestamp(),),
+        (now.timestamp(), now.timestamp()),
     )
     return [_post(row) for row in rows]
 
@@ -49,17 +58,39 @@ async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> 
     )
 
 
-async def rerouted(tx: Transaction, post: int, route: Route) -> None:
-    """The last route was refused for good: take another one."""
-    await tx.execute("UPDATE posts SET route = ?, attempts = 0 WHERE id = ?", (route, post))
-
-
-async def postponed(tx: Transaction, post: int, due_at: datetime) -> None:
-    """There was no clear answer: try the same route with the same nonce again later."""
+async def tried(tx: Transaction, post: int, now: datetime) -> None:
+    """It is about to be sent: from now on it may stand there, whatever is heard of it."""
     await tx.execute(
-        "UPDATE posts SET attempts = attempts + 1, due_at = ? WHERE id = ?",
-        (due_at.timestamp(), post),
+        "UPDATE posts SET tried_at = COALESCE(tried_at, ?) WHERE id = ?", (now.timestamp(), post)
     )
+
+
+async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> None:
+    """The last route was refused for good: take another one."""
+    await tx.execute(
+        """
+        UPDATE posts SET route = ?, place = ?, attempts = 0, holds = 0, tried_at = ? WHERE id = ?
+        """,
+        (route, place, post.tried_at.timestamp() if post.tried_at else None, post.id),
+    )
+
+
+async def postponed(tx: Transaction, post: int, due_at: datetime, *, holds: bool) -> None:
+    """There was no clear answer: try the same route with the same nonce again later.
+
+    If it `holds`, what is owed to the same place later waits until it is through.
+    """
+    await tx.execute(
+        "UPDATE posts SET attempts = attempts + 1, due_at = ?, holds = ? WHERE id = ?",
+        (due_at.timestamp(), holds, post),
+    )
+
+
+async def split(tx: Transaction, post: Post, parts: Sequence[int], now: datetime) -> None:
+    """A result is too large for one message: owe several in its place."""
+    await tx.execute("DELETE FROM posts WHERE id = ?", (post.id,))
+    for part in parts:
+        await add(tx, post.job_id, post.kind, now, part)
 
 
 async def previews_to_replace(source: Database) -> list[Post]:
@@ -106,16 +137,12 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> None:
 async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
     """Try a refused result again from the first route, as a new message."""
     await tx.execute(
-        """
-        UPDATE posts SET route = 'channel', attempts = 0, refused_at = NULL, due_at = ?, nonce = ?
-        WHERE job_id = ? AND kind = 'result' AND delivered_at IS NULL
-        """,
-        (now.timestamp(), secrets.token_hex(12), job),
+        "DELETE FROM posts WHERE job_id = ? AND kind = 'result' AND delivered_at IS NULL", (job,)
     )
+    await add(tx, job, PostKind.RESULT, now)
 
 
 def _post(row: Row) -> Post:
-    delivered_at = row["delivered_at"]
     return Post(
         id=row["id"],
         job_id=row["job_id"],
@@ -126,5 +153,11 @@ def _post(row: Row) -> Post:
         attempts=row["attempts"],
         due_at=datetime.fromtimestamp(row["due_at"], UTC),
         message_id=row["message_id"],
-        delivered_at=None if delivered_at is None else datetime.fromtimestamp(delivered_at, UTC),
+        delivered_at=_time(row["delivered_at"]),
+        tried_at=_time(row["tried_at"]),
+        refused=row["refused_at"] is not None,
     )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -9,7 +9,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import forecast, grants, jobs, ledger, members, posts, servers, settings, takes, tiers
+from bot import (
+    forecast,
+    grants,
+    jobs,
+    ledger,
+    members,
+    posts,
+    servers,
+    settings,
+    takes,
+    tiers,
+    uploads,
+)
 from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
@@ -41,6 +53,15 @@ FLOOR = 200_000_000
 """Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
 
 LONGEST_PAUSE = timedelta(minutes=5)
+
+LIMITS_REMEMBERED = timedelta(days=1)
+"""How long it is believed that a server takes no larger files; its boosts may change that."""
+
+WHOLE = 100
+"""A post's part is this times the number of a take that it holds by itself."""
+
+PARTS = 4
+"""How many parts a take is cut into that is too large by itself."""
 
 NOBODY = Presence()
 
@@ -291,12 +312,17 @@ class Studio:
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self.now())
 
+    async def trying(self, owed: Owed) -> None:
+        """A post is about to be sent."""
+        if owed.post.tried_at is None:
+            async with self._database.transaction() as tx:
+                await posts.tried(tx, owed.post.id, self.now())
+
     async def delivered(self, owed: Owed, message: int) -> None:
         """Discord accepted a post as this message."""
         async with self._database.transaction() as tx:
-            fresh = await posts.delivered(tx, owed.post.id, message, self.now())
-            if fresh and owed.post.kind is not PostKind.PREVIEW:
-                await jobs.delivered(tx, owed.job.id, self.now())
+            await posts.delivered(tx, owed.post.id, message, self.now())
+            await self._settled(tx, owed)
         log.info("job %d: %s delivered", owed.job.id, owed.post.kind)
         self._news.set()
 
@@ -305,17 +331,58 @@ class Studio:
         route = self._next_route(owed)
         async with self._database.transaction() as tx:
             if route:
-                await posts.rerouted(tx, owed.post.id, route)
+                place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
+                await posts.rerouted(tx, owed.post, route, place)
             else:
-                await self._undeliverable(tx, owed)
+                await posts.refused(tx, owed.post.id, self.now())
+                await self._settled(tx, owed)
         log.warning("job %d: %s refused, next: %s", owed.job.id, owed.post.route, route)
         self._news.set()
 
-    async def postponed(self, owed: Owed) -> None:
-        """Discord gave no clear answer: repeat the same send after a growing pause."""
-        pause = min(timedelta(seconds=2**owed.post.attempts), LONGEST_PAUSE)
+    async def postponed(self, owed: Owed, at_least: float = 0.0, *, holds: bool) -> None:
+        """Discord gave no clear answer: repeat the same send after a growing pause.
+
+        It is `at_least` so many seconds. A post that `holds` lets no later one overtake it.
+        """
+        grown = min(2.0 ** min(owed.post.attempts, 30), LONGEST_PAUSE.total_seconds())
+        pause = timedelta(seconds=max(at_least, grown))
         async with self._database.transaction() as tx:
-            await posts.postponed(tx, owed.post.id, self.now() + pause)
+            await posts.postponed(tx, owed.post.id, self.now() + pause, holds=holds)
+
+    async def split(self, owed: Owed) -> bool:
+        """Owe a result that is too large in several messages; return False if it is in parts.
+
+        First each take has its own message, then each part of a take.
+        """
+        made = [take.number for take in owed.takes if take.audio]
+        part = owed.post.part
+        if part % WHOLE:
+            return False
+        if part == 0 and len(made) > 1:
+            parts = [WHOLE * take for take in made]
+        else:
+            parts = [(part or WHOLE * made[0]) + number for number in range(1, PARTS + 1)]
+        async with self._database.transaction() as tx:
+            await posts.split(tx, owed.post, parts, self.now())
+        log.info("job %d: too large for one message, owed in %d", owed.job.id, len(parts))
+        self._news.set()
+        return True
+
+    async def known_too_large(self, owed: Owed, files: int, size: int) -> bool:
+        """Whether Discord refused less than these bytes, in so many files, where a post goes."""
+        since = self.now() - LIMITS_REMEMBERED
+        least = await uploads.refused_bytes(self._database, _limited_by(owed), files, since)
+        return least is not None and size >= least
+
+    async def too_large(self, owed: Owed, files: int, size: int) -> None:
+        """Discord refused so many files of these bytes in all where a post goes."""
+        async with self._database.transaction() as tx:
+            await uploads.refused(tx, _limited_by(owed), files, size, self.now())
+
+    async def fitted(self, owed: Owed, files: int, size: int) -> None:
+        """Discord took so many files of these bytes in all where a post goes."""
+        async with self._database.transaction() as tx:
+            await uploads.accepted(tx, _limited_by(owed), files, size)
 
     def path(self, name: str) -> Path:
         """Return where a take's file lies."""
@@ -419,9 +486,25 @@ class Studio:
             return None
         return Route.DIRECT
 
-    async def _undeliverable(self, tx: Transaction, owed: Owed) -> None:
-        await posts.refused(tx, owed.post.id, self.now())
-        if owed.post.kind is PostKind.PREVIEW:
+    async def _settled(self, tx: Transaction, owed: Owed) -> None:
+        """End a job all of whose results were posted or refused, and give back what was refused."""
+        job, now = owed.job.id, self.now()
+        if owed.post.kind is not PostKind.RESULT:
             return
-        if await jobs.undeliverable(tx, owed.job.id, self.now()):
-            await ledger.returned(tx, owed.job.id, self.now())
+        results = [post for post in await posts.of(tx, job) if post.kind is PostKind.RESULT]
+        if not all(post.delivered_at or post.refused for post in results):
+            return
+        lost = [post for post in results if post.refused]
+        if len(lost) == len(results):
+            if await jobs.undeliverable(tx, job, now):
+                await ledger.returned(tx, job, now)
+                log.warning("job %d is undeliverable: every route was refused", job)
+            return
+        await jobs.delivered(tx, job, now)
+        for take in {post.part // WHOLE for post in lost}:
+            await ledger.take_returned(tx, job, take, now)
+
+
+def _limited_by(owed: Owed) -> int:
+    """Return the server whose limit holds for a post; 0 for direct messages."""
+    return 0 if owed.post.route is Route.DIRECT else owed.job.origin.guild_id

@@ -101,6 +101,13 @@ async def returned(tx: Transaction, job: int) -> None:
     await tx.execute("UPDATE takes SET charged_seconds = 0 WHERE job_id = ?", (job,))
 
 
+async def one_returned(tx: Transaction, job: int, number: int) -> None:
+    """Give back what was charged for one take."""
+    await tx.execute(
+        "UPDATE takes SET charged_seconds = 0 WHERE job_id = ? AND number = ?", (job, number)
+    )
+
+
 async def reset(tx: Transaction, job: int) -> None:
     """Forget the takes of an interrupted render: it starts again from the first."""
     await tx.execute(

@@ -14,6 +14,8 @@ from bot.models import (
     Job,
     Membership,
     Offer,
+    Owed,
+    PostKind,
     Request,
     Source,
     Standing,
@@ -22,6 +24,7 @@ from bot.models import (
     Tier,
     Usage,
 )
+from bot.studio import PARTS, WHOLE
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)
@@ -39,6 +42,10 @@ SMALLER = {
     "ogg": "Ogg Vorbis, which loses a little: Discord takes no WAV as large as this here. It is "
     "kept, and `Save as` has FLAC where that fits.",
 }
+
+ALONE = "Its takes were too large for one message here, so each has its own."
+PART = "It was too large for one file here, so it comes in parts that follow each other."
+REPEATED = "This may be a repeat: it is not known whether it reached you already."
 """What a result says that was posted in a smaller format than the WAV."""
 
 
@@ -104,6 +111,19 @@ def stopping(job: Job) -> discord.Embed:
     return _card(
         job, f"#{job.id} stops here", "What exists is being posted; the rest is not charged."
     )
+
+
+def mark(owed: Owed) -> str:
+    """Return the words in a message's footer by which the bot knows it again."""
+    number, (take, part) = owed.job.id, divmod(owed.post.part, WHOLE)
+    if owed.post.kind is PostKind.PREVIEW:
+        return f"Preview of #{number}"
+    if owed.post.kind is PostKind.FAILURE:
+        return f"About #{number}"
+    words = [f"Piece #{number}"]
+    words += [f"take {take}"] if take and owed.job.request.takes > 1 else []
+    words += [f"part {part} of {PARTS}"] if part else []
+    return ", ".join(words)
 
 
 def result(
@@ -289,9 +309,10 @@ def prompt(job: Job) -> str:
     return f"**{escape_markdown(job.request.prompt)}**"
 
 
-def file_name(job: Job, take: Take, kind: str = "wav") -> str:
+def file_name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
     """Name a take's file after its prompt, such as `mozart-fantasia-7.wav`."""
     number = f"-{take.number}" if job.request.takes > 1 else ""
+    number += f"-part-{part}" if part else ""
     return f"{job.request.slug}-{job.id}{number}.{kind}"
 
 

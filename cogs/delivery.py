@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import discord
 from discord.ext import commands
 
@@ -13,7 +15,7 @@ from bot.archive import Format
 from bot.client import Fantasia
 from bot.errors import Refusal
 from bot.models import Job, Owed, PostKind, Route
-from bot.studio import Studio
+from bot.studio import PARTS, WHOLE, Studio
 from cogs import cards
 from cogs.board import Board, channel, definite
 from cogs.buttons import stop_view
@@ -27,45 +29,146 @@ LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 TOO_LARGE = 40005
 """Discord's code for a request that is too large."""
 
+DISCORDS = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+"""What is raised where Discord cannot be reached or has a fault of its own."""
+
+
+SEARCHED = 100
+"""How many messages of a place are looked through for one that may stand there already."""
+
+NONCE_LIFE = timedelta(minutes=2)
+"""How long Discord is relied upon to recognise a repeated send by its nonce."""
+
+EARLY = timedelta(minutes=1)
+"""How far Discord's clock and this one may be apart."""
+
+
+class TooLarge(Exception):
+    """Discord takes the music in no format in one message."""
+
 
 class Delivery(commands.Cog):
-    """One look at a time, whatever rang for it: the event says look, the rows say what."""
+    """One look at a place at a time, whatever rang for it: the event says look, the rows what."""
 
     def __init__(self, bot: Fantasia, studio: Studio, board: Board) -> None:
         self._bot = bot
         self._studio = studio
         self._archive = bot.archive
         self._board = board
-        self._looking = asyncio.Lock()
+        self._busy: set[int] = set()
+        """Places that something is being posted to."""
+        self._reading = asyncio.Lock()
+        self._tidying = asyncio.Lock()
         self._again = False
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
-        """Post what is owed, then bring the status messages up to date."""
+        """Post what is owed, each place in its order, and bring the status messages up to date."""
+        async with asyncio.TaskGroup() as group:
+            for place, line in (await self._lines()).items():
+                group.create_task(self._deliver_to(place, line))
+            group.create_task(self._tidy())
+        await self._tidy()
+
+    async def _lines(self) -> dict[int, list[Owed]]:
+        """Return what is due, by place, and take these places; those taken before are left out."""
+        async with self._reading:
+            busy = set(self._busy)
+            lines: dict[int, list[Owed]] = {}
+            for owed in await self._studio.owed():
+                if owed.place not in busy:
+                    lines.setdefault(owed.place, []).append(owed)
+            self._busy.update(lines)
+        return lines
+
+    async def _deliver_to(self, place: int, line: list[Owed]) -> None:
+        try:
+            for owed in line:
+                if not await self._deliver(owed):
+                    break
+        finally:
+            self._busy.discard(place)
+
+    async def _tidy(self) -> None:
         self._again = True
-        if self._looking.locked():
+        if self._tidying.locked():
             return
-        async with self._looking:
+        async with self._tidying:
             while self._again:
                 self._again = False
-                for owed in await self._studio.owed():
-                    await self._deliver(owed)
                 for job, preview in await self._studio.previews_to_replace():
                     await removed(self._bot, job, preview)
                     await self._studio.replaced(preview)
                 await self._board.refresh()
 
-    async def _deliver(self, owed: Owed) -> None:
+    async def _deliver(self, owed: Owed) -> bool:
+        """Post what is owed; return False if what comes later in that place has to wait."""
         try:
-            message = await self._send(owed)
+            message = await self._earlier(owed) if owed.post.tried_at else None
+            if message is None:
+                await self._studio.trying(owed)
+                message = await self._send(owed)
+        except TooLarge:
+            if not await self._studio.split(owed):
+                await self._studio.refused(owed)
         except Exception as error:
             log.warning("job %d: not delivered by %s: %s", owed.job.id, owed.post.route, error)
             if definite(error) or isinstance(error, FileNotFoundError | Refusal):
                 await self._studio.refused(owed)
             else:
-                await self._studio.postponed(owed)
+                holds = isinstance(error, DISCORDS)
+                pause = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
+                await self._studio.postponed(owed, pause, holds=holds)
+                return not holds
         else:
             await self._studio.delivered(owed, message)
+        return True
+
+    async def _earlier(self, owed: Owed) -> int | None:
+        """Return the message that an earlier try made, if it is seen; None where there is none.
+
+        Raises what Discord answers unless it is that the bot may not look.
+        """
+        assert owed.post.tried_at
+        for place in await self._places(owed):
+            with contextlib.suppress(discord.Forbidden, discord.NotFound):
+                async for message in place.history(limit=SEARCHED):
+                    if self._is(message, owed):
+                        log.info("job %d: its message was posted before", owed.job.id)
+                        return message.id
+                    if message.created_at < owed.post.tried_at - EARLY:
+                        break
+        return None
+
+    async def _may_repeat(self, owed: Owed) -> bool:
+        """Whether it is unknown that a post does not stand there, and no nonce helps."""
+        tried_at = owed.post.tried_at
+        if tried_at is None:
+            return False
+        by_nonce = owed.post.route is not Route.FOLLOWUP
+        if by_nonce and self._studio.now() < tried_at + NONCE_LIFE:
+            return False
+        for place in await self._places(owed):
+            try:
+                seen = [message async for message in place.history(limit=SEARCHED)]
+            except (discord.Forbidden, discord.NotFound):
+                return True
+            if len(seen) == SEARCHED and seen[-1].created_at > tried_at - EARLY:
+                return True
+        return False
+
+    async def _places(self, owed: Owed) -> list[discord.abc.Messageable]:
+        """Return where a post may stand: in the channel, and where it is sent directly."""
+        places: list[discord.abc.Messageable] = [channel(self._bot, owed.job)]
+        if owed.post.route is Route.DIRECT:
+            member = discord.Object(owed.job.origin.user_id)
+            places.insert(0, await self._bot.create_dm(member))
+        return places
+
+    def _is(self, message: discord.Message, owed: Owed) -> bool:
+        assert self._bot.user
+        footers = {embed.footer.text for embed in message.embeds}
+        return message.author.id == self._bot.user.id and cards.mark(owed) in footers
 
     async def _send(self, owed: Owed) -> int:
         if owed.post.kind is PostKind.FAILURE:
@@ -73,14 +176,12 @@ class Delivery(commands.Cog):
             return edited or await self._post(owed, cards.failed(owed.job), [])
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
-        for kind in LADDER:
-            try:
-                return await self._music(owed, kind)
-            except discord.HTTPException as error:
-                if not _too_large(error) or kind is LADDER[-1]:
-                    raise
-                log.info("job %d: too large for Discord as %s", owed.job.id, kind)
-        raise AssertionError("the last step of the ladder returns or raises")
+        for kind in LADDER[-1:] if owed.post.part % WHOLE else LADDER:
+            message = await self._music(owed, kind)
+            if message is not None:
+                return message
+            log.info("job %d: too large for Discord as %s", owed.job.id, kind)
+        raise TooLarge
 
     async def _preview(self, owed: Owed) -> int:
         with contextlib.ExitStack() as opened:
@@ -92,21 +193,41 @@ class Delivery(commands.Cog):
             stop = stop_view(owed.job.id)
             return await self._post(owed, cards.preview(owed.job), files, view=stop)
 
-    async def _music(self, owed: Owed, kind: Format) -> int:
-        """Post all takes in a format."""
+    async def _music(self, owed: Owed, kind: Format) -> int | None:
+        """Post the takes of a post in a format; return None where that is too large."""
+        number, part = divmod(owed.post.part, WHOLE)
+        takes = [
+            take for take in owed.takes if take.audio and (not number or take.number == number)
+        ]
         async with contextlib.AsyncExitStack() as opened:
-            files = []
-            for take in owed.takes:
-                if take.audio:
-                    copy = self._archive.copy(owed.job, take, kind)
-                    path = await opened.enter_async_context(copy)
-                    name = cards.file_name(owed.job, take, kind)
-                    files.append(self._file(path, name, opened))
-            embed = cards.result(owed.job, owed.takes, self._picture(owed, files, opened), kind)
+            files, size = [], 0
+            for take in takes:
+                piece = (part, PARTS) if part else (1, 1)
+                copy = self._archive.copy(owed.job, take, kind, piece)
+                path = await opened.enter_async_context(copy)
+                size += path.stat().st_size
+                name = cards.file_name(owed.job, take, kind, part)
+                files.append(self._file(path, name, opened))
+            sizes = len(files), size
+            if await self._studio.known_too_large(owed, *sizes):
+                return None
+            picture = None if part else self._picture(owed, files, opened)
+            embed = cards.result(owed.job, tuple(takes), picture, kind)
+            if owed.post.part:
+                note = cards.PART if part else cards.ALONE
+                embed.add_field(name="Posted", value=note, inline=False)
             # A direct message belongs to no server, so nothing could be asked for there.
-            direct = owed.post.route is Route.DIRECT
-            more = {} if direct else {"view": result_view(owed.job.id)}
-            return await self._post(owed, embed, files, **more)
+            alone = owed.post.route is Route.DIRECT or part not in (0, PARTS)
+            more = {} if alone else {"view": result_view(owed.job.id)}
+            try:
+                message = await self._post(owed, embed, files, **more)
+            except discord.HTTPException as error:
+                if not _too_large(error):
+                    raise
+                await self._studio.too_large(owed, *sizes)
+                return None
+            await self._studio.fitted(owed, *sizes)
+            return message
 
     def _file(
         self, path: Path, name: str, opened: contextlib.ExitStack | contextlib.AsyncExitStack
@@ -133,8 +254,10 @@ class Delivery(commands.Cog):
         **more: Any,  # noqa: ANN401
     ) -> int:
         member = discord.Object(owed.job.origin.user_id)
+        embed.set_footer(text=cards.mark(owed))
+        doubt = f" {cards.REPEATED}" if await self._may_repeat(owed) else ""
         message: dict[str, Any] = {
-            "content": f"<@{member.id}>",
+            "content": f"<@{member.id}>{doubt}",
             "embed": embed,
             "files": files,
             "allowed_mentions": discord.AllowedMentions(users=[member]),
@@ -142,9 +265,7 @@ class Delivery(commands.Cog):
         }
         if owed.post.route is Route.FOLLOWUP:
             return (await self._webhook(owed.job).send(wait=True, **message)).id
-        place: discord.abc.Messageable = channel(self._bot, owed.job)
-        if owed.post.route is Route.DIRECT:
-            place = await self._bot.create_dm(member)
+        place = (await self._places(owed))[0]
         return (await place.send(nonce=owed.post.nonce, **message)).id
 
     def _webhook(self, job: Job) -> discord.Webhook:

@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 
-TABLES = ("jobs", "takes", "posts", "settings", "plans", "members", "grants", "servers", "audit")
+TABLES = (
+    *("jobs", "takes", "posts", "uploads", "settings"),
+    *("plans", "members", "grants", "servers", "audit"),
+)
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
 VALUES = {"bot.models", "bot.errors"}
 DOMAIN = {"bot.archive", "bot.studio", "bot.office", "bot.rulebook"}

@@ -29,10 +29,13 @@ BLOCK = 16384
 """Frames written at a time."""
 
 
-def convert(source: Path, target: Path, kind: Format, tags: Tags) -> None:
+def convert(
+    source: Path, target: Path, kind: Format, tags: Tags, part: tuple[int, int] = (1, 1)
+) -> None:
     """Write a WAV's music in another format, with tags; raise OSError where that cannot be done.
 
     Sample rate, channels and length stay; MP3 and Ogg Vorbis lose what the ear does not miss.
+    Of `part`, such as (2, 4), only that much of it is written: here the second quarter.
     """
     import soundfile
 
@@ -50,7 +53,10 @@ def convert(source: Path, target: Path, kind: Format, tags: Tags) -> None:
             ) as out,
         ):
             # Not int16: libsndfile 1.2.2 spoils stereo MP3s that are written so.
-            for block in music.blocks(BLOCK, dtype="float32"):
+            number, of = part
+            start, end = (music.frames * edge // of for edge in (number - 1, number))
+            music.seek(start)
+            for block in music.blocks(BLOCK, frames=end - start, dtype="float32"):
                 out.write(block)
         tag(file, kind, tags)  # type: ignore[arg-type]
 

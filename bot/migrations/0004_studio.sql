@@ -1,0 +1,24 @@
+-- Faults, fairness, and what this machine was seen to do. Times are UTC seconds since 1970.
+
+-- Where a post goes: the channel's id, or the member's for a direct message.
+ALTER TABLE posts ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+-- When it was first sent without a clear answer, so that it may stand there already.
+ALTER TABLE posts ADD COLUMN tried_at REAL;
+-- 1: Discord failed, so what comes later waits in that place.
+ALTER TABLE posts ADD COLUMN holds INTEGER NOT NULL DEFAULT 0;
+
+UPDATE posts SET place = (
+    SELECT IIF(route = 'direct', user_id, channel_id) FROM jobs WHERE jobs.id = job_id
+);
+
+CREATE INDEX posts_that_hold ON posts (place, id)
+    WHERE delivered_at IS NULL AND refused_at IS NULL AND holds = 1;
+
+-- Bytes of a message with so many files that Discord called too large, by server; 0: direct.
+CREATE TABLE uploads (
+    guild_id INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    refused_bytes INTEGER NOT NULL,
+    refused_at REAL NOT NULL,
+    PRIMARY KEY (guild_id, files)
+) STRICT;
