@@ -8,6 +8,7 @@ from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.models import (
     Grant,
+    Job,
     Limits,
     Membership,
     Offer,
@@ -18,6 +19,7 @@ from bot.models import (
     Source,
     Tier,
 )
+from bot.tiers import UsedUp
 
 
 class Admission:
@@ -49,16 +51,24 @@ class Admission:
         tiers.check(held, request, offers)
         tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
         tiers.check_studio(limits, *await jobs.count_waiting(tx, guild))
-        return await self._paid(tx, origin, held, request, now)
+        try:
+            return await self._paid(tx, origin, held, request, now)
+        except UsedUp:
+            if limits.idle_lane and not any(await jobs.count_waiting(tx, guild)):
+                return Promise(membership=held, idle=True)
+            raise
 
     async def admit_again(
-        self, tx: Transaction, origin: Origin, presence: Presence, request: Request, now: datetime
+        self, tx: Transaction, job: Job, presence: Presence, now: datetime
     ) -> Promise:
         """Return what music that exists is charged under; raise Refusal if it is too much."""
+        origin, request = job.origin, job.request
         guild, user = origin.guild_id, origin.user_id
         _check_server(await self.limits(tx, guild), guild, request)
         await _check_house(tx, guild, user, presence, request, now)
         held = await self.membership(tx, guild, user, presence, now)
+        if job.idle:
+            return Promise(membership=held, idle=True)
         return await self._paid(tx, origin, held, request, now)
 
     async def membership(

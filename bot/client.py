@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (
     "cogs.generate",
     "cogs.delivery",
+    "cogs.queue",
     "cogs.account",
     "cogs.catalogue",
     "cogs.quota",

@@ -77,6 +77,7 @@ class Config:
     max_seconds: int = 120
     max_waiting: int = 100
     max_waiting_per_server: int = 50
+    idle_lane: Switch = Switch.OFF
     servers: frozenset[int] | None = None
     server_seconds_per_day: int | None = None
     skus: Mapping[int, str] = field(default_factory=dict)
@@ -113,6 +114,7 @@ class Config:
             waiting_per_server=self.max_waiting_per_server,
             server_seconds_per_day=self.server_seconds_per_day,
             servers=self.servers,
+            idle_lane=self.idle_lane is Switch.ON,
         )
 
 
@@ -221,6 +223,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "MAX_SECONDS": _number(1, 120),
     "MAX_WAITING": _number(1, 100_000),
     "MAX_WAITING_PER_SERVER": _number(1, 100_000),
+    "IDLE_LANE": _choice(Switch),
     "SERVERS": _snowflakes,
     "SERVER_SECONDS_PER_DAY": _number(0, 100_000_000),
     "SKUS": _skus,

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, ledger, posts, settings, takes
+from bot import jobs, ledger, posts, settings, takes, turns
 from bot.database import Database, Transaction
 from bot.engine import audio
 from bot.engine.messages import (
@@ -62,6 +62,8 @@ class Dispatcher:
         self._noted: dict[int, datetime] = {}
         self._stopping: set[int] = set()
         """Jobs that the engine was told to finish."""
+        self._yielding: set[int] = set()
+        """Jobs that wait again while the engine has yet to let go of them."""
         self._models: tuple[str, ...] = ()
         """What the engine has loaded."""
 
@@ -93,9 +95,10 @@ class Dispatcher:
             group.create_task(engine.attend())
             while True:
                 await self._heed(engine)
-                while sum(self._running.values()) < ready.slots and (job := await self._claim()):
+                while self._has_room(ready.slots) and (job := await self._claim()):
                     self._running[job.id] = job.request.takes
                     group.create_task(self._render(engine, job))
+                await self._make_room(engine)
                 await self._work.wait()
                 self._work.clear()
 
@@ -111,9 +114,12 @@ class Dispatcher:
             self._running.pop(job.id, None)
             self._noted.pop(job.id, None)
             self._stopping.discard(job.id)
+            self._yielding.discard(job.id)
             self._work.set()
 
     async def _heard(self, job: Job, said: Loaded | Progress | Previewed | Took) -> None:
+        if job.id in self._yielding and not isinstance(said, Loaded):
+            return
         match said:
             case Took():
                 await self._took(job, said)
@@ -137,6 +143,7 @@ class Dispatcher:
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
+        self._yielding.clear()
         self._work.set()
 
     async def _hand_back(self) -> None:
@@ -160,7 +167,7 @@ class Dispatcher:
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
-            job = await jobs.claim(tx, self._models, self._clock())
+            job = await turns.claim(tx, self._models, self._clock())
         if job:
             if job.stopping:  # before the engine was lost: it renders no more than the preview
                 self._stopping.add(job.id)
@@ -177,6 +184,24 @@ class Dispatcher:
             elif wanted[number].stopping and number not in self._stopping:
                 self._stopping.add(number)
                 engine.finish(number)
+
+    def _has_room(self, slots: int) -> bool:
+        return not self._yielding and sum(self._running.values()) < slots
+
+    async def _make_room(self, engine: Engine) -> None:
+        """Let a job that pays take the place of one that does not."""
+        async with self._database.transaction() as tx:
+            given_way = [job.id for job in await jobs.running(tx) if job.idle]
+            if not given_way or self._yielding or not await jobs.somebody_pays(tx):
+                return
+            for number in given_way:
+                await jobs.requeued(tx, number)
+                await takes.reset(tx, number)
+        for number in given_way:
+            self._yielding.add(number)
+            engine.cancel(number)
+            log.info("job %d gives way: another waits", number)
+        self._news.set()
 
     async def _order(self, job: Job) -> Render:
         request = job.request

@@ -1,13 +1,12 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
-from bot.models import Job, Origin, Promise, Request, Status
+from bot.models import Job, Origin, Promise, Request, Status, Waiting
 
-PATIENCE = 4
-"""How many jobs may go before one whose model is not loaded."""
+IDLE = -1
+"""The priority of what costs nothing and lets all others pass."""
 
 
 async def add(
@@ -21,9 +20,10 @@ async def add(
             status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
             before, edited_from,
-            tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at
+            tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at,
+            priority
         ) VALUES (
-            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
         )
         RETURNING *
         """,
@@ -53,6 +53,7 @@ async def add(
             day,
             now.timestamp(),
             now.timestamp(),
+            IDLE if promise.idle else 0,
         ),
     )
     return _job(rows[0])
@@ -109,47 +110,88 @@ async def count_waiting(source: Database | Transaction, guild: int) -> tuple[int
     return rows[0]["everywhere"], rows[0]["here"]
 
 
-async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job | None:
-    """Start the next job. One that has seen the engine die renders alone.
-
-    While the next one's model is not loaded, others whose model is go first, PATIENCE at most.
-    """
+async def heads(tx: Transaction) -> list[Waiting]:
+    """Return the oldest queued job of each member for each model, and those of the idle lane."""
     rows = await tx.fetch(
-        "SELECT * FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1"
+        """
+        SELECT * FROM jobs WHERE id IN (
+            SELECT MIN(id) FROM jobs WHERE status = 'queued'
+            GROUP BY guild_id, user_id, model, priority
+        )
+        """
     )
-    if not rows:
-        return None
-    chosen = rows[0]["id"]
-    if rows[0]["model"] not in loaded and rows[0]["passed"] < PATIENCE:
-        at_hand = await _first_of(tx, loaded, rows[0]["priority"])
-        if at_hand is not None:
-            await tx.execute("UPDATE jobs SET passed = passed + 1 WHERE id = ?", (chosen,))
-            chosen = at_hand
+    return [_waiting(row) for row in rows]
+
+
+async def line(source: Database | Transaction) -> list[Waiting]:
+    """Return all queued jobs."""
+    rows = await source.fetch(
+        """
+        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed
+        FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
+        """
+    )
+    return [_waiting(row) for row in rows]
+
+
+async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float]]:
+    """Return the running jobs with their progress, 0…1, in the order they were started."""
+    rows = await source.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY started_at, id")
+    return [(_waiting(row), row["progress"]) for row in rows]
+
+
+async def shares(source: Database | Transaction, since: datetime) -> dict[tuple[int, int], float]:
+    """Return what was started since then, by (server, member): seconds of music by weight."""
+    rows = await source.fetch(
+        """
+        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight) AS share
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? GROUP BY guild_id, user_id
+        """,
+        (since.timestamp(),),
+    )
+    return {(row["guild_id"], row["user_id"]): row["share"] for row in rows}
+
+
+async def open_ones(source: Database | Transaction, guild: int | None) -> list[Job]:
+    """Return the running and queued jobs of a server, or of all, oldest first."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR guild_id = ?1)
+        UNION ALL
+        SELECT * FROM jobs WHERE status = 'queued' AND (?1 IS NULL OR guild_id = ?1)
+        ORDER BY id
+        """,
+        (guild,),
+    )
+    return [_job(row) for row in rows]
+
+
+async def somebody_pays(source: Database | Transaction) -> bool:
+    """Whether a job waits that is not of the idle lane."""
+    rows = await source.fetch(
+        "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
+    )
+    return bool(rows)
+
+
+async def passed(tx: Transaction, job: int) -> None:
+    """Another job goes before one whose turn it is."""
+    await tx.execute("UPDATE jobs SET passed = passed + 1 WHERE id = ?", (job,))
+
+
+async def start(tx: Transaction, job: int, now: datetime) -> Job | None:
+    """Start a queued job; return None while it, or one that runs, has to be alone."""
     rows = await tx.fetch(
         """
         UPDATE jobs SET status = 'running', attempts = attempts + 1, progress = 0, started_at = ?
-        WHERE id = ?
+        WHERE id = ? AND status = 'queued'
         AND (attempts = 0 OR NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running'))
         AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND attempts > 1)
         RETURNING *
         """,
-        (now.timestamp(), chosen),
+        (now.timestamp(), job),
     )
     return _job(rows[0]) if rows else None
-
-
-async def _first_of(tx: Transaction, models: Collection[str], priority: int) -> int | None:
-    """Return the first queued job of some models that has this priority."""
-    first = []
-    for model in models:
-        first += await tx.fetch(
-            """
-            SELECT id FROM jobs WHERE status = 'queued' AND model = ? AND priority = ?
-            ORDER BY id LIMIT 1
-            """,
-            (model, priority),
-        )
-    return min((row["id"] for row in first), default=None)
 
 
 async def stopped(tx: Transaction, job: int) -> bool:
@@ -250,7 +292,7 @@ async def requeued(tx: Transaction, job: int) -> None:
     """Put a running job back to where it was, through no fault of its own."""
     await tx.execute(
         """
-        UPDATE jobs SET status = 'queued', attempts = attempts - 1, progress = 0
+        UPDATE jobs SET status = 'queued', attempts = attempts - 1, progress = 0, started_at = NULL
         WHERE id = ? AND status = 'running'
         """,
         (job,),
@@ -260,7 +302,10 @@ async def requeued(tx: Transaction, job: int) -> None:
 async def retried(tx: Transaction, job: int) -> None:
     """Queue a job again whose engine died."""
     await tx.execute(
-        "UPDATE jobs SET status = 'queued', progress = 0 WHERE id = ? AND status = 'running'",
+        """
+        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL
+        WHERE id = ? AND status = 'running'
+        """,
         (job,),
     )
 
@@ -336,22 +381,6 @@ async def to_show(source: Database) -> list[Job]:
     return [_job(row) for row in rows]
 
 
-async def ahead(source: Database | Transaction, job: Job) -> list[Job]:
-    """Return the running jobs and the queued ones before this one, in the order they are served."""
-    rows = await source.fetch(
-        """
-        SELECT * FROM jobs WHERE status = 'running' AND id <> ?
-        UNION ALL
-        SELECT * FROM (
-            SELECT * FROM jobs WHERE status = 'queued'
-            AND (priority > ? OR (priority = ? AND id < ?)) ORDER BY priority DESC, id
-        )
-        """,
-        (job.id, job.priority, job.priority, job.id),
-    )
-    return [_job(row) for row in rows]
-
-
 async def pace(source: Database | Transaction, model: str, slots: int) -> float | None:
     """Return the seconds of work per second of music over the model's last 20 jobs.
 
@@ -368,6 +397,21 @@ async def pace(source: Database | Transaction, model: str, slots: int) -> float 
     )
     pace: float | None = rows[0]["pace"]
     return pace
+
+
+def _waiting(row: Row) -> Waiting:
+    return Waiting(
+        id=row["id"],
+        guild=row["guild_id"],
+        user=row["user_id"],
+        weight=row["weight"],
+        seconds=row["seconds"],
+        takes=row["takes"],
+        model=row["model"],
+        idle=row["priority"] < 0,
+        alone=row["attempts"] > 0,
+        passed=row["passed"],
+    )
 
 
 def _job(row: Row) -> Job:

@@ -116,7 +116,7 @@ async def last(source: Database | Transaction, guild: int, user: int) -> list[En
     rows = await source.fetch(
         """
         SELECT * FROM (
-            SELECT charged_at AS at, 0 AS kind, id, -seconds * takes AS seconds,
+            SELECT charged_at AS at, 0 AS kind, id, -seconds * takes * (priority >= 0) AS seconds,
                 status, prompt AS text
             FROM jobs WHERE guild_id = ? AND user_id = ? ORDER BY charged_at DESC LIMIT ?
         ) UNION ALL SELECT * FROM (
@@ -155,7 +155,7 @@ async def _given_back(tx: Transaction, job: int, now: datetime) -> None:
     await grants.returned(tx, job)
     await tx.execute(
         """
-        UPDATE jobs SET returned_at = ? WHERE id = ?
+        UPDATE jobs SET returned_at = ? WHERE id = ? AND priority >= 0
         AND seconds * takes > (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
         """,
         (now.timestamp(), job),

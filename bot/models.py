@@ -124,7 +124,8 @@ class Membership:
 class Limits:
     """The operator's own: lengths and sums in seconds of music, waiting in jobs.
 
-    `servers` holds the ids of those that may use the studio, None lets all.
+    `servers` holds the ids of those that may use the studio, None lets all. With an `idle_lane`,
+    who has used up their day is let in while nobody waits.
     """
 
     max_seconds: int = 120
@@ -133,6 +134,7 @@ class Limits:
     server_seconds_per_day: int | None = None
     servers: frozenset[int] | None = None
     allowed: bool | None = None
+    idle_lane: bool = False
 
     def allows(self, guild: int) -> bool:
         """Whether a server may use the studio."""
@@ -218,6 +220,35 @@ class Job:
     deleted: bool = False
     forgotten: bool = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether it costs nothing and lets all others pass."""
+        return self.priority < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A job as the queue sees it.
+
+    `idle`: it costs nothing and lets others pass. `alone`: it is rendered beside no other.
+    """
+
+    id: int
+    guild: int
+    user: int
+    weight: int
+    seconds: int
+    takes: int
+    model: str
+    idle: bool = False
+    alone: bool = False
+    passed: int = 0
+
+    @property
+    def work(self) -> int:
+        """The seconds of music to make."""
+        return self.seconds * self.takes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
@@ -259,12 +290,17 @@ class Post:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a waiting or running job stands: its place from 1 and when it should be done."""
+    """Where a waiting or running job stands: its place from 1 and when it should be done.
+
+    Neither is known of one that so many are before that nobody counted them. A `paused` studio
+    starts nothing, for this reason.
+    """
 
     job: Job
-    place: int
+    place: int | None
     engine: EngineState
     ends_at: datetime | None
+    paused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,10 +316,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a job is accepted under: its tier, and the seconds that each grant pays."""
+    """What a job is accepted under: its tier, and the seconds that each grant pays.
+
+    In the `idle` lane it is charged nothing.
+    """
 
     membership: Membership
     draws: tuple[tuple[int, int], ...] = ()
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,12 @@ import asyncio
 import logging
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot import (
-    forecast,
     grants,
     jobs,
     ledger,
@@ -20,6 +19,7 @@ from bot import (
     settings,
     takes,
     tiers,
+    turns,
     uploads,
 )
 from bot.admission import Admission
@@ -56,6 +56,8 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a server takes no larger files; its boosts may change that."""
+
+LOOKAHEAD = turns.LOOKAHEAD
 
 WHOLE = 100
 """A post's part is this times the number of a take that it holds by itself."""
@@ -162,7 +164,7 @@ class Studio:
             if not await jobs.wanted_again(tx, number):
                 raise Refusal(f"#{number} is {job.status}, so there is nothing to post again.")
             now = self.now()
-            promise = await self._admission.admit_again(tx, job.origin, presence, job.request, now)
+            promise = await self._admission.admit_again(tx, job, presence, now)
             await ledger.charged_again(tx, number, promise, tiers.day(now), now)
             await posts.wanted_again(tx, number, now)
         self._news.set()
@@ -230,13 +232,40 @@ class Studio:
 
     async def standing(self, job: Job) -> Standing:
         """Return a waiting or running job's place and, where speeds are known, its expected end."""
-        ahead = await jobs.ahead(self._database, job) if job.status is Status.QUEUED else []
-        return Standing(
-            job=job,
-            place=1 + sum(other.status is Status.QUEUED for other in ahead),
-            engine=EngineState(await settings.get(self._database, "engine") or "loading"),
-            ends_at=await self._ends_at([*ahead, job]),
-        )
+        return (await self.standings([job]))[0]
+
+    async def standings(self, found: Sequence[Job]) -> list[Standing]:
+        """Return where these waiting and running jobs stand."""
+        expected = await turns.expected(self._database, self.now())
+        engine = EngineState(await settings.get(self._database, "engine") or "loading")
+        paused = await settings.get(self._database, "paused")
+        return [
+            Standing(
+                job=job,
+                place=at.place if (at := expected.get(job.id)) else None,
+                engine=engine,
+                ends_at=at.ends_at if at and paused is None else None,
+                paused=paused,
+            )
+            for job in found
+        ]
+
+    async def queue(self, guild: int | None, page: int, size: int) -> tuple[list[Standing], int]:
+        """Return a page of a server's jobs, or of all servers', in the order of their start.
+
+        And how many there are in all.
+        """
+        order = {
+            number: i for i, number in enumerate(await turns.expected(self._database, self.now()))
+        }
+        found = await jobs.open_ones(self._database, guild)
+        found.sort(key=lambda job: (order.get(job.id, len(order)), job.id))
+        return await self.standings(found[page * size : (page + 1) * size]), len(found)
+
+    async def cancellable(self, guild: int, user: int, *, manager: bool) -> list[Job]:
+        """Return the running and waiting jobs of a server that a member may cancel."""
+        found = await jobs.open_ones(self._database, guild)
+        return [job for job in found if manager or job.origin.user_id == user]
 
     async def usage(self, guild: int, user: int, presence: Presence = NOBODY) -> Usage:
         """Return where a member stands: tier, what is left today, jobs and the ledger."""
@@ -434,7 +463,7 @@ class Studio:
         now = self.now()
         promise = await self._admission.admit(tx, origin, presence, request, now)
         job = await jobs.add(tx, origin, request, promise, tiers.day(now), now)
-        await takes.add(tx, job)
+        await takes.add(tx, job, free=promise.idle)
         await grants.drawn(tx, job.id, promise.draws)
         return job
 
@@ -455,23 +484,6 @@ class Studio:
         if job.status not in (Status.QUEUED, Status.RUNNING):
             raise Refusal(f"#{number} is already {job.status}.")
         return job
-
-    async def _ends_at(self, line: list[Job]) -> datetime | None:
-        slots = int(await settings.get(self._database, "slots") or 1)
-        paces = {}
-        for model in {job.request.model for job in line}:
-            pace = await self._pace(model, slots)
-            if pace is None:
-                return None
-            paces[model] = pace
-        return self.now() + timedelta(seconds=forecast.seconds_left(line, paces, slots))
-
-    async def _pace(self, model: str, slots: int) -> float | None:
-        pace = await jobs.pace(self._database, model, slots)
-        if pace is not None:
-            return pace
-        measured = await settings.get(self._database, f"pace {model}")
-        return float(measured) if measured else None
 
     async def _owed(self, post: Post) -> Owed:
         job = await jobs.find(self._database, post.job_id)

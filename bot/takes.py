@@ -4,12 +4,12 @@ from bot.database import Database, Row, Transaction
 from bot.models import Job, Take, TakeState
 
 
-async def add(tx: Transaction, job: Job) -> None:
-    """Reserve the job's takes, each charged in full."""
+async def add(tx: Transaction, job: Job, *, free: bool = False) -> None:
+    """Reserve the job's takes, each charged in full or, of a `free` one, nothing."""
     for number in range(1, job.request.takes + 1):
         await tx.execute(
             "INSERT INTO takes (job_id, number, seed, charged_seconds) VALUES (?, ?, ?, ?)",
-            (job.id, number, job.request.seed + number - 1, job.request.seconds),
+            (job.id, number, job.request.seed + number - 1, 0 if free else job.request.seconds),
         )
 
 
@@ -82,10 +82,10 @@ async def settled(tx: Transaction, job: int) -> None:
 
 
 async def charged(tx: Transaction, job: int) -> None:
-    """Charge the music that exists again."""
+    """Charge the music that exists again, unless it was free."""
     await tx.execute(
         """
-        UPDATE takes SET charged_seconds = (
+        UPDATE takes SET charged_seconds = (SELECT priority >= 0 FROM jobs WHERE id = job_id) * (
             SELECT CAST(added AS INTEGER) + (added > CAST(added AS INTEGER)) FROM (
                 SELECT ROUND(takes.seconds - before, 6) AS added FROM jobs WHERE id = takes.job_id
             )

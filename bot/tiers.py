@@ -54,6 +54,11 @@ NOT_ALLOWED = (
     "Whoever runs this bot can allow it."
 )
 
+
+class UsedUp(Refusal):
+    """The member's seconds of the day, and what they were granted, are not enough."""
+
+
 ANYONES = "sketch"
 """The engine for trying the bot stands in for any model, so every tier includes it."""
 
@@ -206,7 +211,7 @@ def pay(
 ) -> tuple[tuple[int, int], ...]:
     """Return what each grant pays of a request, by id: the day's allowance is used first.
 
-    `grants` are the open ones in the order they are drawn from. Raises Refusal if all of it is not
+    `grants` are the open ones in the order they are drawn from. Raises UsedUp if all of it is not
     enough.
     """
     left = max(0, held.per_day - used)
@@ -217,7 +222,7 @@ def pay(
             draws.append((grant.id, drawn))
             due -= drawn
     if due:
-        raise Refusal(_too_little(held, request, used, grants, offers, now))
+        raise UsedUp(_too_little(held, request, used, grants, offers, now))
     return tuple(draws)
 
 

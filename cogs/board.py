@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import discord
 
 from bot.client import Fantasia
-from bot.models import Job, Post, Route, Status
+from bot.models import Job, Post, Route, Standing, Status
 from bot.studio import Studio
 from cogs import cards
 from cogs.buttons import cancel_view, last_view
@@ -29,8 +29,12 @@ class Board:
 
     async def refresh(self) -> None:
         """Bring every status message up to date that may be edited now."""
-        for job in await self._studio.to_show():
-            if embed := await self._due(job):
+        due = [job for job in await self._studio.to_show() if self._is_due(job)]
+        waits = [job for job in due if job.status in EDITED_EVERY]
+        standings = {at.job.id: at for at in await self._studio.standings(waits)} if waits else {}
+        for job in due:
+            embed = await self._card(job, standings.get(job.id))
+            if self._edited.get(job.id, (None, None))[1] != embed:
                 await self._show(job, embed)
 
     async def tell_failure(self, job: Job) -> int | None:
@@ -61,19 +65,18 @@ class Board:
         else:
             await self._studio.status_message(job, job.status_message_id, job.status)
 
-    async def _due(self, job: Job) -> discord.Embed | None:
+    def _is_due(self, job: Job) -> bool:
         pause = EDITED_EVERY.get(job.status)
         if pause is None:
-            return await self._last_card(job)
-        at, last = self._edited.get(job.id, (job.created_at, None))
-        if self._old(job) or (job.shown is job.status and self._studio.now() < at + pause):
-            return None
-        standing = await self._studio.standing(job)
-        card = cards.waiting if job.status is Status.QUEUED else cards.rendering
-        embed = card(standing)
-        return None if embed == last else embed
+            return True
+        at, _ = self._edited.get(job.id, (job.created_at, None))
+        changed = job.shown is not job.status
+        return not self._old(job) and (changed or self._studio.now() >= at + pause)
 
-    async def _last_card(self, job: Job) -> discord.Embed:
+    async def _card(self, job: Job, standing: Standing | None) -> discord.Embed:
+        if standing:
+            card = cards.waiting if job.status is Status.QUEUED else cards.rendering
+            return card(standing)
         if job.status is not Status.DELIVERED:
             return cards.WITHOUT_STANDING[job.status](job)
         return cards.done(job, link(job, await self._studio.result(job)))

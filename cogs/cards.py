@@ -24,7 +24,7 @@ from bot.models import (
     Tier,
     Usage,
 )
-from bot.studio import PARTS, WHOLE
+from bot.studio import LOOKAHEAD, PARTS, WHOLE
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)
@@ -43,6 +43,13 @@ SMALLER = {
     "kept, and `Save as` has FLAC where that fits.",
 }
 
+MANY = f"More than {LOOKAHEAD} pieces are before it"
+
+IDLE = (
+    "Idle lane: your seconds of the day are used up and nobody waited, so it costs nothing, and "
+    "any other request goes before it."
+)
+
 ALONE = "Its takes were too large for one message here, so each has its own."
 PART = "It was too large for one file here, so it comes in parts that follow each other."
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
@@ -51,10 +58,21 @@ REPEATED = "This may be a repeat: it is not known whether it reached you already
 
 def waiting(standing: Standing) -> discord.Embed:
     """Show a queued job's place and when its music is expected."""
-    lines = [f"Place **{standing.place}** in the queue{_expected(standing.ends_at)}."]
-    if standing.engine is EngineState.LOADING:
+    place = f"Place **{standing.place}** in the queue" if standing.place else MANY
+    lines = [f"{place}{_expected(standing.ends_at)}."]
+    if standing.job.idle:
+        lines.append(IDLE)
+    if standing.paused is not None:
+        lines.append(paused(standing.paused))
+    elif standing.engine is EngineState.LOADING:
         lines.append("The engine is loading; rendering begins as soon as it is ready.")
     return _card(standing.job, f"Queued as #{standing.job.id}", "\n".join(lines))
+
+
+def paused(reason: str) -> str:
+    """Say that the studio starts nothing, and why."""
+    because = f": {escape_markdown(reason)}" if reason else ""
+    return f"The studio is paused{because}. What is asked for is queued, and played after that."
 
 
 def rendering(standing: Standing) -> discord.Embed:
@@ -100,8 +118,9 @@ def undeliverable(job: Job) -> discord.Embed:
 def preview(job: Job) -> discord.Embed:
     """Show that the attached music is the beginning of a piece."""
     text = (
-        f"{prompt(job)} · {_length(job.request)}\nThis is how it begins; the rest is being made. "
-        "Stop here keeps what exists by then and gives the rest of the seconds back."
+        f"{prompt(job)} · {asked_length(job.request)}\n"
+        "This is how it begins; the rest is being made. Stop here keeps what exists by then and "
+        "gives the rest of the seconds back."
     )
     return discord.Embed(title=f"The first half minute of #{job.id}", description=text, colour=GREY)
 
@@ -145,6 +164,8 @@ def result(
     embed.add_field(name="Model", value=model(job.request.model))
     if settings := _settings(job.request):
         embed.add_field(name="Settings", value=settings)
+    if job.idle:
+        embed.add_field(name="Charged", value="nothing (idle lane)")
     if kind in SMALLER:
         embed.add_field(name="Format", value=SMALLER[kind], inline=False)
     embed.set_footer(text=f"Piece #{job.id}")
@@ -255,6 +276,7 @@ def help_(*, manager: bool) -> discord.Embed:
         name="About you",
         value=(
             "`/usage` your tier, what is left today, your last pieces\n"
+            "`/queue` what is playing and waiting, and Cancel\n"
             "`/plans` the tiers of this server and how to get them\n"
             "`/history` your pieces · `/piece` all about one of them\n"
             "`/resend` posts one again, in any format · `/forget me` erases all of yours"
@@ -316,14 +338,15 @@ def file_name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
     return f"{job.request.slug}-{job.id}{number}.{kind}"
 
 
-def _length(request: Request) -> str:
+def asked_length(request: Request) -> str:
+    """Say what length was asked for."""
     if request.before:
         return f"{request.seconds} s more, {request.length:g} s in all"
     return f"{request.takes} x {request.seconds} s" if request.takes > 1 else f"{request.seconds} s"
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:
-    asked = f"{prompt(job)} · {_length(job.request)}"
+    asked = f"{prompt(job)} · {asked_length(job.request)}"
     return discord.Embed(title=title, description=f"{asked}\n{text}", colour=colour)
 
 

@@ -8,6 +8,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
+from bot.errors import Refusal
 from cogs.cards import VIOLET
 
 PAGE = 10
@@ -17,6 +18,11 @@ Lines = Callable[[Interaction, int, int], Awaitable[tuple[str, Sequence[str], bo
 
 LISTS: dict[str, Lines] = {}
 
+Items = Callable[[Interaction], Awaitable[Sequence[ui.Item[Any]]]]
+"""Gives what else stands under a list."""
+
+MORE: dict[str, Items] = {}
+
 
 def listed(name: str) -> Callable[[Lines], Lines]:
     """Register what fills the pages of a list; it checks who may read them."""
@@ -24,6 +30,16 @@ def listed(name: str) -> Callable[[Lines], Lines]:
     def register(lines: Lines) -> Lines:
         LISTS[name] = lines
         return lines
+
+    return register
+
+
+def more(name: str) -> Callable[[Items], Items]:
+    """Register what stands under a list besides the buttons that turn its pages."""
+
+    def register(items: Items) -> Items:
+        MORE[name] = items
+        return items
 
     return register
 
@@ -53,8 +69,7 @@ class PageButton(
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show that page in the same message."""
         try:
-            embed, view = await _page(interaction, *self.place)
-            await interaction.response.edit_message(embed=embed, view=view)
+            await turn(interaction, *self.place)
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)
 
@@ -63,6 +78,21 @@ async def show(interaction: Interaction, name: str, subject: int = 0) -> None:
     """Answer with the first page of a list, for the caller alone."""
     embed, view = await _page(interaction, name, subject, 0)
     await interaction.response.send_message(embed=embed, view=view, ephemeral=True)
+
+
+async def turn(interaction: Interaction, name: str, subject: int = 0, page: int = 0) -> None:
+    """Show a page in the message that was clicked."""
+    embed, view = await _page(interaction, name, subject, page)
+    await interaction.response.edit_message(embed=embed, view=view)
+
+
+def number(interaction: Interaction) -> int:
+    """Return the number of the piece that was chosen; raise Refusal for what is none."""
+    data: Any = interaction.data or {}
+    chosen = next(iter(data.get("values", [])), "")
+    if not re.fullmatch("[0-9]{1,15}", str(chosen), re.ASCII):
+        raise Refusal("That is no piece's number.")
+    return int(chosen)
 
 
 def cut(lines: Sequence[str], page: int) -> tuple[Sequence[str], bool]:
@@ -83,6 +113,8 @@ async def _page(
         view.add_item(PageButton(name, subject, page - 1, "Newer" if by_age else "Back"))
     if more:
         view.add_item(PageButton(name, subject, page + 1, "Older" if by_age else "More"))
+    for item in await MORE[name](interaction) if name in MORE else ():
+        view.add_item(item)
     if page or more:
         embed.set_footer(text=f"Page {page + 1}")
     return embed, view

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot import database as database_module
-from bot import jobs, settings
+from bot import settings, turns
 from bot.admission import Admission
 from bot.database import Database, exclusive, open_database
 from bot.errors import OperatorError
@@ -187,7 +187,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         (owed,) = await studio.owed()
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
-            assert await jobs.claim(tx, (), clock())
+            assert await turns.claim(tx, (), clock())
 
 
 async def test_an_older_program_refuses_the_newer_database(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import jobs
+from bot import jobs, turns
 from bot.admission import Admission
 from bot.client import Fantasia
 from bot.composition import Plan, compose
@@ -217,7 +217,7 @@ async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -
 
 
 async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path) -> None:
-    """Six of the loaded model come after one of another: four of them go before it."""
+    """Some of the loaded model go before an older one of another, until it is its turn."""
     async with open_database(tmp_path / "test.db") as database:
         order = ["small", "large", *["small"] * 6]
         clock = Clock()
@@ -236,13 +236,13 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path)
         loaded, served = ("small",), []
         while True:
             async with database.transaction() as tx:
-                job = await jobs.claim(tx, loaded, clock())
+                job = await turns.claim(tx, loaded, clock())
                 if job is None:
                     break
                 await jobs.rendered(tx, job.id, clock())
             served.append(job.id)
             loaded = (job.request.model,)
-    assert served == [1, 3, 4, 5, 6, 2, 7, 8]
+    assert served == [1, 3, 4, 2, 5, 6, 7, 8]
 
 
 async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_crash(

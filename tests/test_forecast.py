@@ -1,50 +1,52 @@
 """When a job will be done."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 
-from bot.forecast import seconds_left
-from bot.models import Job, Request, Status
-from tests.conftest import origin
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+from bot.fairness import Line, Shares
+from bot.forecast import ends
+from bot.models import Waiting
 
 
-def job(seconds: int, takes: int = 1, progress: float = 0.0) -> Job:
-    return Job(
-        id=1,
-        status=Status.QUEUED,
-        origin=origin(),
-        request=Request(prompt="x", seconds=seconds, model="small", seed=1, takes=takes),
-        tier="Free",
-        allowance_seconds=0,
-        priority=0,
-        attempts=0,
-        progress=progress,
-        reason=None,
-        created_at=NOW,
-        charged_at=NOW,
-        started_at=None,
-        rendered_at=None,
-        status_message_id=None,
-        shown=None,
+def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -> Waiting:
+    return Waiting(
+        id=number,
+        guild=1,
+        user=1,
+        weight=1,
+        seconds=seconds,
+        takes=takes,
+        model="small",
+        alone=alone,
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "slots", "expected"),
-    [
-        ([job(8)], 1, 16),
-        ([job(30, progress=0.5), job(8)], 1, 46),
-        ([job(30, progress=0.5), job(8)], 2, 16),
-        ([job(8, takes=5)], 1, 80),
-        ([job(8, takes=5)], 4, 32),
-        ([job(8, takes=5)], 8, 16),
-        ([job(30), job(8, takes=2), job(4)], 3, 24),
-    ],
-)
-def test_takes_go_to_the_first_slot_that_is_free(
-    line: list[Job], slots: int, expected: float
+Case = tuple[list[tuple[Waiting, float]], list[Waiting], int, list[float]]
+
+CASES: list[Case] = [
+    ([], [job(8)], 1, [16]),
+    ([(job(30), 0.5)], [job(8)], 1, [30, 46]),
+    ([(job(30), 0.5)], [job(8)], 2, [30, 16]),
+    ([], [job(8, takes=5)], 1, [80]),
+    ([], [job(8, takes=5)], 4, [32]),
+    ([], [job(8, takes=5)], 8, [16]),
+    ([], [job(30), job(8, takes=2), job(4)], 3, [60, 16, 24]),
+    ([], [job(8, takes=5), job(4)], 4, [32, 40]),
+    ([], [job(8), job(8, alone=True), job(8)], 3, [16, 32, 48]),
+]
+
+
+@pytest.mark.parametrize(("running", "waiting", "slots", "expected"), CASES)
+def test_the_queue_is_played_forward_as_it_is_served(
+    running: list[tuple[Waiting, float]], waiting: list[Waiting], slots: int, expected: list[float]
 ) -> None:
-    assert seconds_left(line, {"small": 2.0}, slots) == expected
+    line = Line(replace(job, id=number) for number, job in enumerate(waiting))
+    found = list(ends(running, line, Shares({}), 0, {"small": 2.0}, slots))
+    assert [end for _, end in found] == expected
+
+
+def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
+    other = replace(job(8, number=2), model="large")
+    line = Line([job(8, number=1), other, job(8, number=3)])
+    assert [end for _, end in ends([], line, Shares({}), 0, {"small": 2.0}, 1)] == [16, None, None]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import jobs
+from bot import jobs, turns
 from bot.admission import Admission
 from bot.database import Database, Row, Transaction, open_database
 from bot.models import Actor, Limits, Status
@@ -21,6 +21,7 @@ SMALL_INDEXES = {
     "jobs_by_queue",
     "jobs_waiting",
     "jobs_running",
+    "jobs_by_start",  # the last hour
     "jobs_to_show",
     "jobs_by_speed",  # read backwards, for the last 20
     "posts_undelivered",
@@ -76,8 +77,8 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await studio.owed()
     await studio.previews_to_replace()
     async with database.transaction() as tx:
-        assert await jobs.claim(tx, ("small",), clock())
-        assert await jobs.claim(tx, ("other",), clock())
+        assert await turns.claim(tx, ("small",), clock())
+        assert await turns.claim(tx, ("other",), clock())
     await jobs.running(database)
     await studio.cancel(job.id, guild=10, user=1, manager=False)
 

@@ -22,3 +22,9 @@ CREATE TABLE uploads (
     refused_at REAL NOT NULL,
     PRIMARY KEY (guild_id, files)
 ) STRICT;
+
+-- The first waiting job of each member, and what each was given in the last hour.
+DROP INDEX jobs_waiting;
+DROP INDEX jobs_by_model;
+CREATE INDEX jobs_waiting ON jobs (guild_id, user_id, model, priority) WHERE status = 'queued';
+CREATE INDEX jobs_by_start ON jobs (started_at) WHERE started_at IS NOT NULL;

@@ -1,0 +1,83 @@
+"""Whose turn it is: the rules of fairness over the queue's rows, and what follows from both."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot import fairness, forecast, jobs, settings
+from bot.database import Database, Transaction
+from bot.fairness import Line, Shares
+from bot.models import Job
+
+PATIENCE = 4
+"""How many jobs may go before one whose model is not loaded, save on an aged turn."""
+
+LOOKAHEAD = 300
+"""How many places are told; who waits behind them is told that so many are before them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A waiting job's place from 1 (0: it is running) and when it should be done."""
+
+    place: int
+    ends_at: datetime | None
+
+
+async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job | None:
+    """Start the next job, if the studio is not paused.
+
+    While the next one's model is not loaded, others whose model is go first. A job that has seen
+    the engine die renders alone: until it can, nobody starts.
+    """
+    if await settings.get(tx, "paused") is not None:
+        return None
+    heads = await jobs.heads(tx)
+    shares = Shares(await jobs.shares(tx, now - fairness.WINDOW)) if heads else Shares({})
+    turn = await _turn(tx)
+    chosen = Line(heads).next(shares, turn)
+    if chosen is None:
+        return None
+    if chosen.model not in loaded and chosen.passed < PATIENCE and not fairness.is_aged(turn):
+        at_hand = (job for job in heads if job.model in loaded and job.idle == chosen.idle)
+        if other := Line(at_hand).next(shares, turn):
+            await jobs.passed(tx, chosen.id)
+            chosen = other
+    job = await jobs.start(tx, chosen.id, now)
+    if job:
+        await settings.put(tx, "starts", str(turn + 1))
+    return job
+
+
+async def expected(source: Database, now: datetime) -> dict[int, Expected]:
+    """Return the running jobs and the next `LOOKAHEAD` by number, in the order of their start.
+
+    What may yet be asked for is not foreseen.
+    """
+    running, waiting = await jobs.under_way(source), await jobs.line(source)
+    slots = int(await settings.get(source, "slots") or 1)
+    paces = {}
+    for model in {job.model for job in waiting} | {job.model for job, _ in running}:
+        if pace := await _pace(source, model, slots):
+            paces[model] = pace
+    shares = Shares(await jobs.shares(source, now - fairness.WINDOW) if waiting else {})
+    found = {}
+    order = forecast.ends(running, Line(waiting), shares, await _turn(source), paces, slots)
+    for place, (job, left) in enumerate(order, start=1 - len(running)):
+        if place > LOOKAHEAD:
+            break
+        ends_at = None if left is None else now + timedelta(seconds=left)
+        found[job.id] = Expected(place=max(0, place), ends_at=ends_at)
+    return found
+
+
+async def _turn(source: Database | Transaction) -> int:
+    return int(await settings.get(source, "starts") or 0)
+
+
+async def _pace(source: Database, model: str, slots: int) -> float | None:
+    pace = await jobs.pace(source, model, slots)
+    if pace is not None:
+        return pace
+    measured = await settings.get(source, f"pace {model}")
+    return float(measured) if measured else None

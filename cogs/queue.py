@@ -1,0 +1,114 @@
+"""/queue: what is running and waiting, one's own pieces marked, and a way to cancel them."""
+
+from typing import Any
+
+import discord
+from discord import app_commands, ui
+from discord.ext import commands
+from discord.utils import escape_markdown, format_dt
+
+from bot.client import Fantasia, Interaction
+from bot.models import Job, Standing, Status
+from cogs import cards, pages
+from cogs.account import in_a_server
+
+SHOWN = 60
+"""Characters of a prompt in the list."""
+
+MOST = 25
+"""Choices that Discord shows in one select."""
+
+
+class Queue(commands.Cog):
+    """What the members see of the line."""
+
+    @app_commands.command()
+    async def queue(self, interaction: Interaction) -> None:
+        """What is being rendered and what waits, with places and expected times."""
+        in_a_server(interaction)
+        await pages.show(interaction, "queue")
+
+
+class CancelSelect(ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
+    """Cancels a piece that is chosen by its number; who may is asked of the studio."""
+
+    def __init__(self, choices: list[discord.SelectOption] | None = None) -> None:
+        super().__init__(
+            ui.Select(custom_id="queue:cancel", placeholder="Cancel a piece", options=choices or [])
+        )
+
+    @classmethod
+    async def from_custom_id(cls, *_: object) -> "CancelSelect":
+        """Make the select again that was used."""
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Cancel, and show the list as it is now."""
+        try:
+            await interaction.client.studio.cancel(
+                pages.number(interaction),
+                guild=interaction.guild_id or 0,
+                user=interaction.user.id,
+                manager=interaction.permissions.manage_guild,
+            )
+            await pages.turn(interaction, "queue")
+        except Exception as error:
+            await interaction.client.tree.on_error(interaction, error)
+
+
+@pages.listed("queue")
+async def queue(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+    """Fill a page of the queue: of the server, or of all for the bot's owner."""
+    guild = in_a_server(interaction)
+    owner = await interaction.client.is_owner(interaction.user)
+    found, count = await interaction.client.studio.queue(None if owner else guild, page, pages.PAGE)
+    lines = [_line(interaction, standing, owner=owner) for standing in found]
+    if not page and found and found[0].paused is not None:
+        lines.insert(0, cards.paused(found[0].paused))
+    return f"The queue: {count}", lines, count > (page + 1) * pages.PAGE
+
+
+@pages.more("queue")
+async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
+    """Return the select with the pieces that the member may cancel, if there are any."""
+    found = await interaction.client.studio.cancellable(
+        in_a_server(interaction),
+        interaction.user.id,
+        manager=interaction.permissions.manage_guild,
+    )
+    options = [
+        discord.SelectOption(label=f"#{job.id} {job.request.prompt}"[:100], value=str(job.id))
+        for job in found[:MOST]
+    ]
+    return [CancelSelect(options)] if options else []
+
+
+def _line(interaction: Interaction, standing: Standing, *, owner: bool) -> str:
+    """Say where a job stands; its words are for who asked and who manages the place."""
+    job = standing.job
+    mine = job.origin.user_id == interaction.user.id
+    place = f"**{standing.place}.**" if standing.place else _far(job)
+    known = mine or owner or interaction.permissions.manage_guild
+    words = f" {_words(job)}" if known else ""
+    who = "" if mine or not known else f" by {escape_markdown(job.origin.user_name)}"
+    where = f" in `{job.origin.guild_id}`" if owner else ""
+    lane = " · idle lane" if job.idle else ""
+    expected = f", {format_dt(standing.ends_at, 'R')}" if standing.ends_at else ""
+    star = "★ " if mine else ""
+    length = cards.asked_length(job.request)
+    return f"{place} {star}#{job.id}{words} · {length}{who}{where}{lane}{expected}"
+
+
+def _far(job: Job) -> str:
+    return f"♪ **{int(job.progress * 100)} %**" if job.status is Status.RUNNING else "…"
+
+
+def _words(job: Job) -> str:
+    prompt = job.request.prompt
+    return f"*{escape_markdown(prompt if len(prompt) <= SHOWN else prompt[: SHOWN - 1] + '…')}*"
+
+
+async def setup(bot: Fantasia) -> None:
+    """Add /queue to the bot."""
+    await bot.add_cog(Queue())
+    bot.add_dynamic_items(CancelSelect)

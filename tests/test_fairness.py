@@ -1,0 +1,305 @@
+"""Who is next, how long anybody waits at most, and whether expected times are honest."""
+
+import asyncio
+import random
+import statistics
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import jobs, ledger, turns
+from bot.admission import Admission
+from bot.composition import Plan
+from bot.database import Database, open_database
+from bot.fairness import AGED, Line, Shares
+from bot.models import Job, Limits, Status, Tier, Waiting
+from bot.studio import NOBODY, Studio
+from tests.conftest import GENEROUS, Clock, World, origin, world
+
+OPEN = replace(GENEROUS, per_day=86_400)
+
+
+@asynccontextmanager
+async def a_studio(
+    folder: Path, clock: Clock, *tiers: Tier, waiting: int = 1000
+) -> AsyncIterator[tuple[Studio, Database]]:
+    limits = Limits(waiting=waiting, waiting_per_server=waiting)
+    async with open_database(folder / "test.db") as database:
+        yield (
+            Studio(
+                database,
+                folder=folder,
+                clock=clock,
+                work=asyncio.Event(),
+                news=asyncio.Event(),
+                models=("small",),
+                max_seconds=120,
+                admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus={}),
+            ),
+            database,
+        )
+
+
+async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
+    """Claim and render one job, which takes `pace` seconds per second of music."""
+    async with database.transaction() as tx:
+        job = await turns.claim(tx, ("small",), clock())
+    if job:
+        clock.turn(seconds=pace * job.request.seconds * job.request.takes)
+        async with database.transaction() as tx:
+            await jobs.rendered(tx, job.id, clock())
+    return job
+
+
+async def test_who_fills_the_queue_is_not_before_a_newcomer(tmp_path: Path, clock: Clock) -> None:
+    async with a_studio(tmp_path, clock) as (studio, database):
+        for _ in range(10):
+            await studio.submit(origin(user=1), prompt="x", seconds=8)
+        await serve(database, clock)
+        await studio.submit(origin(user=2), prompt="x", seconds=8)
+        served = [await serve(database, clock) for _ in range(4)]
+    assert [job.origin.user_id for job in served if job] == [2, 1, 1, 1]
+
+
+async def test_servers_have_equal_shares_however_many_ask(tmp_path: Path, clock: Clock) -> None:
+    async with a_studio(tmp_path, clock) as (studio, database):
+        for user in range(20):
+            await studio.submit(origin(user=user, guild=10), prompt="x", seconds=8)
+        for _ in range(6):
+            await studio.submit(origin(user=99, guild=20), prompt="x", seconds=8)
+        served = [await serve(database, clock) for _ in range(8)]
+    guilds = Counter(job.origin.guild_id for job in served if job)
+    assert guilds == {10: 5, 20: 3}, "half, but for the two aged turns, which are of the oldest"
+
+
+async def test_a_heavier_tier_has_a_larger_share(tmp_path: Path, clock: Clock) -> None:
+    light, heavy = replace(OPEN, key="free"), replace(OPEN, key="pro", name="Pro", weight=3)
+    async with a_studio(tmp_path, clock, light, heavy) as (studio, database):
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO members (guild_id, user_id, tier) VALUES (10, 2, 'pro')")
+        for _ in range(40):
+            await studio.submit(origin(user=1), prompt="x", seconds=8)
+            await studio.submit(origin(user=2), prompt="x", seconds=8)
+        served = [await serve(database, clock) for _ in range(32)]
+    by_turn = [job.origin.user_id for turn, job in enumerate(served) if job and turn % AGED != 3]
+    assert Counter(by_turn)[2] > 2 * Counter(by_turn)[1]
+
+
+@given(
+    before=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 8)), max_size=8),
+    later=st.lists(st.tuples(st.integers(4, 9), st.integers(1, 9)), min_size=60, max_size=60),
+    turn=st.integers(0, 3),
+)
+def test_nobody_waits_longer_than_the_formula_says(
+    before: list[tuple[int, int, int]], later: list[tuple[int, int]], turn: int
+) -> None:
+    """However many newcomers that were served nothing arrive before each start."""
+    waiting = [
+        Waiting(id=n, guild=g, user=u, weight=w, seconds=8, takes=1, model="m")
+        for n, (g, u, w) in enumerate(before)
+    ]
+    mine = Waiting(id=100, guild=1, user=99, weight=1, seconds=120, takes=5, model="m")
+    waiting.append(mine)
+    shares = Shares({(1, 99): 1e6})
+    for start, (guild, weight) in enumerate(later, start=1):
+        new = Waiting(
+            id=100 + start, guild=guild * 100 + start, user=start, weight=weight, seconds=1,
+            takes=1, model="m",
+        )  # fmt: skip
+        waiting.append(new)
+        chosen = Line(waiting).next(shares, turn + start)
+        assert chosen
+        if chosen is mine:
+            assert start <= AGED * (len(before) + 1)
+            return
+        shares.start(chosen)
+        waiting.remove(chosen)
+    raise AssertionError("it was never served")
+
+
+async def test_what_was_served_more_than_an_hour_ago_does_not_count(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with a_studio(tmp_path, clock) as (studio, database):
+        await studio.submit(origin(user=1), prompt="x", seconds=120)
+        await serve(database, clock)
+        clock.turn(minutes=61)
+        await studio.submit(origin(user=1), prompt="x", seconds=8)
+        await studio.submit(origin(user=2), prompt="x", seconds=8)
+        first = await serve(database, clock)
+    assert first
+    assert first.origin.user_id == 1, "the older of two who were served nothing"
+
+
+async def progressed(database: Database, job: Job, ends: datetime, now: datetime) -> None:
+    assert job.started_at
+    async with database.transaction() as tx:
+        await jobs.progressed(tx, job.id, (now - job.started_at) / (ends - job.started_at))
+
+
+async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock) -> None:
+    """A day of requests at three quarters of what the machine does, by a clock that is turned.
+
+    Renders take up to a fifth more or less than usual. The error is that of the time expected when
+    a request is queued, by the time that it took until its music was there.
+    """
+    dice = random.Random(6)
+    arrivals: list[tuple[datetime, int, int, int]] = []
+    at, end = clock(), clock() + timedelta(days=1)
+    while at < end:
+        arrivals.append((at, dice.randint(1, 40), dice.choice((8, 15, 30)), dice.choice((1, 1, 2))))
+        at += timedelta(seconds=dice.expovariate(1 / 62))
+    expected: dict[int, timedelta] = {}
+    taken: dict[int, timedelta] = {}
+    async with a_studio(tmp_path, clock) as (studio, database):
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO settings VALUES ('pace small', '2.0')")
+        running: tuple[Job, datetime] | None = None
+        while arrivals or running:
+            if running and (not arrivals or running[1] <= arrivals[0][0]):
+                job, clock.time = running
+                async with database.transaction() as tx:
+                    await jobs.rendered(tx, job.id, clock())
+                taken[job.id] = clock() - job.created_at
+                running = None
+            else:
+                clock.time, user, seconds, takes = arrivals.pop(0)
+                if running:
+                    await progressed(database, *running, clock())
+                wish = {"prompt": "x", "seconds": seconds, "takes": takes}
+                job = await studio.submit(origin(user=user, guild=user % 5), **wish)
+                ends_at = (await studio.standing(job)).ends_at
+                assert ends_at
+                expected[job.id] = ends_at - clock()
+            if running is None:
+                async with database.transaction() as tx:
+                    claimed = await turns.claim(tx, ("small",), clock())
+                if claimed:
+                    work = 2.0 * claimed.request.seconds * claimed.request.takes
+                    ends = clock() + timedelta(seconds=work * dice.uniform(0.8, 1.2))
+                    running = claimed, ends
+    assert len(taken) == len(expected) > 1000
+    errors = [abs(expected[number] / took - 1) for number, took in taken.items()]
+    waited = sum(took > timedelta(minutes=2) for took in taken.values())
+    assert waited > 200, "the day is a busy one"
+    assert statistics.median(errors) < 0.2
+
+
+IDLE = Limits(idle_lane=True)
+
+
+async def test_the_idle_lane_charges_nothing_and_gives_way(plan: Plan) -> None:
+    small = replace(GENEROUS, per_day=8)
+    async with world(replace(plan, limits=IDLE, defaults=(small,))) as w:
+        await w.generate("play", 8)
+        await w.ended(1, Status.DELIVERED)
+        shown = await w.generate("slow once", 60)
+        assert "Idle lane" in (await w.status(shown, "Queued")).description
+        await w.ended(2, Status.RUNNING)
+        refused = await w.generate("play", 8)
+        assert refused.response.embeds, "nobody waits, so another one is let in"
+        await w.generate("play", 8, by=w.bob)
+        order = [await w.ended(number, Status.DELIVERED) for number in (4, 2, 3)]
+        rendered = [job.rendered_at for job in order]
+        assert rendered == sorted(rendered, key=lambda at: at or datetime.min)
+        usage = await w.studio.usage(w.guild.id, w.alice.id)
+        assert usage.used == 8
+        assert sum(entry.seconds for entry in usage.ledger) == -8
+        (card,) = w.results()[-1].embeds
+        assert ("Charged", "nothing (idle lane)") in [(f.name, f.value) for f in card.fields]
+
+
+async def test_without_the_idle_lane_or_while_somebody_waits_one_is_refused(plan: Plan) -> None:
+    small = replace(GENEROUS, per_day=8)
+    for limits in (IDLE, Limits()):
+        folder = plan.folder / str(limits.idle_lane)
+        async with world(replace(plan, folder=folder, limits=limits, defaults=(small,))) as w:
+            await w.generate("slow", 8)
+            await w.ended(1, Status.RUNNING)
+            await w.generate("slow", 8, by=w.bob)
+            refused = await w.generate("play", 8)
+            assert "left today" in refused.response.content
+
+
+async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing(
+    plan: Plan, clock: Clock
+) -> None:
+    small = replace(GENEROUS, per_day=2)
+    async with world(replace(plan, clock=clock, limits=IDLE, defaults=(small,))) as w:
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        for route in ("/channels/*/messages", "/webhooks/*"):
+            w.env.inject_error("POST", route, status=403, code=50001, times=None)
+        await w.studio.submit(
+            origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id), prompt="x", seconds=2
+        )
+        job = await w.ended(2, Status.UNDELIVERABLE)
+        w.env.backend.faults.clear()
+        here = await w.studio.membership(w.guild.id, w.alice.id, NOBODY)
+        assert here.per_day == 2
+        await w.studio.post_again(job.id, NOBODY, guild=w.guild.id, user=w.alice.id)
+        await w.ended(2, Status.DELIVERED)
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
+
+
+async def lines(w: World, by: object) -> str:
+    shown = await by.slash(w.music, "queue")  # type: ignore[attr-defined]
+    (embed,) = shown.response.embeds
+    return f"{embed.title}\n{embed.description}"
+
+
+async def test_the_queue_shows_what_each_may_see(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("slow waltz", 8)
+        await w.ended(1, Status.RUNNING)
+        await w.generate("play a secret", 8, by=w.bob)
+        await w.generate("play mine", 8)
+        await w.studio.submit(origin(user=5, guild=77), prompt="elsewhere", seconds=8)
+        seen = await lines(w, w.alice)
+        assert "The queue: 3" in seen
+        assert "★ #1 *slow waltz*" in seen
+        assert "★ #3 *play mine*" in seen
+        assert "#2 · 8 s" in seen
+        assert "secret" not in seen
+        assert "elsewhere" not in seen
+        admins = await lines(w, w.admin)
+        assert "#2 *play a secret* · 8 s by bob" in admins
+        assert "elsewhere" not in admins
+        w.bot.owner_id = w.bob.id
+        owners = await lines(w, w.bob)
+        assert "The queue: 4" in owners
+        assert "#4 *elsewhere* · 8 s by someone in `77`" in owners
+
+
+async def test_a_piece_is_cancelled_from_the_queue(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("slow", 8)
+        await w.ended(1, Status.RUNNING)
+        await w.generate("play", 8)
+        await w.generate("play", 8, by=w.bob)
+        shown = await w.alice.slash(w.music, "queue")
+        ((select,),) = (row["components"] for row in shown.response.components)
+        assert [option["value"] for option in select["options"]] == ["1", "2"]
+        after = await w.alice.select(shown.response, values=["2"])
+        assert "#2" not in after.response.embeds[0].description
+        await w.ended(2, Status.CANCELLED)
+
+
+async def test_more_than_are_counted_are_said_to_be_before_one(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with a_studio(tmp_path, clock) as (studio, database):
+        last = None
+        for _ in range(turns.LOOKAHEAD // 50 + 1):
+            for user in range(50):
+                last = await studio.submit(origin(user=user), prompt="x", seconds=8)
+        assert last
+        standing = await studio.standing(last)
+        assert (standing.place, standing.ends_at) == (None, None)
+        assert await ledger.used(database, 10, 1, "2026-11-23") > 0
