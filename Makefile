@@ -8,7 +8,7 @@ ENGINE ?=
 BOT := .venv/.bot
 MUSICGEN := .venv/.musicgen
 
-.PHONY: help setup demo run test bench pictures lock
+.PHONY: help setup demo run test bench soak audit pictures lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -29,6 +29,13 @@ test: $(MUSICGEN) ## lint, types and tests
 
 bench: $(MUSICGEN) ## both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
+
+soak: $(MUSICGEN) ## ten minutes of injected faults, then 200 rounds of kill -9
+	@$(PY) -W ignore -m tests.soak
+
+audit: $(BOT) ## known faults of the locked packages, and of nothing else
+	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements-musicgen.lock
 
 pictures: $(BOT) ## the README's pictures, anew, by the demo in Chromium
 	@$(PY) docs/pictures.py

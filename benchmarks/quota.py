@@ -91,7 +91,7 @@ async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Aw
     admission = Admission(
         defaults=(TIER,), limits=replace(limits, waiting=10**6, waiting_per_server=10**6), skus={}
     )
-    bells = {"work": asyncio.Event(), "news": asyncio.Event()}
+    bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
     studio = Studio(
         database,
         folder=Path(),

@@ -16,8 +16,8 @@ import aiohttp
 import discord
 from rich.console import Console
 
-from bot import __version__, engines, selling, tiers
-from bot.config import Config, EngineName, LogLevel, load
+from bot import __version__, engines, logs, selling, tiers
+from bot.config import Config, EngineName, LogFormat, LogLevel, load
 from bot.errors import OperatorError, Refusal
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 async def _run(config: Config, token: str, *, sync: bool) -> None:
-    from bot.composition import Plan, compose
+    from bot.composition import Plan, compose, heed_signals
 
     choice = engines.configured(config)
     plan = Plan(
@@ -152,11 +152,15 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
         dev_guild_id=config.dev_guild_id,
         owner_guild_id=config.owner_guild_id,
         sync=sync,
+        drain_seconds=config.drain_seconds,
+        keep=config.keep(),
+        metrics=(config.metrics_host, config.metrics_port) if config.metrics_port else None,
     )
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with compose(plan) as client, client:
+        heed_signals(client)
         for warning in await selling.warnings(client.rulebook, config, choice):
             log.warning("%s", warning)
         try:
@@ -174,9 +178,7 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
 
 def _configured() -> Config:
     config = load()
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    logs.start(config.log_level, as_json=config.log_format is LogFormat.JSON)
     return config
 
 

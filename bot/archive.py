@@ -13,9 +13,9 @@ from bot.database import Database, Transaction
 from bot.engine.formats import Format, convert
 from bot.engine.tags import Tags
 from bot.errors import Refusal
-from bot.models import Job, Post, Status, Take
+from bot.models import Job, Keep, Post, Status, Take
 
-__all__ = ["Archive", "Format"]
+__all__ = ["Archive", "Format", "Keep"]
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,29 @@ class Archive:
             if f"audio/{file.name}" not in named:
                 file.unlink()
 
+    async def prune(self, keep: Keep) -> int:
+        """Remove delivered music that is too old or too much, oldest first; return how many jobs'.
+
+        What is not delivered stays, and so does what a waiting job goes on from.
+        """
+        sizes = await asyncio.to_thread(_sizes, self._folder / "audio")
+        left, removed = sum(sizes.values()), 0
+        too_old = self._clock() - timedelta(days=keep.days)
+        for number, ended_at in await takes.kept(self._database):
+            if ended_at > too_old and left <= keep.most:
+                break
+            async with self._database.transaction() as tx:
+                if not await takes.dispensable(tx, number):
+                    continue
+                await takes.erased(tx, number)
+                await jobs.undrawn(tx, number)
+            self._remove_of(number)
+            left -= sizes.get(number, 0)
+            removed += 1
+        if removed:
+            log.info("the music of %d jobs was removed; %.1f GB are kept", removed, left / 1e9)
+        return removed
+
     async def _forgotten(self, tx: Transaction, job: Job) -> None:
         if await jobs.withdrawn(tx, job.id, self._clock()):
             await ledger.returned(tx, job.id, self._clock())
@@ -140,5 +163,18 @@ class Archive:
             self._work.set()
 
     def _remove(self, job: Job) -> None:
-        for file in (self._folder / "audio").glob(f"{job.id}-*"):
+        self._remove_of(job.id)
+
+    def _remove_of(self, job: int) -> None:
+        for file in (self._folder / "audio").glob(f"{job}-*"):
             file.unlink(missing_ok=True)
+
+
+def _sizes(folder: Path) -> dict[int, int]:
+    """Return the bytes that each job's files take."""
+    sizes: dict[int, int] = {}
+    for file in folder.glob("*-*"):
+        number = file.name.split("-")[0]
+        if number.isdecimal() and file.exists():
+            sizes[int(number)] = sizes.get(int(number), 0) + file.stat().st_size
+    return sizes

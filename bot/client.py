@@ -15,6 +15,7 @@ from bot.archive import Archive
 from bot.errors import OperatorError, Refusal
 from bot.models import About
 from bot.office import Office
+from bot.operations import Operations
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 
@@ -75,6 +76,7 @@ class Fantasia(commands.AutoShardedBot):
         archive: Archive,
         office: Office,
         rulebook: Rulebook,
+        operations: Operations,
         about: About,
         dev_guild_id: int | None = None,
         owner_guild_id: int | None = None,
@@ -93,6 +95,7 @@ class Fantasia(commands.AutoShardedBot):
         self.archive = archive
         self.office = office
         self.rulebook = rulebook
+        self.operations = operations
         self.about = about
         self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
         self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,8 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bot import monitor
 from bot.admission import Admission
-from bot.archive import Archive
+from bot.archive import Archive, Keep
 from bot.client import Fantasia
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
@@ -18,12 +21,21 @@ from bot.dispatcher import Dispatcher
 from bot.engine import process
 from bot.models import About, Limits, Tier
 from bot.office import Office
+from bot.operations import Operations
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 from bot.tiers import DEFAULTS
 
+log = logging.getLogger(__name__)
+
 LOOK_EVERY = 2.0
 """How long news may go unnoticed at most, in seconds."""
+
+FLUSH = 30.0
+"""How long what is owed may still be posted once nothing renders any more, in seconds."""
+
+TIDY_EVERY = 600.0
+"""How often music is looked for that need not be kept any longer, in seconds."""
 
 PRIVATE = 0o077
 """What is taken from the permissions of the engine's files: they are their owner's alone."""
@@ -51,12 +63,15 @@ class Plan:
     clock: Callable[[], datetime] = utc_now
     silence: float = 120.0
     pause: float = 1.0
+    drain_seconds: float = 60.0
+    keep: Keep = field(default_factory=Keep)
+    metrics: tuple[str, int] | None = None
 
 
 @asynccontextmanager
 async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     """Run everything but Discord for as long as the block; if one part fails, all stop."""
-    work, news = asyncio.Event(), asyncio.Event()
+    work, news, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
     with exclusive(plan.folder):
         async with open_database(plan.folder / "fantasia.db") as database:
             archive = Archive(database, folder=plan.folder, clock=plan.clock, work=work)
@@ -68,6 +83,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 clock=plan.clock,
                 work=work,
                 news=news,
+                drain=drain,
                 models=plan.models,
                 max_seconds=plan.limits.max_seconds,
                 admission=admission,
@@ -78,6 +94,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 clock=plan.clock,
                 work=work,
                 news=news,
+                drain=drain,
                 start=partial(
                     process.start, plan.command, engine_environment(), plan.silence, umask=PRIVATE
                 ),
@@ -88,16 +105,80 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 archive=archive,
                 office=Office(database, admission=admission, clock=plan.clock),
                 rulebook=Rulebook(database, admission=admission, clock=plan.clock),
+                operations=Operations(
+                    database,
+                    folder=plan.folder,
+                    clock=plan.clock,
+                    work=work,
+                    news=news,
+                    drain=drain,
+                ),
                 about=plan.about,
                 dev_guild_id=plan.dev_guild_id,
                 owner_guild_id=plan.owner_guild_id,
                 sync=plan.sync,
             )
-            async with asyncio.TaskGroup() as group:
-                loops = [group.create_task(dispatcher.run()), group.create_task(tick(client, news))]
+            async with contextlib.AsyncExitStack() as stack:
+                if plan.metrics:
+                    port = await stack.enter_async_context(monitor.serving(client, *plan.metrics))
+                    log.info("metrics on port %d of %s", port, plan.metrics[0])
+                group = await stack.enter_async_context(asyncio.TaskGroup())
+                loops = (
+                    dispatcher.run(),
+                    tick(client, news),
+                    tidy(archive, plan.keep),
+                    farewell(client, dispatcher, drain, news, plan.drain_seconds),
+                )
+                tasks = [group.create_task(loop) for loop in loops]
                 yield client
-                for loop in loops:
-                    loop.cancel()
+                for task in tasks:
+                    task.cancel()
+
+
+async def farewell(
+    client: Fantasia,
+    dispatcher: Dispatcher,
+    drain: asyncio.Event,
+    news: asyncio.Event,
+    patience: float,
+) -> None:
+    """Once draining: let what renders end within `patience` seconds, post what is owed, close."""
+    await drain.wait()
+    log.warning("draining: nothing is started; what renders has %g s", patience)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            await dispatcher.idle()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FLUSH):
+            while client.is_ready() and await client.studio.owed():
+                news.set()
+                await asyncio.sleep(0.1)
+    log.warning("drained")
+    await client.close()
+
+
+async def tidy(archive: Archive, keep: Keep) -> None:
+    """Remove what need not be kept, now and every few minutes."""
+    while True:
+        await archive.prune(keep)
+        await asyncio.sleep(TIDY_EVERY)
+
+
+def heed_signals(client: Fantasia) -> None:
+    """Let the first SIGTERM or SIGINT drain the studio, and the second end this task at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if asked and task:
+            log.warning("stopped at once: what was rendering starts again at the next start")
+            task.cancel()
+        asked = True
+        client.operations.drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
 
 
 async def tick(client: Fantasia, news: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from bot.errors import OperatorError
-from bot.models import Limits
+from bot.models import Keep, Limits
 from bot.tiers import DEFAULTS
 
 TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
@@ -60,6 +60,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogFormat(StrEnum):
+    """Who reads the log: people or machines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the operator sets; the field `x_y` is the key `X_Y`."""
@@ -84,7 +91,13 @@ class Config:
     owner_guild_id: int | None = None
     code_url: str | None = None
     dev_guild_id: int | None = None
+    drain_seconds: int = 60
+    keep_days: int = 30
+    keep_gb: int = 20
     log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.TEXT
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Config":
@@ -105,6 +118,10 @@ class Config:
     def wanted(self) -> tuple[str, ...]:
         """The models that may be asked for, the usual one first."""
         return self.models or (self.musicgen_model,)
+
+    def keep(self) -> Keep:
+        """Return how long, and how much of it, the music is kept."""
+        return Keep(days=self.keep_days, most=self.keep_gb * 10**9)
 
     def limits(self) -> Limits:
         """Return the operator's limits."""
@@ -198,6 +215,12 @@ def _url(found: str) -> str:
     return found
 
 
+def _host(found: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:-]+", found):
+        raise ValueError(f"found {found!r}; accepted is an address such as 127.0.0.1 or 0.0.0.0")
+    return found
+
+
 def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(found: str) -> StrEnum:
         try:
@@ -230,5 +253,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "OWNER_GUILD_ID": _snowflake,
     "CODE_URL": _url,
     "DEV_GUILD_ID": _snowflake,
+    "DRAIN_SECONDS": _number(0, 3600),
+    "KEEP_DAYS": _number(1, 36_500),
+    "KEEP_GB": _number(1, 1_000_000),
     "LOG_LEVEL": _choice(LogLevel),
+    "LOG_FORMAT": _choice(LogFormat),
+    "METRICS_PORT": _number(1, 65_535),
+    "METRICS_HOST": _host,
 }

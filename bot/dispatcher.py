@@ -23,7 +23,8 @@ from bot.engine.messages import (
 )
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError
-from bot.models import EngineState, Job, PostKind
+from bot.logs import change
+from bot.models import EngineState, Fault, Job, PostKind
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Dispatcher:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         news: asyncio.Event,
+        drain: asyncio.Event,
         start: Callable[[], AbstractAsyncContextManager[Engine]],
         pause: float = 1.0,
     ) -> None:
@@ -54,6 +56,7 @@ class Dispatcher:
         self._clock = clock
         self._work = work
         self._news = news
+        self._drain = drain
         self._start = start
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
@@ -64,6 +67,9 @@ class Dispatcher:
         """Jobs that the engine was told to finish."""
         self._yielding: set[int] = set()
         """Jobs that wait again while the engine has yet to let go of them."""
+        self._idle = asyncio.Event()
+        """Set while no job is rendered."""
+        self._idle.set()
         self._models: tuple[str, ...] = ()
         """What the engine has loaded."""
 
@@ -77,6 +83,10 @@ class Dispatcher:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
             await asyncio.shield(self._hand_back())
+
+    async def idle(self) -> None:
+        """Wait until no job is rendered."""
+        await self._idle.wait()
 
     async def _serve_once(self) -> None:
         try:
@@ -97,6 +107,7 @@ class Dispatcher:
                 await self._heed(engine)
                 while self._has_room(ready.slots) and (job := await self._claim()):
                     self._running[job.id] = job.request.takes
+                    self._idle.clear()
                     group.create_task(self._render(engine, job))
                 await self._make_room(engine)
                 await self._work.wait()
@@ -115,6 +126,8 @@ class Dispatcher:
             self._noted.pop(job.id, None)
             self._stopping.discard(job.id)
             self._yielding.discard(job.id)
+            if not self._running:
+                self._idle.set()
             self._work.set()
 
     async def _heard(self, job: Job, said: Loaded | Progress | Previewed | Took) -> None:
@@ -139,10 +152,11 @@ class Dispatcher:
                     await jobs.retried(tx, job.id)
                     await takes.reset(tx, job.id)
                 else:
-                    await self._record_failure(tx, job, LOST)
+                    await self._record_failure(tx, job, LOST, Fault.CRASH)
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
+        self._idle.set()
         self._yielding.clear()
         self._work.set()
 
@@ -171,7 +185,8 @@ class Dispatcher:
         if job:
             if job.stopping:  # before the engine was lost: it renders no more than the preview
                 self._stopping.add(job.id)
-            log.info("job %d running, attempt %d", job.id, job.attempts)
+            waited = (self._clock() - job.created_at).total_seconds()
+            change(log, job, "running", waited=waited, attempt=str(job.attempts))
             self._news.set()
         return job
 
@@ -186,21 +201,23 @@ class Dispatcher:
                 engine.finish(number)
 
     def _has_room(self, slots: int) -> bool:
+        if self._drain.is_set():
+            return False
         return not self._yielding and sum(self._running.values()) < slots
 
     async def _make_room(self, engine: Engine) -> None:
         """Let a job that pays take the place of one that does not."""
         async with self._database.transaction() as tx:
-            given_way = [job.id for job in await jobs.running(tx) if job.idle]
+            given_way = [job for job in await jobs.running(tx) if job.idle]
             if not given_way or self._yielding or not await jobs.somebody_pays(tx):
                 return
-            for number in given_way:
-                await jobs.requeued(tx, number)
-                await takes.reset(tx, number)
-        for number in given_way:
-            self._yielding.add(number)
-            engine.cancel(number)
-            log.info("job %d gives way: another waits", number)
+            for job in given_way:
+                await jobs.requeued(tx, job.id)
+                await takes.reset(tx, job.id)
+        for job in given_way:
+            self._yielding.add(job.id)
+            engine.cancel(job.id)
+            change(log, job, "queued", because="another waits, who pays")
         self._news.set()
 
     async def _order(self, job: Job) -> Render:
@@ -275,22 +292,24 @@ class Dispatcher:
                 await ledger.settled(tx, job.id, self._clock())
                 await posts.superfluous(tx, job.id, self._clock())
                 await posts.add(tx, job.id, PostKind.RESULT, self._clock())
-                log.info("job %d rendered", job.id)
+                assert job.started_at
+                spent = (self._clock() - job.started_at).total_seconds()
+                change(log, job, "rendered", spent=spent)
                 self._news.set()
                 return
         self._discard(job.id)
 
-    async def _failed(self, job: Job, reason: str) -> None:
+    async def _failed(self, job: Job, reason: str, fault: Fault = Fault.REQUEST) -> None:
         async with self._database.transaction() as tx:
-            await self._record_failure(tx, job, reason)
+            await self._record_failure(tx, job, reason, fault)
         self._discard(job.id)
 
-    async def _record_failure(self, tx: Transaction, job: Job, reason: str) -> None:
-        if await jobs.failed(tx, job.id, reason, self._clock()):
+    async def _record_failure(self, tx: Transaction, job: Job, reason: str, fault: Fault) -> None:
+        if await jobs.failed(tx, job.id, reason, fault, self._clock()):
             await ledger.returned(tx, job.id, self._clock())
             await posts.superfluous(tx, job.id, self._clock())
             await posts.add(tx, job.id, PostKind.FAILURE, self._clock())
-            log.warning("job %d failed: %s", job.id, reason)
+            change(log, job, "failed", logging.WARNING, fault=fault, because=reason)
             self._news.set()
 
     def _discard(self, job: int) -> None:

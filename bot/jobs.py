@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
-from bot.models import Job, Origin, Promise, Request, Status, Waiting
+from bot.models import Fault, Job, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
 """The priority of what costs nothing and lets all others pass."""
@@ -206,6 +206,11 @@ async def drawn(tx: Transaction, job: int, picture: str) -> None:
     await tx.execute("UPDATE jobs SET picture = ? WHERE id = ?", (picture, job))
 
 
+async def undrawn(tx: Transaction, job: int) -> None:
+    """A job's picture is kept no more."""
+    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
+
+
 async def pictures(source: Database | Transaction) -> set[str]:
     """Return the names of all pictures."""
     rows = await source.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
@@ -266,14 +271,14 @@ async def rendered(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
-async def failed(tx: Transaction, job: int, reason: str, now: datetime) -> bool:
+async def failed(tx: Transaction, job: int, reason: str, fault: Fault, now: datetime) -> bool:
     """A running job cannot be rendered; return False if it was not running any more."""
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'failed', reason = ?, ended_at = ?
+        UPDATE jobs SET status = 'failed', reason = ?, fault = ?, ended_at = ?
         WHERE id = ? AND status = 'running'
         """,
-        (reason, now.timestamp(), job),
+        (reason, fault, now.timestamp(), job),
     )
 
 
@@ -397,6 +402,41 @@ async def pace(source: Database | Transaction, model: str, slots: int) -> float 
     )
     pace: float | None = rows[0]["pace"]
     return pace
+
+
+async def counts(source: Database) -> dict[Status, int]:
+    """Return how many jobs are in each state."""
+    rows = await source.fetch("SELECT status, COUNT(*) AS count FROM jobs GROUP BY status")
+    return {Status(row["status"]): row["count"] for row in rows}
+
+
+async def faults(source: Database) -> dict[str, int]:
+    """Return how many jobs failed, by kind."""
+    rows = await source.fetch(
+        """
+        SELECT COALESCE(fault, 'request') AS kind, COUNT(*) AS count FROM jobs
+        WHERE status = 'failed' GROUP BY kind
+        """
+    )
+    return {row["kind"]: row["count"] for row in rows}
+
+
+async def oldest_waiting(source: Database) -> datetime | None:
+    """Return when the oldest queued job was asked for."""
+    rows = await source.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
+    return _time_or_none(rows[0]["at"])
+
+
+async def rendered_since(source: Database, since: datetime) -> tuple[int, int]:
+    """Return how many jobs were rendered since then, and their seconds of music."""
+    rows = await source.fetch(
+        """
+        SELECT COUNT(*) AS jobs, COALESCE(SUM(seconds * takes), 0) AS seconds
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND rendered_at IS NOT NULL
+        """,
+        (since.timestamp(),),
+    )
+    return rows[0]["jobs"], rows[0]["seconds"]
 
 
 def _waiting(row: Row) -> Waiting:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +49,16 @@ class EngineState(StrEnum):
 
     LOADING = "loading"
     READY = "ready"
+
+
+class Fault(StrEnum):
+    """Why a job failed: what it asked for, or what the machine could not do."""
+
+    REQUEST = "request"
+    MEMORY = "memory"
+    TIME = "time"
+    CRASH = "crash"
+    DISK = "disk"
 
 
 class Source(StrEnum):
@@ -141,6 +152,14 @@ class Limits:
         if self.allowed is not None:
             return self.allowed
         return self.servers is None or guild in self.servers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How many days delivered music is kept, and how many bytes at most."""
+
+    days: int = 30
+    most: int = 20 * 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +413,36 @@ class Owed:
         """The id of the channel, or of the member whom a direct message goes to."""
         origin = self.job.origin
         return origin.user_id if self.post.route is Route.DIRECT else origin.channel_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a model is here: seconds of work per second of music."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How the studio is doing; `waited` is for how many seconds the oldest waiting job has.
+
+    `faults` counts failed jobs by kind; `rendered` is the jobs and seconds of music of the last 24
+    hours; `owed` counts messages; `files` and `kept_bytes` are of the kept music.
+    """
+
+    engine: EngineState
+    paused: str | None
+    draining: bool
+    jobs: Mapping[Status, int]
+    faults: Mapping[str, int]
+    waited: float
+    owed: int
+    rendered: tuple[int, int]
+    paces: tuple[Pace, ...]
+    files: int
+    kept_bytes: int
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

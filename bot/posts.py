@@ -42,6 +42,14 @@ async def undelivered(source: Database, now: datetime) -> list[Post]:
     return [_post(row) for row in rows]
 
 
+async def count_owed(source: Database) -> int:
+    """Return how many messages are not delivered yet, due or not."""
+    rows = await source.fetch(
+        "SELECT COUNT(*) FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
+    )
+    return int(rows[0][0])
+
+
 async def of(source: Database | Transaction, job: int) -> list[Post]:
     """Return all posts of a job, in the order they were owed."""
     rows = await source.fetch("SELECT * FROM posts WHERE job_id = ? ORDER BY id", (job,))

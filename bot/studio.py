@@ -25,6 +25,7 @@ from bot import (
 from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
+from bot.logs import change
 from bot.models import (
     EngineState,
     Job,
@@ -65,6 +66,8 @@ WHOLE = 100
 PARTS = 4
 """How many parts a take is cut into that is too large by itself."""
 
+DRAINING = "it is about to be started again"
+
 NOBODY = Presence()
 
 
@@ -83,6 +86,7 @@ class Studio:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         news: asyncio.Event,
+        drain: asyncio.Event,
         models: tuple[str, ...],
         max_seconds: int,
         admission: Admission,
@@ -94,6 +98,7 @@ class Studio:
         self._clock = clock
         self._work = work
         self._news = news
+        self._drain = drain
         self._admission = admission
 
     def now(self) -> datetime:
@@ -151,7 +156,7 @@ class Studio:
             job = await self._cancellable(tx, number, guild, user, manager)
             if not await jobs.stopped(tx, number):
                 raise Refusal(f"#{number} is ending already.")
-        log.info("job %d stopped by user %d", number, user)
+        change(log, job, "stopping", by=str(user))
         self._work.set()
         return job
 
@@ -167,6 +172,7 @@ class Studio:
             promise = await self._admission.admit_again(tx, job, presence, now)
             await ledger.charged_again(tx, number, promise, tiers.day(now), now)
             await posts.wanted_again(tx, number, now)
+        change(log, job, "wanted again")
         self._news.set()
         return await self.job(number)
 
@@ -177,7 +183,7 @@ class Studio:
             await jobs.cancelled(tx, number, self.now())
             await ledger.returned(tx, number, self.now())
             await posts.superfluous(tx, number, self.now())
-        log.info("job %d cancelled by user %d", number, user)
+        change(log, job, "cancelled", by=str(user))
         self._work.set()
         self._news.set()
         return job
@@ -239,6 +245,8 @@ class Studio:
         expected = await turns.expected(self._database, self.now())
         engine = EngineState(await settings.get(self._database, "engine") or "loading")
         paused = await settings.get(self._database, "paused")
+        if self._drain.is_set():
+            paused = DRAINING
         return [
             Standing(
                 job=job,
@@ -352,7 +360,9 @@ class Studio:
         async with self._database.transaction() as tx:
             await posts.delivered(tx, owed.post.id, message, self.now())
             await self._settled(tx, owed)
-        log.info("job %d: %s delivered", owed.job.id, owed.post.kind)
+        took = (self.now() - owed.job.created_at).total_seconds()
+        what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"
+        change(log, owed.job, what, route=owed.post.route, after=took)
         self._news.set()
 
     async def refused(self, owed: Owed) -> None:
@@ -430,7 +440,7 @@ class Studio:
         self._check_disk()
         async with self._database.transaction() as tx:
             job = await self._reserve(tx, origin, presence, request)
-        log.info("job %d queued: guild %d, user %d", job.id, origin.guild_id, origin.user_id)
+        change(log, job, "queued", length=float(request.seconds * request.takes), tier=job.tier)
         self._work.set()
         return job
 
@@ -510,7 +520,8 @@ class Studio:
         if len(lost) == len(results):
             if await jobs.undeliverable(tx, job, now):
                 await ledger.returned(tx, job, now)
-                log.warning("job %d is undeliverable: every route was refused", job)
+                why = "every route was refused"
+                change(log, owed.job, "is undeliverable", logging.WARNING, because=why)
             return
         await jobs.delivered(tx, job, now)
         for take in {post.part // WHOLE for post in lost}:

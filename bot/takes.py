@@ -1,5 +1,7 @@
 """The table of takes: the music, and what each piece of it is charged."""
 
+from datetime import UTC, datetime
+
 from bot.database import Database, Row, Transaction
 from bot.models import Job, Take, TakeState
 
@@ -51,6 +53,32 @@ async def files(source: Database | Transaction) -> set[str]:
         "SELECT audio, codes, preview FROM takes WHERE audio IS NOT NULL OR codes IS NOT NULL"
     )
     return {name for row in rows for name in row if name}
+
+
+async def kept(source: Database | Transaction) -> list[tuple[int, datetime]]:
+    """Return the delivered jobs whose files are kept, and when they ended, oldest first."""
+    rows = await source.fetch(
+        """
+        SELECT DISTINCT job_id, ended_at FROM takes JOIN jobs ON jobs.id = job_id
+        WHERE (audio IS NOT NULL OR codes IS NOT NULL) AND status = 'delivered'
+        ORDER BY ended_at, job_id
+        """
+    )
+    return [(row["job_id"], datetime.fromtimestamp(row["ended_at"], UTC)) for row in rows]
+
+
+async def dispensable(tx: Transaction, job: int) -> bool:
+    """Whether a job's files may go: it is delivered, and no job under way goes on from them."""
+    rows = await tx.fetch(
+        """
+        SELECT 1 FROM jobs WHERE id = ? AND status = 'delivered' AND NOT EXISTS (
+            SELECT 1 FROM jobs AS child JOIN takes ON takes.id = child.parent_take
+            WHERE child.status IN ('queued', 'running') AND takes.job_id = jobs.id
+        )
+        """,
+        (job,),
+    )
+    return bool(rows)
 
 
 async def erased(tx: Transaction, job: int) -> None:

@@ -19,6 +19,7 @@ from bot.models import (
     Request,
     Source,
     Standing,
+    Stats,
     Status,
     Take,
     Tier,
@@ -312,6 +313,29 @@ def help_(*, manager: bool) -> discord.Embed:
         ),
         inline=False,
     )
+    return embed
+
+
+def stats(stats: Stats, latency: float) -> discord.Embed:
+    """Show the owner how the studio is doing."""
+    embed = discord.Embed(title="The studio", colour=VIOLET)
+    if stats.paused is not None:
+        embed.description = paused(stats.paused)
+    jobs = ", ".join(f"{stats.jobs[state]} {state}" for state in Status if stats.jobs.get(state))
+    embed.add_field(name="Pieces", value=jobs or "none yet", inline=False)
+    embed.add_field(name="Engine", value=stats.engine)
+    embed.add_field(name="Longest wait now", value=f"{stats.waited:.0f} s")
+    embed.add_field(name="Messages owed", value=str(stats.owed))
+    pieces, seconds = stats.rendered
+    embed.add_field(name="Last 24 hours", value=f"{pieces} pieces, {seconds} s of music")
+    for pace in stats.paces[:5]:
+        speed = f"{pace.seconds:.2f} s of work per second of music"
+        embed.add_field(name=f"Speed of {pace.model}"[:256], value=speed)
+    faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
+    embed.add_field(name="Failed", value=faults or "none")
+    kept = f"{stats.kept_bytes / 1e9:.1f} GB in {stats.files} files"
+    embed.add_field(name="Disk", value=f"{kept}, {stats.free_bytes / 1e9:.1f} GB free")
+    embed.add_field(name="Discord", value=f"heartbeat in {latency * 1000:.0f} ms")
     return embed
 
 

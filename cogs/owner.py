@@ -7,20 +7,22 @@ from discord import app_commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
+from bot.operations import Operations
 from bot.rulebook import Rulebook, described
 from bot.tiers import LONGEST_PIECE
-from cogs import doors, pages
+from cogs import cards, doors, pages
 from cogs.quota import done
 
 WORDS = {"allow": True, "refuse": False, "as the list says": None}
 
 
 class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
-    """Which servers may use the studio, and how much."""
+    """Which servers may use the studio, how much, and the operator's hand on it."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, operations: Operations) -> None:
         super().__init__(default_permissions=discord.Permissions(administrator=True))
         self._rulebook = rulebook
+        self._operations = operations
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let the owner pass."""
@@ -58,6 +60,45 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         await done(interaction, await line(interaction.client, guild))
 
     @app_commands.command()
+    @app_commands.describe(reason="What members read while they wait")
+    async def pause(
+        self, interaction: Interaction, reason: app_commands.Range[str, 1, 200] = ""
+    ) -> None:
+        """Start no more pieces; what is asked for is queued, and rendering ones go on."""
+        await self._operations.pause(reason)
+        await done(interaction, cards.paused(reason))
+
+    @app_commands.command()
+    async def resume(self, interaction: Interaction) -> None:
+        """Start pieces again."""
+        await self._operations.resume()
+        await done(interaction, "The studio goes on.")
+
+    @app_commands.command()
+    async def drain(self, interaction: Interaction) -> None:
+        """Let the rendering pieces end, post them, and end the program; what waits stays."""
+        await done(interaction, "What renders is finished and posted; then the program ends.")
+        self._operations.drain()
+
+    @app_commands.command()
+    @app_commands.describe(number="The number of the piece, such as 42")
+    @app_commands.rename(number="id")
+    async def cancel(
+        self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
+    ) -> None:
+        """Cancel a piece of any server; it is given back."""
+        studio = interaction.client.studio
+        guild = (await studio.job(number)).origin.guild_id
+        job = await studio.cancel(number, guild=guild, user=interaction.user.id, manager=True)
+        await done(interaction, f"#{job.id} of server `{guild}` was cancelled and given back.")
+
+    @app_commands.command()
+    async def stats(self, interaction: Interaction) -> None:
+        """How the studio is doing."""
+        embed = cards.stats(await self._operations.stats(), interaction.client.latency)
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
     async def servers(self, interaction: Interaction) -> None:
         """The servers that the studio knows, and what they may."""
         await pages.show(interaction, "servers")
@@ -85,4 +126,4 @@ async def line(bot: Fantasia, guild: int) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add /studio to the owner's server, if there is one."""
     if bot.owner_guild:
-        bot.tree.add_command(Owners(bot.rulebook), guild=bot.owner_guild)
+        bot.tree.add_command(Owners(bot.rulebook, bot.operations), guild=bot.owner_guild)

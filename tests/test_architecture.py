@@ -14,8 +14,8 @@ TABLES = (
     *("plans", "members", "grants", "servers", "audit"),
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
-VALUES = {"bot.models", "bot.errors"}
-DOMAIN = {"bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
+VALUES = {"bot.models", "bot.errors", "bot.logs"}
+DOMAIN = {"bot.operations", "bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
 ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
@@ -29,6 +29,9 @@ ALLOWED = {
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.archive": {"bot.database", "bot.engine.formats", "bot.engine.tags"} | STORES | VALUES,
+    "bot.operations": {"bot.database"} | STORES | VALUES,
+    "bot.logs": {"bot.models"},
+    "bot.monitor": {"bot.client"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,

@@ -173,6 +173,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
             clock=clock,
             work=asyncio.Event(),
             news=asyncio.Event(),
+            drain=asyncio.Event(),
             models=("small",),
             max_seconds=120,
             admission=admission,

@@ -227,6 +227,7 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path)
             clock=clock,
             work=asyncio.Event(),
             news=asyncio.Event(),
+            drain=asyncio.Event(),
             models=("small", "large"),
             max_seconds=120,
             admission=Admission(defaults=(GENEROUS,), limits=Limits(), skus={}),

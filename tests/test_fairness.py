@@ -38,6 +38,7 @@ async def a_studio(
                 clock=clock,
                 work=asyncio.Event(),
                 news=asyncio.Event(),
+                drain=asyncio.Event(),
                 models=("small",),
                 max_seconds=120,
                 admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus={}),

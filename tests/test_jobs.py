@@ -47,7 +47,7 @@ class Life(RuleBasedStateMachine):
         self.clock = Clock()
         self.opened = open_database(Path(self.folder.name) / "test.db")
         self.database: Database = self.do(self.opened.__aenter__())
-        bells = {"work": asyncio.Event(), "news": asyncio.Event()}
+        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
         admission = Admission(defaults=(SMALL,), limits=Limits(), skus={})
         self.studio = Studio(
             self.database,
@@ -222,6 +222,7 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
             clock=Clock(),
             work=asyncio.Event(),
             news=asyncio.Event(),
+            drain=asyncio.Event(),
             models=("scripted",),
             max_seconds=8,
             admission=admission,

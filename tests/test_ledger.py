@@ -97,7 +97,7 @@ class Books(RuleBasedStateMachine):
         self.clock = Clock()
         self.opened = open_database(Path(self.folder.name) / "test.db")
         self.database: Database = self.do(self.opened.__aenter__())
-        bells = {"work": asyncio.Event(), "news": asyncio.Event()}
+        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
         admission = Admission(defaults=SMALL, limits=Limits(), skus={SKU: "plus"})
         self.studio = Studio(
             self.database,
@@ -485,6 +485,7 @@ async def test_a_limit_of_two_lets_two_of_two_hundred_through(tmp_path: Path) ->
             clock=Clock(),
             work=asyncio.Event(),
             news=asyncio.Event(),
+            drain=asyncio.Event(),
             models=("scripted",),
             max_seconds=8,
             admission=Admission(defaults=(two,), limits=Limits(), skus={}),

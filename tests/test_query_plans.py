@@ -58,6 +58,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
         clock=clock,
         work=asyncio.Event(),
         news=asyncio.Event(),
+        drain=asyncio.Event(),
         models=("small",),
         max_seconds=120,
         admission=admission,

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -137,7 +139,7 @@ class Engine:
     async def end(self) -> None:
         """Kill the child and wait until nothing of it is left."""
         with suppress(ProcessLookupError):
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         await self._process.communicate()
@@ -195,6 +197,7 @@ async def start(
         limit=LONGEST_LINE,
         env=dict(environment),
         umask=umask,
+        start_new_session=True,  # a Ctrl-C in the terminal is the bot's to heed
     )
     engine = Engine(process, silence, loading)
     try:

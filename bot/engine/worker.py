@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -136,6 +137,8 @@ class Worker:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load the engine that the arguments name and serve the bot at the other end of the pipes."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the bot ends it, by closing its end of the pipe
     out = _own_stdout()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     inbox: queue.Queue[Command] = queue.Queue()

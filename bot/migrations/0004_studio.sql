@@ -28,3 +28,6 @@ DROP INDEX jobs_waiting;
 DROP INDEX jobs_by_model;
 CREATE INDEX jobs_waiting ON jobs (guild_id, user_id, model, priority) WHERE status = 'queued';
 CREATE INDEX jobs_by_start ON jobs (started_at) WHERE started_at IS NOT NULL;
+
+-- Why it failed: request, memory, time, crash or disk.
+ALTER TABLE jobs ADD COLUMN fault TEXT;

@@ -1,0 +1,115 @@
+"""For machines that watch: /metrics in Prometheus' text format, and /healthz."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bot.client import Fantasia
+from bot.errors import OperatorError
+from bot.models import Stats, Status
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at the event loop."""
+
+
+class Lag:
+    """How much later than asked the event loop comes back, at worst since the last scrape."""
+
+    def __init__(self) -> None:
+        self._worst = 0.0
+
+    async def watch(self) -> None:
+        """Measure for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_EVERY
+            await asyncio.sleep(LOOK_EVERY)
+            self._worst = max(self._worst, loop.time() - due)
+
+    def take(self) -> float:
+        """Return the worst in seconds, and begin anew."""
+        worst, self._worst = self._worst, 0.0
+        return worst
+
+
+class Snapshot(Collector):
+    """The metrics of one moment."""
+
+    def __init__(self, stats: Stats, lag: float, latency: float) -> None:
+        self._stats, self._lag, self._latency = stats, lag, latency
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric its value."""
+        stats = self._stats
+        jobs = GaugeMetricFamily("fantasia_jobs", "Jobs by state", labels=["state"])
+        for status in Status:
+            jobs.add_metric([status], stats.jobs.get(status, 0))
+        yield jobs
+        faults = CounterMetricFamily("fantasia_failures", "Failed jobs by kind", labels=["kind"])
+        for kind, count in stats.faults.items():
+            faults.add_metric([kind], count)
+        yield faults
+        pace = GaugeMetricFamily(
+            "fantasia_pace_seconds", "Work per second of music, as measured", labels=["model"]
+        )
+        for measured in stats.paces:
+            pace.add_metric([measured.model], measured.seconds)
+        yield pace
+        for name, help_, value in (
+            ("queue_length", "Jobs that wait", stats.jobs.get(Status.QUEUED, 0)),
+            ("queue_wait_seconds", "How long the oldest one has waited", stats.waited),
+            ("posts_owed", "Messages that are not delivered yet", stats.owed),
+            ("music_seconds_a_day", "Music rendered in the last 24 hours", stats.rendered[1]),
+            ("kept_bytes", "Size of the kept music", stats.kept_bytes),
+            ("free_bytes", "Free disk", stats.free_bytes),
+            ("paused", "1 while nothing is started", stats.paused is not None),
+            ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
+            ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),
+        ):
+            yield GaugeMetricFamily(f"fantasia_{name}", help_, value=float(value))
+
+
+@asynccontextmanager
+async def serving(client: Fantasia, host: str, port: int) -> AsyncIterator[int]:
+    """Serve both pages for as long as the block, and yield the port; 0 takes a free one.
+
+    Raises OperatorError where the port cannot be had.
+    """
+    lag = Lag()
+
+    async def metrics(_: web.Request) -> web.Response:
+        registry = CollectorRegistry()
+        stats = await client.operations.stats()
+        registry.register(Snapshot(stats, lag.take(), client.latency))
+        text = generate_latest(registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        stats = await client.operations.stats()
+        connected = client.is_ready() and math.isfinite(client.latency)
+        found = {"discord": connected, "engine": stats.engine, "draining": stats.draining}
+        return web.json_response(found, status=200 if connected else 503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    watching = asyncio.create_task(lag.watch())
+    try:
+        await site.start()
+        yield runner.addresses[0][1]
+    except OSError as error:
+        raise OperatorError(
+            f"METRICS_PORT {port} of {host} cannot be had: {error.strerror}."
+        ) from error
+    finally:
+        watching.cancel()
+        await runner.cleanup()

@@ -1,0 +1,87 @@
+"""The operator's hand: pause, resume, drain, and how the studio is doing."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bot import jobs, posts, settings
+from bot.database import Database
+from bot.errors import Refusal
+from bot.models import EngineState, Pace, Stats
+
+log = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
+
+
+class Operations:
+    """What the bot's owner may do to the whole studio, and see of it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        work: asyncio.Event,
+        news: asyncio.Event,
+        drain: asyncio.Event,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._work = work
+        self._news = news
+        self._drain = drain
+
+    async def pause(self, reason: str) -> None:
+        """Start no more jobs until `resume`, also over a restart; members read the reason."""
+        async with self._database.transaction() as tx:
+            await settings.put(tx, "paused", reason)
+        log.warning("paused: %s", reason or "no reason was given")
+        self._news.set()
+
+    async def resume(self) -> None:
+        """Start jobs again; raise Refusal if the studio is not paused."""
+        async with self._database.transaction() as tx:
+            if await settings.get(tx, "paused") is None:
+                raise Refusal("The studio is not paused.")
+            await settings.drop(tx, "paused")
+        log.warning("resumed")
+        self._work.set()
+        self._news.set()
+
+    def drain(self) -> None:
+        """Start no more jobs, let the rendering ones end, post, and end the program."""
+        self._drain.set()
+        self._news.set()
+
+    async def stats(self) -> Stats:
+        """Return how the studio is doing."""
+        source, now = self._database, self._clock()
+        oldest = await jobs.oldest_waiting(source)
+        music = await asyncio.to_thread(_sizes, self._folder / "audio")
+        return Stats(
+            engine=EngineState(await settings.get(source, "engine") or "loading"),
+            paused=await settings.get(source, "paused"),
+            draining=self._drain.is_set(),
+            jobs=await jobs.counts(source),
+            faults=await jobs.faults(source),
+            waited=(now - oldest).total_seconds() if oldest else 0.0,
+            owed=await posts.count_owed(source),
+            rendered=await jobs.rendered_since(source, now - DAY),
+            paces=tuple(
+                Pace(model=name.removeprefix("pace "), seconds=float(value))
+                for name, value in (await settings.beginning(source, "pace ")).items()
+            ),
+            files=len(music),
+            kept_bytes=sum(music),
+            free_bytes=shutil.disk_usage(self._folder).free,
+        )
+
+
+def _sizes(folder: Path) -> list[int]:
+    return [file.stat().st_size for file in folder.glob("*") if file.exists()]

@@ -1,0 +1,269 @@
+"""The operator's hand: pause, drain and signals, what is kept, what is logged and measured."""
+
+import asyncio
+import json
+import logging
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import discord
+import pytest
+import simcord
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot import monitor
+from bot.composition import Plan
+from bot.errors import OperatorError, Refusal
+from bot.models import Keep, Status
+from bot.studio import NOBODY
+from tests.conftest import Clock, World, origin, until, world
+from tests.processes import alive, children
+
+ROOT = Path(__file__).parent.parent
+
+
+@asynccontextmanager
+async def owned(plan: Plan) -> AsyncIterator[tuple[World, simcord.MemberActor]]:
+    """A world whose bot has an owner."""
+    async with world(plan) as w:
+        await w.restart(replace(plan, owner_guild_id=w.guild.id))
+        administrator = discord.Permissions(administrator=True)
+        boss = w.guild.create_role("Root", permissions=administrator)
+        root = w.guild.add_member(w.env.create_user("root"), roles=[boss])
+        w.bot.owner_id = root.id
+        yield w, root
+
+
+async def studio(w: World, root: simcord.MemberActor, command: str, **options: Any) -> str:
+    shown = await root.slash(w.music, f"studio {command}", **options)
+    assert shown.response
+    assert shown.ephemeral
+    embeds = "".join(str(embed.to_dict()) for embed in shown.response.embeds)
+    return shown.response.content + embeds
+
+
+async def test_a_paused_studio_queues_and_says_so_also_after_a_restart(plan: Plan) -> None:
+    async with owned(plan) as (w, root):
+        told = await studio(w, root, "pause", reason="new *strings*")
+        assert "queued, and played after that" in told
+        shown = await w.generate("play")
+        card = await w.status(shown, "Queued")
+        assert r"The studio is paused: new \*strings\*." in (card.description or "")
+        await w.restart(replace(plan, owner_guild_id=w.guild.id))
+        w.bot.owner_id = root.id
+        await asyncio.sleep(0.3)
+        assert (await w.studio.job(1)).status is Status.QUEUED
+        queue = await w.alice.slash(w.music, "queue")
+        assert "paused" in queue.response.embeds[0].description
+        assert "goes on" in await studio(w, root, "resume")
+        await w.ended(1, Status.DELIVERED)
+        assert "not paused" in await studio(w, root, "resume")
+
+
+async def test_the_owner_cancels_any_piece_and_sees_how_the_studio_does(plan: Plan) -> None:
+    async with owned(plan) as (w, root):
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("slow")
+        await w.ended(2, Status.RUNNING)
+        foreign = await w.studio.submit(origin(user=5, guild=77), prompt="play", seconds=2)
+        told = await studio(w, root, "cancel", id=foreign.id)
+        assert "#3 of server `77` was cancelled" in told
+        assert "no piece #99" in await studio(w, root, "cancel", id=99)
+        told = await studio(w, root, "stats")
+        assert "1 running, 1 delivered, 1 cancelled" in told
+        assert "1 pieces, 2 s of music" in told
+        assert "Speed of scripted" in told
+
+
+async def test_drain_lets_what_renders_end_and_closes(plan: Plan) -> None:
+    async with owned(plan) as (w, root):
+        await w.generate("swap")
+        await w.generate("play", by=w.bob)
+        await w.ended(1, Status.RUNNING)
+        assert "then the program ends" in await studio(w, root, "drain")
+        late = await w.generate("play", by=w.admin)
+        assert "about to be started again" in late.response.embeds[0].description
+
+        async def closed() -> bool:
+            return w.bot.is_closed()
+
+        await until(closed)
+        states = [(await w.studio.job(number)).status for number in (1, 2, 3)]
+        assert states == [Status.DELIVERED, Status.QUEUED, Status.QUEUED]
+
+
+def states(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "fantasia.db") as database:
+        return [row[0] for row in database.execute("SELECT status FROM jobs ORDER BY id")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("first", "signals", "left"),
+    [("swap", 1, ["delivered", "queued"]), ("slow", 2, ["queued", "queued"])],
+)
+def test_a_signal_drains_and_a_second_one_stops(
+    tmp_path: Path, number: signal.Signals, first: str, signals: int, left: list[str]
+) -> None:
+    command = [sys.executable, "-m", "tests.signalled_bot", tmp_path, first]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as bot:  # type: ignore[call-overload]
+        assert bot.stdout.readline() == "rendering\n"
+        (engine,) = children(bot.pid)
+        bot.send_signal(number)
+        if signals == 2:
+            while "draining" not in bot.stderr.readline():
+                pass
+            bot.send_signal(number)
+        out, err = bot.communicate()
+    assert bot.returncode == 0, err
+    assert states(tmp_path) == left
+    assert out == ("closed 1\n" if signals == 1 else "")
+    assert not alive(engine)
+
+
+def files(plan: Plan) -> set[str]:
+    return {file.name.split("-")[0] for file in (plan.folder / "audio").glob("*")}
+
+
+async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate("play one")
+        await w.ended(1, Status.DELIVERED)
+        w.env.inject_error("POST", f"/channels/{w.music.id}/messages", status=503, times=None)
+        await w.generate("play two")
+        await w.ended(2, Status.RENDERED)
+        clock.turn(days=29)
+        assert await w.bot.archive.prune(Keep()) == 0
+        clock.turn(days=2)
+        assert await w.bot.archive.prune(Keep()) == 1
+        assert files(plan) == {"2"}
+        w.env.backend.faults.clear()
+        shown = await w.alice.slash(w.music, "history")
+        assert "play one" in shown.response.embeds[0].description
+        with pytest.raises(Refusal, match="not kept any more"):
+            await w.studio.takes(1, guild=w.guild.id)
+
+
+async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        for number in (1, 2, 3):
+            await w.generate("play")
+            await w.ended(number, Status.DELIVERED)
+            clock.turn(minutes=1)
+        await w.generate("slow")
+        await w.ended(4, Status.RUNNING)
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        await w.studio.extend(here, NOBODY, 1, 1, 2)
+        size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
+        assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
+        assert files(plan) == {"1", "3"}
+
+
+async def test_metrics_and_health_are_served(plan: Plan) -> None:
+    async with (
+        world(plan) as w,
+        monitor.serving(w.bot, "127.0.0.1", 0) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("fail")
+        await w.ended(2, Status.FAILED)
+        async with session.get("/metrics") as answer:
+            assert answer.status == 200
+            text = await answer.text()
+        found = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        assert found["fantasia_jobs", "delivered"] == 1
+        assert found["fantasia_failures_total", "request"] == 1
+        assert found["fantasia_pace_seconds", "scripted"] == 0.25
+        assert found["fantasia_music_seconds_a_day",] == 2
+        assert {"fantasia_event_loop_lag_seconds", "fantasia_discord_latency_seconds"} <= {
+            name for name, *_ in found
+        }
+        async with session.get("/healthz") as answer:
+            health = await answer.json()
+            assert (answer.status == 200) == health["discord"]
+            assert health["engine"] == "ready"
+        with pytest.raises(OperatorError, match=f"METRICS_PORT {port} of 127.0.0.1"):
+            async with monitor.serving(w.bot, "127.0.0.1", port):
+                pass
+
+
+async def test_each_change_is_one_line_with_whom_it_is_about(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with world(plan) as w:
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("fail")
+        await w.ended(2, Status.FAILED)
+        about = f"server {w.guild.id}, member {w.alice.id}"
+    lines = [record for record in caplog.records if hasattr(record, "state")]
+    assert [(record.job, record.state) for record in lines] == [  # type: ignore[attr-defined]
+        *((1, state) for state in ("queued", "running", "rendered", "delivered")),
+        *((2, state) for state in ("queued", "running", "failed", "failure posted")),
+    ]
+    assert all(about in record.getMessage() for record in lines)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_nothing_that_is_quoted_breaks_a_line_of_the_log(as_json: bool) -> None:
+    script = (
+        "import logging, sys\n"
+        "from bot import logs\n"
+        f"logs.start('info', as_json={as_json})\n"
+        "evil = 'a\\n2026-11-23 INFO forged\\r\\x1b[2J\\u2028end'\n"
+        "try:\n    raise ValueError(evil)\n"
+        "except ValueError:\n    logging.exception('said %s', evil)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    lines = done.stderr.split("\n")
+    assert "\x1b" not in done.stderr
+    if as_json:
+        (line, rest) = lines
+        assert rest == ""
+        said = json.loads(line)
+        assert said["level"] == "ERROR"
+        assert said["message"].startswith("said a\n2026")
+    else:
+        assert re.match(r"\d{4}-\S+ \S+ ERROR ", lines[0])
+        assert all(line.startswith("  | ") for line in lines[1:-1])
+
+
+def test_the_service_file_of_the_readme_is_sound(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (unit,) = re.findall(r"```ini\n(\[Unit\].*?)```", text, re.DOTALL)
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        pytest.skip("there is no systemd here")
+    folder = tmp_path / "fantasia"
+    program = folder / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    file = tmp_path / "fantasia.service"
+    file.write_text(unit.replace("/opt/fantasia", str(folder)).replace("User=fantasia", ""))
+    done = subprocess.run([verify, "verify", file], capture_output=True, text=True, check=False)
+    assert (done.returncode, "fantasia.service" in done.stderr) == (0, False), done.stderr
