@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot import selling
+from bot import database, jobs, selling, settings
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
@@ -83,6 +84,9 @@ def _checks() -> Iterator[Check]:
     yield _token(config)
     yield from _musicgen(config)
     yield from _folder(config.data_dir.absolute())
+    yield _database(config.data_dir / "fantasia.db")
+    yield _music(config)
+    yield _port(config)
     yield _selling(config)
 
 
@@ -158,6 +162,56 @@ def _weights(model: str) -> Check:
         found=f"not on disk: {', '.join(missing)}",
         mend=f"`python -m bot fetch {model}`",
     )
+
+
+def _database(path: Path) -> Check:
+    if not path.is_file():
+        return Check(what="Database", verdict=Verdict.GOOD, found="none yet; `run` makes it")
+    try:
+        found = asyncio.run(_state(path))
+    except OperatorError as error:
+        return Check(
+            what="Database", verdict=Verdict.BAD, found=str(error), mend="`python -m bot restore`"
+        )
+    mode = path.stat().st_mode & 0o077
+    if mode:
+        mend = f"`chmod 600 {path}`: others on this machine can read it"
+        return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
+    return Check(what="Database", verdict=Verdict.GOOD, found=found)
+
+
+async def _state(path: Path) -> str:
+    await database.check(path)
+    async with database.reading(path) as opened:
+        counts = await jobs.counts(opened)
+        paused = await settings.get(opened, "paused")
+    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no piece yet"
+    return f"sound; {told}" + ("" if paused is None else f"; paused: {paused or 'no reason given'}")
+
+
+def _music(config: Config) -> Check:
+    files = [file for file in (config.data_dir / "audio").glob("*") if file.is_file()]
+    kept = sum(file.stat().st_size for file in files) / 1e9
+    found = (
+        f"{kept:.1f} GB in {len(files)} files, of {config.keep_gb} GB and {config.keep_days} days"
+    )
+    if kept <= config.keep_gb:
+        return Check(what="Kept music", verdict=Verdict.GOOD, found=found)
+    mend = "what is delivered goes while the bot runs; the rest waits for Discord"
+    return Check(what="Kept music", verdict=Verdict.NOTE, found=found, mend=mend)
+
+
+def _port(config: Config) -> Check:
+    host, port = config.metrics_host, config.metrics_port
+    if port is None:
+        return Check(what="Metrics", verdict=Verdict.GOOD, found="not asked for (METRICS_PORT)")
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        mend = "a running bot has it; otherwise set METRICS_PORT to another one"
+        found = f"{host}:{port} cannot be had: {error.strerror}"
+        return Check(what="Metrics", verdict=Verdict.NOTE, found=found, mend=mend)
+    return Check(what="Metrics", verdict=Verdict.GOOD, found=f"{host}:{port} is free")
 
 
 def _selling(config: Config) -> Check:

@@ -1,6 +1,7 @@
 """The command line: exit codes, and sentences instead of tracebacks."""
 
 import os
+import socket
 import subprocess
 import sys
 import wave
@@ -181,6 +182,22 @@ def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
     done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR="file/data")
     assert done.returncode == 1
     assert "set DATA_DIR to a folder of yours" in done.stdout
+
+
+def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "audio").mkdir(parents=True)
+    (data / "audio/1-1.wav").write_bytes(bytes(10**6))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = bot(tmp_path, "doctor", COLUMNS="200", METRICS_PORT=port, DATA_DIR=str(data))
+    assert f"127.0.0.1:{port} cannot be had" in done.stdout
+    assert "0.0 GB in 1 files" in done.stdout
+    assert "none yet" in done.stdout
+    (data / "fantasia.db").write_bytes(b"no database at all" * 1000)
+    done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR=str(data))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "python -m bot restore" in done.stdout
 
 
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:
