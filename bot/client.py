@@ -12,7 +12,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.archive import Archive
-from bot.errors import OperatorError, Refusal
+from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import About
 from bot.office import Office
 from bot.operations import Operations
@@ -38,6 +38,11 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
+UNWRITTEN = (
+    "The studio cannot write to its disk now, so nothing was changed or charged. Whoever runs this "
+    "bot has to make room; try again later."
+)
+
 LONGEST_LIMIT = 60.0
 """Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
 
@@ -54,6 +59,9 @@ class Tree(app_commands.CommandTree["Fantasia"]):
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         if isinstance(cause, Refusal | NotAllowed):
             await answer(interaction, str(cause))
+        elif isinstance(cause, StorageError):
+            log.error("%s", cause)
+            await answer(interaction, UNWRITTEN)
         elif isinstance(
             cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound
         ):

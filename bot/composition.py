@@ -17,8 +17,9 @@ from bot.archive import Archive, Keep
 from bot.client import Fantasia
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
-from bot.dispatcher import Dispatcher
+from bot.dispatcher import GRACE, Dispatcher
 from bot.engine import process
+from bot.errors import StorageError
 from bot.models import About, Limits, Tier
 from bot.office import Office
 from bot.operations import Operations
@@ -63,6 +64,7 @@ class Plan:
     clock: Callable[[], datetime] = utc_now
     silence: float = 120.0
     pause: float = 1.0
+    grace: float = GRACE
     drain_seconds: float = 60.0
     keep: Keep = field(default_factory=Keep)
     metrics: tuple[str, int] | None = None
@@ -99,6 +101,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                     process.start, plan.command, engine_environment(), plan.silence, umask=PRIVATE
                 ),
                 pause=plan.pause,
+                grace=plan.grace,
             )
             client = Fantasia(
                 studio,
@@ -160,7 +163,10 @@ async def farewell(
 async def tidy(archive: Archive, keep: Keep) -> None:
     """Remove what need not be kept, now and every few minutes."""
     while True:
-        await archive.prune(keep)
+        try:
+            await archive.prune(keep)
+        except (OSError, StorageError) as error:
+            log.error("music cannot be removed: %s", error)
         await asyncio.sleep(TIDY_EVERY)
 
 

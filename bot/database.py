@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from bot.errors import OperatorError
+from bot.errors import OperatorError, StorageError
 
 Row = sqlite3.Row
 Value = str | int | float | None
@@ -61,12 +61,15 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit what the block does, or nothing of it."""
+        """Commit what the block does, or nothing of it; raise StorageError if that cannot be."""
         async with self._turn():
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(self._connection)
                 await self._connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                await asyncio.shield(self._connection.rollback())
+                raise StorageError(f"The database cannot be written: {error}.") from error
             except BaseException:
                 await asyncio.shield(self._connection.rollback())
                 raise
@@ -113,7 +116,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             for pragma in PRAGMAS:
                 await connection.execute(pragma)
             await _migrate(Database(connection), path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, StorageError) as error:
             raise OperatorError(f"The database {path} cannot be used: {error}.") from error
         database = Database(connection)
         try:

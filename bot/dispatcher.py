@@ -1,19 +1,22 @@
 """Claim → engine → record: the loop between the queue and the engine's process."""
 
 import asyncio
+import contextlib
 import logging
+import math
 import wave
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, ledger, posts, settings, takes, turns
+from bot import jobs, ledger, posts, settings, speeds, takes, turns
 from bot.database import Database, Transaction
 from bot.engine import audio
 from bot.engine.messages import (
     PREVIEW,
     Loaded,
+    Loading,
     Part,
     Previewed,
     Progress,
@@ -22,7 +25,7 @@ from bot.engine.messages import (
     Took,
 )
 from bot.engine.process import Engine
-from bot.errors import EngineError, JobError, OperatorError
+from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.models import EngineState, Fault, Job, PostKind
 
@@ -31,7 +34,21 @@ log = logging.getLogger(__name__)
 TRIES = 2
 """How often a job may be running when the engine is lost before it is failed."""
 
+ALONE, TAKE_BY_TAKE = 1, 2
+"""How carefully a job is rendered for which the memory was too small."""
+
 LOST = "The engine stopped twice while rendering it."
+LATE = "It took several times as long as such a piece usually takes here, twice."
+UNSAVED = (
+    "The studio's disk is full or cannot be written, so the music could not be saved. Whoever runs "
+    "this bot has to make room."
+)
+
+GRACE = 120.0
+SLACK = 5.0
+"""A job's deadline: so many seconds, and so many times what this machine usually needs for it."""
+
+Report = Loading | Loaded | Progress | Previewed | Took
 NOTED_EVERY = timedelta(seconds=1)
 LONGEST_PAUSE = 60.0
 
@@ -50,6 +67,7 @@ class Dispatcher:
         drain: asyncio.Event,
         start: Callable[[], AbstractAsyncContextManager[Engine]],
         pause: float = 1.0,
+        grace: float = GRACE,
     ) -> None:
         self._database = database
         self._folder = folder
@@ -58,6 +76,7 @@ class Dispatcher:
         self._news = news
         self._drain = drain
         self._start = start
+        self._grace = grace
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
         self._running: dict[int, int] = {}
@@ -67,6 +86,12 @@ class Dispatcher:
         """Jobs that the engine was told to finish."""
         self._yielding: set[int] = set()
         """Jobs that wait again while the engine has yet to let go of them."""
+        self._late: set[int] = set()
+        """Jobs that the engine was told to cancel because they were not done in time."""
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._orders: dict[int, Job] = {}
+        self._paces: dict[str, float] = {}
+        """Seconds of work per second of music, by model."""
         self._idle = asyncio.Event()
         """Set while no job is rendered."""
         self._idle.set()
@@ -77,12 +102,12 @@ class Dispatcher:
         """Keep an engine running; raise OperatorError if the first one cannot start."""
         try:
             while True:
-                await self._recover()
                 await self._serve_once()
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            await asyncio.shield(self._hand_back())
+            with contextlib.suppress(StorageError):  # then it is found running at the next start
+                await asyncio.shield(self._hand_back())
 
     async def idle(self) -> None:
         """Wait until no job is rendered."""
@@ -90,9 +115,10 @@ class Dispatcher:
 
     async def _serve_once(self) -> None:
         try:
+            await self._recover()
             async with self._start() as engine:
                 await self._serve(engine)
-        except* (EngineError, OperatorError) as lost:
+        except* (EngineError, OperatorError, StorageError) as lost:
             reason = "; ".join(str(error) for error in lost.exceptions)
             if self._ready is None:
                 raise OperatorError(f"The engine cannot start: {reason}") from lost
@@ -107,6 +133,7 @@ class Dispatcher:
                 await self._heed(engine)
                 while self._has_room(ready.slots) and (job := await self._claim()):
                     self._running[job.id] = job.request.takes
+                    self._orders[job.id] = job
                     self._idle.clear()
                     group.create_task(self._render(engine, job))
                 await self._make_room(engine)
@@ -115,49 +142,129 @@ class Dispatcher:
 
     async def _render(self, engine: Engine, job: Job) -> None:
         try:
+            self._time(engine, job)
             async with aclosing(engine.render(await self._order(job))) as reports:
                 async for said in reports:
-                    await self._heard(job, said)
-            await self._rendered(job)
+                    await self._heard(engine, job, said)
+            if job.id in self._late:
+                await self._overdue(job)
+            else:
+                await self._rendered(job)
         except JobError as error:
-            await self._failed(job, str(error))
+            await self._refused(job, error)
         finally:
-            self._running.pop(job.id, None)
-            self._noted.pop(job.id, None)
-            self._stopping.discard(job.id)
-            self._yielding.discard(job.id)
-            if not self._running:
-                self._idle.set()
-            self._work.set()
+            self._let_go(job)
 
-    async def _heard(self, job: Job, said: Loaded | Progress | Previewed | Took) -> None:
-        if job.id in self._yielding and not isinstance(said, Loaded):
+    def _let_go(self, job: Job) -> None:
+        self._running.pop(job.id, None)
+        self._orders.pop(job.id, None)
+        self._noted.pop(job.id, None)
+        for marked in (self._stopping, self._yielding, self._late):
+            marked.discard(job.id)
+        if timer := self._timers.pop(job.id, None):
+            timer.cancel()
+        if not self._running:
+            self._idle.set()
+        self._work.set()
+
+    async def _heard(self, engine: Engine, job: Job, said: Report) -> None:
+        if isinstance(said, Loading):
+            for timer in self._timers.values():  # all wait for it
+                timer.cancel()
+        elif isinstance(said, Loaded):
+            await self._swapped(said)
+            for running in self._orders.values():
+                self._time(engine, running)
+        elif job.id in self._yielding or job.id in self._late:
             return
-        match said:
-            case Took():
-                await self._took(job, said)
-            case Progress():
-                await self._progressed(job, said)
-            case Previewed():
-                await self._previewed(job)
-            case Loaded():
-                await self._swapped(said)
+        elif isinstance(said, Took):
+            await self._took(job, said)
+        elif isinstance(said, Progress):
+            await self._progressed(job, said)
+        elif isinstance(said, Previewed):
+            await self._previewed(job)
+
+    def _time(self, engine: Engine, job: Job) -> None:
+        """Cancel a job that takes much longer than this machine usually needs for it."""
+        if timer := self._timers.get(job.id):
+            timer.cancel()
+        deadline = self._deadline(job)
+
+        def late() -> None:
+            log.warning("job %d is not done after %.0f s: its deadline", job.id, deadline)
+            self._late.add(job.id)
+            engine.cancel(job.id)
+
+        self._timers[job.id] = asyncio.get_running_loop().call_later(deadline, late)
+
+    def _deadline(self, job: Job) -> float:
+        assert self._ready
+        request, side_by_side = job.request, 1 if job.care == TAKE_BY_TAKE else self._ready.slots
+        rounds = math.ceil(request.takes / side_by_side)
+        pace = self._paces.get(request.model, self._ready.pace)
+        return self._grace + SLACK * pace * request.seconds * rounds
+
+    async def _overdue(self, job: Job) -> None:
+        if job.deaths + 1 < TRIES:
+            await self._again(job, deaths=1, why="it took too long")
+        else:
+            await self._failed(job, LATE, Fault.TIME)
+
+    async def _refused(self, job: Job, error: JobError) -> None:
+        """Try a job again where the memory was too small, with less beside it; fail others."""
+        most = TAKE_BY_TAKE if job.request.takes > 1 else ALONE
+        if error.memory and job.care < most:
+            await self._again(job, care=job.care + 1, why=str(error))
+        elif error.memory:
+            await self._too_long(job)
+        elif error.disk:
+            log.error(
+                "job %d: %s Make room in DATA_DIR, or let the bot write there.", job.id, error
+            )
+            await self._failed(job, UNSAVED, Fault.DISK)
+        else:
+            await self._failed(job, str(error))
+
+    async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
+        async with self._database.transaction() as tx:
+            if await jobs.retried(tx, job.id, deaths=deaths, care=care):
+                await takes.reset(tx, job.id)
+                await posts.superfluous(tx, job.id, self._clock())
+                change(log, job, "queued", logging.WARNING, because=why)
+        self._discard(job.id)
+        self._news.set()
+
+    async def _too_long(self, job: Job) -> None:
+        request, now = job.request, self._clock()
+        async with self._database.transaction() as tx:
+            await speeds.ran_out(tx, self._setup(request.model), request.length, now)
+            known = await speeds.here(tx, request.model)
+            fits = known.fits if known else 0.0
+            reason = (
+                f"The memory of this machine is too small for {request.length:g} s with "
+                f"{request.model}, even alone and one take at a time. "
+            )
+            reason += f"It fits {fits:g} s." if fits else "Ask for a shorter piece."
+            await self._record_failure(tx, job, reason, Fault.MEMORY)
+        self._discard(job.id)
 
     async def _recover(self) -> None:
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.LOADING)
             interrupted = await jobs.running(tx)
             for job in interrupted:
-                if job.attempts < TRIES:
-                    await jobs.retried(tx, job.id)
+                if job.deaths + 1 < TRIES:
+                    await jobs.retried(tx, job.id, deaths=1)
                     await takes.reset(tx, job.id)
                 else:
                     await self._record_failure(tx, job, LOST, Fault.CRASH)
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
+        self._orders.clear()
         self._idle.set()
         self._yielding.clear()
+        self._late.clear()
         self._work.set()
 
     async def _hand_back(self) -> None:
@@ -173,8 +280,11 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.READY)
             await settings.put(tx, "slots", str(ready.slots))
-            for model in ready.models[:1]:
-                await settings.put(tx, f"pace {model}", str(ready.pace))
+            await settings.put(tx, "device", ready.device)
+            await settings.put(tx, "precision", ready.precision)
+            await settings.put(tx, "unfit", " ".join(ready.unfit))
+            await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
+            self._paces = {speed.model: speed.pace for speed in await speeds.all_here(tx)}
         self._news.set()
         found = ", ".join(ready.models), ready.device, ready.precision, ready.slots
         log.info("engine ready: %s on %s in %s, takes side by side: %d", *found)
@@ -233,6 +343,7 @@ class Dispatcher:
             top_k=request.top_k,
             prefix=await self._prefix(job),
             picture=str(self._folder / _picture(job)),
+            one_by_one=job.care == TAKE_BY_TAKE,
         )
 
     def _part(self, job: Job, number: int) -> Part:
@@ -278,7 +389,8 @@ class Dispatcher:
     async def _swapped(self, said: Loaded) -> None:
         self._models = said.models
         async with self._database.transaction() as tx:
-            await settings.put(tx, f"pace {said.model}", str(said.pace))
+            await speeds.found(tx, self._setup(said.model), said.pace)
+        self._paces.setdefault(said.model, said.pace)
         log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
@@ -289,6 +401,7 @@ class Dispatcher:
                     raise EngineError(f"called job {job.id} done without take {missing[0]}")
                 if (self._folder / _picture(job)).exists():
                     await jobs.drawn(tx, job.id, _picture(job))
+                await self._measured(tx, job)
                 await ledger.settled(tx, job.id, self._clock())
                 await posts.superfluous(tx, job.id, self._clock())
                 await posts.add(tx, job.id, PostKind.RESULT, self._clock())
@@ -298,6 +411,22 @@ class Dispatcher:
                 self._news.set()
                 return
         self._discard(job.id)
+
+    async def _measured(self, tx: Transaction, job: Job) -> None:
+        """Learn from a job how fast this machine is, and that its length fits."""
+        if job.stopping or job.id in self._stopping or job.started_at is None:
+            return
+        assert self._ready
+        spent = (self._clock() - job.started_at).total_seconds()
+        rounds = math.ceil(job.request.takes / self._ready.slots)
+        pace, setup = spent / (job.request.seconds * rounds), self._setup(job.request.model)
+        await speeds.made(tx, setup, pace, job.request.length)
+        if known := await speeds.here(tx, job.request.model):
+            self._paces[job.request.model] = known.pace
+
+    def _setup(self, model: str) -> speeds.Setup:
+        assert self._ready
+        return speeds.Setup(model, self._ready.device, self._ready.precision)
 
     async def _failed(self, job: Job, reason: str, fault: Fault = Fault.REQUEST) -> None:
         async with self._database.transaction() as tx:

@@ -6,11 +6,23 @@ class Refusal(Exception):
 
 
 class JobError(Exception):
-    """One job cannot be rendered; the text is told to its member."""
+    """One job cannot be rendered; the text is told to its member.
+
+    `memory`: it may be, with less beside it. `disk`: the operator must make room.
+    """
+
+    def __init__(self, text: str, *, memory: bool = False, disk: bool = False) -> None:
+        super().__init__(text)
+        self.memory = memory
+        self.disk = disk
 
 
 class EngineError(Exception):
     """The engine's process died, fell silent or broke the protocol; its jobs may be tried again."""
+
+
+class StorageError(Exception):
+    """The database cannot be written now, and nothing of the transaction was kept."""
 
 
 class OperatorError(Exception):

@@ -304,14 +304,15 @@ async def requeued(tx: Transaction, job: int) -> None:
     )
 
 
-async def retried(tx: Transaction, job: int) -> None:
-    """Queue a job again whose engine died."""
-    await tx.execute(
+async def retried(tx: Transaction, job: int, *, deaths: int = 0, care: int = 0) -> bool:
+    """Queue a job again that failed, alone from now on; return False if it did not run any more."""
+    return await tx.changes(
         """
-        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL
+        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL,
+            deaths = deaths + ?, care = MAX(care, ?)
         WHERE id = ? AND status = 'running'
         """,
-        (job,),
+        (deaths, care, job),
     )
 
 
@@ -384,24 +385,6 @@ async def to_show(source: Database) -> list[Job]:
         """
     )
     return [_job(row) for row in rows]
-
-
-async def pace(source: Database | Transaction, model: str, slots: int) -> float | None:
-    """Return the seconds of work per second of music over the model's last 20 jobs.
-
-    The takes of a job are made side by side, in as many slots as there are.
-    """
-    rows = await source.fetch(
-        """
-        SELECT SUM(rendered_at - started_at) / SUM(seconds * ((takes + ? - 1) / ?)) AS pace FROM (
-            SELECT * FROM jobs WHERE model = ? AND rendered_at IS NOT NULL AND stopping = 0
-            ORDER BY rendered_at DESC LIMIT 20
-        )
-        """,
-        (slots, slots, model),
-    )
-    pace: float | None = rows[0]["pace"]
-    return pace
 
 
 async def counts(source: Database) -> dict[Status, int]:
@@ -483,6 +466,8 @@ def _job(row: Row) -> Job:
         allowance_seconds=row["allowance_seconds"],
         priority=row["priority"],
         attempts=row["attempts"],
+        deaths=row["deaths"],
+        care=row["care"],
         progress=row["progress"],
         reason=row["reason"],
         created_at=_time(row["created_at"]),

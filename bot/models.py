@@ -226,6 +226,8 @@ class Job:
     allowance_seconds: int
     priority: int
     attempts: int
+    deaths: int
+    care: int
     progress: float
     reason: str | None
     created_at: datetime
@@ -416,11 +418,19 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast a model is here: seconds of work per second of music."""
+class Speed:
+    """What a model was seen to do here.
+
+    `pace` is in seconds of work per second of music; `fits` is the longest piece that was made, and
+    `too_long` the shortest that the memory was too small for, in seconds; `too_long_at` is when
+    that was, in UTC seconds since 1970.
+    """
 
     model: str
-    seconds: float
+    pace: float
+    fits: float
+    too_long: float | None
+    too_long_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,7 +449,7 @@ class Stats:
     waited: float
     owed: int
     rendered: tuple[int, int]
-    paces: tuple[Pace, ...]
+    speeds: tuple[Speed, ...]
     files: int
     kept_bytes: int
     free_bytes: int

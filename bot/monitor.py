@@ -59,8 +59,8 @@ class Snapshot(Collector):
         pace = GaugeMetricFamily(
             "fantasia_pace_seconds", "Work per second of music, as measured", labels=["model"]
         )
-        for measured in stats.paces:
-            pace.add_metric([measured.model], measured.seconds)
+        for measured in stats.speeds:
+            pace.add_metric([measured.model], measured.pace)
         yield pace
         for name, help_, value in (
             ("queue_length", "Jobs that wait", stats.jobs.get(Status.QUEUED, 0)),

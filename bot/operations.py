@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, posts, settings
+from bot import jobs, posts, settings, speeds
 from bot.database import Database
 from bot.errors import Refusal
-from bot.models import EngineState, Pace, Stats
+from bot.models import EngineState, Stats
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,7 @@ class Operations:
             waited=(now - oldest).total_seconds() if oldest else 0.0,
             owed=await posts.count_owed(source),
             rendered=await jobs.rendered_since(source, now - DAY),
-            paces=tuple(
-                Pace(model=name.removeprefix("pace "), seconds=float(value))
-                for name, value in (await settings.beginning(source, "pace ")).items()
-            ),
+            speeds=tuple(await speeds.all_here(source)),
             files=len(music),
             kept_bytes=sum(music),
             free_bytes=shutil.disk_usage(self._folder).free,

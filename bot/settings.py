@@ -9,14 +9,6 @@ async def get(source: Database | Transaction, key: str) -> str | None:
     return rows[0]["value"] if rows else None
 
 
-async def beginning(source: Database | Transaction, start: str) -> dict[str, str]:
-    """Return what was kept under the keys that begin so."""
-    rows = await source.fetch(
-        "SELECT key, value FROM settings WHERE key >= ? AND key < ?", (start, start + "\U0010ffff")
-    )
-    return {row["key"]: row["value"] for row in rows}
-
-
 async def drop(tx: Transaction, key: str) -> None:
     """Forget what was kept under `key`."""
     await tx.execute("DELETE FROM settings WHERE key = ?", (key,))

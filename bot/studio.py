@@ -17,6 +17,7 @@ from bot import (
     posts,
     servers,
     settings,
+    speeds,
     takes,
     tiers,
     turns,
@@ -56,7 +57,7 @@ FLOOR = 200_000_000
 LONGEST_PAUSE = timedelta(minutes=5)
 
 LIMITS_REMEMBERED = timedelta(days=1)
-"""How long it is believed that a server takes no larger files; its boosts may change that."""
+"""How long it is believed that a file or a piece is too large: boosts and hardware change."""
 
 LOOKAHEAD = turns.LOOKAHEAD
 
@@ -453,6 +454,24 @@ class Studio:
                 "this bot has to make room; nothing was queued or charged."
             )
 
+    async def _check_memory(self, tx: Transaction, request: Request) -> None:
+        """Raise Refusal for what does not fit by the engine's count, or did not lately."""
+        if request.model in (await settings.get(tx, "unfit") or "").split():
+            raise Refusal(
+                f"The model {request.model} needs more memory than this machine has. Choose a "
+                "smaller one; nothing was queued or charged."
+            )
+        known = await speeds.here(tx, request.model)
+        if known is None or known.too_long is None or known.too_long_at is None:
+            return
+        lately = self.now().timestamp() < known.too_long_at + LIMITS_REMEMBERED.total_seconds()
+        if lately and request.length >= known.too_long:
+            fits = f"It fits {known.fits:g} s" if known.fits else "Ask for a shorter piece"
+            raise Refusal(
+                f"The memory of this machine was too small for {known.too_long:g} s with "
+                f"{request.model} lately. {fits}; nothing was queued or charged."
+            )
+
     async def _here(self, number: int, guild: int) -> Job:
         """Return a job of this server whose words are known; raise Refusal for others."""
         job = await jobs.find(self._database, number)
@@ -471,6 +490,7 @@ class Studio:
         self, tx: Transaction, origin: Origin, presence: Presence, request: Request
     ) -> Job:
         now = self.now()
+        await self._check_memory(tx, request)
         promise = await self._admission.admit(tx, origin, presence, request, now)
         job = await jobs.add(tx, origin, request, promise, tiers.day(now), now)
         await takes.add(tx, job, free=promise.idle)

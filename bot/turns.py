@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import fairness, forecast, jobs, settings
+from bot import fairness, forecast, jobs, settings, speeds
 from bot.database import Database, Transaction
 from bot.fairness import Line, Shares
 from bot.models import Job
@@ -56,10 +56,7 @@ async def expected(source: Database, now: datetime) -> dict[int, Expected]:
     """
     running, waiting = await jobs.under_way(source), await jobs.line(source)
     slots = int(await settings.get(source, "slots") or 1)
-    paces = {}
-    for model in {job.model for job in waiting} | {job.model for job, _ in running}:
-        if pace := await _pace(source, model, slots):
-            paces[model] = pace
+    paces = {speed.model: speed.pace for speed in await speeds.all_here(source)}
     shares = Shares(await jobs.shares(source, now - fairness.WINDOW) if waiting else {})
     found = {}
     order = forecast.ends(running, Line(waiting), shares, await _turn(source), paces, slots)
@@ -73,11 +70,3 @@ async def expected(source: Database, now: datetime) -> dict[int, Expected]:
 
 async def _turn(source: Database | Transaction) -> int:
     return int(await settings.get(source, "starts") or 0)
-
-
-async def _pace(source: Database, model: str, slots: int) -> float | None:
-    pace = await jobs.pace(source, model, slots)
-    if pace is not None:
-        return pace
-    measured = await settings.get(source, f"pace {model}")
-    return float(measured) if measured else None

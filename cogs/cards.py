@@ -328,9 +328,9 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
     embed.add_field(name="Messages owed", value=str(stats.owed))
     pieces, seconds = stats.rendered
     embed.add_field(name="Last 24 hours", value=f"{pieces} pieces, {seconds} s of music")
-    for pace in stats.paces[:5]:
-        speed = f"{pace.seconds:.2f} s of work per second of music"
-        embed.add_field(name=f"Speed of {pace.model}"[:256], value=speed)
+    for speed in stats.speeds[:5]:
+        pace = f"{speed.pace:.2f} s of work per second of music"
+        embed.add_field(name=f"Speed of {speed.model}"[:256], value=pace)
     faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
     embed.add_field(name="Failed", value=faults or "none")
     kept = f"{stats.kept_bytes / 1e9:.1f} GB in {stats.files} files"

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,6 +140,12 @@ def render(order: Render) -> None:
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
         case "slow":
             slow.add(order.id)
+        case "hungry":
+            say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
+        case "glutton" if not order.one_by_one:
+            say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
+        case "full":
+            say(Failed(id=order.id, kind=Fault.DISK, reason="[Errno 28] /secret/path"))
         case "long" if order.seconds == 30:
             play(order)
         case "long":
@@ -157,7 +164,7 @@ def render(order: Render) -> None:
             play(order)
 
 
-READY = {
+READY: dict[str, Any] = {
     "engine": "scripted",
     "models": ("scripted",),
     "device": "cpu",

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 
 TABLES = (
-    *("jobs", "takes", "posts", "uploads", "settings"),
+    *("jobs", "takes", "posts", "uploads", "settings", "speeds"),
     *("plans", "members", "grants", "servers", "audit"),
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}

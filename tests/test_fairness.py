@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import jobs, ledger, turns
+from bot import jobs, ledger, settings, speeds, turns
 from bot.admission import Admission
 from bot.composition import Plan
 from bot.database import Database, open_database
@@ -160,7 +160,9 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     taken: dict[int, timedelta] = {}
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await tx.execute("INSERT INTO settings VALUES ('pace small', '2.0')")
+            await settings.put(tx, "device", "cpu")
+            await settings.put(tx, "precision", "float32")
+            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0)
         running: tuple[Job, datetime] | None = None
         while arrivals or running:
             if running and (not arrivals or running[1] <= arrivals[0][0]):

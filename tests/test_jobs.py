@@ -15,10 +15,12 @@ from bot import jobs
 from bot.admission import Admission
 from bot.database import Database, open_database
 from bot.dispatcher import TRIES, Dispatcher
+from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Job, Limits, Owed, PostKind, Status, Tier
 from bot.studio import Studio
 from tests.conftest import Clock, origin
+from tests.scripted_child import READY
 
 T = TypeVar("T")
 
@@ -65,6 +67,7 @@ class Life(RuleBasedStateMachine):
             start=lambda: pytest.fail("no engine here"),
             **bells,
         )
+        self.do(self.dispatcher._loaded(Ready(**READY)))
         self.accepted: list[int] = []
         self.told: list[tuple[int, PostKind]] = []
         self.running: list[Job] = []
@@ -150,7 +153,8 @@ class Life(RuleBasedStateMachine):
                 self.stale.append(owed)
             self.do(self.studio.delivered(owed, 77))
         elif not again:
-            self.do(getattr(self.studio, outcome)(owed))
+            more = {"holds": True} if outcome == "postponed" else {}
+            self.do(getattr(self.studio, outcome)(owed, **more))
 
     @rule(hours=st.integers(0, 30))
     def wait(self, hours: int) -> None:

@@ -19,12 +19,14 @@ from bot import takes, tiers
 from bot.admission import Admission
 from bot.database import Database, open_database
 from bot.dispatcher import Dispatcher
+from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Job, Limits, Presence, Status, Tier
 from bot.office import Office
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 from tests.conftest import Clock, origin
+from tests.scripted_child import READY
 
 T = TypeVar("T")
 
@@ -117,6 +119,7 @@ class Books(RuleBasedStateMachine):
             start=lambda: pytest.fail("no engine here"),
             **bells,
         )
+        self.do(self.dispatcher._loaded(Ready(**READY)))
         self.bills: dict[int, Bill] = {}
         self.running: list[Job] = []
         self.grants: dict[tuple[int, int], list[Given]] = {member: [] for member in MEMBERS}

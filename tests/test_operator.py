@@ -195,7 +195,7 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         }
         assert found["fantasia_jobs", "delivered"] == 1
         assert found["fantasia_failures_total", "request"] == 1
-        assert found["fantasia_pace_seconds", "scripted"] == 0.25
+        assert 0 < found["fantasia_pace_seconds", "scripted"] < 0.25
         assert found["fantasia_music_seconds_a_day",] == 2
         assert {"fantasia_event_loop_lag_seconds", "fantasia_discord_latency_seconds"} <= {
             name for name, *_ in found

@@ -1,5 +1,6 @@
 """How many takes fit side by side: the admission formula."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,14 @@ def estimate(model: str, precision: Precision) -> float:
     """
     lm, codec = weights.sizes(model)
     return lm / 2 * SIZES[precision] + 2 * codec
+
+
+def total(device: torch.device) -> float:
+    """Return the bytes that the GPU has, or that this process could have with no other model."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[1])
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return free(device) + pages * float(os.sysconf("SC_PAGE_SIZE"))
 
 
 def free(device: torch.device) -> float:

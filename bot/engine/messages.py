@@ -12,10 +12,15 @@ import msgspec
 
 
 class Fault(StrEnum):
-    """What a failure ends: the engine's start, or one render."""
+    """What a failure is of: the engine's start, or one render.
+
+    One for lack of memory may do alone or take by take; one that could not be written needs room.
+    """
 
     LOAD = "load"
     JOB = "job"
+    MEMORY = "memory"
+    DISK = "disk"
 
 
 class ProtocolError(ValueError):
@@ -43,7 +48,8 @@ class Render(Message, frozen=True, kw_only=True, tag="render"):
     """Render `seconds` of music for each part; `model` is one of `Ready.models`.
 
     With `prefix`, a file of codes, each part holds that music and `seconds` more, which follow it.
-    `picture` is where a picture of all parts goes.
+    `picture` is where a picture of all parts goes. Parts are made side by side, or `one_by_one`
+    where the memory was too small for that.
     """
 
     id: int
@@ -56,6 +62,7 @@ class Render(Message, frozen=True, kw_only=True, tag="render"):
     top_k: int
     prefix: str | None = None
     picture: str | None = None
+    one_by_one: bool = False
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -73,7 +80,8 @@ class Finish(Message, frozen=True, kw_only=True, tag="finish"):
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The engine is loaded; `pace` is in seconds of work per second of music, as measured.
 
-    It is that of the first of `models`, which is loaded; the others are when they are asked for.
+    It is that of the first of `models`, which is loaded; the others are when they are asked for,
+    save those that are `unfit`: they need more memory than there is.
     """
 
     engine: str
@@ -83,6 +91,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     slots: int
     sample_rate: int
     pace: float
+    unfit: tuple[str, ...] = ()
 
 
 class Loading(Message, frozen=True, kw_only=True, tag="loading"):

@@ -15,7 +15,7 @@ import torch
 
 from bot.engine import loading, memory, weights
 from bot.engine.codec import Codec, Sound
-from bot.engine.faults import LoadError, RenderError
+from bot.engine.faults import LoadError, OutOfMemory, RenderError
 from bot.engine.linears import chosen
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render
 from bot.engine.results import Results
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 8
+
+SPILLS = (torch.OutOfMemoryError, MemoryError)
+
+
+def spilled(error: BaseException) -> bool:
+    """Whether an error is one for lack of memory; on a CPU torch has no class for it."""
+    return isinstance(error, SPILLS) or "can't allocate memory" in str(error)
 
 
 class Take(Protocol):
@@ -101,6 +108,8 @@ class MusicGen:
         the sound is finished, or kept as the model made it.
         """
         self._finishes = finishes
+        self._spills = 0
+        """How many steps the memory was too small for."""
         self._name = weights.name(model)
         self._device = loading.device(device)
         try:
@@ -147,8 +156,20 @@ class MusicGen:
         )
 
     def step(self) -> None:
-        """Draw the next tokens of all takes."""
-        self._loop.step()
+        """Draw the next tokens of all takes.
+
+        Where the memory is too small for that, every render under way ends with OutOfMemory.
+        """
+        try:
+            self._loop.step()
+            return
+        except (*SPILLS, RuntimeError) as error:
+            if not spilled(error):
+                raise
+            log.warning("a step of %s: %s", self._name, error)
+            traceback.clear_frames(error.__traceback__)
+        self._spills += 1
+        self._clear()
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
         """Render an order, its takes side by side; see worker.Engine."""
@@ -157,11 +178,13 @@ class MusicGen:
         try:
             yield from self._render(order, finishing)
             return
-        except torch.OutOfMemoryError as error:
+        except (*SPILLS, RuntimeError) as error:
+            if not spilled(error):
+                raise
             log.warning("job %s: %s", order.id, error)
             traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
-        torch.cuda.empty_cache()
-        raise RenderError("The GPU's memory is too small for this piece. A shorter one may fit.")
+        self._clear()
+        raise OutOfMemory("The memory is too small for this piece now.")
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
         makings = [
@@ -170,11 +193,14 @@ class MusicGen:
         ]
         results = Results(order, self._codec.sample_rate, finishes=self._finishes)
         total = sum(making.take.total for making in makings)
-        left, told = list(makings), 0
+        left, told, spills = list(makings), 0, self._spills
         try:
             while left:
-                for making in left:
-                    self._proceed(making, stop=finishing())
+                if self._spills > spills:
+                    raise OutOfMemory("The memory is too small for this piece now.")
+                stop = finishing()
+                for making in left[:1] if order.one_by_one and not stop else left:
+                    self._proceed(making, stop=stop)
                 done = sum(making.take.done for making in makings)
                 yield Progress(id=order.id, done=done, total=total) if done > told else None
                 told = done
@@ -209,6 +235,10 @@ class MusicGen:
             for making in makings:
                 results.previewed(making.part, making.sound.samples())
             yield Previewed(id=results.order.id)
+
+    def _clear(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""

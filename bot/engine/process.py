@@ -83,7 +83,7 @@ class Engine:
 
     async def render(
         self, order: Render
-    ) -> AsyncGenerator[Loaded | Progress | Previewed | Took, None]:
+    ) -> AsyncGenerator[Loading | Loaded | Progress | Previewed | Took, None]:
         """Yield what becomes of an order until it is done or cancelled.
 
         Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
@@ -93,8 +93,11 @@ class Engine:
             self._send(order)
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
-                    raise JobError(said.reason)
-                if isinstance(said, Loaded | Progress | Previewed | Took):
+                    kind = said.kind
+                    raise JobError(
+                        said.reason, memory=kind is Fault.MEMORY, disk=kind is Fault.DISK
+                    )
+                if isinstance(said, Loading | Loaded | Progress | Previewed | Took):
                     yield said
         finally:
             del self._mailboxes[order.id]

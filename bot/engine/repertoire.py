@@ -74,6 +74,7 @@ class Repertoire:
             slots=first.slots,
             sample_rate=first.sample_rate,
             pace=first.pace,
+            unfit=tuple(name for name in self._paths if not self._can_fit(name)),
         )
 
     def step(self) -> None:
@@ -119,6 +120,13 @@ class Repertoire:
                 return not self._loaded
             self._let_go(idle)
         return True
+
+    def _can_fit(self, name: str) -> bool:
+        """Whether a model would fit with nothing else beside it."""
+        if name in self._loaded:
+            return True
+        whole = memory.total(self._device)
+        return memory.estimate(self._paths[name], self._precision) + memory.RESERVE <= whole
 
     def _fits(self, name: str) -> bool:
         if len(self._loaded) >= self._most:

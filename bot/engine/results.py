@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bot.engine import finish, picture
 from bot.engine.audio import write_codes, write_wav
-from bot.engine.faults import RenderError
+from bot.engine.faults import RenderError, Unsaved
 from bot.engine.messages import PREVIEW, Part, Render, Took
 from bot.engine.tags import Tags
 
@@ -74,5 +74,5 @@ class Results:
             raise _unsaved(error) from error
 
 
-def _unsaved(error: Exception) -> RenderError:
-    return RenderError(f"The music cannot be saved: {error}.")
+def _unsaved(error: Exception) -> Unsaved:
+    return Unsaved(f"The music cannot be saved: {error}.")

@@ -116,7 +116,7 @@ class Worker:
         except StopIteration:
             self._retire(order, Done(id=order))
         except RenderError as error:
-            self._retire(order, Failed(id=order, kind=Fault.JOB, reason=str(error)))
+            self._retire(order, Failed(id=order, kind=error.kind, reason=str(error)))
 
     def _cancel(self, order: int) -> None:
         if self._waiting.pop(order, None) or order in self._running:

@@ -31,3 +31,21 @@ CREATE INDEX jobs_by_start ON jobs (started_at) WHERE started_at IS NOT NULL;
 
 -- Why it failed: request, memory, time, crash or disk.
 ALTER TABLE jobs ADD COLUMN fault TEXT;
+
+-- How often the engine died with it, and how carefully it is rendered: 0 beside others, 1 alone,
+-- 2 alone and one take at a time.
+ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN care INTEGER NOT NULL DEFAULT 0;
+
+-- What this machine was seen to do: seconds of work per second of music, the longest piece that was
+-- made, and the shortest that the memory was too small for.
+CREATE TABLE speeds (
+    model TEXT NOT NULL,
+    device TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    pace REAL NOT NULL,
+    fits REAL NOT NULL DEFAULT 0,
+    too_long REAL,
+    too_long_at REAL,
+    PRIMARY KEY (model, device, precision)
+) STRICT;

@@ -1,0 +1,82 @@
+"""The table of speeds: what this machine was seen to do, by model, device and precision."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.database import Database, Row, Transaction
+from bot.models import Speed
+
+NEWEST = 0.2
+"""How much the newest piece counts in a pace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a speed is of."""
+
+    model: str
+    device: str
+    precision: str
+
+
+async def found(tx: Transaction, setup: Setup, pace: float) -> None:
+    """A model was loaded, and a few steps had this pace; what is known from pieces stays."""
+    await tx.execute(
+        "INSERT OR IGNORE INTO speeds (model, device, precision, pace) VALUES (?, ?, ?, ?)",
+        (setup.model, setup.device, setup.precision, pace),
+    )
+
+
+async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> None:
+    """A piece of so many seconds was made at this pace: it fits."""
+    await tx.execute(
+        """
+        INSERT INTO speeds (model, device, precision, pace, fits) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (model, device, precision) DO UPDATE SET
+            pace = pace + ?6 * (excluded.pace - pace),
+            fits = MAX(fits, excluded.fits),
+            too_long = IIF(too_long > excluded.fits, too_long, NULL)
+        """,
+        (setup.model, setup.device, setup.precision, pace, length, NEWEST),
+    )
+
+
+async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -> None:
+    """The memory was too small for a piece of so many seconds, alone and take by take."""
+    await tx.execute(
+        """
+        UPDATE speeds SET too_long = MIN(COALESCE(too_long, ?1), ?1), too_long_at = ?2,
+            fits = MIN(fits, ?1)
+        WHERE model = ?3 AND device = ?4 AND precision = ?5
+        """,
+        (length, now.timestamp(), setup.model, setup.device, setup.precision),
+    )
+
+
+async def here(source: Database | Transaction, model: str) -> Speed | None:
+    """Return what is known of a model on the device that the engine runs on."""
+    return next((speed for speed in await all_here(source) if speed.model == model), None)
+
+
+async def all_here(source: Database | Transaction) -> list[Speed]:
+    """Return what is known of all models on the device that the engine runs on."""
+    rows = await source.fetch(
+        """
+        SELECT speeds.* FROM speeds
+        JOIN settings AS device ON device.key = 'device' AND device.value = speeds.device
+        JOIN settings AS precision
+            ON precision.key = 'precision' AND precision.value = speeds.precision
+        ORDER BY model
+        """
+    )
+    return [_speed(row) for row in rows]
+
+
+def _speed(row: Row) -> Speed:
+    return Speed(
+        model=row["model"],
+        pace=row["pace"],
+        fits=row["fits"],
+        too_long=row["too_long"],
+        too_long_at=row["too_long_at"],
+    )

@@ -1,0 +1,170 @@
+"""Faults of the engine and of the disk: each ends in a sentence, and the service goes on."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot import speeds
+from bot.composition import Plan
+from bot.errors import Refusal, StorageError
+from bot.models import Job, Status
+from tests.conftest import Clock, World, origin, until, world
+from tests.processes import alive, children
+
+
+async def asked(w: World, prompt: str, **options: int) -> Job:
+    here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+    return await w.studio.submit(here, prompt=prompt, **{"seconds": 2, **options})
+
+
+async def used(w: World) -> int:
+    return (await w.studio.usage(w.guild.id, w.alice.id)).used
+
+
+async def test_out_of_memory_is_tried_again_alone(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        await asked(w, "hungry once")
+        job = await w.ended(1, Status.DELIVERED)
+    assert (job.attempts, job.care, job.deaths) == (2, 1, 0)
+    assert "The memory is too small" in caplog.text
+
+
+async def test_out_of_memory_is_tried_again_take_by_take(plan: Plan) -> None:
+    async with world(plan) as w:
+        await asked(w, "glutton", takes=3)
+        job = await w.ended(1, Status.DELIVERED)
+    assert (job.attempts, job.care) == (3, 2)
+
+
+async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await asked(w, "play", seconds=45)
+        await w.ended(1, Status.DELIVERED)
+        await asked(w, "hungry", seconds=60)
+        job = await w.ended(2, Status.FAILED)
+        assert job.reason
+        assert "too small for 60 s with scripted, even alone" in job.reason
+        assert job.reason.endswith("It fits 45 s.")
+        assert await used(w) == 45
+        with pytest.raises(Refusal, match="It fits 45 s; nothing was queued"):
+            await asked(w, "play", seconds=60)
+        await asked(w, "play", seconds=59)
+        await w.ended(3, Status.DELIVERED)
+        clock.turn(days=1, seconds=1)
+        await asked(w, "play", seconds=60)
+        await w.ended(4, Status.DELIVERED)
+        known = await speeds.here(w.studio._database, "scripted")
+        assert known
+        assert (known.fits, known.too_long) == (60, None)
+
+
+async def test_other_peoples_jobs_never_fail_for_it(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_SLOTS", "3")
+    async with world(plan) as w:
+        for prompt in ("hungry", "kill", "play", "swap", "play"):
+            await asked(w, prompt)
+        for number, status in enumerate(("failed", "failed", *["delivered"] * 3), start=1):
+            await w.ended(number, Status(status))
+
+
+async def test_a_job_over_its_deadline_is_tried_once_more_and_then_failed(plan: Plan) -> None:
+    async with world(replace(plan, grace=0.2)) as w:
+        await asked(w, "slow", seconds=1)
+        await asked(w, "play", seconds=1)
+        job = await w.ended(1, Status.FAILED)
+        assert job.reason
+        assert "several times as long" in job.reason
+        assert job.attempts == 2
+        await w.ended(2, Status.DELIVERED)
+        assert await used(w) == 1
+
+
+async def test_loading_a_model_does_not_count_for_the_deadline(plan: Plan) -> None:
+    async with world(replace(plan, grace=0.2, silence=5.0)) as w:
+        await asked(w, "swap", seconds=1)
+        assert (await w.ended(1, Status.DELIVERED)).attempts == 1
+
+
+async def test_the_measured_speed_outlives_a_restart(plan: Plan) -> None:
+    async with world(plan) as w:
+        await asked(w, "play", seconds=30)
+        await w.ended(1, Status.DELIVERED)
+        before = await speeds.here(w.studio._database, "scripted")
+        await w.restart(plan)
+        assert before
+        assert before.pace < 0.25, "learnt from the piece"
+        assert await speeds.here(w.studio._database, "scripted") == before
+
+
+async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        await asked(w, "full")
+        job = await w.ended(1, Status.FAILED)
+        await asked(w, "play")
+        await w.ended(2, Status.DELIVERED)
+    assert job.reason
+    assert "disk is full or cannot be written" in job.reason
+    assert "/secret/path" not in job.reason
+    assert "/secret/path Make room in DATA_DIR" in caplog.text
+
+
+async def test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone(plan: Plan) -> None:
+    sketch = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0")
+    small = ("prlimit", "--fsize=1000000", *sketch)
+    async with world(replace(plan, command=small, models=("sketch",), silence=20.0)) as w:
+        await asked(w, "mozart", seconds=30)
+        job = await w.ended(1, Status.FAILED)
+        assert job.reason
+        assert "disk is full" in job.reason
+        await asked(w, "mozart", seconds=2)
+        await w.ended(2, Status.DELIVERED)
+        assert {file.name.split("-")[0] for file in (plan.folder / "audio").glob("*")} == {"2"}
+
+
+async def test_a_full_database_refuses_and_goes_on_once_there_is_room(plan: Plan) -> None:
+    async with world(plan) as w:
+        await asked(w, "play")
+        await w.ended(1, Status.DELIVERED)
+        w.tolerated = (Refusal, StorageError)
+        database = w.studio._database
+        (pages,) = (await database.fetch("PRAGMA page_count"))[0]
+        await database.fetch(f"PRAGMA max_page_count = {pages}")
+        told = ""
+        for number in range(200):
+            shown = await w.generate(f"play {number} " + "x" * 450)
+            if shown.ephemeral:
+                told = shown.response.content
+                break
+        assert "cannot write to its disk" in told
+        await asyncio.sleep(0.5)
+        await database.fetch("PRAGMA max_page_count = 1000000")
+        last = (await asked(w, "play")).id
+        await w.ended(last, Status.DELIVERED)
+        rows = await database.fetch("SELECT status FROM jobs GROUP BY status")
+        assert {row["status"] for row in rows} <= {"delivered", "queued", "running", "rendered"}
+
+
+async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None:
+    script = (sys.executable, "-m", "tests.signalled_bot", str(tmp_path), "slow")
+    bot = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
+    assert bot.stdout
+    assert await bot.stdout.readline() == b"rendering\n"
+    (engine,) = children(bot.pid)
+    bot.kill()
+    await bot.wait()
+
+    async def gone() -> bool:
+        return not alive(engine)
+
+    await until(gone)
