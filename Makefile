@@ -8,7 +8,7 @@ ENGINE ?=
 BOT := .venv/.bot
 MUSICGEN := .venv/.musicgen
 
-.PHONY: help setup demo run test bench audit pictures lock
+.PHONY: help setup demo run test bench soak audit pictures lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -29,6 +29,9 @@ test: $(MUSICGEN) ## lint, types and tests
 
 bench: $(MUSICGEN) ## both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
+
+soak: $(MUSICGEN) ## the bot killed two hundred times at random instants
+	@KILLS=200 $(PY) -m pytest -q -s tests/test_kills.py
 
 audit: $(BOT) ## known faults of the locked packages, and of nothing else
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock

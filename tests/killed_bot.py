@@ -1,0 +1,52 @@
+"""A bot in a process of its own, to be killed: it asks for music and journals what was accepted.
+
+The journal is synced to the disk before anybody relies on it. With `finish` it asks for nothing,
+and ends once all that was accepted has ended.
+"""
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bot import composition
+from bot.composition import Plan, tick
+from bot.models import Status
+from tests.conftest import GENEROUS, SCRIPTED, origin, world
+
+OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
+
+
+built = asyncio.Event()
+"""Each simulated Discord is a new one; its server, of the same ids, comes after the bot."""
+
+
+async def tick_later(*arguments: Any) -> None:
+    await built.wait()
+    await tick(*arguments)
+
+
+async def main(folder: Path, *, finish: bool) -> None:
+    tier = replace(GENEROUS, per_day=86_400)
+    plan = Plan(folder=folder, command=SCRIPTED, models=("scripted",), defaults=(tier,))
+    with (folder.parent / "journal").open("a") as journal:
+        composition.tick = tick_later
+        async with world(plan) as w:
+            built.set()
+            here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+            while not finish:
+                job = await w.studio.submit(here, prompt="play", seconds=2, takes=2)
+                journal.write(f"{job.id}\n")
+                journal.flush()
+                os.fsync(journal.fileno())
+                print(job.id, flush=True)
+                await w.ended(job.id, Status.DELIVERED)
+            numbers = {int(line) for line in (folder.parent / "journal").read_text().split()}
+            while any([(await w.studio.job(number)).status in OPEN for number in numbers]):
+                await asyncio.sleep(0.05)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), finish=sys.argv[2] == "finish"))

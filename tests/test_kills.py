@@ -1,0 +1,57 @@
+"""kill -9 on the bot at random instants: nothing that was accepted is lost, and nothing is left."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.processes import alive, children
+
+ROUNDS = int(os.environ.get("KILLS", "10"))
+
+
+def bot(folder: Path, what: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.killed_bot", str(folder), what]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_kills_at_random_lose_nothing(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice, folder = random.Random(seed), tmp_path / "data"
+    engines: set[int] = set()
+    for _ in range(ROUNDS):
+        with bot(folder, "ask") as running:
+            assert running.stdout
+            assert running.stdout.readline(), "it asked for a piece"
+            time.sleep(dice.uniform(0, 0.6))
+            engines.update(children(running.pid))
+            running.kill()
+    with bot(folder, "finish") as running:
+        assert running.wait() == 0
+    assert not any(map(alive, engines))
+    accepted = {int(line) for line in (tmp_path / "journal").read_text().split()}
+    with sqlite3.connect(folder / "fantasia.db") as database:
+        ended = dict(database.execute("SELECT id, status FROM jobs"))
+        charged = dict(
+            database.execute("SELECT job_id, SUM(charged_seconds) FROM takes GROUP BY 1")
+        )
+        posts = dict(
+            database.execute(
+                "SELECT job_id, COUNT(*) FROM posts WHERE kind = 'result'"
+                " AND delivered_at IS NOT NULL GROUP BY 1"
+            )
+        )
+        (named,) = zip(
+            *database.execute("SELECT audio FROM takes UNION SELECT codes FROM takes"), strict=True
+        )
+    assert accepted <= set(ended)
+    twice = {job for job, status in ended.items() if status == "failed"}
+    print(f"{ROUNDS} kills: {len(ended)} pieces, {len(twice)} of them cut off twice and given back")
+    assert set(ended.values()) <= {"delivered", "failed"}
+    assert charged == {job: 0 if job in twice else 4 for job in ended}
+    assert posts == dict.fromkeys(ended.keys() - twice, 1)
+    assert {f"audio/{file.name}" for file in (folder / "audio").iterdir()} == set(named) - {None}
