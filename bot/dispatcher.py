@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 TRIES = 2
 """How often a job may be running when the engine is lost before it is failed."""
 
+MOST_STARTS = 6
+"""How often a job may be started in all, whoever died meanwhile."""
+
 ALONE, TAKE_BY_TAKE = 1, 2
 """How carefully a job is rendered for which the memory was too small."""
 
@@ -253,8 +256,9 @@ class Dispatcher:
             await settings.put(tx, "engine", EngineState.LOADING)
             interrupted = await jobs.running(tx)
             for job in interrupted:
-                if job.deaths + 1 < TRIES:
-                    await jobs.retried(tx, job.id, deaths=1)
+                deaths = 1 if self._ready else 0  # at the start it was the bot that died
+                if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
+                    await jobs.retried(tx, job.id, deaths=deaths)
                     await takes.reset(tx, job.id)
                 else:
                     await self._record_failure(tx, job, LOST, Fault.CRASH)
