@@ -30,7 +30,13 @@ async def tick_later(*arguments: Any) -> None:
 
 async def main(folder: Path, *, finish: bool) -> None:
     tier = replace(GENEROUS, per_day=86_400)
-    plan = Plan(folder=folder, command=SCRIPTED, models=("scripted",), defaults=(tier,))
+    plan = Plan(
+        folder=folder,
+        command=SCRIPTED,
+        models=("scripted",),
+        defaults=(tier,),
+        sync=True,  # each start takes as many ids of the simulated Discord as the first
+    )
     with (folder.parent / "journal").open("a") as journal:
         composition.tick = tick_later
         async with world(plan) as w:
