@@ -50,11 +50,12 @@ class Admission:
         offers = await self.offers(tx, guild)
         tiers.check(held, request, offers)
         tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
-        tiers.check_studio(limits, *await jobs.count_waiting(tx, guild))
+        waiting = await jobs.count_waiting(tx, guild)
+        tiers.check_studio(limits, *waiting)
         try:
             return await self._paid(tx, origin, held, request, now)
         except UsedUp:
-            if limits.idle_lane and not any(await jobs.count_waiting(tx, guild)):
+            if limits.idle_lane and not any(waiting):
                 return Promise(membership=held, idle=True)
             raise
 

@@ -4,24 +4,19 @@ import asyncio
 import contextlib
 import logging
 import math
-import wave
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, ledger, posts, settings, speeds, takes, turns
+from bot import jobs, ledger, orders, posts, settings, speeds, takes, turns
 from bot.database import Database, Transaction
-from bot.engine import audio
 from bot.engine.messages import (
-    PREVIEW,
     Loaded,
     Loading,
-    Part,
     Previewed,
     Progress,
     Ready,
-    Render,
     Took,
 )
 from bot.engine.process import Engine
@@ -82,8 +77,10 @@ class Dispatcher:
         self._grace = grace
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
-        self._running: dict[int, int] = {}
-        """Takes of each job that the engine has."""
+        self._running: dict[int, Job] = {}
+        """What the engine has."""
+        self._begun: dict[int, datetime] = {}
+        """Since when nothing but the job itself keeps it from being done."""
         self._noted: dict[int, datetime] = {}
         self._stopping: set[int] = set()
         """Jobs that the engine was told to finish."""
@@ -92,7 +89,6 @@ class Dispatcher:
         self._late: set[int] = set()
         """Jobs that the engine was told to cancel because they were not done in time."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._orders: dict[int, Job] = {}
         self._paces: dict[str, float] = {}
         """Seconds of work per second of music, by model."""
         self._idle = asyncio.Event()
@@ -135,8 +131,7 @@ class Dispatcher:
             while True:
                 await self._heed(engine)
                 while self._has_room(ready.slots) and (job := await self._claim()):
-                    self._running[job.id] = job.request.takes
-                    self._orders[job.id] = job
+                    self._running[job.id] = job
                     self._idle.clear()
                     group.create_task(self._render(engine, job))
                 await self._make_room(engine)
@@ -146,7 +141,9 @@ class Dispatcher:
     async def _render(self, engine: Engine, job: Job) -> None:
         try:
             self._time(engine, job)
-            async with aclosing(engine.render(await self._order(job))) as reports:
+            alone = job.care == TAKE_BY_TAKE
+            order = await orders.write(self._database, self._folder, job, one_by_one=alone)
+            async with aclosing(engine.render(order)) as reports:
                 async for said in reports:
                     await self._heard(engine, job, said)
             if job.id in self._late:
@@ -156,16 +153,19 @@ class Dispatcher:
         except JobError as error:
             await self._refused(job, error)
         finally:
-            self._let_go(job)
+            self._let_go(engine, job)
 
-    def _let_go(self, job: Job) -> None:
+    def _let_go(self, engine: Engine, job: Job) -> None:
         self._running.pop(job.id, None)
-        self._orders.pop(job.id, None)
+        self._begun.pop(job.id, None)
         self._noted.pop(job.id, None)
         for marked in (self._stopping, self._yielding, self._late):
             marked.discard(job.id)
         if timer := self._timers.pop(job.id, None):
             timer.cancel()
+        for running in self._running.values():
+            if running.id not in self._timers:  # it waited for a model that could not be loaded
+                self._time(engine, running)
         if not self._running:
             self._idle.set()
         self._work.set()
@@ -174,9 +174,10 @@ class Dispatcher:
         if isinstance(said, Loading):
             for timer in self._timers.values():  # all wait for it
                 timer.cancel()
+            self._timers.clear()
         elif isinstance(said, Loaded):
             await self._swapped(said)
-            for running in self._orders.values():
+            for running in self._running.values():
                 self._time(engine, running)
         elif job.id in self._yielding or job.id in self._late:
             return
@@ -191,6 +192,7 @@ class Dispatcher:
         """Cancel a job that takes much longer than this machine usually needs for it."""
         if timer := self._timers.get(job.id):
             timer.cancel()
+        self._begun[job.id] = self._clock()
         deadline = self._deadline(job)
 
         def late() -> None:
@@ -202,10 +204,14 @@ class Dispatcher:
 
     def _deadline(self, job: Job) -> float:
         assert self._ready
-        request, side_by_side = job.request, 1 if job.care == TAKE_BY_TAKE else self._ready.slots
-        rounds = math.ceil(request.takes / side_by_side)
-        pace = self._paces.get(request.model, self._ready.pace)
-        return self._grace + SLACK * pace * request.seconds * rounds
+        pace = self._paces.get(job.request.model, self._ready.pace)
+        return self._grace + SLACK * pace * job.request.seconds * self._rounds(job)
+
+    def _rounds(self, job: Job) -> int:
+        """Return how often in turn the engine renders some of a job's takes side by side."""
+        assert self._ready
+        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._ready.slots
+        return math.ceil(job.request.takes / side_by_side)
 
     async def _overdue(self, job: Job) -> None:
         if job.deaths + 1 < TRIES:
@@ -265,7 +271,7 @@ class Dispatcher:
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
-        self._orders.clear()
+        self._begun.clear()
         self._idle.set()
         self._yielding.clear()
         self._late.clear()
@@ -317,7 +323,9 @@ class Dispatcher:
     def _has_room(self, slots: int) -> bool:
         if self._drain.is_set():
             return False
-        return not self._yielding and sum(self._running.values()) < slots
+        return (
+            not self._yielding and sum(job.request.takes for job in self._running.values()) < slots
+        )
 
     async def _make_room(self, engine: Engine) -> None:
         """Let a job that pays take the place of one that does not."""
@@ -334,40 +342,6 @@ class Dispatcher:
             change(log, job, "queued", because="another waits, who pays")
         self._news.set()
 
-    async def _order(self, job: Job) -> Render:
-        request = job.request
-        return Render(
-            id=job.id,
-            prompt=request.prompt,
-            seconds=min(request.seconds, PREVIEW) if job.stopping else request.seconds,
-            model=request.model,
-            parts=tuple(self._part(job, number) for number in range(1, request.takes + 1)),
-            guidance=request.guidance,
-            temperature=request.temperature,
-            top_k=request.top_k,
-            prefix=await self._prefix(job),
-            picture=str(self._folder / _picture(job)),
-            one_by_one=job.care == TAKE_BY_TAKE,
-        )
-
-    def _part(self, job: Job, number: int) -> Part:
-        preview = job.request.length > PREVIEW and not job.request.before and not job.stopping
-        return Part(
-            number=number,
-            seed=job.request.seed + number - 1,
-            audio=str(self._folder / _file(job, number, "wav")),
-            codes=str(self._folder / _file(job, number, "npy")),
-            preview=str(self._folder / _file(job, number, "preview.wav")) if preview else None,
-        )
-
-    async def _prefix(self, job: Job) -> str | None:
-        if job.request.parent_take is None:
-            return None
-        parent = await takes.find(self._database, job.request.parent_take)
-        if parent is None or parent.codes is None or not (self._folder / parent.codes).exists():
-            raise JobError("The piece that it should continue was deleted meanwhile.")
-        return str(self._folder / parent.codes)
-
     async def _progressed(self, job: Job, said: Progress) -> None:
         now = self._clock()
         if now - self._noted.get(job.id, now - NOTED_EVERY) >= NOTED_EVERY:
@@ -376,9 +350,11 @@ class Dispatcher:
                 await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
 
     async def _took(self, job: Job, said: Took) -> None:
-        name = _file(job, said.number, "wav")
-        await asyncio.to_thread(_verify, self._folder / name, said.seconds, job.request.length)
-        codes = _file(job, said.number, "npy")
+        name = orders.file(job, said.number, "wav")
+        await asyncio.to_thread(
+            orders.verify, self._folder / name, said.seconds, job.request.length
+        )
+        codes = orders.file(job, said.number, "npy")
         kept = codes if (self._folder / codes).exists() else None
         async with self._database.transaction() as tx:
             await takes.rendered(tx, job.id, said.number, said.seconds, name, kept)
@@ -386,7 +362,7 @@ class Dispatcher:
     async def _previewed(self, job: Job) -> None:
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
-                await takes.previewed(tx, job.id, number, _file(job, number, "preview.wav"))
+                await takes.previewed(tx, job.id, number, orders.file(job, number, "preview.wav"))
             await posts.add(tx, job.id, PostKind.PREVIEW, self._clock())
         self._news.set()
 
@@ -403,8 +379,8 @@ class Dispatcher:
                 missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
                 if missing and not (job.id in self._stopping and len(missing) < job.request.takes):
                     raise EngineError(f"called job {job.id} done without take {missing[0]}")
-                if (self._folder / _picture(job)).exists():
-                    await jobs.drawn(tx, job.id, _picture(job))
+                if (self._folder / orders.picture(job)).exists():
+                    await jobs.drawn(tx, job.id, orders.picture(job))
                 await self._measured(tx, job)
                 await ledger.settled(tx, job.id, self._clock())
                 await posts.superfluous(tx, job.id, self._clock())
@@ -418,12 +394,12 @@ class Dispatcher:
 
     async def _measured(self, tx: Transaction, job: Job) -> None:
         """Learn from a job how fast this machine is, and that its length fits."""
-        if job.stopping or job.id in self._stopping or job.started_at is None:
+        begun = self._begun.get(job.id)
+        if begun is None or job.stopping or job.id in self._stopping:
             return
-        assert self._ready
-        spent = (self._clock() - job.started_at).total_seconds()
-        rounds = math.ceil(job.request.takes / self._ready.slots)
-        pace, setup = spent / (job.request.seconds * rounds), self._setup(job.request.model)
+        spent = (self._clock() - begun).total_seconds()
+        pace = spent / (job.request.seconds * self._rounds(job))
+        setup = self._setup(job.request.model)
         await speeds.made(tx, setup, pace, job.request.length)
         if known := await speeds.here(tx, job.request.model):
             self._paces[job.request.model] = known.pace
@@ -448,22 +424,3 @@ class Dispatcher:
     def _discard(self, job: int) -> None:
         for file in (self._folder / "audio").glob(f"{job}-*.*"):
             file.unlink()
-
-
-def _file(job: Job, number: int, kind: str) -> str:
-    return f"audio/{job.id}-{number}.{kind}"
-
-
-def _picture(job: Job) -> str:
-    return f"audio/{job.id}-picture.png"
-
-
-def _verify(path: Path, announced: float, longest: float) -> None:
-    try:
-        length = audio.seconds(path)
-    except (OSError, EOFError, wave.Error) as error:
-        raise EngineError(f"announced a take whose file cannot be read ({error})") from error
-    if not 0 < length <= longest + 0.001 or abs(length - announced) > 0.001:
-        raise EngineError(
-            f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"
-        )

@@ -42,11 +42,14 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
 
 
 async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -> None:
-    """The memory was too small for a piece of so many seconds, alone and take by take."""
+    """The memory was too small for a piece of so many seconds, alone and take by take.
+
+    What fitted before and is no shorter does not count any more.
+    """
     await tx.execute(
         """
         UPDATE speeds SET too_long = MIN(COALESCE(too_long, ?1), ?1), too_long_at = ?2,
-            fits = MIN(fits, ?1)
+            fits = IIF(fits < ?1, fits, 0)
         WHERE model = ?3 AND device = ?4 AND precision = ?5
         """,
         (length, now.timestamp(), setup.model, setup.device, setup.precision),

@@ -172,6 +172,7 @@ READY: dict[str, Any] = {
     "slots": int(os.environ.get("SCRIPTED_SLOTS", "1")),
     "sample_rate": RATE,
     "pace": 0.25,
+    "unfit": tuple(os.environ.get("SCRIPTED_UNFIT", "").split()),
 }
 
 

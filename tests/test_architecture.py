@@ -37,13 +37,14 @@ ALLOWED = {
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
     "bot.dispatcher": {
         "bot.database",
-        "bot.engine.audio",
         "bot.engine.messages",
         "bot.engine.process",
+        "bot.orders",
         "bot.turns",
     }
     | STORES
     | VALUES,
+    "bot.orders": {"bot.database", "bot.engine.audio", "bot.engine.messages"} | STORES | VALUES,
     "bot.client": DOMAIN | VALUES,
     "cogs": {"bot.client", "bot.tiers", "cogs"} | DOMAIN | VALUES,
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},

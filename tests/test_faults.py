@@ -168,3 +168,26 @@ async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None
         return not alive(engine)
 
     await until(gone)
+
+
+async def test_a_model_that_cannot_fit_is_refused_at_the_door(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_UNFIT", "large")
+    async with world(replace(plan, models=("scripted", "large"))) as w:
+        await asked(w, "play")
+        await w.ended(1, Status.DELIVERED)
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        with pytest.raises(Refusal, match="model large needs more memory than this machine has"):
+            await w.studio.submit(here, prompt="play", seconds=2, model="large")
+        assert await used(w) == 2
+
+
+async def test_what_fitted_once_and_then_did_not_is_no_promise(plan: Plan) -> None:
+    async with world(plan) as w:
+        await asked(w, "play", seconds=20)
+        await w.ended(1, Status.DELIVERED)
+        await asked(w, "hungry", seconds=20)
+        job = await w.ended(2, Status.FAILED)
+        assert job.reason
+        assert job.reason.endswith("Ask for a shorter piece.")

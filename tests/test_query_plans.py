@@ -23,7 +23,6 @@ SMALL_INDEXES = {
     "jobs_running",
     "jobs_by_start",  # the last hour
     "jobs_to_show",
-    "jobs_by_speed",  # read backwards, for the last 20
     "posts_undelivered",
 }
 
