@@ -52,7 +52,10 @@ class Transaction:
 
 
 class Database:
-    """One connection and one lock: a transaction belongs to a connection, not to a task."""
+    """One connection and one lock: a transaction belongs to a connection, not to a task.
+
+    Whatever is asked of it raises StorageError where the file or its disk does not let it.
+    """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -61,15 +64,12 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit what the block does, or nothing of it; raise StorageError if that cannot be."""
+        """Commit what the block does, or nothing of it."""
         async with self._turn():
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(self._connection)
                 await self._connection.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                await asyncio.shield(self._connection.rollback())
-                raise StorageError(f"The database cannot be written: {error}.") from error
             except BaseException:
                 await asyncio.shield(self._connection.rollback())
                 raise
@@ -98,7 +98,10 @@ class Database:
         async with self._lock:
             if self._closed:
                 raise asyncio.CancelledError("the database is closed")
-            yield
+            try:
+                yield
+            except sqlite3.OperationalError as error:
+                raise StorageError(f"The database cannot be used: {error}.") from error
 
 
 @asynccontextmanager
@@ -146,7 +149,7 @@ async def reading(path: Path) -> AsyncIterator[Database]:
                     f"{len(_steps())}: start the bot once, or install the release that wrote it."
                 )
             yield database
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, StorageError) as error:
         raise OperatorError(f"The database {path} cannot be read: {error}.") from error
 
 
@@ -166,7 +169,7 @@ async def check(path: Path) -> None:
                 words = found.replace("\n", " ")
                 raise sqlite3.DatabaseError(f"it is damaged, {words}")
             _refuse_newer((await database.fetch("PRAGMA user_version"))[0][0], path)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, StorageError) as error:
         raise OperatorError(
             f"The database {path} cannot be used: {error}. It was left as it is. Should it be "
             "beyond repair, `python -m bot restore FILE` puts a backup in its place."
@@ -183,7 +186,7 @@ async def copy(source: Path, target: Path) -> None:
         try:
             await database.copy_to(into)
             await into.execute("PRAGMA journal_mode = DELETE")  # one file, no journal beside it
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StorageError) as error:
             raise OSError(str(error)) from error
 
 
