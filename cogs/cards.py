@@ -53,8 +53,9 @@ IDLE = (
 
 ALONE = "Its takes were too large for one message here, so each has its own."
 PART = "It was too large for one file here, so it comes in parts that follow each other."
+"""What a result says that was posted otherwise than in one message."""
+
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
-"""What a result says that was posted in a smaller format than the WAV."""
 
 
 def waiting(standing: Standing) -> discord.Embed:

@@ -104,6 +104,8 @@ def cut(lines: Sequence[str], page: int) -> tuple[Sequence[str], bool]:
 async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
+    if name not in LISTS:
+        raise Refusal("There is no such list.")
     title, lines, more = await LISTS[name](interaction, subject, page)
     text = "\n".join(lines) or "Nothing here."
     embed = discord.Embed(title=title, description=text[:4096], colour=VIOLET)
