@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import struct
 import tempfile
 import webbrowser
@@ -68,7 +69,11 @@ async def run(choice: Choice, config: Config, options: argparse.Namespace, conso
 
 @asynccontextmanager
 async def _stage(plan: Plan) -> AsyncIterator[Stage]:
-    async with compose(plan) as bot, _discord(bot) as env:
+    async with compose(plan) as bot:
+        session = _discord(bot)
+        env = session._env
+        # Before the bot looks, and by SimCord's own clock, so that the ids are those of the last
+        # time: with --data the bot may owe what was asked for here then.
         guild = env.create_guild("Fantasia")
         stage = Stage(
             env=env,
@@ -76,8 +81,10 @@ async def _stage(plan: Plan) -> AsyncIterator[Stage]:
             music=guild.create_text_channel("music", topic="Type /generate"),
             members=await _members(env, bot, guild),
         )
+        env.backend.clock = _RealClock()
         env.backend.subscribers.append(lambda *_: stage.changed.set())
-        yield stage
+        async with session:
+            yield stage
 
 
 async def _members(
@@ -99,9 +106,7 @@ async def _members(
 
 def _discord(bot: Fantasia) -> simcord.run:
     session = simcord.run(bot, shard_count=1, check_errors=False)
-    backend = session._env.backend
-    backend.clock = _RealClock()
-    backend.bot_user.name = "Fantasia"
+    session._env.backend.bot_user.name = "Fantasia"
     return session
 
 
@@ -162,24 +167,40 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     options.out.mkdir(parents=True, exist_ok=True)
     prompt, longest = options.prompt or PROMPT, stage.bot.studio.max_seconds
     ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
+    await _finished_before(stage)
     shown = await stage.members[0].slash(
         stage.music, "generate", prompt=prompt, duration=options.duration
     )
     if shown.ephemeral and shown.response:
         raise OperatorError(shown.response.content)
-    transcript = [f"visitor: /generate prompt: {prompt} duration: {options.duration}"]
+    assert shown.response
     seen: dict[int, str] = {}
-    transcript += _news(stage, seen)
-    while not any("is done" in line or "could not" in line for line in transcript):
-        await stage.changed.wait()
-        stage.changed.clear()
-        transcript += _news(stage, seen)
-    console.print(*transcript, sep="\n", markup=False, highlight=False, soft_wrap=True)
-    for path in [*await _attachments(stage, options.out), _write(options.out, transcript)]:
+    written = options.out / "transcript.txt"
+    with written.open("w") as transcript:
+        lines = [f"visitor: /generate prompt: {prompt} duration: {options.duration}"]
+        while True:
+            lines += _news(stage, seen)
+            transcript.writelines(f"{line}\n" for line in lines)
+            transcript.flush()
+            os.fsync(transcript.fileno())  # what it says was accepted can be relied upon
+            console.print(*lines, sep="\n", markup=False, highlight=False, soft_wrap=True)
+            if re.search("is done|could not", seen[shown.response.message.id]):
+                break
+            await stage.changed.wait()
+            stage.changed.clear()
+            lines = []
+    for path in [*await _attachments(stage, options.out), written]:
         console.file.flush()
         print(path)  # noqa: T201
     if not any(message.attachments for message in stage.music.history()):
         raise OperatorError(f"No music arrived; {options.out} holds the transcript.")
+
+
+async def _finished_before(stage: Stage) -> None:
+    """Wait until what an earlier demo on this --data accepted was posted."""
+    studio = stage.bot.studio
+    while (await studio.queue(None, 0, 1))[1] or await studio.owed():  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
 
 
 def _news(stage: Stage, seen: dict[int, str]) -> list[str]:
@@ -203,12 +224,6 @@ async def _attachments(stage: Stage, folder: Path) -> list[Path]:
             await attachment.save(path)
             paths.append(path)
     return paths
-
-
-def _write(folder: Path, transcript: list[str]) -> Path:
-    path = folder / "transcript.txt"
-    path.write_text("\n".join(transcript) + "\n")
-    return path
 
 
 def _has_screen() -> bool:

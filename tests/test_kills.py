@@ -2,15 +2,21 @@
 
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.processes import alive, children
 
 ROUNDS = int(os.environ.get("KILLS", "10"))
+
+DEMO_ROUNDS = min(ROUNDS, 50)
+"""Kills of one demo: each takes a second of the 120 that its member has a day."""
 
 
 def bot(folder: Path, what: str) -> subprocess.Popen[str]:
@@ -55,3 +61,49 @@ def test_kills_at_random_lose_nothing(tmp_path: Path) -> None:
     assert charged == {job: 0 if job in twice else 4 for job in ended}
     assert posts == dict.fromkeys(ended.keys() - twice, 1)
     assert {f"audio/{file.name}" for file in (folder / "audio").iterdir()} == set(named) - {None}
+
+
+def demo(folder: Path, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bot", "demo", "--headless", "--engine", "sketch"]
+    command += ["--pace", "0", "--duration", "1", "--data", str(folder), "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("_", range(ROUNDS // DEMO_ROUNDS))
+def test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered(
+    tmp_path: Path, _: int
+) -> None:
+    """The transcript is the journal: synced line by line, it says what was accepted."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice, folder = random.Random(seed), tmp_path / "data"
+    engines: set[int] = set()
+    for number in range(DEMO_ROUNDS):
+        out = tmp_path / f"out-{number}"
+        with demo(folder, out) as running:
+            while running.poll() is None and not (out / "transcript.txt").exists():
+                time.sleep(0.01)
+            assert running.poll() is None, running.stderr and running.stderr.read()
+            time.sleep(dice.uniform(0, 0.8))
+            engines.update(children(running.pid))
+            running.kill()
+    with demo(folder, tmp_path / "out") as running:
+        assert running.stderr
+        told = running.stderr.read()
+        assert running.wait() == 0, told
+    assert not any(map(alive, engines))
+    accepted = {
+        int(number)
+        for file in tmp_path.glob("out-*/transcript.txt")
+        for number in re.findall(r"Queued as #(\d+)", file.read_text())
+    }
+    with sqlite3.connect(folder / "fantasia.db") as database:
+        ended = dict(database.execute("SELECT id, status FROM jobs"))
+        charged = dict(
+            database.execute("SELECT job_id, SUM(charged_seconds) FROM takes GROUP BY 1")
+        )
+    print(f"{DEMO_ROUNDS} kills of the demo: {len(ended)} pieces")
+    assert accepted
+    assert accepted <= set(ended)
+    assert set(ended.values()) == {"delivered"}
+    assert charged == dict.fromkeys(ended, 1)
