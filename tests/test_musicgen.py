@@ -82,6 +82,7 @@ class Child:
         precision: str = "float32",
         stderr: int = subprocess.DEVNULL,
         more: Sequence[str] = (),
+        start: Sequence[str] = ("-m", "bot.engine.worker"),
     ) -> None:
         models = model.split(",")
         self.model = weights.name(models[0])
@@ -89,7 +90,7 @@ class Child:
         command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         command += [word for each in models for word in ("--model", each)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot.engine.worker", *command],
+            [sys.executable, *start, *command],
             cwd=ROOT,
             env=environment(home),
             stdin=subprocess.PIPE,
@@ -721,3 +722,35 @@ def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -
     assert fetch(str(tmp_path), tmp_path, "http://127.0.0.1:9") == (
         f"state_dict.bin is missing or damaged in your folder {tmp_path}: copy it there."
     )
+
+
+NARROW = """
+import sys, torch
+from bot.engine import slotted, worker
+
+step = slotted.Slotted.step
+
+def spilling(self):
+    if self.slots - self.decoder.free > 1:
+        raise torch.OutOfMemoryError("no room for two")
+    step(self)
+
+slotted.Slotted.step = spilling
+sys.exit(worker.main())
+"""
+
+
+def test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room(
+    home: Path, tmp_path: Path
+) -> None:
+    """As on a GPU with room for one take: torch's own error, raised where it would be."""
+    with Child(home, "facebook/musicgen-small", start=("-c", NARROW)) as child:
+        assert isinstance(child.hear(), Ready)
+        order = Files(tmp_path).order(2, 7, 8)
+        *_, failed = child.render(order)
+        assert isinstance(failed, Failed)
+        assert failed.kind is Fault.MEMORY
+        *_, done = child.render(replace(order, id=next(NUMBERS), one_by_one=True))
+        assert isinstance(done, Done)
+        *_, done = child.render(Files(tmp_path).order(2, 9))
+        assert isinstance(done, Done), "and the engine goes on"
