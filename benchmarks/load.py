@@ -1,0 +1,181 @@
+"""A thousand members in twenty servers: the real bot, its real queue and posts, a quick engine.
+
+The engine is `tests.scripted_child`, so that all time but the rendering is the bot's; Discord is
+SimCord, whose own time is in all numbers, of both sides.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import simcord
+from discord.webhook.async_ import async_context
+from simcord.http.client import FakeWebhookAdapter
+
+from benchmarks.report import Row
+from bot.client import Fantasia
+from bot.composition import Plan, compose
+from bot.models import Limits
+from tests.conftest import GENEROUS, SCRIPTED, LateAdapter
+
+MEMBERS, SERVERS, JOBS = 1_000, 20, 5_000
+SLICE = 0.02
+"""How often the loop is asked whether it comes back in time, in seconds."""
+
+
+@dataclass(kw_only=True)
+class Side:
+    """What one run was like."""
+
+    seconds: float = 0.0
+    replies: list[float] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    resident: float = 0.0
+    blocks: int = 0
+
+
+def rows(jobs: int = JOBS) -> list[Row]:
+    """Run twice the same, and tell the second against the first."""
+    logging.disable(logging.ERROR)
+    try:
+        asyncio.run(_run(jobs // 10))  # what is imported and cached once
+        first, second = asyncio.run(_run(jobs)), asyncio.run(_run(jobs))
+    finally:
+        logging.disable(logging.NOTSET)
+    where = f"{jobs:,} jobs of {MEMBERS:,} members in {SERVERS} servers"
+    again = "the second run against the first"
+    late = [1000 * _part(side.lags, 0.99) for side in (second, first)]
+    note = f"at worst {1000 * max(second.lags):.0f} ms"
+    return [
+        Row(
+            name=f"{where}: delivered per second, {again}",
+            ours=jobs / second.seconds, theirs=jobs / first.seconds, unit="jobs/s", at_least=0.8,
+        ),
+        Row(
+            name=f"reply, p99 against p50, while {jobs:,} are asked for",
+            ours=1000 * _part(second.replies, 0.99),
+            theirs=1000 * _part(second.replies, 0.5), unit="ms",
+        ),
+        Row(name=f"lag of the event loop, p99, {again}", ours=late[0], theirs=late[1], unit="ms",
+            note=note),
+        Row(
+            name=f"blocks of memory that stay, {again}",
+            ours=second.blocks,
+            theirs=first.blocks,
+            unit="blocks",
+            at_most=1.05,
+            note=f"resident {first.resident:.0f} MB, then {second.resident:.0f} MB",
+        ),
+    ]  # fmt: skip
+
+
+async def _run(jobs: int) -> Side:
+    side = Side()
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            folder=Path(folder) / "data",
+            command=SCRIPTED,
+            models=("scripted",),
+            defaults=(replace(GENEROUS, per_day=86_400, waiting=100),),
+            limits=Limits(waiting=10**6, waiting_per_server=10**6),
+        )
+        async with _discord(plan, side) as env:
+            await _asked(env, jobs, side)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    side.resident = _resident()
+    side.blocks = sys.getallocatedblocks()
+    return side
+
+
+@contextlib.asynccontextmanager
+async def _discord(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
+    late = LateAdapter()
+    async_context.set(late)  # type: ignore[arg-type]
+    request = FakeWebhookAdapter.request
+
+    async def timed(self: Any, route: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401
+        if route.url.endswith("/callback"):
+            side.replies.append(time.perf_counter())
+        return await request(self, route, *arguments, **more)
+
+    FakeWebhookAdapter.request = timed  # type: ignore[method-assign]
+    try:
+        async with compose(plan) as bot, simcord.run(bot, shard_count=1) as env:
+            late.adapter = env._webhook_adapter
+            yield env
+    finally:
+        FakeWebhookAdapter.request = request  # type: ignore[method-assign]
+        async_context.set(LateAdapter())  # type: ignore[arg-type]
+
+
+async def _asked(env: simcord.Env, jobs: int, side: Side) -> None:
+    """Let members ask in a shuffled order, and wait until everything was posted."""
+    rooms, members = [], []
+    for server in range(SERVERS):
+        guild = env.create_guild(f"Server {server}")
+        rooms.append(guild.create_text_channel("music"))
+        members += [
+            (guild.add_member(env.create_user(f"member {server} {number}")), rooms[-1])
+            for number in range(MEMBERS // SERVERS)
+        ]
+    turns = [members[turn % MEMBERS] for turn in range(jobs)]
+    random.Random(jobs).shuffle(turns)
+    watch = asyncio.create_task(_watch(side))
+    assert isinstance(env.bot, Fantasia)
+    await env.bot.operations.pause("until all have asked")
+    for member, room in turns:
+        asked = time.perf_counter()
+        await member.slash(room, "generate", prompt="play", duration=1)
+        side.replies[-1] -= asked
+    assert len(side.replies) == jobs
+    begun = time.perf_counter()
+    await env.bot.operations.resume()
+    while (await env.bot.operations.stats()).jobs.get("delivered") != jobs:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    side.seconds = time.perf_counter() - begun
+    watch.cancel()
+    posted = Counter(
+        embed.footer.text
+        for room in rooms
+        for message in room.history()
+        if message.attachments
+        for embed in message.embeds
+    )
+    assert len(posted) == jobs, "every piece was posted"
+    assert set(posted.values()) == {1}, "and once"
+
+
+async def _watch(side: Side) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + SLICE
+        await asyncio.sleep(SLICE)
+        side.lags.append(loop.time() - due)
+
+
+def _part(values: list[float], part: float) -> float:
+    return statistics.quantiles(values, n=100)[round(100 * part) - 1]
+
+
+def _resident() -> float:
+    """Return the MB of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+if __name__ == "__main__":
+    from benchmarks.report import show
+
+    print(show(rows(int(sys.argv[1]) if len(sys.argv) > 1 else JOBS), {}))
