@@ -1,0 +1,118 @@
+"""The fault table: what may go wrong, and the test that shows what becomes of it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TABLE = {
+    "too large at every rung": (
+        "delivery::test_one_take_that_is_too_large_in_every_format_comes_in_parts"
+    ),
+    "five takes too large together": (
+        "delivery::test_five_takes_too_large_together_come_each_by_itself"
+    ),
+    "one of several takes fits nowhere": (
+        "delivery::test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted"
+    ),
+    "a smaller format is posted": (
+        "bot::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so"
+    ),
+    "permission lost": "delivery::test_a_lost_permission_is_answered_through_the_interaction",
+    "channel deleted": "delivery::test_a_deleted_channel_sends_the_music_directly",
+    "thread archived": "delivery::test_a_locked_thread_sends_the_music_directly",
+    "member left, direct messages closed": (
+        "delivery::test_a_member_who_left_or_closed_their_messages_is_logged_once_and_given_back"
+    ),
+    "Discord's 5xx and time-outs for days": (
+        "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone"
+    ),
+    "a long rate limit": "delivery::test_a_long_rate_limit_is_waited_for_as_long_as_it_says",
+    "a crash between posting and recording": (
+        "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice"
+    ),
+    "an answer that never came": "bot::test_a_lost_answer_is_repeated_with_the_same_nonce",
+    "a file that is gone": "bot::test_a_file_that_has_vanished_is_given_back",
+    "out of memory beside others": "faults::test_out_of_memory_is_tried_again_alone",
+    "out of memory alone": "faults::test_out_of_memory_is_tried_again_take_by_take",
+    "out of memory at last": (
+        "faults::test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door"
+    ),
+    "out of memory in torch": (
+        "musicgen::test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room"
+    ),
+    "a model that cannot fit": "faults::test_a_model_that_cannot_fit_is_refused_at_the_door",
+    "other people's jobs": "faults::test_other_peoples_jobs_never_fail_for_it",
+    "too slow": "faults::test_a_job_over_its_deadline_is_tried_once_more_and_then_failed",
+    "crash, signal, silence, garbage, lies": (
+        "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on"
+    ),
+    "the same, once": "dispatcher::test_a_job_that_loses_the_engine_once_is_rendered_by_the_next",
+    "noise on the channel": "dispatcher::test_noise_on_the_channel_changes_nothing",
+    "an engine that never gets ready": "process::test_a_child_that_never_gets_ready_is_given_up",
+    "an engine that cannot load": (
+        "dispatcher::test_an_engine_that_cannot_load_stops_everything_with_its_sentence"
+    ),
+    "wrong weights": "musicgen::test_a_checkpoint_of_something_else_is_refused",
+    "a truncated checkpoint": "musicgen::test_a_truncated_checkpoint_is_refused",
+    "a tampered checkpoint": "musicgen::test_a_checkpoint_with_code_in_it_is_refused",
+    "a full disk, the engine's": (
+        "faults::test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone"
+    ),
+    "a full disk, the database's": (
+        "faults::test_a_full_database_refuses_and_goes_on_once_there_is_room"
+    ),
+    "little free disk": "bot::test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else",
+    "orphans of a killed bot": "faults::test_no_engine_outlives_the_bot_that_is_killed",
+    "the bot dies, at every instant": (
+        "crashes::test_no_instant_to_die_at_loses_or_doubles_anything"
+    ),
+    "the bot is killed": "kills::test_kills_at_random_lose_nothing",
+    "the demo is killed": (
+        "kills::test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered"
+    ),
+    "all of it at once": "soak::test_a_storm_loses_nothing",
+    "SIGTERM, SIGINT, and once more": "operator::test_a_signal_drains_and_a_second_one_stops",
+    "/studio drain": "operator::test_drain_lets_what_renders_end_and_closes",
+    "/studio pause and resume": (
+        "operator::test_a_paused_studio_queues_and_says_so_also_after_a_restart"
+    ),
+    "/studio cancel and stats": (
+        "operator::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does"
+    ),
+    "backup of a running bot": "backups::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
+    "restore under a running bot": (
+        "backups::test_a_running_bot_is_not_restored_under_its_feet"
+    ),
+    "a backup that is none, or newer": "backups::test_what_is_no_sound_backup_changes_nothing",
+    "a damaged database": "backups::test_a_damaged_database_is_refused_and_left_as_it_is",
+    "KEEP_DAYS": (
+        "operator::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever"
+    ),
+    "KEEP_GB": (
+        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from"
+    ),
+    "metrics and health": "operator::test_metrics_and_health_are_served",
+    "log lines": "operator::test_each_change_is_one_line_with_whom_it_is_about",
+    "line breaks in the log": "operator::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
+    "the systemd unit": "operator::test_the_service_file_of_the_readme_is_sound",
+    "who fills the queue": "fairness::test_who_fills_the_queue_is_not_before_a_newcomer",
+    "the longest wait": "fairness::test_nobody_waits_longer_than_the_formula_says",
+    "expected times": "fairness::test_over_a_day_expected_times_are_honest",
+    "the idle lane": "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
+    "/queue": "fairness::test_the_queue_shows_what_each_may_see",
+    "pings and markup in a prompt": "bot::test_a_prompt_pings_nobody_and_is_no_markup",
+    "file permissions": "backups::test_what_the_bot_writes_is_its_owners_alone",
+    "the token": "process::test_the_token_is_kept_from_the_child",
+    "ids of another server": "forged::test_nothing_of_another_server_is_reached",
+    "ids of another member": "forged::test_nothing_of_another_member_is_reached",
+    "ids that were made up": "forged::test_values_that_were_never_offered_are_refused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TABLE)
+def test_each_fault_has_its_test(fault: str) -> None:
+    file, test = TABLE[fault].split("::")
+    tree = ast.parse((Path(__file__).parent / f"test_{file}.py").read_text())
+    names = {getattr(node, "name", None) for node in tree.body}
+    assert test in names
