@@ -17,7 +17,8 @@ from bot.archive import Archive, Keep
 from bot.client import Fantasia
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
-from bot.dispatcher import GRACE, Dispatcher
+from bot.deadlines import GRACE
+from bot.dispatcher import Dispatcher
 from bot.engine import process
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from bot import jobs, ledger, orders, posts, settings, speeds, takes, turns
 from bot.database import Database, Transaction
+from bot.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
 from bot.engine.messages import (
     Loaded,
     Loading,
@@ -32,19 +32,12 @@ TRIES = 2
 MOST_STARTS = 6
 """How often a job may be started in all, whoever died meanwhile."""
 
-ALONE, TAKE_BY_TAKE = 1, 2
-"""How carefully a job is rendered for which the memory was too small."""
-
 LOST = "The engine stopped twice while rendering it."
 LATE = "It took several times as long as such a piece usually takes here, twice."
 UNSAVED = (
     "The studio's disk is full or cannot be written, so the music could not be saved. Whoever runs "
     "this bot has to make room."
 )
-
-GRACE = 120.0
-SLACK = 5.0
-"""A job's deadline: so many seconds, and so many times what this machine usually needs for it."""
 
 Report = Loading | Loaded | Progress | Previewed | Took
 NOTED_EVERY = timedelta(seconds=1)
@@ -74,13 +67,10 @@ class Dispatcher:
         self._news = news
         self._drain = drain
         self._start = start
-        self._grace = grace
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
         self._running: dict[int, Job] = {}
         """What the engine has."""
-        self._begun: dict[int, datetime] = {}
-        """Since when nothing but the job itself keeps it from being done."""
         self._noted: dict[int, datetime] = {}
         self._stopping: set[int] = set()
         """Jobs that the engine was told to finish."""
@@ -88,9 +78,7 @@ class Dispatcher:
         """Jobs that wait again while the engine has yet to let go of them."""
         self._late: set[int] = set()
         """Jobs that the engine was told to cancel because they were not done in time."""
-        self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._paces: dict[str, float] = {}
-        """Seconds of work per second of music, by model."""
+        self._deadlines = Deadlines(clock, grace)
         self._idle = asyncio.Event()
         """Set while no job is rendered."""
         self._idle.set()
@@ -140,7 +128,7 @@ class Dispatcher:
 
     async def _render(self, engine: Engine, job: Job) -> None:
         try:
-            self._time(engine, job)
+            self._watch(engine)
             alone = job.care == TAKE_BY_TAKE
             order = await orders.write(self._database, self._folder, job, one_by_one=alone)
             async with aclosing(engine.render(order)) as reports:
@@ -157,28 +145,21 @@ class Dispatcher:
 
     def _let_go(self, engine: Engine, job: Job) -> None:
         self._running.pop(job.id, None)
-        self._begun.pop(job.id, None)
         self._noted.pop(job.id, None)
         for marked in (self._stopping, self._yielding, self._late):
             marked.discard(job.id)
-        if timer := self._timers.pop(job.id, None):
-            timer.cancel()
-        for running in self._running.values():
-            if running.id not in self._timers:  # it waited for a model that could not be loaded
-                self._time(engine, running)
+        self._deadlines.forget(job.id)
+        self._watch(engine)
         if not self._running:
             self._idle.set()
         self._work.set()
 
     async def _heard(self, engine: Engine, job: Job, said: Report) -> None:
         if isinstance(said, Loading):
-            for timer in self._timers.values():  # all wait for it
-                timer.cancel()
-            self._timers.clear()
+            self._deadlines.suspend()
         elif isinstance(said, Loaded):
             await self._swapped(said)
-            for running in self._running.values():
-                self._time(engine, running)
+            self._watch(engine)
         elif job.id in self._yielding or job.id in self._late:
             return
         elif isinstance(said, Took):
@@ -188,30 +169,14 @@ class Dispatcher:
         elif isinstance(said, Previewed):
             await self._previewed(job)
 
-    def _time(self, engine: Engine, job: Job) -> None:
-        """Cancel a job that takes much longer than this machine usually needs for it."""
-        if timer := self._timers.get(job.id):
-            timer.cancel()
-        self._begun[job.id] = self._clock()
-        deadline = self._deadline(job)
+    def _watch(self, engine: Engine) -> None:
+        """Cancel what takes much longer than this machine usually needs for it."""
 
-        def late() -> None:
-            log.warning("job %d is not done after %.0f s: its deadline", job.id, deadline)
-            self._late.add(job.id)
-            engine.cancel(job.id)
+        def late(number: int) -> None:
+            self._late.add(number)
+            engine.cancel(number)
 
-        self._timers[job.id] = asyncio.get_running_loop().call_later(deadline, late)
-
-    def _deadline(self, job: Job) -> float:
-        assert self._ready
-        pace = self._paces.get(job.request.model, self._ready.pace)
-        return self._grace + SLACK * pace * job.request.seconds * self._rounds(job)
-
-    def _rounds(self, job: Job) -> int:
-        """Return how often in turn the engine renders some of a job's takes side by side."""
-        assert self._ready
-        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._ready.slots
-        return math.ceil(job.request.takes / side_by_side)
+        self._deadlines.watch(self._running.values(), self._models, late)
 
     async def _overdue(self, job: Job) -> None:
         if job.deaths + 1 < TRIES:
@@ -271,7 +236,6 @@ class Dispatcher:
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
-        self._begun.clear()
         self._idle.set()
         self._yielding.clear()
         self._late.clear()
@@ -286,6 +250,7 @@ class Dispatcher:
     async def _loaded(self, ready: Ready) -> None:
         self._ready = ready
         self._models = ready.models[:1]
+        self._deadlines.engine(ready.slots, ready.pace)
         self._pause = self._first_pause
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.READY)
@@ -294,7 +259,8 @@ class Dispatcher:
             await settings.put(tx, "precision", ready.precision)
             await settings.put(tx, "unfit", " ".join(ready.unfit))
             await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
-            self._paces = {speed.model: speed.pace for speed in await speeds.all_here(tx)}
+            for known in await speeds.all_here(tx):
+                self._deadlines.pace(known.model, known.pace)
         self._news.set()
         found = ", ".join(ready.models), ready.device, ready.precision, ready.slots
         log.info("engine ready: %s on %s in %s, takes side by side: %d", *found)
@@ -370,7 +336,8 @@ class Dispatcher:
         self._models = said.models
         async with self._database.transaction() as tx:
             await speeds.found(tx, self._setup(said.model), said.pace)
-        self._paces.setdefault(said.model, said.pace)
+            if known := await speeds.here(tx, said.model):
+                self._deadlines.pace(known.model, known.pace)
         log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
@@ -394,15 +361,13 @@ class Dispatcher:
 
     async def _measured(self, tx: Transaction, job: Job) -> None:
         """Learn from a job how fast this machine is, and that its length fits."""
-        begun = self._begun.get(job.id)
-        if begun is None or job.stopping or job.id in self._stopping:
+        pace = self._deadlines.measured(job)
+        if pace is None or job.stopping or job.id in self._stopping:
             return
-        spent = (self._clock() - begun).total_seconds()
-        pace = spent / (job.request.seconds * self._rounds(job))
         setup = self._setup(job.request.model)
         await speeds.made(tx, setup, pace, job.request.length)
         if known := await speeds.here(tx, job.request.model):
-            self._paces[job.request.model] = known.pace
+            self._deadlines.pace(known.model, known.pace)
 
     def _setup(self, model: str) -> speeds.Setup:
         assert self._ready

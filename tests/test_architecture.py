@@ -35,8 +35,10 @@ ALLOWED = {
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
+    "bot.deadlines": {"bot.models"},
     "bot.dispatcher": {
         "bot.database",
+        "bot.deadlines",
         "bot.engine.messages",
         "bot.engine.process",
         "bot.orders",

@@ -1,0 +1,107 @@
+"""When each running job should be done, by the speed that this machine was seen to have."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+
+from bot.models import Job
+
+log = logging.getLogger(__name__)
+
+GRACE = 120.0
+SLACK = 5.0
+"""A job's deadline: so many seconds, and so many times what this machine usually needs for it."""
+
+ALONE, TAKE_BY_TAKE = 1, 2
+"""How carefully a job is rendered for which the memory was too small."""
+
+
+class Deadlines:
+    """A clock for each job that the engine has, which runs while nothing else keeps it waiting."""
+
+    def __init__(self, clock: Callable[[], datetime], grace: float = GRACE) -> None:
+        self._clock = clock
+        self._grace = grace
+        self._slots = 1
+        self._pace = 0.0
+        self._paces: dict[str, float] = {}
+        self._begun: dict[int, datetime | None] = {}
+        """Since when nothing keeps a job from being done; None where something did meanwhile."""
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    def engine(self, slots: int, pace: float) -> None:
+        """Go by an engine of so many slots, and by this pace where no better one is known.
+
+        A pace is in seconds of work per second of music.
+        """
+        self._slots, self._pace = slots, pace
+        self._paces.clear()
+
+    def pace(self, model: str, pace: float) -> None:
+        """Go by this pace of a model from now on."""
+        self._paces[model] = pace
+
+    def watch(
+        self, running: Iterable[Job], loaded: Collection[str], late: Callable[[int], None]
+    ) -> None:
+        """Set the deadline of each job that waits for no model, neither its own nor another's.
+
+        They are given in the order that the engine has them in line. `late` is called once a
+        deadline is over.
+        """
+        line = list(running)
+        for job in line:
+            if job.request.model not in loaded:
+                return
+            if job.id not in self._timers:
+                self._set(job, [other for other in line if other.id != job.id], late)
+
+    def suspend(self) -> None:
+        """Let all wait, as long as it takes: a model is being loaded."""
+        for number, timer in self._timers.items():
+            timer.cancel()
+            self._begun[number] = None
+        self._timers.clear()
+
+    def forget(self, number: int) -> None:
+        """A job is under way no more."""
+        self._begun.pop(number, None)
+        if timer := self._timers.pop(number, None):
+            timer.cancel()
+
+    def measured(self, job: Job) -> float | None:
+        """Return the pace at which a job was done just now; None if others held it up."""
+        begun = self._begun.get(job.id)
+        if begun is None:
+            return None
+        spent = (self._clock() - begun).total_seconds()
+        return spent / (job.request.seconds * self._rounds(job))
+
+    def _set(self, job: Job, others: list[Job], late: Callable[[int], None]) -> None:
+        beside = self._held_up(job, others)
+        self._begun.setdefault(job.id, None if beside else self._clock())
+        deadline = self._grace + SLACK * (self._work(job) + beside)
+
+        def over() -> None:
+            log.warning("job %d is not done after %.0f s: its deadline", job.id, deadline)
+            late(job.id)
+
+        self._timers[job.id] = asyncio.get_running_loop().call_later(deadline, over)
+
+    def _held_up(self, job: Job, others: list[Job]) -> float:
+        """Return the longest work of those whose slots a job needs; 0 if there are enough."""
+        if sum(each.request.takes for each in (job, *others)) <= self._slots:
+            return 0.0
+        return max(map(self._work, others), default=0.0)
+
+    def _work(self, job: Job) -> float:
+        """Return the seconds that this machine usually needs for a job."""
+        pace = self._paces.get(job.request.model, self._pace)
+        return pace * job.request.seconds * self._rounds(job)
+
+    def _rounds(self, job: Job) -> int:
+        """Return how often in turn the engine renders some of a job's takes side by side."""
+        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._slots
+        return math.ceil(job.request.takes / side_by_side)

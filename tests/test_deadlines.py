@@ -1,0 +1,123 @@
+"""By when a job should be done, and what does not count against it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bot.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
+from bot.models import Job, Request, Status
+from tests.conftest import Clock, origin
+
+GRACE = 100.0
+
+
+class Timers:
+    """The event loop's timers, none of which ever rings by itself."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.after: list[float] = []
+        self._over: list[Callable[[], None]] = []
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_later", self._call_later)
+
+    def _call_later(self, delay: float, over: Callable[[], None]) -> Any:
+        self.after.append(delay)
+        self._over.append(over)
+        return asyncio.TimerHandle(delay, over, (), asyncio.get_running_loop())
+
+    def ring(self) -> None:
+        self._over[-1]()
+
+
+@pytest.fixture
+async def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
+    return Timers(monkeypatch)
+
+
+def job(number: int, seconds: int, takes: int = 1, model: str = "small", care: int = 0) -> Job:
+    clock = Clock()
+    return Job(
+        id=number,
+        status=Status.RUNNING,
+        origin=origin(),
+        request=Request(prompt="p", seconds=seconds, takes=takes, model=model, seed=1),
+        tier="Free",
+        allowance_seconds=8,
+        priority=0,
+        attempts=1,
+        deaths=0,
+        care=care,
+        progress=0.0,
+        reason=None,
+        created_at=clock(),
+        charged_at=clock(),
+        started_at=clock(),
+        rendered_at=None,
+        status_message_id=None,
+        shown=None,
+    )
+
+
+def deadlines(clock: Clock) -> Deadlines:
+    """Four slots; a second of music takes two."""
+    found = Deadlines(clock, GRACE)
+    found.engine(slots=4, pace=2.0)
+    return found
+
+
+async def test_a_deadline_is_several_times_the_usual_work(timers: Timers, clock: Clock) -> None:
+    late: list[int] = []
+    found = deadlines(clock)
+    found.watch([job(1, 10)], {"small"}, late.append)
+    assert timers.after == [GRACE + SLACK * 20]
+    found.watch([job(1, 10)], {"small"}, late.append)
+    assert len(timers.after) == 1, "it runs already"
+    timers.ring()
+    assert late == [1]
+
+
+async def test_takes_one_after_another_need_the_time_of_each(timers: Timers, clock: Clock) -> None:
+    deadlines(clock).watch([job(1, 10, takes=3, care=TAKE_BY_TAKE)], {"small"}, print)
+    deadlines(clock).watch([job(2, 10, takes=5)], {"small"}, print)
+    assert timers.after == [GRACE + SLACK * 60, GRACE + SLACK * 40]
+
+
+async def test_who_waits_for_slots_has_the_time_of_those_who_hold_them(
+    timers: Timers, clock: Clock
+) -> None:
+    found = deadlines(clock)
+    long, wide = job(1, 120, takes=3), job(2, 8, takes=2)
+    found.watch([long, wide], {"small"}, print)
+    assert timers.after[1] == GRACE + SLACK * (16 + 240)
+    clock.turn(seconds=250)
+    assert found.measured(wide) is None, "most of it was waiting"
+
+
+async def test_who_has_slots_beside_others_is_measured(timers: Timers, clock: Clock) -> None:
+    found = deadlines(clock)
+    jobs = [job(1, 120, takes=2), job(2, 8, takes=2)]
+    found.watch(jobs, {"small"}, print)
+    assert timers.after[1] == GRACE + SLACK * 16
+    clock.turn(seconds=24)
+    assert found.measured(jobs[1]) == 3
+
+
+async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
+    timers: Timers, clock: Clock
+) -> None:
+    found = deadlines(clock)
+    line = [job(1, 8), job(2, 8, model="large"), job(3, 8)]
+    found.watch(line, {"small"}, print)
+    assert len(timers.after) == 1, "the third has to wait for the second's model"
+    clock.turn(seconds=10)
+    found.suspend()
+    clock.turn(seconds=60)
+    found.pace("large", 5.0)
+    found.watch(line, {"small", "large"}, print)
+    assert timers.after[1:] == [GRACE + SLACK * work for work in (16, 40, 16)]
+    clock.turn(seconds=40)
+    assert found.measured(line[0]) is None, "it waited while the model was loaded"
+    assert found.measured(line[1]) == 5
+    found.forget(2)
+    assert found.measured(line[1]) is None
