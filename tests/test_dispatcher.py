@@ -14,6 +14,7 @@ from bot.admission import Admission
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.database import open_database
+from bot.dispatcher import LOST
 from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, Limits, PostKind, Status
@@ -53,29 +54,33 @@ async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> Non
         assert audio.seconds(plan.folder / take.audio) == 2
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "crash",
-        "kill",
-        "hang",
-        "garbage",
-        "endless",
-        "unready",
-        "nofile",
-        "nowav",
-        "wrongtake",
-        "wronglength",
-        "nothing",
-    ],
-)
+LOSSES = {
+    "crash": "ended with code 3; its last words: about to crash",
+    "kill": "ended with code -9; its last words: about to kill",
+    "hang": "said nothing for 1 s",
+    "garbage": "sent garbage",
+    "endless": "sent garbage",
+    "unready": "a second time",
+    "nofile": "announced a take whose file cannot be read",
+    "nowav": "announced a take whose file cannot be read",
+    "wrongtake": "announced take 9, which was not due",
+    "wronglength": "announced 2 s of 2 s; the file holds 1 s",
+    "nothing": "called job 1 done without take 1",
+}
+
+
+@pytest.mark.parametrize(("prompt", "words"), LOSSES.items())
 async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
-    plan: Plan, prompt: str
+    plan: Plan, prompt: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with composed(plan) as studio:
         bad, good = await asyncio.gather(play(studio, prompt), play(studio, "play"))
         owed = {item.job.id: item for item in await studio.owed()}
     assert (bad.status, bad.attempts) == (Status.FAILED, 2)
+    assert bad.reason == LOST
+    told = [line.getMessage() for line in caplog.records if "started again" in line.getMessage()]
+    assert len(told) == 2
+    assert all(words in line for line in told), told
     assert good.status is Status.RENDERED
     assert owed[bad.id].post.kind is PostKind.FAILURE
     assert sum(take.charged_seconds for take in owed[bad.id].takes) == 0

@@ -41,6 +41,9 @@ TABLE = {
     "out of memory in torch": (
         "musicgen::test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room"
     ),
+    "an error of the GPU": (
+        "musicgen::test_an_error_of_the_gpu_ends_the_process_with_its_own_words"
+    ),
     "a model that cannot fit": "faults::test_a_model_that_cannot_fit_is_refused_at_the_door",
     "other people's jobs": "faults::test_other_peoples_jobs_never_fail_for_it",
     "too slow": "faults::test_a_job_over_its_deadline_is_tried_once_more_and_then_failed",

@@ -754,3 +754,34 @@ def test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room(
         assert isinstance(done, Done)
         *_, done = child.render(Files(tmp_path).order(2, 9))
         assert isinstance(done, Done), "and the engine goes on"
+
+
+BROKEN = """
+import sys, torch
+from bot.engine import slotted, worker
+
+step = slotted.Slotted.step
+
+def broken(self):
+    if self.slots - self.decoder.free > 1:
+        raise torch.AcceleratorError("CUDA error: an illegal access\\nCompile it otherwise.")
+    step(self)
+
+slotted.Slotted.step = broken
+sys.exit(worker.main())
+"""
+
+
+def test_an_error_of_the_gpu_ends_the_process_with_its_own_words(
+    home: Path, tmp_path: Path
+) -> None:
+    with Child(
+        home, "facebook/musicgen-small", start=("-c", BROKEN), stderr=subprocess.PIPE
+    ) as child:
+        assert isinstance(child.hear(), Ready)
+        child.say(Files(tmp_path).order(2, 7, 8))
+        child.process.stdout.read()
+        assert child.process.wait() == 1
+        words = child.process.stderr.read().decode().splitlines()
+    assert words[-1].endswith("AcceleratorError: CUDA error: an illegal access")
+    assert any(line.startswith("Traceback") for line in words)

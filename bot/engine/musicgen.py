@@ -33,9 +33,17 @@ WARM_UP_STEPS = 8
 SPILLS = (torch.OutOfMemoryError, MemoryError)
 
 
+WORDS_OF_SPILLS = (
+    "can't allocate memory",  # on a CPU
+    "CUDA error: out of memory",  # outside torch's own allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What torch says for lack of memory where it has no class for it."""
+
+
 def spilled(error: BaseException) -> bool:
-    """Whether an error is one for lack of memory; on a CPU torch has no class for it."""
-    return isinstance(error, SPILLS) or "can't allocate memory" in str(error)
+    """Whether an error is one for lack of memory."""
+    return isinstance(error, SPILLS) or any(words in str(error) for words in WORDS_OF_SPILLS)
 
 
 class Take(Protocol):

@@ -12,9 +12,10 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NoReturn, Protocol
 
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.messages import (
@@ -149,7 +150,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out.write(encode(Failed(id=0, kind=Fault.LOAD, reason=str(error))))
         out.flush()
         return 1
-    Worker(engine, inbox, out).run()
+    except Exception as error:
+        _die(error)
+    try:
+        Worker(engine, inbox, out).run()
+    except Exception as error:
+        _die(error)
     return 0
 
 
@@ -170,6 +176,13 @@ def load(options: argparse.Namespace) -> Engine:
         finishes=finishes,
         most=options.models_loaded,
     )
+
+
+def _die(error: Exception) -> NoReturn:
+    """End the process at once; its last words, which the bot quotes, are the error's first line."""
+    traceback.print_exception(error)
+    log.critical("%s: %s", type(error).__name__, str(error).strip().partition("\n")[0])
+    os._exit(1)  # at an orderly end a broken GPU's libraries would have the last word
 
 
 def _own_stdout() -> BinaryIO:
