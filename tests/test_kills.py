@@ -1,16 +1,22 @@
-"""kill -9 on the bot at random instants: nothing that was accepted is lost, and nothing is left."""
+"""kill -9 at random instants, on the bot and on its engine: nothing that was accepted is lost."""
 
+import asyncio
 import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot.composition import Plan
+from bot.models import EngineState, Status
+from tests.conftest import GENEROUS, origin, until, world
 from tests.processes import alive, children
 
 ROUNDS = int(os.environ.get("KILLS", "10"))
@@ -107,3 +113,39 @@ def test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered(
     assert accepted <= set(ended)
     assert set(ended.values()) == {"delivered"}
     assert charged == dict.fromkeys(ended, 1)
+
+
+SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.2")
+
+
+async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan) -> None:
+    """A real engine, which dies while it loads, renders, writes or has nothing to do."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    tier = replace(GENEROUS, per_day=86_400)
+    plan = replace(plan, command=SKETCH, models=("sketch",), defaults=(tier,), silence=60.0)
+    killed: set[int] = set()
+    async with world(plan) as w:
+
+        async def ready() -> bool:
+            engines = set(children(os.getpid())) - killed
+            return bool(engines) and ((await w.bot.operations.stats()).engine is EngineState.READY)
+
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        for number in range(1, ROUNDS + 1):
+            await until(ready)  # so that no piece sees two of them die
+            await w.studio.submit(here, prompt="mozart fantasia", seconds=2, takes=2)
+            await asyncio.sleep(dice.uniform(0, 1.5))
+            for engine in children(os.getpid()):
+                os.kill(engine, signal.SIGKILL)
+                killed.add(engine)
+            await w.ended(number, Status.DELIVERED)
+        twice = sum([(await w.studio.job(number)).attempts == 2 for number in range(1, ROUNDS + 1)])
+        print(f"{len(killed)} engines killed, {twice} of them while they rendered")
+        assert len(w.results()) == ROUNDS
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 4 * ROUNDS
+        left = {file.name.split("-")[0] for file in (plan.folder / "audio").iterdir()}
+        assert left == {str(number) for number in range(1, ROUNDS + 1)}
+        assert not list((plan.folder / "audio").glob("*.part"))
+    assert not any(map(alive, killed))
