@@ -10,13 +10,19 @@ R is the time of the longest render. Those of the idle lane come after all other
 without an end.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from heapq import heapify, heapreplace
 
 from bot.models import Waiting
 
 WINDOW = timedelta(hours=1)
 AGED = 4
+
+Heap = list[tuple[float, ...]]
+"""Keys, each with the number of whose it is as its last item."""
 
 
 class Shares:
@@ -29,13 +35,13 @@ class Shares:
         for (guild, _), share in started.items():
             self._servers[guild] = self._servers.get(guild, 0.0) + share
 
-    def of(self, job: Waiting) -> tuple[float, float]:
-        """Return what was started for a job's server and for its member."""
-        return self.of_server(job.guild), self._members.get((job.guild, job.user), 0.0)
-
     def of_server(self, guild: int) -> float:
         """Return what was started for a server."""
         return self._servers.get(guild, 0.0)
+
+    def of_member(self, guild: int, user: int) -> float:
+        """Return what was started for a member of a server."""
+        return self._members.get((guild, user), 0.0)
 
     def start(self, job: Waiting) -> None:
         """Count a job that is started."""
@@ -44,31 +50,80 @@ class Shares:
         self._servers[job.guild] = self._servers.get(job.guild, 0.0) + share
 
 
+class Lane:
+    """Jobs that wait, by server and member, oldest first.
+
+    Shares only grow, and so do the keys in the heaps: one that is out of date is too low, and is
+    put right when it comes to the top.
+    """
+
+    def __init__(self, waiting: Iterable[Waiting], shares: Shares) -> None:
+        self._shares = shares
+        self._by_age = deque(sorted(waiting, key=lambda job: job.id))
+        self._started: set[int] = set()
+        self._queues: dict[int, dict[int, deque[Waiting]]] = {}
+        for job in self._by_age:
+            members = self._queues.setdefault(job.guild, {})
+            members.setdefault(job.user, deque()).append(job)
+        self._members = {
+            guild: _heap(members, self._key_in(guild)) for guild, members in self._queues.items()
+        }
+        self._servers = _heap(self._queues, self._key)
+
+    def oldest(self) -> Waiting | None:
+        """Return the job that has waited longest."""
+        while self._by_age and self._by_age[0].id in self._started:
+            self._by_age.popleft()
+        return self._by_age[0] if self._by_age else None
+
+    def fairest(self) -> Waiting | None:
+        """Return the job of who was served least; of those, the oldest."""
+        if self.oldest() is None:
+            return None
+        guild = _least(self._servers, self._key)
+        return self._queues[guild][_least(self._members[guild], self._key_in(guild))][0]
+
+    def start(self, job: Waiting) -> None:
+        """Take out the oldest job of a member, and count it."""
+        self._shares.start(job)
+        self._started.add(job.id)
+        self._queues[job.guild][job.user].popleft()
+
+    def _key(self, guild: int) -> tuple[float, ...]:
+        key = self._key_in(guild)
+        first = key(_least(self._members[guild], key))
+        return self._shares.of_server(guild) if first[0] < math.inf else math.inf, *first
+
+    def _key_in(self, guild: int) -> Callable[[int], tuple[float, ...]]:
+        queues = self._queues[guild]
+
+        def key(user: int) -> tuple[float, ...]:
+            if not queues[user]:
+                return math.inf, math.inf
+            return self._shares.of_member(guild, user), queues[user][0].id
+
+        return key
+
+
 class Line:
-    """The waiting jobs, by server and member, oldest first."""
+    """The waiting jobs, and the shares by which it is their turn."""
 
-    def __init__(self, waiting: Iterable[Waiting]) -> None:
-        self._queues: dict[bool, dict[int, dict[int, list[Waiting]]]] = {False: {}, True: {}}
-        for job in sorted(waiting, key=lambda job: job.id, reverse=True):
-            server = self._queues[job.idle].setdefault(job.guild, {})
-            server.setdefault(job.user, []).append(job)
+    def __init__(self, waiting: Iterable[Waiting], shares: Shares) -> None:
+        self._lanes: dict[bool, Lane] = {}
+        every = list(waiting)
+        for idle in (False, True):  # who pays goes first
+            self._lanes[idle] = Lane((job for job in every if job.idle == idle), shares)
 
-    def next(self, shares: Shares, turn: int) -> Waiting | None:
+    def next(self, turn: int) -> Waiting | None:
         """Return the job to start as the `turn`-th of all; None if none waits."""
-        for servers in (self._queues[False], self._queues[True]):
-            if servers:
-                return _oldest(servers) if is_aged(turn) else _fairest(servers, shares)
+        for lane in self._lanes.values():
+            if job := lane.oldest() if is_aged(turn) else lane.fairest():
+                return job
         return None
 
-    def remove(self, job: Waiting) -> None:
-        """Take out a job that `next` returned."""
-        servers = self._queues[job.idle]
-        queue = servers[job.guild][job.user]
-        queue.pop()
-        if not queue:
-            del servers[job.guild][job.user]
-            if not servers[job.guild]:
-                del servers[job.guild]
+    def start(self, job: Waiting) -> None:
+        """Take out a job that `next` returned, and count it to the shares."""
+        self._lanes[job.idle].start(job)
 
 
 def is_aged(turn: int) -> bool:
@@ -76,17 +131,14 @@ def is_aged(turn: int) -> bool:
     return turn % AGED == AGED - 1
 
 
-def _oldest(servers: Mapping[int, Mapping[int, list[Waiting]]]) -> Waiting:
-    heads = (queue[-1] for members in servers.values() for queue in members.values())
-    return min(heads, key=lambda job: job.id)
+def _heap(numbers: Iterable[int], key: Callable[[int], tuple[float, ...]]) -> Heap:
+    heap: Heap = [(*key(number), number) for number in numbers]
+    heapify(heap)
+    return heap
 
 
-def _fairest(servers: Mapping[int, Mapping[int, list[Waiting]]], shares: Shares) -> Waiting:
-    least = min(map(shares.of_server, servers))
-    heads = (
-        queue[-1]
-        for guild, members in servers.items()
-        if shares.of_server(guild) == least
-        for queue in members.values()
-    )
-    return min(heads, key=lambda job: (shares.of(job), job.id))
+def _least(heap: Heap, key: Callable[[int], tuple[float, ...]]) -> int:
+    """Return the number with the least key."""
+    while (now := key(number := int(heap[0][-1]))) != heap[0][:-1]:
+        heapreplace(heap, (*now, number))
+    return number

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
-from bot.fairness import Line, Shares
+from bot.fairness import Line
 from bot.models import Waiting
 
 Paces = Mapping[str, float]
@@ -44,7 +44,6 @@ class Slots:
 def ends(
     running: Sequence[tuple[Waiting, float]],
     line: Line,
-    shares: Shares,
     turn: int,
     paces: Paces,
     slots: int,
@@ -58,9 +57,8 @@ def ends(
         at = at if job.model in paces else None
         work = paces.get(job.model, 0.0) * job.seconds * (1 - progress)
         yield job, at.begin(job, work) if at else None
-    while (following := line.next(shares, turn)) is not None:
-        line.remove(following)
-        shares.start(following)
+    while (following := line.next(turn)) is not None:
+        line.start(following)
         turn += 1
         at = at if following.model in paces else None
         work = paces.get(following.model, 0.0) * following.seconds

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
-from bot.models import Fault, Job, Origin, Promise, Request, Status, Waiting
+from bot.models import Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
 """The priority of what costs nothing and lets all others pass."""
@@ -114,7 +114,8 @@ async def heads(tx: Transaction) -> list[Waiting]:
     """Return the oldest queued job of each member for each model, and those of the idle lane."""
     rows = await tx.fetch(
         """
-        SELECT * FROM jobs WHERE id IN (
+        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed
+        FROM jobs WHERE id IN (
             SELECT MIN(id) FROM jobs WHERE status = 'queued'
             GROUP BY guild_id, user_id, model, priority
         )
@@ -372,11 +373,11 @@ async def status_message(tx: Transaction, job: int, message: int | None, shown: 
     )
 
 
-async def to_show(source: Database) -> list[Job]:
-    """Return the jobs whose status message may be out of date."""
+async def to_show(source: Database) -> list[Notice]:
+    """Return the status messages that may be out of date, oldest first."""
     rows = await source.fetch(
         """
-        SELECT * FROM jobs WHERE id IN (
+        SELECT id, channel_id, status, shown, created_at FROM jobs WHERE id IN (
             SELECT id FROM jobs
             WHERE status IN ('queued', 'running') AND status_message_id IS NOT NULL
             UNION
@@ -384,7 +385,16 @@ async def to_show(source: Database) -> list[Job]:
         ) ORDER BY id
         """
     )
-    return [_job(row) for row in rows]
+    return [
+        Notice(
+            job=row["id"],
+            channel=row["channel_id"],
+            status=Status(row["status"]),
+            shown=Status(row["shown"]) if row["shown"] else None,
+            created_at=_time(row["created_at"]),
+        )
+        for row in rows
+    ]
 
 
 async def counts(source: Database) -> dict[Status, int]:

@@ -272,6 +272,17 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A job's status message: where it stands, what it shows, and what it should show."""
+
+    job: int
+    channel: int
+    status: Status
+    shown: Status | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
     """One piece of a job; `audio`, `codes` and `preview` are paths below the data folder."""
 

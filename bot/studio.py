@@ -31,6 +31,7 @@ from bot.models import (
     EngineState,
     Job,
     Membership,
+    Notice,
     Offer,
     Origin,
     Owed,
@@ -318,8 +319,8 @@ class Studio:
         async with self._database.transaction() as tx:
             await servers.told(tx, guild, self.now())
 
-    async def to_show(self) -> list[Job]:
-        """Return the jobs whose status message may be out of date."""
+    async def to_show(self) -> list[Notice]:
+        """Return the status messages that may be out of date, oldest first."""
         return await jobs.to_show(self._database)
 
     async def status_message(self, job: Job, message: int | None, shown: Status) -> None:

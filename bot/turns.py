@@ -35,12 +35,12 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     heads = await jobs.heads(tx)
     shares = Shares(await jobs.shares(tx, now - fairness.WINDOW)) if heads else Shares({})
     turn = await _turn(tx)
-    chosen = Line(heads).next(shares, turn)
+    chosen = Line(heads, shares).next(turn)
     if chosen is None:
         return None
     if chosen.model not in loaded and chosen.passed < PATIENCE and not fairness.is_aged(turn):
         at_hand = (job for job in heads if job.model in loaded and job.idle == chosen.idle)
-        if other := Line(at_hand).next(shares, turn):
+        if other := Line(at_hand, shares).next(turn):
             await jobs.passed(tx, chosen.id)
             chosen = other
     job = await jobs.start(tx, chosen.id, now)
@@ -58,8 +58,9 @@ async def expected(source: Database, now: datetime) -> dict[int, Expected]:
     slots = int(await settings.get(source, "slots") or 1)
     paces = {speed.model: speed.pace for speed in await speeds.all_here(source)}
     shares = Shares(await jobs.shares(source, now - fairness.WINDOW) if waiting else {})
+    line, turn = Line(waiting, shares), await _turn(source)
     found = {}
-    order = forecast.ends(running, Line(waiting), shares, await _turn(source), paces, slots)
+    order = forecast.ends(running, line, turn, paces, slots)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
         if place > LOOKAHEAD:
             break

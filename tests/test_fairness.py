@@ -114,7 +114,7 @@ def test_nobody_waits_longer_than_the_formula_says(
             takes=1, model="m",
         )  # fmt: skip
         waiting.append(new)
-        chosen = Line(waiting).next(shares, turn + start)
+        chosen = Line(waiting, shares).next(turn + start)
         assert chosen
         if chosen is mine:
             assert start <= AGED * (len(before) + 1)
@@ -122,6 +122,53 @@ def test_nobody_waits_longer_than_the_formula_says(
         shares.start(chosen)
         waiting.remove(chosen)
     raise AssertionError("it was never served")
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(
+            st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5),
+            st.booleans(),
+        ),
+        max_size=30,
+    ),
+    served=st.dictionaries(
+        st.tuples(st.integers(1, 4), st.integers(1, 4)), st.integers(0, 9).map(float)
+    ),
+    turn=st.integers(0, 3),
+)  # fmt: skip
+def test_the_line_is_served_as_its_rules_say(
+    jobs: list[tuple[int, int, int, int, bool]],
+    served: dict[tuple[int, int], float],
+    turn: int,
+) -> None:
+    """By heaps that are put right when it is needed, against the rules word for word."""
+    waiting = [
+        Waiting(id=n, guild=g, user=u, weight=w, seconds=s, takes=1, model="m", idle=idle)
+        for n, (g, u, w, s, idle) in enumerate(jobs)
+    ]
+    line, servers, members = Line(waiting, Shares(served)), Counter[int](), Counter(served)
+    for (guild, _), share in served.items():
+        servers[guild] += share  # type: ignore[assignment]
+    while waiting:
+        heads: dict[tuple[int, int], Waiting] = {}
+        for job in waiting:
+            if job.idle == all(other.idle for other in waiting):
+                heads.setdefault((job.guild, job.user), job)
+        rank = (
+            (lambda job: job.id)
+            if turn % AGED == AGED - 1
+            else (lambda job: (servers[job.guild], members[job.guild, job.user], job.id))
+        )
+        chosen = min(heads.values(), key=rank)
+        assert line.next(turn) is chosen
+        line.start(chosen)
+        waiting.remove(chosen)
+        share = chosen.seconds / chosen.weight
+        servers[chosen.guild] += share  # type: ignore[assignment]
+        members[chosen.guild, chosen.user] += share  # type: ignore[assignment]
+        turn += 1
+    assert line.next(turn) is None
 
 
 async def test_what_was_served_more_than_an_hour_ago_does_not_count(
