@@ -1,12 +1,15 @@
 """The status messages: one per job, edited with the bot's own token until the job has ended."""
 
+import asyncio
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import discord
 
 from bot.client import Fantasia
-from bot.models import Job, Post, Route, Standing, Status
+from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
 from cogs import cards
 from cogs.buttons import cancel_view, last_view
@@ -14,6 +17,12 @@ from cogs.buttons import cancel_view, last_view
 log = logging.getLogger(__name__)
 
 EDITED_EVERY = {Status.QUEUED: timedelta(seconds=30), Status.RUNNING: timedelta(seconds=4)}
+
+EDITED_AT_ONCE = 5
+"""How many messages of a channel that tell of waiting are edited before what is new is looked for.
+
+Discord takes about one edit a second in a channel.
+"""
 
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
@@ -28,13 +37,33 @@ class Board:
         self._edited: dict[int, tuple[datetime, discord.Embed]] = {}
 
     async def refresh(self) -> None:
-        """Bring every status message up to date that may be edited now."""
-        due = [job for job in await self._studio.to_show() if self._is_due(job)]
-        waits = [job for job in due if job.status in EDITED_EVERY]
+        """Bring the status messages up to date that may be edited now, each channel by itself."""
+        lines = [line for line in (await self._lines()).values() if line]
+        waits = [job for line in lines for job in line if job.status in EDITED_EVERY]
         standings = {at.job.id: at for at in await self._studio.standings(waits)} if waits else {}
-        for job in due:
+        async with asyncio.TaskGroup() as group:
+            for line in lines:
+                group.create_task(self._refresh(line, standings))
+
+    async def _lines(self) -> dict[int, list[Job]]:
+        """Return the jobs to tell of, by channel: those that changed, then the longest untold."""
+        lines: dict[int, list[Job]] = {}
+        waiting: Counter[int] = Counter()
+        due = [notice for notice in await self._studio.to_show() if self._is_due(notice)]
+        for notice in sorted(due, key=lambda notice: (_can_wait(notice), self._told(notice))):
+            if _can_wait(notice):
+                waiting[notice.channel] += 1
+            if waiting[notice.channel] <= EDITED_AT_ONCE:
+                job = await self._studio.job(notice.job)
+                lines.setdefault(notice.channel, []).append(job)
+        return lines
+
+    async def _refresh(self, line: list[Job], standings: Mapping[int, Standing]) -> None:
+        for job in line:
             embed = await self._card(job, standings.get(job.id))
-            if self._edited.get(job.id, (None, None))[1] != embed:
+            shown = self._edited.get(job.id, (None, None))[1]
+            self._edited[job.id] = (self._studio.now(), embed)
+            if shown != embed:
                 await self._show(job, embed)
 
     async def tell_failure(self, job: Job) -> int | None:
@@ -50,13 +79,11 @@ class Board:
 
     async def _show(self, job: Job, embed: discord.Embed) -> None:
         waits = job.status in EDITED_EVERY
-        self._edited[job.id] = (self._studio.now(), embed)
-        if not waits:
-            del self._edited[job.id]
         view = cancel_view(job.id) if waits else last_view(job)
         try:
             await self._message(job).edit(embed=embed, view=view)
         except discord.NotFound:
+            waits = False
             await self._studio.status_message(job, None, job.status)
         except Exception as error:
             log.info("job %d: its status message was not edited: %s", job.id, error)
@@ -64,14 +91,20 @@ class Board:
                 await self._studio.status_message(job, job.status_message_id, job.status)
         else:
             await self._studio.status_message(job, job.status_message_id, job.status)
+        if not waits:
+            self._edited.pop(job.id, None)
 
-    def _is_due(self, job: Job) -> bool:
-        pause = EDITED_EVERY.get(job.status)
+    def _is_due(self, notice: Notice) -> bool:
+        pause = EDITED_EVERY.get(notice.status)
         if pause is None:
             return True
-        at, _ = self._edited.get(job.id, (job.created_at, None))
-        changed = job.shown is not job.status
-        return not self._old(job) and (changed or self._studio.now() >= at + pause)
+        if self._studio.now() > notice.created_at + EDITABLE_FOR:
+            return False
+        changed = notice.shown is not notice.status
+        return changed or self._studio.now() >= self._told(notice) + pause
+
+    def _told(self, notice: Notice) -> datetime:
+        return self._edited.get(notice.job, (notice.created_at, None))[0]
 
     async def _card(self, job: Job, standing: Standing | None) -> discord.Embed:
         if standing:
@@ -86,6 +119,10 @@ class Board:
 
     def _old(self, job: Job) -> bool:
         return self._studio.now() > job.created_at + EDITABLE_FOR
+
+
+def _can_wait(notice: Notice) -> bool:
+    return notice.status is Status.QUEUED and notice.shown is Status.QUEUED
 
 
 def link(job: Job, post: Post | None) -> str | None:

@@ -32,7 +32,9 @@ def plan(plan: Plan, clock: Clock) -> Plan:
 async def first(w: World, prompt: str = "play a waltz", **options: Any) -> discord.Message:
     """A result of alice's, to press buttons under."""
     await w.alice.slash(w.music, "generate", prompt=prompt, **{"duration": 2, **options})
-    return await w.result()
+    message = await w.result()
+    await w.ended(1, Status.DELIVERED)  # until that is noted, it is still being posted
+    return message
 
 
 async def choices(shown: simcord.InteractionResult) -> list[str]:

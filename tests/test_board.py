@@ -1,0 +1,40 @@
+"""The status messages: which are edited, and in what order."""
+
+from dataclasses import replace
+from typing import Any
+
+from bot.composition import Plan
+from cogs.board import EDITED_AT_ONCE
+from tests.conftest import Clock, until, world
+
+
+async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
+    plan: Plan, clock: Clock
+) -> None:
+    edited: list[int] = []
+    async with world(replace(plan, clock=clock)) as w:
+        await w.bot.operations.pause("")  # so that all wait
+        shown = [await w.generate(f"play {number}") for number in range(EDITED_AT_ONCE + 4)]
+        *waiting, later, first = [each.response.message.id for each in shown if each.response]
+        real = w.bot.http.request
+
+        async def cancel(number: int) -> None:
+            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+
+        async def request(route: Any, **more: Any) -> Any:
+            if route.method == "PATCH":
+                edited.append(int(route.url.rsplit("/", 1)[-1]))
+                if edited[-1] == waiting[0]:
+                    await cancel(len(shown) - 1)
+            return await real(route, **more)
+
+        w.bot.http.request = request  # type: ignore[method-assign, assignment]
+        clock.turn(seconds=31)
+        await cancel(len(shown))
+
+        async def told() -> bool:
+            return len(edited) == len(shown)
+
+        await until(told)
+    few, rest = waiting[:EDITED_AT_ONCE], waiting[EDITED_AT_ONCE:]
+    assert edited == [first, *few, later, *rest]
