@@ -121,7 +121,7 @@ async def heads(tx: Transaction) -> list[Waiting]:
         )
         """
     )
-    return [_waiting(row) for row in rows]
+    return list(map(Waiting._make, rows))
 
 
 async def line(source: Database | Transaction) -> list[Waiting]:
@@ -132,13 +132,19 @@ async def line(source: Database | Transaction) -> list[Waiting]:
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
     )
-    return [_waiting(row) for row in rows]
+    return list(map(Waiting._make, rows))
 
 
 async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float]]:
     """Return the running jobs with their progress, 0…1, in the order they were started."""
-    rows = await source.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY started_at, id")
-    return [(_waiting(row), row["progress"]) for row in rows]
+    rows = await source.fetch(
+        """
+        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed,
+            progress
+        FROM jobs WHERE status = 'running' ORDER BY started_at, id
+        """
+    )
+    return [(Waiting(*waiting), progress) for *waiting, progress in rows]
 
 
 async def shares(source: Database | Transaction, since: datetime) -> dict[tuple[int, int], float]:
@@ -430,21 +436,6 @@ async def rendered_since(source: Database, since: datetime) -> tuple[int, int]:
         (since.timestamp(),),
     )
     return rows[0]["jobs"], rows[0]["seconds"]
-
-
-def _waiting(row: Row) -> Waiting:
-    return Waiting(
-        id=row["id"],
-        guild=row["guild_id"],
-        user=row["user_id"],
-        weight=row["weight"],
-        seconds=row["seconds"],
-        takes=row["takes"],
-        model=row["model"],
-        idle=row["priority"] < 0,
-        alone=row["attempts"] > 0,
-        passed=row["passed"],
-    )
 
 
 def _job(row: Row) -> Job:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -247,12 +248,8 @@ class Job:
         return self.priority < 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A job as the queue sees it.
-
-    `idle`: it costs nothing and lets others pass. `alone`: it is rendered beside no other.
-    """
+class Waiting(NamedTuple):
+    """A job as the queue sees it; a tuple, since each place that is told takes a whole queue."""
 
     id: int
     guild: int
@@ -261,9 +258,19 @@ class Waiting:
     seconds: int
     takes: int
     model: str
-    idle: bool = False
-    alone: bool = False
+    priority: int = 0
+    attempts: int = 0
     passed: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it costs nothing and lets others pass."""
+        return self.priority < 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is rendered beside no other."""
+        return self.attempts > 0
 
     @property
     def work(self) -> int:

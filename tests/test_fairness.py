@@ -144,7 +144,7 @@ def test_the_line_is_served_as_its_rules_say(
 ) -> None:
     """By heaps that are put right when it is needed, against the rules word for word."""
     waiting = [
-        Waiting(id=n, guild=g, user=u, weight=w, seconds=s, takes=1, model="m", idle=idle)
+        Waiting(id=n, guild=g, user=u, weight=w, seconds=s, takes=1, model="m", priority=-int(idle))
         for n, (g, u, w, s, idle) in enumerate(jobs)
     ]
     line, servers, members = Line(waiting, Shares(served)), Counter[int](), Counter(served)

@@ -1,7 +1,5 @@
 """When a job will be done."""
 
-from dataclasses import replace
-
 import pytest
 
 from bot.fairness import Line, Shares
@@ -18,7 +16,7 @@ def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -
         seconds=seconds,
         takes=takes,
         model="small",
-        alone=alone,
+        attempts=int(alone),
     )
 
 
@@ -41,12 +39,12 @@ CASES: list[Case] = [
 def test_the_queue_is_played_forward_as_it_is_served(
     running: list[tuple[Waiting, float]], waiting: list[Waiting], slots: int, expected: list[float]
 ) -> None:
-    numbered = [replace(job, id=number) for number, job in enumerate(waiting)]
+    numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
     found = list(ends(running, Line(numbered, Shares({})), 0, {"small": 2.0}, slots))
     assert [end for _, end in found] == expected
 
 
 def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
-    other = replace(job(8, number=2), model="large")
+    other = job(8, number=2)._replace(model="large")
     line = Line([job(8, number=1), other, job(8, number=3)], Shares({}))
     assert [end for _, end in ends([], line, 0, {"small": 2.0}, 1)] == [16, None, None]
