@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
+
+
+COPIES = "copies"
+"""Where music in other formats lies while it is posted."""
 
 
 class Archive:
@@ -62,7 +67,9 @@ class Archive:
             piece=job.id,
             take=take.number,
         )
-        with TemporaryDirectory(prefix="fantasia-") as folder:
+        copies = self._folder / COPIES
+        copies.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=copies) as folder:
             made = Path(folder) / f"copy.{kind}"
             await asyncio.to_thread(convert, kept, made, kind, tags, part)
             yield made
@@ -120,6 +127,7 @@ class Archive:
 
     async def sweep(self) -> None:
         """Remove the files that no row names, such as those of a bot that was killed."""
+        shutil.rmtree(self._folder / COPIES, ignore_errors=True)
         named = await takes.files(self._database) | await jobs.pictures(self._database)
         for file in (self._folder / "audio").glob("*"):
             if f"audio/{file.name}" not in named:

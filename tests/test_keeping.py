@@ -1,5 +1,6 @@
 """What may be done with music that is there: extend, save, delete, post again, forget."""
 
+import asyncio
 import io
 from dataclasses import replace
 from typing import Any
@@ -207,6 +208,20 @@ async def test_a_piece_is_posted_again_in_any_format(plan: Plan) -> None:
         assert "Manage Server" in told(await w.bob.slash(w.music, "resend", number=1))
         assert "no piece #9 here" in told(await w.bob.slash(w.music, "resend", number=9))
         assert await used(w, w.alice) == 2
+
+
+async def test_nothing_is_left_of_copies_that_were_made(plan: Plan) -> None:
+    copies = plan.folder / "copies"
+    async with world(plan) as w:
+        await first(w)
+        await w.admin.slash(w.music, "resend", number=1, format="flac")
+        await w.result(2)
+        await until(lambda: asyncio.sleep(0, not list(copies.iterdir())))
+        (copies / "of a bot that was killed").mkdir()
+        (copies / "of a bot that was killed" / "copy.flac").touch()
+        await w.restart(plan)
+        assert not copies.exists()
+        assert {file.suffix for file in (plan.folder / "audio").iterdir()} == {".wav", ".npy"}
 
 
 async def test_what_is_too_large_is_posted_smaller(
