@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import jobs, ledger, posts, servers, takes
+from bot import disk, jobs, ledger, posts, servers, takes
 from bot.database import Database, Transaction
 from bot.engine.formats import Format, convert
 from bot.engine.tags import Tags
@@ -181,8 +181,8 @@ class Archive:
 def _sizes(folder: Path) -> dict[int, int]:
     """Return the bytes that each job's files take."""
     sizes: dict[int, int] = {}
-    for file in folder.glob("*-*"):
-        number = file.name.split("-")[0]
-        if number.isdecimal() and file.exists():
-            sizes[int(number)] = sizes.get(int(number), 0) + file.stat().st_size
+    for name, size in disk.sizes(folder).items():
+        number = name.split("-")[0]
+        if number.isdecimal():
+            sizes[int(number)] = sizes.get(int(number), 0) + size
     return sizes

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot import database, jobs, selling, settings
+from bot import database, disk, jobs, selling, settings
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
@@ -190,8 +190,8 @@ async def _state(path: Path) -> str:
 
 
 def _music(config: Config) -> Check:
-    files = [file for file in (config.data_dir / "audio").glob("*") if file.is_file()]
-    kept = sum(file.stat().st_size for file in files) / 1e9
+    files = disk.sizes(config.data_dir / "audio")
+    kept = sum(files.values()) / 1e9
     found = (
         f"{kept:.1f} GB in {len(files)} files, of {config.keep_gb} GB and {config.keep_days} days"
     )

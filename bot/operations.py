@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import jobs, posts, settings, speeds
+from bot import disk, jobs, posts, settings, speeds
 from bot.database import Database
 from bot.errors import Refusal
 from bot.models import EngineState, Stats
@@ -63,7 +63,7 @@ class Operations:
         """Return how the studio is doing."""
         source, now = self._database, self._clock()
         oldest = await jobs.oldest_waiting(source)
-        music = await asyncio.to_thread(_sizes, self._folder / "audio")
+        music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
             engine=EngineState(await settings.get(source, "engine") or "loading"),
             paused=await settings.get(source, "paused"),
@@ -75,10 +75,6 @@ class Operations:
             rendered=await jobs.rendered_since(source, now - DAY),
             speeds=tuple(await speeds.all_here(source)),
             files=len(music),
-            kept_bytes=sum(music),
+            kept_bytes=sum(music.values()),
             free_bytes=shutil.disk_usage(self._folder).free,
         )
-
-
-def _sizes(folder: Path) -> list[int]:
-    return [file.stat().st_size for file in folder.glob("*") if file.exists()]

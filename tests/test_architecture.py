@@ -28,8 +28,11 @@ ALLOWED = {
     "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
-    "bot.archive": {"bot.database", "bot.engine.formats", "bot.engine.tags"} | STORES | VALUES,
-    "bot.operations": {"bot.database"} | STORES | VALUES,
+    "bot.archive": {"bot.database", "bot.disk", "bot.engine.formats", "bot.engine.tags"}
+    | STORES
+    | VALUES,
+    "bot.disk": set(),
+    "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
