@@ -16,6 +16,7 @@ from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import About
 from bot.office import Office
 from bot.operations import Operations
+from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 
@@ -81,6 +82,7 @@ class Fantasia(commands.AutoShardedBot):
         self,
         studio: Studio,
         *,
+        outbox: Outbox,
         archive: Archive,
         office: Office,
         rulebook: Rulebook,
@@ -100,6 +102,7 @@ class Fantasia(commands.AutoShardedBot):
             max_ratelimit_timeout=LONGEST_LIMIT,
         )
         self.studio = studio
+        self.outbox = outbox
         self.archive = archive
         self.office = office
         self.rulebook = rulebook

@@ -24,6 +24,7 @@ from bot.errors import StorageError
 from bot.models import About, Limits, Tier
 from bot.office import Office
 from bot.operations import Operations
+from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 from bot.tiers import DEFAULTS
@@ -106,6 +107,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
             )
             client = Fantasia(
                 studio,
+                outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
                 office=Office(database, admission=admission, clock=plan.clock),
                 rulebook=Rulebook(database, admission=admission, clock=plan.clock),
@@ -154,7 +156,7 @@ async def farewell(
             await dispatcher.idle()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH):
-            while client.is_ready() and await client.studio.owed():
+            while client.is_ready() and await client.outbox.owed():
                 news.set()
                 await asyncio.sleep(0.1)
     log.warning("drained")

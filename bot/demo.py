@@ -199,7 +199,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
 async def _finished_before(stage: Stage) -> None:
     """Wait until what an earlier demo on this --data accepted was posted."""
     studio = stage.bot.studio
-    while (await studio.queue(None, 0, 1))[1] or await studio.owed():  # noqa: ASYNC110
+    while (await studio.queue(None, 0, 1))[1] or await stage.bot.outbox.owed():  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

@@ -25,7 +25,8 @@ from bot.models import (
     Tier,
     Usage,
 )
-from bot.studio import LOOKAHEAD, PARTS, WHOLE
+from bot.outbox import PARTS, WHOLE
+from bot.studio import LOOKAHEAD
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)

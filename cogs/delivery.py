@@ -15,7 +15,8 @@ from bot.archive import Format
 from bot.client import Fantasia
 from bot.errors import Refusal
 from bot.models import Job, Owed, PostKind, Route
-from bot.studio import PARTS, WHOLE, Studio
+from bot.outbox import PARTS, WHOLE, Outbox
+from bot.studio import Studio
 from cogs import cards
 from cogs.board import Board, channel, definite
 from cogs.buttons import stop_view
@@ -50,9 +51,10 @@ class TooLarge(Exception):
 class Delivery(commands.Cog):
     """One look at a place at a time, whatever rang for it: the event says look, the rows what."""
 
-    def __init__(self, bot: Fantasia, studio: Studio, board: Board) -> None:
+    def __init__(self, bot: Fantasia, studio: Studio, outbox: Outbox, board: Board) -> None:
         self._bot = bot
         self._studio = studio
+        self._outbox = outbox
         self._archive = bot.archive
         self._board = board
         self._busy: set[int] = set()
@@ -75,7 +77,7 @@ class Delivery(commands.Cog):
         async with self._reading:
             busy = set(self._busy)
             lines: dict[int, list[Owed]] = {}
-            for owed in await self._studio.owed():
+            for owed in await self._outbox.owed():
                 if owed.place not in busy:
                     lines.setdefault(owed.place, []).append(owed)
             self._busy.update(lines)
@@ -96,9 +98,9 @@ class Delivery(commands.Cog):
         async with self._tidying:
             while self._again:
                 self._again = False
-                for job, preview in await self._studio.previews_to_replace():
+                for job, preview in await self._outbox.previews_to_replace():
                     await removed(self._bot, job, preview)
-                    await self._studio.replaced(preview)
+                    await self._outbox.replaced(preview)
                 await self._board.refresh()
 
     async def _deliver(self, owed: Owed) -> bool:
@@ -106,22 +108,22 @@ class Delivery(commands.Cog):
         try:
             message = await self._earlier(owed) if owed.post.tried_at else None
             if message is None:
-                await self._studio.trying(owed)
+                await self._outbox.trying(owed)
                 message = await self._send(owed)
         except TooLarge:
-            if not await self._studio.split(owed):
-                await self._studio.refused(owed)
+            if not await self._outbox.split(owed):
+                await self._outbox.refused(owed)
         except Exception as error:
             log.warning("job %d: not delivered by %s: %s", owed.job.id, owed.post.route, error)
             if definite(error) or isinstance(error, FileNotFoundError | Refusal):
-                await self._studio.refused(owed)
+                await self._outbox.refused(owed)
             else:
                 holds = isinstance(error, DISCORDS)
                 pause = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
-                await self._studio.postponed(owed, pause, holds=holds)
+                await self._outbox.postponed(owed, pause, holds=holds)
                 return not holds
         else:
-            await self._studio.delivered(owed, message)
+            await self._outbox.delivered(owed, message)
         return True
 
     async def _earlier(self, owed: Owed) -> int | None:
@@ -209,7 +211,7 @@ class Delivery(commands.Cog):
                 name = cards.file_name(owed.job, take, kind, part)
                 files.append(self._file(path, name, opened))
             sizes = len(files), size
-            if await self._studio.known_too_large(owed, *sizes):
+            if await self._outbox.known_too_large(owed, *sizes):
                 return None
             picture = None if part else self._picture(owed, files, opened)
             embed = cards.result(owed.job, tuple(takes), picture, kind)
@@ -224,9 +226,9 @@ class Delivery(commands.Cog):
             except discord.HTTPException as error:
                 if not _too_large(error):
                     raise
-                await self._studio.too_large(owed, *sizes)
+                await self._outbox.too_large(owed, *sizes)
                 return None
-            await self._studio.fitted(owed, *sizes)
+            await self._outbox.fitted(owed, *sizes)
             return message
 
     def _file(
@@ -279,4 +281,4 @@ def _too_large(error: discord.HTTPException) -> bool:
 
 async def setup(bot: Fantasia) -> None:
     """Add the delivery to the bot."""
-    await bot.add_cog(Delivery(bot, bot.studio, Board(bot, bot.studio)))
+    await bot.add_cog(Delivery(bot, bot.studio, bot.outbox, Board(bot, bot.studio)))

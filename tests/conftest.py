@@ -17,7 +17,8 @@ from discord.webhook.async_ import async_context
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.errors import Refusal
-from bot.models import Job, Origin, Status, Tier
+from bot.models import Job, Origin, Owed, Status, Tier
+from bot.outbox import Outbox
 from bot.studio import Studio
 
 T = TypeVar("T")
@@ -77,6 +78,11 @@ def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
         application_id=5,
         token="t",
     )
+
+
+async def owed_by(studio: Studio) -> list[Owed]:
+    """Return the messages that are due."""
+    return await Outbox(studio._database, clock=studio.now, news=asyncio.Event()).owed()
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:

@@ -15,7 +15,7 @@ TABLES = (
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
 VALUES = {"bot.models", "bot.errors", "bot.logs"}
-DOMAIN = {"bot.operations", "bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
+DOMAIN = {"bot.operations", "bot.outbox", "bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
 ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
@@ -37,6 +37,7 @@ ALLOWED = {
     "bot.monitor": {"bot.client"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
+    "bot.outbox": {"bot.database"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
     "bot.deadlines": {"bot.models"},
     "bot.dispatcher": {

@@ -17,7 +17,7 @@ from bot.errors import OperatorError
 from bot.models import Limits, Status
 from bot.studio import Studio
 from bot.tiers import DEFAULTS
-from tests.conftest import Clock
+from tests.conftest import Clock, owed_by
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         assert (usage.used, usage.waiting, usage.running) == (12, (1,), (2,))
         entries = [entry.seconds for entry in usage.ledger]
         assert sum(entries) == -12
-        (owed,) = await studio.owed()
+        (owed,) = await owed_by(studio)
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
             assert await turns.claim(tx, (), clock())

@@ -19,7 +19,7 @@ from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, Limits, PostKind, Status
 from bot.studio import Studio
-from tests.conftest import GENEROUS, SCRIPTED, Clock, origin, until
+from tests.conftest import GENEROUS, SCRIPTED, Clock, origin, owed_by, until
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def play(studio: Studio, prompt: str, **options: int) -> Job:
 async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> None:
     async with composed(plan) as studio:
         job = await play(studio, "play", takes=2)
-        (owed,) = await studio.owed()
+        (owed,) = await owed_by(studio)
     assert job.status is Status.RENDERED
     assert owed.post.kind is PostKind.RESULT
     assert [take.seed for take in owed.takes] == [job.request.seed, job.request.seed + 1]
@@ -75,7 +75,7 @@ async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
 ) -> None:
     async with composed(plan) as studio:
         bad, good = await asyncio.gather(play(studio, prompt), play(studio, "play"))
-        owed = {item.job.id: item for item in await studio.owed()}
+        owed = {item.job.id: item for item in await owed_by(studio)}
     assert (bad.status, bad.attempts) == (Status.FAILED, 2)
     assert bad.reason == LOST
     told = [line.getMessage() for line in caplog.records if "started again" in line.getMessage()]
@@ -122,7 +122,7 @@ async def test_a_running_job_is_cancelled_and_the_engine_is_free(plan: Plan) -> 
         after = await play(studio, "play")
         assert (await studio.job(job.id)).status is Status.CANCELLED
         assert after.status is Status.RENDERED
-        assert [item.job.id for item in await studio.owed()] == [after.id]
+        assert [item.job.id for item in await owed_by(studio)] == [after.id]
 
 
 async def test_a_cancelled_job_is_no_ones_but_its_owners_or_a_managers(plan: Plan) -> None:
@@ -258,11 +258,11 @@ async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_c
         job = await studio.submit(origin(), prompt="long kill", seconds=60)
 
         async def previewed() -> bool:
-            return any(owed.post.kind is PostKind.PREVIEW for owed in await studio.owed())
+            return any(owed.post.kind is PostKind.PREVIEW for owed in await owed_by(studio))
 
         await until(previewed)
         await studio.stop(job.id, guild=10, user=1, manager=False)
         assert (await ended(studio, job)).status is Status.RENDERED
-        (owed,) = [each for each in await studio.owed() if each.post.kind is PostKind.RESULT]
+        (owed,) = [each for each in await owed_by(studio) if each.post.kind is PostKind.RESULT]
     (take,) = owed.takes
     assert (take.seconds, take.charged_seconds) == (30, 30)

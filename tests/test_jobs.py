@@ -18,6 +18,7 @@ from bot.dispatcher import TRIES, Dispatcher
 from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Job, Limits, Owed, PostKind, Status, Tier
+from bot.outbox import Outbox
 from bot.studio import Studio
 from tests.conftest import Clock, origin
 from tests.scripted_child import READY
@@ -60,6 +61,7 @@ class Life(RuleBasedStateMachine):
             admission=admission,
             **bells,
         )
+        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         self.dispatcher = Dispatcher(
             self.database,
             folder=Path(self.folder.name),
@@ -143,7 +145,7 @@ class Life(RuleBasedStateMachine):
     @rule(outcome=st.sampled_from(["delivered", "refused", "postponed"]), again=st.booleans())
     def deliver(self, outcome: str, again: bool) -> None:
         """Tell what is owed; `again` reports an outcome that was reported already."""
-        due = self.stale if again else self.do(self.studio.owed())
+        due = self.stale if again else self.do(self.outbox.owed())
         if not due:
             return
         owed = due[0]
@@ -151,7 +153,7 @@ class Life(RuleBasedStateMachine):
             if not again:
                 self.told.append((owed.job.id, owed.post.kind))
                 self.stale.append(owed)
-            self.do(self.studio.delivered(owed, 77))
+            self.do(self.outbox.delivered(owed, 77))
         elif not again:
             more = {"holds": True} if outcome == "postponed" else {}
             self.do(getattr(self.studio, outcome)(owed, **more))

@@ -23,6 +23,7 @@ from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Job, Limits, Presence, Status, Tier
 from bot.office import Office
+from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
 from tests.conftest import Clock, origin
@@ -110,6 +111,7 @@ class Books(RuleBasedStateMachine):
             admission=admission,
             **bells,
         )
+        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         self.office = Office(self.database, admission=admission, clock=self.clock)
         self.rulebook = Rulebook(self.database, admission=admission, clock=self.clock)
         self.dispatcher = Dispatcher(
@@ -296,14 +298,14 @@ class Books(RuleBasedStateMachine):
 
     @rule(refused=st.booleans())
     def deliver(self, refused: bool) -> None:
-        for owed in self.do(self.studio.owed())[:1]:
+        for owed in self.do(self.outbox.owed())[:1]:
             if not refused:
-                self.do(self.studio.delivered(owed, 77))
+                self.do(self.outbox.delivered(owed, 77))
                 continue
             for _ in range(3):
-                found = [now for now in self.do(self.studio.owed()) if now.post.id == owed.post.id]
+                found = [now for now in self.do(self.outbox.owed()) if now.post.id == owed.post.id]
                 for now in found:
-                    self.do(self.studio.refused(now))
+                    self.do(self.outbox.refused(now))
             if self.do(self.studio.job(owed.job.id)).status is Status.UNDELIVERABLE:
                 self.bills[owed.job.id].lower(0)
 

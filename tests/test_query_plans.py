@@ -13,6 +13,7 @@ from bot.admission import Admission
 from bot.database import Database, Row, Transaction, open_database
 from bot.models import Actor, Limits, Status
 from bot.office import Office
+from bot.outbox import Outbox
 from bot.studio import Studio
 from tests.conftest import GENEROUS, Clock, origin
 
@@ -74,8 +75,9 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await studio.standing(job)
     await studio.usage(10, 1)
     await studio.to_show()
-    await studio.owed()
-    await studio.previews_to_replace()
+    outbox = Outbox(studio._database, clock=studio.now, news=asyncio.Event())
+    await outbox.owed()
+    await outbox.previews_to_replace()
     async with database.transaction() as tx:
         assert await turns.claim(tx, ("small",), clock())
         assert await turns.claim(tx, ("other",), clock())

@@ -1,0 +1,171 @@
+"""The messages that members are owed: how each goes on its way, and what becomes of its job."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bot import jobs, ledger, posts, takes, uploads
+from bot.database import Database, Transaction
+from bot.logs import change
+from bot.models import Job, Owed, Post, PostKind, Route
+
+log = logging.getLogger(__name__)
+
+TOKEN_LIFE = timedelta(minutes=14)
+"""How long an interaction's token is relied upon; Discord gives it 15 minutes."""
+
+LONGEST_PAUSE = timedelta(minutes=5)
+
+LIMITS_REMEMBERED = timedelta(days=1)
+"""How long it is believed that a file is too large: boosts change."""
+
+WHOLE = 100
+"""A post's part is this times the number of a take that it holds by itself."""
+
+PARTS = 4
+"""How many parts a take is cut into that is too large by itself."""
+
+
+class Outbox:
+    """What is owed, and every step that a post takes until it is delivered or refused.
+
+    It rings `news` when there is more to tell the members.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Callable[[], datetime], news: asyncio.Event
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._news = news
+
+    async def owed(self) -> list[Owed]:
+        """Return what is due to be told to members, oldest first."""
+        due = await posts.undelivered(self._database, self._clock())
+        return [await self._owed(post) for post in due]
+
+    async def previews_to_replace(self) -> list[tuple[Job, Post]]:
+        """Return the previews that stand in a channel though their job has ended."""
+        found = await posts.previews_to_replace(self._database)
+        return [(await self._job(post.job_id), post) for post in found]
+
+    async def replaced(self, post: Post) -> None:
+        """A preview's message is gone."""
+        async with self._database.transaction() as tx:
+            await posts.replaced(tx, post.id, self._clock())
+
+    async def trying(self, owed: Owed) -> None:
+        """A post is about to be sent."""
+        if owed.post.tried_at is None:
+            async with self._database.transaction() as tx:
+                await posts.tried(tx, owed.post.id, self._clock())
+
+    async def delivered(self, owed: Owed, message: int) -> None:
+        """Discord accepted a post as this message."""
+        async with self._database.transaction() as tx:
+            await posts.delivered(tx, owed.post.id, message, self._clock())
+            await self._settled(tx, owed)
+        took = (self._clock() - owed.job.created_at).total_seconds()
+        what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"
+        change(log, owed.job, what, route=owed.post.route, after=took)
+        self._news.set()
+
+    async def refused(self, owed: Owed) -> None:
+        """Discord refused a post for good on its route: take the next, or give the seconds back."""
+        route = self._next_route(owed)
+        async with self._database.transaction() as tx:
+            if route:
+                place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
+                await posts.rerouted(tx, owed.post, route, place)
+            else:
+                await posts.refused(tx, owed.post.id, self._clock())
+                await self._settled(tx, owed)
+        log.warning("job %d: %s refused, next: %s", owed.job.id, owed.post.route, route)
+        self._news.set()
+
+    async def postponed(self, owed: Owed, at_least: float = 0.0, *, holds: bool) -> None:
+        """Discord gave no clear answer: repeat the same send after a growing pause.
+
+        It is `at_least` so many seconds. A post that `holds` lets no later one overtake it.
+        """
+        grown = min(2.0 ** min(owed.post.attempts, 30), LONGEST_PAUSE.total_seconds())
+        pause = timedelta(seconds=max(at_least, grown))
+        async with self._database.transaction() as tx:
+            await posts.postponed(tx, owed.post.id, self._clock() + pause, holds=holds)
+
+    async def split(self, owed: Owed) -> bool:
+        """Owe a result that is too large in several messages; return False if it is in parts.
+
+        First each take has its own message, then each part of a take.
+        """
+        made = [take.number for take in owed.takes if take.audio]
+        part = owed.post.part
+        if part % WHOLE:
+            return False
+        if part == 0 and len(made) > 1:
+            parts = [WHOLE * take for take in made]
+        else:
+            parts = [(part or WHOLE * made[0]) + number for number in range(1, PARTS + 1)]
+        async with self._database.transaction() as tx:
+            await posts.split(tx, owed.post, parts, self._clock())
+        log.info("job %d: too large for one message, owed in %d", owed.job.id, len(parts))
+        self._news.set()
+        return True
+
+    async def known_too_large(self, owed: Owed, files: int, size: int) -> bool:
+        """Whether Discord refused less than these bytes, in so many files, where a post goes."""
+        since = self._clock() - LIMITS_REMEMBERED
+        least = await uploads.refused_bytes(self._database, _limited_by(owed), files, since)
+        return least is not None and size >= least
+
+    async def too_large(self, owed: Owed, files: int, size: int) -> None:
+        """Discord refused so many files of these bytes in all where a post goes."""
+        async with self._database.transaction() as tx:
+            await uploads.refused(tx, _limited_by(owed), files, size, self._clock())
+
+    async def fitted(self, owed: Owed, files: int, size: int) -> None:
+        """Discord took so many files of these bytes in all where a post goes."""
+        async with self._database.transaction() as tx:
+            await uploads.accepted(tx, _limited_by(owed), files, size)
+
+    async def _job(self, number: int) -> Job:
+        job = await jobs.find(self._database, number)
+        assert job is not None, "a foreign key holds it"
+        return job
+
+    async def _owed(self, post: Post) -> Owed:
+        job = await self._job(post.job_id)
+        return Owed(post=post, job=job, takes=tuple(await takes.of(self._database, job.id)))
+
+    def _next_route(self, owed: Owed) -> Route | None:
+        alive = self._clock() < owed.job.created_at + TOKEN_LIFE
+        if owed.post.route is Route.CHANNEL and alive:
+            return Route.FOLLOWUP
+        if owed.post.kind is PostKind.PREVIEW or owed.post.route is Route.DIRECT:
+            return None
+        return Route.DIRECT
+
+    async def _settled(self, tx: Transaction, owed: Owed) -> None:
+        """End a job all of whose results were posted or refused, and give back what was refused."""
+        job, now = owed.job.id, self._clock()
+        if owed.post.kind is not PostKind.RESULT:
+            return
+        results = [post for post in await posts.of(tx, job) if post.kind is PostKind.RESULT]
+        if not all(post.delivered_at or post.refused for post in results):
+            return
+        lost = [post for post in results if post.refused]
+        if len(lost) == len(results):
+            if await jobs.undeliverable(tx, job, now):
+                await ledger.returned(tx, job, now)
+                why = "every route was refused"
+                change(log, owed.job, "is undeliverable", logging.WARNING, because=why)
+            return
+        await jobs.delivered(tx, job, now)
+        for take in {post.part // WHOLE for post in lost}:
+            await ledger.take_returned(tx, job, take, now)
+
+
+def _limited_by(owed: Owed) -> int:
+    """Return the server whose limit holds for a post; 0 for direct messages."""
+    return 0 if owed.post.route is Route.DIRECT else owed.job.origin.guild_id
