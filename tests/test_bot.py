@@ -13,6 +13,7 @@ from typing import Any
 
 import discord
 import pytest
+import simcord
 
 from bot import tiers
 from bot.client import Fantasia
@@ -128,18 +129,24 @@ async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: C
         await w.status(shown, "Rendering #1")
         assert shown.response
 
-        async def seen(percent: int) -> bool:
+        async def progressed(percent: int) -> None:
             async with w.studio._database.transaction() as tx:
                 await tx.execute("UPDATE jobs SET progress = ?", (percent / 100,))
             w.bot.dispatch("look")
-            await asyncio.sleep(0.2)
+
+        async def seen(percent: int) -> bool:
             assert shown.response
             return f"{percent} %" in str(shown.response.embeds[0].description)
 
         clock.turn(seconds=3)
+        await progressed(50)
+        await asyncio.sleep(0.2)
         assert not await seen(50)
         clock.turn(seconds=1.5)
-        assert await seen(60)
+        await progressed(60)
+        await until(lambda: seen(60))
+        await progressed(70)
+        await asyncio.sleep(0.2)
         assert not await seen(70)
 
 
@@ -351,15 +358,24 @@ async def test_what_every_route_refuses_is_given_back_and_kept(plan: Plan) -> No
         assert "Nothing was charged" in str(embed.description)
 
 
+async def done_in_time(w: World, clock: Clock, shown: simcord.InteractionResult) -> None:
+    """Let time pass, and the bot look, until the first piece was posted."""
+
+    async def look() -> bool:
+        clock.turn(seconds=10)
+        w.bot.dispatch("look")
+        await asyncio.sleep(0.1)
+        assert shown.response
+        return shown.response.embeds[0].title == "#1 is done"
+
+    await until(look)
+
+
 async def test_a_lost_answer_is_repeated_with_the_same_nonce(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, clock=clock)) as w:
         with lost_answers(w.bot, times=3) as sent:
             shown = await w.generate("play")
-            for _ in range(20):
-                await asyncio.sleep(0.1)
-                clock.turn(seconds=10)
-                w.bot.dispatch("look")
-            await w.status(shown, "#1 is done")
+            await done_in_time(w, clock, shown)
     assert len(sent) == 1
     assert len(w.results()) == 1
 
@@ -368,11 +384,7 @@ async def test_discords_own_faults_are_waited_out(plan: Plan, clock: Clock) -> N
     async with world(replace(plan, clock=clock)) as w:
         w.env.inject_error("POST", "/channels/*/messages", status=503, times=3)
         shown = await w.generate("play")
-        for _ in range(20):
-            await asyncio.sleep(0.1)
-            clock.turn(seconds=10)
-            w.bot.dispatch("look")
-        await w.status(shown, "#1 is done")
+        await done_in_time(w, clock, shown)
         assert len(w.results()) == 1
 
 
