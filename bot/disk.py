@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return the bytes of each file of a folder, by name; there are none where it is missing."""
+    """Return the bytes of each file of a folder, by name; none where it cannot be read."""
     found: dict[str, int] = {}
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # it was removed meanwhile
                 found[entry.name] = entry.stat().st_size
