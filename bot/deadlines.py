@@ -30,12 +30,17 @@ class Deadlines:
         self._begun: dict[int, datetime | None] = {}
         """Since when nothing keeps a job from being done; None where something did meanwhile."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._loads: int | None = None
+        """The job for which the engine loads a model."""
 
     def engine(self, slots: int, pace: float) -> None:
         """Go by an engine of so many slots, and by this pace where no better one is known.
 
-        A pace is in seconds of work per second of music.
+        A pace is in seconds of work per second of music. What another engine had is forgotten.
         """
+        for number in [*self._begun, *self._timers]:
+            self.forget(number)
+        self._loads = None
         self._slots, self._pace = slots, pace
         self._paces.clear()
 
@@ -53,20 +58,27 @@ class Deadlines:
         """
         line = list(running)
         for job in line:
-            if job.request.model not in loaded:
+            if self._loads is not None or job.request.model not in loaded:
                 return
             if job.id not in self._timers:
                 self._set(job, [other for other in line if other.id != job.id], late)
 
-    def suspend(self) -> None:
-        """Let all wait, as long as it takes: a model is being loaded."""
-        for number, timer in self._timers.items():
+    def suspend(self, number: int) -> None:
+        """Let all wait, as long as it takes: a model is being loaded for a job."""
+        self._loads = number
+        for watched, timer in self._timers.items():
             timer.cancel()
-            self._begun[number] = None
+            self._begun[watched] = None
         self._timers.clear()
+
+    def resume(self) -> None:
+        """The model is loaded: what is watched from now on has a deadline again."""
+        self._loads = None
 
     def forget(self, number: int) -> None:
         """A job is under way no more."""
+        if self._loads == number:
+            self.resume()
         self._begun.pop(number, None)
         if timer := self._timers.pop(number, None):
             timer.cancel()

@@ -17,6 +17,7 @@ from bot.engine.messages import (
     Previewed,
     Progress,
     Ready,
+    Render,
     Took,
 )
 from bot.engine.process import Engine
@@ -121,16 +122,25 @@ class Dispatcher:
                 while self._has_room(ready.slots) and (job := await self._claim()):
                     self._running[job.id] = job
                     self._idle.clear()
-                    group.create_task(self._render(engine, job))
+                    if order := await self._order(engine, job):
+                        group.create_task(self._render(engine, job, order))
                 await self._make_room(engine)
                 await self._work.wait()
                 self._work.clear()
 
-    async def _render(self, engine: Engine, job: Job) -> None:
+    async def _order(self, engine: Engine, job: Job) -> Render | None:
+        """Return the order for a job; fail the job and return None if there can be none."""
+        alone = job.care == TAKE_BY_TAKE
+        try:
+            return await orders.write(self._database, self._folder, job, one_by_one=alone)
+        except JobError as error:
+            await self._refused(job, error)
+            self._let_go(engine, job)
+            return None
+
+    async def _render(self, engine: Engine, job: Job, order: Render) -> None:
         try:
             self._watch(engine)
-            alone = job.care == TAKE_BY_TAKE
-            order = await orders.write(self._database, self._folder, job, one_by_one=alone)
             async with aclosing(engine.render(order)) as reports:
                 async for said in reports:
                     await self._heard(engine, job, said)
@@ -156,9 +166,10 @@ class Dispatcher:
 
     async def _heard(self, engine: Engine, job: Job, said: Report) -> None:
         if isinstance(said, Loading):
-            self._deadlines.suspend()
+            self._deadlines.suspend(job.id)
         elif isinstance(said, Loaded):
             await self._swapped(said)
+            self._deadlines.resume()
             self._watch(engine)
         elif job.id in self._yielding or job.id in self._late:
             return

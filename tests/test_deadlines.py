@@ -111,9 +111,12 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     found.watch(line, {"small"}, print)
     assert len(timers.after) == 1, "the third has to wait for the second's model"
     clock.turn(seconds=10)
-    found.suspend()
+    found.suspend(2)
     clock.turn(seconds=60)
+    found.watch(line, {"small"}, print)
+    assert len(timers.after) == 1, "whatever is begun or ends meanwhile"
     found.pace("large", 5.0)
+    found.resume()
     found.watch(line, {"small", "large"}, print)
     assert timers.after[1:] == [GRACE + SLACK * work for work in (16, 40, 16)]
     clock.turn(seconds=40)
@@ -121,3 +124,24 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     assert found.measured(line[1]) == 5
     found.forget(2)
     assert found.measured(line[1]) is None
+
+
+async def test_a_model_that_cannot_be_loaded_keeps_nobody_waiting(
+    timers: Timers, clock: Clock
+) -> None:
+    found = deadlines(clock)
+    found.suspend(2)
+    found.watch([job(1, 8)], {"small"}, print)
+    assert timers.after == []
+    found.forget(2)
+    found.watch([job(1, 8)], {"small"}, print)
+    assert len(timers.after) == 1
+
+
+async def test_another_engine_has_deadlines_of_its_own(timers: Timers, clock: Clock) -> None:
+    found = deadlines(clock)
+    found.watch([job(1, 8)], {"small"}, print)
+    found.engine(slots=4, pace=1.0)
+    assert found.measured(job(1, 8)) is None
+    found.watch([job(1, 8)], {"small"}, print)
+    assert timers.after == [GRACE + SLACK * 16, GRACE + SLACK * 8]
