@@ -136,10 +136,13 @@ async def line(source: Database | Transaction) -> list[Waiting]:
 
 
 async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float]]:
-    """Return the running jobs with their progress, 0…1, in the order they were started."""
+    """Return the running jobs with their progress, 0…1, in the order they were started.
+
+    Their attempts are those before this one.
+    """
     rows = await source.fetch(
         """
-        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed,
+        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts - 1, passed,
             progress
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """

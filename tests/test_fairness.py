@@ -241,6 +241,23 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     assert statistics.median(errors) < 0.2
 
 
+async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
+    async with a_studio(tmp_path, clock) as (studio, database):
+        async with database.transaction() as tx:
+            await settings.put(tx, "device", "cpu")
+            await settings.put(tx, "precision", "float32")
+            await settings.put(tx, "slots", "4")
+            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0)
+        for user in range(3):
+            await studio.submit(origin(user=user), prompt="x", seconds=10)
+        for _ in range(2):
+            async with database.transaction() as tx:
+                assert await turns.claim(tx, ("small",), clock())
+        found = await turns.expected(database, clock())
+    assert [at.place for at in found.values()] == [0, 0, 1]
+    assert [at.ends_at for at in found.values()] == [clock() + timedelta(seconds=10)] * 3
+
+
 IDLE = Limits(idle_lane=True)
 
 
