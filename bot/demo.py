@@ -167,6 +167,8 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     options.out.mkdir(parents=True, exist_ok=True)
     prompt, longest = options.prompt or PROMPT, stage.bot.studio.max_seconds
     ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
+    if (await stage.bot.operations.stats()).paused is not None:
+        raise OperatorError("The studio of this --data is paused: use another folder.")
     await _finished_before(stage)
     shown = await stage.members[0].slash(
         stage.music, "generate", prompt=prompt, duration=options.duration
@@ -192,7 +194,8 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     for path in [*await _attachments(stage, options.out), written]:
         console.file.flush()
         print(path)  # noqa: T201
-    if not any(message.attachments for message in stage.music.history()):
+    asked = shown.response.message.id
+    if not any(each.attachments for each in stage.music.history() if each.id > asked):
         raise OperatorError(f"No music arrived; {options.out} holds the transcript.")
 
 
