@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 
+import aiohttp
 import discord
 
 from bot.client import Fantasia
+from bot.errors import StorageError
 from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
 from cogs import cards
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 EDITED_EVERY = {Status.QUEUED: timedelta(seconds=30), Status.RUNNING: timedelta(seconds=4)}
 
 EDITED_AT_ONCE = 5
-"""How many messages of a channel that tell of waiting are edited before what is new is looked for.
+"""How many messages of a channel are edited before what is new is looked for again.
 
 Discord takes about one edit a second in a channel.
 """
@@ -28,43 +29,71 @@ EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
 
 
+UNREACHED = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+"""What is raised where Discord cannot be reached or has a fault of its own."""
+
+
 class Board:
     """Keeps the status messages true, and edits them no oftener than members can read."""
 
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
         self._bot = bot
         self._studio = studio
-        self._edited: dict[int, tuple[datetime, discord.Embed]] = {}
+        self._edited: dict[int, tuple[datetime, discord.Embed | None]] = {}
+        """When the messages of jobs that have not ended were last told, and what."""
+        self._busy: set[int] = set()
+        """Channels in which messages are being edited."""
+        self._again: set[int] = set()
+        """Those of them in which there is something new by now."""
 
     async def refresh(self) -> None:
         """Bring the status messages up to date that may be edited now, each channel by itself."""
-        lines = [line for line in (await self._lines()).values() if line]
-        waits = [job for line in lines for job in line if job.status in EDITED_EVERY]
+        due = await self._due()
+        self._again.update(due.keys() & self._busy)
+        free = due.keys() - self._busy
+        self._busy.update(free)
+        await apart(*(self._keep(channel, due[channel]) for channel in free))
+
+    async def _keep(self, channel: int, notices: Sequence[Notice]) -> None:
+        try:
+            while notices:
+                await self._tell(notices)
+                notices = await self._more(channel)
+        finally:
+            self._busy.discard(channel)
+            self._again.discard(channel)
+
+    async def _more(self, channel: int) -> Sequence[Notice]:
+        """Return what is to be told by now in a channel, if there is news of it."""
+        while channel in self._again:
+            self._again.discard(channel)
+            if more := (await self._due()).get(channel):
+                return more
+        return ()
+
+    async def _due(self) -> dict[int, list[Notice]]:
+        """Return what is to be told, by channel: what changed, then the longest untold; a few."""
+        notices = await self._studio.to_show()
+        self._edited = {
+            notice.job: self._edited[notice.job] for notice in notices if notice.job in self._edited
+        }
+        due: dict[int, list[Notice]] = {}
+        for notice in sorted(notices, key=lambda notice: (_can_wait(notice), self._told(notice))):
+            line = due.setdefault(notice.channel, [])
+            if self._is_due(notice) and len(line) < EDITED_AT_ONCE:
+                line.append(notice)
+        return {channel: line for channel, line in due.items() if line}
+
+    async def _tell(self, notices: Sequence[Notice]) -> None:
+        found = [await self._studio.job(notice.job) for notice in notices]
+        waits = [job for job in found if job.status in EDITED_EVERY]
         standings = {at.job.id: at for at in await self._studio.standings(waits)} if waits else {}
-        async with asyncio.TaskGroup() as group:
-            for line in lines:
-                group.create_task(self._refresh(line, standings))
-
-    async def _lines(self) -> dict[int, list[Job]]:
-        """Return the jobs to tell of, by channel: those that changed, then the longest untold."""
-        lines: dict[int, list[Job]] = {}
-        waiting: Counter[int] = Counter()
-        due = [notice for notice in await self._studio.to_show() if self._is_due(notice)]
-        for notice in sorted(due, key=lambda notice: (_can_wait(notice), self._told(notice))):
-            if _can_wait(notice):
-                waiting[notice.channel] += 1
-            if waiting[notice.channel] <= EDITED_AT_ONCE:
-                job = await self._studio.job(notice.job)
-                lines.setdefault(notice.channel, []).append(job)
-        return lines
-
-    async def _refresh(self, line: list[Job], standings: Mapping[int, Standing]) -> None:
-        for job in line:
+        for job in found:
             embed = await self._card(job, standings.get(job.id))
-            shown = self._edited.get(job.id, (None, None))[1]
-            self._edited[job.id] = (self._studio.now(), embed)
-            if shown != embed:
-                await self._show(job, embed)
+            same = self._edited.get(job.id, (None, None))[1] == embed
+            told = same or await self._show(job, embed)
+            if job.status in EDITED_EVERY:
+                self._edited[job.id] = (self._studio.now(), embed if told else None)
 
     async def tell_failure(self, job: Job) -> int | None:
         """Say in a job's status message that it failed, and return the message if that worked."""
@@ -77,22 +106,20 @@ class Board:
         await self._studio.status_message(job, job.status_message_id, Status.FAILED)
         return job.status_message_id
 
-    async def _show(self, job: Job, embed: discord.Embed) -> None:
-        waits = job.status in EDITED_EVERY
-        view = cancel_view(job.id) if waits else last_view(job)
+    async def _show(self, job: Job, embed: discord.Embed) -> bool:
+        """Edit a job's message; return False where that is to be tried again."""
+        view = cancel_view(job.id) if job.status in EDITED_EVERY else last_view(job)
+        message = job.status_message_id
         try:
             await self._message(job).edit(embed=embed, view=view)
         except discord.NotFound:
-            waits = False
-            await self._studio.status_message(job, None, job.status)
-        except Exception as error:
+            message = None
+        except UNREACHED as error:
             log.info("job %d: its status message was not edited: %s", job.id, error)
-            if definite(error):
-                await self._studio.status_message(job, job.status_message_id, job.status)
-        else:
-            await self._studio.status_message(job, job.status_message_id, job.status)
-        if not waits:
-            self._edited.pop(job.id, None)
+            if not definite(error):
+                return False
+        await self._studio.status_message(job, message, job.status)
+        return True
 
     def _is_due(self, notice: Notice) -> bool:
         pause = EDITED_EVERY.get(notice.status)
@@ -119,6 +146,17 @@ class Board:
 
     def _old(self, job: Job) -> bool:
         return self._studio.now() > job.created_at + EDITABLE_FOR
+
+
+async def apart(*works: Awaitable[None]) -> None:
+    """Do all at once: what fails harms nothing of the rest, and is raised in the end."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, StorageError):
+            log.error("%s", error)
+    failed = [e for e in ended if isinstance(e, Exception) and not isinstance(e, StorageError)]
+    if failed:
+        raise ExceptionGroup("not all that was due could be told", failed)
 
 
 def _can_wait(notice: Notice) -> bool:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import discord
 from discord.ext import commands
 
@@ -18,7 +17,7 @@ from bot.models import Job, Owed, PostKind, Route
 from bot.outbox import PARTS, WHOLE, Outbox
 from bot.studio import Studio
 from cogs import cards
-from cogs.board import Board, channel, definite
+from cogs.board import UNREACHED, Board, apart, channel, definite
 from cogs.buttons import stop_view
 from cogs.keeping import removed, result_view
 
@@ -29,10 +28,6 @@ LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 
 TOO_LARGE = 40005
 """Discord's code for a request that is too large."""
-
-DISCORDS = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
-"""What is raised where Discord cannot be reached or has a fault of its own."""
-
 
 SEARCHED = 100
 """How many messages of a place are looked through for one that may stand there already."""
@@ -60,17 +55,15 @@ class Delivery(commands.Cog):
         self._busy: set[int] = set()
         """Places that something is being posted to."""
         self._reading = asyncio.Lock()
-        self._tidying = asyncio.Lock()
-        self._again = False
+        self._replacing = asyncio.Lock()
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
         """Post what is owed, each place in its order, and bring the status messages up to date."""
-        async with asyncio.TaskGroup() as group:
-            for place, line in (await self._lines()).items():
-                group.create_task(self._deliver_to(place, line))
-            group.create_task(self._tidy())
-        await self._tidy()
+        lines = (await self._lines()).items()
+        posting = (self._deliver_to(place, line) for place, line in lines)
+        await apart(*posting, self._replace_previews(), self._board.refresh())
+        await apart(self._replace_previews(), self._board.refresh())
 
     async def _lines(self) -> dict[int, list[Owed]]:
         """Return what is due, by place, and take these places; those taken before are left out."""
@@ -91,17 +84,13 @@ class Delivery(commands.Cog):
         finally:
             self._busy.discard(place)
 
-    async def _tidy(self) -> None:
-        self._again = True
-        if self._tidying.locked():
+    async def _replace_previews(self) -> None:
+        if self._replacing.locked():
             return
-        async with self._tidying:
-            while self._again:
-                self._again = False
-                for job, preview in await self._outbox.previews_to_replace():
-                    await removed(self._bot, job, preview)
+        async with self._replacing:
+            for job, preview in await self._outbox.previews_to_replace():
+                if await removed(self._bot, job, preview):
                     await self._outbox.replaced(preview)
-                await self._board.refresh()
 
     async def _deliver(self, owed: Owed) -> bool:
         """Post what is owed; return False if what comes later in that place has to wait."""
@@ -118,7 +107,7 @@ class Delivery(commands.Cog):
             if definite(error) or isinstance(error, FileNotFoundError | Refusal):
                 await self._outbox.refused(owed)
             else:
-                holds = isinstance(error, DISCORDS)
+                holds = isinstance(error, UNREACHED)
                 pause = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
                 await self._outbox.postponed(owed, pause, holds=holds)
                 return not holds

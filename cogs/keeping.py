@@ -1,6 +1,7 @@
 """What may be done with music that is there: go on from it, keep it, delete it."""
 
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -13,9 +14,11 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import Job, Post, Route, Take
 from cogs import asking, cards, doors
-from cogs.board import channel
+from cogs.board import UNREACHED, channel, definite
 from cogs.buttons import OfJob
 from cogs.repeating import AgainButton, EditButton
+
+log = logging.getLogger(__name__)
 
 MORE = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time."""
@@ -174,14 +177,18 @@ async def files(
         yield found
 
 
-async def removed(client: Fantasia, job: Job, post: Post) -> None:
-    """Delete a message that was posted, if it is still there."""
+async def removed(client: Fantasia, job: Job, post: Post) -> bool:
+    """Delete a message that was posted; return False where that may work later."""
     place = channel(client, job)
-    with contextlib.suppress(discord.HTTPException):
+    try:
         if post.route is Route.DIRECT:
             direct = await client.create_dm(discord.Object(job.origin.user_id))
             place = client.get_partial_messageable(direct.id)
         await place.get_partial_message(post.message_id or 0).delete()
+    except UNREACHED as error:
+        log.info("job %d: a message was not deleted: %s", job.id, error)
+        return definite(error)
+    return True
 
 
 def result_view(job: int) -> ui.View:

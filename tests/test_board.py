@@ -3,7 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from bot.composition import Plan
+from bot.errors import StorageError
+from bot.models import Job, Status
 from cogs.board import EDITED_AT_ONCE
 from tests.conftest import Clock, until, world
 
@@ -36,5 +40,39 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
             return len(edited) == len(shown)
 
         await until(told)
-    few, rest = waiting[:EDITED_AT_ONCE], waiting[EDITED_AT_ONCE:]
+    few, rest = waiting[: EDITED_AT_ONCE - 1], waiting[EDITED_AT_ONCE - 1 :]
     assert edited == [first, *few, later, *rest]
+
+
+async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        await w.bot.operations.pause("")
+        other = w.guild.create_text_channel("other")
+        await w.generate("play")
+        await w.alice.slash(other, "generate", prompt="play", duration=2)
+        real, full = w.studio.status_message, True
+
+        async def status_message(job: Job, message: int | None, shown: Status) -> None:
+            if full and job.id == 1:
+                raise StorageError("The database cannot be used: disk I/O error.")
+            await real(job, message, shown)
+
+        monkeypatch.setattr(w.studio, "status_message", status_message)
+        for number in (1, 2):
+            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+
+        async def left() -> list[int]:
+            return [notice.job for notice in await w.studio.to_show()]
+
+        async def told() -> bool:
+            return await left() == [1]
+
+        await until(told)
+        full = False
+
+        async def all_told() -> bool:
+            return not await left()
+
+        await until(all_told)

@@ -300,3 +300,32 @@ async def test_a_crash_between_posting_and_recording_does_not_post_twice(
             assert contents == [w.alice.mention] * 2, "its nonce lets Discord know it again"
         else:
             assert contents == [w.alice.mention, f"{w.alice.mention} {cards.REPEATED}"]
+
+
+async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        real, limited = w.bot.http.request, True
+
+        async def request(route: Any, **options: Any) -> Any:
+            if route.method == "DELETE" and limited:
+                raise discord.RateLimited(600)
+            return await real(route, **options)
+
+        w.bot.http.request = request  # type: ignore[method-assign]
+        await asked(w, "long", duration=40)
+        await w.result()
+        await w.studio.stop(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.ended(1, Status.DELIVERED)
+        await asked(w)
+        await w.ended(2, Status.DELIVERED)
+        names = [message.attachments[0].filename for message in w.results()]
+        assert len(names) == 3, "the preview still stands"
+        limited = False
+
+        async def removed() -> bool:
+            return len(w.results()) == 2
+
+        await until(removed)
+        w.bot.http.request = real  # type: ignore[method-assign]
