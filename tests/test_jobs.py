@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
             self.do(self.outbox.delivered(owed, 77))
         elif not again:
             more = {"holds": True} if outcome == "postponed" else {}
-            self.do(getattr(self.studio, outcome)(owed, **more))
+            self.do(getattr(self.outbox, outcome)(owed, **more))
 
     @rule(hours=st.integers(0, 30))
     def wait(self, hours: int) -> None:
