@@ -121,9 +121,8 @@ async def test_a_storm_loses_nothing(plan: Plan) -> None:
             for _ in range(dice.randint(1, 4)):
                 member, prompt = dice.choice((w.alice, w.bob)), dice.choice(PROMPTS)
                 length = 20 if prompt == "hungry" else 2  # so long is refused from then on
-                await member.slash(
-                    w.music, "generate", prompt=prompt, duration=length, takes=dice.randint(1, 3)
-                )
+                takes = dice.randint(2 if prompt == "glutton" else 1, 3)  # it has room for one
+                await member.slash(w.music, "generate", prompt=prompt, duration=length, takes=takes)
             await asyncio.sleep(dice.uniform(0.05, 1.5))
             name = names[turn % len(names)] if turn < len(names) else dice.choice(names)
             turn += 1
@@ -154,6 +153,7 @@ async def test_a_storm_loses_nothing(plan: Plan) -> None:
         print(
             *(f"  {count:4} {name.replace('_', ' ')}" for name, count in faults.items()), sep="\n"
         )
+        assert len(jobs) > turn, "most were accepted"
         assert set(ended) <= {"delivered", "failed", "cancelled", "undeliverable"}
         assert sorted(delivered) == sorted(job for job, status, _ in jobs if status == "delivered")
         for job, status, cost in jobs:
