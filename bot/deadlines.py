@@ -36,11 +36,8 @@ class Deadlines:
     def engine(self, slots: int, pace: float) -> None:
         """Go by an engine of so many slots, and by this pace where no better one is known.
 
-        A pace is in seconds of work per second of music. What another engine had is forgotten.
+        A pace is in seconds of work per second of music.
         """
-        for number in [*self._begun, *self._timers]:
-            self.forget(number)
-        self._loads = None
         self._slots, self._pace = slots, pace
         self._paces.clear()
 
@@ -71,17 +68,23 @@ class Deadlines:
             self._begun[watched] = None
         self._timers.clear()
 
-    def resume(self) -> None:
-        """The model is loaded: what is watched from now on has a deadline again."""
-        self._loads = None
+    def resume(self, number: int) -> None:
+        """The model is loaded for a job: what is watched from now on has a deadline again."""
+        if self._loads == number:
+            self._loads = None
 
     def forget(self, number: int) -> None:
         """A job is under way no more."""
-        if self._loads == number:
-            self.resume()
+        self.resume(number)
         self._begun.pop(number, None)
         if timer := self._timers.pop(number, None):
             timer.cancel()
+
+    def clear(self) -> None:
+        """Nothing is under way any more."""
+        for number in [*self._begun, *self._timers]:
+            self.forget(number)
+        self._loads = None
 
     def measured(self, job: Job) -> float | None:
         """Return the pace at which a job was done just now; None if others held it up."""

@@ -169,7 +169,7 @@ class Dispatcher:
             self._deadlines.suspend(job.id)
         elif isinstance(said, Loaded):
             await self._swapped(said)
-            self._deadlines.resume()
+            self._deadlines.resume(job.id)
             self._watch(engine)
         elif job.id in self._yielding or job.id in self._late:
             return
@@ -247,6 +247,7 @@ class Dispatcher:
         for number in self._running.keys() | {job.id for job in interrupted}:
             self._discard(number)
         self._running.clear()
+        self._deadlines.clear()
         self._idle.set()
         self._yielding.clear()
         self._late.clear()

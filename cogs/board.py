@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -25,6 +25,9 @@ EDITED_AT_ONCE = 5
 Discord takes about one edit a second in a channel.
 """
 
+AFTER_A_FAILURE = timedelta(seconds=30)
+"""How long a message that could not be edited is left alone."""
+
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
 
@@ -40,7 +43,7 @@ class Board:
         self._bot = bot
         self._studio = studio
         self._edited: dict[int, tuple[datetime, discord.Embed | None]] = {}
-        """When the messages of jobs that have not ended were last told, and what."""
+        """When messages were last edited that are not final, and to what; None: that failed."""
         self._busy: set[int] = set()
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
@@ -78,7 +81,7 @@ class Board:
             notice.job: self._edited[notice.job] for notice in notices if notice.job in self._edited
         }
         due: dict[int, list[Notice]] = {}
-        for notice in sorted(notices, key=lambda notice: (_can_wait(notice), self._told(notice))):
+        for notice in sorted(notices, key=self._rank):
             line = due.setdefault(notice.channel, [])
             if self._is_due(notice) and len(line) < EDITED_AT_ONCE:
                 line.append(notice)
@@ -88,12 +91,14 @@ class Board:
         found = [await self._studio.job(notice.job) for notice in notices]
         waits = [job for job in found if job.status in EDITED_EVERY]
         standings = {at.job.id: at for at in await self._studio.standings(waits)} if waits else {}
-        for job in found:
-            embed = await self._card(job, standings.get(job.id))
-            same = self._edited.get(job.id, (None, None))[1] == embed
-            told = same or await self._show(job, embed)
-            if job.status in EDITED_EVERY:
-                self._edited[job.id] = (self._studio.now(), embed if told else None)
+        await in_turn(self._tell_of(job, standings.get(job.id)) for job in found)
+
+    async def _tell_of(self, job: Job, standing: Standing | None) -> None:
+        _, last = self._edited.get(job.id, (None, None))
+        self._edited[job.id] = (self._studio.now(), None)
+        embed = await self._card(job, standing)
+        if last == embed or await self._show(job, embed):
+            self._edited[job.id] = (self._studio.now(), embed)
 
     async def tell_failure(self, job: Job) -> int | None:
         """Say in a job's status message that it failed, and return the message if that worked."""
@@ -122,16 +127,20 @@ class Board:
         return True
 
     def _is_due(self, notice: Notice) -> bool:
-        pause = EDITED_EVERY.get(notice.status)
-        if pause is None:
-            return True
-        if self._studio.now() > notice.created_at + EDITABLE_FOR:
+        now = self._studio.now()
+        at, shown = self._edited.get(notice.job, (notice.created_at, None))
+        if notice.job in self._edited and shown is None and now < at + AFTER_A_FAILURE:
             return False
-        changed = notice.shown is not notice.status
-        return changed or self._studio.now() >= self._told(notice) + pause
+        if notice.status not in EDITED_EVERY:
+            return True
+        if now > notice.created_at + EDITABLE_FOR:
+            return False
+        return _has_changed(notice) or now >= at + EDITED_EVERY[notice.status]
 
-    def _told(self, notice: Notice) -> datetime:
-        return self._edited.get(notice.job, (notice.created_at, None))[0]
+    def _rank(self, notice: Notice) -> tuple[bool, datetime]:
+        """Sort what has changed before the rest, and both by how long they are due."""
+        at, _ = self._edited.get(notice.job, (notice.created_at, None))
+        return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, timedelta())
 
     async def _card(self, job: Job, standing: Standing | None) -> discord.Embed:
         if standing:
@@ -150,17 +159,32 @@ class Board:
 
 async def apart(*works: Awaitable[None]) -> None:
     """Do all at once: what fails harms nothing of the rest, and is raised in the end."""
-    ended = await asyncio.gather(*works, return_exceptions=True)
-    for error in ended:
+    _raise_all(await asyncio.gather(*works, return_exceptions=True))
+
+
+async def in_turn(works: Iterable[Awaitable[None]]) -> None:
+    """Do one after another: what fails harms nothing of the rest, and is raised in the end."""
+    failed: list[Exception] = []
+    for work in works:
+        try:
+            await work
+        except Exception as error:
+            failed.append(error)
+    _raise_all(failed)
+
+
+def _raise_all(ended: Iterable[BaseException | None]) -> None:
+    """Raise the failures among what ended; that the database cannot be used is but logged."""
+    failed = [error for error in ended if isinstance(error, Exception)]
+    for error in failed:
         if isinstance(error, StorageError):
             log.error("%s", error)
-    failed = [e for e in ended if isinstance(e, Exception) and not isinstance(e, StorageError)]
-    if failed:
-        raise ExceptionGroup("not all that was due could be told", failed)
+    if others := [error for error in failed if not isinstance(error, StorageError)]:
+        raise ExceptionGroup("not all that was due could be told", others)
 
 
-def _can_wait(notice: Notice) -> bool:
-    return notice.status is Status.QUEUED and notice.shown is Status.QUEUED
+def _has_changed(notice: Notice) -> bool:
+    return notice.shown is not notice.status
 
 
 def link(job: Job, post: Post | None) -> str | None:

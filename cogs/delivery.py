@@ -63,7 +63,6 @@ class Delivery(commands.Cog):
         lines = (await self._lines()).items()
         posting = (self._deliver_to(place, line) for place, line in lines)
         await apart(*posting, self._replace_previews(), self._board.refresh())
-        await apart(self._replace_previews(), self._board.refresh())
 
     async def _lines(self) -> dict[int, list[Owed]]:
         """Return what is due, by place, and take these places; those taken before are left out."""

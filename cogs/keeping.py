@@ -96,8 +96,13 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
         await interaction.response.send_message(
             f"#{job.id} was deleted. Its seconds stay used.", ephemeral=True
         )
-        for post in posted:
-            await removed(client, job, post)
+        gone = [await removed(client, job, post) for post in posted]
+        if not all(gone):
+            await interaction.followup.send(
+                "Discord did not let me delete every message of it just now. What still stands in "
+                "the channel can be deleted by hand.",
+                ephemeral=True,
+            )
         if interaction.message and not interaction.message.flags.ephemeral:
             with contextlib.suppress(discord.HTTPException):
                 await interaction.message.delete()

@@ -45,9 +45,9 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
 
 
 async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world(plan) as w:
+    async with world(replace(plan, clock=clock)) as w:
         await w.bot.operations.pause("")
         other = w.guild.create_text_channel("other")
         await w.generate("play")
@@ -71,8 +71,28 @@ async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
 
         await until(told)
         full = False
+        clock.turn(seconds=30)
 
         async def all_told() -> bool:
             return not await left()
 
         await until(all_told)
+
+
+async def test_messages_that_cannot_be_edited_now_keep_no_other_from_being_told(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.bot.operations.pause("")
+        shown = [await w.generate(f"play {number}") for number in range(EDITED_AT_ONCE + 1)]
+        *others, _ = [each.response.message.id for each in shown if each.response]
+        for message in others:
+            path = f"/channels/{w.music.id}/messages/{message}"
+            w.env.inject_error("PATCH", path, status=500, times=None)
+        for number in range(1, len(shown) + 1):
+            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.status(shown[-1], f"#{len(shown)} was cancelled")
+        w.env.backend.faults.clear()
+        clock.turn(seconds=30)
+        for number, each in enumerate(shown[:-1], start=1):
+            await w.status(each, f"#{number} was cancelled")

@@ -116,7 +116,10 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     found.watch(line, {"small"}, print)
     assert len(timers.after) == 1, "whatever is begun or ends meanwhile"
     found.pace("large", 5.0)
-    found.resume()
+    found.resume(1)
+    found.watch(line, {"small", "large"}, print)
+    assert len(timers.after) == 1, "what was loaded before for another"
+    found.resume(2)
     found.watch(line, {"small", "large"}, print)
     assert timers.after[1:] == [GRACE + SLACK * work for work in (16, 40, 16)]
     clock.turn(seconds=40)
@@ -141,6 +144,7 @@ async def test_a_model_that_cannot_be_loaded_keeps_nobody_waiting(
 async def test_another_engine_has_deadlines_of_its_own(timers: Timers, clock: Clock) -> None:
     found = deadlines(clock)
     found.watch([job(1, 8)], {"small"}, print)
+    found.clear()
     found.engine(slots=4, pace=1.0)
     assert found.measured(job(1, 8)) is None
     found.watch([job(1, 8)], {"small"}, print)

@@ -195,6 +195,16 @@ async def test_a_manager_deletes_anyones(plan: Plan) -> None:
         assert w.results() == []
 
 
+async def test_a_message_that_cannot_be_deleted_now_is_spoken_of(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        path = f"/channels/{w.music.id}/messages/{message.id}"
+        w.env.inject_error("DELETE", path, status=500, times=5)
+        shown = await w.alice.click(message, label="Delete")
+        assert "was deleted" in told(shown)
+        assert ["by hand" in each.content for each in shown.followups] == [True]
+
+
 async def test_a_piece_is_posted_again_in_any_format(plan: Plan) -> None:
     async with world(plan) as w:
         w.tolerated = (Refusal, NotAllowed)
