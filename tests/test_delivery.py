@@ -163,6 +163,19 @@ async def test_what_a_server_took_is_remembered_for_a_day(plan: Plan, clock: Clo
         ]
 
 
+async def test_a_size_that_was_refused_by_mistake_is_soon_forgotten(plan: Plan) -> None:
+    async with world(plan) as w:
+        async with w.studio._database.transaction() as tx:
+            refused = (w.guild.id, w.studio.now().timestamp())
+            await tx.execute("INSERT INTO uploads VALUES (?, 1, 1, ?)", refused)
+        await asked(w, duration=8)
+        await w.ended(1, Status.DELIVERED)
+        await asked(w, duration=8)
+        await w.ended(2, Status.DELIVERED)
+        names = [file.filename for message in w.results() for file in message.attachments]
+        assert names == [*(f"play-1-part-{part}.ogg" for part in (1, 2, 3, 4)), "play-2.wav"]
+
+
 async def test_a_lost_permission_is_answered_through_the_interaction(plan: Plan) -> None:
     async with world(plan) as w:
         w.env.inject_error("POST", MESSAGES, status=403, code=50013)
