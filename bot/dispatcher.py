@@ -23,7 +23,7 @@ from bot.engine.messages import (
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
-from bot.models import EngineState, Fault, Job, PostKind
+from bot.models import EngineState, Fault, Job, PostKind, Status
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ MOST_STARTS = 6
 
 LOST = "The engine stopped twice while rendering it."
 LATE = "It took several times as long as such a piece usually takes here, twice."
+UNMADE = (Status.QUEUED, Status.CANCELLED, Status.FAILED)
+"""States in which a job has no music, whatever an engine was writing."""
+
 UNSAVED = (
     "The studio's disk is full or cannot be written, so the music could not be saved. Whoever runs "
     "this bot has to make room."
@@ -77,6 +80,8 @@ class Dispatcher:
         """Jobs that the engine was told to finish."""
         self._yielding: set[int] = set()
         """Jobs that wait again while the engine has yet to let go of them."""
+        self._cut_off: set[int] = set()
+        """Jobs that an engine had when it was lost."""
         self._late: set[int] = set()
         """Jobs that the engine was told to cancel because they were not done in time."""
         self._deadlines = Deadlines(clock, grace)
@@ -150,6 +155,9 @@ class Dispatcher:
                 await self._rendered(job)
         except JobError as error:
             await self._refused(job, error)
+        except asyncio.CancelledError:
+            self._cut_off.add(job.id)
+            raise
         finally:
             self._let_go(engine, job)
 
@@ -244,8 +252,14 @@ class Dispatcher:
                     await takes.reset(tx, job.id)
                 else:
                     await self._record_failure(tx, job, LOST, Fault.CRASH)
-        for number in self._running.keys() | {job.id for job in interrupted}:
+            unmade = {job.id for job in interrupted}
+            for number in self._cut_off | self._running.keys():
+                lost = await jobs.find(tx, number)
+                if lost and lost.status in UNMADE:
+                    unmade.add(number)
+        for number in unmade:
             self._discard(number)
+        self._cut_off.clear()
         self._running.clear()
         self._deadlines.clear()
         self._idle.set()

@@ -83,6 +83,7 @@ def die(how: str) -> None:
 
 
 slow: set[int] = set()
+lingering: set[int] = set()
 long: dict[int, Render] = {}
 
 
@@ -140,6 +141,10 @@ def render(order: Render) -> None:
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
         case "slow":
             slow.add(order.id)
+        case "linger":
+            write(order.parts[0].audio, order.seconds)
+            lingering.add(order.id)
+            slow.add(order.id)
         case "hungry":
             say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
         case "glutton" if not order.one_by_one:
@@ -194,6 +199,8 @@ def main() -> None:
             case Render() as order:
                 render(order)
             case Cancel(id=job):
+                if job in lingering:
+                    die("kill")
                 slow.discard(job)
                 say(Cancelled(id=job))
             case Finish(id=job):

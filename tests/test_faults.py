@@ -170,6 +170,17 @@ async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None
     await until(gone)
 
 
+async def test_nothing_stays_of_what_was_cancelled_as_the_engine_died(plan: Plan) -> None:
+    async with world(plan) as w:
+        await asked(w, "linger")
+        written = plan.folder / "audio" / "1-1.wav"
+        await until(lambda: asyncio.sleep(0, written.exists()))
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await asked(w, "play")
+        await w.ended(2, Status.DELIVERED)
+        assert {file.name.split("-")[0] for file in written.parent.iterdir()} == {"2"}
+
+
 async def test_a_model_that_cannot_fit_is_refused_at_the_door(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
