@@ -55,6 +55,7 @@ class Storm:
         self._signal_engine(signal.SIGSEGV)
 
     async def the_engine_falls_silent(self) -> None:
+        await until(self._ready)  # one that loads is given half an hour
         self._signal_engine(signal.SIGSTOP)
 
     async def discord_has_a_fault(self) -> None:
