@@ -36,6 +36,10 @@ UNREACHED = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OS
 """What is raised where Discord cannot be reached or has a fault of its own."""
 
 
+TOKEN_ENDED = 50027
+"""Discord's code, with status 401, for an interaction that can be answered no more."""
+
+
 class Board:
     """Keeps the status messages true, and edits them no oftener than members can read."""
 
@@ -203,8 +207,8 @@ def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:
 
 def definite(error: Exception) -> bool:
     """Whether the same request would be refused again: not for a limit, nor for the bot's token."""
-    return (
-        isinstance(error, discord.HTTPException)
-        and 400 <= error.status < 500
-        and error.status not in (401, 408, 429)
-    )
+    if not isinstance(error, discord.HTTPException):
+        return False
+    if error.code == TOKEN_ENDED:
+        return True
+    return 400 <= error.status < 500 and error.status not in (401, 408, 429)

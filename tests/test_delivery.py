@@ -184,6 +184,21 @@ async def test_a_lost_permission_is_answered_through_the_interaction(plan: Plan)
         assert shown.followups[0].attachments[0].filename == "play-1.wav"
 
 
+async def test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directly(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", MESSAGES, status=403, code=50013)
+        w.env.inject_error("POST", "/webhooks/*", status=503)
+        w.env.inject_error("POST", "/webhooks/*", status=401, code=50027)
+        await asked(w)
+        await postponed(w)
+        clock.turn(minutes=16)
+        await w.ended(1, Status.DELIVERED)
+        (message,) = w.direct_messages(w.alice)
+        assert message.attachments[0].filename == "play-1.wav"
+
+
 async def test_a_deleted_channel_sends_the_music_directly(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, clock=clock)) as w:
         await asked(w, "slow", duration=8)

@@ -44,6 +44,7 @@ class Storm:
                 os.kill(engine, number)
 
     def _inject(self, status: int, code: int = 0) -> None:
+        self.w.env.backend.faults.clear()  # those that nobody met would pile up
         place = self.dice.choice(PLACES)
         times = self.dice.randint(1, 3)
         self.w.env.inject_error("POST", place, status=status, code=code, times=times)
