@@ -19,6 +19,18 @@ TABLE = {
         "bot::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so"
     ),
     "permission lost": "delivery::test_a_lost_permission_is_answered_through_the_interaction",
+    "an interaction that can be answered no more": (
+        "delivery::test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directly"
+    ),
+    "a refusal for size by mistake": (
+        "delivery::test_a_size_that_was_refused_by_mistake_is_soon_forgotten"
+    ),
+    "a preview that cannot be removed": (
+        "delivery::test_a_preview_that_cannot_be_removed_yet_holds_nothing_up"
+    ),
+    "a fault while a status is told": (
+        "board::test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later"
+    ),
     "channel deleted": "delivery::test_a_deleted_channel_sends_the_music_directly",
     "thread archived": "delivery::test_a_locked_thread_sends_the_music_directly",
     "member left, direct messages closed": (
@@ -45,6 +57,10 @@ TABLE = {
         "musicgen::test_an_error_of_the_gpu_ends_the_process_with_its_own_words"
     ),
     "a model that cannot fit": "faults::test_a_model_that_cannot_fit_is_refused_at_the_door",
+    "the engine dies with what is cancelled": (
+        "faults::test_nothing_stays_of_what_was_cancelled_as_the_engine_died"
+    ),
+    "the engine is killed": "kills::test_the_engine_is_killed_at_random_and_each_piece_is_made",
     "other people's jobs": "faults::test_other_peoples_jobs_never_fail_for_it",
     "too slow": "faults::test_a_job_over_its_deadline_is_tried_once_more_and_then_failed",
     "crash, signal, silence, garbage, lies": (
