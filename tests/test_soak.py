@@ -56,8 +56,9 @@ class Storm:
         self._signal_engine(signal.SIGSEGV)
 
     async def the_engine_falls_silent(self) -> None:
-        await until(self._ready)  # one that loads is given half an hour
         self._signal_engine(signal.SIGSTOP)
+        await asyncio.sleep(1.5)  # at work it is replaced after a second
+        self._signal_engine(signal.SIGCONT)  # while it loads it would be given half an hour
 
     async def discord_has_a_fault(self) -> None:
         self._inject(self.dice.choice((500, 502, 503)))
