@@ -50,7 +50,7 @@ FLOOR = 200_000_000
 """Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
 
 LIMITS_REMEMBERED = timedelta(days=1)
-"""How long it is believed that a file or a piece is too large: boosts and hardware change."""
+"""How long it is believed that a piece is too long for the memory: hardware changes."""
 
 LOOKAHEAD = turns.LOOKAHEAD
 
