@@ -31,7 +31,7 @@ bench: $(MUSICGEN) ## both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
 
 soak: $(MUSICGEN) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds
-	@KILLS=200 SOAK=600 $(PY) -m pytest -q -s -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
+	@KILLS=200 SOAK=600 $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
 
 audit: $(BOT) ## known faults of the locked packages, and of nothing else
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock

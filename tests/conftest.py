@@ -35,6 +35,9 @@ GENEROUS = Tier(
     weight=1,
 )
 
+OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
+"""States of a job that has not ended."""
+
 SCRIPTED = (sys.executable, "-m", "tests.scripted_child")
 
 
@@ -58,13 +61,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    """A bot over the scripted child, which loses patience after a second."""
+    """A bot over the scripted child."""
     return Plan(
         folder=tmp_path / "data",
         command=SCRIPTED,
         models=("scripted",),
         defaults=(GENEROUS,),
-        silence=1.0,
+        silence=60.0,
         pause=0.01,
     )
 
@@ -162,10 +165,11 @@ class World:
         return member.user.dm_channel.history()
 
     async def ended(self, number: int, status: Status) -> Job:
-        """Wait until a job has this status."""
+        """Wait until a job has this status; fail if it ends in another one."""
 
         async def look() -> Job | None:
             job = await self.studio.job(number)
+            assert job.status in (status, *OPEN), (job.status, job.reason)
             return job if job.status is status else None
 
         return await until(look)

@@ -14,10 +14,7 @@ from typing import Any
 from bot import composition
 from bot.composition import Plan, tick
 from bot.models import Status
-from tests.conftest import GENEROUS, SCRIPTED, origin, world
-
-OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
-
+from tests.conftest import GENEROUS, OPEN, SCRIPTED, origin, world
 
 built = asyncio.Event()
 """Each simulated Discord is a new one; its server, of the same ids, comes after the bot."""

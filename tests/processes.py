@@ -1,7 +1,20 @@
-"""What becomes of processes, as Linux tells it."""
+"""Processes of the tests: started, and what becomes of them as Linux tells it."""
 
-from contextlib import suppress
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def program(command: Sequence[str | Path], **pipes: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program that ends with the block, however the block ends."""
+    with subprocess.Popen(command, text=True, **pipes) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def children(process: int) -> list[int]:

@@ -447,7 +447,7 @@ async def test_an_unknown_error_is_answered_with_its_number_alone(
 
 async def test_the_whole_way_with_the_sketch_engine(plan: Plan) -> None:
     sketch = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch")
-    async with world(replace(plan, command=sketch, models=("sketch",), silence=60)) as w:
+    async with world(replace(plan, command=sketch, models=("sketch",))) as w:
         shown = await w.generate("mozart fantasia", 8)
         message = await w.result()
         await w.status(shown, "#1 is done")

@@ -27,11 +27,9 @@ from bot import composition
 from bot.composition import Plan
 from bot.database import Database, open_database
 from bot.models import Status
-from tests.conftest import World, until, world
+from tests.conftest import OPEN, World, until, world
 from tests.processes import alive, children
 from tests.test_keeping import choose
-
-OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
 
 
 class Cut:

@@ -18,6 +18,7 @@ from bot.models import Limits, Status
 from bot.studio import Studio
 from bot.tiers import DEFAULTS
 from tests.conftest import Clock, owed_by
+from tests.processes import program
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
@@ -102,12 +103,8 @@ with exclusive(Path(sys.argv[1])):
 
 
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with holder:
+    held = [sys.executable, "-c", HOLD, tmp_path]
+    with program(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()
         with pytest.raises(OperatorError, match="Another Fantasia"), exclusive(tmp_path):

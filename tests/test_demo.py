@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.processes import program
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -64,8 +66,8 @@ def test_headless_fails_with_the_bots_own_sentence(tmp_path: Path) -> None:
 def page() -> Iterator[Page]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: the demo's page was not tried in a browser")
-    demo = subprocess.Popen([*DEMO, "--pace", "1"], stderr=subprocess.PIPE, text=True)
-    with demo, sync_playwright() as playwright:
+    running = program([*DEMO, "--pace", "1"], stderr=subprocess.PIPE)
+    with running as demo, sync_playwright() as playwright:
         assert demo.stderr
         address = next(filter(None, (re.search(r"http://\S+", line) for line in demo.stderr)))[0]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

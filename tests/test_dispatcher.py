@@ -54,10 +54,15 @@ async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> Non
         assert audio.seconds(plan.folder / take.audio) == 2
 
 
+def impatient(plan: Plan, prompt: str) -> Plan:
+    """Return a plan in which a child that hangs is soon lost."""
+    return replace(plan, silence=3.0) if prompt.startswith("hang") else plan
+
+
 LOSSES = {
     "crash": "ended with code 3; its last words: about to crash",
     "kill": "ended with code -9; its last words: about to kill",
-    "hang": "said nothing for 1 s",
+    "hang": "said nothing for 3 s",
     "garbage": "sent garbage",
     "endless": "sent garbage",
     "unready": "a second time",
@@ -73,7 +78,7 @@ LOSSES = {
 async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
     plan: Plan, prompt: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with composed(plan) as studio:
+    async with composed(impatient(plan, prompt)) as studio:
         bad, good = await asyncio.gather(play(studio, prompt), play(studio, "play"))
         owed = {item.job.id: item for item in await owed_by(studio)}
     assert (bad.status, bad.attempts) == (Status.FAILED, 2)
@@ -91,7 +96,7 @@ async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
 async def test_a_job_that_loses_the_engine_once_is_rendered_by_the_next(
     plan: Plan, prompt: str
 ) -> None:
-    async with composed(plan) as studio:
+    async with composed(impatient(plan, prompt)) as studio:
         job = await play(studio, prompt)
     assert (job.status, job.attempts) == (Status.RENDERED, 2)
 
@@ -214,7 +219,7 @@ def threading_id() -> int:
 
 
 async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -> None:
-    async with composed(plan) as studio:
+    async with composed(replace(plan, silence=1.0)) as studio:
         job = await play(studio, "swap")
         assert (job.status, job.attempts) == (Status.RENDERED, 1)
         waiting = await studio.submit(origin(), prompt="slow", seconds=10)

@@ -89,7 +89,7 @@ async def test_a_job_over_its_deadline_is_tried_once_more_and_then_failed(plan: 
 
 
 async def test_loading_a_model_does_not_count_for_the_deadline(plan: Plan) -> None:
-    async with world(replace(plan, grace=0.2, silence=5.0)) as w:
+    async with world(replace(plan, grace=0.2)) as w:
         await asked(w, "swap", seconds=1)
         assert (await w.ended(1, Status.DELIVERED)).attempts == 1
 
@@ -122,7 +122,7 @@ async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(
 async def test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone(plan: Plan) -> None:
     sketch = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0")
     small = ("prlimit", "--fsize=1000000", *sketch)
-    async with world(replace(plan, command=small, models=("sketch",), silence=20.0)) as w:
+    async with world(replace(plan, command=small, models=("sketch",))) as w:
         await asked(w, "mozart", seconds=30)
         job = await w.ended(1, Status.FAILED)
         assert job.reason

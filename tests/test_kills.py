@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from bot.composition import Plan
 from bot.models import EngineState, Status
 from tests.conftest import GENEROUS, origin, until, world
-from tests.processes import alive, children
+from tests.processes import alive, children, program
 
 ROUNDS = int(os.environ.get("KILLS", "10"))
 
@@ -25,9 +26,9 @@ DEMO_ROUNDS = min(ROUNDS, 50)
 """Kills of one demo: each takes a second of the 120 that its member has a day."""
 
 
-def bot(folder: Path, what: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.killed_bot", str(folder), what]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def bot(folder: Path, what: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.killed_bot", folder, what]
+    return program(command, stdout=subprocess.PIPE)
 
 
 def test_kills_at_random_lose_nothing(tmp_path: Path) -> None:
@@ -69,10 +70,10 @@ def test_kills_at_random_lose_nothing(tmp_path: Path) -> None:
     assert {f"audio/{file.name}" for file in (folder / "audio").iterdir()} == set(named) - {None}
 
 
-def demo(folder: Path, out: Path) -> subprocess.Popen[str]:
+def demo(folder: Path, out: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "bot", "demo", "--headless", "--engine", "sketch"]
     command += ["--pace", "0", "--duration", "1", "--data", str(folder), "--out", str(out)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return program(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("_", range(ROUNDS // DEMO_ROUNDS))
@@ -124,7 +125,7 @@ async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan)
     print("seed", seed)
     dice = random.Random(seed)
     tier = replace(GENEROUS, per_day=86_400)
-    plan = replace(plan, command=SKETCH, models=("sketch",), defaults=(tier,), silence=60.0)
+    plan = replace(plan, command=SKETCH, models=("sketch",), defaults=(tier,))
     killed: set[int] = set()
     async with world(plan) as w:
 

@@ -27,7 +27,7 @@ from bot.errors import OperatorError, Refusal
 from bot.models import Keep, Status
 from bot.studio import NOBODY
 from tests.conftest import Clock, World, origin, until, world
-from tests.processes import alive, children
+from tests.processes import alive, children, program
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,14 +117,14 @@ def test_a_signal_drains_and_a_second_one_stops(
     tmp_path: Path, number: signal.Signals, first: str, signals: int, left: list[str]
 ) -> None:
     command = [sys.executable, "-m", "tests.signalled_bot", tmp_path, first]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as bot:  # type: ignore[call-overload]
+    with program(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bot:
+        assert bot.stdout
+        assert bot.stderr
         assert bot.stdout.readline() == "rendering\n"
         (engine,) = children(bot.pid)
         bot.send_signal(number)
         if signals == 2:
-            while "draining" not in bot.stderr.readline():
-                pass
+            assert any("draining" in line for line in bot.stderr)
             bot.send_signal(number)
         out, err = bot.communicate()
     assert bot.returncode == 0, err

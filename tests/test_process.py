@@ -16,6 +16,7 @@ from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
 from bot.errors import EngineError
 from tests.conftest import SCRIPTED
+from tests.processes import program
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace")
 
@@ -95,16 +96,14 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
 
 
 def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None:
-    child = subprocess.Popen(
-        [*SKETCH, "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    with child:
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    with program([*SKETCH, "60"], **pipes, stderr=subprocess.DEVNULL) as child:
         assert child.stdin
         assert child.stdout
-        assert isinstance(messages.report(child.stdout.readline()), Ready)
-        child.stdin.write(messages.encode(order(tmp_path)))
+        assert isinstance(messages.report(child.stdout.readline().encode()), Ready)
+        child.stdin.write(messages.encode(order(tmp_path)).decode())
         child.stdin.flush()
-        assert isinstance(messages.report(child.stdout.readline()), Progress)
+        assert isinstance(messages.report(child.stdout.readline().encode()), Progress)
         child.stdin.close()
         assert child.wait() == 0
 
@@ -128,17 +127,13 @@ def test_what_libraries_print_does_not_reach_the_channel() -> None:
         "    print('noise', flush=True); os.system('echo more noise'); return real(options)\n"
         "worker.load = load; worker.main(['--engine', 'sketch'])"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as child:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with program([sys.executable, "-c", script], **pipes) as child:
         assert child.stdout
-        assert isinstance(messages.report(child.stdout.readline()), Ready)
+        assert isinstance(messages.report(child.stdout.readline().encode()), Ready)
         rest, noise = child.communicate()
-    assert rest == b""
-    assert noise.split() == [b"noise", b"more", b"noise"]
+    assert rest == ""
+    assert noise.split() == ["noise", "more", "noise"]
 
 
 def test_the_token_is_kept_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
