@@ -1,6 +1,9 @@
 """The slot decoder against audiocraft's own loop, token for token."""
 
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -239,6 +242,31 @@ def test_each_precision_is_as_faithful_as_it_says(
         assert divergence(exact, found).max() <= nats
 
 
+COUNT = """
+import numba, torch
+from bot.engine.attention import Memory
+from bot.engine.compiled import Halves
+Halves(Memory(1, 1, 1, 1, 64, torch.bfloat16, torch.device("cpu")))
+print(torch.get_num_threads(), numba.get_num_threads())
+"""
+
+
+def test_numba_takes_no_more_threads_than_torch_and_leaves_torch_its_own() -> None:
+    """More threads than cores that are free wait for each other, at many times the price."""
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}
+    counted = subprocess.run([sys.executable, "-c", COUNT], env=one, capture_output=True, text=True)
+    assert counted.stdout.split() == ["1", "1"], counted.stderr
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 def test_the_compiled_kernels_attend_as_torch_does() -> None:
     rows, places, heads, positions = [2, 0], [6, 39], 3, 40
     memory = Memory(1, 3, heads, positions, 64, torch.bfloat16, torch.device("cpu"))

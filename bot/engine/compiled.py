@@ -74,4 +74,6 @@ def _share_threads() -> None:
     own = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     if own.exists():
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
-    kernels.parallel(torch.get_num_threads())
+    threads = torch.get_num_threads()
+    kernels.parallel(threads)
+    torch.set_num_threads(threads)  # as Numba starts, it sets OpenMP's number to that of the cores

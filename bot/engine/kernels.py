@@ -31,8 +31,8 @@ SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n i
 
 
 def parallel(threads: int) -> None:
-    """Use as many threads as torch does."""
-    numba.set_num_threads(min(threads, numba.get_num_threads()))
+    """Use so many threads, as far as there are cores."""
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def _as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401, ARG001
