@@ -1,6 +1,7 @@
 """What the tests share: a clock to turn, a plan to compose, a way to wait for what must come."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +40,15 @@ OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
 """States of a job that has not ended."""
 
 SCRIPTED = (sys.executable, "-m", "tests.scripted_child")
+
+
+def pytest_configure() -> None:
+    """Let torch have one thread, in this process and in its children.
+
+    Several wait for each other, busily: what the machine does besides would slow them down many
+    times over.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 class Clock:
@@ -149,11 +159,17 @@ class World:
         return await until(look)
 
     async def result(self, number: int = 1) -> discord.Message:
-        """Wait until so many messages of the channel have attachments, and return the last."""
+        """Wait until so many messages of the channel have attachments, and return the last.
+
+        The bot has it on record by then: no member is quick enough to press a button before that.
+        """
 
         async def look() -> discord.Message | None:
             found = self.results()
-            return found[number - 1] if len(found) >= number else None
+            unrecorded = "SELECT 1 FROM jobs WHERE status = 'rendered'"
+            if len(found) < number or await self.studio._database.fetch(unrecorded):
+                return None
+            return found[number - 1]
 
         return await until(look)
 

@@ -170,9 +170,7 @@ class Files:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The tiny model is quickest on one core, and sums alike in every process."""
-    alone = {"HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    return {**os.environ, **alone, **more}
+    return {**os.environ, "HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", **more}
 
 
 @pytest.fixture(scope="module")
