@@ -362,8 +362,7 @@ class Dispatcher:
         self._models = said.models
         async with self._database.transaction() as tx:
             await speeds.found(tx, self._setup(said.model), said.pace)
-            if known := await speeds.here(tx, said.model):
-                self._deadlines.pace(known.model, known.pace)
+            await self._go_by_what_is_known(tx, said.model)
         log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
@@ -392,8 +391,11 @@ class Dispatcher:
             return
         setup = self._setup(job.request.model)
         await speeds.made(tx, setup, pace, job.request.length)
-        if known := await speeds.here(tx, job.request.model):
-            self._deadlines.pace(known.model, known.pace)
+        await self._go_by_what_is_known(tx, job.request.model)
+
+    async def _go_by_what_is_known(self, tx: Transaction, model: str) -> None:
+        if known := await speeds.here(tx, model):
+            self._deadlines.pace(model, known.pace)
 
     def _setup(self, model: str) -> speeds.Setup:
         assert self._ready
