@@ -216,7 +216,8 @@ class Dispatcher:
             )
             await self._failed(job, UNSAVED, Fault.DISK)
         else:
-            await self._failed(job, str(error))
+            fault = Fault.NUMBERS if error.numbers else Fault.REQUEST
+            await self._failed(job, str(error), fault)
 
     async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
         async with self._database.transaction() as tx:

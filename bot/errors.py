@@ -8,13 +8,17 @@ class Refusal(Exception):
 class JobError(Exception):
     """One job cannot be rendered; the text is told to its member.
 
-    `memory`: it may be, with less beside it. `disk`: the operator must make room.
+    `memory`: it may be, with less beside it. `disk`: the operator must make room. `numbers`: what
+    the model computed was not finite.
     """
 
-    def __init__(self, text: str, *, memory: bool = False, disk: bool = False) -> None:
+    def __init__(
+        self, text: str, *, memory: bool = False, disk: bool = False, numbers: bool = False
+    ) -> None:
         super().__init__(text)
         self.memory = memory
         self.disk = disk
+        self.numbers = numbers
 
 
 class EngineError(Exception):

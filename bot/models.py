@@ -60,6 +60,7 @@ class Fault(StrEnum):
     TIME = "time"
     CRASH = "crash"
     DISK = "disk"
+    NUMBERS = "numbers"
 
 
 class Source(StrEnum):

@@ -151,6 +151,8 @@ def render(order: Render) -> None:
             say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
         case "full":
             say(Failed(id=order.id, kind=Fault.DISK, reason="[Errno 28] /secret/path"))
+        case "overflow":
+            say(Failed(id=order.id, kind=Fault.NUMBERS, reason="Try PRECISION=float32."))
         case "long" if order.seconds == 30:
             play(order)
         case "long":

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot import speeds
@@ -117,6 +118,27 @@ async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(
     assert "disk is full or cannot be written" in job.reason
     assert "/secret/path" not in job.reason
     assert "/secret/path Make room in DATA_DIR" in caplog.text
+
+
+async def test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        await asked(w, "overflow")
+        job = await w.ended(1, Status.FAILED)
+        assert await used(w) == 0
+        message = await until(lambda: told(w))
+        assert "Try PRECISION=float32." in (message.embeds[0].description or "")
+        assert not message.attachments
+        stats = await w.bot.operations.stats()
+        assert stats.faults == {"numbers": 1}
+    assert job.reason == "Try PRECISION=float32."
+    assert "DATA_DIR" not in caplog.text
+
+
+async def told(w: World) -> discord.Message | None:
+    """Return the newest message of the channel, once there is one."""
+    return next(iter(reversed(w.messages())), None)
 
 
 async def test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone(plan: Plan) -> None:

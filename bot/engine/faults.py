@@ -19,6 +19,12 @@ class OutOfMemory(RenderError):
     kind = Fault.MEMORY
 
 
+class NotFinite(RenderError):
+    """What a render computed holds NaN or infinity, and so no music."""
+
+    kind = Fault.NUMBERS
+
+
 class Unsaved(RenderError):
     """A file of a render cannot be written."""
 

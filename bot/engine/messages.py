@@ -14,13 +14,15 @@ import msgspec
 class Fault(StrEnum):
     """What a failure is of: the engine's start, or one render.
 
-    One for lack of memory may do alone or take by take; one that could not be written needs room.
+    One for lack of memory may do alone or take by take; one that could not be written needs room;
+    one whose numbers were not finite needs another precision, or other weights.
     """
 
     LOAD = "load"
     JOB = "job"
     MEMORY = "memory"
     DISK = "disk"
+    NUMBERS = "numbers"
 
 
 class ProtocolError(ValueError):

@@ -95,7 +95,10 @@ class Engine:
                 if isinstance(said, Failed):
                     kind = said.kind
                     raise JobError(
-                        said.reason, memory=kind is Fault.MEMORY, disk=kind is Fault.DISK
+                        said.reason,
+                        memory=kind is Fault.MEMORY,
+                        disk=kind is Fault.DISK,
+                        numbers=kind is Fault.NUMBERS,
                     )
                 if isinstance(said, Loading | Loaded | Progress | Previewed | Took):
                     yield said
