@@ -6,12 +6,29 @@ import discord
 
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.models import Job, Origin, Status
+from bot.models import Job, Membership, Origin, Status
 from cogs import cards, doors
 from cogs.buttons import cancel_view
 
 NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
 NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
+
+
+USUAL = 8
+"""Seconds of a piece unless the member says otherwise."""
+
+
+async def allowed(interaction: Interaction) -> tuple[Membership, int]:
+    """Return the member's tier and the seconds of the longest piece that may be asked for."""
+    studio, guild = interaction.client.studio, interaction.guild_id or 0
+    held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
+    return held, await studio.longest(guild, held)
+
+
+async def usual(interaction: Interaction) -> int:
+    """Return the seconds that are asked for where the member names none: what they always may."""
+    held, longest = await allowed(interaction)
+    return max(1, min(USUAL, longest, held.per_day))
 
 
 async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401

@@ -12,7 +12,22 @@ from bot.models import Job, Status
 from cogs import cards, doors
 
 
-class OfJob:
+class Pressed:
+    """What is pressed or chosen from, and answers when that fails; mixed into a DynamicItem."""
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Do what it is for, or answer with the reason why not."""
+        try:
+            await self.press(interaction)
+        except Exception as error:
+            await interaction.client.tree.on_error(interaction, error)
+
+    @abstractmethod
+    async def press(self, interaction: Interaction) -> None:
+        """Do what it is for."""
+
+
+class OfJob(Pressed):
     """A button about one job, whose number is in its custom id; mixed into a DynamicItem."""
 
     LABEL: str
@@ -34,17 +49,6 @@ class OfJob:
     ) -> Self:
         """Make the button again that a click names."""
         return cls(int(match["job"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Do what it is for, or answer with the reason why not."""
-        try:
-            await self.press(interaction)
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
-
-    @abstractmethod
-    async def press(self, interaction: Interaction) -> None:
-        """Do what it is for."""
 
 
 class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):

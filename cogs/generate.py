@@ -6,13 +6,13 @@ from discord import app_commands
 
 from bot import tiers
 from bot.client import Fantasia, Interaction
-from bot.models import Membership, Style
+from bot.models import Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
-from cogs import asking, doors, phrases
+from cogs import asking, phrases
 from cogs.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
-from cogs.repeating import AgainButton, EditButton, GenerateButton
+from cogs.repeating import AgainButton, EditButton, Forms, GenerateButton
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
 RESULTS = (ExtendButton, ExtendSelect, SaveButton, SaveSelect, DeleteButton)
@@ -22,12 +22,11 @@ LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
 def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     """Make /generate with the operator's longest piece as the bound that Discord enforces."""
-    usual = min(8, studio.max_seconds)
 
     @app_commands.command()
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
-        duration=f"How long, in seconds: 1 to {studio.max_seconds}",
+        duration=f"How long, in seconds: 1 to {studio.max_seconds}; {asking.USUAL} if you may",
         takes="How many pieces of that length",
         model="What makes the music",
         seed="The same seed, words and settings make the same music again",
@@ -41,7 +40,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     async def generate(
         interaction: Interaction,
         prompt: app_commands.Range[str, 1, LONGEST_PROMPT],
-        duration: app_commands.Range[int, 1, studio.max_seconds] = usual,
+        duration: app_commands.Range[int, 1, studio.max_seconds] | None = None,
         takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
         model: app_commands.Range[str, 1, 100] | None = None,
         seed: app_commands.Range[int, 0, tiers.HIGHEST_SEED] | None = None,
@@ -53,7 +52,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         await asking.queue(
             interaction,
             prompt=prompt,
-            seconds=duration,
+            seconds=duration or await asking.usual(interaction),
             takes=takes,
             model=model,
             seed=seed,
@@ -65,7 +64,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
 
 async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
     """Offer lengths that the member's tier allows, and say so of one that it does not."""
-    held, longest = await _allowed(interaction)
+    held, longest = await asking.allowed(interaction)
     lengths = sorted({length for length in LENGTHS if length < longest} | {longest})
     if typed.isdecimal() and len(typed) < 4:
         asked = int(typed)
@@ -79,7 +78,7 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
 
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models, and say which of them the member may not choose or are not loaded."""
-    held, _ = await _allowed(interaction)
+    held, _ = await asking.allowed(interaction)
     loaded = interaction.client.studio.models
     choices = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
@@ -90,13 +89,8 @@ async def models(interaction: Interaction, typed: str) -> list[app_commands.Choi
     return choices[:25]
 
 
-async def _allowed(interaction: Interaction) -> tuple[Membership, int]:
-    studio, guild = interaction.client.studio, interaction.guild_id or 0
-    held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
-    return held, await studio.longest(guild, held)
-
-
 async def setup(bot: Fantasia) -> None:
-    """Add /generate and its buttons to the bot."""
+    """Add /generate, its buttons and its forms to the bot."""
     bot.tree.add_command(command(bot.studio))
     bot.add_dynamic_items(*BUTTONS, *RESULTS)
+    await bot.add_cog(Forms())

@@ -40,8 +40,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         """Show the choices that the member's tier allows."""
         studio, guild = interaction.client.studio, interaction.guild_id or 0
         job, takes = await studio.takes(self.job, guild=guild)
-        held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
-        longest = await studio.longest(guild, held)
+        held, longest = await asking.allowed(interaction)
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{more} s more",

@@ -9,6 +9,7 @@ from discord import ui
 
 from bot.client import Interaction
 from bot.errors import Refusal
+from cogs.buttons import Pressed
 from cogs.cards import VIOLET
 
 PAGE = 10
@@ -45,6 +46,7 @@ def more(name: str) -> Callable[[Items], Items]:
 
 
 class PageButton(
+    Pressed,
     ui.DynamicItem[ui.Button[Any]],
     template=r"page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})",
 ):
@@ -66,12 +68,9 @@ class PageButton(
         """Make the button again that a click names."""
         return cls(match["name"], int(match["subject"]), int(match["page"]))
 
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Show that page in the same message."""
-        try:
-            await turn(interaction, *self.place)
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
+        await turn(interaction, *self.place)
 
 
 async def show(interaction: Interaction, name: str, subject: int = 0) -> None:

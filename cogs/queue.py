@@ -11,6 +11,7 @@ from bot.client import Fantasia, Interaction
 from bot.models import Job, Standing, Status
 from cogs import cards, pages
 from cogs.account import in_a_server
+from cogs.buttons import Pressed
 
 SHOWN = 60
 """Characters of a prompt in the list."""
@@ -29,7 +30,7 @@ class Queue(commands.Cog):
         await pages.show(interaction, "queue")
 
 
-class CancelSelect(ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
+class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
     """Cancels a piece that is chosen by its number; who may is asked of the studio."""
 
     def __init__(self, choices: list[discord.SelectOption] | None = None) -> None:
@@ -42,18 +43,15 @@ class CancelSelect(ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
         """Make the select again that was used."""
         return cls()
 
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Cancel, and show the list as it is now."""
-        try:
-            await interaction.client.studio.cancel(
-                pages.number(interaction),
-                guild=interaction.guild_id or 0,
-                user=interaction.user.id,
-                manager=interaction.permissions.manage_guild,
-            )
-            await pages.turn(interaction, "queue")
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
+        await interaction.client.studio.cancel(
+            pages.number(interaction),
+            guild=interaction.guild_id or 0,
+            user=interaction.user.id,
+            manager=interaction.permissions.manage_guild,
+        )
+        await pages.turn(interaction, "queue")
 
 
 @pages.listed("queue")

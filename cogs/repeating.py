@@ -6,15 +6,18 @@ from typing import Any
 
 import discord
 from discord import ui
+from discord.ext import commands
 
 from bot import tiers
 from bot.client import Interaction
 from bot.errors import Refusal
 from bot.models import Request, Style
 from cogs import asking, doors
-from cogs.buttons import OfJob
+from cogs.buttons import OfJob, Pressed
 
 LONGEST_NUMBER = 12
+LONGEST_TEXT = 100
+"""Characters of a field of the form."""
 
 
 class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
@@ -63,10 +66,10 @@ class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
         request = await _request(interaction, self.job)
-        await interaction.response.send_modal(Form("Edit and ask for it", request, self.job))
+        await _show(interaction, Form("Edit and ask for it", f"edit:{self.job}", request))
 
 
-class GenerateButton(ui.DynamicItem[ui.Button[Any]], template=r"generate"):
+class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generate"):
     """Opens an empty form: the one button of a /panel."""
 
     def __init__(self) -> None:
@@ -90,53 +93,79 @@ class GenerateButton(ui.DynamicItem[ui.Button[Any]], template=r"generate"):
         """Make the button again."""
         return cls()
 
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        studio = interaction.client.studio
-        usual = Request(
-            prompt="", seconds=min(8, studio.max_seconds), model=studio.models[0], seed=0
-        )
-        await interaction.response.send_modal(Form("Words into music", usual))
+        seconds, (model, *_) = await asking.usual(interaction), interaction.client.studio.models
+        usual = Request(prompt="", seconds=seconds, model=model, seed=0)
+        await _show(interaction, Form("Words into music", "generate", usual))
 
 
 class Form(ui.Modal):
-    """What a request has, to fill in or to change."""
+    """What a request has, to fill in or to change; its custom id says what it is about."""
 
-    def __init__(self, title: str, request: Request, edited_from: int | None = None) -> None:
-        super().__init__(title=title)
-        self._edited_from = edited_from
-        self._prompt = _field("prompt", request.prompt, tiers.LONGEST_PROMPT)
-        self._seconds = _field("seconds", math.ceil(request.length))
-        self._takes = _field("takes", request.takes)
-        self._model = _field("model", request.model, 100)
-        self._settings = _field("settings", settings(request), 100)
+    def __init__(self, title: str, about: str, request: Request) -> None:
+        super().__init__(title=title, custom_id=f"form:{about}")
+        prompt = _field("prompt", request.prompt, tiers.LONGEST_PROMPT)
+        prompt.style = discord.TextStyle.paragraph
+        wishes = _field("settings", settings(request), LONGEST_TEXT)
+        wishes.required = False
         for name, field in (
-            ("Prompt", self._prompt),
-            ("Seconds", self._seconds),
-            ("Takes", self._takes),
-            ("Model", self._model),
-            ("Settings: a new seed unless one is named", self._settings),
+            ("Prompt", prompt),
+            ("Seconds", _field("seconds", math.ceil(request.length))),
+            ("Takes", _field("takes", request.takes)),
+            ("Model", _field("model", request.model, LONGEST_TEXT)),
+            ("Settings: a new seed unless one is named", wishes),
         ):
             self.add_item(ui.Label(text=name, component=field))
-        self._settings.required = False
-        self._prompt.style = discord.TextStyle.paragraph
 
-    async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
-        """Queue what the form says."""
+
+class Forms(commands.Cog):
+    """Answers forms from what they carry, so that one may be filled in over a restart."""
+
+    @commands.Cog.listener()
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Queue what a form says."""
+        if interaction.type is not discord.InteractionType.modal_submit:
+            return
         try:
-            style, seed = read(self._settings.value)
-            await asking.queue(
-                interaction,
-                prompt=self._prompt.value,
-                seconds=_number("Seconds", self._seconds.value),
-                takes=_number("Takes", self._takes.value),
-                model=self._model.value,
-                style=style,
-                seed=seed,
-                edited_from=self._edited_from,
-            )
+            await _submitted(interaction)
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)
+
+
+async def _show(interaction: Interaction, form: Form) -> None:
+    """Open a form that discord.py does not remember: it would, for ever, and by its id alone."""
+    form.stop()
+    await interaction.response.send_modal(form)
+
+
+async def _submitted(interaction: Interaction) -> None:
+    data: Any = interaction.data
+    about = re.fullmatch("form:(generate|edit:([0-9]{1,18}))", data["custom_id"])
+    if not about:
+        raise Refusal("That form is out of date. Open it again; nothing was queued.")
+    fields = (label["component"] for label in data["components"])
+    said = {field["custom_id"]: field["value"] for field in fields}
+    style, seed = read(said["settings"])
+    await asking.queue(
+        interaction,
+        prompt=said["prompt"],
+        seconds=_number("Seconds", said["seconds"]),
+        takes=_number("Takes", said["takes"]),
+        model=said["model"],
+        style=style,
+        seed=seed,
+        edited_from=await _still(interaction, int(about[2])) if about[2] else None,
+    )
+
+
+async def _still(interaction: Interaction, number: int) -> int | None:
+    """Return the number of a piece if it is there; a form may be open when it is forgotten."""
+    try:
+        await _request(interaction, number)
+    except Refusal:
+        return None
+    return number
 
 
 def settings(request: Request) -> str:

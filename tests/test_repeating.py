@@ -67,9 +67,8 @@ async def test_again_and_edit_need_no_original_message(plan: Plan, restarts: boo
         assert card.response
         await w.status(await w.bob.click(card.response.message, label="Again"), "#2 is done")
         form = await w.bob.click(card.response.message, label="Edit")
-        filled = {name: field["value"] for name, field in fields(form).items()}
-        assert filled["prompt"] == "play a waltz"
-        shown = await w.bob.submit_modal(form, {**filled, "prompt": "play a tango"})
+        assert values(form)["prompt"] == "play a waltz"
+        shown = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
         await w.status(shown, "#3 is done")
         assert (await w.studio.job(3)).request.edited_from == 1
 
@@ -78,16 +77,15 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
     async with world(plan) as w:
         message = await first(w, guidance=4.5, temperature=0.8, top_k=90)
         form = await w.bob.click(message, label="Edit")
-        filled = {name: field["value"] for name, field in fields(form).items()}
-        assert filled == {
+        assert values(form) == {
             "prompt": "play a waltz",
             "seconds": "2",
             "takes": "1",
             "model": "small",
             "settings": "guidance 4.5, temperature 0.8, top_k 90",
         }
-        changed = {**filled, "prompt": "play a tango", "settings": "top_k 40, seed 9"}
-        shown = await w.bob.submit_modal(form, changed)
+        changed = {"prompt": "play a tango", "settings": "top_k 40, seed 9"}
+        shown = await w.bob.submit_modal(form, values(form) | changed)
         await w.status(shown, "#2 is done")
         request = (await w.studio.job(2)).request
         assert (request.prompt, request.seconds) == ("play a tango", 2)
@@ -110,9 +108,77 @@ async def test_a_wrong_edit_is_explained_and_charges_nothing(
 ) -> None:
     async with world(plan) as w:
         form = await w.bob.click(await first(w), label="Edit")
-        filled = {name: field["value"] for name, field in fields(form).items()}
-        assert sentence in told(await w.bob.submit_modal(form, filled | change))
+        assert sentence in told(await w.bob.submit_modal(form, values(form) | change))
         assert (await w.studio.usage(w.guild.id, w.bob.id)).used == 0
+
+
+async def test_a_form_may_be_open_over_a_restart(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        await w.admin.slash(w.music, "panel")
+        (panel,) = [each for each in w.messages() if each.embeds[0].title == "Words into music"]
+        empty = await w.alice.click(panel, label="Generate")
+        await w.restart(plan)
+        edited = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
+        await w.status(edited, "#2 is done")
+        assert (await w.studio.job(2)).request.edited_from == 1
+        asked = await w.alice.submit_modal(
+            empty, values(empty) | {"prompt": "play", "seconds": "2"}
+        )
+        await w.status(asked, "#3 is done")
+        assert (await w.studio.job(3)).origin.user_id == w.alice.id
+
+
+async def test_two_members_forms_of_one_piece_never_meet(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        forms = [await member.click(message, label="Edit") for member in (w.alice, w.bob)]
+        for member, form in zip((w.alice, w.bob), forms, strict=True):
+            words = {"prompt": f"play for {member.name}"}
+            await member.submit_modal(form, values(form) | words)
+        for number, member in ((2, w.alice), (3, w.bob)):
+            job = await w.ended(number, Status.DELIVERED)
+            assert (job.origin.user_id, job.request.prompt) == (
+                member.id,
+                f"play for {member.name}",
+            )
+
+
+async def test_a_form_that_is_closed_leaves_nothing_behind(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        for _ in range(20):
+            await w.bob.click(message, label="Edit")
+        assert w.bot._connection._view_store._modals == {}
+
+
+async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        await w.bot.archive.forget(w.alice.id)
+        shown = await w.bob.submit_modal(form, values(form))
+        await w.status(shown, "#2 is done")
+        assert (await w.studio.job(2)).request.edited_from is None
+
+
+async def test_a_form_of_an_earlier_version_is_answered(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        form._interaction.modal["custom_id"] = "0123456789abcdef"
+        assert "That form is out of date" in told(await w.bob.submit_modal(form, values(form)))
+
+
+async def test_what_is_asked_for_unless_it_is_said_is_what_the_tier_allows(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.admin.slash(w.music, "tier edit", tier="Free", longest=6)
+        await w.alice.slash(w.music, "generate", prompt="play")
+        assert (await w.ended(1, Status.DELIVERED)).request.seconds == 6
+        await w.admin.slash(w.music, "panel")
+        (panel,) = [each for each in w.messages() if each.embeds[0].title == "Words into music"]
+        assert values(await w.bob.click(panel, label="Generate"))["seconds"] == "6"
+        await w.admin.slash(w.music, "tier edit", tier="Free", **{"seconds-per-day": 5})
+        await w.bob.slash(w.music, "generate", prompt="play")
+        assert (await w.ended(2, Status.DELIVERED)).request.seconds == 5
 
 
 async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
@@ -153,3 +219,8 @@ def fields(form: simcord.InteractionResult) -> dict[str, dict[str, Any]]:
     return {
         label["component"]["custom_id"]: label["component"] for label in form.modal["components"]
     }
+
+
+def values(form: simcord.InteractionResult) -> dict[str, Any]:
+    """What a modal is filled in with, by custom id; nothing is an empty field."""
+    return {name: field.get("value", "") for name, field in fields(form).items()}
