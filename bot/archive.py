@@ -13,7 +13,7 @@ from bot import disk, jobs, ledger, posts, servers, takes
 from bot.database import Database, Transaction
 from bot.engine.formats import Format, convert
 from bot.engine.tags import Tags
-from bot.errors import Refusal
+from bot.errors import FileError, Refusal
 from bot.models import Job, Keep, Post, Status, Take
 
 __all__ = ["Archive", "Format", "Keep"]
@@ -73,6 +73,28 @@ class Archive:
             made = Path(folder) / f"copy.{kind}"
             await asyncio.to_thread(convert, kept, made, kind, tags, part)
             yield made
+
+    async def music(
+        self, job: Job, take: Take, kind: Format, part: tuple[int, int] = (1, 1)
+    ) -> bytes:
+        """Return a take's music as a file of this format, or a part of it.
+
+        Raises Refusal if it is gone, and FileError if it cannot be read or made.
+        """
+        try:
+            async with self.copy(job, take, kind, part) as path:
+                return await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            raise FileError(f"take {take.number} as {kind}: {error}") from error
+
+    async def read(self, name: str) -> bytes | None:
+        """Return a kept file, None if it is gone; raise FileError if it cannot be read."""
+        try:
+            return await asyncio.to_thread((self._folder / name).read_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FileError(f"{name}: {error}") from error
 
     async def delete(
         self, number: int, *, guild: int, user: int, manager: bool

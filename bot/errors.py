@@ -29,5 +29,9 @@ class StorageError(Exception):
     """The database cannot be written now, and nothing of the transaction was kept."""
 
 
+class FileError(Exception):
+    """A file of the studio's cannot be read or made: the fault is its disk's, nobody else's."""
+
+
 class OperatorError(Exception):
     """The operator must act; the text is one sentence for the terminal."""

@@ -436,6 +436,16 @@ class Owed:
         return origin.user_id if self.post.route is Route.DIRECT else origin.channel_id
 
 
+class Target(NamedTuple):
+    """Where files go: to a server, 0 for direct messages; as an answer to an interaction or not.
+
+    An answer may hold what the member may send, whose limit can be higher than the server's.
+    """
+
+    guild: int
+    answer: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
     """What a model was seen to do here.

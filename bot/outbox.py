@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot import jobs, ledger, posts, takes, uploads
 from bot.database import Database, Transaction
 from bot.logs import change
-from bot.models import Job, Owed, Post, PostKind, Route
+from bot.models import Job, Owed, Post, PostKind, Route, Target
 
 log = logging.getLogger(__name__)
 
@@ -113,21 +113,21 @@ class Outbox:
         self._news.set()
         return True
 
-    async def known_too_large(self, owed: Owed, files: int, size: int) -> bool:
-        """Whether Discord refused less than these bytes, in so many files, where a post goes."""
+    async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
+        """Whether Discord lately refused files that were no larger than these, in bytes, there."""
         since = self._clock() - LIMITS_REMEMBERED
-        least = await uploads.refused_bytes(self._database, _limited_by(owed), files, since)
-        return least is not None and size >= least
+        least = await uploads.refused_bytes(self._database, target, len(sizes), since)
+        return least is not None and max(sizes) >= least
 
-    async def too_large(self, owed: Owed, files: int, size: int) -> None:
-        """Discord refused so many files of these bytes in all where a post goes."""
+    async def too_large(self, target: Target, sizes: Sequence[int]) -> None:
+        """Discord refused files of these bytes there."""
         async with self._database.transaction() as tx:
-            await uploads.refused(tx, _limited_by(owed), files, size, self._clock())
+            await uploads.refused(tx, target, len(sizes), max(sizes), self._clock())
 
-    async def fitted(self, owed: Owed, files: int, size: int) -> None:
-        """Discord took so many files of these bytes in all where a post goes."""
+    async def fitted(self, target: Target, sizes: Sequence[int]) -> None:
+        """Discord took files of these bytes there."""
         async with self._database.transaction() as tx:
-            await uploads.accepted(tx, _limited_by(owed), files, size)
+            await uploads.accepted(tx, target, len(sizes), max(sizes))
 
     async def _job(self, number: int) -> Job:
         job = await jobs.find(self._database, number)
@@ -164,8 +164,3 @@ class Outbox:
         await jobs.delivered(tx, job, now)
         for take in {post.part // WHOLE for post in lost}:
             await ledger.take_returned(tx, job, take, now)
-
-
-def _limited_by(owed: Owed) -> int:
-    """Return the server whose limit holds for a post; 0 for direct messages."""
-    return 0 if owed.post.route is Route.DIRECT else owed.job.origin.guild_id

@@ -1,39 +1,46 @@
-"""The table of uploads: how much Discord was seen to refuse, by server and number of files."""
+"""The table of uploads: the largest files that Discord was seen to refuse."""
 
 from datetime import datetime
 
 from bot.database import Database, Transaction
+from bot.models import Target
 
 
 async def refused_bytes(
-    source: Database | Transaction, guild: int, files: int, since: datetime
+    source: Database | Transaction, target: Target, files: int, since: datetime
 ) -> int | None:
-    """Return the bytes that were too many for so many files since a time."""
+    """Return the bytes of a file that were too many beside so many or fewer since a time."""
     rows = await source.fetch(
         """
-        SELECT refused_bytes FROM uploads WHERE guild_id = ? AND files = ? AND refused_at >= ?
+        SELECT MIN(refused_bytes) AS least FROM uploads
+        WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_at >= ?
         """,
-        (guild, files, since.timestamp()),
+        (target.guild, target.answer, files, since.timestamp()),
     )
-    return rows[0]["refused_bytes"] if rows else None
+    least: int | None = rows[0]["least"]
+    return least
 
 
-async def refused(tx: Transaction, guild: int, files: int, size: int, now: datetime) -> None:
-    """A message of so many bytes was too large."""
+async def refused(tx: Transaction, target: Target, files: int, largest: int, now: datetime) -> None:
+    """A message with so many files, the largest of so many bytes, was too large."""
     await tx.execute(
         """
-        INSERT INTO uploads (guild_id, files, refused_bytes, refused_at) VALUES (?, ?, ?, ?)
-        ON CONFLICT (guild_id, files) DO UPDATE SET
+        INSERT INTO uploads (guild_id, answer, files, refused_bytes, refused_at)
+        VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (guild_id, answer, files) DO UPDATE SET
             refused_bytes = MIN(refused_bytes, excluded.refused_bytes),
             refused_at = excluded.refused_at
         """,
-        (guild, files, size, now.timestamp()),
+        (target.guild, target.answer, files, largest, now.timestamp()),
     )
 
 
-async def accepted(tx: Transaction, guild: int, files: int, size: int) -> None:
-    """A message of so many bytes was taken: what was known to the contrary is out of date."""
+async def accepted(tx: Transaction, target: Target, files: int, largest: int) -> None:
+    """Such a message was taken: what was known to the contrary is out of date."""
     await tx.execute(
-        "DELETE FROM uploads WHERE guild_id = ? AND files = ? AND refused_bytes <= ?",
-        (guild, files, size),
+        """
+        DELETE FROM uploads
+        WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_bytes <= ?
+        """,
+        (target.guild, target.answer, files, largest),
     )

@@ -1,5 +1,6 @@
 """/history, /piece and /resend: finding music again; /forget me: that it is found no more."""
 
+import contextlib
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -16,8 +17,9 @@ from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
 from cogs.board import link
 from cogs.buttons import OfJob
-from cogs.keeping import TooLarge, files, result_view
+from cogs.keeping import result_view
 from cogs.repeating import settings
+from cogs.uploading import TooLarge, answer, files
 
 SHOWN = 60
 """Characters of a prompt in a list."""
@@ -79,23 +81,38 @@ class Catalogue(commands.Cog):
         asking.require_permissions(interaction)
         made = [take for take in takes if take.audio]
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
-        await interaction.response.defer(thinking=True)
-        await self._resend(interaction, job, made, kinds)
+        # What fails is told to the member alone, and what succeeds stands by itself.
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await interaction.edit_original_response(content=f"Posting #{number} here.")
+        try:
+            await self._resend(interaction, job, made, kinds)
+        finally:
+            await interaction.delete_original_response()
 
     async def _resend(
         self, interaction: Interaction, job: Job, takes: list[Take], kinds: list[Format]
     ) -> None:
-        """Send the takes in the first format that fits."""
-        kind, *others = kinds
+        """Send the takes in the first format that fits, or else each by itself."""
+        *before, last = kinds
+        for kind in before:
+            with contextlib.suppress(TooLarge):
+                return await self._send(interaction, job, takes, kind)
         try:
-            async with files(interaction, job, takes, kind) as found:
-                await interaction.followup.send(
-                    embed=cards.result(job, tuple(takes)), files=found, view=result_view(job.id)
-                )
+            await self._send(interaction, job, takes, last)
         except TooLarge:
-            if not others:
+            if len(takes) == 1:
                 raise
-            await self._resend(interaction, job, takes, others)
+            for take in takes:
+                await self._resend(interaction, job, [take], kinds)
+
+    async def _send(
+        self, interaction: Interaction, job: Job, takes: list[Take], kind: Format
+    ) -> None:
+        target, most = answer(interaction)
+        async with files(interaction.client, target, job, takes, kind, most=most) as found:
+            await interaction.followup.send(
+                embed=cards.result(job, tuple(takes)), files=found, view=result_view(job.id)
+            )
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import discord
@@ -13,21 +12,19 @@ from discord.ext import commands
 from bot.archive import Format
 from bot.client import Fantasia
 from bot.errors import Refusal
-from bot.models import Job, Owed, PostKind, Route
+from bot.models import Job, Owed, PostKind, Route, Target
 from bot.outbox import PARTS, WHOLE, Outbox
 from bot.studio import Studio
 from cogs import cards
 from cogs.board import UNREACHED, Board, apart, channel, definite
 from cogs.buttons import stop_view
 from cogs.keeping import removed, result_view
+from cogs.uploading import TooLarge, file, files
 
 log = logging.getLogger(__name__)
 
 LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 """What is tried in turn where the files are larger than Discord takes."""
-
-TOO_LARGE = 40005
-"""Discord's code for a request that is too large."""
 
 SEARCHED = 100
 """How many messages of a place are looked through for one that may stand there already."""
@@ -37,10 +34,6 @@ NONCE_LIFE = timedelta(minutes=2)
 
 EARLY = timedelta(minutes=1)
 """How far Discord's clock and this one may be apart."""
-
-
-class TooLarge(Exception):
-    """Discord takes the music in no format in one message."""
 
 
 class Delivery(commands.Cog):
@@ -166,75 +159,46 @@ class Delivery(commands.Cog):
             return edited or await self._post(owed, cards.failed(owed.job), [])
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
-        for kind in LADDER[-1:] if owed.post.part % WHOLE else LADDER:
-            message = await self._music(owed, kind)
-            if message is not None:
-                return message
+        *larger, last = LADDER[-1:] if owed.post.part % WHOLE else LADDER
+        for kind in larger:
+            with contextlib.suppress(TooLarge):
+                return await self._music(owed, kind)
             log.info("job %d: too large for Discord as %s", owed.job.id, kind)
-        raise TooLarge
+        return await self._music(owed, last)
 
     async def _preview(self, owed: Owed) -> int:
-        with contextlib.ExitStack() as opened:
-            files = [
-                self._file(self._studio.path(take.preview), cards.file_name(owed.job, take), opened)
-                for take in owed.takes
-                if take.preview
-            ]
-            stop = stop_view(owed.job.id)
-            return await self._post(owed, cards.preview(owed.job), files, view=stop)
+        files = [
+            file(heard, cards.file_name(owed.job, take))
+            for take in owed.takes
+            if take.preview and (heard := await self._archive.read(take.preview))
+        ]
+        return await self._post(owed, cards.preview(owed.job), files, view=stop_view(owed.job.id))
 
-    async def _music(self, owed: Owed, kind: Format) -> int | None:
-        """Post the takes of a post in a format; return None where that is too large."""
+    async def _music(self, owed: Owed, kind: Format) -> int:
+        """Post the takes of a post in a format; raise TooLarge where that is too large."""
         number, part = divmod(owed.post.part, WHOLE)
         takes = [
             take for take in owed.takes if take.audio and (not number or take.number == number)
         ]
-        async with contextlib.AsyncExitStack() as opened:
-            files, size = [], 0
-            for take in takes:
-                piece = (part, PARTS) if part else (1, 1)
-                copy = self._archive.copy(owed.job, take, kind, piece)
-                path = await opened.enter_async_context(copy)
-                size += path.stat().st_size
-                name = cards.file_name(owed.job, take, kind, part)
-                files.append(self._file(path, name, opened))
-            sizes = len(files), size
-            # Of parts nothing is smaller: they are tried whatever was refused before.
-            if not part and await self._outbox.known_too_large(owed, *sizes):
-                return None
-            picture = None if part else self._picture(owed, files, opened)
+        direct = owed.post.route is Route.DIRECT
+        target = Target(0 if direct else owed.job.origin.guild_id)
+        async with files(self._bot, target, owed.job, takes, kind, part=part) as found:
+            picture = None if part else await self._picture(owed, found)
             embed = cards.result(owed.job, tuple(takes), picture, kind)
             if owed.post.part:
                 note = cards.PART if part else cards.ALONE
                 embed.add_field(name="Posted", value=note, inline=False)
             # A direct message belongs to no server, so nothing could be asked for there.
-            alone = owed.post.route is Route.DIRECT or part not in (0, PARTS)
+            alone = direct or part not in (0, PARTS)
             more = {} if alone else {"view": result_view(owed.job.id)}
-            try:
-                message = await self._post(owed, embed, files, **more)
-            except discord.HTTPException as error:
-                if not _too_large(error):
-                    raise
-                await self._outbox.too_large(owed, *sizes)
-                return None
-            await self._outbox.fitted(owed, *sizes)
-            return message
+            return await self._post(owed, embed, found, **more)
 
-    def _file(
-        self, path: Path, name: str, opened: contextlib.ExitStack | contextlib.AsyncExitStack
-    ) -> discord.File:
-        file = discord.File(path, name)
-        opened.callback(file.close)
-        return file
-
-    def _picture(
-        self, owed: Owed, files: list[discord.File], opened: contextlib.AsyncExitStack
-    ) -> str | None:
+    async def _picture(self, owed: Owed, files: list[discord.File]) -> str | None:
         """Add the picture to the files, if there is one, and return its name."""
         path, name = owed.job.picture, f"{owed.job.request.slug}-{owed.job.id}.png"
-        if path is None or not self._studio.path(path).exists():
+        if path is None or not (picture := await self._archive.read(path)):
             return None
-        files.append(self._file(self._studio.path(path), name, opened))
+        files.append(file(picture, name))
         return name
 
     async def _post(
@@ -262,10 +226,6 @@ class Delivery(commands.Cog):
     def _webhook(self, job: Job) -> discord.Webhook:
         origin = job.origin
         return discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
-
-
-def _too_large(error: discord.HTTPException) -> bool:
-    return error.status == 413 or error.code == TOO_LARGE
 
 
 async def setup(bot: Fantasia) -> None:

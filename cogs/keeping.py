@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import discord
@@ -17,18 +17,12 @@ from cogs import asking, cards, doors
 from cogs.board import UNREACHED, channel, definite
 from cogs.buttons import OfJob
 from cogs.repeating import AgainButton, EditButton
+from cogs.uploading import answer, files
 
 log = logging.getLogger(__name__)
 
 MORE = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time."""
-
-USUAL_LIMIT = 10 * 2**20
-"""Bytes that Discord takes in any server."""
-
-
-class TooLarge(Refusal):
-    """Discord would not take the file."""
 
 
 class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<job>[0-9]{1,18})"):
@@ -157,28 +151,10 @@ class SaveSelect(
         )
         chosen = [take for take in takes if take.number == number and take.audio]
         await interaction.response.defer(ephemeral=True, thinking=True)
-        async with files(interaction, job, chosen, Format(kind)) as found:
+        target, most = answer(interaction)
+        save = files(interaction.client, target, job, chosen, Format(kind), most=most)
+        async with save as found:
             await interaction.followup.send(files=found, ephemeral=True)
-
-
-@contextlib.asynccontextmanager
-async def files(
-    interaction: Interaction, job: Job, takes: Sequence[Take], kind: Format
-) -> AsyncIterator[list[discord.File]]:
-    """Have takes as files to send for as long as the block; raise TooLarge if one is."""
-    limit = interaction.guild.filesize_limit if interaction.guild else USUAL_LIMIT
-    async with contextlib.AsyncExitStack() as stack:
-        found = []
-        for take in takes:
-            path = await stack.enter_async_context(interaction.client.archive.copy(job, take, kind))
-            if (size := path.stat().st_size) > limit:
-                raise TooLarge(
-                    f"As {kind.upper()} it has {size / 2**20:.1f} MiB and this server takes "
-                    f"{limit / 2**20:.0f} MiB: choose MP3 or OGG."
-                )
-            found.append(discord.File(path, cards.file_name(job, take, kind)))
-            stack.callback(found[-1].close)
-        yield found
 
 
 async def removed(client: Fantasia, job: Job, post: Post) -> bool:

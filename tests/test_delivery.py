@@ -167,7 +167,7 @@ async def test_a_size_that_was_refused_by_mistake_is_soon_forgotten(plan: Plan) 
     async with world(plan) as w:
         async with w.studio._database.transaction() as tx:
             refused = (w.guild.id, w.studio.now().timestamp())
-            await tx.execute("INSERT INTO uploads VALUES (?, 1, 1, ?)", refused)
+            await tx.execute("INSERT INTO uploads VALUES (?, 0, 1, 1, ?)", refused)
         await asked(w, duration=8)
         await w.ended(1, Status.DELIVERED)
         await asked(w, duration=8)

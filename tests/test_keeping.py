@@ -234,21 +234,6 @@ async def test_nothing_is_left_of_copies_that_were_made(plan: Plan) -> None:
         assert {file.suffix for file in (plan.folder / "audio").iterdir()} == {".wav", ".npy"}
 
 
-async def test_what_is_too_large_is_posted_smaller(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with world(plan) as w:
-        await first(w)
-        monkeypatch.setattr(discord.Guild, "filesize_limit", property(lambda _: 30_000))
-        await w.alice.slash(w.music, "resend", number=1)
-        message = await w.result(2)
-        assert message.attachments[0].filename.endswith((".flac", ".ogg"))
-        monkeypatch.setattr(discord.Guild, "filesize_limit", property(lambda _: 100))
-        shown = await w.alice.slash(w.music, "resend", number=1, format="flac")
-        texts = [each.content for each in (shown.response, *shown.followups) if each]
-        assert "choose MP3 or OGG" in " ".join(texts)
-
-
 async def test_what_was_not_delivered_is_not_posted_for_nothing(plan: Plan) -> None:
     async with world(plan) as w:
         await w.generate("fail")

@@ -1,0 +1,83 @@
+"""Music as the files of a message: one way for results, `Save as` and `/resend`."""
+
+import contextlib
+import io
+from collections.abc import AsyncIterator, Sequence
+
+import discord
+
+from bot.archive import Format
+from bot.client import Fantasia, Interaction
+from bot.errors import Refusal
+from bot.models import Job, Take, Target
+from bot.outbox import PARTS
+from cogs import cards
+
+TOO_LARGE = 40005
+"""Discord's code for a request that is too large."""
+
+SMALLER = {
+    Format.WAV: ": choose FLAC, MP3 or OGG.",
+    Format.FLAC: ": choose MP3 or OGG.",
+    Format.OGG: ": choose MP3.",
+    Format.MP3: ", and no format is smaller.",
+}
+"""What helps where a format is too large, by that format."""
+
+
+class TooLarge(Refusal):
+    """Discord takes no files as large as these there."""
+
+
+@contextlib.asynccontextmanager
+async def files(
+    client: Fantasia,
+    target: Target,
+    job: Job,
+    takes: Sequence[Take],
+    kind: Format,
+    *,
+    most: int | None = None,
+    part: int = 0,
+) -> AsyncIterator[list[discord.File]]:
+    """Have takes as files for the block to send; raise TooLarge if Discord does not take them.
+
+    Not tried is what has a file of more than `most` bytes, where that is known, or no smaller one
+    than was refused there lately. What comes of the block is remembered. Of a `part` (from 1)
+    nothing smaller is made: it is always tried.
+    """
+    piece = (part, PARTS) if part else (1, 1)
+    music = [await client.archive.music(job, take, kind, piece) for take in takes]
+    sizes = [len(each) for each in music]
+    too_large = TooLarge(
+        f"As {kind.upper()} it has {max(sizes) / 2**20:.1f} MiB, more than Discord takes here"
+        f"{SMALLER[kind]}"
+    )
+    if most is not None and max(sizes) > most:
+        raise too_large
+    if not part and await client.outbox.known_too_large(target, sizes):
+        raise too_large
+    names = [cards.file_name(job, take, kind, part) for take in takes]
+    try:
+        yield [file(*each) for each in zip(music, names, strict=True)]
+    except discord.HTTPException as error:
+        if error.status != 413 and error.code != TOO_LARGE:
+            raise
+        await client.outbox.too_large(target, sizes)
+        raise too_large from error
+    await client.outbox.fitted(target, sizes)
+
+
+def answer(interaction: Interaction) -> tuple[Target, int]:
+    """Return where the answer to an interaction goes, and the bytes that a file of it may have.
+
+    Discord names the member's limit; what it says of the server is a table of the library's.
+    """
+    server = interaction.guild.filesize_limit if interaction.guild else 0
+    target = Target(interaction.guild_id or 0, answer=True)
+    return target, max(server, interaction.filesize_limit)
+
+
+def file(content: bytes, name: str) -> discord.File:
+    """Return a file to send: read before, so that no fault of the disk is taken for Discord's."""
+    return discord.File(io.BytesIO(content), name)
