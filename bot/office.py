@@ -7,6 +7,7 @@ from bot import audit, grants, ledger, members, tiers
 from bot.admission import Admission
 from bot.database import Database
 from bot.errors import Refusal
+from bot.markup import clean, escape
 from bot.models import Actor, Change, Tier
 
 MOST_GRANTED = 1_000_000
@@ -54,7 +55,7 @@ class Office:
             now = self._clock()
             before = (await members.find(tx, guild, member.id, now)).per_day
             if before is None and per_day is None:
-                raise Refusal(f"{member.name} has no allowance of their own.")
+                raise Refusal(f"{escape(member.name)} has no allowance of their own.")
             await members.allowed(tx, guild, member.id, per_day)
             await audit.note(
                 tx,
@@ -118,7 +119,8 @@ class Office:
             now = self._clock()
             before = (await members.find(tx, guild, member.id, now)).tier
             if before is None:
-                raise Refusal(f"{member.name} was given no tier; roles and subscriptions stay.")
+                name = escape(member.name)
+                raise Refusal(f"{name} was given no tier; roles and subscriptions stay.")
             await members.given(tx, guild, member.id, None, None)
             await audit.note(
                 tx, guild, now, actor, "tier take", member.name, member=member.id, before=before
@@ -151,7 +153,7 @@ class Office:
             now = self._clock()
             before = (await members.find(tx, guild, member.id, now)).block
             if before is None:
-                raise Refusal(f"{member.name} is not blocked.")
+                raise Refusal(f"{escape(member.name)} is not blocked.")
             await members.unblocked(tx, guild, member.id)
             await audit.note(
                 tx,
@@ -181,7 +183,7 @@ def named(known: list[Tier], name: str) -> Tier:
     for tier in known:
         if wanted in (tier.key, tiers.key(tier.name)):
             return tier
-    names = ", ".join(tier.name for tier in known)
+    names = ", ".join(escape(tier.name) for tier in known)
     raise Refusal(f"This server has no tier of that name. It has: {names}.")
 
 
@@ -191,7 +193,7 @@ def _within(what: str, number: int, least: int, most: int) -> None:
 
 
 def _reason(text: str) -> str:
-    reason = " ".join(text.split())
+    reason = clean(text)
     if not 1 <= len(reason) <= LONGEST_REASON:
         raise Refusal(f"A reason must have 1 to {LONGEST_REASON} characters.")
     return reason

@@ -11,6 +11,7 @@ from bot import audit, members, plans, servers, tiers
 from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
+from bot.markup import clean, escape
 from bot.models import Actor, Limits, Offer, Tier
 from bot.office import named
 
@@ -138,7 +139,8 @@ class Rulebook:
             known = await self._own(tx, guild)
             tier = named(known, name)
             if tier.key == tiers.FREE.key:
-                raise Refusal(f"{tier.name} is everybody's tier: it can be edited, not removed.")
+                shown = escape(tier.name)
+                raise Refusal(f"{shown} is everybody's tier: it can be edited, not removed.")
             roles = sum(key == tier.key for key in (await plans.roles(tx, guild)).values())
             await plans.removed(tx, guild, tier.key)
             given = await members.untiered(tx, guild, tier.key)
@@ -271,7 +273,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
             raise Refusal(f"{field.replace('_', ' ')} is a whole number from {least} to {most}.")
     for field in ("name", "price"):
         if field in fields:
-            fields[field] = " ".join(fields[field].split())
+            fields[field] = clean(fields[field])
             if not 1 <= len(fields[field]) <= LONGEST_NAME:
                 raise Refusal(f"A {field} has 1 to {LONGEST_NAME} characters.")
     if "models" in fields:
@@ -289,7 +291,7 @@ def _models(text: str) -> frozenset[str]:
 
 
 def _link(text: str) -> str | None:
-    link = text.strip()
+    link = clean(text)
     if link.casefold() == "none":
         return None
     if not re.fullmatch(r"https://[^\s<>()\[\]]{3,190}", link):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from bot.errors import Refusal
+from bot.markup import clean, escape
 from bot.models import Block, Grant, Limits, Membership, Offer, Request, Style, Tier
 
 
@@ -84,7 +85,7 @@ def ask(
     style: Style = PLAIN,
 ) -> Request:
     """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
-    words = " ".join(prompt.split())
+    words = clean(prompt)
     if not 1 <= len(words) <= LONGEST_PROMPT:
         raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
     if not 1 <= seconds <= max_seconds:
@@ -158,20 +159,20 @@ def words(text: str) -> str:
 
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
-    tier = held.tier
+    tier, name = held.tier, escape(held.tier.name)
     if request.length > tier.longest:
         raise Refusal(
-            f"You asked for {request.length:g} s; your {tier.name} tier allows pieces of at most "
+            f"You asked for {request.length:g} s; your {name} tier allows pieces of at most "
             f"{tier.longest} s. {remedy(offers, lambda other: request.length <= other.longest)}"
         )
     if request.takes > tier.takes:
         raise Refusal(
-            f"You asked for {request.takes} takes; your {tier.name} tier allows {tier.takes}. "
+            f"You asked for {request.takes} takes; your {name} tier allows {tier.takes}. "
             f"{remedy(offers, lambda other: request.takes <= other.takes)}"
         )
     if not includes(tier, request.model):
         raise Refusal(
-            f"Your {tier.name} tier does not include the model {request.model}. "
+            f"Your {name} tier does not include the model {request.model}. "
             f"{remedy(offers, lambda other: includes(other, request.model))}"
         )
 
@@ -183,10 +184,10 @@ def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:
         return "No tier of this server allows more."
     how = [f"with the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
     how = how if found.roles else []
-    how += [f"at {found.tier.link}"] if found.tier.link else []
+    how += [f"at <{found.tier.link}>"] if found.tier.link else []
     how += ["as a subscription: see `/plans`"] if found.sku else []
     where = ", ".join(how) or "if an admin gives it to you: see `/plans`"
-    return f"**{found.tier.name}** ({found.tier.price}) allows it, {where}."
+    return f"**{escape(found.tier.name)}** ({escape(found.tier.price)}) allows it, {where}."
 
 
 def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Offer]) -> None:
@@ -195,7 +196,7 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
     if len(waiting) >= tier.waiting:
         numbers = ", ".join(f"#{job}" for job in waiting)
         raise Refusal(
-            f"You already have {numbers} waiting, and your {tier.name} tier allows "
+            f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
             f"{tier.waiting} at a time. Cancel one or wait until it is done. "
             f"{remedy(offers, lambda other: other.waiting > len(waiting))}"
         )
@@ -249,7 +250,7 @@ def _too_little(
     )
     return (
         f"That takes {cost(request)} s of music and you have {max(0, held.per_day - used)} s of "
-        f"your {held.per_day} s left today{everywhere}{extra} ({held.tier.name} tier). "
+        f"your {held.per_day} s left today{everywhere}{extra} ({escape(held.tier.name)} tier). "
         f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>. {more}"
     )
 
@@ -284,5 +285,5 @@ def blocked(block: Block) -> str:
     until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "without an end"
     return (
         f"An admin of this server blocked you from asking for music, {until}. "
-        f"The reason given: {block.reason}"
+        f"The reason given: {escape(block.reason)}"
     )

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import discord
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot import tiers
+from bot.markup import escape, isolate
 from bot.models import (
     About,
     EngineState,
@@ -74,7 +75,7 @@ def waiting(standing: Standing) -> discord.Embed:
 
 def paused(reason: str) -> str:
     """Say that the studio starts nothing, and why."""
-    because = f": {escape_markdown(reason)}" if reason else ""
+    because = f": {escape(reason)}" if reason else ""
     return f"The studio is paused{because}. What is asked for is queued, and played after that."
 
 
@@ -160,7 +161,7 @@ def result(
     several = len(takes) > 1
     seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
     embed.add_field(name="Seeds" if several else "Seed", value="\n".join(seeds))
-    embed.add_field(name="Asked for by", value=escape_markdown(job.origin.user_name))
+    embed.add_field(name="Asked for by", value=escape(job.origin.user_name) or "somebody")
     if job.started_at and job.rendered_at:
         spent = (job.rendered_at - job.started_at).total_seconds()
         embed.add_field(name="Rendered in", value=f"{spent:.1f} s")
@@ -208,7 +209,7 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
     """Show where a member stands."""
     held = usage.membership
     embed = discord.Embed(title=title, colour=VIOLET)
-    tier = f"**{escape_markdown(held.tier.name)}**"
+    tier = f"**{escape(held.tier.name)}**"
     embed.add_field(name="Tier", value=f"{tier}, {_source(held, roles)}")
     everywhere = " on all servers" if held.everywhere else ""
     left = f"**{usage.left} s** of {held.per_day} s{everywhere}"
@@ -217,7 +218,7 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
         embed.add_field(name="Blocked", value=tiers.blocked(usage.block), inline=False)
     if usage.grants:
         lines = [
-            f"**{grant.left} s** of {grant.seconds} s: {escape_markdown(grant.reason)}"
+            f"**{grant.left} s** of {grant.seconds} s: {escape(grant.reason, 120)}"
             + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
             for grant in usage.grants[:5]
         ]
@@ -242,7 +243,7 @@ def plans(
         tier = offer.tier
         mine = tier.key == held.tier.key
         lines = [
-            escape_markdown(tier.price),
+            escape(tier.price),
             f"pieces up to {tier.longest} s",
             f"{tier.per_day} s of music a day",
             f"{tier.takes} takes a request" if tier.takes > 1 else "1 take a request",
@@ -250,18 +251,19 @@ def plans(
             _models(tier, loaded),
             _how(offer, roles),
         ]
-        name = f"★ {tier.name} (yours)" if mine else tier.name
-        embed.add_field(name=escape_markdown(name), value="\n".join(filter(None, lines)))
-    embed.set_footer(text=f"Your tier: {held.tier.name}, {_source(held)}")
+        name = f"★ {escape(tier.name)} (yours)" if mine else escape(tier.name)
+        embed.add_field(name=name, value="\n".join(filter(None, lines)))
+    embed.set_footer(text=f"Your tier: {isolate(held.tier.name)}, {_source(held)}")
     return embed
 
 
 def allows(tier: Tier) -> str:
     """Say in a line what a tier allows."""
+    models = "every model" if "*" in tier.models else escape(", ".join(tiers.ordered(tier)))
     return (
         f"{tier.longest} s, {tier.takes} per request, {tier.per_day} s a day, "
-        f"{tier.waiting} waiting, {', '.join(tiers.ordered(tier))}"
-    ).replace("*", "every model")
+        f"{tier.waiting} waiting, {models}"
+    )
 
 
 def help_(*, manager: bool) -> discord.Embed:
@@ -354,7 +356,7 @@ def about(about: About, models: tuple[str, ...]) -> discord.Embed:
 
 def prompt(job: Job) -> str:
     """Return the prompt so that nothing in it is markup."""
-    return f"**{escape_markdown(job.request.prompt)}**"
+    return f"**{escape(job.request.prompt)}**"
 
 
 def file_name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
@@ -399,7 +401,7 @@ def _source(held: Membership, roles: Roles | None = None) -> str:
 
 def _entry(entry: Entry) -> str:
     sign = "−" if entry.seconds < 0 else "+"
-    text = escape_markdown(entry.text if len(entry.text) <= 60 else f"{entry.text[:59]}…")
+    text = escape(entry.text, 60)
     return f"{format_dt(entry.at, 'd')} **{sign}{abs(entry.seconds)} s** {text}"
 
 
@@ -408,8 +410,8 @@ def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
         return "every model"
     names = tiers.ordered(tier)
     if loaded == ("sketch",):
-        return f"models {', '.join(names)}"
-    shown = ", ".join(name if name in loaded else f"~~{name}~~" for name in names)
+        return f"models {escape(', '.join(names))}"
+    shown = ", ".join(escape(name) if name in loaded else f"~~{escape(name)}~~" for name in names)
     return f"models {shown}{' (struck: unavailable here)' if '~~' in shown else ''}"
 
 

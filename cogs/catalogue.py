@@ -7,11 +7,12 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 from discord.ext import commands
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
+from bot.markup import escape, isolate
 from bot.models import Job, Post, Status, Take
 from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
@@ -185,9 +186,8 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[str,
 def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
     """Say in a line what a piece is and where."""
     request = job.request
-    words = request.prompt if len(request.prompt) <= SHOWN else f"{request.prompt[:SHOWN]}…"
     facts = f"{cards.lengths(takes)} · {request.model} · seed {request.seed}"
-    name = f"**#{job.id}** {escape_markdown(words)}"
+    name = f"**#{job.id}** {escape(request.prompt, SHOWN)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
     return f"{name}\n{format_dt(job.created_at, 'd')} · {facts}{where}"
@@ -224,7 +224,7 @@ def command(job: Job) -> str:
     """Return the command that repeats a piece, sample for sample on the same machine."""
     request = job.request
     options = {
-        "prompt": request.prompt.replace("`", "'"),
+        "prompt": isolate(request.prompt).replace("`", "'"),
         "duration": request.seconds,
         "takes": request.takes,
         "model": request.model,

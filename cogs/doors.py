@@ -4,9 +4,9 @@ from typing import Any
 
 import discord
 from discord import app_commands
-from discord.utils import escape_markdown
 
 from bot.client import Interaction, NotAllowed
+from bot.markup import escape
 from bot.models import Actor, Presence
 
 
@@ -39,7 +39,7 @@ def named_roles(interaction: Interaction) -> dict[int, str]:
     """Return the server's roles by id, as an embed shows them in every client."""
     guild = interaction.guild
     found = guild.roles if guild else ()
-    return {role.id: f"@{escape_markdown(role.name.removeprefix('@'))}" for role in found}
+    return {role.id: f"@{escape(role.name.removeprefix('@'))}" for role in found}
 
 
 def actor(user: discord.User | discord.Member) -> Actor:

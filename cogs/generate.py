@@ -6,6 +6,7 @@ from discord import app_commands
 
 from bot import tiers
 from bot.client import Fantasia, Interaction
+from bot.markup import isolate
 from bot.models import Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
@@ -69,7 +70,7 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
     if typed.isdecimal() and len(typed) < 4:
         asked = int(typed)
         if asked > longest:
-            name = f"{longest} s: the longest of your {held.tier.name} tier"
+            name = f"{longest} s: the longest of your {isolate(held.tier.name)} tier"
             return [app_commands.Choice(name=name, value=longest)]
         lengths = [asked] * (asked > 0) + [n for n in lengths if str(n).startswith(typed)]
     unique = dict.fromkeys(lengths)
@@ -82,7 +83,7 @@ async def models(interaction: Interaction, typed: str) -> list[app_commands.Choi
     loaded = interaction.client.studio.models
     choices = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
-        note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
+        note = "" if includes(held.tier, name) else f": not in your {isolate(held.tier.name)} tier"
         note = note if name in loaded else ": unavailable here"
         if typed.casefold() in name:
             choices.append(app_commands.Choice(name=f"{name}{note}", value=name))

@@ -6,9 +6,9 @@ import contextlib
 import discord
 from discord import app_commands
 from discord.ext import commands
-from discord.utils import escape_markdown
 
 from bot.client import Fantasia, Interaction
+from bot.markup import escape, isolate
 from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.studio import Studio
@@ -38,9 +38,9 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     choices = []
     for number in await interaction.client.rulebook.channels(interaction.guild_id or 0):
         channel = guild.get_channel_or_thread(number) if guild else None
-        name = f"#{channel.name}" if channel else f"{number} (deleted)"
+        name = f"#{isolate(channel.name, 99)}" if channel else f"{number} (deleted)"
         if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
-            choices.append(app_commands.Choice(name=name[:100], value=str(number)))
+            choices.append(app_commands.Choice(name=name, value=str(number)))
     return choices[:25]
 
 
@@ -48,7 +48,7 @@ async def refused_words(interaction: Interaction, typed: str) -> list[app_comman
     """Offer the words on the list."""
     words = await interaction.client.rulebook.words(interaction.guild_id or 0)
     found = [word for word in words if typed.casefold() in word]
-    return [app_commands.Choice(name=word, value=word) for word in found[:25]]
+    return [app_commands.Choice(name=isolate(word), value=word) for word in found[:25]]
 
 
 class Channels(doors.AdminGroup, name="channel", description="Where music may be asked for"):
@@ -101,7 +101,7 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
         folded = await self._rulebook.add_word(
             doors.guild_of(interaction), doors.actor(interaction.user), word
         )
-        await done(interaction, f"Prompts with the word “{escape_markdown(folded)}” are refused.")
+        await done(interaction, f"Prompts with the word “{escape(folded)}” are refused.")
 
     @app_commands.command()
     @app_commands.autocomplete(word=refused_words)
@@ -110,7 +110,7 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
         folded = await self._rulebook.remove_word(
             doors.guild_of(interaction), doors.actor(interaction.user), word
         )
-        await done(interaction, f"Prompts may have the word “{escape_markdown(folded)}” again.")
+        await done(interaction, f"Prompts may have the word “{escape(folded)}” again.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
@@ -180,7 +180,7 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[str, list[
     """Fill a page of the words."""
     doors.require_manager(interaction)
     found = await interaction.client.rulebook.words(doors.guild_of(interaction))
-    lines, more = pages.cut([escape_markdown(word) for word in found], page)
+    lines, more = pages.cut([escape(word) for word in found], page)
     return "Words that prompts may not have", list(lines) or ["none"], more
 
 

@@ -12,6 +12,7 @@ from discord import ui
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
+from bot.markup import escape
 from bot.models import Job, Post, Route, Take
 from cogs import asking, cards, doors
 from cogs.board import UNREACHED, channel, definite
@@ -193,6 +194,6 @@ def _why_not(job: Job, takes: tuple[Take, ...], tier: str, longest: int) -> str:
     if not any(take.codes for take in takes):
         return f"The codes of #{job.id} are gone, so it cannot go on."
     return (
-        f"#{job.id} has {cards.lengths(takes)} already, and your {tier} tier allows pieces of at "
-        f"most {longest} s. `/plans` shows which tiers allow longer ones."
+        f"#{job.id} has {cards.lengths(takes)} already, and your {escape(tier)} tier allows pieces "
+        f"of at most {longest} s. `/plans` shows which tiers allow longer ones."
     )

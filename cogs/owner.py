@@ -7,6 +7,7 @@ from discord import app_commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
+from bot.markup import escape
 from bot.operations import Operations
 from bot.rulebook import Rulebook, described
 from bot.tiers import LONGEST_PIECE
@@ -118,7 +119,7 @@ async def line(bot: Fantasia, guild: int) -> str:
     """Say what a server may."""
     limits = await bot.rulebook.limits(guild)
     known = bot.get_guild(guild)
-    name = discord.utils.escape_markdown(known.name) if known else "not a member there"
+    name = escape(known.name) if known else "not a member there"
     verdict = "allowed" if limits.allows(guild) else "refused"
     return f"`{guild}` {name}: **{verdict}**, {described(limits)}"
 

@@ -5,9 +5,10 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 from discord.ext import commands
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction
+from bot.markup import escape, isolate
 from bot.models import Job, Standing, Status
 from cogs import cards, pages
 from cogs.account import in_a_server
@@ -75,7 +76,7 @@ async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
         manager=interaction.permissions.manage_guild,
     )
     options = [
-        discord.SelectOption(label=f"#{job.id} {job.request.prompt}"[:100], value=str(job.id))
+        discord.SelectOption(label=f"#{job.id} {_label(job)}", value=str(job.id))
         for job in found[:MOST]
     ]
     return [CancelSelect(options)] if options else []
@@ -88,7 +89,7 @@ def _line(interaction: Interaction, standing: Standing, *, owner: bool) -> str:
     place = f"**{standing.place}.**" if standing.place else _far(job)
     known = mine or owner or interaction.permissions.manage_guild
     words = f" {_words(job)}" if known else ""
-    who = "" if mine or not known else f" by {escape_markdown(job.origin.user_name)}"
+    who = "" if mine or not known else f" by {escape(job.origin.user_name)}"
     where = f" in `{job.origin.guild_id}`" if owner else ""
     lane = " · idle lane" if job.idle else ""
     expected = f", {format_dt(standing.ends_at, 'R')}" if standing.ends_at else ""
@@ -101,9 +102,12 @@ def _far(job: Job) -> str:
     return f"♪ **{int(job.progress * 100)} %**" if job.status is Status.RUNNING else "…"
 
 
+def _label(job: Job) -> str:
+    return isolate(job.request.prompt, SHOWN)
+
+
 def _words(job: Job) -> str:
-    prompt = job.request.prompt
-    return f"*{escape_markdown(prompt if len(prompt) <= SHOWN else prompt[: SHOWN - 1] + '…')}*"
+    return f"*{escape(job.request.prompt, SHOWN)}*"
 
 
 async def setup(bot: Fantasia) -> None:

@@ -4,14 +4,18 @@ from datetime import datetime
 
 import discord
 from discord import app_commands
-from discord.utils import escape_markdown, format_dt
+from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction
+from bot.markup import escape
 from bot.models import Change, Presence
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.studio import Studio
 from bot.tiers import MOST_PER_DAY
 from cogs import cards, doors, pages
+
+LINE = 390
+"""Characters of a change in the log, so that a page of them fits."""
 
 Days = app_commands.Range[int, 1, MOST_DAYS]
 Reason = app_commands.Range[str, 1, LONGEST_REASON]
@@ -30,7 +34,7 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
         """Where a member stands, as they see it in /usage."""
         presence = Presence(roles=doors.roles(member))
         usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
-        title = f"Usage of {escape_markdown(member.display_name)}"
+        title = f"Usage of {escape(member.display_name)}"
         embed = cards.usage(usage, doors.named_roles(interaction), title)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
@@ -141,20 +145,14 @@ async def changes(interaction: Interaction, member: int, page: int) -> tuple[str
 
 def line(change: Change) -> str:
     """Say in a line who changed what, and why."""
-    subject = f"<@{change.member_id}>" if change.member_id else escape_markdown(change.subject)
-    parts = [
-        format_dt(change.at, "d"),
-        f"**{escape_markdown(change.actor.name)}**",
-        f"`/{change.action}`",
-        subject,
-    ]
-    if change.before and change.after:
-        parts.append(escape_markdown(f"({change.before} → {change.after})"))
-    elif change.before or change.after:
-        parts.append(escape_markdown(f"({change.before or change.after})"))
-    if change.reason:
-        parts.append(f"— {escape_markdown(change.reason)}")
-    return " ".join(parts)[:390]
+    subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject)
+    text = (
+        f"{format_dt(change.at, 'd')} **{escape(change.actor.name)}** `/{change.action}` {subject}"
+    )
+    if change.before or change.after:
+        told = " → ".join(filter(None, (change.before, change.after)))
+        text += f" ({escape(told, LINE // 2)})"
+    return f"{text} — {escape(change.reason, LINE - len(text) - 3)}" if change.reason else text
 
 
 async def done(interaction: Interaction, text: str) -> None:

@@ -11,6 +11,7 @@ from discord.ext import commands
 from bot import tiers
 from bot.client import Interaction
 from bot.errors import Refusal
+from bot.markup import escape
 from bot.models import Request, Style
 from cogs import asking, doors
 from cogs.buttons import OfJob, Pressed
@@ -183,7 +184,7 @@ def read(text: str) -> tuple[Style, int | None]:
         match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
         if not match or match[1] not in {*tiers.BOUNDS, "seed"}:
             raise Refusal(
-                f"I cannot read the settings “{part[:40]}”; they look like: guidance 3, "
+                f"I cannot read the settings “{escape(part, 40)}”; they look like: guidance 3, "
                 "temperature 1, top_k 250, seed 7."
             )
         found[match[1]] = match[2]

@@ -3,9 +3,9 @@
 import discord
 from discord import app_commands
 from discord.ext import commands
-from discord.utils import escape_markdown
 
 from bot.client import Fantasia, Interaction
+from bot.markup import escape, isolate
 from bot.models import Actor, Offer, Tier
 from bot.office import MOST_DAYS, Office
 from bot.rulebook import BOUNDS, LONGEST_NAME, Rulebook
@@ -34,16 +34,15 @@ FIELDS = {
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
     offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
-    names = [offer.tier.name for offer in offers]
-    wanted = typed.casefold()
-    return [app_commands.Choice(name=n, value=n) for n in names if wanted in n.casefold()][:25]
+    names = [offer.tier.name for offer in offers if typed.casefold() in offer.tier.name.casefold()]
+    return [app_commands.Choice(name=isolate(name), value=name) for name in names[:25]]
 
 
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that carry a tier, by the name they had when they were mapped."""
     names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
     return [
-        app_commands.Choice(name=f"@{name}"[:100], value=str(role))
+        app_commands.Choice(name=f"@{isolate(name, 99)}", value=str(role))
         for role, name in names.items()
         if typed.casefold().lstrip("@") in name.casefold() or typed == str(role)
     ][:25]
@@ -81,7 +80,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
         name = await self._rulebook.unmap_role(
             doors.guild_of(interaction), doors.actor(interaction.user), number
         )
-        await done(interaction, f"The role @{escape_markdown(name)} carries no tier any more.")
+        await done(interaction, f"The role @{escape(name)} carries no tier any more.")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -101,9 +100,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
             tier,
             days,
         )
-        await done(
-            interaction, f"{member.mention} has the tier {escape_markdown(tier)}{ending(until)}."
-        )
+        await done(interaction, f"{member.mention} has the tier {escape(tier)}{ending(until)}.")
 
     @app_commands.command()
     async def take(self, interaction: Interaction, member: discord.User) -> None:
@@ -222,14 +219,14 @@ def line(offer: Offer, names: cards.Roles) -> str:
     carried = ", ".join(roles[:8]) + (f" and {len(roles) - 8} more" if len(roles) > 8 else "")
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
-        f"{shown(offer.tier)} · {escape_markdown(offer.tier.price)} · {cards.allows(offer.tier)}\n"
+        f"{shown(offer.tier)} · {escape(offer.tier.price)} · {cards.allows(offer.tier)}\n"
         f"↳ {carried or 'no role'}{sold} · weight {offer.tier.weight}"
     )
 
 
 def shown(tier: Tier) -> str:
     """Name a tier."""
-    return f"**{escape_markdown(tier.name)}**"
+    return f"**{escape(tier.name)}**"
 
 
 async def setup(bot: Fantasia) -> None:

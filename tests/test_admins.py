@@ -104,8 +104,8 @@ async def test_an_edited_tier_holds_for_the_next_request_only(plan: Plan) -> Non
         await w.status(waiting, "#2 is done")
         assert (await w.studio.job(2)).tier == "Free"
         log = await do(w, "quota log")
-        assert "longest: 8" in log
-        assert "longest: 5" in log
+        assert "longest\\: 8" in log
+        assert "longest\\: 5" in log
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,16 @@ async def test_a_wrong_edit_is_explained(
 async def test_tiers_are_added_and_removed_with_all_that_leads_to_them(plan: Plan) -> None:
     async with world(plan) as w:
         fields = {"price": "€3", "longest": 12, "seconds-per-day": 200, "models": "small, large"}
-        assert "Added **Gold ✨ ذهب**" in await do(w, "tier add", name="Gold ✨ ذهب", **fields)
+        assert "Added **\u2068Gold ✨ ذهب\u2069**" in await do(
+            w, "tier add", name="Gold ✨ ذهب", **fields
+        )
         role = w.guild.create_role("Golden")
         await do(w, "tier map", role=role, tier="gold ✨ ذهب")
         await do(w, "tier give", member=w.bob, tier="Gold ✨ ذهب")
         await change_role(w, w.alice, role, has=True)
         listed = await do(w, "tier list")
-        assert (
-            "**Gold ✨ ذهب** · €3 · 12 s, 1 per request, 200 s a day, 1 waiting, small, large"
-            in (listed)
-        )
+        gold = "**\u2068Gold ✨ ذهب\u2069** · €3"
+        assert f"{gold} · 12 s, 1 per request, 200 s a day, 1 waiting, small, large" in listed
         assert "↳ @Golden · weight 2" in listed
         assert "1 roles and 1 members had it" in await do(w, "tier remove", tier="Gold ✨ ذهب")
         await w.status(await w.generate("play", 8), "#1 is done")
@@ -174,7 +174,7 @@ async def test_forty_roles_are_mapped_and_a_deleted_one_is_forgotten(plan: Plan)
         await w.env.settle()
         assert roles[5].id not in await w.bot.rulebook.role_names(w.guild.id)
         assert "**Free**" in card(await w.alice.slash(w.music, "usage"))
-        assert "Discord (role deleted)" in await do(w, "quota log")
+        assert "Discord \\(role deleted\\)" in await do(w, "quota log")
 
 
 async def test_a_blocked_member_is_told_until_when_and_why(plan: Plan, clock: Clock) -> None:
@@ -273,10 +273,10 @@ async def test_long_lists_are_paged_with_buttons_that_survive_a_restart(plan: Pl
     async with world(plan) as w:
         w.tolerated = (Refusal, NotAllowed)
         for number in range(23):
-            await do(w, "quota grant", member=w.bob, seconds=number + 1, reason=f"no. {number}")
+            await do(w, "quota grant", member=w.bob, seconds=number + 1, reason=f"number {number}")
         await do(w, "quota grant", member=w.alice, seconds=99, reason="hers")
         shown = await w.admin.slash(w.music, "quota log", member=w.bob)
-        assert "no. 22" in card(shown)
+        assert "number 22" in card(shown)
         assert "hers" not in card(shown)
         await w.restart(plan)
         assert shown.response
@@ -284,8 +284,8 @@ async def test_long_lists_are_paged_with_buttons_that_survive_a_restart(plan: Pl
             await w.admin.click(shown.response.message, label="Older")
         text = card(shown)
         assert "Page 3" in text
-        assert "no. 0" in text
-        assert "no. 3" not in text
+        assert "number 0" in text
+        assert "number 3" not in text
         await w.admin.click(shown.response.message, label="Newer")
         assert "Page 2" in card(shown)
 

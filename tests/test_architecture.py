@@ -14,11 +14,12 @@ TABLES = (
     *("plans", "members", "grants", "servers", "audit"),
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
-VALUES = {"bot.models", "bot.errors", "bot.logs"}
+VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.markup"}
 DOMAIN = {"bot.operations", "bot.outbox", "bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
 ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
+    "bot.markup": set(),
     "bot.tiers": VALUES,
     "bot.fairness": VALUES,
     "bot.forecast": {"bot.fairness"} | VALUES,

@@ -55,7 +55,7 @@ async def test_a_role_counts_from_the_next_request_on(plan: Plan) -> None:
         assert f"**Plus** ($10 / month) allows it, with the role <@&{role.id}>" in refusal
         await change_role(w, w.alice, role, has=True)
         await w.status(await w.generate("play", 20), "#1 is done")
-        assert "**Plus**, by the role @Patrons ✨ عازف" in card(
+        assert "**Plus**, by the role @\u2068Patrons ✨ عازف\u2069" in card(
             await w.alice.slash(w.music, "usage")
         )
         await change_role(w, w.alice, role, has=False)
@@ -191,9 +191,9 @@ async def test_usage_tells_the_whole_story(plan: Plan) -> None:
         assert "**0 s** of 8 s" in text
         assert "**55 s** of 60 s: won the contest, until <t:" in text
         assert "#3 is rendering" in text
-        assert "**−5 s** play @everyone \\*loud\\*" in text
-        assert "**+3 s** given back: The engine has no violins." in text
-        assert "**+60 s** granted: won the contest" in text
+        assert "**−5 s** play \\@everyone \\*loud\\*" in text
+        assert "**+3 s** given back\\: The engine has no violins\\." in text
+        assert "**+60 s** granted\\: won the contest" in text
         bob = card(await w.bob.slash(w.music, "usage"))
         assert "won the contest" not in bob
 
@@ -224,7 +224,7 @@ async def test_plans_show_the_way_to_each_tier_and_mark_ones_own(plan: Plan) -> 
         shown = await w.bob.slash(w.music, "plans")
         text = card(shown)
         assert "★ Plus (yours): $10 / month" in text
-        assert "→ @Patrons ✨ عازف" in text
+        assert "→ @\u2068Patrons ✨ عازف\u2069" in text
         assert "→ [get it here](https://example.org/premium)" in text
         assert "models small, ~~medium~~ (struck: unavailable here)" in text
         assert shown.response

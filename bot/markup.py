@@ -1,0 +1,56 @@
+"""What a person wrote, so that it can stand in a message: nothing in it is live for Discord."""
+
+import re
+import unicodedata
+
+LIVE = re.compile(r"[][\\*_~`|<>#()@:.+-]")
+"""What Discord may read as more than itself: markup, links, mentions, emoji, times and lists."""
+
+CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What turns the direction of all that follows, and halves of characters."""
+
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""What shows nothing. Source: Default_Ignorable_Code_Point of Unicode, and the braille blank."""
+
+RIGHT_TO_LEFT = {"R", "AL", "AN"}
+ISOLATE, END = "\u2068", "\u2069"
+
+
+def clean(text: str) -> str:
+    """Return a text in one line, with single spaces and nothing that turns or breaks what follows.
+
+    It is empty if nothing of it can be seen.
+    """
+    line = _line(text)
+    seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in UNSEEN.sub("", line))
+    return line if seen else ""
+
+
+def escape(text: str, most: int | None = None) -> str:
+    """Return a text for where Discord reads markup; cut so that it has at most so many characters.
+
+    Source: a backslash takes the meaning from any character but letters, digits and white space.
+    """
+    return _fitted(LIVE.sub(r"\\\g<0>", _line(text)), most)
+
+
+def isolate(text: str, most: int | None = None) -> str:
+    """Return a text for where Discord reads no markup, such as labels, choices and footers."""
+    return _fitted(_line(text), most)
+
+
+def _fitted(line: str, most: int | None) -> str:
+    turns = any(unicodedata.bidirectional(letter) in RIGHT_TO_LEFT for letter in line)
+    if most is not None and len(line) > most - 2 * turns:
+        # An escape is never cut in two: its backslash would take the meaning from what follows.
+        begun = line[: max(0, most - 2 * turns - 1)]
+        line = re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", begun) + "…"
+    return f"{ISOLATE}{line}{END}" if turns else line
+
+
+def _line(text: str) -> str:
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", CONTROLS.sub("", text)).split())
