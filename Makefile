@@ -3,12 +3,13 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 ENGINE ?=
+MODULE ?=
 
 # What each environment was installed from; a changed lock file installs again.
 BOT := .venv/.bot
 MUSICGEN := .venv/.musicgen
 
-.PHONY: help setup demo run test bench soak audit pictures lock
+.PHONY: help setup demo run test bench soak mutants audit pictures lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -32,6 +33,9 @@ bench: $(MUSICGEN) ## both sides of every claim, as ratios
 
 soak: $(MUSICGEN) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds
 	@KILLS=200 SOAK=600 $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
+
+mutants: $(MUSICGEN) ## change the core in 150 places, one at a time, and see whether a test notices
+	@nice $(PY) -m tests.mutants $(if $(MODULE),--module $(MODULE))
 
 audit: $(BOT) ## known faults of the locked packages, and of nothing else
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock

@@ -1,0 +1,16 @@
+"""Which test files hold which module: its own area's, and no others."""
+
+AREAS = {
+    "bot.jobs": ("jobs", "dispatcher", "fairness", "bot", "keeping", "members"),
+    "bot.takes": ("jobs", "ledger", "pieces", "dispatcher", "keeping"),
+    "bot.ledger": ("ledger", "jobs", "members", "admins", "keeping", "delivery"),
+    "bot.admission": ("ledger", "members", "admins", "selling", "jobs"),
+    "bot.posts": ("jobs", "delivery", "pieces", "keeping", "faults"),
+    "bot.outbox": ("jobs", "delivery", "pieces", "keeping", "faults"),
+    "bot.turns": ("fairness", "forecast", "dispatcher", "jobs", "bot"),
+    "bot.fairness": ("fairness", "forecast"),
+    "bot.dispatcher": ("dispatcher", "faults", "pieces", "deadlines", "jobs"),
+    "bot.archive": ("keeping", "pieces", "formats", "catalogue", "database", "jobs"),
+    "cogs.delivery": ("delivery", "pieces", "keeping", "bot"),
+    "cogs.doors": ("forged", "members", "admins", "selling", "bot", "keeping"),
+}

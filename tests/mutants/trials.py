@@ -1,0 +1,163 @@
+"""Trying mutants, each in a copy of the project, by the tests that should fail."""
+
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+import coverage
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_item import TestOutcome
+
+from tests.mutants.areas import AREAS
+from tests.mutants.recording import RECORD
+from tests.mutants.sampling import Mutant
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+
+QUIET = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+
+CLOSING = re.compile(r"^(?:FAILED|ERROR) (.*?)(?: - |$)", re.MULTILINE)
+"""pytest's line for a test that failed."""
+
+LONGEST = 30.0
+"""Seconds; a test that takes longer by itself is not asked."""
+
+LEAST_PATIENCE, PATIENCE = 60.0, 8.0
+"""Seconds, and times what a test usually takes, until it counts as failed."""
+
+LISTED = "mutants-tests.txt"
+"""The file of a copy in which the tests are listed that are asked."""
+
+
+class BrokenBaseline(Exception):
+    """The tests fail without any change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a mutant: the test that failed, or None."""
+
+    killer: str | None
+    tests: int
+    diff: str
+
+    @property
+    def survived(self) -> bool:
+        """Whether nothing noticed."""
+        return self.killer is None
+
+
+def copy(project: Path, to: Path) -> Path:
+    """Copy what git knows or would add, and return where it lies."""
+    listed = subprocess.run(
+        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (project / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project / name, to / name)
+    return to
+
+
+class Baseline:
+    """The unchanged program's run: how long each test takes, and which lines it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        record = (folder / "record.json").read_text(encoding="utf-8")
+        self._seconds: dict[str, float] = json.loads(record)
+        self._lines = coverage.CoverageData(str(folder / "coverage"))
+        self._lines.read()
+
+    @classmethod
+    def of(cls, project: Path, modules: Iterable[str], folder: Path) -> "Baseline":
+        """Run the areas' tests in a copy of the project; raise BrokenBaseline where one fails."""
+        areas = sorted({name for module in modules for name in AREAS[module]})
+        folder.mkdir(parents=True, exist_ok=True)
+        record = (folder / "record.json").resolve()
+        record.unlink(missing_ok=True)
+        command = (
+            *(*PYTEST, "-n2", "--dist", "loadfile", "-p", "tests.mutants.recording"),
+            *("--cov=bot", "--cov=cogs", "--cov-context=test", "--cov-report="),
+            *(f"tests/test_{area}.py" for area in areas),
+        )
+        more = {RECORD: str(record), "COVERAGE_FILE": str((folder / "coverage").resolve())}
+        ended = subprocess.run(command, cwd=project, env=QUIET | more, check=False)
+        if ended.returncode:
+            record.unlink(missing_ok=True)
+            raise BrokenBaseline("A test fails without any mutant: that has to be mended first.")
+        return cls(folder)
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """Return the tests of a mutant's area that run its function, the quickest first."""
+        files = {f"tests/test_{area}.py" for area in AREAS[mutant.module]}
+        first, last = mutant.function
+        contexts = self._contexts(mutant.path)
+        found = {
+            context.partition("|")[0]
+            for line in range(first, last + 1)
+            for context in contexts.get(line, ())
+        }
+        known = (test for test in found if self._seconds.get(test, math.inf) < LONGEST)
+        return sorted(
+            (test for test in known if test.partition("::")[0] in files), key=self.seconds
+        )
+
+    def _contexts(self, path: Path) -> dict[int, list[str]]:
+        """Return which tests run each line of a file, wherever its copy lay."""
+        (measured,) = (name for name in self._lines.measured_files() if name.endswith(f"/{path}"))
+        return self._lines.contexts_by_lineno(measured)
+
+    def seconds(self, test: str) -> float:
+        """Return how long a test takes."""
+        return self._seconds[test]
+
+
+def attempt(mutant: Mutant, project: Path, baseline: Baseline) -> Result:
+    """Try a mutant in a copy of the project, which is put back as it was."""
+    file = project / mutant.path
+    source = file.read_text(encoding="utf-8")
+    changed = mutant.code(source)
+    lines = (code.splitlines(keepends=True) for code in (source, changed))
+    diff = "".join(unified_diff(*lines, str(mutant.path), str(mutant.path), n=2))
+    tests = baseline.tests(mutant)
+    file.write_text(changed, encoding="utf-8")
+    try:
+        killer = _fails(project, tests, [baseline.seconds(test) for test in tests])
+    finally:
+        file.write_text(source, encoding="utf-8")
+    return Result(killer=killer, tests=len(tests), diff=diff)
+
+
+def _fails(project: Path, tests: Sequence[str], seconds: Sequence[float]) -> str | None:
+    """Return the first of these tests that fails, if one does."""
+    if not tests:
+        return None
+    (project / LISTED).write_text("\n".join(tests), encoding="utf-8")
+    patience = f"timeout={LEAST_PATIENCE + PATIENCE * seconds[-1]:.0f}"
+    command = (*("env", "-C", project, "OMP_NUM_THREADS=1"), *PYTEST, "-n0", "-o", patience)
+    in_all = LEAST_PATIENCE + PATIENCE * sum(seconds)
+    outcome, output = run_tests(shlex.join(map(str, (*command, f"@{LISTED}"))), in_all)
+    return None if outcome is TestOutcome.SURVIVED else _killer(output)
+
+
+def _killer(output: str) -> str:
+    if output == "timeout":
+        return output
+    found = CLOSING.search(output)
+    if found is None:
+        raise RuntimeError(f"pytest ended without a test that failed:\n{output[-2000:]}")
+    return found[1]
