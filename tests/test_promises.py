@@ -1,0 +1,550 @@
+"""What the README promises, in its own words and mostly its order, and the test that holds each.
+
+A promise that changes there changes here, and so does the test.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PROMISES: list[tuple[str, ...]] = [
+    # words of the README, file::test, and more of them where one alone does not hold it
+    ("the finished WAV is posted in the channel", "bot::test_words_become_a_message_with_music"),
+    (
+        "Nothing matters only in memory.",
+        "crashes::test_no_instant_to_die_at_loses_or_doubles_anything",
+    ),
+    ("A restart goes on where it was.", "bot::test_a_restart_loses_no_job"),
+    (
+        "place, expected time, progress",
+        "bot::test_the_expected_time_is_shown_once_speeds_are_known",
+        "bot::test_progress_is_shown_at_most_every_four_seconds",
+    ),
+    (
+        "a Cancel button that works while the piece is rendering",
+        "bot::test_a_rendering_job_is_cancelled_and_the_next_one_plays",
+    ),
+    (
+        "a reason for every refusal",
+        "members::test_a_refusal_for_the_day_says_what_is_left_until_when_and_what_would_do",
+    ),
+    (
+        "Only delivered music is charged.",
+        "jobs::TestLife",
+        "bot::test_what_every_route_refuses_is_given_back_and_kept",
+    ),
+    (
+        "What fails, is cancelled or cannot be posted is given back.",
+        "jobs::TestLife",
+        "ledger::TestBooks",
+    ),
+    ("draws the tokens of all requests together", "side_by_side::test_takes_are_made_side_by_side"),
+    ("token for token the same", "decoder::test_tokens_equal_audiocrafts"),
+    (
+        "torch lives in a child process",
+        "architecture::test_a_library_is_imported_only_where_it_belongs",
+        "command_line::test_the_bots_process_starts_without_torch_or_audiocraft",
+    ),
+    (
+        "when that dies, it is replaced and the job is tried once more",
+        "dispatcher::test_a_job_that_loses_the_engine_once_is_rendered_by_the_next",
+    ),
+    # Try it
+    (
+        "runs the real bot in [SimCord]",
+        "demo::test_a_person_types_the_command_sees_it_move_and_hears_the_piece",
+    ),
+    (
+        "one request and the files that the channel received",
+        "demo::test_headless_writes_what_the_channel_received",
+    ),
+    ("every piece that it makes says so", "bot::test_the_whole_way_with_the_sketch_engine"),
+    # Test it
+    (
+        "kills the bot, its demo and its engine two hundred times each",
+        "kills::test_kills_at_random_lose_nothing",
+        "kills::test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered",
+        "kills::test_the_engine_is_killed_at_random_and_each_piece_is_made",
+    ),
+    ("ten minutes of faults every few seconds", "soak::test_a_storm_loses_nothing"),
+    # MusicGen
+    (
+        "the weights of MUSICGEN_MODEL",
+        "musicgen::test_a_fetch_downloads_what_is_missing_and_only_that",
+    ),
+    (
+        "what is missing, and how to mend it",
+        "command_line::test_doctor_lists_a_mend_for_every_fault",
+    ),
+    ("may also be a local folder", "config::test_a_model_may_be_a_folder"),
+    (
+        "plays what the words give, by audiocraft's own loop",
+        "musicgen::test_a_melody_model_plays_what_the_words_alone_give",
+    ),
+    (
+        "joins at any step and leaves when it is done",
+        "decoder::test_a_take_joins_in_the_middle_and_follows_a_cancelled_tenant",
+        "side_by_side::test_a_short_piece_is_not_held_up_by_a_long_one",
+    ),
+    (
+        "In float64 its tokens equal audiocraft's, one for one.",
+        "decoder::test_tokens_equal_audiocrafts_in_the_small_models_geometry",
+    ),
+    ("a score is off by at most 7 %", "decoder::test_each_precision_is_as_faithful_as_it_says"),
+    (
+        "A take does not depend on who is rendered beside it",
+        "decoder::test_a_take_is_the_same_whoever_is_beside_it",
+        "side_by_side::test_what_happens_to_one_changes_no_bit_of_the_others",
+    ),
+    ("int8 gives the same bits", "decoder::test_more_rows_change_little_and_nothing_in_int8"),
+    ("`auto` is as many as fit in memory", "memory::test_slots_fill_the_memory_that_is_left"),
+    (
+        "with plain pip, hashes and `--no-deps`",
+        "command_line::test_the_lock_files_name_no_registry_and_hash_everything",
+    ),
+    # Run it on Discord
+    (
+        "put the token after `DISCORD_TOKEN=`",
+        "command_line::test_run_without_a_token_says_where_it_goes",
+    ),
+    (
+        "The bot is online and accepts jobs while the model loads.",
+        "bot::test_a_loading_engine_is_said_and_jobs_are_accepted",
+    ),
+    (
+        "Commands are registered when their definition has changed",
+        "bot::test_commands_are_registered_only_when_they_changed",
+    ),
+    # Settings
+    (
+        "All of them stand with a comment in [`.env.example`]",
+        "config::test_the_example_names_every_key_and_its_default",
+        "config::test_the_example_comments_every_key",
+    ),
+    ("the environment comes before `.env`", "config::test_the_environment_comes_before_the_file"),
+    ("one running bot per folder", "database::test_a_second_process_on_the_same_folder_is_refused"),
+    (
+        "`run` uses exactly this one",
+        "command_line::test_run_with_an_engine_that_cannot_start_stops_with_a_sentence",
+    ),
+    ("the longest piece anyone may ask for", "members::test_the_operators_limits_come_first"),
+    (
+        "who has used up their day may go on, for nothing",
+        "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
+    ),
+    (
+        "ids of the servers that may use the bot",
+        "members::test_a_server_that_is_not_allowed_is_told_once_and_then_nothing",
+    ),
+    (
+        "how long what renders may go on when the bot is asked to end",
+        "operator::test_a_signal_drains_and_a_second_one_stops",
+    ),
+    (
+        "how long delivered music is kept, and how much of it",
+        "operator::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever",
+        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
+    ),
+    (
+        "one object a line, with job, server, member and seconds",
+        "operator::test_each_change_is_one_line_with_whom_it_is_about",
+    ),
+    (
+        "where `/metrics` (Prometheus) and `/healthz` are served",
+        "operator::test_metrics_and_health_are_served",
+    ),
+    (
+        "shows the traceback of a failure that a sentence explains",
+        "command_line::test_debug_shows_the_traceback",
+    ),
+    # Commands
+    ("completed as you type", "bot::test_a_prompt_is_completed_and_never_held_back"),
+    (
+        "Cancel (for its owner, or a member with Manage Server)",
+        "bot::test_only_the_owner_or_a_manager_cancels",
+    ),
+    (
+        "the same with a new seed, or a form with everything filled in",
+        "repeating::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+        "repeating::test_edit_opens_a_form_with_everything_filled_in",
+    ),
+    (
+        "for everybody, on their own quota",
+        "repeating::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+    ),
+    (
+        "a new piece with all of it, which costs what is added",
+        "keeping::test_a_piece_is_extended_by_what_is_added",
+        "pieces::test_what_was_heard_before_stays_as_it_was",
+    ),
+    (
+        "FLAC, MP3 or Ogg, for nothing, for whoever presses",
+        "keeping::test_music_is_saved_in_other_formats_for_nothing",
+    ),
+    (
+        "message and files, for who asked for it or manages the server",
+        "keeping::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
+        "keeping::test_a_manager_deletes_anyones",
+    ),
+    (
+        "keeps what exists by then, and gives the rest of the seconds back",
+        "keeping::test_a_long_piece_is_stopped_at_its_preview",
+    ),
+    (
+        "what is playing and what waits in this server",
+        "fairness::test_the_queue_shows_what_each_may_see",
+        "fairness::test_a_piece_is_cancelled_from_the_queue",
+    ),
+    ("your tier and where it comes from", "members::test_usage_tells_the_whole_story"),
+    (
+        "the server's tiers side by side and how to get each",
+        "members::test_plans_show_the_way_to_each_tier_and_mark_ones_own",
+    ),
+    (
+        "your pieces, newest first, with links",
+        "catalogue::test_ones_pieces_are_listed_newest_first_and_paged",
+        "catalogue::test_others_pieces_are_for_managers",
+    ),
+    ("the command that makes it again", "catalogue::test_a_piece_tells_how_to_make_it_again"),
+    (
+        "posts a piece of yours again, as WAV (or what fits)",
+        "keeping::test_a_piece_is_posted_again_in_any_format",
+        "keeping::test_what_is_too_large_is_posted_smaller",
+    ),
+    (
+        "erases your prompts, your name, music and codes in all servers",
+        "keeping::test_who_is_forgotten_leaves_numbers_alone",
+    ),
+    ("one screen; version, model, licence, code", "members::test_help_and_about_fit_their_reader"),
+    (
+        "for members with Manage Server",
+        "admins::test_others_are_refused_in_code_as_well",
+        "admins::test_admins_commands_are_hidden_from_others_and_in_direct_messages",
+    ),
+    (
+        "the log of every change, page by page",
+        "admins::test_long_lists_are_paged_with_buttons_that_survive_a_restart",
+    ),
+    (
+        "tiers, the roles that carry them, members who were given one",
+        "admins::test_tiers_are_added_and_removed_with_all_that_leads_to_them",
+        "admins::test_a_tier_is_given_for_some_days_and_taken",
+    ),
+    (
+        "with a reason that the member reads",
+        "admins::test_a_blocked_member_is_told_until_when_and_why",
+    ),
+    (
+        "a category's and a forum's channels and threads count",
+        "admins::test_a_category_allows_all_that_lies_in_it",
+        "admins::test_a_thread_of_an_allowed_channel_is_allowed",
+    ),
+    ("none set means everywhere", "admins::test_music_is_asked_for_in_the_allowed_channels_only"),
+    (
+        "whole words that prompts may not have",
+        "admins::test_refused_words_are_whole_folded_and_not_repeated",
+    ),
+    (
+        "posts a message with one button, which opens a form",
+        "keeping::test_a_panel_opens_a_form_for_ever",
+    ),
+    (
+        "allow or refuse a server, or give it limits of its own",
+        "admins::test_the_owner_lets_servers_in_and_limits_them",
+    ),
+    (
+        "start nothing, also over a restart, and say so",
+        "operator::test_a_paused_studio_queues_and_says_so_also_after_a_restart",
+    ),
+    (
+        "let what renders end, post it, and end the program",
+        "operator::test_drain_lets_what_renders_end_and_closes",
+    ),
+    (
+        "cancel a piece of any server",
+        "operator::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does",
+    ),
+    (
+        "music without Discord",
+        "command_line::test_generate_writes_a_wav_and_says_what_played_and_how_to_get_more",
+    ),
+    (
+        "a server's log of changes, also while the bot runs",
+        "admins::test_every_change_is_exported_as_csv",
+    ),
+    (
+        "copy the database into a new file, also while the bot runs",
+        "backups::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
+    ),
+    (
+        "Refused while a bot runs, and for a damaged or newer FILE",
+        "backups::test_a_running_bot_is_not_restored_under_its_feet",
+        "backups::test_what_is_no_sound_backup_changes_nothing",
+    ),
+    (
+        "1 for a failure that one sentence on stderr explains",
+        "command_line::test_generate_explains_what_is_wrong",
+    ),
+    ("2 for wrong usage", "command_line::test_wrong_usage_is_code_two"),
+    (
+        "Five takes of one request, each with a lane in the picture",
+        "pieces::test_five_takes_of_one_request_are_made_end_to_end",
+    ),
+    (
+        "A piece of more than 30 s shows how it begins while the rest is made",
+        "keeping::test_a_long_piece_shows_how_it_begins_and_then_is_there",
+    ),
+    # Tiers
+    (
+        "| Free | free | 8 s | 1 | 8 s | 1 | small | 1 |",
+        "bot::test_free_is_one_piece_of_eight_seconds_a_day",
+    ),
+    (
+        "the highest (the most music a day) of the roles that the member has at that moment",
+        "members::test_a_role_counts_from_the_next_request_on",
+    ),
+    (
+        "reserved in the transaction that queues the request",
+        "jobs::test_two_hundred_concurrent_submits_let_through_what_fits",
+        "ledger::test_a_limit_of_two_lets_two_of_two_hundred_through",
+    ),
+    (
+        "could not be posted charges it again",
+        "members::test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_again",
+    ),
+    ("The day is the UTC day of the request.", "ledger::TestBooks"),
+    (
+        "are used after the day's allowance, those that end soonest first",
+        "members::test_grants_are_used_after_the_day_soonest_end_first",
+    ),
+    (
+        "returned last drawn first",
+        "ledger::test_a_piece_stopped_early_refills_the_grant_that_was_drawn_last",
+    ),
+    (
+        "its allowance counts over all servers",
+        "members::test_a_subscription_counts_over_all_servers_and_only_while_it_lives",
+    ),
+    (
+        "what an admin changes holds for the next request; queued pieces keep their terms",
+        "admins::test_an_edited_tier_holds_for_the_next_request_only",
+    ),
+    (
+        "Those that fit in memory stay loaded, the least recently used makes room",
+        "pieces::test_models_that_fit_stay_loaded",
+        "pieces::test_models_make_room_for_each_other",
+    ),
+    (
+        "jobs of a loaded model go before one of another, four at most",
+        "dispatcher::test_jobs_are_grouped_by_model_and_none_waits_for_ever",
+    ),
+    (
+        "The operator's limits come first, whatever a server's admins set",
+        "members::test_the_operators_limits_come_first",
+    ),
+    (
+        "`/studio server` overrides them for one server",
+        "admins::test_the_owner_lets_servers_in_and_limits_them",
+    ),
+    (
+        "A refusal says whether the tier, the server or the operator set the limit",
+        "members::test_a_piece_longer_than_the_operator_allows_is_not_the_tiers_fault",
+        "members::test_takes_models_and_waiting_jobs_are_refused_by_the_tier",
+    ),
+    # Who is next
+    (
+        "for whom the least was started within the last hour",
+        "fairness::test_servers_have_equal_shares_however_many_ask",
+        "fairness::test_what_was_served_more_than_an_hour_ago_does_not_count",
+    ),
+    (
+        "divided by the weight of the tier (1 to 6)",
+        "fairness::test_a_heavier_tier_has_a_larger_share",
+    ),
+    (
+        "waits for no longer than 4 · (*n* + 1) · *R*",
+        "fairness::test_nobody_waits_longer_than_the_formula_says",
+    ),
+    (
+        "A request whose engine was lost comes again, alone.",
+        "dispatcher::test_two_slots_render_side_by_side_but_a_retried_job_alone",
+    ),
+    (
+        "Places and expected times are those of the queue played forward by these rules",
+        "forecast::test_the_queue_is_played_forward_as_it_is_served",
+        "fairness::test_over_a_day_expected_times_are_honest",
+    ),
+    (
+        "lets every other request pass, even while it is rendered",
+        "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
+    ),
+    # Selling it
+    (
+        "which holds from the next request on",
+        "members::test_a_role_counts_from_the_next_request_on",
+    ),
+    (
+        "`/plans` then shows Discord's own button",
+        "members::test_plans_show_the_way_to_each_tier_and_mark_ones_own",
+    ),
+    ("`/tier give member tier days`", "admins::test_a_tier_is_given_for_some_days_and_taken"),
+    (
+        "when paid tiers are mapped and such weights are loaded",
+        "selling::test_a_paid_tier_on_metas_weights_is_warned_of",
+        "selling::test_doctor_warns_too",
+    ),
+    ("`/about` shows the licence to members", "members::test_help_and_about_fit_their_reader"),
+    # How a result reaches the member
+    (
+        "a new message in the channel that mentions only who asked",
+        "bot::test_a_prompt_pings_nobody_and_is_no_markup",
+    ),
+    (
+        "it comes as an answer to the interaction while that lives",
+        "delivery::test_a_lost_permission_is_answered_through_the_interaction",
+        "bot::test_after_the_token_has_expired_a_direct_message_brings_it",
+    ),
+    ("then as a direct message", "delivery::test_a_deleted_channel_sends_the_music_directly"),
+    ("repeated with the same nonce", "bot::test_a_lost_answer_is_repeated_with_the_same_nonce"),
+    (
+        "it is posted as FLAC, or else as Ogg Vorbis",
+        "bot::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so",
+    ),
+    (
+        "then each take has its own message",
+        "delivery::test_five_takes_too_large_together_come_each_by_itself",
+    ),
+    (
+        "comes in four parts",
+        "delivery::test_one_take_that_is_too_large_in_every_format_comes_in_parts",
+    ),
+    (
+        "in order within a channel and without holding up others",
+        "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone",
+    ),
+    (
+        "the bot looks for it among its own last messages",
+        "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice",
+    ),
+    (
+        "What no route takes is charged nothing",
+        "bot::test_what_every_route_refuses_is_given_back_and_kept",
+    ),
+    (
+        "Below 200 MB of free disk new requests are refused",
+        "bot::test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else",
+    ),
+    (
+        "exactly as long as asked for",
+        "musicgen::test_a_take_is_as_long_as_asked_and_sounds",
+        "sketch::test_the_length_is_exact_and_the_samples_are_sound",
+    ),
+    (
+        "says its title (the prompt), model, seed and number in its tags",
+        "formats::test_every_format_is_tagged",
+    ),
+    (
+        "height is loudness, colour is brightness",
+        "picture::test_what_is_louder_is_taller",
+        "picture::test_what_is_brighter_has_another_colour",
+    ),
+    (
+        "posts its first half minute as soon as it exists, and the final message replaces that",
+        "pieces::test_a_long_piece_shows_its_first_half_minute_before_it_ends",
+        "keeping::test_a_long_piece_shows_how_it_begins_and_then_is_there",
+    ),
+    (
+        "is forgotten, as by `/forget me`, after 30 days",
+        "keeping::test_a_server_without_the_bot_is_forgotten_after_thirty_days",
+    ),
+    (
+        "a loudness of −14 LUFS",
+        "finish::test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling",
+    ),
+    ("silence stays silent", "finish::test_silence_stays_silent"),
+    (
+        "`FINISH=off` keeps the model's samples",
+        "finish::test_an_engine_finishes_unless_it_is_told_not_to",
+    ),
+    # Operating
+    (
+        "this goes to `/etc/systemd/system/fantasia.service`",
+        "operator::test_the_service_file_of_the_readme_is_sound",
+    ),
+    ("A second signal ends it at once.", "operator::test_a_signal_drains_and_a_second_one_stops"),
+    (
+        "What waits, and what was cut off, is rendered after the next start.",
+        "dispatcher::test_an_interrupted_job_starts_again_after_a_restart",
+    ),
+    (
+        "what a waiting piece goes on from, stays",
+        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
+    ),
+    (
+        "nothing that a member wrote can break a line",
+        "operator::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
+    ),
+    (
+        "a piece that the memory is too small for is tried alone, then one take at a time",
+        "faults::test_out_of_memory_is_tried_again_alone",
+        "faults::test_out_of_memory_is_tried_again_take_by_take",
+        "faults::test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door",
+    ),
+    (
+        "is cancelled, tried once more, and failed",
+        "faults::test_a_job_over_its_deadline_is_tried_once_more_and_then_failed",
+    ),
+    (
+        "waiting for slots or for a model does not count",
+        "deadlines::test_who_waits_for_slots_has_the_time_of_those_who_hold_them",
+        "faults::test_loading_a_model_does_not_count_for_the_deadline",
+    ),
+    (
+        "An engine that dies or says nothing for two minutes is replaced",
+        "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on",
+    ),
+    (
+        "what cannot be saved fails, given back, and the log says where",
+        "faults::test_a_disk_that_the_engine_cannot_write_is_told_and_logged",
+    ),
+    (
+        "a command that the database cannot write is answered so",
+        "faults::test_a_full_database_refuses_and_goes_on_once_there_is_room",
+    ),
+]
+
+
+@cache
+def readme() -> str:
+    return _in_a_line((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def _in_a_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+@cache
+def names_in(file: str) -> set[str]:
+    """The tests of a file, those that are made of a class of Hypothesis' among them."""
+    tree = ast.parse((ROOT / f"tests/test_{file}.py").read_text(encoding="utf-8"))
+    named = {getattr(node, "name", "") for node in tree.body}
+    assigned = (
+        target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
+    )
+    return named | {target.id for target in assigned if isinstance(target, ast.Name)}
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[0])
+def test_each_promise_is_the_readmes_and_has_its_test(promise: tuple[str, ...]) -> None:
+    words, *held_by = promise
+    assert words in readme()
+    assert held_by
+    for test in held_by:
+        file, name = test.split("::")
+        assert name in names_in(file)
+        assert name.lower().startswith("test")
