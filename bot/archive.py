@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from bot import disk, jobs, ledger, posts, servers, takes
 from bot.database import Database, Transaction
-from bot.engine.formats import Format, convert
+from bot.encoder import Encoder
+from bot.engine.formats import Format
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal
 from bot.models import Job, Keep, Post, Status, Take
@@ -23,6 +24,12 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
+
+MOST_SAVING = 5
+"""Members who may wait at a time for music in another format, which is made one by one."""
+
+LONGEST_SAVING = 840.0
+"""Seconds that they wait at most: after 15 minutes Discord takes no answer any more."""
 
 COPIES = "copies"
 """Where music in other formats lies while it is posted."""
@@ -41,11 +48,31 @@ class Archive:
         folder: Path,
         clock: Callable[[], datetime],
         work: asyncio.Event,
+        encoder: Encoder,
     ) -> None:
         self._database = database
         self._folder = folder
         self._clock = clock
         self._work = work
+        self._encoder = encoder
+        self._saving: set[int] = set()
+        """Members who wait for music in another format."""
+
+    @asynccontextmanager
+    async def saving(self, member: int) -> AsyncIterator[None]:
+        """Let a member have music in another format meanwhile; raise Refusal if it is too much."""
+        if member in self._saving:
+            raise Refusal("What you asked for last is still being made. Ask again when it is here.")
+        if len(self._saving) >= MOST_SAVING:
+            raise Refusal("Many are saving music right now. Try again in a minute.")
+        self._saving.add(member)
+        try:
+            async with asyncio.timeout(LONGEST_SAVING):
+                yield
+        except TimeoutError:
+            raise Refusal("The studio was too busy to make that. Try again later.") from None
+        finally:
+            self._saving.discard(member)
 
     @asynccontextmanager
     async def copy(
@@ -71,7 +98,7 @@ class Archive:
         copies.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=copies) as folder:
             made = Path(folder) / f"copy.{kind}"
-            await asyncio.to_thread(convert, kept, made, kind, tags, part)
+            await self._encoder.encode(kept, made, kind, tags, part)
             yield made
 
     async def music(

@@ -19,6 +19,7 @@ from bot.config import engine_environment
 from bot.database import exclusive, open_database
 from bot.deadlines import GRACE
 from bot.dispatcher import Dispatcher
+from bot.encoder import encoding
 from bot.engine import process
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier
@@ -77,8 +78,13 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     """Run everything but Discord for as long as the block; if one part fails, all stop."""
     work, news, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
     with exclusive(plan.folder):
-        async with open_database(plan.folder / "fantasia.db") as database:
-            archive = Archive(database, folder=plan.folder, clock=plan.clock, work=work)
+        async with (
+            open_database(plan.folder / "fantasia.db") as database,
+            encoding(engine_environment(), PRIVATE) as encoder,
+        ):
+            archive = Archive(
+                database, folder=plan.folder, clock=plan.clock, work=work, encoder=encoder
+            )
             await archive.sweep()
             admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
             studio = Studio(

@@ -82,13 +82,14 @@ class Catalogue(commands.Cog):
         asking.require_permissions(interaction)
         made = [take for take in takes if take.audio]
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
-        # What fails is told to the member alone, and what succeeds stands by itself.
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        await interaction.edit_original_response(content=f"Posting #{number} here.")
-        try:
-            await self._resend(interaction, job, made, kinds)
-        finally:
-            await interaction.delete_original_response()
+        async with self._archive.saving(interaction.user.id):
+            # What fails is told to the member alone, and what succeeds stands by itself.
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            await interaction.edit_original_response(content=f"Posting #{number} here.")
+            try:
+                await self._resend(interaction, job, made, kinds)
+            finally:
+                await interaction.delete_original_response()
 
     async def _resend(
         self, interaction: Interaction, job: Job, takes: list[Take], kinds: list[Format]

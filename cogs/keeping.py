@@ -151,11 +151,12 @@ class SaveSelect(
             self.job, guild=interaction.guild_id or 0
         )
         chosen = [take for take in takes if take.number == number and take.audio]
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        target, most = answer(interaction)
-        save = files(interaction.client, target, job, chosen, Format(kind), most=most)
-        async with save as found:
-            await interaction.followup.send(files=found, ephemeral=True)
+        async with interaction.client.archive.saving(interaction.user.id):
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            target, most = answer(interaction)
+            save = files(interaction.client, target, job, chosen, Format(kind), most=most)
+            async with save as found:
+                await interaction.followup.send(files=found, ephemeral=True)
 
 
 async def removed(client: Fantasia, job: Job, post: Post) -> bool:

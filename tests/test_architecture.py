@@ -29,7 +29,14 @@ ALLOWED = {
     "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
-    "bot.archive": {"bot.database", "bot.disk", "bot.engine.formats", "bot.engine.tags"}
+    "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
+    "bot.archive": {
+        "bot.database",
+        "bot.disk",
+        "bot.encoder",
+        "bot.engine.formats",
+        "bot.engine.tags",
+    }
     | STORES
     | VALUES,
     "bot.disk": set(),

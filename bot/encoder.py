@@ -1,0 +1,93 @@
+"""Music in other formats, written one file at a time by a process that gives way to all others."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from bot.engine.formats import Format
+from bot.engine.tags import Tags
+
+COMMAND = (sys.executable, "-m", "bot.engine.encoding")
+
+PATIENCE = 300.0
+"""Seconds that one file may take: a hundred times as long as on a machine that is idle."""
+
+
+class Encoder:
+    """Starts its process when it is first needed, and again if it was lost."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], umask: int) -> None:
+        self._command = command
+        self._environment = environment
+        self._umask = umask
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def encode(
+        self, source: Path, target: Path, kind: Format, tags: Tags, part: tuple[int, int] = (1, 1)
+    ) -> None:
+        """Write what `bot.engine.formats.convert` does; raise OSError where that cannot be done."""
+        order = {
+            "source": os.fspath(source),
+            "target": os.fspath(target),
+            "kind": kind,
+            "tags": asdict(tags),
+            "part": part,
+        }
+        async with self._turn:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    answer = await self._answer(json.dumps(order))
+            except BaseException:
+                await asyncio.shield(self.end())  # nobody waits any more for what it is at
+                raise
+        if answer:
+            raise OSError(answer)
+
+    async def end(self) -> None:
+        """Kill the process, if there is one, and wait until nothing of it is left."""
+        process, self._process = self._process, None
+        if process:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.communicate()
+
+    async def _answer(self, order: str) -> str:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await self._start()
+        process = self._process
+        assert process.stdin
+        assert process.stdout
+        with suppress(ConnectionError):  # that it is lost is seen below
+            process.stdin.write(f"{order}\n".encode())
+            await process.stdin.drain()
+        if not (line := await process.stdout.readline()):
+            raise OSError(f"writing other formats ended with code {await process.wait()}")
+        answer: str = json.loads(line)
+        return answer
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=dict(self._environment),
+            umask=self._umask,
+            start_new_session=True,  # a Ctrl-C in the terminal is the bot's to heed
+        )
+
+
+@asynccontextmanager
+async def encoding(environment: Mapping[str, str], umask: int = -1) -> AsyncIterator[Encoder]:
+    """Have an encoder for as long as the block."""
+    encoder = Encoder(COMMAND, environment, umask)
+    try:
+        yield encoder
+    finally:
+        await encoder.end()

@@ -1,0 +1,66 @@
+"""The process that writes music in other formats: `python -m bot.engine.encoding`.
+
+It reads orders from its standard input, a line of JSON each, and answers each with a line: "" when
+the file is there, or why it is not. It gives way to every other program, so that nothing that
+renders is slowed down, and ends at once when its standard input does.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from bot.engine.formats import Format, convert
+from bot.engine.tags import Tags
+
+MEMORY = 2**30
+"""Bytes of address space that it may have; music is read and written block by block."""
+
+LOWEST = 19
+"""The priority of what runs only where nothing else wants to."""
+
+
+def main() -> None:
+    """Answer orders until the input ends."""
+    _prepare()
+    orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    while True:
+        sys.stdout.write(json.dumps(_answer(orders.get())) + "\n")
+        sys.stdout.flush()
+
+
+def _prepare() -> None:
+    """Load what is needed while there is still a priority to do it at, and then give it up."""
+    import soundfile  # noqa: F401
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    os.nice(LOWEST)
+
+
+def _listen(orders: SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    os._exit(0)  # whoever wanted what is being written is gone
+
+
+def _answer(order: dict[str, Any]) -> str:
+    try:
+        convert(
+            Path(order["source"]),
+            Path(order["target"]),
+            Format(order["kind"]),
+            Tags(**order["tags"]),
+            (order["part"][0], order["part"][1]),
+        )
+    except (OSError, MemoryError) as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+if __name__ == "__main__":
+    main()
