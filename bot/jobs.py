@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
-from bot.models import Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
+from bot.models import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
 """The priority of what costs nothing and lets all others pass."""
@@ -19,11 +19,12 @@ async def add(
         INSERT INTO jobs (
             status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
-            before, edited_from,
+            before, edited_from, channel_kind, parent_id,
             tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at,
             priority
         ) VALUES (
-            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
         )
         RETURNING *
         """,
@@ -45,6 +46,8 @@ async def add(
             request.parent_take,
             request.before,
             request.edited_from,
+            origin.channel_kind,
+            origin.parent_id,
             held.tier.name,
             held.source,
             held.tier.weight,
@@ -452,6 +455,8 @@ def _job(row: Row) -> Job:
             user_name=row["user_name"],
             application_id=row["application_id"],
             token=row["token"],
+            channel_kind=ChannelKind(row["channel_kind"]) if row["channel_kind"] else None,
+            parent_id=row["parent_id"],
         ),
         request=Request(
             prompt=row["prompt"],

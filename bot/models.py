@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +43,14 @@ class Route(StrEnum):
     CHANNEL = "channel"
     FOLLOWUP = "followup"
     DIRECT = "direct"
+
+
+class ChannelKind(StrEnum):
+    """What a channel is to who wants to look into it."""
+
+    CHANNEL = "channel"
+    THREAD = "thread"
+    PRIVATE_THREAD = "private thread"
 
 
 class EngineState(StrEnum):
@@ -206,7 +214,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asked and where; `token` answers the interaction for 15 minutes."""
+    """Who asked and where; `token` answers the interaction for 15 minutes.
+
+    Of a thread, `parent_id` is the channel that it belongs to.
+    """
 
     guild_id: int
     channel_id: int
@@ -214,6 +225,24 @@ class Origin:
     user_name: str
     application_id: int
     token: str
+    channel_kind: ChannelKind | None = None
+    parent_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who wants to see pieces, and in which server; `views` says into which channels they look."""
+
+    guild: int
+    user: int
+    manager: bool
+    views: Callable[[Origin], bool]
+
+    def sees(self, origin: Origin) -> bool:
+        """Whether they may have the words and the music of what was asked for there."""
+        if origin.guild_id != self.guild:
+            return False
+        return self.manager or origin.user_id == self.user or self.views(origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ from bot.models import (
     Style,
     Take,
     Usage,
+    Viewer,
 )
 
 log = logging.getLogger(__name__)
@@ -119,10 +120,16 @@ class Studio:
         return await self._submit(origin, presence, replace(request, edited_from=edited_from))
 
     async def extend(
-        self, origin: Origin, presence: Presence, number: int, take: int, seconds: int
+        self,
+        origin: Origin,
+        presence: Presence,
+        viewer: Viewer,
+        number: int,
+        take: int,
+        seconds: int,
     ) -> Job:
         """Queue a piece that goes on from a take's music; raise Refusal if it is not allowed."""
-        job, kept = await self._kept(number, take, origin.guild_id)
+        job, kept = await self._kept(number, take, viewer)
         if kept.codes is None or not self.path(kept.codes).exists():
             raise Refusal(f"The codes of #{number} are gone, so it cannot go on.")
         assert kept.seconds is not None
@@ -183,13 +190,13 @@ class Studio:
             raise Refusal(f"There is no piece #{number}.")
         return job
 
-    async def repeatable(self, number: int, *, guild: int) -> Request:
-        """Return what a piece of this server was made from; raise Refusal if there is none."""
-        return (await self._here(number, guild)).request
+    async def repeatable(self, number: int, viewer: Viewer) -> Request:
+        """Return what a piece was made from; raise Refusal if they see none."""
+        return (await self._seen(number, viewer)).request
 
-    async def takes(self, number: int, *, guild: int) -> tuple[Job, tuple[Take, ...]]:
-        """Return a piece of this server that was made, and its takes; raise Refusal for others."""
-        job = await self._here(number, guild)
+    async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
+        """Return a piece that was made, and its takes; raise Refusal if they see none."""
+        job = await self._seen(number, viewer)
         found = tuple(await takes.of(self._database, number))
         if job.deleted or not any(take.audio for take in found):
             raise Refusal(f"The music of #{number} is not kept any more.")
@@ -210,18 +217,15 @@ class Studio:
             for job in await jobs.history(self._database, guild, user, limit, skip)
         ]
 
-    async def piece(
-        self, number: int, *, guild: int, user: int, manager: bool
-    ) -> tuple[Job, tuple[Take, ...], Post | None]:
-        """Return a piece of this server, its takes and its post; raise Refusal if there is none.
+    async def piece(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...], Post | None]:
+        """Return a piece, its takes and its post; raise Refusal if they see none.
 
         What was not delivered is shown to its owner and to managers only.
         """
-        job = await jobs.find(self._database, number)
-        hidden = job and job.status is not Status.DELIVERED and user != job.origin.user_id
-        absent = job is None or job.origin.guild_id != guild or job.forgotten
-        if job is None or absent or (hidden and not manager):
-            raise Refusal(f"There is no piece #{number} here.")
+        job = await self._seen(number, viewer)
+        known = viewer.manager or viewer.user == job.origin.user_id
+        if job.status is not Status.DELIVERED and not known:
+            raise Refusal(_absent(number))
         return job, tuple(await takes.of(self._database, number)), await self.result(job)
 
     async def standing(self, job: Job) -> Standing:
@@ -369,15 +373,15 @@ class Studio:
                 f"{request.model} lately. {fits}; nothing was queued or charged."
             )
 
-    async def _here(self, number: int, guild: int) -> Job:
-        """Return a job of this server whose words are known; raise Refusal for others."""
+    async def _seen(self, number: int, viewer: Viewer) -> Job:
+        """Return a job whose words are known; for what they may not see, refuse as for none."""
         job = await jobs.find(self._database, number)
-        if job is None or job.origin.guild_id != guild or job.forgotten:
-            raise Refusal(f"There is no piece #{number} here.")
+        if job is None or job.forgotten or not viewer.sees(job.origin):
+            raise Refusal(_absent(number))
         return job
 
-    async def _kept(self, number: int, take: int, guild: int) -> tuple[Job, Take]:
-        job, found = await self.takes(number, guild=guild)
+    async def _kept(self, number: int, take: int, viewer: Viewer) -> tuple[Job, Take]:
+        job, found = await self.takes(number, viewer)
         for each in found:
             if each.number == take and each.audio:
                 return job, each
@@ -405,9 +409,13 @@ class Studio:
     ) -> Job:
         job = await jobs.find(tx, number)
         if job is None or job.origin.guild_id != guild:
-            raise Refusal(f"There is no piece #{number} here.")
+            raise Refusal(_absent(number))
         if job.origin.user_id != user and not manager:
             raise Refusal(f"Only the member who asked for #{number} or a manager may cancel it.")
         if job.status not in (Status.QUEUED, Status.RUNNING):
             raise Refusal(f"#{number} is already {job.status}.")
         return job
+
+
+def _absent(number: int) -> str:
+    return f"There is no piece #{number} here."

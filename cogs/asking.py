@@ -53,6 +53,7 @@ def origin(interaction: Interaction) -> Origin:
     if interaction.guild_id is None or interaction.channel_id is None:
         raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
     require_permissions(interaction)
+    kind, parent = doors.kind(interaction.channel)
     return Origin(
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
@@ -60,6 +61,8 @@ def origin(interaction: Interaction) -> Origin:
         user_name=interaction.user.display_name,
         application_id=interaction.application_id,
         token=interaction.token,
+        channel_kind=kind,
+        parent_id=parent,
     )
 
 

@@ -49,12 +49,8 @@ class Catalogue(commands.Cog):
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """All about one piece, and the command that makes it again."""
-        job, takes, post = await self._studio.piece(
-            number,
-            guild=in_a_server(interaction),
-            user=interaction.user.id,
-            manager=interaction.permissions.manage_guild,
-        )
+        in_a_server(interaction)
+        job, takes, post = await self._studio.piece(number, doors.viewer(interaction))
         await interaction.response.send_message(
             embed=card(job, takes, post, await self._studio.parent(job.request)),
             view=result_view(number),
@@ -74,7 +70,8 @@ class Catalogue(commands.Cog):
         format_: Literal["wav", "flac", "mp3", "ogg"] | None = None,
     ) -> None:
         """Post a piece of yours again."""
-        job, takes = await self._studio.takes(number, guild=in_a_server(interaction))
+        in_a_server(interaction)
+        job, takes = await self._studio.takes(number, doors.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             doors.require_manager(interaction)
         if job.status is not Status.DELIVERED:

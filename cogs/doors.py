@@ -1,5 +1,6 @@
 """What an interaction shows of its member, and who may pass."""
 
+from functools import partial
 from typing import Any
 
 import discord
@@ -7,7 +8,7 @@ from discord import app_commands
 
 from bot.client import Interaction, NotAllowed
 from bot.markup import escape
-from bot.models import Actor, Presence
+from bot.models import Actor, ChannelKind, Origin, Presence, Viewer
 
 
 def presence(interaction: Interaction) -> Presence:
@@ -26,6 +27,24 @@ def presence(interaction: Interaction) -> Presence:
         ),
         places=_places(interaction),
     )
+
+
+def viewer(interaction: Interaction) -> Viewer:
+    """Return who wants to see pieces: all that shows words or music of others asks by this."""
+    return Viewer(
+        guild=interaction.guild_id or 0,
+        user=interaction.user.id,
+        manager=interaction.permissions.manage_guild,
+        views=partial(_views, interaction),
+    )
+
+
+def kind(channel: object) -> tuple[ChannelKind, int | None]:
+    """Return what a channel is to who wants to look into it, and what a thread belongs to."""
+    if not isinstance(channel, discord.Thread):
+        return ChannelKind.CHANNEL, None
+    private = channel.is_private()
+    return ChannelKind.PRIVATE_THREAD if private else ChannelKind.THREAD, channel.parent_id
 
 
 def roles(user: discord.User | discord.Member) -> frozenset[int]:
@@ -85,3 +104,24 @@ def _places(interaction: Interaction) -> frozenset[int]:
     channel: Any = interaction.channel
     around = (getattr(channel, name, None) for name in ("parent_id", "category_id"))
     return frozenset(place for place in (interaction.channel_id, *around) if place)
+
+
+def _views(interaction: Interaction, origin: Origin) -> bool:
+    """Whether the member may look into the channel that a piece was asked for in.
+
+    By the server as it is cached; of a thread that is not (an archived one) by what was stored of
+    it. Who is in a private thread is not known without a privileged intent, so it is open from
+    within and to who manages threads. What is not known is not shown.
+    """
+    if origin.channel_id == interaction.channel_id:
+        return True
+    guild, member = interaction.guild, interaction.user
+    if guild is None or not isinstance(member, discord.Member):
+        return False
+    cached = guild.get_channel_or_thread(origin.channel_id)
+    known, parent = kind(cached) if cached else (origin.channel_kind, origin.parent_id)
+    within = guild.get_channel(origin.channel_id if parent is None else parent)
+    if within is None:
+        return False
+    may = within.permissions_for(member)
+    return may.view_channel and (known is not ChannelKind.PRIVATE_THREAD or may.manage_threads)

@@ -33,8 +33,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
 
     async def press(self, interaction: Interaction) -> None:
         """Show the choices that the member's tier allows."""
-        studio, guild = interaction.client.studio, interaction.guild_id or 0
-        job, takes = await studio.takes(self.job, guild=guild)
+        job, takes = await interaction.client.studio.takes(self.job, doors.viewer(interaction))
         held, longest = await asking.allowed(interaction)
         choices = [
             discord.SelectOption(
@@ -59,9 +58,8 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Show the formats of each take."""
-        job, takes = await interaction.client.studio.takes(
-            self.job, guild=interaction.guild_id or 0
-        )
+        viewer = doors.viewer(interaction)
+        job, takes = await interaction.client.studio.takes(self.job, viewer)
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
@@ -132,7 +130,12 @@ class ExtendSelect(
         """Queue it."""
         take, more = self.chosen("|".join(map(str, MORE)))
         job = await interaction.client.studio.extend(
-            asking.origin(interaction), doors.presence(interaction), self.job, take, int(more)
+            asking.origin(interaction),
+            doors.presence(interaction),
+            doors.viewer(interaction),
+            self.job,
+            take,
+            int(more),
         )
         await asking.reply(interaction, job)
 
@@ -147,9 +150,8 @@ class SaveSelect(
     async def press(self, interaction: Interaction) -> None:
         """Send it to the member alone."""
         number, kind = self.chosen("flac|mp3|ogg")
-        job, takes = await interaction.client.studio.takes(
-            self.job, guild=interaction.guild_id or 0
-        )
+        viewer = doors.viewer(interaction)
+        job, takes = await interaction.client.studio.takes(self.job, viewer)
         chosen = [take for take in takes if take.number == number and take.audio]
         async with interaction.client.archive.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)

@@ -52,6 +52,7 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         job = await studio.extend(
             asking.origin(interaction),
             doors.presence(interaction),
+            doors.viewer(interaction),
             parent.job_id,
             parent.number,
             request.seconds,
@@ -218,4 +219,4 @@ def _decimal(name: str, found: dict[str, str]) -> float | None:
 
 
 async def _request(interaction: Interaction, number: int) -> Request:
-    return await interaction.client.studio.repeatable(number, guild=interaction.guild_id or 0)
+    return await interaction.client.studio.repeatable(number, doors.viewer(interaction))

@@ -18,7 +18,7 @@ from discord.webhook.async_ import async_context
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.errors import Refusal
-from bot.models import Job, Origin, Owed, Status, Tier
+from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
 from bot.studio import Studio
 
@@ -91,6 +91,11 @@ def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
         application_id=5,
         token="t",
     )
+
+
+def viewer(user: int = 1, guild: int = 10, *, manager: bool = True) -> Viewer:
+    """Return somebody who looks into no channel but manages the server, unless told otherwise."""
+    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: False)
 
 
 async def owed_by(studio: Studio) -> list[Owed]:

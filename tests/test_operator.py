@@ -26,7 +26,7 @@ from bot.composition import Plan
 from bot.errors import OperatorError, Refusal
 from bot.models import Keep, Status
 from bot.studio import NOBODY
-from tests.conftest import Clock, World, origin, until, world
+from tests.conftest import Clock, World, origin, until, viewer, world
 from tests.processes import alive, children, program
 
 ROOT = Path(__file__).parent.parent
@@ -155,7 +155,7 @@ async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_eve
         shown = await w.alice.slash(w.music, "history")
         assert "play one" in shown.response.embeds[0].description
         with pytest.raises(Refusal, match="not kept any more"):
-            await w.studio.takes(1, guild=w.guild.id)
+            await w.studio.takes(1, viewer(guild=w.guild.id))
 
 
 async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from(
@@ -169,7 +169,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
         await w.generate("slow")
         await w.ended(4, Status.RUNNING)
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        await w.studio.extend(here, NOBODY, 1, 1, 2)
+        await w.studio.extend(here, NOBODY, viewer(guild=w.guild.id), 1, 1, 2)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
         assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
         assert files(plan) == {"1", "3"}

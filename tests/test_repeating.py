@@ -12,7 +12,7 @@ from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status, Style
 from cogs.repeating import read
-from tests.conftest import Clock, World, world
+from tests.conftest import Clock, World, viewer, world
 from tests.test_bot import told
 
 
@@ -191,7 +191,7 @@ async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
         await w.ended(2, Status.DELIVERED)
         (message,) = [each for each in there.history() if each.attachments]
         with pytest.raises(Refusal, match="no piece #1 here"):
-            await w.studio.repeatable(1, guild=other.id)
+            await w.studio.repeatable(1, viewer(guild=other.id))
         await w.status(await carol.click(message, label="Again"), "#3 is done")
 
 
