@@ -80,7 +80,7 @@ class Dispatcher:
         """Jobs that the engine was told to finish."""
         self._yielding: set[int] = set()
         """Jobs that wait again while the engine has yet to let go of them."""
-        self._cut_off: set[int] = set()
+        self._cut_off: dict[int, Job] = {}
         """Jobs that an engine had when it was lost."""
         self._late: set[int] = set()
         """Jobs that the engine was told to cancel because they were not done in time."""
@@ -155,8 +155,8 @@ class Dispatcher:
                 await self._rendered(job)
         except JobError as error:
             await self._refused(job, error)
-        except asyncio.CancelledError:
-            self._cut_off.add(job.id)
+        except BaseException:
+            self._cut_off[job.id] = job
             raise
         finally:
             self._let_go(engine, job)
@@ -220,12 +220,11 @@ class Dispatcher:
             await self._failed(job, str(error), fault)
 
     async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
+        self._yielding.add(job.id)  # it begins again once its files are gone
         async with self._database.transaction() as tx:
-            if await jobs.retried(tx, job.id, deaths=deaths, care=care):
-                await takes.reset(tx, job.id)
-                await posts.superfluous(tx, job.id, self._clock())
+            if await turns.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=why)
-        self._discard(job.id)
+        await self._discard(job)
         self._news.set()
 
     async def _too_long(self, job: Job) -> None:
@@ -240,26 +239,20 @@ class Dispatcher:
             )
             reason += f"It fits {fits:g} s." if fits else "Ask for a shorter piece."
             await self._record_failure(tx, job, reason, Fault.MEMORY)
-        self._discard(job.id)
+        await self._discard(job)
 
     async def _recover(self) -> None:
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.LOADING)
-            interrupted = await jobs.running(tx)
-            for job in interrupted:
+            for job in await jobs.running(tx):
                 deaths = 1 if self._ready else 0  # at the start it was the bot that died
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
-                    await jobs.retried(tx, job.id, deaths=deaths)
-                    await takes.reset(tx, job.id)
+                    await turns.wait_again(tx, job.id, self._clock(), deaths=deaths)
                 else:
                     await self._record_failure(tx, job, LOST, Fault.CRASH)
-            unmade = {job.id for job in interrupted}
-            for number in self._cut_off | self._running.keys():
-                lost = await jobs.find(tx, number)
-                if lost and lost.status in UNMADE:
-                    unmade.add(number)
-        for number in unmade:
-            self._discard(number)
+                self._cut_off[job.id] = job
+            unmade = await self._unmade(tx)
+        await self._discard(*unmade)
         self._cut_off.clear()
         self._running.clear()
         self._deadlines.clear()
@@ -271,8 +264,15 @@ class Dispatcher:
     async def _hand_back(self) -> None:
         async with self._database.transaction() as tx:
             for job in await jobs.running(tx):
-                await jobs.requeued(tx, job.id)
-                await takes.reset(tx, job.id)
+                await turns.wait_again(tx, job.id, self._clock(), attempts=0)
+                self._cut_off[job.id] = job
+            unmade = await self._unmade(tx)
+        await self._discard(*unmade)
+
+    async def _unmade(self, tx: Transaction) -> list[Job]:
+        """Return the jobs without music of those that the engine had when it was lost."""
+        now = [await jobs.find(tx, number) for number in {**self._cut_off, **self._running}]
+        return [job for job in now if job and job.status in UNMADE]
 
     async def _loaded(self, ready: Ready) -> None:
         self._ready = ready
@@ -327,8 +327,7 @@ class Dispatcher:
             if not given_way or self._yielding or not await jobs.somebody_pays(tx):
                 return
             for job in given_way:
-                await jobs.requeued(tx, job.id)
-                await takes.reset(tx, job.id)
+                await turns.wait_again(tx, job.id, self._clock(), attempts=0)
         for job in given_way:
             self._yielding.add(job.id)
             engine.cancel(job.id)
@@ -355,8 +354,10 @@ class Dispatcher:
     async def _previewed(self, job: Job) -> None:
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
-                await takes.previewed(tx, job.id, number, orders.file(job, number, "preview.wav"))
-            await posts.add(tx, job.id, PostKind.PREVIEW, self._clock())
+                name = orders.file(job, number, "preview.wav")
+                if not await takes.previewed(tx, job.id, number, name):
+                    return
+            await posts.add_preview(tx, job.id, self._clock())
         self._news.set()
 
     async def _swapped(self, said: Loaded) -> None:
@@ -383,7 +384,7 @@ class Dispatcher:
                 change(log, job, "rendered", spent=spent)
                 self._news.set()
                 return
-        self._discard(job.id)
+        await self._discard(job)
 
     async def _measured(self, tx: Transaction, job: Job) -> None:
         """Learn from a job how fast this machine is, and that its length fits."""
@@ -405,7 +406,7 @@ class Dispatcher:
     async def _failed(self, job: Job, reason: str, fault: Fault = Fault.REQUEST) -> None:
         async with self._database.transaction() as tx:
             await self._record_failure(tx, job, reason, fault)
-        self._discard(job.id)
+        await self._discard(job)
 
     async def _record_failure(self, tx: Transaction, job: Job, reason: str, fault: Fault) -> None:
         if await jobs.failed(tx, job.id, reason, fault, self._clock()):
@@ -415,6 +416,5 @@ class Dispatcher:
             change(log, job, "failed", logging.WARNING, fault=fault, because=reason)
             self._news.set()
 
-    def _discard(self, job: int) -> None:
-        for file in (self._folder / "audio").glob(f"{job}-*.*"):
-            file.unlink()
+    async def _discard(self, *unmade: Job) -> None:
+        await asyncio.to_thread(orders.discard, self._folder, unmade)

@@ -306,26 +306,18 @@ async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
-async def requeued(tx: Transaction, job: int) -> None:
-    """Put a running job back to where it was, through no fault of its own."""
-    await tx.execute(
-        """
-        UPDATE jobs SET status = 'queued', attempts = attempts - 1, progress = 0, started_at = NULL
-        WHERE id = ? AND status = 'running'
-        """,
-        (job,),
-    )
+async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int, care: int) -> bool:
+    """Put a running job back to where it was; return False if it was not running any more.
 
-
-async def retried(tx: Transaction, job: int, *, deaths: int = 0, care: int = 0) -> bool:
-    """Queue a job again that failed, alone from now on; return False if it did not run any more."""
+    With so many `attempts` and `deaths` more than before it began, and with at least this care.
+    """
     return await tx.changes(
         """
         UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL,
-            deaths = deaths + ?, care = MAX(care, ?)
+            attempts = attempts - 1 + ?, deaths = deaths + ?, care = MAX(care, ?)
         WHERE id = ? AND status = 'running'
         """,
-        (deaths, care, job),
+        (attempts, deaths, care, job),
     )
 
 

@@ -340,7 +340,8 @@ class Post:
     """A message that is owed to a member; `attempts` counts tries that had no clear answer.
 
     `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
-    part of that take. `tried_at` is when it was first sent without an answer that settles it.
+    part of that take; of a preview, how many came before it. `tried_at` is when it was first sent
+    without an answer that settles it.
     """
 
     id: int

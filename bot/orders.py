@@ -1,6 +1,9 @@
 """What the engine is told of a job, and where its files lie."""
 
+import logging
+import shutil
 import wave
+from collections.abc import Iterable
 from pathlib import Path
 
 from bot import takes
@@ -9,6 +12,8 @@ from bot.engine import audio
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
 from bot.models import Job
+
+log = logging.getLogger(__name__)
 
 
 async def write(source: Database, folder: Path, job: Job, *, one_by_one: bool) -> Render:
@@ -37,6 +42,26 @@ def file(job: Job, number: int, kind: str) -> str:
 def picture(job: Job) -> str:
     """Return the name of a job's picture within the data folder."""
     return f"audio/{job.id}-picture.png"
+
+
+def files(job: Job) -> list[str]:
+    """Return the names of all that an engine may leave of a job within the data folder."""
+    kinds = ("wav", "npy", "preview.wav")
+    names = [
+        file(job, number, kind) for number in range(1, job.request.takes + 1) for kind in kinds
+    ]
+    return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", audio.HALF)]
+
+
+def discard(folder: Path, jobs: Iterable[Job]) -> None:
+    """Remove all that an engine may have left of these jobs."""
+    for name in (name for job in jobs for name in files(job)):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except IsADirectoryError:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        except OSError as error:
+            log.error("%s cannot be removed: %s", name, error)
 
 
 def verify(path: Path, announced: float, longest: float) -> None:

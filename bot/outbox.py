@@ -46,7 +46,7 @@ class Outbox:
         return [await self._owed(post) for post in due]
 
     async def previews_to_replace(self) -> list[tuple[Job, Post]]:
-        """Return the previews that stand in a channel though their job has ended."""
+        """Return the previews that stand though their job has ended, or a later one stands."""
         found = await posts.previews_to_replace(self._database)
         return [(await self._job(post.job_id), post) for post in found]
 

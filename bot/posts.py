@@ -22,6 +22,12 @@ async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: in
     )
 
 
+async def add_preview(tx: Transaction, job: int, now: datetime) -> None:
+    """Owe the preview of an attempt; its part is the number of those owed for earlier ones."""
+    rows = await tx.fetch("SELECT id FROM posts WHERE job_id = ? AND kind = 'preview'", (job,))
+    await add(tx, job, PostKind.PREVIEW, now, len(rows))
+
+
 async def undelivered(source: Database, now: datetime) -> list[Post]:
     """Return the posts that are due, oldest first, but none that would overtake a postponed one.
 
@@ -102,12 +108,17 @@ async def split(tx: Transaction, post: Post, parts: Sequence[int], now: datetime
 
 
 async def previews_to_replace(source: Database) -> list[Post]:
-    """Return the previews that stand in a channel though their job has ended."""
+    """Return the previews that stand though their job has ended, or a later one stands."""
     rows = await source.fetch(
         """
         SELECT posts.* FROM posts JOIN jobs ON jobs.id = job_id
-        WHERE kind = 'preview' AND delivered_at IS NOT NULL AND replaced_at IS NULL
-        AND status IN ('delivered', 'failed', 'cancelled', 'undeliverable')
+        WHERE kind = 'preview' AND delivered_at IS NOT NULL AND replaced_at IS NULL AND (
+            status IN ('delivered', 'failed', 'cancelled', 'undeliverable') OR EXISTS (
+                SELECT 1 FROM posts AS later
+                WHERE later.job_id = posts.job_id AND later.kind = 'preview'
+                AND later.part > posts.part AND later.delivered_at IS NOT NULL
+            )
+        )
         """
     )
     return [_post(row) for row in rows]

@@ -24,20 +24,25 @@ async def of(source: Database | Transaction, job: int) -> list[Take]:
 async def rendered(
     tx: Transaction, job: int, number: int, seconds: float, audio: str, codes: str | None
 ) -> None:
-    """A take's files exist."""
+    """A take's files exist, if its job is still running."""
     await tx.execute(
         """
         UPDATE takes SET state = 'rendered', seconds = ?, audio = ?, codes = ?
         WHERE job_id = ? AND number = ? AND state = 'waiting'
+        AND EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND status = 'running')
         """,
         (seconds, audio, codes, job, number),
     )
 
 
-async def previewed(tx: Transaction, job: int, number: int, preview: str) -> None:
-    """The file with a take's beginning exists."""
-    await tx.execute(
-        "UPDATE takes SET preview = ? WHERE job_id = ? AND number = ?", (preview, job, number)
+async def previewed(tx: Transaction, job: int, number: int, preview: str) -> bool:
+    """The file with a take's beginning exists; return False if its job is not running any more."""
+    return await tx.changes(
+        """
+        UPDATE takes SET preview = ? WHERE job_id = ? AND number = ?
+        AND EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND status = 'running')
+        """,
+        (preview, job, number),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import fairness, forecast, jobs, settings, speeds
+from bot import fairness, forecast, jobs, posts, settings, speeds, takes
 from bot.database import Database, Transaction
 from bot.fairness import Line, Shares
 from bot.models import Job
@@ -47,6 +47,22 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if job:
         await settings.put(tx, "starts", str(turn + 1))
     return job
+
+
+async def wait_again(
+    tx: Transaction, job: int, now: datetime, *, attempts: int = 1, deaths: int = 0, care: int = 0
+) -> bool:
+    """Put a running job back into the queue, as if it had made nothing yet.
+
+    This is the only way back: a preview that is still owed is withdrawn with the music that it
+    begins. What was tried in vain counts as an attempt, which is made alone from then on. Returns
+    False if it was not running any more; the files are the caller's to remove.
+    """
+    if not await jobs.queued_again(tx, job, attempts=attempts, deaths=deaths, care=care):
+        return False
+    await takes.reset(tx, job)
+    await posts.superfluous(tx, job, now)
+    return True
 
 
 async def expected(source: Database, now: datetime) -> dict[int, Expected]:

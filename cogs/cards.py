@@ -140,7 +140,8 @@ def mark(owed: Owed) -> str:
     """Return the words in a message's footer by which the bot knows it again."""
     number, (take, part) = owed.job.id, divmod(owed.post.part, WHOLE)
     if owed.post.kind is PostKind.PREVIEW:
-        return f"Preview of #{number}"
+        again = f", attempt {owed.post.part + 1}" if owed.post.part else ""
+        return f"Preview of #{number}{again}"
     if owed.post.kind is PostKind.FAILURE:
         return f"About #{number}"
     words = [f"Piece #{number}"]

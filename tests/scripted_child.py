@@ -156,7 +156,8 @@ def render(order: Render) -> None:
         case "long" if order.seconds == 30:
             play(order)
         case "long":
-            preview(order)
+            if "mute" not in order.prompt or once(order):
+                preview(order)
             long[order.id] = order
             slow.add(order.id)
         case "through":

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from bot.engine.tags import Tags, tag
 
+HALF = ".part"
+"""What the name of a file ends in while it is written."""
+
 PEAK = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
 
@@ -70,7 +73,7 @@ def seconds(path: Path) -> float:
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file whole or not at all; raise OSError where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(path.name + HALF)
     try:
         with temporary.open("w+b") as file:
             write(file)

@@ -1,0 +1,121 @@
+"""Previews: each stands for music that exists, whatever becomes of the attempt that made it."""
+
+import os
+import signal
+from dataclasses import replace
+
+import discord
+import pytest
+
+from bot.composition import Plan
+from bot.models import Job, Limits, Status
+from tests.conftest import Clock, World, until, world
+from tests.processes import children
+from tests.test_delivery import MESSAGES, looks
+
+
+async def owed(w: World) -> bool:
+    """Wait until a preview was tried in vain."""
+
+    async def look() -> bool:
+        rows = await w.studio._database.fetch("SELECT attempts FROM posts WHERE kind = 'preview'")
+        return bool(rows and rows[0]["attempts"])
+
+    return await until(look)
+
+
+async def attempt(w: World, number: int) -> Job:
+    """Wait until the first piece is rendered for the so-many-th time."""
+
+    async def look() -> Job | None:
+        job = await w.studio.job(1)
+        return job if job.status is Status.RUNNING and job.attempts == number else None
+
+    return await until(look)
+
+
+def previews(w: World) -> list[discord.Message]:
+    return [
+        message
+        for message in w.messages()
+        if message.embeds and "first half minute" in (message.embeds[0].title or "")
+    ]
+
+
+def kill_engines() -> None:
+    for engine in children(os.getpid()):
+        os.kill(engine, signal.SIGKILL)
+
+
+async def test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await w.generate("long mute", 60)
+        await owed(w)
+        kill_engines()
+        await attempt(w, 2)
+        await looks(w, clock, 3, seconds=10)
+        assert previews(w) == []
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+
+
+async def test_a_preview_that_is_owed_as_its_piece_gives_way_is_not_posted(
+    plan: Plan, clock: Clock
+) -> None:
+    tier = replace(plan.defaults[0], per_day=10)
+    lane = replace(plan, clock=clock, defaults=(tier,), limits=Limits(idle_lane=True))
+    async with world(lane) as w:
+        await w.generate("play", 10)
+        await w.ended(1, Status.DELIVERED)
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await w.generate("long mute", 60)
+        await owed(w)
+        await w.generate("slow", 5, by=w.bob)
+        await w.ended(3, Status.RUNNING)
+        assert (await w.studio.job(2)).status is Status.QUEUED
+        await looks(w, clock, 3, seconds=10)
+        assert previews(w) == []
+        assert {file.name for file in (plan.folder / "audio").glob("2-*")} == set()
+
+
+async def test_a_preview_that_is_owed_as_the_bot_stops_is_not_posted(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await w.generate("long mute", 60)
+        await owed(w)
+        await w.restart(replace(plan, clock=clock))
+        await attempt(w, 1)
+        await looks(w, clock, 3, seconds=10)
+        assert previews(w) == []
+
+
+@pytest.mark.parametrize("stands", [True, False])
+async def test_a_second_attempt_posts_a_preview_of_its_own(
+    plan: Plan, clock: Clock, *, stands: bool
+) -> None:
+    """That of the first attempt goes once the second one's stands, if it was posted at all."""
+    async with world(replace(plan, clock=clock)) as w:
+        if not stands:
+            w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await w.generate("long", 60)
+        first = (await w.result()).id if stands else await owed(w)
+        kill_engines()
+        await attempt(w, 2)
+
+        async def replaced() -> discord.Message | None:
+            found = previews(w)
+            return found[0] if len(found) == 1 and found[0].id != first else None
+
+        assert len((await until(replaced)).attachments) == 1
+        await w.alice.click(await until(replaced), label="Stop here")
+        await w.ended(1, Status.DELIVERED)
+
+        async def gone() -> bool:
+            return previews(w) == []
+
+        await until(gone)
+        assert len(w.results()) == 1
