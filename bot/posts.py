@@ -111,7 +111,7 @@ async def previews_to_replace(source: Database) -> list[Post]:
     """Return the previews that stand though their job has ended, or a later one stands."""
     rows = await source.fetch(
         """
-        SELECT posts.* FROM posts JOIN jobs ON jobs.id = job_id
+        SELECT posts.* FROM posts INDEXED BY posts_to_replace CROSS JOIN jobs ON jobs.id = job_id
         WHERE kind = 'preview' AND delivered_at IS NOT NULL AND replaced_at IS NULL AND (
             status IN ('delivered', 'failed', 'cancelled', 'undeliverable') OR EXISTS (
                 SELECT 1 FROM posts AS later

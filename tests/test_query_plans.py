@@ -25,6 +25,7 @@ SMALL_INDEXES = {
     "jobs_by_start",  # the last hour
     "jobs_to_show",
     "posts_undelivered",
+    "posts_to_replace",
 }
 
 
