@@ -48,12 +48,24 @@ LONGEST_LIMIT = 60.0
 """Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
 
 
+NO_MEMBER = (
+    "I am not a member of this server, so I can make no music here; nothing was charged. Whoever "
+    "manages the server can add me to it."
+)
+
+
 class NotAllowed(app_commands.CheckFailure):
     """The member lacks a permission; the text is the reply."""
 
 
 class Tree(app_commands.CommandTree["Fantasia"]):
-    """The one place where an exception becomes a reply."""
+    """Who may pass to the commands at all, and the one place where an exception becomes a reply."""
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Let pass what comes from where the bot is a member; that of autocompletes is silent."""
+        if interaction.type is not discord.InteractionType.autocomplete:
+            require_membership(interaction)
+        return is_member(interaction)
 
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
         """Answer with a refusal's sentence, or with the number under which the log has the rest."""
@@ -99,6 +111,8 @@ class Fantasia(commands.AutoShardedBot):
             intents=discord.Intents(guilds=True),
             allowed_mentions=discord.AllowedMentions.none(),
             tree_cls=Tree,
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            allowed_contexts=app_commands.AppCommandContext(guild=True),
             max_ratelimit_timeout=LONGEST_LIMIT,
         )
         self.studio = studio
@@ -144,6 +158,21 @@ class Fantasia(commands.AutoShardedBot):
             command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)
         ]
         return hashlib.sha256(json.dumps(definitions, sort_keys=True).encode()).hexdigest()
+
+
+def is_member(interaction: Interaction) -> bool:
+    """Whether the bot is in the server that an interaction comes from, be it unavailable now.
+
+    With a user install, or without the scope `bot`, commands come from servers that it is not in.
+    """
+    guild = interaction.guild_id
+    return guild is None or interaction.client.get_guild(guild) is not None
+
+
+def require_membership(interaction: Interaction) -> None:
+    """Raise NotAllowed where the bot is no member."""
+    if not is_member(interaction):
+        raise NotAllowed(NO_MEMBER)
 
 
 async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401

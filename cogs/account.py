@@ -38,6 +38,7 @@ class Account(commands.Cog):
         await interaction.response.send_message(embed=embed, view=view, ephemeral=True)
 
     @app_commands.command()
+    @app_commands.allowed_contexts(guilds=True, dms=True)
     async def help(self, interaction: Interaction) -> None:
         """What I can do."""
         await interaction.response.send_message(
@@ -45,6 +46,7 @@ class Account(commands.Cog):
         )
 
     @app_commands.command()
+    @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
         """The version, the model and its licence, and where the code is."""
         embed = cards.about(self._about, self._studio.models)

@@ -4,7 +4,7 @@ from typing import Any
 
 import discord
 
-from bot.client import Interaction
+from bot.client import Interaction, require_membership
 from bot.errors import Refusal
 from bot.models import Job, Membership, Origin, Status
 from cogs import cards, doors
@@ -50,8 +50,11 @@ async def reply(interaction: Interaction, job: Job) -> None:
 
 def origin(interaction: Interaction) -> Origin:
     """Return who asks and where; raise Refusal where no music could be posted."""
-    if interaction.guild_id is None or interaction.channel_id is None:
+    if interaction.guild_id is None:
         raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
+    if interaction.channel_id is None:
+        raise Refusal("I do not know this kind of channel: use /generate in another one.")
+    require_membership(interaction)
     require_permissions(interaction)
     kind, parent = doors.kind(interaction.channel)
     return Origin(

@@ -7,7 +7,7 @@ from typing import Any, Self
 import discord
 from discord import ui
 
-from bot.client import Interaction
+from bot.client import Interaction, require_membership
 from bot.models import Job, Status
 from cogs import cards, doors
 
@@ -18,6 +18,7 @@ class Pressed:
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what it is for, or answer with the reason why not."""
         try:
+            require_membership(interaction)
             await self.press(interaction)
         except Exception as error:
             await interaction.client.tree.on_error(interaction, error)

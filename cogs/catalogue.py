@@ -137,6 +137,7 @@ class Catalogue(commands.Cog):
             await self._archive.forget_the_left()
 
 
+@app_commands.allowed_contexts(guilds=True, dms=True)
 class Forget(app_commands.Group, name="forget", description="Erase what is kept of you"):
     """Erasing, after one more question."""
 

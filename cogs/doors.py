@@ -48,17 +48,25 @@ def kind(channel: object) -> tuple[ChannelKind, int | None]:
 
 
 def roles(user: discord.User | discord.Member) -> frozenset[int]:
-    """Return the ids of a user's roles; none for one who left the server."""
+    """Return the ids of a user's roles, everybody's included; none for one who left the server.
+
+    They come with each interaction, and are discord.py's private `_roles`: the public `roles` has
+    but those that are cached, which is none while a server is unavailable.
+    """
     if isinstance(user, discord.Member):
-        return frozenset(role.id for role in user.roles)
+        return frozenset(user._roles) | {user.guild.id}
     return frozenset()
 
 
 def named_roles(interaction: Interaction) -> dict[int, str]:
-    """Return the server's roles by id, as an embed shows them in every client."""
+    """Return the server's roles by id, as an embed shows them in every client.
+
+    The member's own that are not cached are mentioned: then the client knows the name.
+    """
     guild = interaction.guild
     found = guild.roles if guild else ()
-    return {role.id: f"@{escape(role.name.removeprefix('@'))}" for role in found}
+    held = {role: f"<@&{role}>" for role in roles(interaction.user)}
+    return held | {role.id: f"@{escape(role.name.removeprefix('@'))}" for role in found}
 
 
 def actor(user: discord.User | discord.Member) -> Actor:
@@ -101,9 +109,14 @@ class AdminGroup(app_commands.Group):
 
 
 def _places(interaction: Interaction) -> frozenset[int]:
+    """Return the channel with all that it lies in, as far as that is cached."""
     channel: Any = interaction.channel
-    around = (getattr(channel, name, None) for name in ("parent_id", "category_id"))
-    return frozenset(place for place in (interaction.channel_id, *around) if place)
+    around = [interaction.channel_id]
+    if isinstance(channel, discord.Thread):
+        around.append(channel.parent_id)
+        channel = channel.parent
+    around.append(getattr(channel, "category_id", None))
+    return frozenset(place for place in around if place)
 
 
 def _views(interaction: Interaction, origin: Origin) -> bool:

@@ -168,13 +168,6 @@ async def test_a_missing_permission_is_named_before_anything_is_queued(
         assert await w.studio._database.fetch("SELECT * FROM jobs") == []
 
 
-async def test_in_a_direct_message_a_sentence_says_where_to_go(plan: Plan) -> None:
-    async with world(plan) as w:
-        user = w.env.create_user("carol")
-        shown = await user.slash("generate", prompt="play", duration=2)
-        assert "in servers" in told(shown)
-
-
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)) as w:
         assert "at most 8 s" in told(await w.generate("play", 9))

@@ -243,14 +243,6 @@ async def test_help_and_about_fit_their_reader(plan: Plan) -> None:
             assert told_ in text
 
 
-@pytest.mark.parametrize("command", ["usage", "plans"])
-async def test_in_a_direct_message_a_sentence_says_where_tiers_are(
-    plan: Plan, command: str
-) -> None:
-    async with world(plan) as w:
-        assert "Tiers belong to servers" in told(await w.alice.user.slash(command))
-
-
 async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None:
     async with selling(plan) as (w, role):
 
