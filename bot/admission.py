@@ -1,6 +1,7 @@
 """Who may ask for what: a member's tier, and every limit that a request must pass."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bot import grants, jobs, ledger, members, plans, servers, tiers
@@ -52,17 +53,22 @@ class Admission:
         tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
         waiting = await jobs.count_waiting(tx, guild)
         tiers.check_studio(limits, *waiting)
+        tiers.check_unposted(await jobs.unposted(tx, user, tiers.day_began(now)), now)
         try:
-            return await self._paid(tx, origin, held, request, now)
-        except UsedUp:
-            if limits.idle_lane and not any(waiting):
+            return await self._paid(tx, origin, held, request, tiers.cost(request), now)
+        except UsedUp as used_up:
+            # The lane is for who has used up a day; who was given none, or has some left, has not.
+            if limits.idle_lane and held.per_day and not used_up.left and not any(waiting):
                 return Promise(membership=held, idle=True)
             raise
 
     async def admit_again(
-        self, tx: Transaction, job: Job, presence: Presence, now: datetime
+        self, tx: Transaction, job: Job, price: int, presence: Presence, now: datetime
     ) -> Promise:
-        """Return what music that exists is charged under; raise Refusal if it is too much."""
+        """Return what music that is there is charged under; raise Refusal if it is too much.
+
+        `price` is what it comes to, in seconds of music.
+        """
         origin, request = job.origin, job.request
         guild, user = origin.guild_id, origin.user_id
         _check_server(await self.limits(tx, guild), guild, request)
@@ -70,7 +76,7 @@ class Admission:
         held = await self.membership(tx, guild, user, presence, now)
         if job.idle:
             return Promise(membership=held, idle=True)
-        return await self._paid(tx, origin, held, request, now)
+        return await self._paid(tx, origin, held, request, price, now)
 
     async def membership(
         self,
@@ -97,14 +103,10 @@ class Admission:
         best = tiers.highest(held)
         if set_for.per_day is None:
             return best
-        return Membership(
-            tier=best.tier,
-            source=best.source,
-            per_day=set_for.per_day,
-            role=best.role,
-            until=best.until,
-            override=True,
-        )
+        sold = [each for each in held if each.source.sold and each.per_day >= set_for.per_day]
+        if sold:  # an admin takes away nothing that the operator sold
+            return tiers.highest(sold)
+        return replace(best, per_day=set_for.per_day, override=True)
 
     async def tiers(self, source: Database | Transaction, guild: int) -> list[Tier]:
         """Return a server's tiers, lowest first."""
@@ -141,22 +143,29 @@ class Admission:
         return await grants.open_ones(source, guild, user, now)
 
     async def _paid(
-        self, tx: Transaction, origin: Origin, held: Membership, request: Request, now: datetime
+        self,
+        tx: Transaction,
+        origin: Origin,
+        held: Membership,
+        request: Request,
+        price: int,
+        now: datetime,
     ) -> Promise:
         guild, user = origin.guild_id, origin.user_id
         limits = await self.limits(tx, guild)
         if limits.server_seconds_per_day is not None:
             here = await ledger.used_by_server(tx, guild, tiers.day(now))
-            tiers.check_server_day(limits, request, here, now)
+            tiers.check_server_day(limits, price, here, now)
         draws = tiers.pay(
             held,
             request,
+            price,
             await self.used(tx, guild, user, held, now),
             await self.grants(tx, guild, user, now),
             await self.offers(tx, guild),
             now,
         )
-        return Promise(membership=held, draws=draws)
+        return Promise(membership=held, price=price, draws=draws)
 
 
 def _held(

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, jobs, ledger, posts, servers, takes
+from bot import disk, jobs, posts, servers, settlement, takes
 from bot.database import Database, Transaction
 from bot.encoder import Encoder
 from bot.engine.formats import Format
+from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal
 from bot.models import Job, Keep, Post, Status, Take
@@ -206,15 +207,12 @@ class Archive:
         return removed
 
     async def _forgotten(self, tx: Transaction, job: Job) -> None:
-        if await jobs.withdrawn(tx, job.id, self._clock()):
-            await ledger.returned(tx, job.id, self._clock())
-        await posts.withdrawn(tx, job.id, self._clock())
-        await takes.erased(tx, job.id)
-        await jobs.forgotten(tx, job.id, self._clock())
+        await settlement.forgotten(tx, job, PREVIEW, self._clock())
 
     async def _cleared(self, found: list[Job]) -> None:
         for job in found:
-            self._remove(job)
+            if job.status is not Status.RUNNING:  # the dispatcher's, once the engine lets go of it
+                self._remove(job)
         if found:
             await self._database.purge()
             self._work.set()

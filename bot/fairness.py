@@ -2,7 +2,9 @@
 
 Shares as in fair queueing (Demers, Keshav, Shenker: "Analysis and Simulation of a Fair Queueing
 Algorithm", 1989): what was started for somebody within `WINDOW`, in seconds of music by weight.
-Servers are compared first, then the members of one.
+Servers are compared first, then the members of one. A tier's weight counts among the members of
+its server; among servers only that of a subscription which the operator sells: no admin buys a
+server a larger share.
 
 Every `AGED`-th start is the oldest's. So a job before which n older ones wait is started at the
 latest as the AGED · (n + 1)-th from then on, and waits for no longer than AGED · (n + 1) · R, where
@@ -12,7 +14,7 @@ without an end.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from heapq import heapify, heapreplace
 
@@ -28,12 +30,13 @@ Heap = list[tuple[float, ...]]
 class Shares:
     """What was started for each server and member, in seconds of music by weight."""
 
-    def __init__(self, started: Mapping[tuple[int, int], float]) -> None:
-        """Begin with the sums by (server, member)."""
-        self._members = dict(started)
+    def __init__(self, started: Iterable[tuple[int, int, float, float]] = ()) -> None:
+        """Begin with sums: server, member, share among members, share among servers."""
+        self._members: dict[tuple[int, int], float] = {}
         self._servers: dict[int, float] = {}
-        for (guild, _), share in started.items():
-            self._servers[guild] = self._servers.get(guild, 0.0) + share
+        for guild, user, share, of_server in started:
+            self._members[guild, user] = share
+            self._servers[guild] = self._servers.get(guild, 0.0) + of_server
 
     def of_server(self, guild: int) -> float:
         """Return what was started for a server."""
@@ -45,9 +48,9 @@ class Shares:
 
     def start(self, job: Waiting) -> None:
         """Count a job that is started."""
-        share, member = job.work / job.weight, (job.guild, job.user)
-        self._members[member] = self._members.get(member, 0.0) + share
-        self._servers[job.guild] = self._servers.get(job.guild, 0.0) + share
+        member, guild = (job.guild, job.user), job.guild
+        self._members[member] = self._members.get(member, 0.0) + job.work / job.weight
+        self._servers[guild] = self._servers.get(guild, 0.0) + job.work / job.server_weight
 
 
 class Lane:

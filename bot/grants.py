@@ -73,13 +73,13 @@ async def returned(tx: Transaction, job: int) -> None:
         return
     (row,) = await tx.fetch(
         """
-        SELECT seconds * takes AS promised,
+        SELECT price,
             (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id) AS charged
         FROM jobs WHERE id = ?
         """,
         (job,),
     )
-    from_allowance = row["promised"] - sum(draw["drawn"] for draw in draws)
+    from_allowance = row["price"] - sum(draw["drawn"] for draw in draws)
     kept = max(0, row["charged"] - from_allowance)
     excess = sum(draw["seconds"] for draw in draws) - kept
     for draw in draws:

@@ -20,11 +20,11 @@ async def add(
             status, guild_id, channel_id, user_id, user_name, application_id, token,
             prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
             before, edited_from, channel_kind, parent_id,
-            tier, source, weight, everywhere, allowance_seconds, day, created_at, charged_at,
-            priority
+            tier, source, weight, server_weight, everywhere, allowance_seconds, day, created_at,
+            charged_at, priority, price
         ) VALUES (
-            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-            ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
         )
         RETURNING *
         """,
@@ -51,15 +51,31 @@ async def add(
             held.tier.name,
             held.source,
             held.tier.weight,
+            held.server_weight,
             held.everywhere,
             held.per_day,
             day,
             now.timestamp(),
             now.timestamp(),
             IDLE if promise.idle else 0,
+            promise.price,
         ),
     )
     return _job(rows[0])
+
+
+async def answered(source: Database | Transaction, interaction: int) -> Job | None:
+    """Return the job that an interaction queued or had posted again."""
+    rows = await source.fetch(
+        "SELECT jobs.* FROM interactions JOIN jobs ON jobs.id = job_id WHERE interactions.id = ?",
+        (interaction,),
+    )
+    return _job(rows[0]) if rows else None
+
+
+async def answer(tx: Transaction, interaction: int, job: int) -> None:
+    """An interaction queued a job or had it posted again."""
+    await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
 
 
 async def find(source: Database | Transaction, job: int) -> Job | None:
@@ -117,7 +133,8 @@ async def heads(tx: Transaction) -> list[Waiting]:
     """Return the oldest queued job of each member for each model, and those of the idle lane."""
     rows = await tx.fetch(
         """
-        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts, passed
         FROM jobs WHERE id IN (
             SELECT MIN(id) FROM jobs WHERE status = 'queued'
             GROUP BY guild_id, user_id, model, priority
@@ -131,7 +148,8 @@ async def line(source: Database | Transaction) -> list[Waiting]:
     """Return all queued jobs."""
     rows = await source.fetch(
         """
-        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts, passed
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts, passed
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
     )
@@ -145,24 +163,30 @@ async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float
     """
     rows = await source.fetch(
         """
-        SELECT id, guild_id, user_id, weight, seconds, takes, model, priority, attempts - 1, passed,
-            progress
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts - 1, passed, progress
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """
     )
     return [(Waiting(*waiting), progress) for *waiting, progress in rows]
 
 
-async def shares(source: Database | Transaction, since: datetime) -> dict[tuple[int, int], float]:
-    """Return what was started since then, by (server, member): seconds of music by weight."""
+async def shares(
+    source: Database | Transaction, since: datetime
+) -> list[tuple[int, int, float, float]]:
+    """Return what was started since then: server, member, and seconds of music by their weight.
+
+    First by the weight that counts among members, then by that among servers.
+    """
     rows = await source.fetch(
         """
-        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight) AS share
+        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
+            SUM(1.0 * seconds * takes / server_weight)
         FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? GROUP BY guild_id, user_id
         """,
         (since.timestamp(),),
     )
-    return {(row["guild_id"], row["user_id"]): row["share"] for row in rows}
+    return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
 
 
 async def open_ones(source: Database | Transaction, guild: int | None) -> list[Job]:
@@ -208,9 +232,31 @@ async def start(tx: Transaction, job: int, now: datetime) -> Job | None:
 
 
 async def stopped(tx: Transaction, job: int) -> bool:
-    """A running job shall end with what exists; return False if it was not running any more."""
+    """A waiting or running job shall end early; return False if it was past that, or told so."""
     return await tx.changes(
-        "UPDATE jobs SET stopping = 1 WHERE id = ? AND status = 'running' AND stopping = 0", (job,)
+        """
+        UPDATE jobs SET stopping = 1
+        WHERE id = ? AND status IN ('queued', 'running') AND stopping = 0
+        """,
+        (job,),
+    )
+
+
+async def heard(tx: Transaction, job: int) -> None:
+    """A job's beginning is about to be posted."""
+    await tx.execute("UPDATE jobs SET heard = 1 WHERE id = ?", (job,))
+
+
+async def unheard(tx: Transaction, job: int) -> None:
+    """A job's beginning could not be posted, unless it was before."""
+    await tx.execute(
+        """
+        UPDATE jobs SET heard = 0 WHERE id = ? AND NOT EXISTS (
+            SELECT 1 FROM posts
+            WHERE job_id = jobs.id AND kind = 'preview' AND delivered_at IS NOT NULL
+        )
+        """,
+        (job,),
     )
 
 
@@ -351,8 +397,7 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
     """Whoever asked wants it no more, whatever came of it; return False if it had ended."""
     return await tx.changes(
         """
-        UPDATE jobs SET status = IIF(status = 'rendered', 'undeliverable', 'cancelled'),
-            ended_at = ?
+        UPDATE jobs SET status = 'cancelled', ended_at = ?
         WHERE id = ? AND status IN ('queued', 'running', 'rendered')
         """,
         (now.timestamp(), job),
@@ -360,14 +405,27 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
 
 
 async def wanted_again(tx: Transaction, job: int) -> bool:
-    """Music that could not be delivered is to be posted after all."""
+    """Music that could not be delivered is to be posted after all; False if there is none."""
     return await tx.changes(
         """
         UPDATE jobs SET status = 'rendered', ended_at = NULL
-        WHERE id = ? AND status = 'undeliverable'
+        WHERE id = ? AND status = 'undeliverable' AND deleted_at IS NULL
+        AND EXISTS (SELECT 1 FROM takes WHERE job_id = jobs.id AND audio IS NOT NULL)
         """,
         (job,),
     )
+
+
+async def unposted(source: Database | Transaction, user: int, since: datetime) -> list[int]:
+    """Return the numbers of a member's jobs that could not be posted since then, in any server."""
+    rows = await source.fetch(
+        """
+        SELECT id FROM jobs WHERE user_id = ? AND status = 'undeliverable' AND ended_at >= ?
+        ORDER BY id
+        """,
+        (user, since.timestamp()),
+    )
+    return [row["id"] for row in rows]
 
 
 async def status_message(tx: Transaction, job: int, message: int | None, shown: Status) -> None:
@@ -478,6 +536,7 @@ def _job(row: Row) -> Job:
         status_message_id=row["status_message_id"],
         shown=Status(row["shown"]) if row["shown"] else None,
         stopping=bool(row["stopping"]),
+        heard=bool(row["heard"]),
         picture=row["picture"],
         deleted=row["deleted_at"] is not None,
         forgotten=row["forgotten_at"] is not None,

@@ -79,9 +79,17 @@ async def returned(tx: Transaction, job: int, now: datetime) -> None:
     await _given_back(tx, job, now)
 
 
-async def take_returned(tx: Transaction, job: int, number: int, now: datetime) -> None:
-    """Give back what was charged for one take of a job."""
-    await takes.one_returned(tx, job, number)
+async def take_lost(
+    tx: Transaction, job: int, number: int, stands: int, parts: int, now: datetime
+) -> None:
+    """Refund the parts of a take that could not be posted; `stands` of so many could."""
+    await takes.lost(tx, job, number, stands, parts)
+    await _given_back(tx, job, now)
+
+
+async def heard(tx: Transaction, job: int, seconds: float, now: datetime) -> None:
+    """Charge a job that ends early for so many seconds of each take, and refund the rest."""
+    await takes.heard(tx, job, seconds)
     await _given_back(tx, job, now)
 
 
@@ -93,13 +101,14 @@ async def charged_again(
     await grants.drawn(tx, job, promise.draws)
     await tx.execute(
         """
-        UPDATE jobs SET day = ?, charged_at = ?, returned_at = NULL, forgiven = 0,
+        UPDATE jobs SET day = ?, charged_at = ?, price = ?, returned_at = NULL, forgiven = 0,
             tier = ?, source = ?, everywhere = ?, allowance_seconds = ?
         WHERE id = ?
         """,
         (
             day,
             now.timestamp(),
+            promise.price,
             promise.membership.tier.name,
             promise.membership.source,
             promise.membership.everywhere,
@@ -116,11 +125,11 @@ async def last(source: Database | Transaction, guild: int, user: int) -> list[En
     rows = await source.fetch(
         """
         SELECT * FROM (
-            SELECT charged_at AS at, 0 AS kind, id, -seconds * takes * (priority >= 0) AS seconds,
+            SELECT charged_at AS at, 0 AS kind, id, -price AS seconds,
                 status, prompt AS text
             FROM jobs WHERE guild_id = ? AND user_id = ? ORDER BY charged_at DESC LIMIT ?
         ) UNION ALL SELECT * FROM (
-            SELECT returned_at, 1, id, seconds * takes - (
+            SELECT returned_at, 1, id, price - (
                 SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id
             ), status, reason
             FROM jobs WHERE guild_id = ? AND user_id = ? AND returned_at IS NOT NULL
@@ -155,8 +164,8 @@ async def _given_back(tx: Transaction, job: int, now: datetime) -> None:
     await grants.returned(tx, job)
     await tx.execute(
         """
-        UPDATE jobs SET returned_at = ? WHERE id = ? AND priority >= 0
-        AND seconds * takes > (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
+        UPDATE jobs SET returned_at = ? WHERE id = ?
+        AND price > (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
         """,
         (now.timestamp(), job),
     )

@@ -72,13 +72,18 @@ class Fault(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a member's tier comes from."""
+    """Where a member's tier comes from: a server's admins, or what the operator sells."""
 
     DEFAULT = "default"
     ROLE = "role"
     GIVEN = "given"
     USER_SUBSCRIPTION = "user subscription"
     SERVER_SUBSCRIPTION = "server subscription"
+
+    @property
+    def sold(self) -> bool:
+        """Whether it is a subscription that the operator sells."""
+        return self in (Source.USER_SUBSCRIPTION, Source.SERVER_SUBSCRIPTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,11 @@ class Membership:
     def everywhere(self) -> bool:
         """Whether its allowance counts over all servers."""
         return self.source is Source.USER_SUBSCRIPTION and not self.override
+
+    @property
+    def server_weight(self) -> int:
+        """Its weight among servers: an admin's tiers buy nothing there."""
+        return self.tier.weight if self.source.sold else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +226,8 @@ class Request:
 class Origin:
     """Who asked and where; `token` answers the interaction for 15 minutes.
 
-    Of a thread, `parent_id` is the channel that it belongs to.
+    Of a thread, `parent_id` is the channel that it belongs to. `interaction_id` is known while the
+    request is made: Discord may deliver it twice.
     """
 
     guild_id: int
@@ -227,6 +238,7 @@ class Origin:
     token: str
     channel_kind: ChannelKind | None = None
     parent_id: int | None = None
+    interaction_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +259,10 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A row of the queue. `progress` is 0…1; `shown` is the status its message last told."""
+    """A row of the queue. `progress` is 0…1; `shown` is the status its message last told.
+
+    Once its beginning was `heard` it is no longer cancelled but stopped.
+    """
 
     id: int
     status: Status
@@ -268,6 +283,7 @@ class Job:
     status_message_id: int | None
     shown: Status | None
     stopping: bool = False
+    heard: bool = False
     picture: str | None = None
     deleted: bool = False
     forgotten: bool = False
@@ -279,12 +295,16 @@ class Job:
 
 
 class Waiting(NamedTuple):
-    """A job as the queue sees it; a tuple, since each place that is told takes a whole queue."""
+    """A job as the queue sees it; a tuple, since each place that is told takes a whole queue.
+
+    `weight` counts among the members of a server, `server_weight` among servers.
+    """
 
     id: int
     guild: int
     user: int
     weight: int
+    server_weight: int
     seconds: int
     takes: int
     model: str
@@ -321,7 +341,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """One piece of a job; `audio`, `codes` and `preview` are paths below the data folder."""
+    """One piece of a job; `audio`, `codes` and `preview` are paths below the data folder.
+
+    `seconds` is its length, `added` the whole seconds that are new in it.
+    """
 
     id: int
     job_id: int
@@ -330,9 +353,14 @@ class Take:
     state: TakeState
     charged_seconds: int
     seconds: float | None
+    added: int | None
     audio: str | None
     codes: str | None
     preview: str | None
+
+
+WHOLE = 100
+"""A post's part is this times the number of a take that it holds by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,7 +369,8 @@ class Post:
 
     `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
     part of that take; of a preview, how many came before it. `tried_at` is when it was first sent
-    without an answer that settles it.
+    without an answer that settles it. One that was `withdrawn` meanwhile is not sent again: it
+    remains to be learnt whether it stands.
     """
 
     id: int
@@ -356,6 +385,7 @@ class Post:
     delivered_at: datetime | None
     tried_at: datetime | None = None
     refused: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,12 +416,13 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a job is accepted under: its tier, and the seconds that each grant pays.
+    """What a job is accepted under: its tier, its price, and the seconds that each grant pays.
 
     In the `idle` lane it is charged nothing.
     """
 
     membership: Membership
+    price: int = 0
     draws: tuple[tuple[int, int], ...] = ()
     idle: bool = False
 

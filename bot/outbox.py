@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from bot import jobs, ledger, posts, takes, uploads
+from bot import jobs, posts, settlement, takes, uploads
 from bot.database import Database, Transaction
 from bot.logs import change
-from bot.models import Job, Owed, Post, PostKind, Route, Target
+from bot.models import WHOLE, Job, Owed, Post, PostKind, Route, Target
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +19,6 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a file is too large: boosts change."""
-
-WHOLE = 100
-"""A post's part is this times the number of a take that it holds by itself."""
 
 PARTS = 4
 """How many parts a take is cut into that is too large by itself."""
@@ -55,17 +52,20 @@ class Outbox:
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self._clock())
 
-    async def trying(self, owed: Owed) -> None:
-        """A post is about to be sent."""
-        if owed.post.tried_at is None:
-            async with self._database.transaction() as tx:
-                await posts.tried(tx, owed.post.id, self._clock())
+    async def trying(self, owed: Owed) -> bool:
+        """A post is about to be sent; return False if it is not wanted any more."""
+        async with self._database.transaction() as tx:
+            if not await posts.tried(tx, owed.post.id, self._clock()):
+                return False
+            if owed.post.kind is PostKind.PREVIEW:
+                await jobs.heard(tx, owed.job.id)
+        return True
 
     async def delivered(self, owed: Owed, message: int) -> None:
         """Discord accepted a post as this message."""
         async with self._database.transaction() as tx:
             await posts.delivered(tx, owed.post.id, message, self._clock())
-            await self._settled(tx, owed)
+            await self._settle(tx, owed)
         took = (self._clock() - owed.job.created_at).total_seconds()
         what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"
         change(log, owed.job, what, route=owed.post.route, after=took)
@@ -75,12 +75,12 @@ class Outbox:
         """Discord refused a post for good on its route: take the next, or give the seconds back."""
         route = self._next_route(owed)
         async with self._database.transaction() as tx:
-            if route:
-                place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
-                await posts.rerouted(tx, owed.post, route, place)
-            else:
+            place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
+            if not (route and await posts.rerouted(tx, owed.post, route, place)):
                 await posts.refused(tx, owed.post.id, self._clock())
-                await self._settled(tx, owed)
+                if owed.post.kind is PostKind.PREVIEW:
+                    await jobs.unheard(tx, owed.job.id)
+                await self._settle(tx, owed)
         log.warning("job %d: %s refused, next: %s", owed.job.id, owed.post.route, route)
         self._news.set()
 
@@ -95,7 +95,7 @@ class Outbox:
             await posts.postponed(tx, owed.post.id, self._clock() + pause, holds=holds)
 
     async def split(self, owed: Owed) -> bool:
-        """Owe a result that is too large in several messages; return False if it is in parts.
+        """Owe a result that is too large in several messages; return False if that cannot be.
 
         First each take has its own message, then each part of a take.
         """
@@ -108,7 +108,8 @@ class Outbox:
         else:
             parts = [(part or WHOLE * made[0]) + number for number in range(1, PARTS + 1)]
         async with self._database.transaction() as tx:
-            await posts.split(tx, owed.post, parts, self._clock())
+            if not await posts.split(tx, owed.post, parts, self._clock()):
+                return False
         log.info("job %d: too large for one message, owed in %d", owed.job.id, len(parts))
         self._news.set()
         return True
@@ -146,21 +147,8 @@ class Outbox:
             return None
         return Route.DIRECT
 
-    async def _settled(self, tx: Transaction, owed: Owed) -> None:
-        """End a job all of whose results were posted or refused, and give back what was refused."""
-        job, now = owed.job.id, self._clock()
-        if owed.post.kind is not PostKind.RESULT:
-            return
-        results = [post for post in await posts.of(tx, job) if post.kind is PostKind.RESULT]
-        if not all(post.delivered_at or post.refused for post in results):
-            return
-        lost = [post for post in results if post.refused]
-        if len(lost) == len(results):
-            if await jobs.undeliverable(tx, job, now):
-                await ledger.returned(tx, job, now)
-                why = "every route was refused"
-                change(log, owed.job, "is undeliverable", logging.WARNING, because=why)
-            return
-        await jobs.delivered(tx, job, now)
-        for take in {post.part // WHOLE for post in lost}:
-            await ledger.take_returned(tx, job, take, now)
+    async def _settle(self, tx: Transaction, owed: Owed) -> None:
+        """End the job of a result, if that was the last of its results."""
+        job = await jobs.find(tx, owed.job.id)  # it may have been forgotten meanwhile
+        if job and owed.post.kind is PostKind.RESULT:
+            await settlement.posted(tx, job, self._clock())

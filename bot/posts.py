@@ -72,18 +72,26 @@ async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> 
     )
 
 
-async def tried(tx: Transaction, post: int, now: datetime) -> None:
-    """It is about to be sent: from now on it may stand there, whatever is heard of it."""
-    await tx.execute(
-        "UPDATE posts SET tried_at = COALESCE(tried_at, ?) WHERE id = ?", (now.timestamp(), post)
+async def tried(tx: Transaction, post: int, now: datetime) -> bool:
+    """It is about to be sent: from now on it may stand there, whatever is heard of it.
+
+    Return False if it is not wanted any more.
+    """
+    return await tx.changes(
+        """
+        UPDATE posts SET tried_at = COALESCE(tried_at, ?)
+        WHERE id = ? AND delivered_at IS NULL AND refused_at IS NULL AND withdrawn_at IS NULL
+        """,
+        (now.timestamp(), post),
     )
 
 
-async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> None:
-    """The last route was refused for good: take another one."""
-    await tx.execute(
+async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> bool:
+    """The last route was refused for good: take another; return False if it is not wanted."""
+    return await tx.changes(
         """
-        UPDATE posts SET route = ?, place = ?, attempts = 0, holds = 0, tried_at = ? WHERE id = ?
+        UPDATE posts SET route = ?, place = ?, attempts = 0, holds = 0, tried_at = ?
+        WHERE id = ? AND delivered_at IS NULL AND refused_at IS NULL AND withdrawn_at IS NULL
         """,
         (route, place, post.tried_at.timestamp() if post.tried_at else None, post.id),
     )
@@ -100,11 +108,15 @@ async def postponed(tx: Transaction, post: int, due_at: datetime, *, holds: bool
     )
 
 
-async def split(tx: Transaction, post: Post, parts: Sequence[int], now: datetime) -> None:
-    """A result is too large for one message: owe several in its place."""
-    await tx.execute("DELETE FROM posts WHERE id = ?", (post.id,))
+async def split(tx: Transaction, post: Post, parts: Sequence[int], now: datetime) -> bool:
+    """A result is too large for one message: owe several; return False if it is not wanted."""
+    if not await tx.changes(
+        "DELETE FROM posts WHERE id = ? AND refused_at IS NULL AND withdrawn_at IS NULL", (post.id,)
+    ):
+        return False
     for part in parts:
         await add(tx, post.job_id, post.kind, now, part)
+    return True
 
 
 async def previews_to_replace(source: Database) -> list[Post]:
@@ -134,21 +146,31 @@ async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
     await tx.execute(
         """
         UPDATE posts SET refused_at = ?
-        WHERE job_id = ? AND kind = 'preview' AND delivered_at IS NULL
+        WHERE job_id = ? AND kind = 'preview' AND delivered_at IS NULL AND refused_at IS NULL
         """,
         (now.timestamp(), job),
     )
 
 
-async def refused(tx: Transaction, post: int, now: datetime) -> None:
-    """No route is left."""
-    await tx.execute("UPDATE posts SET refused_at = ? WHERE id = ?", (now.timestamp(), post))
+async def refused(tx: Transaction, post: int, now: datetime) -> bool:
+    """No route is left; return False if that was known, or it stands after all."""
+    return await tx.changes(
+        """
+        UPDATE posts SET refused_at = ?
+        WHERE id = ? AND delivered_at IS NULL AND refused_at IS NULL
+        """,
+        (now.timestamp(), post),
+    )
 
 
 async def withdrawn(tx: Transaction, job: int, now: datetime) -> None:
-    """Nothing of a job is to be sent any more."""
+    """Nothing of a job is to be sent any more; what may stand there already is looked for."""
     await tx.execute(
-        "UPDATE posts SET refused_at = ? WHERE job_id = ? AND delivered_at IS NULL",
+        """
+        UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
+            withdrawn_at = IIF(tried_at IS NULL, NULL, ?1), due_at = MIN(due_at, ?1)
+        WHERE job_id = ?2 AND delivered_at IS NULL AND refused_at IS NULL
+        """,
         (now.timestamp(), job),
     )
 
@@ -175,6 +197,7 @@ def _post(row: Row) -> Post:
         delivered_at=_time(row["delivered_at"]),
         tried_at=_time(row["tried_at"]),
         refused=row["refused_at"] is not None,
+        withdrawn=row["withdrawn_at"] is not None,
     )
 
 

@@ -41,6 +41,7 @@ from bot.models import (
     Status,
     Style,
     Take,
+    TakeState,
     Usage,
     Viewer,
 )
@@ -146,42 +147,73 @@ class Studio:
         return await self._submit(origin, presence, request)
 
     async def stop(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
-        """Let a running job end with the music that exists, or raise Refusal."""
+        """Let a waiting or running job end with the music made so far, or raise Refusal."""
         async with self._database.transaction() as tx:
-            job = await self._cancellable(tx, number, guild, user, manager)
-            if not await jobs.stopped(tx, number):
-                raise Refusal(f"#{number} is ending already.")
+            job = await self._open(tx, number, "stop", guild, user, manager)
+            await self._stop(tx, job)
         change(log, job, "stopping", by=str(user))
         self._work.set()
+        self._news.set()
         return job
 
-    async def post_again(self, number: int, presence: Presence, *, guild: int, user: int) -> Job:
-        """Charge a piece that could not be posted again and owe it anew, or raise Refusal."""
+    async def post_again(
+        self,
+        number: int,
+        presence: Presence,
+        *,
+        guild: int,
+        user: int,
+        interaction: int | None = None,
+    ) -> Job:
+        """Charge a piece that could not be posted and owe it once more, or raise Refusal.
+
+        An `interaction` that did so before changes nothing.
+        """
         async with self._database.transaction() as tx:
+            if interaction and (job := await jobs.answered(tx, interaction)):
+                return job
             job = await jobs.find(tx, number)
             if job is None or (job.origin.guild_id, job.origin.user_id) != (guild, user):
                 raise Refusal(f"Only the member who asked for #{number} may have it posted again.")
-            if not await jobs.wanted_again(tx, number):
+            if job.status is not Status.UNDELIVERABLE:
                 raise Refusal(f"#{number} is {job.status}, so there is nothing to post again.")
-            now = self.now()
-            promise = await self._admission.admit_again(tx, job, presence, now)
+            made = [take for take in await takes.of(tx, number) if take.audio]
+            lost = not all(self.path(take.audio or "").exists() for take in made)
+            if lost or not await jobs.wanted_again(tx, number):
+                raise Refusal(f"The music of #{number} is not kept any more.")
+            now, price = self.now(), sum(take.added or 0 for take in made)
+            promise = await self._admission.admit_again(tx, job, price, presence, now)
             await ledger.charged_again(tx, number, promise, tiers.day(now), now)
             await posts.wanted_again(tx, number, now)
+            if interaction:
+                await jobs.answer(tx, interaction, number)
         change(log, job, "wanted again")
         self._news.set()
         return await self.job(number)
 
-    async def cancel(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
-        """Cancel a waiting or running job and give its seconds back, or raise Refusal."""
+    async def cancel(
+        self, number: int, *, guild: int, user: int, manager: bool, refund: bool = False
+    ) -> Job:
+        """Cancel a waiting or running job and refund it, or raise Refusal.
+
+        One whose beginning was posted is stopped instead, since that was heard, unless it is the
+        operator who wants it refunded.
+        """
         async with self._database.transaction() as tx:
-            job = await self._cancellable(tx, number, guild, user, manager)
-            await jobs.cancelled(tx, number, self.now())
-            await ledger.returned(tx, number, self.now())
-            await posts.superfluous(tx, number, self.now())
-        change(log, job, "cancelled", by=str(user))
+            job = await self._open(tx, number, "cancel", guild, user, manager)
+            if job.heard and not refund:
+                await self._stop(tx, job)
+            else:
+                await jobs.cancelled(tx, number, self.now())
+                await ledger.returned(tx, number, self.now())
+                await posts.superfluous(tx, number, self.now())
+            after = await jobs.find(tx, number)
+        assert after
+        did = "cancelled" if after.status is Status.CANCELLED else "stopping"
+        change(log, after, did, by=str(user))
         self._work.set()
         self._news.set()
-        return job
+        return after
 
     async def job(self, number: int) -> Job:
         """Return the job with this number; raise Refusal if there is none."""
@@ -195,12 +227,21 @@ class Studio:
         return (await self._seen(number, viewer)).request
 
     async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
-        """Return a piece that was made, and its takes; raise Refusal if they see none."""
+        """Return a piece and the takes that may be had of it; raise Refusal if there are none.
+
+        Whatever gives music asks here: it was delivered, is kept, and they may see it.
+        """
         job = await self._seen(number, viewer)
-        found = tuple(await takes.of(self._database, number))
-        if job.deleted or not any(take.audio for take in found):
+        if job.status is not Status.DELIVERED:
+            raise Refusal(_not_delivered(job))
+        had = tuple(
+            take
+            for take in await takes.of(self._database, number)
+            if take.state is TakeState.RENDERED and take.audio
+        )
+        if job.deleted or not had:
             raise Refusal(f"The music of #{number} is not kept any more.")
-        return job, found
+        return job, had
 
     async def parent(self, request: Request) -> Take | None:
         """Return the take that a request goes on from."""
@@ -340,8 +381,13 @@ class Studio:
 
     async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
         self._check_disk()
+        interaction = origin.interaction_id
         async with self._database.transaction() as tx:
+            if interaction and (before := await jobs.answered(tx, interaction)):
+                return before
             job = await self._reserve(tx, origin, presence, request)
+            if interaction:
+                await jobs.answer(tx, interaction, job.id)
         change(log, job, "queued", length=float(request.seconds * request.takes), tier=job.tier)
         self._work.set()
         return job
@@ -383,7 +429,7 @@ class Studio:
     async def _kept(self, number: int, take: int, viewer: Viewer) -> tuple[Job, Take]:
         job, found = await self.takes(number, viewer)
         for each in found:
-            if each.number == take and each.audio:
+            if each.number == take:
                 return job, each
         raise Refusal(f"#{number} has no take {take}.")
 
@@ -404,18 +450,35 @@ class Studio:
             raise Refusal(f"That model is unavailable here; loaded: {', '.join(self.models)}.")
         return name
 
-    async def _cancellable(
-        self, tx: Transaction, number: int, guild: int, user: int, manager: bool
+    async def _open(
+        self, tx: Transaction, number: int, verb: str, guild: int, user: int, manager: bool
     ) -> Job:
+        """Return a waiting or running job that a member may do this to, or raise Refusal."""
         job = await jobs.find(tx, number)
         if job is None or job.origin.guild_id != guild:
             raise Refusal(_absent(number))
         if job.origin.user_id != user and not manager:
-            raise Refusal(f"Only the member who asked for #{number} or a manager may cancel it.")
+            raise Refusal(f"Only the member who asked for #{number} or a manager may {verb} it.")
         if job.status not in (Status.QUEUED, Status.RUNNING):
             raise Refusal(f"#{number} is already {job.status}.")
         return job
 
+    async def _stop(self, tx: Transaction, job: Job) -> None:
+        if not await jobs.stopped(tx, job.id):
+            raise Refusal(f"#{job.id} is stopping already: what is done so far will be posted.")
+
 
 def _absent(number: int) -> str:
     return f"There is no piece #{number} here."
+
+
+def _not_delivered(job: Job) -> str:
+    """Say why there is no music to be had of a piece."""
+    if job.status is Status.UNDELIVERABLE:
+        return (
+            f"#{job.id} could not be posted, so it was refunded. **Post again** charges it and "
+            "tries once more; after that it can be saved and extended."
+        )
+    if job.status in (Status.FAILED, Status.CANCELLED):
+        return f"#{job.id} was not made: it is {job.status}."
+    return f"#{job.id} is {job.status}: it can be saved and extended once it is posted."

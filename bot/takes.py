@@ -27,8 +27,12 @@ async def rendered(
     """A take's files exist, if its job is still running."""
     await tx.execute(
         """
-        UPDATE takes SET state = 'rendered', seconds = ?, audio = ?, codes = ?
-        WHERE job_id = ? AND number = ? AND state = 'waiting'
+        UPDATE takes SET state = 'rendered', seconds = ?1, audio = ?2, codes = ?3, added = (
+            SELECT CAST(new AS INTEGER) + (new > CAST(new AS INTEGER)) FROM (
+                SELECT ROUND(?1 - before, 6) AS new FROM jobs WHERE id = job_id
+            )
+        )
+        WHERE job_id = ?4 AND number = ?5 AND state = 'waiting'
         AND EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND status = 'running')
         """,
         (seconds, audio, codes, job, number),
@@ -97,11 +101,8 @@ async def settled(tx: Transaction, job: int) -> None:
     """Charge what exists, in whole seconds, and nothing for the takes that do not."""
     await tx.execute(
         """
-        UPDATE takes SET charged_seconds = MIN(charged_seconds, (
-            SELECT CAST(added AS INTEGER) + (added > CAST(added AS INTEGER)) FROM (
-                SELECT ROUND(takes.seconds - before, 6) AS added FROM jobs WHERE id = takes.job_id
-            )
-        )) WHERE job_id = ? AND state = 'rendered'
+        UPDATE takes SET charged_seconds = MIN(charged_seconds, added)
+        WHERE job_id = ? AND state = 'rendered'
         """,
         (job,),
     )
@@ -118,11 +119,8 @@ async def charged(tx: Transaction, job: int) -> None:
     """Charge the music that exists again, unless it was free."""
     await tx.execute(
         """
-        UPDATE takes SET charged_seconds = (SELECT priority >= 0 FROM jobs WHERE id = job_id) * (
-            SELECT CAST(added AS INTEGER) + (added > CAST(added AS INTEGER)) FROM (
-                SELECT ROUND(takes.seconds - before, 6) AS added FROM jobs WHERE id = takes.job_id
-            )
-        )
+        UPDATE takes
+        SET charged_seconds = added * (SELECT priority >= 0 FROM jobs WHERE id = job_id)
         WHERE job_id = ? AND state = 'rendered'
         """,
         (job,),
@@ -134,10 +132,23 @@ async def returned(tx: Transaction, job: int) -> None:
     await tx.execute("UPDATE takes SET charged_seconds = 0 WHERE job_id = ?", (job,))
 
 
-async def one_returned(tx: Transaction, job: int, number: int) -> None:
-    """Give back what was charged for one take."""
+async def lost(tx: Transaction, job: int, number: int, stands: int, parts: int) -> None:
+    """Of a take's so many parts only those that stand in a channel are charged."""
     await tx.execute(
-        "UPDATE takes SET charged_seconds = 0 WHERE job_id = ? AND number = ?", (job, number)
+        """
+        UPDATE takes SET state = 'dropped', charged_seconds = (charged_seconds * ? + ? - 1) / ?
+        WHERE job_id = ? AND number = ? AND state = 'rendered'
+        """,
+        (stands, parts, parts, job, number),
+    )
+
+
+async def heard(tx: Transaction, job: int, seconds: float) -> None:
+    """Charge no more than the beginning of a piece that will never be whole."""
+    await tx.execute(
+        "UPDATE takes SET state = 'dropped', charged_seconds = MIN(charged_seconds, ?) "
+        "WHERE job_id = ?",
+        (int(seconds), job),
     )
 
 
@@ -145,8 +156,8 @@ async def reset(tx: Transaction, job: int) -> None:
     """Forget the takes of an interrupted render: it starts again from the first."""
     await tx.execute(
         """
-        UPDATE takes SET state = 'waiting', seconds = NULL, audio = NULL, codes = NULL,
-            preview = NULL
+        UPDATE takes SET state = 'waiting', seconds = NULL, added = NULL, audio = NULL,
+            codes = NULL, preview = NULL
         WHERE job_id = ?
         """,
         (job,),
@@ -162,6 +173,7 @@ def _take(row: Row) -> Take:
         state=TakeState(row["state"]),
         charged_seconds=row["charged_seconds"],
         seconds=row["seconds"],
+        added=row["added"],
         audio=row["audio"],
         codes=row["codes"],
         preview=row["preview"],

@@ -57,7 +57,14 @@ NOT_ALLOWED = (
 
 
 class UsedUp(Refusal):
-    """The member's seconds of the day, and what they were granted, are not enough."""
+    """The member's seconds of the day, and what they were granted, are not enough.
+
+    `left` is what remains of both, in seconds of music.
+    """
+
+    def __init__(self, text: str, left: int) -> None:
+        super().__init__(text)
+        self.left = left
 
 
 ANYONES = "sketch"
@@ -111,10 +118,14 @@ def day(now: datetime) -> str:
     return now.astimezone(UTC).date().isoformat()
 
 
+def day_began(now: datetime) -> datetime:
+    """Return the last midnight UTC."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def resets_at(now: datetime) -> datetime:
     """Return when the day's allowance starts anew: the next midnight UTC."""
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1)
+    return day_began(now) + timedelta(days=1)
 
 
 def rank(tier: Tier) -> tuple[int, int, int, str]:
@@ -205,43 +216,46 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
 def pay(
     held: Membership,
     request: Request,
+    price: int,
     used: int,
     grants: Sequence[Grant],
     offers: Sequence[Offer],
     now: datetime,
 ) -> tuple[tuple[int, int], ...]:
-    """Return what each grant pays of a request, by id: the day's allowance is used first.
+    """Return what each grant pays of a price, by id: the day's allowance is used first.
 
-    `grants` are the open ones in the order they are drawn from. Raises UsedUp if all of it is not
-    enough.
+    `price` and `used` are in seconds of music; `grants` are the open ones in the order they are
+    drawn from. Raises UsedUp if all of it is not enough.
     """
-    left = max(0, held.per_day - used)
-    due = max(0, cost(request) - left)
+    due = max(0, price - max(0, held.per_day - used))
     draws = []
     for grant in grants:
         if drawn := min(due, grant.left):
             draws.append((grant.id, drawn))
             due -= drawn
     if due:
-        raise UsedUp(_too_little(held, request, used, grants, offers, now))
+        left = max(0, held.per_day - used) + sum(grant.left for grant in grants)
+        raise UsedUp(_too_little(held, request, price, used, grants, offers, now), left)
     return tuple(draws)
 
 
 def _too_little(
     held: Membership,
     request: Request,
+    price: int,
     used: int,
     grants: Sequence[Grant],
     offers: Sequence[Offer],
     now: datetime,
 ) -> str:
     granted = sum(grant.left for grant in grants)
+    left = max(0, held.per_day - used)
     extra = f" and {granted} s from grants" if granted else ""
     everywhere = " on all servers" if held.everywhere else ""
     more = remedy(
         offers,
         lambda other: (
-            other.per_day - used + granted >= cost(request)
+            other.per_day - used + granted >= price
             and rank(other) > rank(held.tier)
             and request.length <= other.longest
             and request.takes <= other.takes
@@ -249,10 +263,33 @@ def _too_little(
         ),
     )
     return (
-        f"That takes {cost(request)} s of music and you have {max(0, held.per_day - used)} s of "
-        f"your {held.per_day} s left today{everywhere}{extra} ({escape(held.tier.name)} tier). "
+        f"That takes {price} s of music and you have {left} s of your {held.per_day} s left "
+        f"today{everywhere}{extra} ({escape(held.tier.name)} tier). "
+        f"{_fits(left + granted, request.takes)}"
         f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>. {more}"
     )
+
+
+def _fits(left: int, takes: int) -> str:
+    """Say what the seconds that are left are enough for; nothing where there are none."""
+    if left >= takes:
+        return f"Up to {left // takes} s{' a take' if takes > 1 else ''} would fit. "
+    return f"A single take of up to {left} s would fit. " if left else ""
+
+
+MOST_UNPOSTED = 2
+"""How many pieces of a member may turn out undeliverable on a UTC day before they have to wait."""
+
+
+def check_unposted(unposted: Sequence[int], now: datetime) -> None:
+    """Raise Refusal for a member whose pieces, given by number, could not be posted today."""
+    if len(unposted) >= MOST_UNPOSTED:
+        numbers = " and ".join(f"#{job}" for job in unposted[:MOST_UNPOSTED])
+        raise Refusal(
+            f"{numbers} could not be posted today. Let me post where you ask for music, or allow "
+            "direct messages, then press **Post again** under one of them. You can ask for more "
+            f"once one is posted, or <t:{int(resets_at(now).timestamp())}:R>."
+        )
 
 
 def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
@@ -269,12 +306,12 @@ def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
         )
 
 
-def check_server_day(limits: Limits, request: Request, used: int, now: datetime) -> None:
+def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> None:
     """Raise Refusal if the operator's seconds a day for one server are used up."""
     most = limits.server_seconds_per_day
-    if most is not None and used + cost(request) > most:
+    if most is not None and used + price > most:
         raise Refusal(
-            f"That takes {cost(request)} s of music and this server has {max(0, most - used)} s of "
+            f"That takes {price} s of music and this server has {max(0, most - used)} s of "
             f"its {most} s left today: the operator's limit for one server. It starts anew "
             f"<t:{int(resets_at(now).timestamp())}:R>."
         )

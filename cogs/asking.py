@@ -66,6 +66,7 @@ def origin(interaction: Interaction) -> Origin:
         token=interaction.token,
         channel_kind=kind,
         parent_id=parent,
+        interaction_id=interaction.id,
     )
 
 

@@ -13,7 +13,7 @@ from bot.errors import StorageError
 from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
 from cogs import cards
-from cogs.buttons import cancel_view, last_view
+from cogs.buttons import last_view, open_view
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Board:
 
     async def _show(self, job: Job, embed: discord.Embed) -> bool:
         """Edit a job's message; return False where that is to be tried again."""
-        view = cancel_view(job.id) if job.status in EDITED_EVERY else last_view(job)
+        view = open_view(job) if job.status in EDITED_EVERY else last_view(job)
         message = job.status_message_id
         try:
             await self._message(job).edit(embed=embed, view=view)

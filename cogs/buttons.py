@@ -66,6 +66,9 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
             user=interaction.user.id,
             manager=interaction.permissions.manage_guild,
         )
+        if job.status is not Status.CANCELLED:
+            await interaction.response.edit_message(embed=cards.stopping(job), view=None)
+            return
         await interaction.response.edit_message(embed=cards.cancelled(job), view=None)
         await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
@@ -78,12 +81,13 @@ class PostAgainButton(
     LABEL, NAME = "Post again", "post-again"
 
     async def press(self, interaction: Interaction) -> None:
-        """Owe the piece anew, and say so in the message."""
+        """Owe the piece once more, and say so in the message."""
         job = await interaction.client.studio.post_again(
             self.job,
             doors.presence(interaction),
             guild=interaction.guild_id or 0,
             user=interaction.user.id,
+            interaction=interaction.id,
         )
         await interaction.response.edit_message(embed=cards.posting(job), view=None)
 
@@ -125,3 +129,10 @@ def cancel_view(job: int) -> ui.View:
     view = ui.View(timeout=None)
     view.add_item(CancelButton(job))
     return view
+
+
+def open_view(job: Job) -> ui.View | None:
+    """Return what ends a waiting or running job: once its beginning was heard, stopping it."""
+    if job.stopping:
+        return None
+    return stop_view(job.id) if job.heard else cancel_view(job.id)

@@ -9,6 +9,7 @@ from discord.utils import format_dt
 from bot import tiers
 from bot.markup import escape, isolate
 from bot.models import (
+    WHOLE,
     About,
     EngineState,
     Entry,
@@ -26,7 +27,7 @@ from bot.models import (
     Tier,
     Usage,
 )
-from bot.outbox import PARTS, WHOLE
+from bot.outbox import PARTS
 from bot.studio import LOOKAHEAD
 
 VIOLET = discord.Colour(0x7C5CFC)
@@ -57,6 +58,8 @@ ALONE = "Its takes were too large for one message here, so each has its own."
 PART = "It was too large for one file here, so it comes in parts that follow each other."
 """What a result says that was posted otherwise than in one message."""
 
+STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
+
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
 
 
@@ -66,6 +69,7 @@ def waiting(standing: Standing) -> discord.Embed:
     lines = [f"{place}{_expected(standing.ends_at)}."]
     if standing.job.idle:
         lines.append(IDLE)
+    lines += _heard(standing.job)
     if standing.paused is not None:
         lines.append(paused(standing.paused))
     elif standing.engine is EngineState.LOADING:
@@ -84,8 +88,9 @@ def rendering(standing: Standing) -> discord.Embed:
     progress = min(1.0, standing.job.progress)
     done = int(progress * BAR)
     bar = "▰" * done + "▱" * (BAR - done)
-    text = f"{bar} **{int(progress * 100)} %**{_expected(standing.ends_at)}"
-    return _card(standing.job, f"Rendering #{standing.job.id}", text)
+    lines = [f"{bar} **{int(progress * 100)} %**{_expected(standing.ends_at)}"]
+    lines += _heard(standing.job)
+    return _card(standing.job, f"Rendering #{standing.job.id}", "\n".join(lines))
 
 
 def posting(job: Job) -> discord.Embed:
@@ -100,7 +105,9 @@ def done(job: Job, link: str | None) -> discord.Embed:
 
 
 def cancelled(job: Job) -> discord.Embed:
-    """Show that a job was cancelled."""
+    """Show that a job was cancelled, or its words erased."""
+    if job.forgotten:
+        return discord.Embed(title=f"#{job.id} was erased", colour=GREY)
     return _card(job, f"#{job.id} was cancelled", "Nothing was charged.", GREY)
 
 
@@ -123,8 +130,7 @@ def preview(job: Job) -> discord.Embed:
     """Show that the attached music is the beginning of a piece."""
     text = (
         f"{prompt(job)} · {asked_length(job.request)}\n"
-        "This is how it begins; the rest is being made. Stop here keeps what exists by then and "
-        "gives the rest of the seconds back."
+        f"Here is the beginning; the rest is still rendering. {STOP_HERE}"
     )
     return discord.Embed(title=f"The first half minute of #{job.id}", description=text, colour=GREY)
 
@@ -377,6 +383,13 @@ def asked_length(request: Request) -> str:
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:
     asked = f"{prompt(job)} · {asked_length(job.request)}"
     return discord.Embed(title=title, description=f"{asked}\n{text}", colour=colour)
+
+
+def _heard(job: Job) -> list[str]:
+    """Say what ending a job comes to once its beginning was posted."""
+    if job.stopping:
+        return ["It stops early: what is done so far is posted, and the rest is not charged."]
+    return [STOP_HERE] if job.heard else []
 
 
 def _expected(ends_at: datetime | None) -> str:

@@ -13,7 +13,7 @@ from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.markup import escape, isolate
-from bot.models import Job, Post, Status, Take
+from bot.models import Job, Post, Take
 from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
 from cogs.board import link
@@ -74,17 +74,14 @@ class Catalogue(commands.Cog):
         job, takes = await self._studio.takes(number, doors.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             doors.require_manager(interaction)
-        if job.status is not Status.DELIVERED:
-            raise Refusal(f"#{number} is {job.status}, so it cannot be posted again.")
         asking.require_permissions(interaction)
-        made = [take for take in takes if take.audio]
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._archive.saving(interaction.user.id):
             # What fails is told to the member alone, and what succeeds stands by itself.
             await interaction.response.defer(ephemeral=True, thinking=True)
             await interaction.edit_original_response(content=f"Posting #{number} here.")
             try:
-                await self._resend(interaction, job, made, kinds)
+                await self._resend(interaction, job, list(takes), kinds)
             finally:
                 await interaction.delete_original_response()
 

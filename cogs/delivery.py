@@ -12,8 +12,8 @@ from discord.ext import commands
 from bot.archive import Format
 from bot.client import Fantasia
 from bot.errors import Refusal
-from bot.models import Job, Owed, PostKind, Route, Target
-from bot.outbox import PARTS, WHOLE, Outbox
+from bot.models import WHOLE, Job, Owed, PostKind, Route, Target
+from bot.outbox import PARTS, Outbox
 from bot.studio import Studio
 from cogs import cards
 from cogs.board import UNREACHED, Board, apart, channel, definite
@@ -34,6 +34,10 @@ NONCE_LIFE = timedelta(minutes=2)
 
 EARLY = timedelta(minutes=1)
 """How far Discord's clock and this one may be apart."""
+
+
+class Unwanted(Exception):
+    """What was owed is not wanted any more."""
 
 
 class Delivery(commands.Cog):
@@ -88,9 +92,13 @@ class Delivery(commands.Cog):
         """Post what is owed; return False if what comes later in that place has to wait."""
         try:
             message = await self._earlier(owed) if owed.post.tried_at else None
+            if message is None and owed.post.withdrawn:
+                await self._outbox.refused(owed)
+                return True
             if message is None:
-                await self._outbox.trying(owed)
                 message = await self._send(owed)
+        except Unwanted:
+            pass
         except TooLarge:
             if not await self._outbox.split(owed):
                 await self._outbox.refused(owed)
@@ -218,6 +226,8 @@ class Delivery(commands.Cog):
             "allowed_mentions": discord.AllowedMentions(users=[member]),
             **more,
         }
+        if not await self._outbox.trying(owed):
+            raise Unwanted
         if owed.post.route is Route.FOLLOWUP:
             return (await self._webhook(owed.job).send(wait=True, **message)).id
         place = (await self._places(owed))[0]

@@ -65,7 +65,6 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
                 label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
             )
             for take in takes
-            if take.audio
             for kind in (Format.FLAC, Format.MP3, Format.OGG)
         ]
         await _ask(interaction, SaveSelect(job.id, choices), "In which format? It costs nothing.")
@@ -152,7 +151,7 @@ class SaveSelect(
         number, kind = self.chosen("flac|mp3|ogg")
         viewer = doors.viewer(interaction)
         job, takes = await interaction.client.studio.takes(self.job, viewer)
-        chosen = [take for take in takes if take.number == number and take.audio]
+        chosen = [take for take in takes if take.number == number]
         async with interaction.client.archive.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)
             target, most = answer(interaction)

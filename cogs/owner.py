@@ -87,11 +87,13 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     async def cancel(
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
-        """Cancel a piece of any server; it is given back."""
+        """Cancel a piece of any server and refund it, whatever was heard of it."""
         studio = interaction.client.studio
         guild = (await studio.job(number)).origin.guild_id
-        job = await studio.cancel(number, guild=guild, user=interaction.user.id, manager=True)
-        await done(interaction, f"#{job.id} of server `{guild}` was cancelled and given back.")
+        job = await studio.cancel(
+            number, guild=guild, user=interaction.user.id, manager=True, refund=True
+        )
+        await done(interaction, f"#{job.id} of server `{guild}` was cancelled and refunded.")
 
     @app_commands.command()
     async def stats(self, interaction: Interaction) -> None:

@@ -30,12 +30,10 @@ ALLOWED = {
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
+    "bot.settlement": {"bot.database"} | STORES | VALUES,
     "bot.archive": {
-        "bot.database",
-        "bot.disk",
-        "bot.encoder",
-        "bot.engine.formats",
-        "bot.engine.tags",
+        *("bot.database", "bot.disk", "bot.encoder", "bot.settlement"),
+        *("bot.engine.formats", "bot.engine.messages", "bot.engine.tags"),
     }
     | STORES
     | VALUES,
@@ -45,7 +43,7 @@ ALLOWED = {
     "bot.monitor": {"bot.client"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
-    "bot.outbox": {"bot.database"} | STORES | VALUES,
+    "bot.outbox": {"bot.database", "bot.settlement"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
     "bot.deadlines": {"bot.models"},
     "bot.dispatcher": {

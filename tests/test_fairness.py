@@ -102,16 +102,18 @@ def test_nobody_waits_longer_than_the_formula_says(
 ) -> None:
     """However many newcomers that were served nothing arrive before each start."""
     waiting = [
-        Waiting(id=n, guild=g, user=u, weight=w, seconds=8, takes=1, model="m")
+        Waiting(id=n, guild=g, user=u, weight=w, server_weight=1, seconds=8, takes=1, model="m")
         for n, (g, u, w) in enumerate(before)
     ]
-    mine = Waiting(id=100, guild=1, user=99, weight=1, seconds=120, takes=5, model="m")
+    mine = Waiting(
+        id=100, guild=1, user=99, weight=1, server_weight=1, seconds=120, takes=5, model="m"
+    )
     waiting.append(mine)
-    shares = Shares({(1, 99): 1e6})
+    shares = Shares([(1, 99, 1e6, 1e6)])
     for start, (guild, weight) in enumerate(later, start=1):
         new = Waiting(
-            id=100 + start, guild=guild * 100 + start, user=start, weight=weight, seconds=1,
-            takes=1, model="m",
+            id=100 + start, guild=guild * 100 + start, user=start, weight=weight,
+            server_weight=weight, seconds=1, takes=1, model="m",
         )  # fmt: skip
         waiting.append(new)
         chosen = Line(waiting, shares).next(turn + start)
@@ -128,7 +130,7 @@ def test_nobody_waits_longer_than_the_formula_says(
     jobs=st.lists(
         st.tuples(
             st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5),
-            st.booleans(),
+            st.booleans(), st.booleans(),
         ),
         max_size=30,
     ),
@@ -138,18 +140,22 @@ def test_nobody_waits_longer_than_the_formula_says(
     turn=st.integers(0, 3),
 )  # fmt: skip
 def test_the_line_is_served_as_its_rules_say(
-    jobs: list[tuple[int, int, int, int, bool]],
+    jobs: list[tuple[int, int, int, int, bool, bool]],
     served: dict[tuple[int, int], float],
     turn: int,
 ) -> None:
     """By heaps that are put right when it is needed, against the rules word for word."""
     waiting = [
-        Waiting(id=n, guild=g, user=u, weight=w, seconds=s, takes=1, model="m", priority=-int(idle))
-        for n, (g, u, w, s, idle) in enumerate(jobs)
-    ]
-    line, servers, members = Line(waiting, Shares(served)), Counter[int](), Counter(served)
+        Waiting(
+            id=n, guild=g, user=u, weight=w, server_weight=w if sold else 1, seconds=s, takes=1,
+            model="m", priority=-int(idle),
+        )
+        for n, (g, u, w, s, idle, sold) in enumerate(jobs)
+    ]  # fmt: skip
+    shares = Shares([(guild, user, share, 2 * share) for (guild, user), share in served.items()])
+    line, servers, members = Line(waiting, shares), Counter[int](), Counter(served)
     for (guild, _), share in served.items():
-        servers[guild] += share  # type: ignore[assignment]
+        servers[guild] += 2 * share  # type: ignore[assignment]
     while waiting:
         heads: dict[tuple[int, int], Waiting] = {}
         for job in waiting:
@@ -164,8 +170,8 @@ def test_the_line_is_served_as_its_rules_say(
         assert line.next(turn) is chosen
         line.start(chosen)
         waiting.remove(chosen)
-        share = chosen.seconds / chosen.weight
-        servers[chosen.guild] += share  # type: ignore[assignment]
+        share, of_server = (chosen.seconds / w for w in (chosen.weight, chosen.server_weight))
+        servers[chosen.guild] += of_server  # type: ignore[assignment]
         members[chosen.guild, chosen.user] += share  # type: ignore[assignment]
         turn += 1
     assert line.next(turn) is None

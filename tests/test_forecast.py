@@ -13,6 +13,7 @@ def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -
         guild=1,
         user=1,
         weight=1,
+        server_weight=1,
         seconds=seconds,
         takes=takes,
         model="small",
@@ -40,11 +41,11 @@ def test_the_queue_is_played_forward_as_it_is_served(
     running: list[tuple[Waiting, float]], waiting: list[Waiting], slots: int, expected: list[float]
 ) -> None:
     numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
-    found = list(ends(running, Line(numbered, Shares({})), 0, {"small": 2.0}, slots))
+    found = list(ends(running, Line(numbered, Shares()), 0, {"small": 2.0}, slots))
     assert [end for _, end in found] == expected
 
 
 def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
     other = job(8, number=2)._replace(model="large")
-    line = Line([job(8, number=1), other, job(8, number=3)], Shares({}))
+    line = Line([job(8, number=1), other, job(8, number=3)], Shares())
     assert [end for _, end in ends([], line, 0, {"small": 2.0}, 1)] == [16, None, None]

@@ -238,7 +238,7 @@ async def test_what_was_not_delivered_is_not_posted_for_nothing(plan: Plan) -> N
     async with world(plan) as w:
         await w.generate("fail")
         await w.ended(1, Status.FAILED)
-        assert "not kept any more" in told(await w.alice.slash(w.music, "resend", number=1))
+        assert "#1 was not made" in told(await w.alice.slash(w.music, "resend", number=1))
 
 
 async def test_who_is_forgotten_leaves_numbers_alone(plan: Plan) -> None:
@@ -356,13 +356,13 @@ async def test_after_a_restart_what_was_stopped_is_as_long_as_its_preview(plan: 
         assert await used(w, w.alice) in (30, 34, 60)
 
 
-async def test_a_preview_of_what_is_cancelled_goes_away(plan: Plan) -> None:
+async def test_a_preview_of_what_the_operator_cancels_goes_away(plan: Plan) -> None:
     async with world(plan) as w:
         await w.admin.slash(w.music, "tier edit", tier="Free", **LONG)
-        shown = await w.alice.slash(w.music, "generate", prompt="long", duration=60)
+        await w.alice.slash(w.music, "generate", prompt="long", duration=60)
         await w.result()
-        assert shown.response
-        await w.alice.click(shown.response.message, label="Cancel")
+        job = await w.studio.cancel(1, guild=w.guild.id, user=9, manager=True, refund=True)
+        assert job.status is Status.CANCELLED
 
         async def gone() -> bool:
             return w.results() == []

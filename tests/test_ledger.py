@@ -75,6 +75,8 @@ class Bill:
     charged: int
     draws: list[tuple[Given, int]] = field(default_factory=list)
     forgiven: bool = False
+    unposted: str | None = None
+    """The day on which it turned out undeliverable."""
 
     def from_allowance(self) -> int:
         return self.charged - sum(seconds for _, seconds in self.draws)
@@ -164,9 +166,10 @@ class Books(RuleBasedStateMachine):
         if user in self.subscribers:
             ways.append((30, 1, True))
         per_day, _, everywhere = max(ways, key=lambda way: way[:2])
-        if member in self.overrides:
-            return self.overrides[member], False
-        return per_day, everywhere
+        override = self.overrides.get(member)
+        if override is None:
+            return per_day, everywhere
+        return (30, True) if user in self.subscribers and override <= 30 else (override, False)
 
     def used(self, guild: int, user: int) -> int:
         today = tiers.day(self.clock())
@@ -217,8 +220,15 @@ class Books(RuleBasedStateMachine):
             seconds=seconds,
             takes=number,
         )
-        if waiting >= 4 or draws is None:
-            with pytest.raises(Refusal, match="waiting" if waiting >= 4 else "left today"):
+        today = tiers.day(self.clock())
+        unposted = [
+            bill for bill in self.bills.values() if (bill.user, bill.unposted) == (user, today)
+        ]
+        if waiting >= 4 or len(unposted) >= 2 or draws is None:
+            kind = (
+                "waiting" if waiting >= 4 else "Post again" if len(unposted) >= 2 else "left today"
+            )
+            with pytest.raises(Refusal, match=kind):
                 self.do(asked)
             return
         job = self.do(asked)
@@ -263,7 +273,9 @@ class Books(RuleBasedStateMachine):
     async def _rendered(self, job: Job, seconds: float) -> None:
         async with self.database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
-                await takes.rendered(tx, job.id, number, seconds, f"{job.id}-{number}.wav", None)
+                name = f"{job.id}-{number}.wav"
+                (Path(self.folder.name) / name).touch()
+                await takes.rendered(tx, job.id, number, seconds, name, None)
         await self.dispatcher._rendered(job)
 
     @rule(data=st.data())
@@ -306,8 +318,9 @@ class Books(RuleBasedStateMachine):
                 found = [now for now in self.do(self.outbox.owed()) if now.post.id == owed.post.id]
                 for now in found:
                     self.do(self.outbox.refused(now))
-            if self.do(self.studio.job(owed.job.id)).status is Status.UNDELIVERABLE:
+            if self.is_undeliverable(owed.job.id):
                 self.bills[owed.job.id].lower(0)
+                self.bills[owed.job.id].unposted = tiers.day(self.clock())
 
     @rule(data=st.data())
     def post_again(self, data: Any) -> None:
@@ -316,8 +329,8 @@ class Books(RuleBasedStateMachine):
         refused = [number for number in self.bills if self.is_undeliverable(number)]
         number = data.draw(st.sampled_from(refused or sorted(self.bills)))
         bill, job = self.bills[number], self.do(self.studio.job(number))
-        before = self.do(self.music(number))
-        draws = self.charge(bill.guild, bill.user, bill.cost)
+        price = self.do(self.music(number))
+        draws = self.charge(bill.guild, bill.user, price)
         asked = self.studio.post_again(
             number, self.presence(bill.guild, bill.user), guild=bill.guild, user=bill.user
         )
@@ -329,9 +342,8 @@ class Books(RuleBasedStateMachine):
         self.do(asked)
         for grant, drawn in draws:
             grant.drawn += drawn
-        bill.charged, bill.draws, bill.forgiven = bill.cost, draws, False
+        bill.charged, bill.draws, bill.forgiven, bill.unposted = price, draws, False, None
         bill.day, bill.everywhere = tiers.day(self.clock()), everywhere
-        bill.lower(before)
 
     def is_undeliverable(self, number: int) -> bool:
         return self.do(self.studio.job(number)).status is Status.UNDELIVERABLE

@@ -1,0 +1,53 @@
+"""What a job comes to: what was posted is charged, the rest is refunded, and the job ends."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot import jobs, ledger, posts, takes
+from bot.database import Transaction
+from bot.logs import change
+from bot.models import WHOLE, Job, Post, PostKind, Status
+
+log = logging.getLogger(__name__)
+
+
+async def posted(tx: Transaction, job: Job, now: datetime) -> None:
+    """End a rendered job once all its results were posted or refused."""
+    results = [post for post in await posts.of(tx, job.id) if post.kind is PostKind.RESULT]
+    if not all(post.delivered_at or post.refused for post in results):
+        return
+    if any(post.delivered_at for post in results):
+        if await jobs.delivered(tx, job.id, now):
+            await _refund_lost(tx, job.id, results, now)
+    elif job.forgotten:
+        if await jobs.withdrawn(tx, job.id, now):
+            await ledger.returned(tx, job.id, now)
+    elif await jobs.undeliverable(tx, job.id, now):
+        await ledger.returned(tx, job.id, now)
+        why = "every route was refused"
+        change(log, job, "is undeliverable", logging.WARNING, because=why)
+
+
+async def forgotten(tx: Transaction, job: Job, heard: float, now: datetime) -> None:
+    """Withdraw and erase a job; what stands delivered stays charged.
+
+    Of one that is not rendered yet that is its beginning, of `heard` seconds, where it was posted.
+    What is being posted at this moment is settled once its outcome is known.
+    """
+    await posts.withdrawn(tx, job.id, now)
+    await jobs.forgotten(tx, job.id, now)
+    if job.status is Status.RENDERED:
+        await posted(tx, replace(job, forgotten=True), now)
+    elif await jobs.withdrawn(tx, job.id, now):
+        await ledger.heard(tx, job.id, heard if job.heard else 0.0, now)
+    await takes.erased(tx, job.id)
+
+
+async def _refund_lost(tx: Transaction, job: int, results: Sequence[Post], now: datetime) -> None:
+    """Refund the takes, or of one in parts the share, that Discord refused."""
+    for take in sorted({post.part // WHOLE for post in results if post.refused}):
+        parts = [post for post in results if post.part // WHOLE == take]
+        stands = sum(post.delivered_at is not None for post in parts)
+        await ledger.take_lost(tx, job, take, stands, len(parts), now)
