@@ -35,6 +35,7 @@ class Admission:
     ) -> None:
         self._defaults = tuple(defaults)
         self._limits = limits
+        self.skus = frozenset(skus)
         self._sold = {
             sku: tier for sku, key in skus.items() for tier in defaults if tier.key == key
         }

@@ -1,6 +1,6 @@
 """What a server's admins may do for single members: grants, allowances, tiers, blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from bot import audit, grants, ledger, members, tiers
@@ -24,6 +24,8 @@ class Office:
         self._database = database
         self._admission = admission
         self._clock = clock
+        self.skus = admission.skus
+        """What the operator sells through Discord."""
 
     async def grant(
         self, guild: int, actor: Actor, member: Actor, seconds: int, reason: str, days: int | None
@@ -97,7 +99,8 @@ class Office:
         until = self._until(days)
         async with self._database.transaction() as tx:
             now = self._clock()
-            tier = named(await self._admission.tiers(tx, guild), name)
+            known = await self._admission.tiers(tx, guild)
+            tier = named(known, name)
             before = await members.find(tx, guild, member.id, now)
             await members.given(tx, guild, member.id, tier.key, until)
             await audit.note(
@@ -108,7 +111,7 @@ class Office:
                 "tier give",
                 member.name,
                 member=member.id,
-                before=before.tier,
+                before=called(known, before.tier),
                 after=f"{tier.name}{_ending(until)}",
             )
         return until
@@ -123,7 +126,14 @@ class Office:
                 raise Refusal(f"{name} was given no tier; roles and subscriptions stay.")
             await members.given(tx, guild, member.id, None, None)
             await audit.note(
-                tx, guild, now, actor, "tier take", member.name, member=member.id, before=before
+                tx,
+                guild,
+                now,
+                actor,
+                "tier take",
+                member.name,
+                member=member.id,
+                before=called(await self._admission.tiers(tx, guild), before),
             )
 
     async def block(
@@ -185,6 +195,11 @@ def named(known: list[Tier], name: str) -> Tier:
             return tier
     names = ", ".join(escape(tier.name) for tier in known)
     raise Refusal(f"This server has no tier of that name. It has: {names}.")
+
+
+def called(known: Iterable[Tier], key: str | None) -> str | None:
+    """Return the name of the tier with a key, which is what people read of it."""
+    return next((tier.name for tier in known if tier.key == key), key)
 
 
 def _within(what: str, number: int, least: int, most: int) -> None:

@@ -13,7 +13,7 @@ from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.markup import clean, escape
 from bot.models import Actor, Limits, Offer, Tier
-from bot.office import named
+from bot.office import called, named
 
 LONGEST_NAME = 40
 LONGEST_WORD = 50
@@ -65,14 +65,13 @@ class Rulebook:
             if role.id not in before and len(before) >= MOST_ROLES:
                 raise Refusal(f"At most {MOST_ROLES} roles can be mapped.")
             await plans.mapped(tx, guild, role.id, role.name, tier.key)
-            names = {other.key: other.name for other in known}
             await self._note(
                 tx,
                 guild,
                 actor,
                 "tier map",
                 f"@{role.name}",
-                names.get(before.get(role.id, "")),
+                called(known, before.get(role.id)),
                 tier.name,
             )
         return tier
@@ -83,7 +82,8 @@ class Rulebook:
             name = (await plans.role_names(tx, guild)).get(role)
             if name is None:
                 raise Refusal("That role carries no tier. Choose one of the list.")
-            before = (await plans.roles(tx, guild))[role]
+            key = (await plans.roles(tx, guild))[role]
+            before = called(await self._admission.tiers(tx, guild), key)
             await plans.unmapped(tx, guild, role)
             await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
         return name

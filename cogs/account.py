@@ -1,14 +1,16 @@
 """What a member asks about themselves and the service: /usage, /plans, /help, /about."""
 
+from typing import Any
+
 import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import About, Offer
+from bot.models import About
 from bot.studio import Studio
-from cogs import cards, doors
+from cogs import asking, cards, doors, pages
 
 
 class Account(commands.Cog):
@@ -29,13 +31,7 @@ class Account(commands.Cog):
     @app_commands.command()
     async def plans(self, interaction: Interaction) -> None:
         """The tiers of this server and how to get each."""
-        guild = in_a_server(interaction)
-        offers = await self._studio.offers(guild)
-        presence = doors.presence(interaction)
-        held = await self._studio.membership(guild, interaction.user.id, presence)
-        embed = cards.plans(offers, held, self._studio.models, doors.named_roles(interaction))
-        view = premium(offers, held.tier.key)
-        await interaction.response.send_message(embed=embed, view=view, ephemeral=True)
+        await pages.show(interaction, "plans")
 
     @app_commands.command()
     @app_commands.allowed_contexts(guilds=True, dms=True)
@@ -60,13 +56,24 @@ def in_a_server(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
-def premium(offers: list[Offer], but: str) -> ui.View:
+@pages.listed("plans")
+async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
+    """Fill a page of the tiers, as members see them."""
+    studio = interaction.client.studio
+    held, _longest = await asking.allowed(interaction)
+    found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, cards.TIERS)
+    return cards.plans(found, held, studio.models, doors.named_roles(interaction)), more
+
+
+@pages.more("plans")
+async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return Discord's buttons for the tiers that it sells, all but the member's own."""
-    view = ui.View(timeout=None)
-    for offer in offers:
-        if offer.sku and offer.tier.key != but:
-            view.add_item(ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku))
-    return view
+    held, _ = await asking.allowed(interaction)
+    return [
+        ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)
+        for offer in await interaction.client.studio.offers(in_a_server(interaction))
+        if offer.sku and offer.tier.key != held.tier.key
+    ]
 
 
 async def setup(bot: Fantasia) -> None:

@@ -52,10 +52,9 @@ def origin(interaction: Interaction) -> Origin:
     """Return who asks and where; raise Refusal where no music could be posted."""
     if interaction.guild_id is None:
         raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
-    if interaction.channel_id is None:
-        raise Refusal("I do not know this kind of channel: use /generate in another one.")
     require_membership(interaction)
     require_permissions(interaction)
+    assert interaction.channel_id is not None
     kind, parent = doors.kind(interaction.channel)
     return Origin(
         guild_id=interaction.guild_id,
@@ -72,6 +71,8 @@ def origin(interaction: Interaction) -> Origin:
 
 def require_permissions(interaction: Interaction) -> None:
     """Raise Refusal where no music could be posted."""
+    if interaction.channel_id is None:
+        raise Refusal("I do not know this kind of channel: use me in another one.")
     thread = isinstance(interaction.channel, discord.Thread)
     needed = NEEDED_IN_THREADS if thread else NEEDED
     lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]

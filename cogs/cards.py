@@ -1,6 +1,6 @@
 """What members read: the status of a job and the result, as embeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import discord
@@ -36,8 +36,14 @@ RED = discord.Colour(0xD83C3E)
 
 BAR = 12
 
+MOST_TEXT, MOST_FIELD = 4096, 1024
+"""Characters that Discord takes as an embed's description, and as the value of a field."""
+
 Roles = Mapping[int, str]
 """A server's roles by id, as they are shown."""
+
+TIERS, MOST_NAMES = 5, 250
+"""Tiers on a page, and characters for the roles of one and for its models, so that it fits."""
 
 DELETED = "that was deleted"
 
@@ -61,6 +67,16 @@ PART = "It was too large for one file here, so it comes in parts that follow eac
 STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
 
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
+
+
+def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
+    """Join as many parts as fit into so many characters, and say how many more there are."""
+    for shown in range(len(parts), -1, -1):
+        rest = [f"and {len(parts) - shown} more"] if shown < len(parts) else []
+        text = between.join([*parts[:shown], *rest])
+        if len(text) <= most:
+            return text
+    return ""
 
 
 def waiting(standing: Standing) -> discord.Embed:
@@ -227,26 +243,25 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
         lines = [
             f"**{grant.left} s** of {grant.seconds} s: {escape(grant.reason, 120)}"
             + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
-            for grant in usage.grants[:5]
+            for grant in usage.grants
         ]
-        lines += [f"and {len(usage.grants) - 5} more"] if len(usage.grants) > 5 else []
-        embed.add_field(name="Granted", value="\n".join(lines)[:1024], inline=False)
+        embed.add_field(name="Granted", value=some(lines, MOST_FIELD, "\n"), inline=False)
     jobs = [f"#{job} is rendering" for job in usage.running]
     jobs += [f"#{job} waits" for job in usage.waiting]
     if jobs:
-        embed.add_field(name="Pieces", value=", ".join(jobs)[:1024], inline=False)
+        embed.add_field(name="Pieces", value=some(jobs, MOST_FIELD), inline=False)
     if usage.ledger:
-        text = "\n".join(_entry(entry) for entry in usage.ledger)
-        embed.add_field(name="Last entries", value=text[:1024], inline=False)
+        lines = [_entry(entry) for entry in usage.ledger]
+        embed.add_field(name="Last entries", value=some(lines, MOST_FIELD, "\n"), inline=False)
     return embed
 
 
 def plans(
-    offers: list[Offer], held: Membership, loaded: tuple[str, ...], roles: Roles
+    offers: Sequence[Offer], held: Membership, loaded: tuple[str, ...], roles: Roles
 ) -> discord.Embed:
     """Show a server's tiers side by side, the member's own marked."""
     embed = discord.Embed(title="The tiers of this server", colour=VIOLET)
-    for offer in offers[:20]:
+    for offer in offers:
         tier = offer.tier
         mine = tier.key == held.tier.key
         lines = [
@@ -266,10 +281,10 @@ def plans(
 
 def allows(tier: Tier) -> str:
     """Say in a line what a tier allows."""
-    models = "every model" if "*" in tier.models else escape(", ".join(tiers.ordered(tier)))
+    names = ["every model"] if "*" in tier.models else map(escape, tiers.ordered(tier))
     return (
         f"{tier.longest} s, {tier.takes} per request, {tier.per_day} s a day, "
-        f"{tier.waiting} waiting, {models}"
+        f"{tier.waiting} waiting, {some(list(names), MOST_NAMES)}"
     )
 
 
@@ -353,7 +368,7 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
 def about(about: About, models: tuple[str, ...]) -> discord.Embed:
     """Show the version, the models and their licence, and where the code is."""
     embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
-    embed.add_field(name="Model", value=", ".join(model(name) for name in models))
+    embed.add_field(name="Model", value=some([model(name) for name in models], MOST_FIELD))
     if models != ("sketch",):
         licence = about.licence or "unknown: ask who runs this bot"
         embed.add_field(name="Licence of the weights", value=licence)
@@ -422,15 +437,17 @@ def _entry(entry: Entry) -> str:
 def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     if "*" in tier.models:
         return "every model"
-    names = tiers.ordered(tier)
-    if loaded == ("sketch",):
-        return f"models {escape(', '.join(names))}"
-    shown = ", ".join(escape(name) if name in loaded else f"~~{escape(name)}~~" for name in names)
+    here = tier.models if loaded == ("sketch",) else loaded
+    names = [
+        escape(name) if name in here else f"~~{escape(name)}~~" for name in tiers.ordered(tier)
+    ]
+    shown = some(names, MOST_NAMES)
     return f"models {shown}{' (struck: unavailable here)' if '~~' in shown else ''}"
 
 
 def _how(offer: Offer, roles: Roles) -> str:
-    ways = [roles[role] for role in offer.roles if role in roles][:5]
+    names = [roles[role] for role in offer.roles if role in roles]
+    ways = [some(names, MOST_NAMES)] if names else []
     ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []
     ways += ["a subscription: the button below"] if offer.sku else []
     return f"→ {', '.join(ways)}" if ways else ""

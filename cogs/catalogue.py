@@ -168,7 +168,7 @@ class ForgetButton(
 
 
 @pages.listed("history")
-async def pieces(interaction: Interaction, member: int, page: int) -> tuple[str, list[str], bool]:
+async def pieces(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
         doors.require_manager(interaction)
@@ -176,7 +176,7 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[str,
         in_a_server(interaction), member, pages.PAGE + 1, page * pages.PAGE
     )
     lines = [line(*piece) for piece in found[: pages.PAGE]]
-    return "Pieces, newest first", lines, len(found) > pages.PAGE
+    return pages.card("Pieces, newest first", lines), len(found) > pages.PAGE
 
 
 def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:

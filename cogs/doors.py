@@ -1,5 +1,7 @@
 """What an interaction shows of its member, and who may pass."""
 
+import re
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -13,18 +15,10 @@ from bot.models import Actor, ChannelKind, Origin, Presence, Viewer
 
 def presence(interaction: Interaction) -> Presence:
     """Return the member's roles, the subscriptions and the place, as they are now."""
-    now = interaction.client.studio.now()
-    live = [
-        held
-        for held in interaction.entitlements
-        if not held.deleted and (held.ends_at is None or now < held.ends_at)
-    ]
     return Presence(
         roles=roles(interaction.user),
-        user_skus=frozenset(held.sku_id for held in live if held.guild_id is None),
-        server_skus=frozenset(
-            held.sku_id for held in live if held.guild_id == (interaction.guild_id or 0)
-        ),
+        user_skus=_bought(interaction, interaction.entitlements, None),
+        server_skus=_bought(interaction, interaction.entitlements, interaction.guild_id or 0),
         places=_places(interaction),
     )
 
@@ -45,6 +39,32 @@ def kind(channel: object) -> tuple[ChannelKind, int | None]:
         return ChannelKind.CHANNEL, None
     private = channel.is_private()
     return ChannelKind.PRIVATE_THREAD if private else ChannelKind.THREAD, channel.parent_id
+
+
+async def presence_of(interaction: Interaction, member: discord.User) -> Presence:
+    """Return another member's roles and subscriptions; raise what Discord answers if it does."""
+    client = interaction.client
+    found = client.entitlements(user=member, exclude_ended=True) if client.office.skus else None
+    theirs = [held async for held in found] if found else []
+    return Presence(
+        roles=roles(member),
+        user_skus=_bought(interaction, theirs, None),
+        server_skus=_bought(interaction, interaction.entitlements, interaction.guild_id or 0),
+    )
+
+
+def _bought(
+    interaction: Interaction, held: Iterable[discord.Entitlement], guild: int | None
+) -> frozenset[int]:
+    """Return the SKUs of what is in force now for a server, or for the user alone (None)."""
+    now = interaction.client.studio.now()
+    return frozenset(
+        each.sku_id
+        for each in held
+        if each.guild_id == guild
+        and not each.deleted
+        and (each.ends_at is None or now < each.ends_at)
+    )
 
 
 def roles(user: discord.User | discord.Member) -> frozenset[int]:
@@ -78,6 +98,12 @@ def guild_of(interaction: Interaction) -> int:
     """Return the server's id; commands that need one are not offered elsewhere."""
     assert interaction.guild_id is not None
     return interaction.guild_id
+
+
+def snowflake(text: str) -> int | None:
+    """Return an id of Discord's, None for what is none; it gives the highest 64 bits after 2084."""
+    number = int(text) if re.fullmatch("[0-9]{1,20}", text) else 0
+    return number if 0 < number < 2**63 else None
 
 
 def require_manager(interaction: Interaction) -> None:

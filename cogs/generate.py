@@ -6,13 +6,13 @@ from discord import app_commands
 
 from bot import tiers
 from bot.client import Fantasia, Interaction
-from bot.markup import isolate
 from bot.models import Style
 from bot.studio import Studio
 from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from cogs import asking, phrases
 from cogs.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.offering import offered
 from cogs.repeating import AgainButton, EditButton, Forms, GenerateButton
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
@@ -70,24 +70,24 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
     if typed.isdecimal() and len(typed) < 4:
         asked = int(typed)
         if asked > longest:
-            name = f"{longest} s: the longest of your {isolate(held.tier.name)} tier"
-            return [app_commands.Choice(name=name, value=longest)]
+            name = f"{longest} s: the longest of your {held.tier.name} tier"
+            return offered([(name, longest)])
         lengths = [asked] * (asked > 0) + [n for n in lengths if str(n).startswith(typed)]
     unique = dict.fromkeys(lengths)
-    return [app_commands.Choice(name=f"{length} s", value=length) for length in unique]
+    return offered((f"{length} s", length) for length in unique)
 
 
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models, and say which of them the member may not choose or are not loaded."""
     held, _ = await asking.allowed(interaction)
     loaded = interaction.client.studio.models
-    choices = []
+    found = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
-        note = "" if includes(held.tier, name) else f": not in your {isolate(held.tier.name)} tier"
+        note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
         note = note if name in loaded else ": unavailable here"
         if typed.casefold() in name:
-            choices.append(app_commands.Choice(name=f"{name}{note}", value=name))
-    return choices[:25]
+            found.append((f"{name}{note}", name))
+    return offered(found)
 
 
 async def setup(bot: Fantasia) -> None:

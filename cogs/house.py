@@ -8,13 +8,14 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
-from bot.markup import escape, isolate
+from bot.markup import escape
 from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.studio import Studio
 from bot.tiers import NOT_ALLOWED
 from cogs import asking, doors, pages
 from cogs.cards import VIOLET
+from cogs.offering import offered
 from cogs.quota import done
 from cogs.repeating import GenerateButton
 
@@ -35,20 +36,20 @@ Word = app_commands.Range[str, 1, LONGEST_WORD]
 async def allowed_channels(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
-    choices = []
+    found = []
     for number in await interaction.client.rulebook.channels(interaction.guild_id or 0):
         channel = guild.get_channel_or_thread(number) if guild else None
-        name = f"#{isolate(channel.name, 99)}" if channel else f"{number} (deleted)"
+        name = f"#{channel.name}" if channel else f"{number} (deleted)"
         if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
-            choices.append(app_commands.Choice(name=name, value=str(number)))
-    return choices[:25]
+            found.append((name, str(number)))
+    return offered(found)
 
 
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
     words = await interaction.client.rulebook.words(interaction.guild_id or 0)
     found = [word for word in words if typed.casefold() in word]
-    return [app_commands.Choice(name=isolate(word), value=word) for word in found[:25]]
+    return offered((word, word) for word in found)
 
 
 class Channels(doors.AdminGroup, name="channel", description="Where music may be asked for"):
@@ -72,7 +73,7 @@ class Channels(doors.AdminGroup, name="channel", description="Where music may be
     @app_commands.autocomplete(channel=allowed_channels)
     async def forget(self, interaction: Interaction, channel: str) -> None:
         """Take a channel off the list."""
-        number = int(channel) if channel.isdecimal() and len(channel) < 21 else 0
+        number = doors.snowflake(channel) or 0
         found = interaction.guild and interaction.guild.get_channel_or_thread(number)
         left = await self._rulebook.forget_channel(
             doors.guild_of(interaction),
@@ -167,21 +168,21 @@ async def _say(guild: discord.Guild, text: str) -> bool:
 
 
 @pages.listed("channels")
-async def channels(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     doors.require_manager(interaction)
     found = await interaction.client.rulebook.channels(doors.guild_of(interaction))
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
-    return "Music may be asked for in", list(lines) or ["every channel"], more
+    return pages.card("Music may be asked for in", lines or ["every channel"]), more
 
 
 @pages.listed("words")
-async def words(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
     doors.require_manager(interaction)
     found = await interaction.client.rulebook.words(doors.guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
-    return "Words that prompts may not have", list(lines) or ["none"], more
+    return pages.card("Words that prompts may not have", lines or ["none"]), more
 
 
 async def setup(bot: Fantasia) -> None:

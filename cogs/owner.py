@@ -50,9 +50,9 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         per_day: app_commands.Range[int, -1, 100_000_000] | None = None,
     ) -> None:
         """Allow or refuse a server, or set limits of its own."""
-        if not (server.isascii() and server.isdecimal()):
-            raise Refusal("A server's id is a number of 15 to 20 digits.")
-        guild, actor = int(server), doors.actor(interaction.user)
+        guild, actor = doors.snowflake(server), doors.actor(interaction.user)
+        if guild is None:
+            raise Refusal("A server's id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
             await self._rulebook.allow_server(guild, actor, WORDS.get(word))
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
@@ -108,13 +108,13 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
 
 
 @pages.listed("servers")
-async def servers(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the servers."""
     await doors.require_owner(interaction)
     bot = interaction.client
     known = {*(guild.id for guild in bot.guilds), *await bot.rulebook.known_servers()}
-    found, more = pages.cut([str(guild) for guild in sorted(known)], page)
-    return "Servers", [await line(bot, int(guild)) for guild in found], more
+    found, more = pages.cut(sorted(known), page)
+    return pages.card("Servers", [await line(bot, guild) for guild in found]), more
 
 
 async def line(bot: Fantasia, guild: int) -> str:

@@ -2,20 +2,25 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import discord
 from discord import ui
 
 from bot.client import Interaction
 from bot.errors import Refusal
+from cogs import doors
 from cogs.buttons import Pressed
-from cogs.cards import VIOLET
+from cogs.cards import MOST_TEXT, VIOLET, some
+
+T = TypeVar("T")
 
 PAGE = 10
+LINE = 390
+"""Characters of a line, so that a page of them fits."""
 
-Lines = Callable[[Interaction, int, int], Awaitable[tuple[str, Sequence[str], bool]]]
-"""Gives a page, from 0, of a list about a subject's id (0: none): title, lines, whether more."""
+Lines = Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
+"""Gives a page, from 0, of a list about a subject's id (0: none), and whether there are more."""
 
 LISTS: dict[str, Lines] = {}
 
@@ -94,20 +99,24 @@ def number(interaction: Interaction) -> int:
     return int(chosen)
 
 
-def cut(lines: Sequence[str], page: int) -> tuple[Sequence[str], bool]:
-    """Return a page of lines that are all at hand, and whether there are more."""
-    start = page * PAGE
-    return lines[start : start + PAGE], len(lines) > start + PAGE
+def cut(found: Sequence[T], page: int, size: int = PAGE) -> tuple[Sequence[T], bool]:
+    """Return a page of what is all at hand, and whether there are more."""
+    start = page * size
+    return found[start : start + size], len(found) > start + size
+
+
+def card(title: str, lines: Sequence[str]) -> discord.Embed:
+    """Show a page of lines."""
+    text = some(lines, MOST_TEXT, "\n") or "Nothing here."
+    return discord.Embed(title=title, description=text, colour=VIOLET)
 
 
 async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
-    if name not in LISTS:
+    if name not in LISTS or (subject and not doors.snowflake(str(subject))):
         raise Refusal("There is no such list.")
-    title, lines, more = await LISTS[name](interaction, subject, page)
-    text = "\n".join(lines) or "Nothing here."
-    embed = discord.Embed(title=title, description=text[:4096], colour=VIOLET)
+    embed, more = await LISTS[name](interaction, subject, page)
     view = ui.View(timeout=None)
     by_age = name in ("log", "history")
     if page:
@@ -117,5 +126,6 @@ async def _page(
     for item in await MORE[name](interaction) if name in MORE else ():
         view.add_item(item)
     if page or more:
-        embed.set_footer(text=f"Page {page + 1}")
+        told = filter(None, (embed.footer.text, f"Page {page + 1}"))
+        embed.set_footer(text=" · ".join(told))
     return embed, view

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from discord import app_commands
 
 from bot.client import Interaction
-
-LONGEST = 100
-"""Characters that Discord takes for an offered value."""
-
-MOST = 25
-"""Choices that Discord shows."""
+from cogs.offering import LONGEST, MOST, offered
 
 VOCABULARY = {
     "genre": (
@@ -40,12 +35,11 @@ VOCABULARY = {
 
 async def phrases(_: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer what a prompt could go on with; Discord takes any other words too."""
-    choices = [app_commands.Choice(name=text, value=text) for text in completions(typed)]
+    found = [(text, text) for text in completions(typed)]
     if not typed.strip():
         surprise = surprising(random.Random())  # noqa: S311  # music, not a secret
-        name = f"surprise me: {surprise}"[:LONGEST]
-        choices.insert(0, app_commands.Choice(name=name, value=surprise))
-    return choices[:MOST]
+        found.insert(0, (f"surprise me: {surprise}", surprise))
+    return offered(found)
 
 
 def surprising(chance: random.Random) -> str:
@@ -57,7 +51,7 @@ def surprising(chance: random.Random) -> str:
 
 def completions(typed: str) -> list[str]:
     """Return prompts that begin with what was typed: itself, its last word completed, one more."""
-    typed = typed.lstrip()
+    typed = typed.encode(errors="ignore").decode().lstrip()  # without halves of characters
     unique = dict.fromkeys(_completions(typed))
     return [text for text in unique if 0 < len(text) <= LONGEST][:MOST]
 

@@ -56,7 +56,7 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
 
 
 @pages.listed("queue")
-async def queue(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
     guild = in_a_server(interaction)
     owner = await interaction.client.is_owner(interaction.user)
@@ -64,7 +64,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[str, list[
     lines = [_line(interaction, standing, owner=owner) for standing in found]
     if not page and found and found[0].paused is not None:
         lines.insert(0, cards.paused(found[0].paused))
-    return f"The queue: {count}", lines, count > (page + 1) * pages.PAGE
+    return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.PAGE
 
 
 @pages.more("queue")

@@ -6,16 +6,17 @@ import discord
 from discord import app_commands
 from discord.utils import format_dt
 
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, answer
 from bot.markup import escape
 from bot.models import Change, Presence
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.studio import Studio
 from bot.tiers import MOST_PER_DAY
 from cogs import cards, doors, pages
+from cogs.board import UNREACHED
 
-LINE = 390
-"""Characters of a change in the log, so that a page of them fits."""
+SUBJECT, CHANGED = 60, 120
+"""Characters of a line in the log for what was changed, and for how; a reason has the rest."""
 
 Days = app_commands.Range[int, 1, MOST_DAYS]
 Reason = app_commands.Range[str, 1, LONGEST_REASON]
@@ -32,11 +33,18 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
     @app_commands.command()
     async def show(self, interaction: Interaction, member: discord.User) -> None:
         """Where a member stands, as they see it in /usage."""
-        presence = Presence(roles=doors.roles(member))
+        if self._office.skus:
+            await interaction.response.defer(ephemeral=True)
+        note = ""
+        try:
+            presence = await doors.presence_of(interaction, member)
+        except UNREACHED:
+            note = "Discord could not be asked about their subscriptions, so these are left out."
+            presence = Presence(roles=doors.roles(member))
         usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
         embed = cards.usage(usage, doors.named_roles(interaction), title)
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await answer(interaction, note, embed=embed)
 
     @app_commands.command()
     @app_commands.describe(days="After how many days they end; without it, never")
@@ -135,24 +143,26 @@ class Members(doors.AdminGroup, name="member", description="Who may ask for musi
 
 
 @pages.listed("log")
-async def changes(interaction: Interaction, member: int, page: int) -> tuple[str, list[str], bool]:
+async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
     doors.require_manager(interaction)
     office = interaction.client.office
     found = await office.log(doors.guild_of(interaction), member or None, page)
-    return "Changes", [line(change) for change in found[: pages.PAGE]], len(found) > pages.PAGE
+    lines = [line(change) for change in found[: pages.PAGE]]
+    return pages.card("Changes", lines), len(found) > pages.PAGE
 
 
 def line(change: Change) -> str:
     """Say in a line who changed what, and why."""
-    subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject)
+    subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject, SUBJECT)
     text = (
         f"{format_dt(change.at, 'd')} **{escape(change.actor.name)}** `/{change.action}` {subject}"
     )
     if change.before or change.after:
         told = " → ".join(filter(None, (change.before, change.after)))
-        text += f" ({escape(told, LINE // 2)})"
-    return f"{text} — {escape(change.reason, LINE - len(text) - 3)}" if change.reason else text
+        text += f" ({escape(told, CHANGED)})"
+    why = change.reason and escape(change.reason, pages.LINE - len(text) - 3)
+    return f"{text} — {why}" if why else text
 
 
 async def done(interaction: Interaction, text: str) -> None:

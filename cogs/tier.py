@@ -5,11 +5,12 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
-from bot.markup import escape, isolate
+from bot.markup import escape
 from bot.models import Actor, Offer, Tier
 from bot.office import MOST_DAYS, Office
 from bot.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from cogs import cards, doors, pages
+from cogs.offering import offered
 from cogs.quota import done, ending
 
 Name = app_commands.Range[str, 1, LONGEST_NAME]
@@ -34,18 +35,18 @@ FIELDS = {
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
     offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
-    names = [offer.tier.name for offer in offers if typed.casefold() in offer.tier.name.casefold()]
-    return [app_commands.Choice(name=isolate(name), value=name) for name in names[:25]]
+    names = [offer.tier.name for offer in offers]
+    return offered((name, name) for name in names if typed.casefold() in name.casefold())
 
 
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that carry a tier, by the name they had when they were mapped."""
     names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
-    return [
-        app_commands.Choice(name=f"@{isolate(name, 99)}", value=str(role))
+    return offered(
+        (f"@{name}", str(role))
         for role, name in names.items()
         if typed.casefold().lstrip("@") in name.casefold() or typed == str(role)
-    ][:25]
+    )
 
 
 class Tiers(doors.AdminGroup, name="tier", description="What members may ask for"):
@@ -76,9 +77,10 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     @app_commands.autocomplete(role=mapped_roles)
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Let a role, deleted ones too, carry nothing."""
-        number = int(role) if role.isdecimal() and len(role) < 21 else 0
         name = await self._rulebook.unmap_role(
-            doors.guild_of(interaction), doors.actor(interaction.user), number
+            doors.guild_of(interaction),
+            doors.actor(interaction.user),
+            doors.snowflake(role) or 0,
         )
         await done(interaction, f"The role @{escape(name)} carries no tier any more.")
 
@@ -204,19 +206,19 @@ class Roles(commands.Cog):
 
 
 @pages.listed("tiers")
-async def tiers(interaction: Interaction, _: int, page: int) -> tuple[str, list[str], bool]:
+async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     doors.require_manager(interaction)
     offers = await interaction.client.rulebook.offers(doors.guild_of(interaction))
     names = doors.named_roles(interaction)
-    lines, more = pages.cut([line(offer, names) for offer in offers], page)
-    return "Tiers of this server", list(lines), more
+    found, more = pages.cut(offers, page, cards.TIERS)
+    return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
 
 
 def line(offer: Offer, names: cards.Roles) -> str:
     """Describe a tier and the roles that carry it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
-    carried = ", ".join(roles[:8]) + (f" and {len(roles) - 8} more" if len(roles) > 8 else "")
+    carried = cards.some(roles, cards.MOST_NAMES)
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
         f"{shown(offer.tier)} · {escape(offer.tier.price)} · {cards.allows(offer.tier)}\n"

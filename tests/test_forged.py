@@ -135,7 +135,9 @@ MADE_UP: list[tuple[Callable[[], ui.Item[Any]], str, str]] = [
     (lambda: CancelSelect(option("٣")), "٣", "no piece's number"),
     (lambda: CancelButton(10**17), "", f"There is no piece #{10**17} here."),
     (lambda: PageButton("tables", 1, 0), "", "There is no such list"),
-    (lambda: PageButton("history", 10**19, 10**5), "", "Manage Server"),
+    (lambda: PageButton("history", 10**18, 10**5), "", "Manage Server"),
+    (lambda: PageButton("history", 2**63, 0), "", "There is no such list"),
+    (lambda: PageButton("history", 2**64 - 1, 10**5), "", "There is no such list"),
 ]
 
 

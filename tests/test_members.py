@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 import simcord
@@ -148,6 +149,32 @@ async def test_a_subscription_counts_over_all_servers_and_only_while_it_lives(pl
         await held.end()
         assert "**8 s** of 8 s" in card(await member.slash(stage, "usage"))
         assert "**0 s** of 8 s" in card(await w.alice.slash(w.music, "usage"))
+
+
+async def test_admins_see_a_members_subscription_as_the_member_does(plan: Plan) -> None:
+    async with world(replace(plan, skus={SKU: "starter"})) as w:
+        held = await w.env.grant_entitlement(w.env.create_sku("Starter", id=SKU), user=w.alice)
+        for member, tier, left in ((w.alice, "Starter", "120 s"), (w.bob, "Free", "8 s")):
+            text = card(await w.admin.slash(w.music, "quota show", member=member))
+            assert f"**{tier}**" in text
+            assert f"**{left}** of {left}" in text
+        await held.end()
+        assert "**Free**" in card(await w.admin.slash(w.music, "quota show", member=w.alice))
+
+
+async def test_admins_are_told_where_subscriptions_are_not_known(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(replace(plan, skus={SKU: "starter"})) as w:
+        await w.env.grant_entitlement(w.env.create_sku("Starter", id=SKU), user=w.alice)
+        monkeypatch.setattr(w.bot.http, "get_entitlements", unreached)
+        shown = await w.admin.slash(w.music, "quota show", member=w.alice)
+        assert "could not be asked about their subscriptions" in told(shown)
+        assert "**Free**" in card(shown)
+
+
+async def unreached(*_: object, **__: object) -> None:
+    raise aiohttp.ClientConnectionError
 
 
 async def test_a_servers_subscription_is_each_members_own(plan: Plan) -> None:

@@ -1,0 +1,28 @@
+"""What is offered while a member types an option, within what Discord shows."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from discord import app_commands
+
+from bot.markup import isolate
+
+T = TypeVar("T", str, int)
+
+LONGEST = 100
+"""Characters of a name, and of a value that is a text."""
+
+MOST = 25
+"""Choices that Discord shows."""
+
+
+def offered(found: Iterable[tuple[str, T]]) -> list[app_commands.Choice[T]]:
+    """Return the first names and values as choices; what has another's name shows its value too."""
+    names: dict[str, T] = {}
+    for name, value in found:
+        shown = isolate(name, LONGEST)
+        if shown in names:
+            mark = f" ({value})"
+            shown = isolate(name, LONGEST - len(mark)) + mark
+        names[shown] = value
+    return [app_commands.Choice(name=name, value=value) for name, value in names.items()][:MOST]
