@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import grants, jobs, ledger, members, plans, servers, tiers
+from bot import grants, jobs, ledger, members, plans, servers, tiers, wordfilter
 from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.models import (
@@ -195,8 +195,7 @@ async def _check_house(
     if channels and not presence.places.intersection(channels):
         named = " ".join(f"<#{channel}>" for channel in channels[:20])
         raise Refusal(f"This server wants music asked for elsewhere: {named}.")
-    asked = tiers.words(request.prompt)
-    if any(tiers.words(word) in asked for word in await servers.words(tx, guild)):
+    if wordfilter.refuses(await servers.words(tx, guild), request.prompt):
         raise Refusal(
             "Your prompt has a word that this server refuses. Say it otherwise; nothing was "
             "charged."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot import audit, members, plans, servers, tiers
+from bot import audit, members, plans, servers, tiers, wordfilter
 from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
@@ -174,7 +174,7 @@ class Rulebook:
 
     async def add_word(self, guild: int, actor: Actor, word: str) -> str:
         """Refuse a word, or words in that order; return it as it is matched."""
-        folded = tiers.words(word).strip()
+        folded = wordfilter.folded(word)
         if not 1 <= len(folded) <= LONGEST_WORD:
             raise Refusal(f"A word has 1 to {LONGEST_WORD} letters or digits.")
         async with self._database.transaction() as tx:
@@ -187,12 +187,14 @@ class Rulebook:
 
     async def remove_word(self, guild: int, actor: Actor, word: str) -> str:
         """Let a word pass again; return it."""
-        folded = tiers.words(word).strip()
+        wanted = wordfilter.folded(word)
         async with self._database.transaction() as tx:
-            if not await servers.word_removed(tx, guild, folded):
+            # What was listed before may have been folded otherwise.
+            listed = [each for each in await servers.words(tx, guild) if each in (word, wanted)]
+            if not listed or not await servers.word_removed(tx, guild, listed[0]):
                 raise Refusal("That word is not on the list.")
-            await self._note(tx, guild, actor, "words remove", folded)
-        return folded
+            await self._note(tx, guild, actor, "words remove", listed[0])
+        return listed[0]
 
     async def limits(self, guild: int) -> Limits:
         """Return the operator's limits as they hold for a server."""

@@ -1,6 +1,5 @@
 """The tiers as data, and the rules over them: pure functions, no clock and no database."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -157,15 +156,6 @@ def ordered(tier: Tier) -> list[str]:
 def key(name: str) -> str:
     """Return what a tier's name is recognised by."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def words(text: str) -> str:
-    """Return the words of a text, case folded, with one space around each.
-
-    Source for case folding: The Unicode Standard, section 3.13 (caseless matching).
-    """
-    folded = unicodedata.normalize("NFKC", text.casefold())
-    return " " + " ".join(re.findall(r"\w+", folded)) + " "
 
 
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:

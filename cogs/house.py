@@ -13,6 +13,7 @@ from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.studio import Studio
 from bot.tiers import NOT_ALLOWED
+from bot.wordfilter import UNSEEN_HERE
 from cogs import asking, doors, pages
 from cogs.cards import VIOLET
 from cogs.offering import offered
@@ -90,7 +91,7 @@ class Channels(doors.AdminGroup, name="channel", description="Where music may be
 
 
 class Words(doors.AdminGroup, name="words", description="Words that prompts may not have"):
-    """Whole words, however they are capitalised."""
+    """Whole words, however they are capitalised and with letters that look alike."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__()
@@ -102,7 +103,8 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
         folded = await self._rulebook.add_word(
             doors.guild_of(interaction), doors.actor(interaction.user), word
         )
-        await done(interaction, f"Prompts with the word “{escape(folded)}” are refused.")
+        told = f"Prompts with the word “{escape(folded)}” are refused. {UNSEEN_HERE}"
+        await done(interaction, told)
 
     @app_commands.command()
     @app_commands.autocomplete(word=refused_words)

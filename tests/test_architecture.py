@@ -21,6 +21,7 @@ ALLOWED = {
     "bot.errors": set(),
     "bot.markup": set(),
     "bot.tiers": VALUES,
+    "bot.wordfilter": VALUES,
     "bot.fairness": VALUES,
     "bot.forecast": {"bot.fairness"} | VALUES,
     "bot.config": {"bot.tiers"} | VALUES,
@@ -28,7 +29,7 @@ ALLOWED = {
     **dict.fromkeys(STORES, {"bot.database"} | VALUES),
     "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
-    "bot.admission": {"bot.database", "bot.tiers"} | STORES | VALUES,
+    "bot.admission": {"bot.database", "bot.tiers", "bot.wordfilter"} | STORES | VALUES,
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
     "bot.settlement": {"bot.database"} | STORES | VALUES,
     "bot.archive": {
@@ -42,7 +43,11 @@ ALLOWED = {
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
-    "bot.rulebook": {"bot.admission", "bot.database", "bot.office", "bot.tiers"} | STORES | VALUES,
+    "bot.rulebook": {
+        *("bot.admission", "bot.database", "bot.office", "bot.tiers", "bot.wordfilter"),
+    }
+    | STORES
+    | VALUES,
     "bot.outbox": {"bot.database", "bot.settlement"} | STORES | VALUES,
     "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
     "bot.deadlines": {"bot.models"},
@@ -58,7 +63,7 @@ ALLOWED = {
     | VALUES,
     "bot.orders": {"bot.database", "bot.engine.audio", "bot.engine.messages"} | STORES | VALUES,
     "bot.client": DOMAIN | VALUES,
-    "cogs": {"bot.client", "bot.tiers", "cogs"} | DOMAIN | VALUES,
+    "cogs": {"bot.client", "bot.tiers", "bot.wordfilter", "cogs"} | DOMAIN | VALUES,
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},
     "bot.engine": {"bot.engine"},
 }
@@ -82,6 +87,7 @@ ONLY = {
     "sqlite3": {"bot.database"},
     "discord": {"bot.client", "bot.__main__", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
+    "disarm": {"bot.wordfilter"},
     "torch": TORCH,
     "audiocraft": TORCH,
 }

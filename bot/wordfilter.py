@@ -1,0 +1,72 @@
+"""The words that a server refuses, seen in a prompt through what hides them from a reader's eye."""
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache, lru_cache
+
+import disarm
+
+from bot.markup import UNSEEN
+
+UNSEEN_HERE = (
+    "It is seen in any capitals, styles and look-alike letters of other scripts, and through "
+    "invisible characters and underscores. What I cannot see: accents, digits and signs in place "
+    "of letters, spaces within a word, and other forms of it."
+)
+"""What admins should know of it."""
+
+
+def folded(text: str) -> str:
+    """Return the words of a text with one space between them, case folded, as they are listed.
+
+    Source for case folding: The Unicode Standard, section 3.13 (caseless matching).
+    """
+    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+    return _words(unicodedata.normalize("NFKC", seen.casefold()))
+
+
+def refuses(words: Iterable[str], prompt: str) -> bool:
+    """Whether a prompt has one of these words, whole."""
+    asked = [f" {form} " for text in (prompt, prompt.replace("_", "")) for form in _forms(text)]
+    return any(f" {_listed(word)} " in form for word in words for form in asked)
+
+
+@lru_cache(maxsize=10_000)
+def _listed(word: str) -> str:
+    return _looks(folded(word))
+
+
+def _forms(text: str) -> tuple[str, str]:
+    """Return how a text reads: its small letters may look like others than its capitals do."""
+    return _looks(folded(text)), folded(_looks(unicodedata.normalize("NFKC", text)))
+
+
+def _looks(text: str) -> str:
+    return "".join(map(_latin, text))
+
+
+@cache
+def _latin(letter: str) -> str:
+    """Return the Latin letters that a letter of another script looks like, or itself.
+
+    No Latin letter is taken for another: "burn" is not "bum", and an accent makes a difference.
+    Source: Unicode Technical Standard 39, as disarm has it.
+    """
+    if not letter.isalpha() or _is_latin(letter):
+        return letter
+    like = disarm.normalize_confusables(letter)
+    return like if like.isascii() and like.isalpha() else letter
+
+
+def _is_latin(letter: str) -> bool:
+    return letter.isascii() or unicodedata.name(letter, "").startswith("LATIN ")
+
+
+def _words(text: str) -> str:
+    kept: list[str] = []
+    for letter in text:
+        mark = unicodedata.category(letter)[0] == "M"
+        if mark and kept and kept[-1].isalpha() and _is_latin(kept[-1]):
+            continue  # such as a stroke through each letter; what is an accent was composed
+        kept.append(letter if mark or letter.isalnum() else " ")
+    return " ".join("".join(kept).split())
