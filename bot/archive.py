@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-import shutil
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, jobs, posts, servers, settlement, takes
+from bot import disk, jobs, orders, posts, servers, settings, settlement, takes, unneeded
 from bot.database import Database, Transaction
 from bot.encoder import Encoder
 from bot.engine.formats import Format
@@ -25,6 +25,14 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
+AT_ONCE = 50
+"""How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
+
+PAGE = 500
+"""How many rows are read, or files removed, before others have their turn."""
+
+UNSEEN = 1000
+"""How many numbers a lost database may have given since the folder was marked."""
 
 MOST_SAVING = 5
 """Members who may wait at a time for music in another format, which is made one by one."""
@@ -39,7 +47,8 @@ COPIES = "copies"
 class Archive:
     """The files below the data folder and the rows that name them.
 
-    Rows change first: a file that no row names is removed, then or at the next start.
+    Rows change first: they note which files are not needed any more, and these are removed then, or
+    at the next start. A file that no row ever named stays.
     """
 
     def __init__(
@@ -55,6 +64,7 @@ class Archive:
         self._folder = folder
         self._clock = clock
         self._work = work
+        self._marked: disk.Mark | None = None
         self._encoder = encoder
         self._saving: set[int] = set()
         """Members who wait for music in another format."""
@@ -141,7 +151,7 @@ class Archive:
             await takes.erased(tx, number)
             await jobs.deleted(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]
-        self._remove(job)
+        await self._clear()
         log.info("job %d deleted by user %d", number, user)
         return job, posted
 
@@ -162,9 +172,15 @@ class Archive:
 
     async def present(self, guilds: set[int]) -> None:
         """The bot is in these servers, and was removed from any other that it knew."""
-        async with self._database.transaction() as tx:
-            for guild in await servers.known(tx):
-                await servers.left(tx, guild, None if guild in guilds else self._clock())
+        known = await servers.known(self._database)
+        changed = [guild for guild, there in known.items() if there is not (guild in guilds)]
+        for start in range(0, len(changed), AT_ONCE):
+            async with self._database.transaction() as tx:
+                for guild in changed[start : start + AT_ONCE]:
+                    if guild in guilds:
+                        await servers.returned(tx, guild)
+                    else:
+                        await servers.left(tx, guild, self._clock())
 
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""
@@ -176,60 +192,127 @@ class Archive:
         await self._cleared(found)
 
     async def sweep(self) -> None:
-        """Remove the files that no row names, such as those of a bot that was killed."""
-        shutil.rmtree(self._folder / COPIES, ignore_errors=True)
-        named = await takes.files(self._database) | await jobs.pictures(self._database)
-        for file in (self._folder / "audio").glob("*"):
-            if f"audio/{file.name}" not in named:
-                file.unlink()
+        """Remove what unfinished jobs left behind, and leave all else that no row names.
+
+        The files of a bot that was killed have a row: its job has not ended. What has none is of
+        another database, or of what was lost of this one; numbers go on above all of it.
+        """
+        await asyncio.to_thread(disk.without_copies, self._folder / COPIES)
+        found = await strays(self._database, self._folder)
+        numbers = disk.by_job(found)
+        unmade = await jobs.unmade(self._database, numbers)
+        leftovers = found.keys() & {name for job in unmade for name in orders.files(job)}
+        if await self._is_own(max(numbers, default=0)):
+            await asyncio.to_thread(disk.unlinked, self._folder, leftovers)
+            await self._clear()
+        else:
+            await self._set_aside(leftovers)
+        if left := found.keys() - leftovers:
+            size = sum(found[name] for name in left) / 1e6
+            log.warning("%d files (%.0f MB) are named by no row, and stay", len(left), size)
+        await self._mark()
 
     async def prune(self, keep: Keep) -> int:
-        """Remove delivered music that is too old or too much, oldest first; return how many jobs'.
+        """Remove music that is too old or too much, and return how many jobs'.
 
-        What is not delivered stays, and so does what a waiting job goes on from.
+        Too much goes oldest first, what could not be delivered before what was. What is owed
+        stays, and so does what a waiting job goes on from.
         """
-        sizes = await asyncio.to_thread(_sizes, self._folder / "audio")
-        left, removed = sum(sizes.values()), 0
+        sizes = disk.by_job(await asyncio.to_thread(disk.music, self._folder))
+        kept = await self._kept()
         too_old = self._clock() - timedelta(days=keep.days)
-        for number, ended_at in await takes.kept(self._database):
-            if ended_at > too_old and left <= keep.most:
+        old = [each for each in kept if each.ended_at <= too_old]
+        order = old + [each for each in kept if each.ended_at > too_old]
+        left = sum(sizes.get(each.job, 0) for each in kept)
+        removed = 0
+        for start in range(0, len(order), AT_ONCE):
+            if start >= len(old) and left <= keep.most:
                 break
             async with self._database.transaction() as tx:
-                if not await takes.dispensable(tx, number):
-                    continue
-                await takes.erased(tx, number)
-                await jobs.undrawn(tx, number)
-            self._remove_of(number)
-            left -= sizes.get(number, 0)
-            removed += 1
+                for place, each in enumerate(order[start : start + AT_ONCE], start):
+                    due = place < len(old) or left > keep.most
+                    if due and await takes.dispensable(tx, each.job):
+                        await takes.erased(tx, each.job)
+                        left -= sizes.get(each.job, 0)
+                        removed += 1
+        await self._clear()
+        await self._mark()
         if removed:
             log.info("the music of %d jobs was removed; %.1f GB are kept", removed, left / 1e9)
         return removed
+
+    async def _kept(self) -> list[takes.Kept]:
+        """Return the ended jobs whose files are kept, in the order in which they go."""
+        found: dict[int, takes.Kept] = {}
+        after = 0
+        while page := await takes.kept(self._database, after, PAGE):
+            after = page[-1].take
+            found |= {each.job: each for each in page}
+        return sorted(found.values(), key=lambda each: (each.delivered, each.ended_at, each.job))
+
+    async def _is_own(self, highest: int) -> bool:
+        """Whether the folder last had this database, as it is now; if not, number above all seen.
+
+        `highest` is the highest number that a file has.
+        """
+        mark = await asyncio.to_thread(disk.mark, self._folder)
+        async with self._database.transaction() as tx:
+            name, given = await settings.get(tx, "database"), await jobs.highest(tx)
+            seen = max(highest, mark.given if mark else 0)
+            known = (mark.database if mark else None) == name
+            if name is None:
+                await settings.put(tx, "database", secrets.token_hex(8))
+            if given < seen or (mark and not known):
+                await jobs.numbered_above(tx, seen + UNSEEN)
+                log.warning(
+                    "DATA_DIR had another database, or a newer one; numbers go on above #%d",
+                    max(given, seen + UNSEEN),
+                )
+        return known and given >= seen
+
+    async def _mark(self) -> None:
+        """Write down in the folder which database it has and what numbers that gave."""
+        name, given = (
+            await settings.get(self._database, "database"),
+            await jobs.highest(self._database),
+        )
+        mark = disk.Mark(database=name or "", given=given)
+        if mark != self._marked:
+            try:
+                await asyncio.to_thread(disk.write_mark, self._folder, mark)
+                self._marked = mark
+            except OSError as error:
+                log.error("%s cannot be written: %s", self._folder / disk.MARK, error.strerror)
+
+    async def _clear(self) -> None:
+        """Remove from the disk what no row needs any more."""
+        after = ""
+        while names := await unneeded.due(self._database, after, PAGE):
+            after = names[-1]
+            gone = await asyncio.to_thread(disk.unlinked, self._folder, names)
+            async with self._database.transaction() as tx:
+                await unneeded.done(tx, gone)
+
+    async def _set_aside(self, names: Iterable[str]) -> None:
+        """Keep what this database, which may be a wrong one, has no music of or would remove."""
+        doomed = await unneeded.due(self._database)
+        await asyncio.to_thread(disk.set_aside, self._folder, {*names, *doomed})
+        async with self._database.transaction() as tx:
+            await unneeded.done(tx, doomed)
 
     async def _forgotten(self, tx: Transaction, job: Job) -> None:
         await settlement.forgotten(tx, job, PREVIEW, self._clock())
 
     async def _cleared(self, found: list[Job]) -> None:
-        for job in found:
-            if job.status is not Status.RUNNING:  # the dispatcher's, once the engine lets go of it
-                self._remove(job)
+        await self._clear()
         if found:
             await self._database.purge()
             self._work.set()
 
-    def _remove(self, job: Job) -> None:
-        self._remove_of(job.id)
 
-    def _remove_of(self, job: int) -> None:
-        for file in (self._folder / "audio").glob(f"{job}-*"):
-            file.unlink(missing_ok=True)
-
-
-def _sizes(folder: Path) -> dict[int, int]:
-    """Return the bytes that each job's files take."""
-    sizes: dict[int, int] = {}
-    for name, size in disk.sizes(folder).items():
-        number = name.split("-")[0]
-        if number.isdecimal():
-            sizes[int(number)] = sizes.get(int(number), 0) + size
-    return sizes
+async def strays(source: Database, folder: Path) -> dict[str, int]:
+    """Return the files with music that no row names, by name, and their bytes."""
+    found = await asyncio.to_thread(disk.music, folder)
+    named = await takes.files(source) | await jobs.pictures(source)
+    named |= {*await unneeded.due(source)}
+    return {name: size for name, size in found.items() if name not in named}

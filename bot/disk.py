@@ -1,15 +1,123 @@
-"""What the kept music takes on the disk."""
+"""The data folder: what the music takes there, what goes, and which database it belongs to."""
 
+import json
+import logging
 import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+log = logging.getLogger(__name__)
+
+AUDIO = "audio"
+ORPHANS = "orphans"
+MARK = "numbers.json"
+OURS = re.compile(
+    r"audio/([0-9]{1,12})-(?:[0-9]+\.(?:wav|npy|preview\.wav)|picture\.png)(?:\.part)?"
+)
+"""How the files of jobs are named."""
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return the bytes of each file of a folder, by name; none where it cannot be read."""
+    """Return the bytes of each regular file of a folder, by name; none where it cannot be read.
+
+    Folders and links in it are passed by.
+    """
     found: dict[str, int] = {}
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # it was removed meanwhile
-                found[entry.name] = entry.stat().st_size
+                if entry.is_file(follow_symlinks=False):
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
+
+
+def music(folder: Path) -> dict[str, int]:
+    """Return the bytes of all regular files with music, by their names within a data folder."""
+    return {f"{AUDIO}/{name}": size for name, size in sizes(folder / AUDIO).items()}
+
+
+def by_job(music: Mapping[str, int]) -> dict[int, int]:
+    """Return the bytes of each job's files, by the number with which their names begin."""
+    found: dict[int, int] = {}
+    for name, size in music.items():
+        if ours := OURS.fullmatch(name):
+            found[int(ours[1])] = found.get(int(ours[1]), 0) + size
+    return found
+
+
+def unlinked(folder: Path, names: Iterable[str]) -> list[str]:
+    """Remove files of a data folder by name, and return those that are there no more."""
+    gone = []
+    for name in names:
+        try:
+            if PurePosixPath(name).parent == PurePosixPath(AUDIO):
+                (folder / name).unlink(missing_ok=True)
+            gone.append(name)
+        except OSError as error:
+            log.error("%s cannot be removed: %s", folder / name, error.strerror)
+    return gone
+
+
+def set_aside(folder: Path, names: Iterable[str]) -> None:
+    """Move files of a data folder to its orphans, where they overwrite nothing."""
+    orphans = folder / ORPHANS
+    for name in names:
+        try:
+            orphans.mkdir(mode=0o700, exist_ok=True)
+            shutil.move(folder / name, _free(orphans / PurePosixPath(name).name))
+        except OSError as error:
+            log.error("%s cannot be moved to %s: %s", folder / name, orphans, error.strerror)
+
+
+def without_copies(folder: Path) -> None:
+    """Remove the folders in which a bot that was killed made copies; links are not followed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("tmp") and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a data folder remembers of its database: its id, and the highest number given by it.
+
+    So another one, an older copy, or one that lost its last writes is known as such.
+    """
+
+    database: str
+    given: int
+
+
+def mark(folder: Path) -> Mark | None:
+    """Return a data folder's mark; None where there is none that can be read."""
+    try:
+        read = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        return Mark(database=str(read["database"]), given=int(read["given"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        log.warning("%s cannot be read: %s", folder / MARK, error)
+        return None
+
+
+def write_mark(folder: Path, mark: Mark) -> None:
+    """Write a data folder's mark, whole or not at all; raise OSError where that cannot be done."""
+    part = folder / f"{MARK}.part"
+    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(opened, "w", encoding="utf-8") as file:
+        json.dump(asdict(mark), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(folder / MARK)
+
+
+def _free(path: Path) -> Path:
+    """Return a name beside a path that nothing has: itself, or with a number behind it."""
+    tried, number = path, 1
+    while tried.exists() or tried.is_symlink():
+        tried, number = path.with_name(f"{path.name}.{number}"), number + 1
+    return tried

@@ -1,5 +1,7 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from bot.database import Database, Row, Transaction
@@ -265,21 +267,45 @@ async def drawn(tx: Transaction, job: int, picture: str) -> None:
     await tx.execute("UPDATE jobs SET picture = ? WHERE id = ?", (picture, job))
 
 
-async def undrawn(tx: Transaction, job: int) -> None:
-    """A job's picture is kept no more."""
-    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
-
-
 async def pictures(source: Database | Transaction) -> set[str]:
     """Return the names of all pictures."""
     rows = await source.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
     return {row["picture"] for row in rows}
 
 
+async def highest(source: Database | Transaction) -> int:
+    """Return the highest number that a job was ever given here."""
+    rows = await source.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+    return rows[0]["seq"] if rows else 0
+
+
+async def numbered_above(tx: Transaction, number: int) -> None:
+    """Give no job from now on this number or a lower one."""
+    await tx.execute(
+        """
+        INSERT INTO sqlite_sequence (name, seq)
+        SELECT 'jobs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
+        """
+    )
+    await tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'jobs'", (number,))
+
+
+async def unmade(source: Database | Transaction, numbers: Iterable[int]) -> list[Job]:
+    """Return those of these jobs that have no music, whatever an engine was writing of them."""
+    rows = await source.fetch(
+        """
+        SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))
+        AND status IN ('queued', 'running', 'cancelled', 'failed')
+        """,
+        (json.dumps([*numbers]),),
+    )
+    return [_job(row) for row in rows]
+
+
 async def deleted(tx: Transaction, job: int, now: datetime) -> None:
     """A job's message and files are gone."""
     await tx.execute(
-        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?), picture = NULL WHERE id = ?",
+        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?) WHERE id = ?",
         (now.timestamp(), job),
     )
 
@@ -288,7 +314,7 @@ async def forgotten(tx: Transaction, job: int, now: datetime) -> None:
     """Erase a job's words and whose name it has; its numbers stay."""
     await tx.execute(
         """
-        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, picture = NULL,
+        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL,
             deleted_at = COALESCE(deleted_at, ?), forgotten_at = ? WHERE id = ?
         """,
         (now.timestamp(), now.timestamp(), job),
@@ -461,7 +487,9 @@ async def to_show(source: Database) -> list[Notice]:
 
 async def counts(source: Database) -> dict[Status, int]:
     """Return how many jobs are in each state."""
-    rows = await source.fetch("SELECT status, COUNT(*) AS count FROM jobs GROUP BY status")
+    rows = await source.fetch(
+        "SELECT status, SUM(jobs) AS count FROM tallies GROUP BY status HAVING SUM(jobs) > 0"
+    )
     return {Status(row["status"]): row["count"] for row in rows}
 
 
@@ -469,11 +497,10 @@ async def faults(source: Database) -> dict[str, int]:
     """Return how many jobs failed, by kind."""
     rows = await source.fetch(
         """
-        SELECT COALESCE(fault, 'request') AS kind, COUNT(*) AS count FROM jobs
-        WHERE status = 'failed' GROUP BY kind
+        SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0
         """
     )
-    return {row["kind"]: row["count"] for row in rows}
+    return {row["fault"]: row["jobs"] for row in rows}
 
 
 async def oldest_waiting(source: Database) -> datetime | None:

@@ -202,7 +202,7 @@ class Rulebook:
 
     async def known_servers(self) -> list[int]:
         """Return the ids of the servers that the operator has to do with."""
-        return await servers.known(self._database)
+        return list(await servers.known(self._database))
 
     async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> Limits:
         """Let the operator's word on a server come before the list; None goes back to the list."""

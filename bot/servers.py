@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.database import Database, Transaction, stamp
+from bot.database import Database, Transaction
 from bot.models import Limits
 
 
@@ -57,14 +57,19 @@ async def told(tx: Transaction, guild: int, now: datetime) -> None:
     await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
 
 
-async def left(tx: Transaction, guild: int, at: datetime | None) -> None:
-    """Note when the bot was removed from a server, once; None: it is there."""
+async def left(tx: Transaction, guild: int, at: datetime) -> None:
+    """Note when the bot was removed from a server, once."""
     await _known(tx, guild)
     await tx.execute(
-        """
-        UPDATE servers SET left_at = IIF(? IS NULL, NULL, COALESCE(left_at, ?)) WHERE guild_id = ?
-        """,
-        (stamp(at), stamp(at), guild),
+        "UPDATE servers SET left_at = ? WHERE guild_id = ? AND left_at IS NULL",
+        (at.timestamp(), guild),
+    )
+
+
+async def returned(tx: Transaction, guild: int) -> None:
+    """The bot is in a server again."""
+    await tx.execute(
+        "UPDATE servers SET left_at = NULL WHERE guild_id = ? AND left_at IS NOT NULL", (guild,)
     )
 
 
@@ -74,12 +79,13 @@ async def left_before(source: Database | Transaction, time: datetime) -> list[in
     return [row["guild_id"] for row in rows]
 
 
-async def known(source: Database | Transaction) -> list[int]:
-    """Return the ids of the servers that have asked for music or have a word of the operator."""
-    rows = await source.fetch(
-        "SELECT guild_id FROM servers UNION SELECT DISTINCT guild_id FROM jobs ORDER BY guild_id"
-    )
-    return [row["guild_id"] for row in rows]
+async def known(source: Database | Transaction) -> dict[int, bool]:
+    """Return the servers that have asked for music or have a word of the operator.
+
+    By id, and whether the bot is in them as far as is known.
+    """
+    rows = await source.fetch("SELECT guild_id, left_at FROM servers ORDER BY guild_id")
+    return {row["guild_id"]: row["left_at"] is None for row in rows}
 
 
 async def channels(source: Database | Transaction, guild: int) -> list[int]:

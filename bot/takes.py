@@ -1,6 +1,7 @@
 """The table of takes: the music, and what each piece of it is charged."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from bot.database import Database, Row, Transaction
 from bot.models import Job, Take, TakeState
@@ -59,28 +60,48 @@ async def find(source: Database | Transaction, take: int) -> Take | None:
 async def files(source: Database | Transaction) -> set[str]:
     """Return the names of all files that takes have."""
     rows = await source.fetch(
-        "SELECT audio, codes, preview FROM takes WHERE audio IS NOT NULL OR codes IS NOT NULL"
+        """
+        SELECT audio, codes, preview FROM takes
+        WHERE audio IS NOT NULL OR codes IS NOT NULL OR preview IS NOT NULL
+        """
     )
     return {name for row in rows for name in row if name}
 
 
-async def kept(source: Database | Transaction) -> list[tuple[int, datetime]]:
-    """Return the delivered jobs whose files are kept, and when they ended, oldest first."""
+class Kept(NamedTuple):
+    """A take of an ended job with files: their ids, whether it was delivered, when it ended."""
+
+    take: int
+    job: int
+    delivered: bool
+    ended_at: datetime
+
+
+async def kept(source: Database | Transaction, after: int, limit: int) -> list[Kept]:
+    """Return so many takes of ended jobs that have files, from the one that follows an id on."""
     rows = await source.fetch(
         """
-        SELECT DISTINCT job_id, ended_at FROM takes JOIN jobs ON jobs.id = job_id
-        WHERE (audio IS NOT NULL OR codes IS NOT NULL) AND status = 'delivered'
-        ORDER BY ended_at, job_id
-        """
+        SELECT takes.id, job_id, status = 'delivered' AS delivered,
+            COALESCE(ended_at, created_at) AS ended_at
+        FROM takes INDEXED BY takes_with_files CROSS JOIN jobs ON jobs.id = job_id
+        WHERE (audio IS NOT NULL OR codes IS NOT NULL OR preview IS NOT NULL) AND takes.id > ?
+        AND status IN ('delivered', 'undeliverable', 'failed', 'cancelled')
+        ORDER BY takes.id LIMIT ?
+        """,
+        (after, limit),
     )
-    return [(row["job_id"], datetime.fromtimestamp(row["ended_at"], UTC)) for row in rows]
+    return [
+        Kept(take, job, bool(delivered), datetime.fromtimestamp(ended_at, UTC))
+        for take, job, delivered, ended_at in rows
+    ]
 
 
 async def dispensable(tx: Transaction, job: int) -> bool:
-    """Whether a job's files may go: it is delivered, and no job under way goes on from them."""
+    """Whether a job's files may go: it has ended, and no job under way goes on from them."""
     rows = await tx.fetch(
         """
-        SELECT 1 FROM jobs WHERE id = ? AND status = 'delivered' AND NOT EXISTS (
+        SELECT 1 FROM jobs WHERE id = ?
+        AND status IN ('delivered', 'undeliverable', 'failed', 'cancelled') AND NOT EXISTS (
             SELECT 1 FROM jobs AS child JOIN takes ON takes.id = child.parent_take
             WHERE child.status IN ('queued', 'running') AND takes.job_id = jobs.id
         )
@@ -91,10 +112,21 @@ async def dispensable(tx: Transaction, job: int) -> bool:
 
 
 async def erased(tx: Transaction, job: int) -> None:
-    """The files of a job's takes are no more."""
+    """No file of a job is needed any more, its picture neither: they are to be removed."""
+    await tx.execute(
+        """
+        INSERT OR IGNORE INTO unneeded (name)
+        SELECT audio FROM takes WHERE job_id = ?1 AND audio IS NOT NULL
+        UNION SELECT codes FROM takes WHERE job_id = ?1 AND codes IS NOT NULL
+        UNION SELECT preview FROM takes WHERE job_id = ?1 AND preview IS NOT NULL
+        UNION SELECT picture FROM jobs WHERE id = ?1 AND picture IS NOT NULL
+        """,
+        (job,),
+    )
     await tx.execute(
         "UPDATE takes SET audio = NULL, codes = NULL, preview = NULL WHERE job_id = ?", (job,)
     )
+    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
 
 
 async def settled(tx: Transaction, job: int) -> None:

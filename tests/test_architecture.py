@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 
 TABLES = (
-    *("jobs", "takes", "posts", "uploads", "settings", "speeds"),
+    *("jobs", "takes", "posts", "uploads", "settings", "speeds", "unneeded"),
     *("plans", "members", "grants", "servers", "audit"),
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
@@ -33,7 +33,7 @@ ALLOWED = {
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
     "bot.settlement": {"bot.database"} | STORES | VALUES,
     "bot.archive": {
-        *("bot.database", "bot.disk", "bot.encoder", "bot.settlement"),
+        *("bot.database", "bot.disk", "bot.encoder", "bot.orders", "bot.settlement"),
         *("bot.engine.formats", "bot.engine.messages", "bot.engine.tags"),
     }
     | STORES

@@ -26,6 +26,7 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 from bot import composition
 from bot.composition import Plan
 from bot.database import Database, open_database
+from bot.disk import MARK
 from bot.models import Status
 from tests.conftest import OPEN, World, until, world
 from tests.processes import alive, children
@@ -65,6 +66,7 @@ class Cut:
         self.copy.mkdir()
         if (self.folder / "audio").exists():
             shutil.copytree(self.folder / "audio", self.copy / "audio")
+        shutil.copy(self.folder / MARK, self.copy / MARK)
         with (
             sqlite3.connect(self.folder / "fantasia.db") as source,
             sqlite3.connect(self.copy / "fantasia.db") as target,
@@ -178,7 +180,7 @@ def sound(w: World, folder: Path) -> None:
     audio = {f"audio/{file.name}" for file in folder.glob("audio/*")}
     assert audio == named
     assert {file.name for file in folder.iterdir()} <= {
-        "audio", "lock", "fantasia.db", "fantasia.db-wal", "fantasia.db-shm",
+        "audio", "lock", "numbers.json", "fantasia.db", "fantasia.db-wal", "fantasia.db-shm",
     }  # fmt: skip
 
 

@@ -267,3 +267,29 @@ def test_the_service_file_of_the_readme_is_sound(tmp_path: Path) -> None:
     file.write_text(unit.replace("/opt/fantasia", str(folder)).replace("User=fantasia", ""))
     done = subprocess.run([verify, "verify", file], capture_output=True, text=True, check=False)
     assert (done.returncode, "fantasia.service" in done.stderr) == (0, False), done.stderr
+
+
+async def test_what_could_not_be_posted_goes_like_any_other_and_first(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        bob = origin(user=w.bob.id, guild=w.guild.id, channel=w.music.id)
+        w.env.inject_error("POST", "/channels/*", status=403, code=50013, times=None)
+        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
+        for number in (2, 3):
+            clock.turn(minutes=1)
+            await w.studio.submit(bob, prompt="play", seconds=8)
+            await w.ended(number, Status.UNDELIVERABLE)
+        size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
+        (plan.folder / "audio" / "77-1.wav").write_bytes(bytes(10 * size))
+        assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
+        assert files(plan) == {"1", "3", "77"}
+        assert await w.bot.archive.prune(Keep(most=size)) == 1
+        assert files(plan) == {"1", "77"}
+        await w.studio.submit(bob, prompt="play", seconds=8)
+        await w.ended(4, Status.UNDELIVERABLE)
+        clock.turn(days=31)
+        assert await w.bot.archive.prune(Keep()) == 2
+        assert files(plan) == {"77"}
