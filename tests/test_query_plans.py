@@ -1,55 +1,121 @@
-"""No statement on the way of a request or of a look reads a table that grows from end to end."""
+"""No statement on the way of a request, of a look or of the hours costs more after a long history.
+
+What SQLite does for a statement is counted in steps of its virtual machine, which do not depend on
+what the machine does besides. A walk over what has ended takes the more steps the more has ended,
+whatever the plan calls it.
+"""
 
 import asyncio
-import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot import jobs, turns
+from bot import jobs, posts, takes, turns
 from bot.admission import Admission
+from bot.archive import Archive
 from bot.database import Database, Row, Transaction, open_database
-from bot.models import Actor, Limits, Status
+from bot.encoder import Encoder
+from bot.models import Actor, Keep, Limits, PostKind, Status
 from bot.office import Office
+from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.studio import Studio
 from tests.conftest import GENEROUS, Clock, origin
 
-SMALL_INDEXES = {
-    # Partial: they hold what is under way, not the history.
-    "jobs_by_queue",
-    "jobs_waiting",
-    "jobs_running",
-    "jobs_by_start",  # the last hour
-    "jobs_to_show",
-    "posts_undelivered",
-    "posts_to_replace",
-}
+FEW, MANY = 50, 1_500
+"""Jobs that have ended, of other members and of other days."""
+
+MOST, SLACK = 1.5, 30
+"""How many times the steps after few a statement may take after many, and how many more."""
+
+PAST = (
+    """
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?),
+    ends (place, status, fault) AS (
+        VALUES (0, 'delivered', NULL), (1, 'failed', 'crash'), (2, 'cancelled', NULL),
+            (3, 'undeliverable', NULL)
+    )
+    INSERT INTO jobs (
+        status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds,
+        takes, model, seed, guidance, temperature, top_k, tier, allowance_seconds, day,
+        created_at, charged_at, started_at, rendered_at, ended_at, status_message_id, shown, fault
+    )
+    SELECT status, 10 + i % 10, 100, 100 + i, 'someone', 5, 't', 'p', 8, 1, 'small', i, 3, 1, 250,
+        'Free', 8, date(86400 * i, 'unixepoch'), i, i, i, i, i, 7, status, fault
+    FROM n JOIN ends ON place = i % 4
+    """,
+    """
+    INSERT INTO takes (job_id, number, seed, state, charged_seconds, seconds)
+    SELECT id, 1, seed, 'rendered', 8, 8 FROM jobs
+    """,
+    """
+    INSERT INTO posts (job_id, part, kind, nonce, due_at, place, delivered_at, replaced_at)
+    SELECT id, 0, column1, column1 || id, created_at, 100, created_at, created_at
+    FROM jobs JOIN (VALUES ('result'), ('preview'))
+    """,
+    """
+    INSERT INTO grants (guild_id, user_id, seconds, reason, created_at)
+    SELECT guild_id, user_id, 100, 'a gift', created_at FROM jobs
+    """,
+    "INSERT INTO draws (job_id, grant_id, drawn, seconds) SELECT id, id, 8, 0 FROM jobs",
+    """
+    INSERT INTO audit (guild_id, at, actor_id, actor_name, action, member_id, subject)
+    SELECT guild_id, created_at, 2, 'admin', 'quota grant', user_id, 'someone' FROM jobs
+    """,
+)
+
+
+class Steps:
+    """Counts the steps of each statement, of all its runs together."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+        self._now = 0
+
+    def step(self) -> None:
+        self._now += 1
+
+    def ran(self, sql: str) -> None:
+        self.taken[" ".join(sql.split())] += self._now
+        self._now = 0
+
+    def begin(self) -> None:
+        self._now = 0
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> dict[str, Sequence[Any]]:
-    """All statements that ran, each with the parameters of its last run."""
-    seen: dict[str, Sequence[Any]] = {}
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """The steps of all statements of the databases that count them."""
+    counted = Steps()
     real_fetch, real_execute = Transaction.fetch, Transaction.execute
 
     async def fetch(self: Transaction, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        seen[sql] = parameters
-        return await real_fetch(self, sql, parameters)
+        counted.begin()
+        rows = await real_fetch(self, sql, parameters)
+        counted.ran(sql)
+        return rows
 
     async def execute(self: Transaction, sql: str, parameters: Sequence[Any] = ()) -> int:
-        seen[sql] = parameters
-        return await real_execute(self, sql, parameters)
+        counted.begin()
+        changed = await real_execute(self, sql, parameters)
+        counted.ran(sql)
+        return changed
 
     monkeypatch.setattr(Transaction, "fetch", fetch)
     monkeypatch.setattr(Transaction, "execute", execute)
-    return seen
+    return counted
 
 
-async def live(database: Database, folder: Path, clock: Clock) -> None:
-    """Go the way of requests, from asking to delivery, and look as often as one looks."""
+async def past(database: Database, jobs: int) -> None:
+    async with database.transaction() as tx:
+        for number, statement in enumerate(PAST):
+            await tx.execute(statement, (jobs,) if number == 0 else ())
+
+
+def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, Office, Outbox]:
     admission = Admission(
         defaults=(GENEROUS,), limits=Limits(server_seconds_per_day=10**6), skus={1: "free"}
     )
@@ -65,59 +131,115 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
         admission=admission,
     )
     office = Office(database, admission=admission, clock=clock)
+    return studio, office, Outbox(database, clock=clock, news=asyncio.Event())
+
+
+async def live(database: Database, folder: Path, clock: Clock) -> None:
+    """Go the way of requests, from asking to delivery, and look as often as one looks."""
+    studio, office, outbox = parts(database, folder, clock)
     someone = Actor(id=1, name="someone")
     await office.grant(10, someone, someone, 10, "a gift", 3)
     await office.reset(10, someone, someone)
     await office.log(10, None, 0)
     await office.log(10, 1, 0)
-    for _ in range(3):
+    for _ in range(4):
         job = await studio.submit(origin(), prompt="play", seconds=8)
     await studio.status_message(job, 7, Status.QUEUED)
     await studio.standing(job)
     await studio.usage(10, 1)
     await studio.to_show()
-    outbox = Outbox(studio._database, clock=studio.now, news=asyncio.Event())
-    await outbox.owed()
-    await outbox.previews_to_replace()
     async with database.transaction() as tx:
-        assert await turns.claim(tx, ("small",), clock())
+        first = await turns.claim(tx, ("small",), clock())
+        assert first
         assert await turns.claim(tx, ("other",), clock())
     await jobs.running(database)
     await studio.cancel(job.id, guild=10, user=1, manager=False)
+    async with database.transaction() as tx:
+        await takes.rendered(tx, first.id, 1, 8.0, f"audio/{first.id}-1.wav", None)
+        await jobs.rendered(tx, first.id, clock())
+        await posts.add(tx, first.id, PostKind.RESULT, clock())
+    (owed,) = await outbox.owed()
+    await outbox.trying(owed)
+    await outbox.delivered(owed, 1)
+    await outbox.previews_to_replace()
+    await studio.history(10, 1, 10, 0)
+    await studio.queue(10, 0, 10)
 
 
-async def scans(database: Database, statements: dict[str, Sequence[Any]]) -> dict[str, str]:
-    """Return the statements that read something from end to end, and what."""
-    tables = "jobs|takes|posts|draws|grants|members|audit"
-    found = {}
-    for sql, parameters in list(statements.items()):
-        for step in await database.fetch(f"EXPLAIN QUERY PLAN {sql}", parameters):
-            told = step["detail"]
-            index = re.search(r"INDEX (\w+)", told)
-            small = index is not None and index[1] in SMALL_INDEXES
-            if re.match(rf"SCAN ({tables})\b", told) and not small:
-                found[" ".join(sql.split())] = told
-    return found
+async def hours(database: Database, folder: Path, clock: Clock) -> None:
+    """Do what is done at the start, every few minutes, and whenever somebody looks from outside."""
+    archive = Archive(
+        database, folder=folder, clock=clock, work=asyncio.Event(), encoder=Encoder((), {}, 0)
+    )
+    operations = Operations(
+        database,
+        folder=folder,
+        clock=clock,
+        work=asyncio.Event(),
+        news=asyncio.Event(),
+        drain=asyncio.Event(),
+    )
+    await archive.sweep()
+    await operations.stats()
+    await archive.present({*range(10, 20)})
+    await archive.prune(Keep(days=0, most=0))
+    await archive.left(77)
+    clock.turn(days=31)
+    await archive.forget_the_left()
+    await archive.forget(1)
 
 
-async def test_nothing_is_read_from_end_to_end(
-    tmp_path: Path, clock: Clock, statements: dict[str, Sequence[Any]]
+async def grown(folder: Path, clock: Clock, steps: Steps, spoil: str = "") -> dict[str, str]:
+    """Return the statements that take more steps after many jobs than after few, and how many."""
+    taken = []
+    for number in (FEW, MANY):
+        own = folder / str(number)
+        own.mkdir()
+        async with open_database(own / "test.db") as database:
+            await past(database, number)
+            if spoil:
+                async with database.transaction() as tx:
+                    await tx.execute(spoil)
+            await database._connection.set_progress_handler(steps.step, 1)
+            steps.taken.clear()
+            await live(database, own, clock)
+            await hours(database, own, clock)
+            taken.append(dict(steps.taken))
+    few, many = taken
+    assert len(many) > 60
+    return {
+        sql: f"{few.get(sql, 0)} after {FEW}, {number} after {MANY}"
+        for sql, number in many.items()
+        if number > MOST * few.get(sql, 0) + SLACK
+    }
+
+
+async def test_nothing_costs_more_after_a_long_history(
+    tmp_path: Path, clock: Clock, steps: Steps
 ) -> None:
-    async with open_database(tmp_path / "test.db") as database:
-        statements.clear()
-        await live(database, tmp_path, clock)
-        assert len(statements) > 30
-        assert await scans(database, statements) == {}
+    assert await grown(tmp_path, clock, steps) == {}
 
 
-@pytest.mark.parametrize("index", ["draws_by_job", "draws_by_grant", "grants_by_member"])
+@pytest.mark.parametrize(
+    "index",
+    ["draws_by_job", "draws_by_grant", "grants_by_member", "jobs_with_picture", "jobs_by_history"],
+)
 async def test_without_an_index_it_is_noticed(
-    tmp_path: Path, clock: Clock, statements: dict[str, Sequence[Any]], index: str
+    tmp_path: Path, clock: Clock, steps: Steps, index: str
 ) -> None:
-    async with open_database(tmp_path / "test.db") as database:
-        statements.clear()
-        await live(database, tmp_path, clock)
-        recorded = dict(statements)
-        async with database.transaction() as tx:
-            await tx.execute(f"DROP INDEX {index}")
-        assert await scans(database, recorded)
+    assert await grown(tmp_path, clock, steps, f"DROP INDEX {index}")
+
+
+async def test_a_search_over_a_state_that_grows_is_noticed(
+    tmp_path: Path, clock: Clock, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT MAX(seed) FROM jobs WHERE status = 'delivered'"
+
+    async def searched(source: Database) -> int:
+        (step,) = await source.fetch(f"EXPLAIN QUERY PLAN {sql}")
+        assert step["detail"].startswith("SEARCH jobs USING INDEX jobs_by_status")
+        await source.fetch(sql)
+        return 0
+
+    monkeypatch.setattr(posts, "count_owed", searched)
+    assert list(await grown(tmp_path, clock, steps)) == [sql]
