@@ -288,7 +288,7 @@ async def test_what_could_not_be_posted_goes_like_any_other_and_first(
         assert files(plan) == {"1", "3", "77"}
         assert await w.bot.archive.prune(Keep(most=size)) == 1
         assert files(plan) == {"1", "77"}
-        await w.studio.submit(bob, prompt="play", seconds=8)
+        await w.studio.submit(replace(bob, user_id=5), prompt="play", seconds=8)
         await w.ended(4, Status.UNDELIVERABLE)
         clock.turn(days=31)
         assert await w.bot.archive.prune(Keep()) == 2
