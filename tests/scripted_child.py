@@ -141,6 +141,10 @@ def render(order: Render) -> None:
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
         case "slow":
             slow.add(order.id)
+        case "half":
+            write(order.parts[0].audio, order.seconds)
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+            slow.add(order.id)
         case "linger":
             write(order.parts[0].audio, order.seconds)
             lingering.add(order.id)

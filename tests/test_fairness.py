@@ -4,7 +4,7 @@ import asyncio
 import random
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +27,11 @@ OPEN = replace(GENEROUS, per_day=86_400)
 
 @asynccontextmanager
 async def a_studio(
-    folder: Path, clock: Clock, *tiers: Tier, waiting: int = 1000
+    folder: Path,
+    clock: Clock,
+    *tiers: Tier,
+    waiting: int = 1000,
+    skus: Mapping[int, str] | None = None,
 ) -> AsyncIterator[tuple[Studio, Database]]:
     limits = Limits(waiting=waiting, waiting_per_server=waiting)
     async with open_database(folder / "test.db") as database:
@@ -41,7 +45,7 @@ async def a_studio(
                 drain=asyncio.Event(),
                 models=("small",),
                 max_seconds=120,
-                admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus={}),
+                admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus=skus or {}),
             ),
             database,
         )

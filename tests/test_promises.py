@@ -13,6 +13,40 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PROMISES: list[tuple[str, ...]] = [
+    (
+        "Only what was delivered can be saved",
+        "money::test_what_could_not_be_posted_is_neither_saved_nor_extended",
+        "money::test_a_finished_take_is_not_had_while_the_others_render",
+    ),
+    (
+        "whose beginning was posted is no longer cancelled but stopped",
+        "money::test_to_cancel_what_was_heard_is_to_stop_it",
+        "forgetting::test_the_beginning_that_was_posted_stays_charged",
+    ),
+    (
+        "the studio fails is refunded whole",
+        "money::test_what_the_studio_fails_is_refunded_though_it_was_heard",
+    ),
+    (
+        "After a second piece on one UTC day that Discord takes nowhere",
+        "money::test_after_two_undeliverable_pieces_a_day_a_member_waits",
+        "money::test_a_piece_that_is_posted_again_ends_the_wait",
+    ),
+    (
+        "to the day when it is pressed",
+        "money::test_post_again_costs_what_there_is_also_from_grants_and_after_a_reset",
+        "money::test_what_was_deleted_or_lost_is_not_posted_again",
+    ),
+    (
+        "so that no admin buys a larger share",
+        "money::test_admins_buy_no_share_among_servers_and_subscribers_do",
+    ),
+    (
+        "Who was given no seconds has none there either",
+        "money::test_who_was_given_no_seconds_is_given_none_in_the_idle_lane",
+        "money::test_the_idle_lane_is_for_who_has_used_up_the_day",
+    ),
+    ("nor take it away with", "money::test_what_is_sold_cannot_be_taken_away"),
     # words of the README, file::test, and more of them where one alone does not hold it
     ("the finished WAV is posted in the channel", "bot::test_words_become_a_message_with_music"),
     (
@@ -192,7 +226,7 @@ PROMISES: list[tuple[str, ...]] = [
         "keeping::test_a_manager_deletes_anyones",
     ),
     (
-        "keeps what exists by then, and gives the rest of the seconds back",
+        "keeps what is done so far and refunds the rest",
         "keeping::test_a_long_piece_is_stopped_at_its_preview",
     ),
     (
@@ -214,7 +248,7 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "posts a piece of yours again, as WAV (or what fits)",
         "keeping::test_a_piece_is_posted_again_in_any_format",
-        "keeping::test_what_is_too_large_is_posted_smaller",
+        "uploads::test_what_is_too_large_is_posted_smaller",
     ),
     (
         "erases your prompts, your name, music and codes in all servers",
@@ -314,7 +348,7 @@ PROMISES: list[tuple[str, ...]] = [
         "ledger::test_a_limit_of_two_lets_two_of_two_hundred_through",
     ),
     (
-        "could not be posted charges it again",
+        "posted charges what there is of it",
         "members::test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_again",
     ),
     ("The day is the UTC day of the request.", "ledger::TestBooks"),
@@ -363,7 +397,7 @@ PROMISES: list[tuple[str, ...]] = [
         "fairness::test_what_was_served_more_than_an_hour_ago_does_not_count",
     ),
     (
-        "divided by the weight of the tier (1 to 6)",
+        "divided by the weight of their tier (1 to 6)",
         "fairness::test_a_heavier_tier_has_a_larger_share",
     ),
     (
