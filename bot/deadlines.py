@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
 
 from bot.models import Job
 
@@ -21,13 +20,14 @@ ALONE, TAKE_BY_TAKE = 1, 2
 class Deadlines:
     """A clock for each job that the engine has, which runs while nothing else keeps it waiting."""
 
-    def __init__(self, clock: Callable[[], datetime], grace: float = GRACE) -> None:
-        self._clock = clock
+    def __init__(self, ticks: Callable[[], float], grace: float = GRACE) -> None:
+        """Go by `ticks`, a clock in seconds that nobody sets."""
+        self._ticks = ticks
         self._grace = grace
         self._slots = 1
         self._pace = 0.0
         self._paces: dict[str, float] = {}
-        self._begun: dict[int, datetime | None] = {}
+        self._begun: dict[int, float | None] = {}
         """Since when nothing keeps a job from being done; None where something did meanwhile."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._loads: int | None = None
@@ -91,12 +91,12 @@ class Deadlines:
         begun = self._begun.get(job.id)
         if begun is None:
             return None
-        spent = (self._clock() - begun).total_seconds()
+        spent = self._ticks() - begun
         return spent / (job.request.seconds * self._rounds(job))
 
     def _set(self, job: Job, others: list[Job], late: Callable[[int], None]) -> None:
         beside = self._held_up(job, others)
-        self._begun.setdefault(job.id, None if beside else self._clock())
+        self._begun.setdefault(job.id, None if beside else self._ticks())
         deadline = self._grace + SLACK * (self._work(job) + beside)
 
         def over() -> None:

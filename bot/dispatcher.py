@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from bot import jobs, ledger, orders, posts, settings, speeds, takes, turns
 from bot.database import Database, Transaction
@@ -44,8 +48,37 @@ UNSAVED = (
 )
 
 Report = Loading | Loaded | Progress | Previewed | Took
-NOTED_EVERY = timedelta(seconds=1)
+NOTED_EVERY = 1.0
+"""How often a job's progress is noted at most, in seconds."""
+
 LONGEST_PAUSE = 60.0
+"""How long it takes at most until a lost engine is started again, in seconds."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0
+"""Pauses until a database is asked again that is locked or full, in seconds; they double."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Rendering:
+    """A job that the engine has."""
+
+    job: Job
+    begun: float
+    noted: float = -math.inf
+    """When its progress was last noted, by the monotonic clock as `begun` is."""
+    preview_due: bool = False
+    """Whether its beginning is still to come."""
+    finishing: bool = False
+    """Whether the engine was told to end it early."""
+    unwanted: bool = False
+    """Whether the engine was told to cancel it, so that nothing it says of it counts."""
+    waits_again: bool = False
+    """Whether it is back in the queue, but the engine or its files are still in the way."""
+    late: bool = False
+    """Whether it was not done in time."""
 
 
 class Dispatcher:
@@ -61,30 +94,28 @@ class Dispatcher:
         news: asyncio.Event,
         drain: asyncio.Event,
         start: Callable[[], AbstractAsyncContextManager[Engine]],
+        ticks: Callable[[], float] = time.monotonic,
         pause: float = 1.0,
         grace: float = GRACE,
     ) -> None:
+        """What is written down goes by the `clock`, what is measured by the `ticks` in seconds."""
         self._database = database
         self._folder = folder
         self._clock = clock
+        self._ticks = ticks
         self._work = work
         self._news = news
         self._drain = drain
         self._start = start
         self._first_pause = self._pause = pause
         self._ready: Ready | None = None
-        self._running: dict[int, Job] = {}
-        """What the engine has."""
-        self._noted: dict[int, datetime] = {}
-        self._stopping: set[int] = set()
-        """Jobs that the engine was told to finish."""
-        self._yielding: set[int] = set()
-        """Jobs that wait again while the engine has yet to let go of them."""
+        self._died = False
+        """Whether the last engine was lost by a fault of its own."""
+        self._renderings: dict[int, Rendering] = {}
+        """What the engine has, in the order that it was given."""
         self._cut_off: dict[int, Job] = {}
         """Jobs that an engine had when it was lost."""
-        self._late: set[int] = set()
-        """Jobs that the engine was told to cancel because they were not done in time."""
-        self._deadlines = Deadlines(clock, grace)
+        self._deadlines = Deadlines(ticks, grace)
         self._idle = asyncio.Event()
         """Set while no job is rendered."""
         self._idle.set()
@@ -108,30 +139,47 @@ class Dispatcher:
 
     async def _serve_once(self) -> None:
         try:
-            await self._recover()
+            await self._patiently(self._recover, deaths=int(self._died))
+            self._died = False
             async with self._start() as engine:
                 await self._serve(engine)
-        except* (EngineError, OperatorError, StorageError) as lost:
+        except* (EngineError, OperatorError) as lost:
             reason = "; ".join(str(error) for error in lost.exceptions)
             if self._ready is None:
                 raise OperatorError(f"The engine cannot start: {reason}") from lost
+            self._died = lost.subgroup(EngineError) is not None
             log.error("The engine is started again: %s", reason)
 
     async def _serve(self, engine: Engine) -> None:
         ready = await engine.ready()
-        await self._loaded(ready)
+        await self._patiently(self._loaded, ready)
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.attend())
             while True:
-                await self._heed(engine)
-                while self._has_room(ready.slots) and (job := await self._claim()):
-                    self._running[job.id] = job
+                await self._patiently(self._heed, engine)
+                while self._has_room(ready.slots) and (job := await self._patiently(self._claim)):
+                    rendering = Rendering(job=job, begun=self._ticks())
+                    self._renderings[job.id] = rendering
                     self._idle.clear()
-                    if order := await self._order(engine, job):
-                        group.create_task(self._render(engine, job, order))
-                await self._make_room(engine)
+                    if order := await self._patiently(self._order, engine, job):
+                        rendering.preview_due = any(part.preview for part in order.parts)
+                        group.create_task(self._render(engine, rendering, order))
+                await self._patiently(self._make_room, engine)
                 await self._work.wait()
                 self._work.clear()
+
+    async def _patiently(
+        self, step: Callable[P, Awaitable[T]], *arguments: P.args, **more: P.kwargs
+    ) -> T:
+        """Take a step as often as it needs until the database lets it; the engine goes on."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                return await step(*arguments, **more)
+            except StorageError as error:
+                log.warning("waiting %g s for the database: %s", wait, error)
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
 
     async def _order(self, engine: Engine, job: Job) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""
@@ -143,18 +191,18 @@ class Dispatcher:
             self._let_go(engine, job)
             return None
 
-    async def _render(self, engine: Engine, job: Job, order: Render) -> None:
+    async def _render(self, engine: Engine, rendering: Rendering, order: Render) -> None:
+        job = rendering.job
         try:
-            self._watch(engine)
-            async with aclosing(engine.render(order)) as reports:
-                async for said in reports:
-                    await self._heard(engine, job, said)
-            if job.id in self._late:
-                await self._overdue(job)
+            try:
+                self._watch(engine)
+                async with aclosing(engine.render(order)) as reports:
+                    async for said in reports:
+                        await self._patiently(self._heard, engine, rendering, said)
+            except JobError as error:
+                await self._patiently(self._refused, job, error)
             else:
-                await self._rendered(job)
-        except JobError as error:
-            await self._refused(job, error)
+                await self._patiently(self._overdue if rendering.late else self._rendered, job)
         except BaseException:
             self._cut_off[job.id] = job
             raise
@@ -162,40 +210,45 @@ class Dispatcher:
             self._let_go(engine, job)
 
     def _let_go(self, engine: Engine, job: Job) -> None:
-        self._running.pop(job.id, None)
-        self._noted.pop(job.id, None)
-        for marked in (self._stopping, self._yielding, self._late):
-            marked.discard(job.id)
+        self._renderings.pop(job.id, None)
         self._deadlines.forget(job.id)
         self._watch(engine)
-        if not self._running:
+        if not self._renderings:
             self._idle.set()
         self._work.set()
 
-    async def _heard(self, engine: Engine, job: Job, said: Report) -> None:
+    async def _heard(self, engine: Engine, rendering: Rendering, said: Report) -> None:
+        job = rendering.job
         if isinstance(said, Loading):
             self._deadlines.suspend(job.id)
         elif isinstance(said, Loaded):
             await self._swapped(said)
             self._deadlines.resume(job.id)
             self._watch(engine)
-        elif job.id in self._yielding or job.id in self._late:
+        elif rendering.unwanted:
             return
         elif isinstance(said, Took):
             await self._took(job, said)
         elif isinstance(said, Progress):
-            await self._progressed(job, said)
+            await self._progressed(rendering, said)
         elif isinstance(said, Previewed):
-            await self._previewed(job)
+            await self._previewed(engine, rendering)
 
     def _watch(self, engine: Engine) -> None:
         """Cancel what takes much longer than this machine usually needs for it."""
 
         def late(number: int) -> None:
-            self._late.add(number)
-            engine.cancel(number)
+            self._renderings[number].late = True
+            self._cancel(engine, number)
 
-        self._deadlines.watch(self._running.values(), self._models, late)
+        running = [rendering.job for rendering in self._renderings.values()]
+        self._deadlines.watch(running, self._models, late)
+
+    def _cancel(self, engine: Engine, number: int) -> None:
+        rendering = self._renderings[number]
+        if not rendering.unwanted:
+            rendering.unwanted = True
+            engine.cancel(number)
 
     async def _overdue(self, job: Job) -> None:
         if job.deaths + 1 < TRIES:
@@ -220,7 +273,7 @@ class Dispatcher:
             await self._failed(job, str(error), fault)
 
     async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
-        self._yielding.add(job.id)  # it begins again once its files are gone
+        self._renderings[job.id].waits_again = True  # it begins again once its files are gone
         async with self._database.transaction() as tx:
             if await turns.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=why)
@@ -241,11 +294,11 @@ class Dispatcher:
             await self._record_failure(tx, job, reason, Fault.MEMORY)
         await self._discard(job)
 
-    async def _recover(self) -> None:
+    async def _recover(self, deaths: int = 1) -> None:
+        """Let what ran wait again, or fail it where so many deaths more are too many."""
         async with self._database.transaction() as tx:
             await settings.put(tx, "engine", EngineState.LOADING)
             for job in await jobs.running(tx):
-                deaths = 1 if self._ready else 0  # at the start it was the bot that died
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
                     await turns.wait_again(tx, job.id, self._clock(), deaths=deaths)
                 else:
@@ -254,11 +307,9 @@ class Dispatcher:
             unmade = await self._unmade(tx)
         await self._discard(*unmade)
         self._cut_off.clear()
-        self._running.clear()
+        self._renderings.clear()
         self._deadlines.clear()
         self._idle.set()
-        self._yielding.clear()
-        self._late.clear()
         self._work.set()
 
     async def _hand_back(self) -> None:
@@ -271,7 +322,7 @@ class Dispatcher:
 
     async def _unmade(self, tx: Transaction) -> list[Job]:
         """Return the jobs without music of those that the engine had when it was lost."""
-        now = [await jobs.find(tx, number) for number in {**self._cut_off, **self._running}]
+        now = [await jobs.find(tx, number) for number in {*self._cut_off, *self._renderings}]
         return [job for job in now if job and job.status in UNMADE]
 
     async def _loaded(self, ready: Ready) -> None:
@@ -296,8 +347,6 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             job = await turns.claim(tx, self._models, self._clock())
         if job:
-            if job.stopping:  # before the engine was lost: it renders no more than the preview
-                self._stopping.add(job.id)
             waited = (self._clock() - job.created_at).total_seconds()
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
             self._news.set()
@@ -306,40 +355,55 @@ class Dispatcher:
     async def _heed(self, engine: Engine) -> None:
         """Tell the engine of jobs that are cancelled or stopped."""
         wanted = {job.id: job for job in await jobs.running(self._database)}
-        for number in list(self._running):
+        for number, rendering in list(self._renderings.items()):
             if number not in wanted:
-                engine.cancel(number)
-            elif wanted[number].stopping and number not in self._stopping:
-                self._stopping.add(number)
-                engine.finish(number)
+                self._cancel(engine, number)
+            elif wanted[number].stopping:
+                self._finish(engine, rendering)
+
+    def _finish(self, engine: Engine, rendering: Rendering) -> None:
+        """End a job early, but not before its beginning, which was heard in an earlier attempt.
+
+        One that was stopped while it waited is made no longer than that.
+        """
+        ends_early = rendering.preview_due or rendering.finishing or rendering.job.stopping
+        if not ends_early:
+            rendering.finishing = True
+            engine.finish(rendering.job.id)
 
     def _has_room(self, slots: int) -> bool:
         if self._drain.is_set():
             return False
-        return (
-            not self._yielding and sum(job.request.takes for job in self._running.values()) < slots
-        )
+        renderings = self._renderings.values()
+        taken = sum(rendering.job.request.takes for rendering in renderings)
+        return taken < slots and not any(rendering.waits_again for rendering in renderings)
 
     async def _make_room(self, engine: Engine) -> None:
         """Let a job that pays take the place of one that does not."""
+        if self._drain.is_set() or any(each.waits_again for each in self._renderings.values()):
+            return
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx) if job.idle]
-            if not given_way or self._yielding or not await jobs.somebody_pays(tx):
+            paused = await settings.get(tx, "paused") is not None
+            if not given_way or paused or not await jobs.somebody_pays(tx):
                 return
             for job in given_way:
                 await turns.wait_again(tx, job.id, self._clock(), attempts=0)
         for job in given_way:
-            self._yielding.add(job.id)
-            engine.cancel(job.id)
+            self._renderings[job.id].waits_again = True
+            self._cancel(engine, job.id)
             change(log, job, "queued", because="another waits, who pays")
         self._news.set()
 
-    async def _progressed(self, job: Job, said: Progress) -> None:
-        now = self._clock()
-        if now - self._noted.get(job.id, now - NOTED_EVERY) >= NOTED_EVERY:
-            self._noted[job.id] = now
+    async def _progressed(self, rendering: Rendering, said: Progress) -> None:
+        now = self._ticks()
+        if now - rendering.noted < NOTED_EVERY:
+            return
+        rendering.noted = now
+        with contextlib.suppress(StorageError):  # the next will tell more
             async with self._database.transaction() as tx:
-                await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
+                done = said.done / max(said.done, said.total, 1)
+                await jobs.progressed(tx, rendering.job.id, done)
 
     async def _took(self, job: Job, said: Took) -> None:
         name = orders.file(job, said.number, "wav")
@@ -351,14 +415,22 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             await takes.rendered(tx, job.id, said.number, said.seconds, name, kept)
 
-    async def _previewed(self, job: Job) -> None:
+    async def _previewed(self, engine: Engine, rendering: Rendering) -> None:
+        rendering.preview_due = False
+        job = rendering.job
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
                 name = orders.file(job, number, "preview.wav")
                 if not await takes.previewed(tx, job.id, number, name):
                     return
-            await posts.add_preview(tx, job.id, self._clock())
-        self._news.set()
+            now = await jobs.find(tx, job.id)
+            stopping = now is not None and now.stopping
+            if not stopping:
+                await posts.add_preview(tx, job.id, self._clock())
+        if stopping:
+            self._finish(engine, rendering)
+        else:
+            self._news.set()
 
     async def _swapped(self, said: Loaded) -> None:
         self._models = said.models
@@ -369,27 +441,36 @@ class Dispatcher:
 
     async def _rendered(self, job: Job) -> None:
         async with self._database.transaction() as tx:
-            if await jobs.rendered(tx, job.id, self._clock()):
-                missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
-                if missing and not (job.id in self._stopping and len(missing) < job.request.takes):
-                    raise EngineError(f"called job {job.id} done without take {missing[0]}")
+            if await jobs.rendered(tx, job.id, self._clock(), self._spent(job)):
+                await self._check_takes(tx, job)
                 if (self._folder / orders.picture(job)).exists():
                     await jobs.drawn(tx, job.id, orders.picture(job))
                 await self._measured(tx, job)
                 await ledger.settled(tx, job.id, self._clock())
                 await posts.superfluous(tx, job.id, self._clock())
                 await posts.add(tx, job.id, PostKind.RESULT, self._clock())
-                assert job.started_at
-                spent = (self._clock() - job.started_at).total_seconds()
-                change(log, job, "rendered", spent=spent)
+                change(log, job, "rendered", spent=self._spent(job))
                 self._news.set()
                 return
         await self._discard(job)
 
+    def _spent(self, job: Job) -> float:
+        """Return for how many seconds the engine has had a job."""
+        rendering = self._renderings.get(job.id)
+        return self._ticks() - rendering.begun if rendering else 0.0
+
+    async def _check_takes(self, tx: Transaction, job: Job) -> None:
+        """Raise EngineError if takes are missing, save that one which is stopped may lack some."""
+        now = await jobs.find(tx, job.id)
+        missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
+        some = now is not None and now.stopping and len(missing) < job.request.takes
+        if missing and not some:
+            raise EngineError(f"called job {job.id} done without take {missing[0]}")
+
     async def _measured(self, tx: Transaction, job: Job) -> None:
         """Learn from a job how fast this machine is, and that its length fits."""
-        pace = self._deadlines.measured(job)
-        if pace is None or job.stopping or job.id in self._stopping:
+        pace, now = self._deadlines.measured(job), await jobs.find(tx, job.id)
+        if pace is None or now is None or now.stopping:
             return
         setup = self._setup(job.request.model)
         await speeds.made(tx, setup, pace, job.request.length)

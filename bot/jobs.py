@@ -345,14 +345,17 @@ async def progressed(tx: Transaction, job: int, progress: float) -> None:
     )
 
 
-async def rendered(tx: Transaction, job: int, now: datetime) -> bool:
-    """All of a running job's music exists; return False if it was not running any more."""
+async def rendered(tx: Transaction, job: int, now: datetime, spent: float | None = None) -> bool:
+    """All of a running job's music exists; return False if it was not running any more.
+
+    The engine needed so many seconds.
+    """
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'rendered', progress = 1, rendered_at = ?
+        UPDATE jobs SET status = 'rendered', progress = 1, rendered_at = ?, spent = ?
         WHERE id = ? AND status = 'running'
         """,
-        (now.timestamp(), job),
+        (now.timestamp(), spent, job),
     )
 
 
@@ -560,6 +563,7 @@ def _job(row: Row) -> Job:
         charged_at=_time(row["charged_at"]),
         started_at=_time_or_none(row["started_at"]),
         rendered_at=_time_or_none(row["rendered_at"]),
+        spent=row["spent"],
         status_message_id=row["status_message_id"],
         shown=Status(row["shown"]) if row["shown"] else None,
         stopping=bool(row["stopping"]),

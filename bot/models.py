@@ -261,7 +261,8 @@ class Viewer:
 class Job:
     """A row of the queue. `progress` is 0…1; `shown` is the status its message last told.
 
-    Once its beginning was `heard` it is no longer cancelled but stopped.
+    Once its beginning was `heard` it is no longer cancelled but stopped. The engine `spent` so many
+    seconds on it.
     """
 
     id: int
@@ -282,6 +283,7 @@ class Job:
     rendered_at: datetime | None
     status_message_id: int | None
     shown: Status | None
+    spent: float | None = None
     stopping: bool = False
     heard: bool = False
     picture: str | None = None

@@ -6,6 +6,9 @@ from datetime import datetime
 from bot.database import Database, Row, Transaction
 from bot.models import Speed
 
+SLOWEST = 3600.0
+"""The slowest pace that is believed, in seconds of work per second of music."""
+
 NEWEST = 0.2
 """How much the newest piece counts in a pace."""
 
@@ -20,15 +23,24 @@ class Setup:
 
 
 async def found(tx: Transaction, setup: Setup, pace: float) -> None:
-    """A model was loaded, and a few steps had this pace; what is known from pieces stays."""
+    """A model was loaded, and a few steps had this pace; what is known from pieces stays.
+
+    Unless it cannot be: then it is forgotten.
+    """
     await tx.execute(
-        "INSERT OR IGNORE INTO speeds (model, device, precision, pace) VALUES (?, ?, ?, ?)",
-        (setup.model, setup.device, setup.precision, pace),
+        """
+        INSERT INTO speeds (model, device, precision, pace) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (model, device, precision) DO UPDATE SET pace = excluded.pace
+        WHERE NOT (pace > 0 AND pace <= ?5)
+        """,
+        (setup.model, setup.device, setup.precision, pace, SLOWEST),
     )
 
 
 async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> None:
     """A piece of so many seconds was made at this pace: it fits."""
+    if not 0 < pace <= SLOWEST:
+        return
     await tx.execute(
         """
         INSERT INTO speeds (model, device, precision, pace, fits) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -35,16 +35,17 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     heads = await jobs.heads(tx)
     shares = Shares(await jobs.shares(tx, now - fairness.WINDOW) if heads else ())
     turn = await _turn(tx)
-    chosen = Line(heads, shares).next(turn)
-    if chosen is None:
+    first = Line(heads, shares).next(turn)
+    if first is None:
         return None
-    if chosen.model not in loaded and chosen.passed < PATIENCE and not fairness.is_aged(turn):
-        at_hand = (job for job in heads if job.model in loaded and job.idle == chosen.idle)
-        if other := Line(at_hand, shares).next(turn):
-            await jobs.passed(tx, chosen.id)
-            chosen = other
+    chosen = first
+    if first.model not in loaded and first.passed < PATIENCE and not fairness.is_aged(turn):
+        at_hand = (job for job in heads if job.model in loaded and job.idle == first.idle)
+        chosen = Line(at_hand, shares).next(turn) or first
     job = await jobs.start(tx, chosen.id, now)
     if job:
+        if chosen is not first:
+            await jobs.passed(tx, first.id)
         await settings.put(tx, "starts", str(turn + 1))
     return job
 

@@ -185,9 +185,8 @@ def result(
     seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
     embed.add_field(name="Seeds" if several else "Seed", value="\n".join(seeds))
     embed.add_field(name="Asked for by", value=escape(job.origin.user_name) or "somebody")
-    if job.started_at and job.rendered_at:
-        spent = (job.rendered_at - job.started_at).total_seconds()
-        embed.add_field(name="Rendered in", value=f"{spent:.1f} s")
+    if job.spent is not None:
+        embed.add_field(name="Rendered in", value=f"{job.spent:.1f} s")
     embed.add_field(name="Model", value=model(job.request.model))
     if settings := _settings(job.request):
         embed.add_field(name="Settings", value=settings)

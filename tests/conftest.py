@@ -52,15 +52,24 @@ def pytest_configure() -> None:
 
 
 class Clock:
-    """A clock that stands still until it is turned."""
+    """A clock that stands still until it is turned, and the ticks that it makes then."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        self._ticks = 0.0
 
     def __call__(self) -> datetime:
         return self.time
 
+    def ticks(self) -> float:
+        return self._ticks
+
     def turn(self, **by: float) -> None:
+        self.time += timedelta(**by)
+        self._ticks += timedelta(**by).total_seconds()
+
+    def set(self, **by: float) -> None:
+        """Put it forward or back, which is no time that passes."""
         self.time += timedelta(**by)
 
 

@@ -85,12 +85,18 @@ def die(how: str) -> None:
 slow: set[int] = set()
 lingering: set[int] = set()
 long: dict[int, Render] = {}
+awaited: dict[int, Render] = {}
+"""Those whose beginning comes once the test makes a file that says so."""
 
 
 def keep_slow() -> None:
     while True:
         for job in list(slow):
             say(Progress(id=job, done=1, total=10))
+        for job, order in list(awaited.items()):
+            if (Path(order.parts[0].audio).parents[1] / f"go-{job}").exists():
+                del awaited[job]
+                preview(order)
         time.sleep(0.1)
 
 
@@ -160,8 +166,10 @@ def render(order: Render) -> None:
         case "long" if order.seconds == 30:
             play(order)
         case "long":
-            if "mute" not in order.prompt or once(order):
+            if "later" not in order.prompt or once(order):
                 preview(order)
+            else:
+                awaited[order.id] = order
             long[order.id] = order
             slow.add(order.id)
         case "through":
@@ -214,7 +222,7 @@ def main() -> None:
                 slow.discard(job)
                 if job in long and "kill" in long[job].prompt:
                     die("kill")
-                if job in long:
+                if job in long and job not in awaited:
                     play(long.pop(job), 33.5)
                 else:
                     say(Done(id=job))

@@ -61,7 +61,7 @@ def job(number: int, seconds: int, takes: int = 1, model: str = "small", care: i
 
 def deadlines(clock: Clock) -> Deadlines:
     """Four slots; a second of music takes two."""
-    found = Deadlines(clock, GRACE)
+    found = Deadlines(clock.ticks, GRACE)
     found.engine(slots=4, pace=2.0)
     return found
 

@@ -256,6 +256,41 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path)
     assert served == [1, 3, 4, 2, 5, 6, 7, 8]
 
 
+async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock) -> None:
+    """What has seen the engine die renders alone: whoever waits for its end was not overtaken."""
+    async with open_database(tmp_path / "test.db") as database:
+        studio = Studio(
+            database,
+            folder=tmp_path,
+            clock=clock,
+            work=asyncio.Event(),
+            news=asyncio.Event(),
+            drain=asyncio.Event(),
+            models=("small", "large"),
+            max_seconds=120,
+            admission=Admission(defaults=(GENEROUS,), limits=Limits(), skus={}),
+        )
+        alone = await studio.submit(origin(), prompt="play", seconds=2, model="small")
+        async with database.transaction() as tx:
+            assert await turns.claim(tx, ("small",), clock())
+            assert await turns.wait_again(tx, alone.id, clock(), deaths=1)
+            assert await turns.claim(tx, ("small",), clock())
+        large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
+        small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
+        for _ in range(turns.PATIENCE):
+            async with database.transaction() as tx:
+                assert await turns.claim(tx, ("small",), clock()) is None
+        async with database.transaction() as tx:
+            await jobs.rendered(tx, alone.id, clock())
+            job = await turns.claim(tx, ("small",), clock())
+            assert job
+            assert job.id == small.id, "its turn comes first, but its model is not at hand"
+            await jobs.rendered(tx, small.id, clock())
+            job = await turns.claim(tx, ("small",), clock())
+            assert job
+            assert job.id == large.id
+
+
 async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_crash(
     plan: Plan,
 ) -> None:

@@ -186,6 +186,19 @@ def test_stopping_after_the_preview_keeps_at_least_that(
     assert files.codes(1).shape[1] == round(seconds * 50)
 
 
+def test_stopping_before_there_is_music_waits_for_some(
+    child: Child, folders: Callable[[], Files]
+) -> None:
+    """Audiocraft's own loop has none until a window is complete."""
+    order = folders().order(3, 7)
+    reports = child.render(
+        order, lambda said: Finish(id=order.id) if isinstance(said, Progress) else None
+    )
+    ((number, seconds),) = takes(reports)
+    assert number == 1
+    assert seconds == 3 if child.name.endswith(OTHER) else 1 <= seconds < 3
+
+
 def test_a_short_piece_has_no_preview_but_a_picture(
     child: Child, folders: Callable[[], Files]
 ) -> None:

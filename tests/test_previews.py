@@ -1,5 +1,6 @@
 """Previews: each stands for music that exists, whatever becomes of the attempt that made it."""
 
+import asyncio
 import os
 import signal
 from dataclasses import replace
@@ -7,7 +8,9 @@ from dataclasses import replace
 import discord
 import pytest
 
+from bot import takes
 from bot.composition import Plan
+from bot.errors import Refusal
 from bot.models import Job, Limits, Status
 from tests.conftest import Clock, World, until, world
 from tests.processes import children
@@ -52,7 +55,7 @@ async def test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted(
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         w.env.inject_error("POST", MESSAGES, status=503, times=1)
-        await w.generate("long mute", 60)
+        await w.generate("long later", 60)
         await owed(w)
         kill_engines()
         await attempt(w, 2)
@@ -70,7 +73,7 @@ async def test_a_preview_that_is_owed_as_its_piece_gives_way_is_not_posted(
         await w.generate("play", 10)
         await w.ended(1, Status.DELIVERED)
         w.env.inject_error("POST", MESSAGES, status=503, times=1)
-        await w.generate("long mute", 60)
+        await w.generate("long later", 60)
         await owed(w)
         await w.generate("slow", 5, by=w.bob)
         await w.ended(3, Status.RUNNING)
@@ -85,7 +88,7 @@ async def test_a_preview_that_is_owed_as_the_bot_stops_is_not_posted(
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         w.env.inject_error("POST", MESSAGES, status=503, times=1)
-        await w.generate("long mute", 60)
+        await w.generate("long later", 60)
         await owed(w)
         await w.restart(replace(plan, clock=clock))
         await attempt(w, 1)
@@ -119,3 +122,62 @@ async def test_a_second_attempt_posts_a_preview_of_its_own(
 
         await until(gone)
         assert len(w.results()) == 1
+
+
+async def test_stopping_a_second_attempt_before_it_has_music_waits_for_its_beginning(
+    plan: Plan,
+) -> None:
+    """No engine is lost by it, and what was heard is not lost either."""
+    async with world(plan) as w:
+        await w.generate("long later", 60)
+        preview = await w.result()
+        kill_engines()
+        await attempt(w, 2)
+        await w.alice.click(preview, label="Stop here")
+        await asyncio.sleep(0.3)
+        job = await w.studio.job(1)
+        assert (job.status, job.attempts, job.stopping) == (Status.RUNNING, 2, True)
+        (plan.folder / "go-1").touch()
+        job = await w.ended(1, Status.DELIVERED)
+        assert (job.attempts, job.deaths) == (2, 1)
+        (take,) = await takes.of(w.studio._database, 1)
+        assert (take.seconds, take.charged_seconds) == (33.5, 34)
+        rows = await w.studio._database.fetch("SELECT id FROM posts WHERE kind = 'preview'")
+        assert len(rows) == 1, "the music itself comes in a moment"
+
+
+async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("long", 60)
+        preview = await w.result()
+        await w.bot.operations.pause("")
+        kill_engines()
+
+        async def waits() -> bool:
+            return (await w.studio.job(1)).status is Status.QUEUED
+
+        await until(waits)
+        await w.alice.click(preview, label="Stop here")
+        with pytest.raises(Refusal, match="#1 is stopping already"):
+            await w.studio.stop(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.bot.operations.resume()
+        job = await w.ended(1, Status.DELIVERED)
+        assert (job.attempts, job.deaths) == (2, 1)
+        (take,) = await takes.of(w.studio._database, 1)
+        assert (take.seconds, take.charged_seconds) == (30, 30)
+
+
+async def test_an_idle_piece_gives_way_to_nobody_while_nothing_is_started(plan: Plan) -> None:
+    tier = replace(plan.defaults[0], per_day=5)
+    async with world(replace(plan, defaults=(tier,), limits=Limits(idle_lane=True))) as w:
+        await w.generate("play", 5)
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("slow", 5)
+        await w.ended(2, Status.RUNNING)
+        await w.bot.operations.pause("")
+        await w.generate("play", 2, by=w.bob)
+        await asyncio.sleep(0.3)
+        assert (await w.studio.job(2)).status is Status.RUNNING
+        await w.bot.operations.resume()
+        await w.ended(3, Status.DELIVERED)
+        assert (await w.studio.job(2)).attempts <= 1

@@ -95,6 +95,18 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
     assert audio.seconds(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
 
 
+async def test_a_finish_that_comes_too_early_waits_for_music(tmp_path: Path) -> None:
+    async with engine(pace=0.05) as running:
+        said = []
+        async with aclosing(running.render(order(tmp_path, seconds=60, takes=2))) as reports:
+            running.finish(1)
+            async for report in reports:
+                said.append(report)
+                running.finish(1)
+    took, _ = [report for report in said if isinstance(report, Took)]
+    assert 1 <= took.seconds < 60
+
+
 def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None:
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     with program([*SKETCH, "60"], **pipes, stderr=subprocess.DEVNULL) as child:

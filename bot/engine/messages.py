@@ -74,7 +74,7 @@ class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Finish(Message, frozen=True, kw_only=True, tag="finish"):
-    """Stop a render early and keep the music that exists."""
+    """Stop a render early and keep the music made so far, as soon as there is some."""
 
     id: int
 

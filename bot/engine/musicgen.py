@@ -206,7 +206,7 @@ class MusicGen:
             while left:
                 if self._spills > spills:
                     raise OutOfMemory("The memory is too small for this piece now.")
-                stop = finishing()
+                stop = finishing() and self._worth_keeping(makings)
                 for making in left[:1] if order.one_by_one and not stop else left:
                     self._proceed(making, stop=stop)
                 done = sum(making.take.done for making in makings)
@@ -223,6 +223,12 @@ class MusicGen:
         finally:
             for making in left:
                 making.take.stop()
+
+    def _worth_keeping(self, makings: Sequence[Making]) -> bool:
+        """Whether a take has a second of new music."""
+        return any(
+            making.take.frames - making.before >= self._codec.frame_rate for making in makings
+        )
 
     def _proceed(self, making: Making, *, stop: bool) -> None:
         if stop:

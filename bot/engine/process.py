@@ -110,7 +110,7 @@ class Engine:
         self._send(Cancel(id=job))
 
     def finish(self, job: int) -> None:
-        """Stop a render early and keep the music that exists."""
+        """Stop a render early and keep the music made so far, as soon as there is some."""
         self._send(Finish(id=job))
 
     async def ready(self) -> Ready:

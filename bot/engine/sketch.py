@@ -187,7 +187,7 @@ class Sketch:
         pieces = [Piece(order.prompt, order.seconds, part.seed, before) for part in order.parts]
         total, done = sum(piece.bars for piece in pieces), 0
         playing = [piece.play() for piece in pieces]
-        while playing and not finishing():
+        while not (finishing() and any(piece.played - piece.before >= 1 for piece in pieces)):
             for piece, bars in zip(pieces, list(playing), strict=False):
                 if next(bars, None) is None:
                     continue

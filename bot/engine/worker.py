@@ -59,7 +59,8 @@ class Engine(Protocol):
 
         Yields a Progress after a step, a Took when a take's files are in place, a Previewed when
         all previews are, and None while it has nothing to say. Closing the generator cancels. Once
-        `finishing()` is true it keeps the music made so far and ends soon.
+        `finishing()` is true it keeps the music made so far and ends, as soon as a take has a
+        second of it.
         Raises RenderError for what the member should read.
         """
 
