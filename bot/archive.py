@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
-AT_ONCE = 50
+AT_ONCE = 10
 """How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
 
 PAGE = 500
@@ -157,13 +158,9 @@ class Archive:
 
     async def forget(self, user: int) -> int:
         """Erase a member's words, name and music in all servers; return how many pieces it was."""
-        async with self._database.transaction() as tx:
-            found = await jobs.of_member(tx, user)
-            for job in found:
-                await self._forgotten(tx, job)
-        await self._cleared(found)
-        log.info("%d jobs of user %d forgotten", len(found), user)
-        return len(found)
+        count = await self._forget(lambda tx: jobs.of_member(tx, user, AT_ONCE))
+        log.info("%d jobs of user %d forgotten", count, user)
+        return count
 
     async def left(self, guild: int) -> None:
         """The bot was removed from a server."""
@@ -184,12 +181,8 @@ class Archive:
 
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""
-        async with self._database.transaction() as tx:
-            guilds = await servers.left_before(tx, self._clock() - FORGOTTEN_AFTER)
-            found = [job for guild in guilds for job in await jobs.of_server(tx, guild)]
-            for job in found:
-                await self._forgotten(tx, job)
-        await self._cleared(found)
+        before = self._clock() - FORGOTTEN_AFTER
+        await self._forget(lambda tx: jobs.of_left_servers(tx, before, AT_ONCE))
 
     async def sweep(self) -> None:
         """Remove what unfinished jobs left behind, and leave all else that no row names.
@@ -300,14 +293,25 @@ class Archive:
         async with self._database.transaction() as tx:
             await unneeded.done(tx, doomed)
 
-    async def _forgotten(self, tx: Transaction, job: Job) -> None:
-        await settlement.forgotten(tx, job, PREVIEW, self._clock())
-
-    async def _cleared(self, found: list[Job]) -> None:
-        await self._clear()
-        if found:
+    async def _forget(self, find: Callable[[Transaction], Awaitable[list[Job]]]) -> int:
+        """Erase what is found, a few at a time, until nothing is; return how many jobs it was."""
+        count = 0
+        while found := await self._forget_some(find):
+            count += found
+        if count:
+            await self._clear()
             await self._database.purge()
             self._work.set()
+        return count
+
+    async def _forget_some(self, find: Callable[[Transaction], Awaitable[list[Job]]]) -> int:
+        begun = time.monotonic()
+        async with self._database.transaction() as tx:
+            found = await find(tx)
+            for job in found:
+                await settlement.forgotten(tx, job, PREVIEW, self._clock())
+        await asyncio.sleep(time.monotonic() - begun)  # half of the time is others'
+        return len(found)
 
 
 async def strays(source: Database, folder: Path) -> dict[str, int]:

@@ -321,18 +321,25 @@ async def forgotten(tx: Transaction, job: int, now: datetime) -> None:
     )
 
 
-async def of_member(source: Database | Transaction, user: int) -> list[Job]:
-    """Return a member's jobs in all servers, those whose words are not forgotten."""
+async def of_member(source: Database | Transaction, user: int, limit: int) -> list[Job]:
+    """Return so many of a member's jobs, in all servers, whose words are not forgotten."""
     rows = await source.fetch(
-        "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL", (user,)
+        "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL LIMIT ?", (user, limit)
     )
     return [_job(row) for row in rows]
 
 
-async def of_server(source: Database | Transaction, guild: int) -> list[Job]:
-    """Return a server's jobs, those whose words are not forgotten."""
+async def of_left_servers(
+    source: Database | Transaction, before: datetime, limit: int
+) -> list[Job]:
+    """Return so many jobs, whose words are not forgotten, of servers left before a time."""
     rows = await source.fetch(
-        "SELECT * FROM jobs WHERE guild_id = ? AND forgotten_at IS NULL", (guild,)
+        """
+        SELECT jobs.* FROM servers INDEXED BY servers_left
+        CROSS JOIN jobs INDEXED BY jobs_by_server USING (guild_id)
+        WHERE left_at < ? AND forgotten_at IS NULL LIMIT ?
+        """,
+        (before.timestamp(), limit),
     )
     return [_job(row) for row in rows]
 

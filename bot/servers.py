@@ -73,12 +73,6 @@ async def returned(tx: Transaction, guild: int) -> None:
     )
 
 
-async def left_before(source: Database | Transaction, time: datetime) -> list[int]:
-    """Return the servers that the bot was removed from before a time."""
-    rows = await source.fetch("SELECT guild_id FROM servers WHERE left_at < ?", (time.timestamp(),))
-    return [row["guild_id"] for row in rows]
-
-
 async def known(source: Database | Transaction) -> dict[int, bool]:
     """Return the servers that have asked for music or have a word of the operator.
 

@@ -163,8 +163,9 @@ class ForgetButton(
         """Erase."""
         if interaction.user.id != self.job:
             raise Refusal("Only you yourself may have your pieces erased.")
+        await interaction.response.defer()  # thousands of pieces take longer than Discord waits
         count = await interaction.client.archive.forget(self.job)
-        await interaction.response.edit_message(content=f"Erased: {count} pieces.", view=None)
+        await interaction.edit_original_response(content=f"Erased: {count} pieces.", view=None)
 
 
 @pages.listed("history")
