@@ -419,13 +419,14 @@ async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
-async def undeliverable(tx: Transaction, job: int, now: datetime) -> bool:
-    """Every way to deliver the rendered music was refused."""
+async def undeliverable(tx: Transaction, job: int, reason: str | None, now: datetime) -> bool:
+    """The rendered music cannot be posted: Discord refused every way, or for this reason."""
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'undeliverable', ended_at = ? WHERE id = ? AND status = 'rendered'
+        UPDATE jobs SET status = 'undeliverable', reason = ?, ended_at = ?
+        WHERE id = ? AND status = 'rendered'
         """,
-        (now.timestamp(), job),
+        (reason, now.timestamp(), job),
     )
 
 
@@ -444,7 +445,7 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     """Music that could not be delivered is to be posted after all; False if there is none."""
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'rendered', ended_at = NULL
+        UPDATE jobs SET status = 'rendered', reason = NULL, ended_at = NULL
         WHERE id = ? AND status = 'undeliverable' AND deleted_at IS NULL
         AND EXISTS (SELECT 1 FROM takes WHERE job_id = jobs.id AND audio IS NOT NULL)
         """,
@@ -453,11 +454,14 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
 
 
 async def unposted(source: Database | Transaction, user: int, since: datetime) -> list[int]:
-    """Return the numbers of a member's jobs that could not be posted since then, in any server."""
+    """Return the numbers of a member's jobs that could not be posted since then, in any server.
+
+    Not those that we ourselves failed to post.
+    """
     rows = await source.fetch(
         """
         SELECT id FROM jobs WHERE user_id = ? AND status = 'undeliverable' AND ended_at >= ?
-        ORDER BY id
+        AND reason IS NULL ORDER BY id
         """,
         (user, since.timestamp()),
     )

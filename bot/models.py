@@ -367,8 +367,9 @@ WHOLE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A message that is owed to a member; `attempts` counts tries that had no clear answer.
+    """A message that is owed to a member.
 
+    `attempts` counts tries that had no clear answer, `faults` those that we failed ourselves.
     `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
     part of that take; of a preview, how many came before it. `tried_at` is when it was first sent
     without an answer that settles it. One that was `withdrawn` meanwhile is not sent again: it
@@ -388,6 +389,7 @@ class Post:
     tried_at: datetime | None = None
     refused: bool = False
     withdrawn: bool = False
+    faults: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -497,6 +499,34 @@ class Owed:
         """The id of the channel, or of the member whom a direct message goes to."""
         origin = self.job.origin
         return origin.user_id if self.post.route is Route.DIRECT else origin.channel_id
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Discord took a message, which has this id."""
+
+    message: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Discord or its edge is unwell, and bids to wait for so many seconds at least."""
+
+    pause: float = 0.0
+
+
+class Unsent(StrEnum):
+    """Why a message cannot be sent as it is: by Discord's word, or by a fault of our own."""
+
+    REFUSED = "refused"
+    TOO_LARGE = "too large"
+    GONE = "gone"
+    BROKEN = "broken"
+    UNWANTED = "unwanted"
+
+
+Outcome = Delivered | Later | Unsent
+"""What came of sending a message."""
 
 
 class Target(NamedTuple):

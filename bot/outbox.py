@@ -2,13 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot import jobs, posts, settlement, takes, uploads
 from bot.database import Database, Transaction
 from bot.logs import change
-from bot.models import WHOLE, Job, Owed, Post, PostKind, Route, Target
+from bot.models import (
+    WHOLE,
+    Delivered,
+    Job,
+    Later,
+    Outcome,
+    Owed,
+    Post,
+    PostKind,
+    Route,
+    Target,
+    Unsent,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +32,20 @@ LONGEST_PAUSE = timedelta(minutes=5)
 LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a file is too large: boosts change."""
 
+TRIES = 10
+"""How often a post is tried that fails by a fault of our own: for about nine minutes."""
+
 PARTS = 4
 """How many parts a take is cut into that is too large by itself."""
+
+GONE = "Its music is gone from the studio's disk."
+
+REASONS: Mapping[Outcome, str] = {
+    Unsent.BROKEN: "The studio failed to post it. The music is kept: Post again charges it and "
+    "tries once more.",
+    Unsent.GONE: GONE,
+}
+"""What a member reads of what we ourselves failed to post."""
 
 
 class Outbox:
@@ -61,58 +85,39 @@ class Outbox:
                 await jobs.heard(tx, owed.job.id)
         return True
 
-    async def delivered(self, owed: Owed, message: int) -> None:
-        """Discord accepted a post as this message."""
+    async def settle(self, owed: Owed, outcome: Outcome) -> None:
+        """Decide what becomes of a post, and of its job, by what came of sending it."""
         async with self._database.transaction() as tx:
-            await posts.delivered(tx, owed.post.id, message, self._clock())
-            await self._settle(tx, owed)
-        took = (self._clock() - owed.job.created_at).total_seconds()
-        what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"
-        change(log, owed.job, what, route=owed.post.route, after=took)
-        self._news.set()
-
-    async def refused(self, owed: Owed) -> None:
-        """Discord refused a post for good on its route: take the next, or give the seconds back."""
-        route = self._next_route(owed)
-        async with self._database.transaction() as tx:
-            place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
-            if not (route and await posts.rerouted(tx, owed.post, route, place)):
-                await posts.refused(tx, owed.post.id, self._clock())
-                if owed.post.kind is PostKind.PREVIEW:
-                    await jobs.unheard(tx, owed.job.id)
-                await self._settle(tx, owed)
-        log.warning("job %d: %s refused, next: %s", owed.job.id, owed.post.route, route)
-        self._news.set()
-
-    async def postponed(self, owed: Owed, at_least: float = 0.0, *, holds: bool) -> None:
-        """Discord gave no clear answer: repeat the same send after a growing pause.
-
-        It is `at_least` so many seconds. A post that `holds` lets no later one overtake it.
-        """
-        grown = min(2.0 ** min(owed.post.attempts, 30), LONGEST_PAUSE.total_seconds())
-        pause = timedelta(seconds=max(at_least, grown))
-        async with self._database.transaction() as tx:
-            await posts.postponed(tx, owed.post.id, self._clock() + pause, holds=holds)
-
-    async def split(self, owed: Owed) -> bool:
-        """Owe a result that is too large in several messages; return False if that cannot be.
-
-        First each take has its own message, then each part of a take.
-        """
-        made = [take.number for take in owed.takes if take.audio]
-        part = owed.post.part
-        if part % WHOLE:
-            return False
-        if part == 0 and len(made) > 1:
-            parts = [WHOLE * take for take in made]
+            match outcome:
+                case Delivered(message):
+                    await posts.delivered(tx, owed.post.id, message, self._clock())
+                case Later(least):
+                    due = self.after(owed.post.attempts, least)
+                    await posts.postponed(tx, owed.post.id, due)
+                case Unsent.BROKEN if owed.post.faults + 1 < TRIES:
+                    await posts.failed(tx, owed.post.id, self.after(owed.post.faults))
+                case Unsent.BROKEN | Unsent.GONE if not await self._split(tx, owed, _each(owed)):
+                    await self._lost(tx, owed)
+                case Unsent.TOO_LARGE if not await self._split(tx, owed, _smaller(owed)):
+                    await self._refused(tx, owed)
+                case Unsent.REFUSED:
+                    await self._refused(tx, owed)
+                case Unsent.UNWANTED:
+                    await self._lost(tx, owed)
+            await self._settle(tx, owed, REASONS.get(outcome))
+        if isinstance(outcome, Delivered):
+            took = (self._clock() - owed.job.created_at).total_seconds()
+            what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"
+            change(log, owed.job, what, route=owed.post.route, after=took)
         else:
-            parts = [(part or WHOLE * made[0]) + number for number in range(1, PARTS + 1)]
-        async with self._database.transaction() as tx:
-            if not await posts.split(tx, owed.post, parts, self._clock()):
-                return False
-        log.info("job %d: too large for one message, owed in %d", owed.job.id, len(parts))
-        self._news.set()
-        return True
+            log.warning("job %d: not posted by %s: %s", owed.job.id, owed.post.route, outcome)
+        if not isinstance(outcome, Later):
+            self._news.set()
+
+    def after(self, tries: int, least: float = 0.0) -> datetime:
+        """Return when to try again: after a pause that grows, of so many seconds at least."""
+        grown = min(2.0 ** min(tries, 30), LONGEST_PAUSE.total_seconds())
+        return self._clock() + timedelta(seconds=max(least, grown))
 
     async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
         """Whether Discord lately refused files that were no larger than these, in bytes, there."""
@@ -139,6 +144,23 @@ class Outbox:
         job = await self._job(post.job_id)
         return Owed(post=post, job=job, takes=tuple(await takes.of(self._database, job.id)))
 
+    async def _split(self, tx: Transaction, owed: Owed, parts: Sequence[int]) -> bool:
+        """Owe a result in these parts instead; return False if there are none."""
+        return bool(parts) and await posts.split(tx, owed.post, parts, self._clock())
+
+    async def _refused(self, tx: Transaction, owed: Owed) -> None:
+        """Discord refused a post for good on its route: take the next, if there is one."""
+        route = self._next_route(owed)
+        place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
+        if not (route and await posts.rerouted(tx, owed.post, route, place)):
+            await self._lost(tx, owed)
+
+    async def _lost(self, tx: Transaction, owed: Owed) -> None:
+        """A post cannot be sent at all."""
+        await posts.refused(tx, owed.post.id, self._clock())
+        if owed.post.kind is PostKind.PREVIEW:
+            await jobs.unheard(tx, owed.job.id)
+
     def _next_route(self, owed: Owed) -> Route | None:
         alive = self._clock() < owed.job.created_at + TOKEN_LIFE
         if owed.post.route is Route.CHANNEL and alive:
@@ -147,8 +169,27 @@ class Outbox:
             return None
         return Route.DIRECT
 
-    async def _settle(self, tx: Transaction, owed: Owed) -> None:
+    async def _settle(self, tx: Transaction, owed: Owed, reason: str | None) -> None:
         """End the job of a result, if that was the last of its results."""
         job = await jobs.find(tx, owed.job.id)  # it may have been forgotten meanwhile
         if job and owed.post.kind is PostKind.RESULT:
-            await settlement.posted(tx, job, self._clock())
+            await settlement.posted(tx, job, self._clock(), reason)
+
+
+def _each(owed: Owed) -> list[int]:
+    """Return the parts in which the takes of a message are owed each by itself, if it has several.
+
+    So none is lost by what is wrong with another.
+    """
+    if owed.post.kind is not PostKind.RESULT or owed.post.part:
+        return []
+    made = [WHOLE * take.number for take in owed.takes if take.audio]
+    return made if len(made) > 1 else []
+
+
+def _smaller(owed: Owed) -> list[int]:
+    """Return the smaller parts in which a result is owed that is too large; none of parts."""
+    if owed.post.kind is not PostKind.RESULT or owed.post.part % WHOLE:
+        return []
+    take = owed.post.part or WHOLE * next(take.number for take in owed.takes if take.audio)
+    return _each(owed) or [take + number for number in range(1, PARTS + 1)]

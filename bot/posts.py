@@ -97,14 +97,22 @@ async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> boo
     )
 
 
-async def postponed(tx: Transaction, post: int, due_at: datetime, *, holds: bool) -> None:
+async def postponed(tx: Transaction, post: int, due_at: datetime) -> None:
     """There was no clear answer: try the same route with the same nonce again later.
 
-    If it `holds`, what is owed to the same place later waits until it is through.
+    What is owed to the same place later waits until it is through.
     """
     await tx.execute(
-        "UPDATE posts SET attempts = attempts + 1, due_at = ?, holds = ? WHERE id = ?",
-        (due_at.timestamp(), holds, post),
+        "UPDATE posts SET attempts = attempts + 1, due_at = ?, holds = 1 WHERE id = ?",
+        (due_at.timestamp(), post),
+    )
+
+
+async def failed(tx: Transaction, post: int, due_at: datetime) -> None:
+    """It could not be made or sent by a fault of our own: nothing waits until it is tried again."""
+    await tx.execute(
+        "UPDATE posts SET faults = faults + 1, due_at = ?, holds = 0 WHERE id = ?",
+        (due_at.timestamp(), post),
     )
 
 
@@ -178,7 +186,11 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> None:
 async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
     """Try a refused result again from the first route, as a new message."""
     await tx.execute(
-        "DELETE FROM posts WHERE job_id = ? AND kind = 'result' AND delivered_at IS NULL", (job,)
+        """
+        DELETE FROM posts
+        WHERE job_id = ? AND kind IN ('result', 'failure') AND delivered_at IS NULL
+        """,
+        (job,),
     )
     await add(tx, job, PostKind.RESULT, now)
 
@@ -198,6 +210,7 @@ def _post(row: Row) -> Post:
         tried_at=_time(row["tried_at"]),
         refused=row["refused_at"] is not None,
         withdrawn=row["withdrawn_at"] is not None,
+        faults=row["faults"],
     )
 
 

@@ -13,8 +13,11 @@ from bot.models import WHOLE, Job, Post, PostKind, Status
 log = logging.getLogger(__name__)
 
 
-async def posted(tx: Transaction, job: Job, now: datetime) -> None:
-    """End a rendered job once all its results were posted or refused."""
+async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = None) -> None:
+    """End a rendered job once all its results were posted or refused.
+
+    What fails for a `reason` of our own is told; what Discord refuses could be told nowhere.
+    """
     results = [post for post in await posts.of(tx, job.id) if post.kind is PostKind.RESULT]
     if not all(post.delivered_at or post.refused for post in results):
         return
@@ -24,9 +27,11 @@ async def posted(tx: Transaction, job: Job, now: datetime) -> None:
     elif job.forgotten:
         if await jobs.withdrawn(tx, job.id, now):
             await ledger.returned(tx, job.id, now)
-    elif await jobs.undeliverable(tx, job.id, now):
+    elif await jobs.undeliverable(tx, job.id, reason, now):
         await ledger.returned(tx, job.id, now)
-        why = "every route was refused"
+        if reason:
+            await posts.add(tx, job.id, PostKind.FAILURE, now)
+        why = reason or "every route was refused"
         change(log, job, "is undeliverable", logging.WARNING, because=why)
 
 

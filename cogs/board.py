@@ -5,13 +5,13 @@ import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-import aiohttp
 import discord
 
 from bot.client import Fantasia
 from bot.errors import StorageError
 from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
+from bot.verdicts import UNREACHED, brief, definite
 from cogs import cards
 from cogs.buttons import last_view, open_view
 
@@ -30,14 +30,6 @@ AFTER_A_FAILURE = timedelta(seconds=30)
 
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
-
-
-UNREACHED = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
-"""What is raised where Discord cannot be reached or has a fault of its own."""
-
-
-TOKEN_ENDED = 50027
-"""Discord's code, with status 401, for an interaction that can be answered no more."""
 
 
 class Board:
@@ -100,19 +92,29 @@ class Board:
     async def _tell_of(self, job: Job, standing: Standing | None) -> None:
         _, last = self._edited.get(job.id, (None, None))
         self._edited[job.id] = (self._studio.now(), None)
-        embed = await self._card(job, standing)
-        if last == embed or await self._show(job, embed):
-            self._edited[job.id] = (self._studio.now(), embed)
+        try:
+            embed = await self._card(job, standing)
+            if last == embed or await self._show(job, embed):
+                self._edited[job.id] = (self._studio.now(), embed)
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("job %d: its status cannot be shown", job.id)
 
     async def tell_failure(self, job: Job) -> int | None:
-        """Say in a job's status message that it failed, and return the message if that worked."""
+        """Say in a job's status message why there is no music; return the message if it stands.
+
+        Raises what Discord answers unless it is that the message cannot be edited.
+        """
         if job.status_message_id is None or self._old(job):
             return None
         try:
-            await self._message(job).edit(embed=cards.failed(job), view=None)
-        except discord.HTTPException:
-            return None
-        await self._studio.status_message(job, job.status_message_id, Status.FAILED)
+            await self._message(job).edit(embed=failure(job), view=last_view(job))
+        except discord.HTTPException as error:
+            if definite(error):
+                return None
+            raise
+        await self._studio.status_message(job, job.status_message_id, job.status)
         return job.status_message_id
 
     async def _show(self, job: Job, embed: discord.Embed) -> bool:
@@ -121,12 +123,11 @@ class Board:
         message = job.status_message_id
         try:
             await self._message(job).edit(embed=embed, view=view)
-        except discord.NotFound:
-            message = None
         except UNREACHED as error:
-            log.info("job %d: its status message was not edited: %s", job.id, error)
+            log.info("job %d: its status message was not edited: %s", job.id, brief(error))
             if not definite(error):
                 return False
+            message = None if isinstance(error, discord.NotFound) else message
         await self._studio.status_message(job, message, job.status)
         return True
 
@@ -191,6 +192,11 @@ def _has_changed(notice: Notice) -> bool:
     return notice.shown is not notice.status
 
 
+def failure(job: Job) -> discord.Embed:
+    """Show why there is no music of a job that has ended without any."""
+    return cards.WITHOUT_STANDING[job.status](job)
+
+
 def link(job: Job, post: Post | None) -> str | None:
     """Return where a delivered result is, if it is in a channel."""
     if post is None or post.route is Route.DIRECT:
@@ -203,12 +209,3 @@ def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:
     """Return the channel that a job was asked for in, whether or not it is cached."""
     origin = job.origin
     return bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)
-
-
-def definite(error: Exception) -> bool:
-    """Whether the same request would be refused again: not for a limit, nor for the bot's token."""
-    if not isinstance(error, discord.HTTPException):
-        return False
-    if error.code == TOKEN_ENDED:
-        return True
-    return 400 <= error.status < 500 and error.status not in (401, 408, 429)

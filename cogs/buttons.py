@@ -9,6 +9,7 @@ from discord import ui
 
 from bot.client import Interaction, require_membership
 from bot.models import Job, Status
+from bot.outbox import GONE
 from cogs import cards, doors
 
 
@@ -110,7 +111,7 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
 
 def last_view(job: Job) -> ui.View | None:
     """Return what may still be done with a job that has ended."""
-    if job.status is not Status.UNDELIVERABLE:
+    if job.status is not Status.UNDELIVERABLE or job.reason == GONE:
         return None
     view = ui.View(timeout=None)
     view.add_item(PostAgainButton(job.id))

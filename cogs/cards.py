@@ -66,6 +66,14 @@ PART = "It was too large for one file here, so it comes in parts that follow eac
 
 STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
 
+NO_ROUTE = (
+    "Discord refused the file everywhere it could be posted. The music is kept: Post again charges "
+    "it and tries once more."
+)
+
+LONGEST_REASON = 2000
+"""Characters of a reason that are shown: an embed's text has at most 4,096."""
+
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
 
 
@@ -129,16 +137,13 @@ def cancelled(job: Job) -> discord.Embed:
 
 def failed(job: Job) -> discord.Embed:
     """Show why there is no music."""
-    text = f"{job.reason}\nNothing was charged."
+    text = f"{_reason(job)}\nNothing was charged."
     return _card(job, f"#{job.id} could not be rendered", text, RED)
 
 
 def undeliverable(job: Job) -> discord.Embed:
-    """Show that Discord took the music on no route."""
-    text = (
-        "Discord refused the file everywhere it could be posted. Nothing was charged, and the "
-        "music is kept: Post again charges it and tries once more."
-    )
+    """Show that the music could not be posted, on any route or for a reason of our own."""
+    text = f"{_reason(job) or NO_ROUTE}\nNothing was charged."
     return _card(job, f"#{job.id} could not be posted", text, RED)
 
 
@@ -392,6 +397,12 @@ def asked_length(request: Request) -> str:
     if request.before:
         return f"{request.seconds} s more, {request.length:g} s in all"
     return f"{request.takes} x {request.seconds} s" if request.takes > 1 else f"{request.seconds} s"
+
+
+def _reason(job: Job) -> str:
+    """Return why there is no music, as much of it as a message holds."""
+    reason = job.reason or ""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:

@@ -11,12 +11,24 @@ from discord.ext import commands
 
 from bot.archive import Format
 from bot.client import Fantasia
-from bot.errors import Refusal
-from bot.models import WHOLE, Job, Owed, PostKind, Route, Target
+from bot.errors import Refusal, StorageError
+from bot.models import (
+    WHOLE,
+    Delivered,
+    Job,
+    Later,
+    Outcome,
+    Owed,
+    PostKind,
+    Route,
+    Target,
+    Unsent,
+)
 from bot.outbox import PARTS, Outbox
 from bot.studio import Studio
+from bot.verdicts import UNREACHED, brief, definite, pause, too_large
 from cogs import cards
-from cogs.board import UNREACHED, Board, apart, channel, definite
+from cogs.board import Board, apart, channel, failure
 from cogs.buttons import stop_view
 from cogs.keeping import removed, result_view
 from cogs.uploading import TooLarge, file, files
@@ -53,6 +65,9 @@ class Delivery(commands.Cog):
         """Places that something is being posted to."""
         self._reading = asyncio.Lock()
         self._replacing = asyncio.Lock()
+        self._fruitless = 0
+        """How often in a row a preview could not be removed."""
+        self._replace_at = studio.now()
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
@@ -81,54 +96,63 @@ class Delivery(commands.Cog):
             self._busy.discard(place)
 
     async def _replace_previews(self) -> None:
-        if self._replacing.locked():
+        if self._replacing.locked() or self._studio.now() < self._replace_at:
             return
         async with self._replacing:
+            left = False
             for job, preview in await self._outbox.previews_to_replace():
                 if await removed(self._bot, job, preview):
                     await self._outbox.replaced(preview)
+                else:
+                    left = True
+            self._fruitless = self._fruitless + 1 if left else 0
+            if left:
+                self._replace_at = self._outbox.after(self._fruitless)
 
     async def _deliver(self, owed: Owed) -> bool:
         """Post what is owed; return False if what comes later in that place has to wait."""
+        outcome = await self._outcome(owed)
+        await self._outbox.settle(owed, outcome)
+        return not isinstance(outcome, Later)
+
+    async def _outcome(self, owed: Owed) -> Outcome:
+        """Send what is owed, and say what came of it; raise StorageError before it is sent."""
         try:
-            message = await self._earlier(owed) if owed.post.tried_at else None
-            if message is None and owed.post.withdrawn:
-                await self._outbox.refused(owed)
-                return True
-            if message is None:
-                message = await self._send(owed)
+            return Delivered(await self._posted(owed))
         except Unwanted:
-            pass
+            return Unsent.UNWANTED
         except TooLarge:
-            if not await self._outbox.split(owed):
-                await self._outbox.refused(owed)
-        except Exception as error:
-            log.warning("job %d: not delivered by %s: %s", owed.job.id, owed.post.route, error)
-            if definite(error) or isinstance(error, FileNotFoundError | Refusal):
-                await self._outbox.refused(owed)
-            else:
-                holds = isinstance(error, UNREACHED)
-                pause = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
-                await self._outbox.postponed(owed, pause, holds=holds)
-                return not holds
-        else:
-            await self._outbox.delivered(owed, message)
-        return True
+            return Unsent.TOO_LARGE
+        except Refusal as refusal:
+            log.error("job %d: %s", owed.job.id, refusal)
+            return Unsent.GONE
+        except UNREACHED as error:
+            log.warning("job %d: %s: %s", owed.job.id, owed.post.route, brief(error))
+            if too_large(error):
+                return Unsent.TOO_LARGE
+            return Unsent.REFUSED if definite(error) else Later(pause(error))
+        except StorageError:
+            raise
+        except Exception:
+            # A fault of our own must neither hold up others nor be tried for ever.
+            log.exception("job %d: its message cannot be made", owed.job.id)
+            return Unsent.BROKEN
+
+    async def _posted(self, owed: Owed) -> int:
+        """Return the message that holds what is owed: of an earlier try, or a new one."""
+        if owed.post.tried_at and (message := await self._earlier(owed)):
+            return message
+        if owed.post.withdrawn:
+            raise Unwanted
+        return await self._send(owed)
 
     async def _earlier(self, owed: Owed) -> int | None:
-        """Return the message that an earlier try made, if it is seen; None where there is none.
-
-        Raises what Discord answers unless it is that the bot may not look.
-        """
-        assert owed.post.tried_at
+        """Return the message that an earlier try made, if it is seen; None where there is none."""
         for place in await self._places(owed):
-            with contextlib.suppress(discord.Forbidden, discord.NotFound):
-                async for message in place.history(limit=SEARCHED):
-                    if self._is(message, owed):
-                        log.info("job %d: its message was posted before", owed.job.id)
-                        return message.id
-                    if message.created_at < owed.post.tried_at - EARLY:
-                        break
+            for message in await self._seen(place) or ():
+                if self._is(message, owed):
+                    log.info("job %d: its message was posted before", owed.job.id)
+                    return message.id
         return None
 
     async def _may_repeat(self, owed: Owed) -> bool:
@@ -140,13 +164,19 @@ class Delivery(commands.Cog):
         if by_nonce and self._studio.now() < tried_at + NONCE_LIFE:
             return False
         for place in await self._places(owed):
-            try:
-                seen = [message async for message in place.history(limit=SEARCHED)]
-            except (discord.Forbidden, discord.NotFound):
-                return True
-            if len(seen) == SEARCHED and seen[-1].created_at > tried_at - EARLY:
+            seen = await self._seen(place)
+            if seen is None or (len(seen) == SEARCHED and seen[-1].created_at > tried_at - EARLY):
                 return True
         return False
+
+    async def _seen(self, place: discord.abc.Messageable) -> list[discord.Message] | None:
+        """Return the last messages of a place, newest first; None where the bot may not look."""
+        try:
+            return [message async for message in place.history(limit=SEARCHED)]
+        except discord.HTTPException as error:
+            if definite(error):
+                return None
+            raise
 
     async def _places(self, owed: Owed) -> list[discord.abc.Messageable]:
         """Return where a post may stand: in the channel, and where it is sent directly."""
@@ -164,7 +194,7 @@ class Delivery(commands.Cog):
     async def _send(self, owed: Owed) -> int:
         if owed.post.kind is PostKind.FAILURE:
             edited = await self._board.tell_failure(owed.job)
-            return edited or await self._post(owed, cards.failed(owed.job), [])
+            return edited or await self._post(owed, failure(owed.job), [])
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
         *larger, last = LADDER[-1:] if owed.post.part % WHOLE else LADDER
@@ -235,7 +265,10 @@ class Delivery(commands.Cog):
 
     def _webhook(self, job: Job) -> discord.Webhook:
         origin = job.origin
-        return discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
+        webhook = discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
+        # The library leaves out what other webhooks have of the client.
+        webhook.proxy, webhook.proxy_auth = self._bot.http.proxy, self._bot.http.proxy_auth
+        return webhook
 
 
 async def setup(bot: Fantasia) -> None:

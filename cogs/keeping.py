@@ -14,8 +14,9 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.markup import escape
 from bot.models import Job, Post, Route, Take
+from bot.verdicts import UNREACHED, brief, definite
 from cogs import asking, cards, doors
-from cogs.board import UNREACHED, channel, definite
+from cogs.board import channel
 from cogs.buttons import OfJob
 from cogs.repeating import AgainButton, EditButton
 from cogs.uploading import answer, files
@@ -169,7 +170,7 @@ async def removed(client: Fantasia, job: Job, post: Post) -> bool:
             place = client.get_partial_messageable(direct.id)
         await place.get_partial_message(post.message_id or 0).delete()
     except UNREACHED as error:
-        log.info("job %d: a message was not deleted: %s", job.id, error)
+        log.info("job %d: a message was not deleted: %s", job.id, brief(error))
         return definite(error)
     return True
 

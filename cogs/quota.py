@@ -12,8 +12,8 @@ from bot.models import Change, Presence
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.studio import Studio
 from bot.tiers import MOST_PER_DAY
+from bot.verdicts import UNREACHED
 from cogs import cards, doors, pages
-from cogs.board import UNREACHED
 
 SUBJECT, CHANGED = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""

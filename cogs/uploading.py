@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import discord
 
+from bot import verdicts
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import Job, Take, Target
 from bot.outbox import PARTS
 from cogs import cards
-
-TOO_LARGE = 40005
-"""Discord's code for a request that is too large."""
 
 SMALLER = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",
@@ -61,7 +59,7 @@ async def files(
     try:
         yield [file(*each) for each in zip(music, names, strict=True)]
     except discord.HTTPException as error:
-        if error.status != 413 and error.code != TOO_LARGE:
+        if not verdicts.too_large(error):
             raise
         await client.outbox.too_large(target, sizes)
         raise too_large from error

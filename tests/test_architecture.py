@@ -62,8 +62,9 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.orders": {"bot.database", "bot.engine.audio", "bot.engine.messages"} | STORES | VALUES,
-    "bot.client": DOMAIN | VALUES,
-    "cogs": {"bot.client", "bot.tiers", "bot.wordfilter", "cogs"} | DOMAIN | VALUES,
+    "bot.verdicts": set(),
+    "bot.client": {"bot.verdicts"} | DOMAIN | VALUES,
+    "cogs": {"bot.client", "bot.tiers", "bot.verdicts", "bot.wordfilter", "cogs"} | DOMAIN | VALUES,
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},
     "bot.engine": {"bot.engine"},
 }
@@ -85,7 +86,7 @@ TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
     "aiosqlite": {"bot.database"},
     "sqlite3": {"bot.database"},
-    "discord": {"bot.client", "bot.__main__", "bot.demo", "cogs"},
+    "discord": {"bot.client", "bot.verdicts", "bot.__main__", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
     "disarm": {"bot.wordfilter"},
     "torch": TORCH,

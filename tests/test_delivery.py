@@ -351,6 +351,7 @@ async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
         names = [message.attachments[0].filename for message in w.results()]
         assert len(names) == 3, "the preview still stands"
         limited = False
+        clock.turn(minutes=5)
 
         async def removed() -> bool:
             return len(w.results()) == 2

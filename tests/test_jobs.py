@@ -17,7 +17,7 @@ from bot.database import Database, open_database
 from bot.dispatcher import TRIES, Dispatcher
 from bot.engine.messages import Ready
 from bot.errors import Refusal
-from bot.models import Job, Limits, Owed, PostKind, Status, Tier
+from bot.models import Delivered, Job, Later, Limits, Outcome, Owed, PostKind, Status, Tier, Unsent
 from bot.outbox import Outbox
 from bot.studio import Studio
 from tests.conftest import Clock, origin
@@ -71,7 +71,7 @@ class Life(RuleBasedStateMachine):
         )
         self.do(self.dispatcher._loaded(Ready(**READY)))
         self.accepted: list[int] = []
-        self.told: list[tuple[int, PostKind]] = []
+        self.told: list[tuple[int, PostKind, int]] = []
         self.running: list[Job] = []
         self.stale: list[Owed] = []
 
@@ -142,21 +142,20 @@ class Life(RuleBasedStateMachine):
             self.do(self.dispatcher._hand_back())
         self.do(self.dispatcher._recover())
 
-    @rule(outcome=st.sampled_from(["delivered", "refused", "postponed"]), again=st.booleans())
-    def deliver(self, outcome: str, again: bool) -> None:
+    @rule(outcome=st.sampled_from([Delivered(77), Later(), *Unsent]), again=st.booleans())
+    def deliver(self, outcome: Outcome, again: bool) -> None:
         """Tell what is owed; `again` reports an outcome that was reported already."""
         due = self.stale if again else self.do(self.outbox.owed())
         if not due:
             return
         owed = due[0]
-        if outcome == "delivered":
+        if isinstance(outcome, Delivered):
             if not again:
-                self.told.append((owed.job.id, owed.post.kind))
+                self.told.append((owed.job.id, owed.post.kind, owed.post.part))
                 self.stale.append(owed)
-            self.do(self.outbox.delivered(owed, 77))
+            self.do(self.outbox.settle(owed, outcome))
         elif not again:
-            more = {"holds": True} if outcome == "postponed" else {}
-            self.do(getattr(self.outbox, outcome)(owed, **more))
+            self.do(self.outbox.settle(owed, outcome))
 
     @rule(hours=st.integers(0, 30))
     def wait(self, hours: int) -> None:
@@ -171,7 +170,7 @@ class Life(RuleBasedStateMachine):
     def each_post_is_told_once(self) -> None:
         assert len(self.told) == len(set(self.told))
         for row in self.do(self.database.fetch("SELECT * FROM posts")):
-            told = (row["job_id"], PostKind(row["kind"])) in self.told
+            told = (row["job_id"], PostKind(row["kind"]), row["part"]) in self.told
             assert told == (row["delivered_at"] is not None)
 
     @invariant()
@@ -183,9 +182,13 @@ class Life(RuleBasedStateMachine):
         for number in self.accepted:
             job = self.do(self.studio.job(number))
             rows = self.do(self.database.fetch("SELECT * FROM posts WHERE job_id = ?", (number,)))
-            assert {PostKind(row["kind"]) for row in rows} == expected[job.status]
-            delivered = any(row["delivered_at"] for row in rows)
-            assert (job.status is Status.DELIVERED) == (delivered and job.status != Status.FAILED)
+            ours = failure if job.status is Status.UNDELIVERABLE and job.reason else set()
+            assert {PostKind(row["kind"]) for row in rows} == expected[job.status] | ours
+            results = [row for row in rows if row["kind"] == PostKind.RESULT]
+            delivered = any(row["delivered_at"] for row in results)
+            ended = bool(results) and all(r["delivered_at"] or r["refused_at"] for r in results)
+            assert (job.status is Status.DELIVERED) == (ended and delivered)
+            assert (job.status is Status.UNDELIVERABLE) == (ended and not delivered)
 
     @invariant()
     def seconds_used_stay_within_what_was_allowed(self) -> None:

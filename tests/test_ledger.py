@@ -21,7 +21,7 @@ from bot.database import Database, open_database
 from bot.dispatcher import Dispatcher
 from bot.engine.messages import Ready
 from bot.errors import Refusal
-from bot.models import Actor, Job, Limits, Presence, Status, Tier
+from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
 from bot.office import Office
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
@@ -312,12 +312,12 @@ class Books(RuleBasedStateMachine):
     def deliver(self, refused: bool) -> None:
         for owed in self.do(self.outbox.owed())[:1]:
             if not refused:
-                self.do(self.outbox.delivered(owed, 77))
+                self.do(self.outbox.settle(owed, Delivered(77)))
                 continue
             for _ in range(3):
                 found = [now for now in self.do(self.outbox.owed()) if now.post.id == owed.post.id]
                 for now in found:
-                    self.do(self.outbox.refused(now))
+                    self.do(self.outbox.settle(now, Unsent.REFUSED))
             if self.is_undeliverable(owed.job.id):
                 self.bills[owed.job.id].lower(0)
                 self.bills[owed.job.id].unposted = tiers.day(self.clock())

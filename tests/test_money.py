@@ -15,7 +15,7 @@ from bot import jobs, members, settlement, takes
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.fairness import is_aged
-from bot.models import Actor, Limits, Presence, Status, Viewer
+from bot.models import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer
 from tests.conftest import GENEROUS, Clock, World, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
@@ -307,20 +307,20 @@ def test_a_take_that_is_lost_refunds_its_own_grant(books: Books) -> None:
     books.claim()
     books.finish(Only(books.running[0]), 4.0, whole=True)
     (owed,) = books.do(books.outbox.owed())
-    assert books.do(books.outbox.split(owed))
+    books.do(books.outbox.settle(owed, Unsent.TOO_LARGE))
     first, second = books.do(books.outbox.owed())
-    books.do(books.outbox.delivered(first, 7))
-    assert books.do(books.outbox.split(second))
+    books.do(books.outbox.settle(first, Delivered(7)))
+    books.do(books.outbox.settle(second, Unsent.TOO_LARGE))
     for refused, part in zip(
         (False, True, True, False), books.do(books.outbox.owed()), strict=True
     ):
         if not refused:
-            books.do(books.outbox.delivered(part, 8))
+            books.do(books.outbox.settle(part, Delivered(8)))
             continue
         for _ in range(3):
             for now in books.do(books.outbox.owed()):
                 if now.post.id == part.post.id:
-                    books.do(books.outbox.refused(now))
+                    books.do(books.outbox.settle(now, Unsent.REFUSED))
     one, two = books.do(takes.of(books.database, 1))
     assert (one.charged_seconds, two.charged_seconds) == (4, 2), "half of its parts stand"
     assert lefts(books) == [8]

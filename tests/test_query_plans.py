@@ -18,7 +18,7 @@ from bot.admission import Admission
 from bot.archive import Archive
 from bot.database import Database, Row, Transaction, open_database
 from bot.encoder import Encoder
-from bot.models import Actor, Keep, Limits, PostKind, Status
+from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
 from bot.office import Office
 from bot.operations import Operations
 from bot.outbox import Outbox
@@ -160,7 +160,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
         await posts.add(tx, first.id, PostKind.RESULT, clock())
     (owed,) = await outbox.owed()
     await outbox.trying(owed)
-    await outbox.delivered(owed, 1)
+    await outbox.settle(owed, Delivered(1))
     await outbox.previews_to_replace()
     await studio.history(10, 1, 10, 0)
     await studio.queue(10, 0, 10)

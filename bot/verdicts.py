@@ -1,0 +1,77 @@
+"""What Discord's answers mean: its definite word, or that it or its edge is unwell.
+
+What is raised besides is a fault of our own.
+"""
+
+import aiohttp
+import discord
+
+UNREACHED = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+"""What is raised where Discord does not do what it was asked, or is not reached at all."""
+
+TOKEN_ENDED = 50027
+"""With status 401: an interaction that can be answered no more."""
+
+TOO_LARGE = 40005
+"""A request that is too large; the edge says so by the status 413 alone."""
+
+PASSING = frozenset(
+    {
+        20016,  # slow mode
+        20022,  # too many edits of announcements
+        20028,  # too many writes to the channel
+        20029,  # too many writes to the server
+        30034,  # as many commands were registered as a day allows
+        30046,  # too many edits of messages older than an hour
+        40003,  # direct messages are opened too fast
+        40004,  # sending is switched off for a while
+        40006,  # this feature is switched off for a while
+        40062,  # a resource is rate limited
+        40333,  # a fault of Discord's network
+        130000,  # overloaded
+    }
+)
+"""Codes of refusals that say nothing of the channel, the member or the message.
+
+Source: Discord's documentation, "JSON Error Codes".
+"""
+
+
+def definite(error: Exception) -> bool:
+    """Whether the same request would be refused again.
+
+    Not for a limit nor for the bot's token, and not without a code: that is no word of Discord's
+    about what was asked, but of its edge, as HTML is.
+    """
+    if not isinstance(error, discord.HTTPException) or not 400 <= error.status < 500:
+        return False
+    if error.status in (401, 408, 429):
+        return error.code == TOKEN_ENDED
+    return error.code != 0 and error.code not in PASSING
+
+
+def too_large(error: Exception) -> bool:
+    """Whether a message was refused for its size."""
+    if not isinstance(error, discord.HTTPException):
+        return False
+    return error.status == 413 or error.code == TOO_LARGE
+
+
+def pause(error: Exception) -> float:
+    """Return for how many seconds Discord bids to wait."""
+    if isinstance(error, discord.RateLimited):
+        return error.retry_after
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        return max(0.0, float(headers.get("Retry-After", 0)))
+    except ValueError:  # a date
+        return 0.0
+
+
+def brief(error: Exception) -> str:
+    """Say in a line what was answered; pages of HTML are left out."""
+    if not isinstance(error, discord.HTTPException):
+        return str(error) or type(error).__name__
+    text = "a page of HTML" if error.text.lstrip().startswith("<") else error.text
+    code = f", code {error.code}" if error.code else ""
+    return f"{error.status} {error.response.reason}{code}: {' '.join(text.split())[:200]}"
