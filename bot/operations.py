@@ -10,6 +10,7 @@ from pathlib import Path
 from bot import disk, jobs, posts, settings, speeds
 from bot.database import Database
 from bot.errors import Refusal
+from bot.markup import clean
 from bot.models import EngineState, Stats
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Operations:
 
     async def pause(self, reason: str) -> None:
         """Start no more jobs until `resume`, also over a restart; members read the reason."""
+        reason = clean(reason)
         async with self._database.transaction() as tx:
             await settings.put(tx, "paused", reason)
         log.warning("paused: %s", reason or "no reason was given")

@@ -21,6 +21,7 @@ from bot.errors import Refusal
 from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
 from bot.studio import Studio
+from tests.limits import problems
 
 T = TypeVar("T")
 
@@ -204,6 +205,14 @@ class World:
 
         return await until(look)
 
+    def refused(self) -> list[str]:
+        """What Discord would refuse of all that the bot ever sent, by its documented limits."""
+        return [
+            f"{request.method} {request.path}: {problem}"
+            for request in self.env.backend.http_requests
+            for problem in problems(request.method, request.path, request.json)
+        ]
+
     async def restart(self, plan: Plan) -> None:
         """Stop everything, and start another bot on the same data in the same Discord."""
         await self.stack.aclose()
@@ -234,3 +243,4 @@ async def world(plan: Plan) -> AsyncIterator[World]:
             await stack.aclose()
             causes = [error.__cause__ or error for error in env.errors]
             assert [cause for cause in causes if not isinstance(cause, w.tolerated)] == []
+            assert w.refused() == []
