@@ -39,6 +39,27 @@ TABLE = {
     "Discord's 5xx and time-outs for days": (
         "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone"
     ),
+    "a refusal that is not of the channel": (
+        "outcomes::test_what_is_not_said_of_the_channel_is_waited_out"
+    ),
+    "the edge keeps a failure from being told": (
+        "outcomes::test_a_failure_that_the_edge_keeps_from_being_told_is_told_once_it_is_well"
+    ),
+    "a file that cannot be read": (
+        "outcomes::test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded"
+    ),
+    "a fault of our own in a message": (
+        "outcomes::test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number"
+    ),
+    "a fault of our own in a status": (
+        "outcomes::test_a_fault_in_a_status_keeps_no_other_from_being_told"
+    ),
+    "a reason longer than a message": (
+        "outcomes::test_a_reason_too_long_for_discord_is_cut_and_told"
+    ),
+    "a file larger than a message may hold": (
+        "uploads::test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked"
+    ),
     "a long rate limit": "delivery::test_a_long_rate_limit_is_waited_for_as_long_as_it_says",
     "a crash between posting and recording": (
         "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice"
