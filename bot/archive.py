@@ -94,7 +94,8 @@ class Archive:
 
         Of a `part`, such as (2, 4), only the second quarter.
         """
-        if take.audio is None or not (kept := self._folder / take.audio).exists():
+        kept = self._folder / take.audio if take.audio else None
+        if kept is None or not kept.is_file() or kept.is_symlink():
             raise Refusal(f"The music of #{job.id} is not kept any more.")
         if kind is Format.WAV and part == (1, 1):
             yield kept
@@ -122,14 +123,14 @@ class Archive:
         """
         try:
             async with self.copy(job, take, kind, part) as path:
-                return await asyncio.to_thread(path.read_bytes)
+                return await asyncio.to_thread(disk.read, path)
         except OSError as error:
             raise FileError(f"take {take.number} as {kind}: {error}") from error
 
     async def read(self, name: str) -> bytes | None:
         """Return a kept file, None if it is gone; raise FileError if it cannot be read."""
         try:
-            return await asyncio.to_thread((self._folder / name).read_bytes)
+            return await asyncio.to_thread(disk.read, self._folder / name)
         except FileNotFoundError:
             return None
         except OSError as error:

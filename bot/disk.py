@@ -1,14 +1,17 @@
 """The data folder: what the music takes there, what goes, and which database it belongs to."""
 
+import errno
 import json
 import logging
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +22,24 @@ OURS = re.compile(
     r"audio/([0-9]{1,12})-(?:[0-9]+\.(?:wav|npy|preview\.wav)|picture\.png)(?:\.part)?"
 )
 """How the files of jobs are named."""
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a regular file to read; raise OSError for anything else, such as a link or a pipe.
+
+    The engine, which writes here, is not trusted to have written what it says.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: Path) -> bytes:
+    """Return what a regular file holds; raise OSError for anything else."""
+    with opened(path) as file:
+        return file.read()
 
 
 def sizes(folder: Path) -> dict[str, int]:

@@ -406,18 +406,27 @@ class Dispatcher:
                 await jobs.progressed(tx, rendering.job.id, done)
 
     async def _took(self, job: Job, said: Took) -> None:
+        seen = await self._seen(job, orders.verify, self._folder, job, said.number, said.seconds)
         name = orders.file(job, said.number, "wav")
-        await asyncio.to_thread(
-            orders.verify, self._folder / name, said.seconds, job.request.length
-        )
-        codes = orders.file(job, said.number, "npy")
-        kept = codes if (self._folder / codes).exists() else None
         async with self._database.transaction() as tx:
-            await takes.rendered(tx, job.id, said.number, said.seconds, name, kept)
+            await takes.rendered(tx, job.id, said.number, said.seconds, name, seen)
+
+    async def _seen(
+        self, job: Job, look: Callable[P, T], *at: P.args, **more: P.kwargs
+    ) -> T | None:
+        """Look at the files of a running job; those of one that was forgotten may be gone."""
+        try:
+            return await asyncio.to_thread(look, *at, **more)
+        except EngineError:
+            now = await jobs.find(self._database, job.id)
+            if now and now.status is Status.RUNNING:
+                raise
+            return None
 
     async def _previewed(self, engine: Engine, rendering: Rendering) -> None:
         rendering.preview_due = False
         job = rendering.job
+        await self._seen(job, orders.verify_previews, self._folder, job)
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
                 name = orders.file(job, number, "preview.wav")
@@ -440,11 +449,12 @@ class Dispatcher:
         log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
+        picture = await self._seen(job, orders.verify_picture, self._folder, job)
         async with self._database.transaction() as tx:
             if await jobs.rendered(tx, job.id, self._clock(), self._spent(job)):
                 await self._check_takes(tx, job)
-                if (self._folder / orders.picture(job)).exists():
-                    await jobs.drawn(tx, job.id, orders.picture(job))
+                if picture:
+                    await jobs.drawn(tx, job.id, picture)
                 await self._measured(tx, job)
                 await ledger.settled(tx, job.id, self._clock())
                 await posts.superfluous(tx, job.id, self._clock())

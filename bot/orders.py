@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
-from bot import takes
+from bot import disk, takes
 from bot.database import Database
 from bot.engine import audio
 from bot.engine.messages import PREVIEW, Part, Render
@@ -14,6 +14,12 @@ from bot.errors import EngineError, JobError
 from bot.models import Job
 
 log = logging.getLogger(__name__)
+
+LEEWAY = 0.001
+"""How far lengths in seconds may be apart that are the same."""
+
+NUMPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
+"""How the files of codes and pictures begin."""
 
 
 async def write(source: Database, folder: Path, job: Job, *, one_by_one: bool) -> Render:
@@ -64,16 +70,55 @@ def discard(folder: Path, jobs: Iterable[Job]) -> None:
             log.error("%s cannot be removed: %s", name, error)
 
 
-def verify(path: Path, announced: float, longest: float) -> None:
-    """Raise EngineError if a take's file is not as many seconds as the engine said, or too many."""
-    try:
-        length = audio.seconds(path)
-    except (OSError, EOFError, wave.Error) as error:
-        raise EngineError(f"announced a take whose file cannot be read ({error})") from error
-    if not 0 < length <= longest + 0.001 or abs(length - announced) > 0.001:
+def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
+    """Return the name of a take's codes, if it has any.
+
+    Raises EngineError if its files are not what the engine said, or cannot be.
+    """
+    before, longest = job.request.before, job.request.length
+    length = _length(folder / file(job, number, "wav"))
+    if not before < length <= longest + LEEWAY or abs(length - announced) > LEEWAY:
         raise EngineError(
             f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"
+            + (f", and goes on from {before:g} s" if before else "")
         )
+    codes = file(job, number, "npy")
+    return codes if _begins(folder / codes, NUMPY, "codes") else None
+
+
+def verify_previews(folder: Path, job: Job) -> None:
+    """Raise EngineError if the beginnings of a job's takes are not what they should be."""
+    for number in range(1, job.request.takes + 1):
+        length = _length(folder / file(job, number, "preview.wav"))
+        if not 0 < length <= PREVIEW + LEEWAY:
+            raise EngineError(f"announced a beginning of {length:g} s")
+
+
+def verify_picture(folder: Path, job: Job) -> str | None:
+    """Return the name of a job's picture, if it has one; raise EngineError if it is none."""
+    return picture(job) if _begins(folder / picture(job), PNG, "a picture") else None
+
+
+def _length(path: Path) -> float:
+    try:
+        with disk.opened(path) as sound:
+            return audio.seconds(sound)
+    except (OSError, EOFError, ValueError, wave.Error) as error:
+        raise EngineError(f"announced a take whose file cannot be read ({error})") from error
+
+
+def _begins(path: Path, magic: bytes, what: str) -> bool:
+    """Whether a file is there; raise EngineError if it is of another kind."""
+    try:
+        with disk.opened(path) as found:
+            kind = found.read(len(magic))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise EngineError(f"left {what} that cannot be read ({error})") from error
+    if kind != magic:
+        raise EngineError(f"left {what} in a file of another kind")
+    return True
 
 
 def _part(folder: Path, job: Job, number: int) -> Part:

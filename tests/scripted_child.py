@@ -1,5 +1,6 @@
 """An engine's process that misbehaves on demand: the first words of a prompt say how."""
 
+import json
 import os
 import signal
 import sys
@@ -75,6 +76,67 @@ def once(order: Render) -> bool:
     return True
 
 
+def tell(**fields: Any) -> None:
+    """Say what no honest engine would."""
+    shout(json.dumps(fields).encode() + b"\n")
+
+
+def lie(order: Render, how: str) -> None:
+    """Announce, or leave, what cannot be true."""
+    wav = Path(order.parts[0].audio)
+    match how:
+        case "too many steps":
+            tell(type="progress", id=order.id, done=2**64, total=1)
+        case "steps below nothing":
+            tell(type="progress", id=order.id, done=-5, total=1)
+        case "a take of nothing":
+            tell(type="take", id=order.id, number=1, seconds=0)
+        case "another model":
+            tell(type="loading", id=order.id, model="other")
+        case "unasked":
+            tell(type="loaded", id=order.id, model=order.model, models=[order.model], pace=1)
+        case "slower than time" | "faster than time":
+            say(Loading(id=order.id, model=order.model))
+            pace = 1e308 if how.startswith("slower") else -1e6
+            tell(type="loaded", id=order.id, model=order.model, models=[order.model], pace=pace)
+        case "a stranger's model":
+            say(Loading(id=order.id, model=order.model))
+            say(Loaded(id=order.id, model=order.model, models=(order.model, "other"), pace=1.0))
+        case "a beginning":
+            say(Previewed(id=order.id))
+        case "no rate":
+            write(order.parts[0].audio, order.seconds)
+            header = bytearray(wav.read_bytes())
+            header[24:28] = bytes(4)
+            wav.write_bytes(header)
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+        case "a header":
+            write(order.parts[0].audio, order.seconds)
+            wav.write_bytes(wav.read_bytes()[:100])
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+        case "a folder" | "a pipe" | "a link":
+            wav.parent.mkdir(exist_ok=True)
+            if how == "a folder":
+                (wav / "deep").mkdir(parents=True)
+            elif how == "a pipe":
+                os.mkfifo(wav)
+            else:
+                write(f"{wav}.part", order.seconds)
+                wav.symlink_to(f"{wav}.part")
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+        case "codes":
+            write(order.parts[0].audio, order.seconds)
+            Path(order.parts[0].codes).write_bytes(b"no codes")
+            say(Took(id=order.id, number=1, seconds=order.seconds))
+        case "shorter than before":
+            write(order.parts[0].audio, 1)
+            say(Took(id=order.id, number=1, seconds=1))
+        case "a picture":
+            wav.parent.mkdir(exist_ok=True)
+            Path(order.picture or "").symlink_to("/proc/self/environ")
+            play(order)
+
+
 def die(how: str) -> None:
     print(f"about to {how}", file=sys.stderr, flush=True)
     if how == "kill":
@@ -140,9 +202,13 @@ def render(order: Render) -> None:
         case "nothing":
             say(Done(id=order.id))
         case "backwards":
-            for done in (9, 3, -5, 99):
+            for done in (9, 3, 0, 99):
                 say(Progress(id=order.id, done=done, total=10))
             play(order)
+        case "lie" if when and once(order):
+            lie(order, when)
+        case "lies":
+            lie(order, when)
         case "fail":
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
         case "slow":
@@ -207,6 +273,8 @@ def main() -> None:
             time.sleep(0.5)
         case ["mute"]:
             time.sleep(1000)
+    if told := os.environ.get("SCRIPTED_READY"):
+        tell(**{"type": "ready", **READY, **json.loads(told)})
     threading.Thread(target=keep_slow, daemon=True).start()
     say(Ready(**READY))
     for line in sys.stdin.buffer:

@@ -61,7 +61,9 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.orders": {"bot.database", "bot.engine.audio", "bot.engine.messages"} | STORES | VALUES,
+    "bot.orders": {"bot.database", "bot.disk", "bot.engine.audio", "bot.engine.messages"}
+    | STORES
+    | VALUES,
     "bot.verdicts": set(),
     "bot.client": {"bot.verdicts"} | DOMAIN | VALUES,
     "cogs": {"bot.client", "bot.tiers", "bot.verdicts", "bot.wordfilter", "cogs"} | DOMAIN | VALUES,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +18,8 @@ from bot.engine.process import Engine, start
 from bot.errors import EngineError
 from tests.conftest import SCRIPTED
 from tests.processes import program
+
+T = TypeVar("T")
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace")
 
@@ -97,14 +100,19 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
 
 async def test_a_finish_that_comes_too_early_waits_for_music(tmp_path: Path) -> None:
     async with engine(pace=0.05) as running:
-        said = []
-        async with aclosing(running.render(order(tmp_path, seconds=60, takes=2))) as reports:
-            running.finish(1)
-            async for report in reports:
-                said.append(report)
-                running.finish(1)
-    took, _ = [report for report in said if isinstance(report, Took)]
+        first = running.render(order(tmp_path))
+        await anext(first)
+        second = running.render(order(tmp_path, number=2, seconds=60, takes=2))
+        ended = asyncio.create_task(_all(second))
+        await asyncio.sleep(0)
+        running.finish(2)
+        assert [report.seconds for report in await _all(first) if isinstance(report, Took)] == [8]
+        took, _ = [report for report in await ended if isinstance(report, Took)]
     assert 1 <= took.seconds < 60
+
+
+async def _all(reports: AsyncIterator[T]) -> list[T]:
+    return [report async for report in reports]
 
 
 def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None:
@@ -124,6 +132,35 @@ def test_a_child_that_cannot_read_an_order_ends_with_a_reason() -> None:
     child = subprocess.run([*SKETCH, "0"], input=b"no order\n", capture_output=True, check=False)
     assert child.returncode == 1
     assert b"what the bot sent cannot be read" in child.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        ("x" * 3000 + "\\n" + "y" * 2000 + " the end\\n", "y" * 1000 + "…"),
+        ("first" + "\\n" * 5000 + "not enough ü memory\\n \\n", "not enough ü memory"),
+        ("99%" + "\\r" * 4095 + "100%\\rno newline at the end", "no newline at the end"),
+    ],
+)
+async def test_the_last_words_of_a_child_are_a_whole_line(words: str, last: str) -> None:
+    command = [sys.executable, "-c", f"import sys; sys.stderr.write('{words}'); sys.exit(7)"]
+    async with start(command, engine_environment()) as running:
+        with pytest.raises(EngineError) as lost:
+            await running.ready()
+    assert str(lost.value) == f"ended with code 7; its last words: {last}"
+
+
+async def test_a_child_that_has_said_all_may_be_silent(tmp_path: Path) -> None:
+    """However long its words are waited for to be written down, as by a database that is locked."""
+    async with start(SCRIPTED, engine_environment(), silence=1) as running:
+        await running.ready()
+        attending = asyncio.create_task(running.attend())
+        reports = running.render(order(tmp_path, seconds=2))
+        await anext(reports)
+        await asyncio.sleep(2.5)
+        assert not attending.done()
+        assert isinstance((await _all(reports))[-1], Took)
+        attending.cancel()
 
 
 async def test_a_child_that_never_gets_ready_is_given_up() -> None:

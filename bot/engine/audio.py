@@ -64,10 +64,17 @@ def read_codes(path: Path) -> NDArray[np.int16] | None:
     return codes if isinstance(codes, np.ndarray) and codes.dtype == np.int16 else None
 
 
-def seconds(path: Path) -> float:
+def seconds(file: Path | BinaryIO) -> float:
     """Return a WAV's length in seconds; raise OSError, EOFError or wave.Error if it is none."""
-    with wave.open(str(path), "rb") as file:
-        return file.getnframes() / file.getframerate()
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return seconds(opened)
+    with wave.open(file, "rb") as sound:
+        frames, rate = sound.getnframes(), sound.getframerate()
+        size = frames * sound.getnchannels() * sound.getsampwidth()
+    if rate <= 0 or size > file.seek(0, os.SEEK_END):
+        raise wave.Error("its header is wrong")
+    return float(frames / rate)
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -6,9 +6,17 @@ exactly one of `Done`, `Failed` and `Cancelled` for each render.
 """
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
+
+# What may stand in a report: the child is not trusted.
+Number = Annotated[int, Meta(ge=0, le=2**53)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Names = Annotated[tuple[Name, ...], Meta(max_length=100)]
+Pace = Annotated[float, Meta(gt=0, le=3600)]
+"""Seconds of work per second of music."""
 
 
 class Fault(StrEnum):
@@ -86,64 +94,64 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     save those that are `unfit`: they need more memory than there is.
     """
 
-    engine: str
-    models: tuple[str, ...]
-    device: str
-    precision: str
-    slots: int
-    sample_rate: int
-    pace: float
-    unfit: tuple[str, ...] = ()
+    engine: Name
+    models: Annotated[Names, Meta(min_length=1)]
+    device: Name
+    precision: Name
+    slots: Annotated[int, Meta(ge=1, le=1000)]
+    sample_rate: Annotated[int, Meta(ge=1000, le=1_000_000)]
+    pace: Pace
+    unfit: Names = ()
 
 
 class Loading(Message, frozen=True, kw_only=True, tag="loading"):
     """A render waits while its model is loaded, and so do all others."""
 
-    id: int
-    model: str
+    id: Number
+    model: Name
 
 
 class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
     """A render's model is at hand; `models` are all that are, and `pace` is that of this one."""
 
-    id: int
-    model: str
-    models: tuple[str, ...]
-    pace: float
+    id: Number
+    model: Name
+    models: Names
+    pace: Pace
 
 
 class Progress(Message, frozen=True, kw_only=True, tag="progress"):
     """Steps finished of all steps of a render, over all its takes and windows; never goes back."""
 
-    id: int
-    done: int
-    total: int
+    id: Number
+    done: Number
+    total: Number
 
 
 class Previewed(Message, frozen=True, kw_only=True, tag="preview"):
     """The previews of all takes are in place."""
 
-    id: int
+    id: Number
 
 
 class Took(Message, frozen=True, kw_only=True, tag="take"):
     """A take's files are in place; `seconds` is the music's length."""
 
-    id: int
-    number: int
-    seconds: float
+    id: Number
+    number: Number
+    seconds: Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):
     """A render has ended and all its takes were announced."""
 
-    id: int
+    id: Number
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """A render failed, or (`Fault.LOAD`, id 0) the engine cannot start, for this `reason`."""
 
-    id: int
+    id: Number
     kind: Fault
     reason: str
 
@@ -151,7 +159,7 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
 class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
     """A render was cancelled and left no files."""
 
-    id: int
+    id: Number
 
 
 Command = Render | Cancel | Finish

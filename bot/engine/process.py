@@ -1,6 +1,7 @@
 """The bot's side of the engine: start the child, route its reports, notice when it is lost."""
 
 import asyncio
+import codecs
 import logging
 import os
 import signal
@@ -34,25 +35,57 @@ log = logging.getLogger(__name__)
 
 LONGEST_LINE = 65536
 
+LONGEST_WORDS = 1000
+"""How many characters are quoted of what a child says in its own words."""
+
 
 class Mailbox:
     """What the child said of one render; progress that nobody read yet is replaced by newer one."""
 
-    def __init__(self, order: Render) -> None:
-        self._due = {part.number for part in order.parts}
+    def __init__(self, order: Render, models: tuple[str, ...]) -> None:
+        """Expect what an engine of these models may say of an order."""
+        self.ended = False
+        """Whether the last word on it was said."""
+        self._models = models
+        self._model = order.model
+        self._due: set[object] = {part.number for part in order.parts}
+        self._due |= {Loading}
+        if any(part.preview for part in order.parts):
+            self._due |= {Previewed}
         self._reports: deque[Report] = deque()
         self._arrived = asyncio.Event()
 
     def put(self, report: Report) -> None:
-        """Keep a report for the reader; raise EngineError for a take that is not due."""
-        if isinstance(report, Took):
-            if report.number not in self._due:
-                raise EngineError(f"announced take {report.number}, which was not due")
-            self._due.remove(report.number)
+        """Keep a report for the reader; raise EngineError for one that cannot be true."""
+        if self.ended:
+            return
+        self._check(report)
+        self.ended = isinstance(report, Done | Failed | Cancelled)
         if self._reports and isinstance(self._reports[-1], Progress):
             self._reports.pop()
         self._reports.append(report)
         self._arrived.set()
+
+    def _check(self, report: Report) -> None:
+        match report:
+            case Took(number=number):
+                self._take(number, f"take {number}")
+            case Previewed():
+                self._take(Previewed, "a preview")
+            case Loading(model=self._model):
+                self._take(Loading, "that it loads a model")
+                self._due.add(Loaded)
+            case Loaded(model=self._model, models=models) if self._model in models:
+                self._take(Loaded, "that it loaded a model")
+                if unknown := set(models) - set(self._models):
+                    raise EngineError(f"announced {_quoted(unknown)}, which it does not have")
+            case Loading(model=model) | Loaded(model=model):
+                raise EngineError(f"announced {model} for a render with {self._model}")
+
+    def _take(self, due: object, what: str) -> None:
+        if due not in self._due:
+            raise EngineError(f"announced {what}, which was not due")
+        self._due.remove(due)
 
     async def get(self) -> Report:
         """Return the oldest report, waiting for one if need be."""
@@ -77,6 +110,7 @@ class Engine:
         self._silence = silence
         self._loading = loading
         self._patience = silence
+        self._models: tuple[str, ...] = ()
         self._mailboxes: dict[int, Mailbox] = {}
         self._last_words = ""
         self._listening = asyncio.create_task(self._listen())
@@ -88,14 +122,14 @@ class Engine:
 
         Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
         """
-        mailbox = self._mailboxes[order.id] = Mailbox(order)
+        mailbox = self._mailboxes[order.id] = Mailbox(order, self._models)
         try:
             self._send(order)
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
                     kind = said.kind
                     raise JobError(
-                        said.reason,
+                        _quoted(said.reason),
                         memory=kind is Fault.MEMORY,
                         disk=kind is Fault.DISK,
                         numbers=kind is Fault.NUMBERS,
@@ -122,11 +156,12 @@ class Engine:
             raise EngineError(f"was not ready after {self._loading:g} s") from None
         match said:
             case Ready() as ready:
+                self._models = ready.models
                 return ready
             case Failed(kind=Fault.LOAD, reason=reason):
-                raise OperatorError(reason)
+                raise OperatorError(_quoted(reason))
             case _:
-                raise EngineError(f"said {said!r} before it was ready")
+                raise EngineError(f"said {_quoted(said)} before it was ready")
 
     async def attend(self) -> None:
         """Route reports until the child dies or falls silent, then raise EngineError."""
@@ -135,7 +170,7 @@ class Engine:
                 async with asyncio.timeout(self._patience):
                     said = await self._hear()
             except TimeoutError:
-                if self._mailboxes:
+                if any(not mailbox.ended for mailbox in self._mailboxes.values()):
                     raise EngineError(f"said nothing for {self._patience:g} s") from None
             else:
                 self._patience = self._loading if isinstance(said, Loading) else self._silence
@@ -157,7 +192,7 @@ class Engine:
 
     def _route(self, said: Report) -> None:
         if isinstance(said, Ready) or (isinstance(said, Failed) and said.kind is Fault.LOAD):
-            raise EngineError(f"said {said!r} a second time")
+            raise EngineError(f"said {_quoted(said)} a second time")
         if mailbox := self._mailboxes.get(said.id):
             mailbox.put(said)
 
@@ -171,15 +206,30 @@ class Engine:
             raise EngineError(f"sent garbage ({error})") from error
 
     async def _listen(self) -> None:
+        decoder, rest = codecs.getincrementaldecoder("utf-8")(errors="replace"), ""
         while chunk := await self._stderr.read(4096):
-            for line in chunk.decode(errors="replace").splitlines():
-                log.debug("engine: %s", line)
-                self._last_words = line.strip() or self._last_words
+            *lines, rest = (rest + decoder.decode(chunk)).replace("\r", "\n").split("\n")
+            self._note(*lines)
+            if len(rest) > LONGEST_LINE:
+                self._note(rest)
+                rest = ""
+        self._note(rest)
+
+    def _note(self, *lines: str) -> None:
+        for line in filter(str.strip, lines):
+            log.debug("engine: %s", line)
+            self._last_words = _quoted(line.strip())
 
     async def _death(self) -> str:
         code = await self._process.wait()
         await asyncio.wait({self._listening}, timeout=1)
         return f"ended with code {code}; its last words: {self._last_words or 'none'}"
+
+
+def _quoted(words: object) -> str:
+    """Return what a child said, cut to what a line or a message holds."""
+    text = str(words)
+    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
 
 
 @asynccontextmanager
