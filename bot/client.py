@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import secrets
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,11 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
+BUSY = "The studio is busy just now, so nothing was changed or charged. Try again in a minute."
+DAMAGED = (
+    "The studio's records are damaged, so nothing was changed or charged. Whoever runs this bot "
+    "has to put a backup in their place."
+)
 UNWRITTEN = (
     "The studio cannot write to its disk now, so nothing was changed or charged. Whoever runs this "
     "bot has to make room; try again later."
@@ -74,7 +80,7 @@ class Tree(app_commands.CommandTree["Fantasia"]):
             await answer(interaction, str(cause))
         elif isinstance(cause, StorageError):
             log.error("%s", cause)
-            await answer(interaction, UNWRITTEN)
+            await answer(interaction, _told(cause))
         elif isinstance(
             cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound
         ):
@@ -139,6 +145,14 @@ class Fantasia(commands.AutoShardedBot):
         for guild in {self._dev_guild, self.owner_guild if self.owner_guild else self._dev_guild}:
             await self._register(guild)
 
+    async def on_error(self, event_method: str, /, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
+        """Tell in one line what the database did not let a listener do; it looks again anyway."""
+        error = sys.exception()
+        if isinstance(error, StorageError):
+            log.error("%s: %s", event_method, error)
+        else:
+            await super().on_error(event_method, *arguments, **more)
+
     async def _register(self, guild: discord.Object | None) -> None:
         scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
         digest = self._digest(guild)
@@ -173,6 +187,12 @@ def require_membership(interaction: Interaction) -> None:
     """Raise NotAllowed where the bot is no member."""
     if not is_member(interaction):
         raise NotAllowed(NO_MEMBER)
+
+
+def _told(error: StorageError) -> str:
+    if error.busy:
+        return BUSY
+    return DAMAGED if error.damaged else UNWRITTEN
 
 
 async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401

@@ -160,11 +160,15 @@ async def farewell(
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             await dispatcher.idle()
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(FLUSH):
             while client.is_ready() and await client.outbox.owed():
                 news.set()
                 await asyncio.sleep(0.1)
+    except TimeoutError:
+        pass
+    except StorageError as error:
+        log.error("what is owed is posted after the next start: %s", error)
     log.warning("drained")
     await client.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,9 +21,19 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
     "PRAGMA secure_delete = ON",  # what is erased is overwritten
     "PRAGMA cache_size = -65536",  # 64 MiB: the upper pages of every index of a long history
+)
+
+PATIENCE = 2000
+"""Milliseconds for which another program may hold the database: Discord waits 3 s for a reply."""
+
+IMPATIENCE = 100
+"""The same for what comes next while it is still held."""
+
+BEYOND_REPAIR = (
+    "It was left as it is. Should it be beyond repair, `python -m bot restore FILE` puts a backup "
+    "in its place."
 )
 
 
@@ -61,13 +72,14 @@ class Database:
         self._connection = connection
         self._lock = asyncio.Lock()
         self._closed = False
+        self._patience = 0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit what the block does, or nothing of it."""
         async with self._turn():
             try:
-                await self._connection.execute("BEGIN IMMEDIATE")
+                await self._begin()
                 yield Transaction(self._connection)
                 await self._connection.execute("COMMIT")
             except BaseException:
@@ -93,6 +105,21 @@ class Database:
         async with self._lock:
             self._closed = True
 
+    async def _begin(self) -> None:
+        """Begin to write; who comes after one who waited in vain does not wait as long again."""
+        try:
+            await self._wait_for(self._patience or PATIENCE)
+            await self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            await self._wait_for(IMPATIENCE)
+            raise
+        await self._wait_for(PATIENCE)
+
+    async def _wait_for(self, patience: int) -> None:
+        if patience != self._patience:
+            await self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+            self._patience = patience
+
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         async with self._lock:
@@ -100,8 +127,10 @@ class Database:
                 raise asyncio.CancelledError("the database is closed")
             try:
                 yield
-            except sqlite3.OperationalError as error:
-                raise StorageError(f"The database cannot be used: {error}.") from error
+            except sqlite3.DatabaseError as error:
+                if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                    raise _explained(error) from error
+                raise
 
 
 @asynccontextmanager
@@ -110,18 +139,23 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 
     A damaged one is found before anything is written to it.
     """
+    _require(path, os.R_OK | os.W_OK)
     if path.exists() and path.stat().st_size:  # noqa: ASYNC240
         await check(path)
-    path.touch(mode=0o600)  # noqa: ASYNC240
-    async with aiosqlite.connect(path, isolation_level=None) as connection:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        opening = await _connection(path)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise OperatorError(f"The database {path} cannot be used: {error}.") from error
+    async with opening as connection:
         connection.row_factory = sqlite3.Row
+        database = Database(connection)
         try:
             for pragma in PRAGMAS:
-                await connection.execute(pragma)
-            await _migrate(Database(connection), path)
-        except (sqlite3.DatabaseError, StorageError) as error:
-            raise OperatorError(f"The database {path} cannot be used: {error}.") from error
-        database = Database(connection)
+                await database.fetch(pragma)
+            await _migrate(database, path)
+        except StorageError as error:
+            raise OperatorError(f"The database {path} cannot be used: {_reason(error)}.") from error
         try:
             yield database
         finally:
@@ -136,12 +170,12 @@ async def reading(path: Path) -> AsyncIterator[Database]:
     """
     if not path.is_file():  # noqa: ASYNC240
         raise OperatorError(f"There is no database {path}: has the bot run with this DATA_DIR?")
+    _require(path, os.R_OK)
     try:
-        place = path.absolute().as_uri()  # noqa: ASYNC240
-        async with aiosqlite.connect(f"{place}?mode=ro", uri=True) as connection:
+        async with await _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:  # noqa: ASYNC240
             connection.row_factory = sqlite3.Row
-            await connection.execute("PRAGMA busy_timeout = 5000")
             database = Database(connection)
+            await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
             version = (await database.fetch("PRAGMA user_version"))[0][0]
             if version != len(_steps()):
                 raise OperatorError(
@@ -150,7 +184,7 @@ async def reading(path: Path) -> AsyncIterator[Database]:
                 )
             yield database
     except (sqlite3.DatabaseError, StorageError) as error:
-        raise OperatorError(f"The database {path} cannot be read: {error}.") from error
+        raise OperatorError(f"The database {path} cannot be read: {_reason(error)}.") from error
 
 
 async def check(path: Path) -> None:
@@ -158,21 +192,22 @@ async def check(path: Path) -> None:
 
     Raises OperatorError if it is damaged or of a newer schema.
     """
-    place = path.absolute().as_uri()  # noqa: ASYNC240
+    _require(path, os.R_OK)
     try:
-        async with aiosqlite.connect(f"{place}?mode=ro", uri=True) as connection:
+        async with await _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:  # noqa: ASYNC240
             connection.row_factory = sqlite3.Row
             database = Database(connection)
-            await database.fetch("PRAGMA busy_timeout = 5000")
+            await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
             (found,) = (await database.fetch("PRAGMA integrity_check(1)"))[0]
             if found != "ok":
                 words = found.replace("\n", " ")
-                raise sqlite3.DatabaseError(f"it is damaged, {words}")
+                raise StorageError(f"it is damaged, {words}", damaged=True)
             _refuse_newer((await database.fetch("PRAGMA user_version"))[0][0], path)
     except (sqlite3.DatabaseError, StorageError) as error:
+        damaged = isinstance(error, StorageError) and error.damaged
         raise OperatorError(
-            f"The database {path} cannot be used: {error}. It was left as it is. Should it be "
-            "beyond repair, `python -m bot restore FILE` puts a backup in its place."
+            f"The database {path} cannot be used: {_reason(error)}."
+            + (f" {BEYOND_REPAIR}" if damaged else "")
         ) from error
 
 
@@ -182,7 +217,11 @@ async def copy(source: Path, target: Path) -> None:
     Source: SQLite's Online Backup API. Raises OperatorError if the source cannot be read, and
     OSError if the target cannot be written.
     """
-    async with reading(source) as database, aiosqlite.connect(target) as into:
+    try:
+        opening = await _connection(target)
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error
+    async with reading(source) as database, opening as into:
         try:
             await database.copy_to(into)
             await into.execute("PRAGMA journal_mode = DELETE")  # one file, no journal beside it
@@ -196,19 +235,26 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     Raises OperatorError if it is held or unusable.
     """
+    path = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(PermissionError):  # somebody else's folder, which lets this user write
             folder.chmod(0o700)
-        (folder / "lock").touch(mode=0o600)
-        lock = (folder / "lock").open("w")
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise OperatorError(f"DATA_DIR {folder} is not writable: {error.strerror}.") from error
-    with lock:
+        place = error.filename or folder
+        raise OperatorError(
+            f"DATA_DIR {folder} is not writable: {place}: {error.strerror}.{_owner(path)}"
+        ) from error
+    with os.fdopen(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise OperatorError(f"Another Fantasia is already using DATA_DIR {folder}.") from error
+        except OSError as error:  # such as a network's disk without locks
+            raise OperatorError(
+                f"DATA_DIR {folder} cannot be locked: {error.strerror}. Use a local disk."
+            ) from error
         yield
 
 
@@ -221,6 +267,50 @@ async def _migrate(database: Database, path: Path) -> None:
             for statement in _statements(step):
                 await transaction.execute(statement)
             await transaction.execute(f"PRAGMA user_version = {number}")
+
+
+async def _connection(place: Path | str, *, uri: bool = False) -> aiosqlite.Connection:
+    """Return a connection to enter; raise sqlite3.OperationalError if there can be none.
+
+    That is tried before: where aiosqlite cannot open a file, its thread outlives the loop.
+    """
+    await asyncio.to_thread(lambda: sqlite3.connect(place, uri=uri).close())
+    return aiosqlite.connect(place, uri=uri, isolation_level=None)
+
+
+def _require(path: Path, mode: int) -> None:
+    """Raise OperatorError if this user may not read or write the database and what is beside it."""
+    for file in (path.with_name(path.name + end) for end in ("", "-wal", "-shm")):
+        if file.exists() and not os.access(file, mode):
+            words = "written" if os.access(file, os.R_OK) else "read"
+            raise OperatorError(f"The database {file} cannot be {words}.{_owner(file)}")
+
+
+def _owner(path: Path) -> str:
+    """Return what to do where a file belongs to somebody else, such as after sudo."""
+    if not path.exists() or (user := path.stat().st_uid) == os.geteuid():
+        return ""
+    try:
+        name = path.owner()
+    except KeyError:
+        name = f"the user {user}"
+    return f" It belongs to {name}: give it to the user that runs the bot (`chown`)."
+
+
+def _explained(error: sqlite3.DatabaseError) -> StorageError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError("The database is held by another program.", busy=True)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        told = f"The database is damaged: {error}. Stop the bot, and see `python -m bot doctor`."
+        return StorageError(told, damaged=True)
+    return StorageError(f"The database cannot be used: {error}.")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what SQLite said."""
+    cause = error.__cause__ if isinstance(error, StorageError) else None
+    return str(cause or error).removesuffix(".")
 
 
 def _refuse_newer(version: int, path: Path) -> None:

@@ -26,7 +26,16 @@ class EngineError(Exception):
 
 
 class StorageError(Exception):
-    """The database cannot be written now, and nothing of the transaction was kept."""
+    """The database cannot be used now, and nothing of the transaction was kept.
+
+    `busy`: another program holds it, and will let go of it. `damaged`: a backup has to take its
+    place. Otherwise it cannot be written: there is no room, or the disk does not let it.
+    """
+
+    def __init__(self, text: str, *, busy: bool = False, damaged: bool = False) -> None:
+        super().__init__(text)
+        self.busy = busy
+        self.damaged = damaged
 
 
 class FileError(Exception):

@@ -1,0 +1,210 @@
+"""A database that is held, damaged, somebody else's or on a disk without locks: a sentence."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.composition import Plan
+from bot.database import check, exclusive, open_database, reading
+from bot.errors import OperatorError, Refusal, StorageError
+from bot.models import Status
+from tests.conftest import world
+from tests.test_bot import told
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a database as a browser with unsaved edits does."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+def spoil(path: Path) -> None:
+    """Overwrite all of a database but its first page."""
+    with path.open("r+b") as file:
+        pages = path.stat().st_size // 4096
+        file.seek(4096)
+        file.write(b"\x55" * 4096 * (pages - 1))
+
+
+async def test_a_database_that_is_held_is_called_busy_and_nobody_waits_long(plan: Plan) -> None:
+    loop = asyncio.get_running_loop()
+    async with world(plan) as w:
+        w.tolerated = (Refusal, StorageError, sqlite3.DatabaseError)
+        with held(plan.folder / "fantasia.db"):
+            first = await w.generate("play")
+            begun = loop.time()
+            later = await w.generate("play", by=w.bob)
+            spent = loop.time() - begun
+        for shown in (first, later):
+            assert told(shown).startswith("The studio is busy just now")
+        assert spent < 2, "who comes after one who waited in vain does not wait as long"
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+
+
+async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentences(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        w.tolerated = (Refusal, StorageError, sqlite3.DatabaseError)
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        await w.studio._database.purge()
+        spoil(plan.folder / "fantasia.db")
+        await w.studio._database.fetch("PRAGMA shrink_memory")
+        assert "records are damaged" in told(await w.generate("play"))
+        w.bot.dispatch("look")
+        await asyncio.sleep(0.3)
+        assert not w.bot.is_closed()
+        w.bot.operations.drain()
+        while not w.bot.is_closed():
+            await asyncio.sleep(0.05)
+    assert "The database is damaged: database disk image is malformed" in caplog.text
+    assert "python -m bot doctor" in caplog.text
+    assert "Traceback" not in caplog.text
+    with pytest.raises(OperatorError, match=r"cannot be used: .* bot restore FILE"):
+        await check(plan.folder / "fantasia.db")
+
+
+async def test_a_fault_of_our_own_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        with pytest.raises(sqlite3.IntegrityError):
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO settings (key, value) VALUES (NULL, NULL)")
+
+
+@pytest.mark.parametrize(
+    ("error", "busy", "damaged"),
+    [("SQLITE_BUSY", True, False), ("SQLITE_CORRUPT", False, True), ("SQLITE_FULL", False, False)],
+)
+async def test_who_asks_learns_which_trouble_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, *, busy: bool, damaged: bool
+) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        said = sqlite3.OperationalError("so")
+        said.sqlite_errorcode = getattr(sqlite3, error)
+
+        async def fails(*_: object) -> None:
+            raise said
+
+        monkeypatch.setattr(database._connection, "execute_fetchall", fails)
+        with pytest.raises(StorageError) as raised:
+            await database.fetch("SELECT 1")
+        assert (raised.value.busy, raised.value.damaged) == (busy, damaged)
+
+
+def test_a_disk_without_locks_is_not_another_fantasia(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    told = "cannot be locked: No locks available. Use a local disk."
+    with pytest.raises(OperatorError, match=told), exclusive(tmp_path):
+        pass
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "lock").symlink_to(victim)
+    with pytest.raises(OperatorError, match="lock: Too many levels"), exclusive(tmp_path):
+        pass
+    assert victim.read_text() == "precious"
+
+
+AS_ANOTHER = """
+import asyncio, concurrent.futures.thread, os, sys
+from pathlib import Path
+from bot import database
+from bot.database import check, open_database
+from bot.errors import OperatorError
+database._steps()
+os.setgid(65534)
+os.setuid(65534)
+async def main(path):
+    for use in (lambda: opened(path), lambda: check(path)):
+        try:
+            await use()
+            print("can be used")
+        except OperatorError as error:
+            print(error)
+async def opened(path):
+    async with open_database(path):
+        pass
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("mode", "can_open", "can_check"),
+    [(0o600, "cannot be read", "cannot be read"), (0o644, "cannot be written", "can be used")],
+)
+async def test_a_database_of_another_user_is_explained(
+    mode: int, can_open: str, can_check: str
+) -> None:
+    folder = Path("/tmp") / f"another-{os.getpid()}"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    try:
+        path = folder / "fantasia.db"
+        async with open_database(path):
+            pass
+        path.chmod(mode)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", AS_ANOTHER, path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        first, second = done.stdout.splitlines()
+        assert can_open in first
+        assert "It belongs to root: give it to the user that runs the bot" in first
+        assert can_check in second
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("way", [open_database, check, reading])
+def test_what_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path, way: object) -> None:
+    (tmp_path / "test.db").mkdir()
+    script = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        f"from bot.database import {way.__name__} as way\n"  # type: ignore[attr-defined]
+        "from bot.errors import OperatorError\n"
+        "async def main():\n"
+        "    opening = way(Path(sys.argv[1]))\n"
+        "    await (opening.__aenter__() if hasattr(opening, '__aenter__') else opening)\n"
+        "try:\n    asyncio.run(main())\n"
+        "except OperatorError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "test.db"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("database") == 1 + done.stdout.count("unable to open database file")
+    assert ".." not in done.stdout
