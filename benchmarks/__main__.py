@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from benchmarks import decoding, footprint, load, quota
+from benchmarks import decoding, footprint, load, quota, saving
 from benchmarks.report import Row, machine, show, write
 
 
@@ -14,6 +14,7 @@ def rows(bandwidth: float) -> Iterator[Row]:
     yield from load.rows()
     yield from footprint.rows()
     yield from decoding.rows(bandwidth)
+    yield from saving.rows()
 
 
 def main() -> int:

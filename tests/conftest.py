@@ -40,6 +40,9 @@ GENEROUS = Tier(
 OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
 """States of a job that has not ended."""
 
+PATIENCE = 60.0
+"""Seconds that an answer may take: what gives way to all else does so on a busy machine."""
+
 SCRIPTED = (sys.executable, "-m", "tests.scripted_child")
 
 
@@ -227,6 +230,7 @@ async def world(plan: Plan) -> AsyncIterator[World]:
         bot = await stack.enter_async_context(compose(plan))
         async with simcord.run(bot, shard_count=1) as env:
             late.adapter = env._webhook_adapter
+            env.settle_timeout = PATIENCE
             guild = env.create_guild("Conservatory")
             manage = discord.Permissions(manage_guild=True)
             managers = guild.create_role("Managers", permissions=manage)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import takes
 from bot.composition import Plan
 from bot.encoder import Encoder, encoding
 from bot.engine.encoding import MEMORY
@@ -86,6 +87,8 @@ async def test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory(
         child = await process(encoder)
         assert children(os.getpid()).count(child) == 1
         assert os.getpriority(os.PRIO_PROCESS, child) == 19
+        session = Path(f"/proc/{child}/autogroup")
+        assert not session.exists() or session.read_text().endswith(" nice 19\n")
         assert resource.prlimit(child, resource.RLIMIT_AS) == (MEMORY, MEMORY)
     assert not alive(child)
 
@@ -139,7 +142,7 @@ async def test_a_copy_whose_making_is_killed_leaves_no_file(plan: Plan) -> None:
     async with world(plan) as w:
         await w.generate("play")
         job = await w.ended(1, Status.DELIVERED)
-        _, (take,) = await w.studio.takes(1, guild=w.guild.id)
+        (take,) = await takes.of(w.studio._database, 1)
 
         async def copied() -> None:
             async with w.bot.archive.copy(job, take, Format.MP3):

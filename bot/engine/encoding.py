@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -40,6 +41,8 @@ def _prepare() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.nice(LOWEST)
+    with suppress(OSError):  # sessions share a processor evenly on Linux, unless they say otherwise
+        Path("/proc/self/autogroup").write_text(str(LOWEST))
 
 
 def _listen(orders: SimpleQueue[dict[str, Any]]) -> None:
