@@ -36,7 +36,7 @@ LOOK_EVERY = 2.0
 """How long news may go unnoticed at most, in seconds."""
 
 FLUSH = 30.0
-"""How long what is owed may still be posted once nothing renders any more, in seconds."""
+"""How long what is owed may still be told once nothing renders any more, in seconds."""
 
 TIDY_EVERY = 600.0
 """How often music is looked for that need not be kept any longer, in seconds."""
@@ -154,7 +154,7 @@ async def farewell(
     news: asyncio.Event,
     patience: float,
 ) -> None:
-    """Once draining: let what renders end within `patience` seconds, post what is owed, close."""
+    """Once draining: let what renders end within `patience` seconds, tell what is owed, close."""
     await drain.wait()
     log.warning("draining: nothing is started; what renders has %g s", patience)
     with contextlib.suppress(TimeoutError):
@@ -162,7 +162,7 @@ async def farewell(
             await dispatcher.idle()
     try:
         async with asyncio.timeout(FLUSH):
-            while client.is_ready() and await client.outbox.owed():
+            while client.is_ready() and await _untold(client):
                 news.set()
                 await asyncio.sleep(0.1)
     except TimeoutError:
@@ -171,6 +171,11 @@ async def farewell(
         log.error("what is owed is posted after the next start: %s", error)
     log.warning("drained")
     await client.close()
+
+
+async def _untold(client: Fantasia) -> bool:
+    """Whether a message is owed, or a status message out of date."""
+    return bool(await client.outbox.owed()) or await client.studio.untold()
 
 
 async def tidy(archive: Archive, keep: Keep) -> None:

@@ -86,6 +86,16 @@ class Database:
                 await asyncio.shield(self._connection.rollback())
                 raise
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """Read one state of the database for as long as the block, also while others write."""
+        async with self._turn():
+            try:
+                await self._connection.execute("BEGIN")
+                yield Transaction(self._connection)
+            finally:
+                await asyncio.shield(self._connection.rollback())
+
     async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """Run one reading statement outside any transaction and return its rows."""
         async with self._turn():

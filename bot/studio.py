@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,8 @@ LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a piece is too long for the memory: hardware changes."""
 
 LOOKAHEAD = turns.LOOKAHEAD
+
+OPEN = (Status.QUEUED, Status.RUNNING)
 
 DRAINING = "it is about to be started again"
 
@@ -271,37 +273,28 @@ class Studio:
 
     async def standing(self, job: Job) -> Standing:
         """Return a waiting or running job's place and, where speeds are known, its expected end."""
-        return (await self.standings([job]))[0]
+        return (await self.standings([job.id]))[0]
 
-    async def standings(self, found: Sequence[Job]) -> list[Standing]:
-        """Return where these waiting and running jobs stand."""
-        expected = await turns.expected(self._database, self.now())
-        engine = EngineState(await settings.get(self._database, "engine") or "loading")
-        paused = await settings.get(self._database, "paused")
-        if self._drain.is_set():
-            paused = DRAINING
-        return [
-            Standing(
-                job=job,
-                place=at.place if (at := expected.get(job.id)) else None,
-                engine=engine,
-                ends_at=at.ends_at if at and paused is None else None,
-                paused=paused,
-            )
-            for job in found
-        ]
+    async def standings(self, numbers: Sequence[int]) -> list[Standing]:
+        """Return jobs as they are now, and where those stand that wait or run."""
+        async with self._database.snapshot() as tx:
+            found = [job for number in numbers if (job := await jobs.find(tx, number))]
+            if any(job.status in OPEN for job in found):
+                return await self._standings(tx, found, await turns.expected(tx, self.now()))
+            return await self._standings(tx, found, {})
 
     async def queue(self, guild: int | None, page: int, size: int) -> tuple[list[Standing], int]:
         """Return a page of a server's jobs, or of all servers', in the order of their start.
 
         And how many there are in all.
         """
-        order = {
-            number: i for i, number in enumerate(await turns.expected(self._database, self.now()))
-        }
-        found = await jobs.open_ones(self._database, guild)
-        found.sort(key=lambda job: (order.get(job.id, len(order)), job.id))
-        return await self.standings(found[page * size : (page + 1) * size]), len(found)
+        async with self._database.snapshot() as tx:
+            expected = await turns.expected(tx, self.now())
+            order = {number: i for i, number in enumerate(expected)}
+            found = await jobs.open_ones(tx, guild)
+            found.sort(key=lambda job: (order.get(job.id, len(order)), job.id))
+            shown = found[page * size : (page + 1) * size]
+            return await self._standings(tx, shown, expected), len(found)
 
     async def cancellable(self, guild: int, user: int, *, manager: bool) -> list[Job]:
         """Return the running and waiting jobs of a server that a member may cancel."""
@@ -350,6 +343,13 @@ class Studio:
         async with self._database.transaction() as tx:
             await servers.told(tx, guild, self.now())
 
+    async def untold(self) -> bool:
+        """Whether a status message does not tell yet that its job was rendered or has ended."""
+        return any(
+            notice.shown is not notice.status and notice.status not in OPEN
+            for notice in await self.to_show()
+        )
+
     async def to_show(self) -> list[Notice]:
         """Return the status messages that may be out of date, oldest first."""
         return await jobs.to_show(self._database)
@@ -391,6 +391,24 @@ class Studio:
         change(log, job, "queued", length=float(request.seconds * request.takes), tier=job.tier)
         self._work.set()
         return job
+
+    async def _standings(
+        self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, turns.Expected]
+    ) -> list[Standing]:
+        engine = EngineState(await settings.get(tx, "engine") or "loading")
+        paused = await settings.get(tx, "paused")
+        if self._drain.is_set():
+            paused = DRAINING
+        return [
+            Standing(
+                job=job,
+                place=at.place if (at := expected.get(job.id)) else None,
+                engine=engine,
+                ends_at=at.ends_at if at and paused is None else None,
+                paused=paused,
+            )
+            for job in found
+        ]
 
     def _check_disk(self) -> None:
         free = shutil.disk_usage(self._folder).free

@@ -66,7 +66,7 @@ async def wait_again(
     return True
 
 
-async def expected(source: Database, now: datetime) -> dict[int, Expected]:
+async def expected(source: Database | Transaction, now: datetime) -> dict[int, Expected]:
     """Return the running jobs and the next `LOOKAHEAD` by number, in the order of their start.
 
     What may yet be asked for is not foreseen.

@@ -84,16 +84,15 @@ class Board:
         return {channel: line for channel, line in due.items() if line}
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
-        found = [await self._studio.job(notice.job) for notice in notices]
-        waits = [job for job in found if job.status in EDITED_EVERY]
-        standings = {at.job.id: at for at in await self._studio.standings(waits)} if waits else {}
-        await in_turn(self._tell_of(job, standings.get(job.id)) for job in found)
+        found = await self._studio.standings([notice.job for notice in notices])
+        await in_turn(self._tell_of(standing) for standing in found)
 
-    async def _tell_of(self, job: Job, standing: Standing | None) -> None:
+    async def _tell_of(self, standing: Standing) -> None:
+        job = standing.job
         _, last = self._edited.get(job.id, (None, None))
         self._edited[job.id] = (self._studio.now(), None)
         try:
-            embed = await self._card(job, standing)
+            embed = await self._card(standing)
             if last == embed or await self._show(job, embed):
                 self._edited[job.id] = (self._studio.now(), embed)
         except StorageError:
@@ -147,8 +146,9 @@ class Board:
         at, _ = self._edited.get(notice.job, (notice.created_at, None))
         return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, timedelta())
 
-    async def _card(self, job: Job, standing: Standing | None) -> discord.Embed:
-        if standing:
+    async def _card(self, standing: Standing) -> discord.Embed:
+        job = standing.job
+        if job.status in EDITED_EVERY:
             card = cards.waiting if job.status is Status.QUEUED else cards.rendering
             return card(standing)
         if job.status is not Status.DELIVERED:

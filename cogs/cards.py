@@ -55,6 +55,8 @@ SMALLER = {
 
 MANY = f"More than {LOOKAHEAD} pieces are before it"
 
+STARTED = "It is rendering already"
+
 IDLE = (
     "Idle lane: your seconds of the day are used up and nobody waited, so it costs nothing, and "
     "any other request goes before it."
@@ -90,6 +92,8 @@ def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
 def waiting(standing: Standing) -> discord.Embed:
     """Show a queued job's place and when its music is expected."""
     place = f"Place **{standing.place}** in the queue" if standing.place else MANY
+    if standing.job.status is not Status.QUEUED:
+        place = STARTED
     lines = [f"{place}{_expected(standing.ends_at)}."]
     if standing.job.idle:
         lines.append(IDLE)

@@ -63,6 +63,7 @@ class Delivery(commands.Cog):
         self._board = board
         self._busy: set[int] = set()
         """Places that something is being posted to."""
+        self._looks: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
         self._replacing = asyncio.Lock()
         self._fruitless = 0
@@ -72,9 +73,19 @@ class Delivery(commands.Cog):
     @commands.Cog.listener()
     async def on_look(self) -> None:
         """Post what is owed, each place in its order, and bring the status messages up to date."""
+        look = asyncio.current_task()
+        assert look
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
         lines = (await self._lines()).items()
         posting = (self._deliver_to(place, line) for place, line in lines)
         await apart(*posting, self._replace_previews(), self._board.refresh())
+
+    async def cog_unload(self) -> None:
+        """End what is under way before the connection closes under it; its rows are kept."""
+        for look in self._looks:
+            look.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
 
     async def _lines(self) -> dict[int, list[Owed]]:
         """Return what is due, by place, and take these places; those taken before are left out."""

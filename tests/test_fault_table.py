@@ -113,6 +113,10 @@ TABLE = {
     ),
     "all of it at once": "soak::test_a_storm_loses_nothing",
     "SIGTERM, SIGINT, and once more": "operator::test_a_signal_drains_and_a_second_one_stops",
+    "cards as the bot ends": "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
+    "a message being sent as the bot ends": (
+        "farewell::test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the_next"
+    ),
     "/studio drain": "operator::test_drain_lets_what_renders_end_and_closes",
     "/studio pause and resume": (
         "operator::test_a_paused_studio_queues_and_says_so_also_after_a_restart"

@@ -1,0 +1,138 @@
+"""The bot's stop: what is owed is told, no card is left behind, and nothing is cut off noisily."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from bot import composition, jobs, turns
+from bot.composition import Plan
+from bot.models import Status
+from cogs import cards
+from tests.conftest import World, until, world
+
+PAST = ("Queued", "Rendering", "Posting")
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def titles(w: World) -> list[str]:
+    return [str(embed.title) for message in w.messages() for embed in message.embeds]
+
+
+def slow(w: World, method: str, pause: float) -> None:
+    """Let Discord take its time over what is sent or edited."""
+    real = w.bot.http.request
+
+    async def request(route: Any, **options: Any) -> Any:
+        if route.method == method and "messages" in route.path:
+            await asyncio.sleep(pause)
+        return await real(route, **options)
+
+    w.bot.http.request = request  # type: ignore[method-assign]
+
+
+def hang(w: World) -> None:
+    """Let Discord answer nothing that is sent, until the session is closed, as the library does."""
+    real = w.bot.http.request
+
+    async def request(route: Any, **options: Any) -> Any:
+        if route.method == "POST" and "messages" in route.path:
+            await closed(w)
+            raise RuntimeError("Session is closed")
+        return await real(route, **options)
+
+    w.bot.http.request = request  # type: ignore[method-assign]
+
+
+async def closed(w: World) -> None:
+    await until(lambda: asyncio.sleep(0, w.bot.is_closed()))
+
+
+async def test_a_stop_leaves_no_card_that_tells_what_is_past(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        slow(w, "PATCH", 0.1)
+        for number in range(1, 9):
+            await w.generate("slow" if number == 1 else "play")
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        for number in range(2, 9):
+            await w.ended(number, Status.DELIVERED)
+        w.bot.operations.drain()
+        await closed(w)
+        assert len(titles(w)) == 15, "eight cards and seven results"
+        assert [title for title in titles(w) if title.startswith(PAST)] == []
+    assert errors(caplog) == []
+
+
+async def test_a_stop_waits_for_no_card_longer_than_it_may(
+    plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "FLUSH", 0.5)
+    async with world(plan) as w:
+        w.env.inject_error("PATCH", "/channels/*/messages/*", status=403, times=None)
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        w.bot.operations.drain()
+        await closed(w)
+    assert errors(caplog) == []
+
+
+async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the_next(
+    plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "FLUSH", 0.5)
+    async with world(plan) as w:
+        hang(w)
+        await w.generate("play")
+        await w.ended(1, Status.RENDERED)
+        w.bot.operations.drain()
+        await closed(w)
+        await asyncio.sleep(0.1)
+        assert errors(caplog) == []
+        assert (await w.studio.job(1)).status is Status.RENDERED
+        await w.restart(plan)
+        await w.ended(1, Status.DELIVERED)
+        assert len(w.results()) == 1
+
+
+async def test_a_list_of_the_queue_is_of_one_instant(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        await w.bot.operations.pause("")
+        for _ in range(3):
+            await w.generate("slow")
+        real, asked, claims = jobs.open_ones, turns.expected, list[asyncio.Task[None]]()
+        counted = 0
+
+        async def claim() -> None:
+            async with w.studio._database.transaction() as tx:
+                await jobs.start(tx, 1, w.studio.now())
+
+        async def open_ones(*args: Any) -> Any:
+            claims.append(asyncio.create_task(claim()))
+            await asyncio.sleep(0.05)
+            return await real(*args)
+
+        async def expected(*args: Any) -> Any:
+            nonlocal counted
+            counted += 1
+            return await asked(*args)
+
+        monkeypatch.setattr(jobs, "open_ones", open_ones)
+        monkeypatch.setattr(turns, "expected", expected)
+        found, count = await w.studio.queue(w.guild.id, 0, 10)
+        await claims[0]
+        assert (count, counted) == (3, 1)
+        assert [(at.job.status, at.place) for at in found] == [
+            (Status.QUEUED, place) for place in (1, 2, 3)
+        ]
+        begun = await w.studio.standing(found[0].job)
+        assert begun.job.status is Status.RUNNING, "it is told as it is now"
+        assert "It is rendering already" in str(cards.waiting(begun).description)
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
