@@ -15,8 +15,8 @@ from bot.engine.tags import Tags
 
 COMMAND = (sys.executable, "-m", "bot.engine.encoding")
 
-PATIENCE = 300.0
-"""Seconds that one file may take: a hundred times as long as on a machine that is idle."""
+PATIENCE = 600.0
+"""Seconds that one file may take: two hundred times as long as on a machine that is idle."""
 
 
 class Encoder:

@@ -8,6 +8,7 @@ from bot.config import Config, EngineName
 from bot.engine import weights
 from bot.errors import OperatorError
 from bot.models import About
+from bot.tiers import LONGEST_MODEL
 
 SETUP = "make setup"
 
@@ -71,6 +72,12 @@ def _choice(
         raise OperatorError(
             f"MODELS: members ask by short names, and two are the same: {', '.join(names)}."
         )
+    for name in names:
+        if len(name) > LONGEST_MODEL:
+            raise OperatorError(
+                f"MODELS: members ask by short names of at most {LONGEST_MODEL} characters, and "
+                f"{name} has {len(name)}: rename its folder."
+            )
     for model in config.wanted:
         command += ["--model", model]
     command += ["--device", config.device.value]

@@ -287,7 +287,8 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _models(text: str) -> frozenset[str]:
     names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
-    if not all(re.fullmatch(r"[\w.-]{1,50}|\*", name) for name in names) or len(names) > 20:
+    known = rf"[\w.-]{{1,{tiers.LONGEST_MODEL}}}|\*"
+    if not all(re.fullmatch(known, name) for name in names) or len(names) > 20:
         raise Refusal("Models are named like: small, medium, large, stereo-small; or * for all.")
     return frozenset(names)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -13,11 +14,20 @@ from discord import app_commands, ui
 
 from bot.client import NotAllowed
 from bot.composition import Plan
-from bot.errors import Refusal
+from bot.config import Config
+from bot.engines import configured
+from bot.errors import OperatorError, Refusal
 from bot.models import Actor, Limits, Status
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
-from bot.tiers import HIGHEST_SEED, LONGEST_PROMPT, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
+from bot.tiers import (
+    HIGHEST_SEED,
+    LONGEST_MODEL,
+    LONGEST_PROMPT,
+    MOST_PER_DAY,
+    MOST_TIERS,
+    MOST_WAITING,
+)
 from tests.conftest import GENEROUS, World, world
 from tests.limits import problems
 from tests.test_repeating import values
@@ -26,7 +36,7 @@ PIECES = 10**15 - 1000
 """The number of the first piece; commands take numbers up to 10**15."""
 
 SKUS = {2**63 - 1 - number: f"tier{number}" for number in range(5)}
-MODELS = ("scripted", *(f"{number:02}" + 48 * "-" for number in range(19)))
+MODELS = ("scripted", *(f"{number:02}".ljust(LONGEST_MODEL, "-") for number in range(19)))
 LINK = f"https://{190 * 'x'}"
 HALF = "\ud83d"
 """Of a character; nothing that Discord shows can be made of it."""
@@ -350,60 +360,12 @@ async def test_a_form_takes_the_most_that_fits_in_it(plan: Plan) -> None:
         assert w.refused() == []
 
 
-def row(*items: dict[str, Any]) -> dict[str, Any]:
-    return {"components": [{"components": list(items)}]}
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        ({"content": "x" * 2001}, "content of 2001"),
-        ({"content": ""}, "an empty message"),
-        ({"content": HALF}, "is no text"),
-        ({"embeds": [{"title": "x" * 257}]}, "title of 257"),
-        ({"embeds": [{"description": "x" * 4097}]}, "description of 4097"),
-        ({"embeds": [{"fields": [{"name": "x", "value": " "}]}]}, "value of x of 0"),
-        ({"embeds": [{"fields": [{"name": "x", "value": "x" * 1025}]}]}, "value of x of 1025"),
-        ({"embeds": [{"fields": [{"name": "x", "value": "x"}] * 26}]}, "26 fields"),
-        ({"embeds": [{"footer": {"text": "x" * 2049}}]}, "footer of 2049"),
-        ({"embeds": [{"description": "x" * 3001}] * 2}, "embeds of 6002"),
-        ({"embeds": [{}]}, "an empty embed"),
-        ({"components": [{"components": [BUTTON := {"type": 2, "style": 1}]}]}, "nothing on it"),
-        (
-            {"components": [{"components": [{**BUTTON, "label": "x" * 81}]}]},
-            "label of a button of 81",
-        ),
-        (
-            {"components": [{"components": [{**BUTTON, "custom_id": "x" * 101}]}]},
-            "custom id of 101",
-        ),
-        ({"components": [{"components": [{**BUTTON, "custom_id": "x"}] * 6}]}, "6 components"),
-        ({"components": [{"components": [BUTTON]}] * 6}, "6 rows"),
-        ({"components": [{"components": [{**BUTTON, "custom_id": "x"}] * 2}]}, "not distinct"),
-        (
-            {"components": [{"components": [{"type": 3, "custom_id": "x", "options": []}]}]},
-            "0 options",
-        ),
-    ],
-)
-def test_what_is_beyond_a_limit_is_seen(said: dict[str, Any], problem: str) -> None:
-    (found, *_) = [
-        each for each in problems("POST", "/channels/1/messages", said) if problem in each
-    ]
-    assert found
-
-
-@pytest.mark.parametrize(
-    ("kind", "data", "problem"),
-    [
-        (8, {"choices": [{"name": "x" * 101, "value": 1}]}, "name of a choice of 101"),
-        (8, {"choices": [{"name": "x", "value": ""}]}, "value of a choice of 0"),
-        (8, {"choices": [{"name": "x", "value": 1}] * 2}, "names that are not distinct"),
-        (8, {"choices": [{"name": str(each), "value": 1} for each in range(26)]}, "26 choices"),
-        (9, {"title": "x" * 46, "custom_id": "x", "components": []}, "title of a modal of 46"),
-        (9, {"title": "x", "custom_id": "x", "components": []}, "0 components of a modal"),
-    ],
-)
-def test_what_a_reply_may_not_say_is_seen(kind: int, data: dict[str, Any], problem: str) -> None:
-    said = {"type": kind, "data": data}
-    assert any(problem in each for each in problems("POST", "/interactions/1/x/callback", said))
+def test_a_models_name_that_no_list_could_show_is_told_to_the_operator(tmp_path: Path) -> None:
+    for length in (LONGEST_MODEL, LONGEST_MODEL + 1):
+        (tmp_path / (length * "x")).mkdir()
+        config = Config.from_env({"MUSICGEN_MODEL": str(tmp_path / (length * "x"))})
+        if length == LONGEST_MODEL:
+            assert configured(config).models == (length * "x",)
+            continue
+        with pytest.raises(OperatorError, match=r"at most 50 characters, and x+ has 51"):
+            configured(config)
