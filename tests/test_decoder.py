@@ -199,6 +199,41 @@ def test_neighbours_change_no_bit_at_one_row_count(mono: Any, precision: Precisi
     assert all(torch.equal(a, b) for a, b in zip(scores, others, strict=True))
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("precision", "graphs"),
+    [(precision, False) for precision in Precision if precision is not Precision.FLOAT16]
+    + [(Precision.FLOAT64, True), (Precision.FLOAT32, True)],
+)
+def test_scores_that_are_not_finite_are_known_and_neither_neighbours_nor_successors_hear_them(
+    mono: Any, precision: Precision, graphs: bool, wrong: float
+) -> None:
+    def run(scale: float) -> tuple[bool, list[torch.Tensor]]:
+        shared = Decoder(mono, slots=2, positions=POSITIONS, precision=precision, graphs=graphs)
+        first = begin(shared, mono, text=WISHES[1], frames=30)
+        spoilt = understood(mono, WISHES[2]) * scale
+        nothing = torch.zeros(shared.codebooks, 0, dtype=torch.long)
+        slot = shared.admit(
+            shared.read(spoilt), nothing, 20, Sampling(), torch.Generator().manual_seed(1)
+        )
+        for _ in range(10):
+            shared.step()
+        assert shared.finite(first)
+        finite = shared.finite(slot)
+        shared.release(slot)
+        second = begin(shared, mono, text=WISHES[0], frames=30)
+        assert second.row == slot.row
+        codes = [finish(shared, first)]
+        assert shared.finite(second)
+        return finite, [*codes, finish(shared, second)]
+
+    finite, expected = run(1.0)
+    assert finite
+    finite, found = run(wrong)
+    assert not finite
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize(
     ("precision", "most"),
     [(Precision.FLOAT32, 1e-5), (Precision.BFLOAT16, 0.02), (Precision.INT8, 0)],

@@ -64,6 +64,11 @@ class Memory:
         if self._lengths is not None:
             self._pad(row)
 
+    def forget(self, row: int) -> None:
+        """Let nothing be left of what a slot remembers."""
+        for cache in (*self.music, *self._padded):
+            cache[:, row] = 0
+
     def write(self, layer: int, now: Attention, parts: torch.Tensor) -> None:
         """Keep the keys and values of a step."""
         self.music[layer][:, now.rows, :, :, now.places] = parts.narrow(2, 1, 2).transpose(1, 2)

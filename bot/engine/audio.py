@@ -19,20 +19,29 @@ PEAK = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
 
 
+class NotFinite(ValueError):
+    """Samples that hold NaN or infinity."""
+
+
 def write_wav(
     path: Path, samples: NDArray[np.floating], sample_rate: int, tags: Tags | None = None
 ) -> None:
     """Write samples [channels, length] in -1…1 as 16-bit PCM with a plain RIFF header.
 
     Louder music is turned down as a whole, so that nothing clips.
-    Raises ValueError for samples that are not finite, OSError where the file cannot be written.
+    Raises NotFinite for such samples, OSError where the file cannot be written.
     """
-    if not np.isfinite(samples).all():
-        raise ValueError("the samples are not finite")
+    check_finite(samples)
     peak = float(np.abs(samples).max(initial=0.0))
     scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
     whole = np.round(samples.astype(np.float64) * scale).astype(np.int16)
     write_pcm(path, whole, sample_rate, tags)
+
+
+def check_finite(samples: NDArray[np.floating]) -> None:
+    """Raise NotFinite for samples that are."""
+    if not np.isfinite(samples).all():
+        raise NotFinite("the samples are not finite")
 
 
 def write_pcm(

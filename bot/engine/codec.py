@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bot.engine.faults import LoadError
+
 if TYPE_CHECKING:
     from audiocraft.models.encodec import CompressionModel
 
@@ -83,6 +85,8 @@ class Codec:
         while sound.due(PROBE, ended=True):
             sound.hear(codes)
         whole, found = self.whole(codes).float().cpu().numpy(), sound.samples()
+        if not np.isfinite(whole).all():
+            raise LoadError("The model's codec plays NaN or infinity: its weights are damaged.")
         if whole.shape != found.shape:
             return False
         return float(np.abs(whole - found).max()) <= TOLERANCE * float(np.abs(whole).max())

@@ -17,7 +17,7 @@ from torch.nn import functional as nn
 from bot.engine.attention import Attention, Each, Memory, Words
 from bot.engine.graphs import Graphs
 from bot.engine.linears import Precision, cast, linear, stream
-from bot.engine.sampling import Draw, Sampling, drawn, special
+from bot.engine.sampling import Draw, Sampling, drawn, guided, special
 from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ class Decoder:
         )
         noise = torch.promote_types(dtype, torch.float32)
         self._noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
+        self._naught = torch.zeros(slots, dtype=noise, device=device)
         self._graphs: Graphs | None = None
         if graphs if graphs is not None else device.type == "cuda":
-            self._graphs = Graphs(self._memory, self._noise, self._scores, self._write)
+            self._graphs = Graphs(self._memory, self._noise, self._play)
         self._free = list(range(slots))
         self.slots: list[Slot] = []
 
@@ -133,14 +134,22 @@ class Decoder:
             sampling=sampling,
             generator=generator,
         )
+        self._naught[slot.row] = 0
         self._memory.know(slot.row, words)
         self._lay_out(slot, prompt)
         self._prefill(slot)
         self.slots.append(slot)
         return slot
 
+    def finite(self, slot: Slot) -> bool:
+        """Whether no score of a take was NaN or infinite so far; this waits for the device."""
+        return self._naught[slot.row].item() == 0
+
+    @torch.inference_mode()
     def release(self, slot: Slot) -> None:
-        """Let the next take have a slot."""
+        """Let the next take have a slot; this waits for the device."""
+        if not self.finite(slot):  # a mask does not hide NaN from whoever comes next
+            self._memory.forget(slot.row)
         self.slots.remove(slot)
         self._free.append(slot.row)
 
@@ -206,11 +215,19 @@ class Decoder:
         noise = self._noise[: len(slots)]
         for own, slot in zip(noise, slots, strict=True):
             own.exponential_(generator=slot.generator)
-        draw = Draw.of(samplings, noise)
-        scores = self._scores(attention)
+        self._play(attention, Draw.of(samplings, noise), samplings)
+
+    def _play(self, attention: Attention, draw: Draw, samplings: Sequence[Sampling] = ()) -> None:
+        """Draw a step's tokens, and put them where none is known yet."""
+        scores = guided(self._scores(attention), draw)
         tokens = drawn(scores, draw)
         special(tokens, scores, draw, samplings)
         self._write(attention, tokens)
+        self._note(attention, scores)
+
+    def _note(self, attention: Attention, scores: torch.Tensor) -> None:
+        """Add naught times each take's scores to its sum: what is not finite makes it NaN."""
+        self._naught.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
 
     def _scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [takes, 2, codebooks, card] of a step's next tokens."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.audio import write_pcm
+from bot.engine.audio import check_finite, write_pcm
 from bot.engine.tags import Tags
 
 Samples = NDArray[np.float64]
@@ -48,10 +48,9 @@ PASSES = 8
 def write(path: Path, samples: NDArray[np.floating], rate: int, tags: Tags) -> None:
     """Write samples [channels, length] finished, as a WAV of 16 bits dithered by its seed.
 
-    Raises ValueError for samples that are not finite, OSError where the file cannot be written.
+    Raises NotFinite for such samples, OSError where the file cannot be written.
     """
-    if not np.isfinite(samples).all():
-        raise ValueError("the samples are not finite")
+    check_finite(samples)
     write_pcm(path, dithered(finished(samples, rate), tags.seed), rate, tags)
 
 

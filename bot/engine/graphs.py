@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine.attention import LONGEST, SHORT, Attention, Masked, Memory
-from bot.engine.sampling import Draw, drawn
+from bot.engine.sampling import Draw
 
 if TYPE_CHECKING:
     from bot.engine.decoder import Slot
 
 log = logging.getLogger(__name__)
+
+Play = Callable[[Attention, Draw], None]
+"""Draws the next tokens, to the same effect if it is called again."""
 
 LENGTHS = (256, 512, 1024)
 """Positions that a step may look back to, besides all of them."""
@@ -26,15 +29,9 @@ LENGTHS = (256, 512, 1024)
 class Graphs:
     """Steps of a few sizes, each captured when it is first needed; on a CPU it only computes."""
 
-    def __init__(
-        self,
-        memory: Memory,
-        noise: torch.Tensor,
-        scores: Callable[[Attention], torch.Tensor],
-        write: Callable[[Attention, torch.Tensor], None],
-    ) -> None:
-        """Take the loop's halves and a tensor [slots, codebooks, card] for its noise."""
-        self._memory, self._noise, self._scores, self._write = memory, noise, scores, write
+    def __init__(self, memory: Memory, noise: torch.Tensor, play: Play) -> None:
+        """Take what a step does and a tensor [slots, codebooks, card] for its noise."""
+        self._memory, self._noise, self._play = memory, noise, play
         self._lengths = [*(some for some in LENGTHS if some < memory.positions), memory.positions]
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._capture = noise.device.type == "cuda"
@@ -53,7 +50,7 @@ class Graphs:
         size = takes, length, tokens
         if size not in self._steps:
             attention = Masked(self._memory, takes, length, tokens)
-            self._steps[size] = Step(attention, self._noise[:takes], self._scores, self._write)
+            self._steps[size] = Step(attention, self._noise[:takes], self._play)
         step = self._steps[size]
         step.fill(slots)
         if self._capture and not step.captured:
@@ -68,14 +65,8 @@ class Graphs:
 class Step:
     """One size of step, with buffers that stay where they are."""
 
-    def __init__(
-        self,
-        attention: Masked,
-        noise: torch.Tensor,
-        scores: Callable[[Attention], torch.Tensor],
-        write: Callable[[Attention, torch.Tensor], None],
-    ) -> None:
-        self._attention, self._noise, self._scores, self._write = attention, noise, scores, write
+    def __init__(self, attention: Masked, noise: torch.Tensor, play: Play) -> None:
+        self._attention, self._noise, self._play = attention, noise, play
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -136,4 +127,4 @@ class Step:
             noise=self._noise,
             most=self._noise.shape[-1],
         )
-        self._write(self._attention, drawn(self._scores(self._attention), draw))
+        self._play(self._attention, draw)

@@ -30,6 +30,10 @@ SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n i
 """Of 2^x, to 1e-7 between -0.5 and 0.5."""
 
 
+HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}
+"""What the compiler may do for speed: all but count on there being no NaN or infinity."""
+
+
 def parallel(threads: int) -> None:
     """Use so many threads, as far as there are cores."""
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
@@ -51,9 +55,9 @@ def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
 
 _float: Any = intrinsic(_as_float)
 _bits: Any = intrinsic(_as_bits)
-_small = numba.njit(fastmath=True, error_model="numpy", inline="always")
-_alone = numba.njit(fastmath=True, error_model="numpy")
-_together = numba.njit(fastmath=True, error_model="numpy", parallel=True)
+_small = numba.njit(fastmath=HONEST, error_model="numpy", inline="always")
+_alone = numba.njit(fastmath=HONEST, error_model="numpy")
+_together = numba.njit(fastmath=HONEST, error_model="numpy", parallel=True)
 
 
 @_small
@@ -146,12 +150,15 @@ def words(
 def scaled(rows: Floats, into: Floats, largest: Floats) -> None:
     """Divide each of some rows [n, width] by its largest magnitude, kept in `largest` [n, 1].
 
-    `into` [n, at least width] keeps what it has beyond the width.
+    `into` [n, at least width] keeps what it has beyond the width. Where the largest is NaN or
+    infinite it gets zeros: the rows beside it are scaled by the same extremes.
     """
     for row in range(rows.shape[0]):
-        most = np.float32(1e-20)
+        bits = _bits(np.float32(1e-20))
+        for at in range(rows.shape[1]):  # as whole numbers, among which NaN comes last
+            bits = max(bits, _bits(rows[row, at]) & np.uint32(0x7FFFFFFF))
+        most = _float(bits)
+        finite = bits < np.uint32(0x7F800000)
         for at in range(rows.shape[1]):
-            most = max(most, abs(rows[row, at]))
-        for at in range(rows.shape[1]):
-            into[row, at] = rows[row, at] / most
+            into[row, at] = rows[row, at] / most if finite else np.float32(0)
         largest[row, 0] = most

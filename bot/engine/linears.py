@@ -60,6 +60,11 @@ def chosen(asked: str, device: torch.device) -> Precision:
     return Precision.BFLOAT16 if fast else Precision.FLOAT32
 
 
+def kept(precision: Precision) -> torch.dtype:
+    """Return the dtype that weights are kept in, or made of."""
+    return torch.float32 if precision is Precision.INT8 else getattr(torch, precision)
+
+
 def stream(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the dtype of what flows between the products: half only where that is faster."""
     if precision is Precision.FLOAT64:
@@ -178,6 +183,7 @@ class Int8:
             buffer, _, largest, _ = self._buffers(len(flat))
             torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
             torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])
+            buffer.nan_to_num_(0)  # the rows beside one that is NaN are scaled by the same extremes
         else:
             if len(flat) not in self._kept:
                 self._kept[len(flat)] = self._buffers(len(flat))

@@ -61,6 +61,23 @@ def load_whole(model: str, place: torch.device) -> "Pretrained":
         raise _explained(model, error) from error
 
 
+def check_numbers(model: str, lm: "LMModel", dtype: torch.dtype) -> None:
+    """Raise LoadError if a weight holds NaN or infinity, or would once it is kept in a dtype."""
+    for name, weight in lm.named_parameters():
+        extremes = torch.stack(torch.aminmax(weight.detach()))
+        if not extremes.isfinite().all():
+            raise LoadError(
+                f"{model} cannot play: its weight {name} holds NaN or infinity, so training went "
+                "wrong or the file is damaged."
+            )
+        if not extremes.to(dtype).isfinite().all():
+            kept = str(dtype).removeprefix("torch.")
+            raise LoadError(
+                f"{model} cannot play in {kept}: its weight {name} is too large for that. Set "
+                "PRECISION=float32."
+            )
+
+
 def stay_offline() -> None:
     """Render with what was fetched, and neither wait for the hub nor ask it for updates.
 

@@ -15,8 +15,8 @@ import torch
 
 from bot.engine import loading, memory, weights
 from bot.engine.codec import Codec, Sound
-from bot.engine.faults import LoadError, OutOfMemory, RenderError
-from bot.engine.linears import chosen
+from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
+from bot.engine.linears import Precision, chosen, kept
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render
 from bot.engine.results import Results
 from bot.engine.slotted import Slotted
@@ -64,6 +64,10 @@ class Take(Protocol):
     def frames(self) -> int:
         """How many frames it has."""
 
+    @property
+    def finite(self) -> bool:
+        """Whether no score was NaN or infinite so far; this waits for the device."""
+
     def proceed(self) -> None:
         """Begin, or go on to the next window, where it is time and there is room."""
 
@@ -79,6 +83,8 @@ class Loop(Protocol):
 
     slots: int
     precision: str
+    wider: str
+    """The setting by which it computes with a wider range."""
 
     def step(self) -> None:
         """Draw the next tokens of all takes that have begun."""
@@ -133,6 +139,7 @@ class MusicGen:
         precision = chosen(asked, self._device)
         loaded = loading.load(model, self._device)
         reason = unknown(loaded.lm)
+        loading.check_numbers(self._name, loaded.lm, kept(precision))
         if reason:
             loaded = loading.load_whole(model, self._device)
         self._codec = Codec(loaded.compression_model)
@@ -214,6 +221,7 @@ class MusicGen:
                 told = done
                 for making in [making for making in left if not self._hear(making)]:
                     left.remove(making)
+                    self._check_numbers(making)
                     if making.take.frames > making.before:
                         codes, samples = making.take.codes(), making.sound.samples()
                         yield results.took(making.part, samples, codes.cpu().numpy())
@@ -247,8 +255,21 @@ class MusicGen:
     def _previewed(self, results: Results, makings: Sequence[Making]) -> Iterator[Previewed]:
         if results.previews_due(min(making.sound.seconds for making in makings)):
             for making in makings:
+                self._check_numbers(making)
                 results.previewed(making.part, making.sound.samples())
             yield Previewed(id=results.order.id)
+
+    def _check_numbers(self, making: Making) -> None:
+        """Raise NotFinite if a take was drawn from scores that say nothing."""
+        if not making.take.finite:
+            raise NotFinite(f"There is no music in this piece: {self._nonsense()}.")
+
+    def _nonsense(self) -> str:
+        """Say that the model computes NaN or infinity, and what its operator can do."""
+        what = f"what {self._name} computes in {self._loop.precision} is not finite"
+        if self._loop.precision in (Precision.FLOAT32, Precision.FLOAT64):
+            return f"{what}; its weights may be damaged"
+        return f"{what}; whoever runs this can try {self._loop.wider}"
 
     def _clear(self) -> None:
         if self._device.type == "cuda":
@@ -277,4 +298,6 @@ class MusicGen:
                 torch.cuda.synchronize()
             ticks.append(time.perf_counter() - begun)
         take.stop()
+        if not take.finite:
+            raise LoadError(f"{self._name} cannot play: {self._nonsense()}.")
         return statistics.median(ticks[1:]) * self._codec.frame_rate

@@ -6,15 +6,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine import finish, picture
+from bot.engine import audio, finish, picture
 from bot.engine.audio import write_codes, write_wav
-from bot.engine.faults import RenderError, Unsaved
+from bot.engine.faults import NotFinite, RenderError, Unsaved
 from bot.engine.messages import PREVIEW, Part, Render, Took
 from bot.engine.tags import Tags
 
 log = logging.getLogger(__name__)
 
 Samples = NDArray[np.floating]
+
+NO_SOUND = (
+    "There is no music in this piece: its sound is not finite. Whoever runs this can try "
+    "PRECISION=float32; if that does not help, the model's codec is damaged."
+)
 
 
 class Results:
@@ -70,7 +75,9 @@ class Results:
         write = finish.write if self._finishes else write_wav
         try:
             write(path, samples, self._rate, tags)
-        except (OSError, ValueError) as error:
+        except audio.NotFinite as error:
+            raise NotFinite(NO_SOUND) from error
+        except OSError as error:
             raise _unsaved(error) from error
 
 

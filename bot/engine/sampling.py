@@ -3,6 +3,7 @@
 Source: `LMModel._sample_next_token` in audiocraft's `models/lm.py`, and its `utils/utils.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -59,12 +60,21 @@ class Draw:
         )
 
 
+def guided(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """Return one score a token, [takes, codebooks, card], for those of both rows of each take.
+
+    They come as [takes, 2 (with words, without), codebooks, card].
+    """
+    with_words, without = scores.unbind(1)
+    return without + (with_words - without) * draw.guidance
+
+
 def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """Return tokens [takes, codebooks] for scores [takes, 2, codebooks, card].
+    """Return tokens [takes, codebooks] for scores [takes, codebooks, card], which are `guided`.
 
     The largest of p / Exp(1) is what `torch.multinomial` takes for one sample.
     """
-    chances = _chances(_guided(scores, draw), draw)
+    chances = _chances(scores, draw)
     best = torch.topk(chances, draw.most, dim=-1).values
     index = (draw.ranks - 1).expand(-1, chances.shape[1], 1)
     chances = chances * (chances >= best.gather(-1, index))
@@ -73,27 +83,21 @@ def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 
 def special(
-    tokens: torch.Tensor, scores: torch.Tensor, draw: Draw, samplings: list[Sampling]
+    tokens: torch.Tensor, scores: torch.Tensor, draw: Draw, samplings: Sequence[Sampling]
 ) -> None:
     """Replace the tokens of takes whose sampling is not plain."""
     for row, sampling in enumerate(samplings):
         if sampling.plain:
             continue
-        guided = _guided(scores, draw)
         if sampling.temperature == 0:
-            tokens[row] = guided[row].argmax(-1)
+            tokens[row] = scores[row].argmax(-1)
         else:
-            chances = _chances(guided, draw)
+            chances = _chances(scores, draw)
             tokens[row] = _nucleus(chances[row], draw.noise[row], sampling.top_p)
 
 
-def _guided(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
-    with_words, without = scores.unbind(1)
-    return without + (with_words - without) * draw.guidance
-
-
-def _chances(guided: torch.Tensor, draw: Draw) -> torch.Tensor:
-    return torch.softmax(guided / draw.temperature.clamp_min(TINY), dim=-1)
+def _chances(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
+    return torch.softmax(scores / draw.temperature.clamp_min(TINY), dim=-1)
 
 
 def _nucleus(chances: torch.Tensor, noise: torch.Tensor, most: float) -> torch.Tensor:

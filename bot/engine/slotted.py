@@ -26,6 +26,8 @@ PROMPTS = 64
 class Slotted:
     """The takes of all requests, one token of each per step."""
 
+    wider = "PRECISION=float32"
+
     def __init__(
         self, model: "Pretrained", *, slots: int, precision: Precision, device: torch.device
     ) -> None:
@@ -123,13 +125,18 @@ class Take:
         self._windows = list(request.windows)
         self._before = request.before
         self._slot: Slot | None = None
-        self._steps = 0
+        self._steps, self._finite = 0, True
         self.total = sum(window.steps for window in self._windows)
 
     @property
     def ended(self) -> bool:
         """Whether no more frames will come."""
         return not self._windows
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is of numbers so far; this waits for the device."""
+        return self._finite and (not self._slot or self._decoder.finite(self._slot))
 
     @property
     def done(self) -> int:
@@ -171,6 +178,6 @@ class Take:
 
     def _leave_slot(self) -> None:
         assert self._slot
-        done, codes = self.done, self.codes()
+        done, codes, self._finite = self.done, self.codes(), self.finite
         self._decoder.release(self._slot)
         self._slot, self._steps, self._before = None, done, codes

@@ -25,12 +25,16 @@ class Whole:
     """Renders the takes of all requests one after the other, each seeded by itself."""
 
     slots = 1
+    wider = "DEVICE=cpu"
 
     def __init__(self, model: "Pretrained") -> None:
         """Take a model as audiocraft loads it."""
         self.model, self.hand = model, Hand()
         self.precision = str(next(model.lm.parameters()).dtype).removeprefix("torch.")
         self.running: Take | None = None
+        self.finite = torch.ones((), dtype=torch.bool, device=model.device)
+        """Whether all scores of the take that is running were finite."""
+        model.lm.register_forward_hook(self._heed)
 
     def step(self) -> None:
         """Make one step of the take that is running."""
@@ -42,6 +46,18 @@ class Whole:
         lm = self.model.lm
         before = prefix(order, lm.num_codebooks, lm.card).to(self.model.device)
         return [Take(self, order, part.seed, before[None]) for part in order.parts]
+
+    def _heed(self, _: object, __: object, scores: torch.Tensor) -> torch.Tensor:
+        """Note scores that are not finite, and let audiocraft draw from others in their place.
+
+        It would raise for them, and end with this take whatever else is under way.
+        """
+        assert self.running
+        with_words, without = scores.chunk(2)
+        guided = without + (with_words - without) * self.running.guidance
+        finite = guided.isfinite().all()
+        self.finite &= finite
+        return torch.where(finite, scores, torch.zeros_like(scores))
 
     def windows(self, seconds: float, before: int) -> list[Window]:
         """Return the windows of so much music after a number of frames."""
@@ -64,8 +80,19 @@ class Take:
         self._windows = loop.windows(order.seconds, before.shape[-1])
         self._steps: Iterator[None] | None = None
         self._codes = before
+        self._finite = True
         self.done, self.ended = 0, False
         self.total = sum(window.steps for window in self._windows)
+
+    @property
+    def guidance(self) -> float:
+        """How much the words count."""
+        return self._order.guidance
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is of numbers so far; this waits for the device."""
+        return self._finite and (self._loop.running is not self or bool(self._loop.finite))
 
     @property
     def frames(self) -> int:
@@ -76,6 +103,7 @@ class Take:
         """Begin, if nobody else is at it."""
         if not self._loop.running and not self.ended and not self._steps:
             self._loop.running = self
+            self._loop.finite.fill_(True)
             self._steps = self._played()
 
     def step(self) -> None:
@@ -92,7 +120,7 @@ class Take:
 
     def stop(self) -> None:
         """End with what it has."""
-        self.ended = True
+        self.ended, self._finite = True, self.finite
         if self._loop.running is self:
             self._loop.running = None
             assert self._steps

@@ -1,0 +1,178 @@
+"""NaN and infinity: found while a model loads and at each take's end, told, never posted."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from safetensors.torch import load_file, save_file
+
+from bot.engine.audio import NotFinite
+from bot.engine.faults import RenderError
+from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
+from bot.engine.results import Results
+from tests.test_musicgen import SMALL, Child, Files, home, refusal, snapshot
+from tests.test_side_by_side import folders, together
+
+__all__ = ["folders", "home"]
+
+SOUND, SPOILT = "slow piano with rain", "a sad waltz"
+"""Prompts without and with the letter whose embedding is NaN."""
+
+FIRST_LAYER = "transformer.layers.0.linear1.weight"
+
+
+@pytest.fixture(scope="module")
+def spoilt(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose text encoder answers one letter with NaN."""
+    from transformers import T5Tokenizer
+
+    spoilt = Path(shutil.copytree(home, tmp_path_factory.mktemp("spoilt"), dirs_exist_ok=True))
+    folder = snapshot(spoilt, "t5-base")
+    tokenizer = T5Tokenizer.from_pretrained(folder)
+    pieces = set(tokenizer(SPOILT)["input_ids"])
+    pieces -= {piece for text in (SOUND, "warm-up") for piece in tokenizer(text)["input_ids"]}
+    assert pieces
+    state = load_file(folder / "model.safetensors")
+    for name, tensor in state.items():
+        if tensor.shape[0] == 256:  # the vocabulary
+            state[name] = tensor.clone()
+            state[name][sorted(pieces)] = float("nan")
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return spoilt
+
+
+@pytest.fixture(scope="module", params=["float32", "int8", "other"])
+def child(spoilt: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
+    """Our decoder in two precisions, and audiocraft's own loop."""
+    own = request.param == "other"
+    precision = "float32" if own else request.param
+    with Child(spoilt, str(spoilt / "other") if own else SMALL, precision=precision) as child:
+        ready = child.hear()
+        assert isinstance(ready, Ready)
+        child.precision = precision
+        yield child
+
+
+def test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged(
+    child: Child, folders: Callable[[], Files]
+) -> None:
+    expected, beside, after, bad = folders(), folders(), folders(), folders()
+    child.render(expected.order(2, 7))
+    wrong = replace(bad.order(1, 1), prompt=SPOILT)
+    together(child, beside.order(2, 7), wrong)
+    reports = child.render(replace(bad.order(1, 1), prompt=SPOILT))
+    failed = reports[-1]
+    assert isinstance(failed, Failed)
+    assert failed.kind is Fault.NUMBERS
+    mend = "PRECISION=float32" if child.precision == "int8" else "its weights may be damaged"
+    assert mend in failed.reason
+    assert not any(isinstance(said, Took) for said in reports)
+    assert bad.all() == set()
+    assert isinstance(child.render(after.order(2, 7))[-1], Done)
+    for files in (beside, after):
+        assert (files.codes(1) == expected.codes(1)).all()
+        assert (files.samples(1) == expected.samples(1)).all()
+
+
+def test_no_preview_is_written_of_what_is_no_music(
+    spoilt: Path, folders: Callable[[], Files]
+) -> None:
+    files = folders()
+    with Child(spoilt, SMALL, precision="int8") as child:
+        assert isinstance(child.hear(), Ready)
+        order = replace(files.order(31, 7), prompt=SPOILT)
+        (part,) = order.parts
+        part = replace(part, preview=str(files.folder / "preview.wav"))
+        reports = child.render(replace(order, parts=(part,)))
+    assert isinstance(reports[-1], Failed)
+    assert not any(isinstance(said, Previewed) for said in reports)
+    assert files.all() == set()
+
+
+def altered(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the weights in a checkpoint."""
+    package = torch.load(file, weights_only=True)
+    state = {name: tensor.clone() for name, tensor in package["best_state"].items()}
+    change(state)
+    torch.save(package | {"best_state": state}, file)
+
+
+def poke(name: str, value: float) -> Callable[[dict[str, Any]], None]:
+    def change(state: dict[str, Any]) -> None:
+        state[name] = state[name].float()
+        state[name].view(-1)[0] = value
+
+    return change
+
+
+def overflow(state: dict[str, Any]) -> None:
+    """Let every weight be finite, and no score."""
+    state["linears.0.weight"] = torch.full_like(state["linears.0.weight"], 3e38, dtype=torch.float)
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "change", "sentence"),
+    [
+        (
+            "local",
+            "state_dict.bin",
+            poke(FIRST_LAYER, float("nan")),
+            f"its weight {FIRST_LAYER} holds NaN or infinity",
+        ),
+        ("local", "state_dict.bin", overflow, "computes in float32 is not finite"),
+        ("other", "state_dict.bin", overflow, "computes in float32 is not finite"),
+        (
+            "local",
+            "compression_state_dict.bin",
+            poke("decoder.model.0.conv.conv.weight_v", float("nan")),
+            "codec plays NaN or infinity",
+        ),
+    ],
+    ids=["weight", "overflow", "overflow in audiocraft's loop", "codec"],
+)
+def test_a_model_of_no_numbers_is_refused_when_it_loads(
+    home: Path, tmp_path: Path, model: str, file: str, change: Any, sentence: str
+) -> None:
+    folder = Path(shutil.copytree(home / model, tmp_path / "model"))
+    altered(folder / file, change)
+    assert sentence in refusal(home, str(folder))
+
+
+def test_weights_too_large_for_a_precision_are_refused_with_one_that_would_do(
+    home: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(home / "local", tmp_path / "model"))
+    altered(folder / "state_dict.bin", poke(FIRST_LAYER, 1e6))
+    with Child(home, str(folder), precision="float16") as child:
+        said = child.hear()
+    assert isinstance(said, Failed)
+    assert "cannot play in float16" in said.reason
+    assert "PRECISION=float32" in said.reason
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_sound_of_no_numbers_is_no_full_disk(tmp_path: Path, finishes: bool, wrong: float) -> None:
+    files = {"audio": str(tmp_path / "1.wav"), "codes": str(tmp_path / "1.npy")}
+    order = Render(
+        id=1,
+        prompt="x",
+        seconds=1,
+        model="m",
+        parts=(Part(number=1, seed=1, **files),),
+        guidance=3,
+        temperature=1,
+        top_k=1,
+    )
+    results = Results(order, 32000, finishes=finishes)
+    with pytest.raises(RenderError) as told:
+        results.took(order.parts[0], np.full((1, 32000), wrong), np.zeros((4, 50), int))
+    assert told.value.kind is Fault.NUMBERS
+    assert "PRECISION=float32" in str(told.value)
+    assert isinstance(told.value.__cause__, NotFinite)
+    assert list(tmp_path.iterdir()) == []
