@@ -42,21 +42,18 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
     """Return the engine asked for; if none was, MusicGen where all its weights are on disk."""
     if asked is EngineName.SKETCH:
         return _choice(config, asked, pace)
-    if not weights.installed():
-        missing = ["its packages"]
+    if weights.installed():
+        found = " ".join(filter(None, map(weights.trouble, config.wanted)))
     else:
-        missing = [lack for model in config.wanted for lack in weights.missing(model)]
-    if not missing:
-        return _choice(config, EngineName.MUSICGEN)
-    mend = f"python -m bot fetch {' '.join(config.wanted)}"
-    lack = f"MusicGen lacks {', '.join(missing)}: `{mend}` downloads what is missing"
-    if not weights.installed():
-        lack = (
-            f"MusicGen is not installed: `{SETUP}` installs it, then `{mend}` fetches the weights"
+        mend = f"python -m bot fetch {' '.join(config.wanted)}"
+        found = (
+            f"MusicGen is not installed: `{SETUP}` installs it, then `{mend}` fetches the weights."
         )
+    if not found:
+        return _choice(config, EngineName.MUSICGEN)
     if asked:
-        raise OperatorError(f"{lack}.")
-    return _choice(config, EngineName.SKETCH, pace, f"{lack}. Until then the sketch engine plays.")
+        raise OperatorError(found)
+    return _choice(config, EngineName.SKETCH, pace, f"{found} Until then the sketch engine plays.")
 
 
 def _choice(

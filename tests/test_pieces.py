@@ -276,4 +276,6 @@ def test_a_listed_model_that_lacks_weights_stops_the_start(home: Path) -> None:
     with Child(home, f"{SMALL},facebook/musicgen-large") as child:
         said = child.hear()
         assert isinstance(said, Failed)
-        assert said.reason.startswith("large lacks the language model")
+        assert said.reason.startswith(
+            "MusicGen lacks the language model (state_dict.bin of facebook"
+        )

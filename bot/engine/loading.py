@@ -21,10 +21,17 @@ except ImportError as problem:
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
+    from audiocraft.models.encodec import CompressionModel
     from audiocraft.models.lm import LMModel
     from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
+
+LONGEST = 300
+"""Characters of an error that are told; the log has the rest."""
+
+STRIDE = 18.0
+"""Seconds from window to window (`set_generation_params` in audiocraft's `models/musicgen.py`)."""
 
 
 def device(asked: str) -> torch.device:
@@ -53,12 +60,22 @@ def load_whole(model: str, place: torch.device) -> "Pretrained":
     """Load a model as audiocraft does, for its own loop; raise LoadError."""
     _prepare(model)
     try:
-        from audiocraft.models import MusicGen as Pretrained
+        from audiocraft.models.loaders import load_compression_model, load_lm_model
 
         with _safe_globals(), without_stems():
-            return Pretrained.get_pretrained(model, device=place.type)
+            lm = load_lm_model(model, device=place.type)
+            codec = load_compression_model(model, device=place.type)
+            _let_tunes_be(lm)
+            return _playing(model, codec, lm)
     except Exception as error:
         raise _explained(model, error) from error
+
+
+def _let_tunes_be(lm: "LMModel") -> None:
+    """Set what `MusicGen.get_pretrained` in audiocraft's `models/musicgen.py` sets for melodies."""
+    if "self_wav" in lm.condition_provider.conditioners:
+        tune = lm.condition_provider.conditioners["self_wav"]
+        tune.match_len_on_eval, tune._use_masking = True, False
 
 
 def check_numbers(model: str, lm: "LMModel", dtype: torch.dtype) -> None:
@@ -89,16 +106,11 @@ def stay_offline() -> None:
 
 def _prepare(model: str) -> None:
     stay_offline()
-    if lacks := weights.missing(model):
-        raise LoadError(
-            f"MusicGen lacks {', '.join(lacks)}: `python -m bot fetch {model}` downloads what is "
-            "missing."
-        )
-    _check(model, weights.conditions(model))
+    if found := weights.trouble(model):
+        raise LoadError(found)
 
 
 def _mapped(model: str, place: torch.device) -> "Pretrained":
-    from audiocraft.models import MusicGen as Pretrained
     from audiocraft.models.loaders import load_compression_model
     from omegaconf import OmegaConf
 
@@ -106,8 +118,22 @@ def _mapped(model: str, place: torch.device) -> "Pretrained":
     package = torch.load(weights.language_model(model), mmap=True, weights_only=True)
     settings = OmegaConf.create(package["xp.cfg"])
     lm = _language_model(settings, package["best_state"], place)
-    _check(model, set(lm.condition_provider.conditioners))
-    return Pretrained(model, codec, lm)
+    return _playing(model, codec, lm)
+
+
+def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretrained":
+    """Return audiocraft's model, with windows that overlap where it was trained on short clips.
+
+    Those that audiocraft was made for step 18 s in 30, and it refuses that step in less.
+    """
+    from audiocraft.models import MusicGen as Pretrained
+
+    class Playing(Pretrained):  # type: ignore[misc]
+        def set_generation_params(self, **asked: object) -> None:
+            stride = STRIDE if self.max_duration > STRIDE else STRIDE / 30 * self.max_duration
+            super().set_generation_params(**{"extend_stride": stride, **asked})
+
+    return Playing(model, codec, lm)
 
 
 def _language_model(
@@ -143,18 +169,12 @@ def _explained(model: str, error: Exception) -> Exception:
         return LoadError(
             f"{model} is not opened: its checkpoint holds code besides weights, or is damaged."
         )
-    why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    return LoadError(
-        f"{model} cannot be loaded: {why}. If its files are damaged, delete them and run "
-        f"`python -m bot fetch {model}`."
-    )
+    why = " ".join((str(error).strip() or type(error).__name__).split())
+    return LoadError(f"{model} cannot be loaded: {_cut(why).rstrip('.')}.")
 
 
-def _check(model: str, conditions: set[str]) -> None:
-    if others := conditions - {"description", "self_wav"}:
-        raise LoadError(
-            f"{model} wants {', '.join(sorted(others))} besides the words, which is not supported."
-        )
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 class NoStems(torch.nn.Module):

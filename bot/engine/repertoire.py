@@ -56,11 +56,8 @@ class Repertoire:
         self._line: list[int] = []
         first, *others = self._paths
         for name in others:
-            if lacks := weights.missing(self._paths[name]):
-                raise LoadError(
-                    f"{name} lacks {', '.join(lacks)}: `python -m bot fetch {self._paths[name]}` "
-                    "downloads what is missing."
-                )
+            if found := weights.trouble(self._paths[name]):
+                raise LoadError(found)
         self._loaded[first] = self._load(self._paths[first])
 
     def ready(self) -> Ready:

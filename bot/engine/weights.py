@@ -2,20 +2,23 @@
 
 A model is three things (audiocraft, `models/loaders.py`): the language model, the codec, which may
 be a reference to another repository, and the T5 that the language model's settings name. What a
-checkpoint says of the other two is read from its pickle without unpickling it.
+checkpoint says of the other two, and whether it is one, `checkpoint` reads in another process.
 """
 
 import errno
 import importlib.util
-import pickletools
-import zipfile
+import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig, ListConfig
+import msgspec
+
+log = logging.getLogger(__name__)
 
 NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
 
@@ -28,6 +31,18 @@ TEXT_ENCODER = "t5-base"
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "spiece.model")
+
+PATIENCE = 120.0
+"""Seconds that a look at a file may take, on a machine that is busy."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a file is: the codec that it refers to and the text encoder that it needs, or no use."""
+
+    wrong: str | None = None
+    damaged: bool = False
+    reference: str | None = None
+    text_encoder: str | None = None
 
 
 class FetchError(Exception):
@@ -54,15 +69,65 @@ def licence(model: str) -> str | None:
 
 
 def missing(model: str) -> list[str]:
-    """Return what a repository of the hub, or a folder, lacks on disk; [] if it can be loaded."""
+    """Return what can be downloaded of a model and is not on disk.
+
+    That is all of a repository of the hub, and what a folder refers to there.
+    """
     lacks = []
     for what, name in (("language model", LANGUAGE_MODEL), ("codec", CODEC)):
+        if Path(model).is_dir():
+            continue
         if not (file := _file(model, name)):
             lacks.append(f"the {what} ({name} of {model})")
-        elif not zipfile.is_zipfile(file):
+        elif _found(name, file).damaged:
             lacks.append(f"a sound {what} ({name} of {model} is damaged)")
     lacks += [f"the {what} {name}" for what, name in _others(model) if not _complete(name)]
     return lacks
+
+
+def wrong(model: str) -> str | None:
+    """Return a sentence on what is wrong with a model that no download mends, None if nothing is.
+
+    It says what the person whose model it is can do.
+    """
+    if not _at_home():
+        return NO_HOME
+    for name in (LANGUAGE_MODEL, CODEC):
+        file, folder = _file(model, name), Path(model).is_dir()
+        if file is None:
+            if folder:
+                return _absent(Path(model), name)
+            continue
+        found = _found(name, file)
+        if found.wrong:
+            return f"{name} of {model} {found.wrong}."
+        if found.damaged and folder:
+            return f"{name} of {model} is damaged: copy it there again from where it came."
+    return None
+
+
+def _at_home() -> bool:
+    try:
+        Path.home()
+    except RuntimeError:  # a number without a name, as in a container
+        return False
+    return True
+
+
+NO_HOME = (
+    "There is no home folder for what MusicGen's libraries keep: set HOME to a folder that the bot "
+    "may write to."
+)
+
+
+def trouble(model: str) -> str | None:
+    """Return a sentence on what keeps a model from being loaded, None if nothing does."""
+    if found := wrong(model):
+        return found
+    if lacks := missing(model):
+        mend = f"`python -m bot fetch {model}` downloads what is missing"
+        return f"MusicGen lacks {', '.join(lacks)}: {mend}."
+    return None
 
 
 def language_model(model: str) -> Path:
@@ -80,22 +145,16 @@ def sizes(model: str) -> tuple[int, int]:
     return lm, codec
 
 
-def conditions(model: str) -> set[str]:
-    """Return what a model on disk is steered by: {"description"} if words alone do.
-
-    Empty if the checkpoint does not tell.
-    """
-    from omegaconf import OmegaConf
-
-    found = OmegaConf.select(_settings(model), "conditioners") or {}
-    return {str(name) for name in found} - {"args"}
-
-
 def fetch(model: str) -> None:
     """Download what `missing` names, with progress on stderr; raise FetchError if that fails."""
-    for name in (LANGUAGE_MODEL, CODEC):
-        with _in_a_sentence(model, name):
-            _fetch_file(model, name)
+    if not _at_home():
+        raise FetchError(NO_HOME)
+    if not Path(model).is_dir():
+        for name in (LANGUAGE_MODEL, CODEC):
+            with _in_a_sentence(model, name):
+                _fetch_file(model, name)
+    if found := wrong(model):
+        raise FetchError(found)
     for _, repository in _others(model):
         with _in_a_sentence(repository, "config.json"):
             _fetch_transformer(repository)
@@ -105,10 +164,8 @@ def _fetch_file(model: str, name: str) -> None:
     from huggingface_hub import hf_hub_download
 
     file = _file(model, name)
-    if file and zipfile.is_zipfile(file):
+    if file and not _found(name, file).damaged:
         return
-    if Path(model).is_dir():
-        raise FetchError(f"{name} is missing or damaged in your folder {model}: copy it there.")
     if file:  # the hub's library takes what is there for sound
         file.resolve().unlink()
         file.unlink(missing_ok=True)
@@ -129,14 +186,27 @@ def _fetch_transformer(repository: str) -> None:
 
 def _others(model: str) -> Iterator[tuple[str, str]]:
     """Yield the repositories that a model needs besides its own, each with what it is for."""
-    from omegaconf import OmegaConf
-
-    codec = _file(model, CODEC)
-    reference = _string(codec, "pretrained") if codec else None
+    codec, lm = (_file(model, name) for name in (CODEC, LANGUAGE_MODEL))
+    reference = _found(CODEC, codec).reference if codec else None
     if reference and not Path(reference).exists():
         yield "codec", reference
-    name = OmegaConf.select(_settings(model), "conditioners.description.t5.name")
+    name = _found(LANGUAGE_MODEL, lm).text_encoder if lm else None
     yield "text encoder", name or TEXT_ENCODER
+
+
+def _absent(folder: Path, name: str) -> str:
+    """Say that a folder lacks a file, and where that can be had."""
+    if any((folder / other).is_file() for other in SAFETENSORS + PICKLES):
+        return (
+            f"{folder} holds a model in transformers' format, which is not supported: {name} is "
+            "missing. Take the model in audiocraft's own, with state_dict.bin and "
+            "compression_state_dict.bin."
+        )
+    origin = "by audiocraft.utils.export" if name == LANGUAGE_MODEL else ORIGIN
+    return f"{name} is missing in your folder {folder}: copy it there, as it was written {origin}."
+
+
+ORIGIN = "for the model that this one was trained from; facebook/musicgen-small has one, too"
 
 
 def _complete(repository: str) -> bool:
@@ -161,30 +231,33 @@ def _file(model: str, name: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) and Path(cached).is_file() else None
 
 
-def _settings(model: str) -> "DictConfig | ListConfig":
-    from omegaconf import OmegaConf
-    from yaml import YAMLError  # type: ignore[import-untyped]
+def _found(name: str, file: Path) -> Found:
+    """Return what a file is that goes by this name."""
+    state = file.stat()
+    return _looked(name, file, state.st_size, state.st_mtime_ns)
 
-    file = _file(model, LANGUAGE_MODEL)
-    text = _string(file, "xp.cfg") if file else None
+
+@lru_cache
+def _looked(name: str, file: Path, *_: int) -> Found:
+    """Let a process of its own look at a file: it may be anybody's, and takes with it what it will.
+
+    It has nothing of the environment that the file's settings could name.
+    """
+    command = [sys.executable, "-m", "bot.engine.checkpoint", name, str(file)]
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
     try:
-        return OmegaConf.create(text or "{}")
-    except YAMLError:
-        return OmegaConf.create()
-
-
-def _string(file: Path, key: str) -> str | None:
-    """Return the string under `key` in a file of torch.save; None if there is none."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-            operations = pickletools.genops(archive.read(name))
-            pushed = ((op.name, arg) for op, arg, _ in operations if "PUT" not in op.name)
-            next(arg for _, arg in pushed if arg == key)
-            operation, value = next(pushed)
-    except (zipfile.BadZipFile, StopIteration, ValueError):
-        return None
-    return str(value) if "UNICODE" in operation else None
+        told = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE,
+            env={**kept, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ).stdout
+        return msgspec.json.decode(told, type=Found)
+    except (subprocess.SubprocessError, msgspec.MsgspecError) as error:
+        words = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
+        log.debug("%s cannot be read: %s; %s", file, error, words)
+        return Found(wrong="takes more memory or time to read than any checkpoint needs")
 
 
 @contextmanager

@@ -1,0 +1,351 @@
+"""What a checkpoint's file is, without its weights: `python -m bot.engine.checkpoint NAME FILE`.
+
+A process of its own, which `weights` starts and may lose: the file may be anybody's. Its pickle is
+read with everything that it names replaced by things that do nothing, its settings with limits on
+size, depth and aliases, and all of it with limits on memory and time.
+"""
+
+import io
+import pickle
+import re
+import resource
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml  # type: ignore[import-untyped]
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bot.engine.weights import CODEC, Found
+
+MEMORY, SECONDS = 1 << 30, 20
+"""Bytes and seconds of work that reading a file may take."""
+
+PICKLE = "data.pkl"
+MOST_BYTES = 16 << 20
+"""Of a checkpoint without its weights; those of the largest released model are 0.3 MB."""
+
+MOST_SETTINGS, DEEPEST, MOST_ALIASES = 1 << 18, 40, 20
+"""Characters of the settings, what they nest, and references within them."""
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+LFS = b"version https://git-lfs"
+LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+"""What a file begins with that torch before 1.6 saved."""
+
+CODE = "holds code besides weights and settings, and is not opened"
+A_CODEC = "take the one that the model was trained with, such as that of facebook/musicgen-small"
+UNREADABLE = "has settings (xp.cfg) that cannot be read"
+EXPORT = "export it first, by audiocraft.utils.export"
+
+TEXT_ENCODERS = frozenset(
+    [*(f"t5-{size}" for size in ("small", "base", "large", "3b", "11b"))]
+    + [f"google/flan-t5-{size}" for size in ("small", "base", "large")]
+)
+"""Those whose width audiocraft knows (`T5Conditioner` in its `modules/conditioners.py`)."""
+
+FAMILIES = {"audiogen": "an AudioGen", "jasco": "a JASCO", "compression": "a codec"}
+
+
+class Unusable(Exception):
+    """A file is of no use; the text goes on after its name, and says what to do."""
+
+
+class Damaged(Exception):
+    """A file is no whole archive."""
+
+
+class Inert:
+    """Stands where a pickle names anything; keeps the state that it is given."""
+
+    state: Any = None
+
+    def __new__(cls, *_: object, **__: object) -> "Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        self.state = state
+
+    def __call__(self, *_: object) -> "Inert":
+        return self
+
+    def __setitem__(self, *_: object) -> None:
+        pass
+
+    def append(self, *_: object) -> None:
+        """Keep nothing."""
+
+    extend = add = append
+
+
+class Tensor(Inert):
+    """Stands for one."""
+
+
+class Names(dict[Any, Any]):
+    """An OrderedDict, whose other state does not count."""
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class Reader(pickle.Unpickler):
+    """Makes nothing but plain values and what stands for others."""
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        """Return what stands for a class or a function."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return Names
+        return Tensor if name.startswith("_rebuild_") and module == "torch._utils" else Inert
+
+    def persistent_load(self, _: Any) -> Inert:  # noqa: ANN401
+        """Return what stands for the numbers of a tensor."""
+        return Inert()
+
+
+def look(name: str, file: Path) -> Found:
+    """Return what a file is that goes by the name of a language model's or a codec's."""
+    try:
+        package = _package(file)
+        return _codec(package) if name == CODEC else _language_model(package)
+    except Unusable as problem:
+        return Found(wrong=str(problem))
+    except (Damaged, zipfile.BadZipFile, OSError):
+        return Found(damaged=True)
+
+
+def _package(file: Path) -> Mapping[Any, Any]:
+    with file.open("rb") as opened:
+        begin = opened.read(64)
+    if begin.startswith(LFS):
+        raise Unusable("is a pointer of Git LFS: run `git lfs pull` in its folder")
+    if begin.startswith(LEGACY):
+        raise Unusable("is in torch's old format: load it with torch.load, and torch.save it again")
+    if not zipfile.is_zipfile(file):
+        raise Damaged
+    with zipfile.ZipFile(file) as archive:
+        entry = next((each for each in archive.infolist() if each.filename.endswith(PICKLE)), None)
+        if entry is None:
+            raise Damaged
+        if entry.file_size > MOST_BYTES:
+            raise Unusable("holds more besides its weights than any checkpoint needs")
+        with archive.open(entry) as opened:
+            pickled = opened.read(MOST_BYTES)
+    if pickled[:1] == pickle.PROTO and pickled[1] != 2:
+        raise Unusable(
+            f"was saved with pickle protocol {pickled[1]}, which torch does not open safely: save "
+            "it again with torch.save's own, 2"
+        )
+    return _unpickled(pickled)
+
+
+def _unpickled(pickled: bytes) -> Mapping[Any, Any]:
+    try:
+        package = Reader(io.BytesIO(pickled)).load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Unusable("is no checkpoint that torch saved, or is damaged") from error
+    if not isinstance(package, dict):
+        raise Unusable(CODE if isinstance(package, Inert) else "is no checkpoint of audiocraft")
+    return package
+
+
+def _language_model(package: Mapping[Any, Any]) -> Found:
+    names = _names(package)
+    settings = _settings(package)
+    _check_family(settings)
+    encoder = _conditions(settings)
+    seconds = _chosen(settings, "dataset.segment_duration")
+    if not isinstance(seconds, int | float) or not 1 <= seconds <= 3600:
+        raise Unusable("does not say on clips of which length it was trained")
+    _check_names(names, settings)
+    return Found(text_encoder=encoder)
+
+
+def _codec(package: Mapping[Any, Any]) -> Found:
+    reference = package.get("pretrained")
+    if isinstance(reference, str):
+        return Found(reference=_reference(reference))
+    names, settings = _names(package), _settings(package)
+    if "emb.0.weight" in names or _chosen(settings, "lm_model"):
+        raise Unusable(f"is a language model's and not a codec's: {A_CODEC}")
+    kind = _chosen(settings, "compression_model")
+    if kind != "encodec" or not any(name.startswith("decoder.") for name in names):
+        raise Unusable(f"is no EnCodec, the only codec that is supported: {A_CODEC}")
+    return Found()
+
+
+def _reference(name: str) -> str:
+    if name.startswith("dac_"):
+        raise Unusable(f"refers to {name}, and EnCodec is the only codec that is supported")
+    if not REPOSITORY.fullmatch(name) or ".." in name:
+        raise Unusable(
+            f"refers to the codec {_told(name)}, which is no repository on the hub: copy that "
+            "codec's file there instead"
+        )
+    return name
+
+
+def _names(package: Mapping[Any, Any]) -> list[str]:
+    """Return the names of the weights."""
+    state = package.get("best_state")
+    trained = isinstance(state, dict) and isinstance(state.get("model"), dict)
+    if trained or package.get("fsdp_best_state"):
+        raise Unusable(f"is the trainer's own, with more than the weights: {EXPORT}")
+    if isinstance(state, Inert):
+        raise Unusable(CODE)
+    if not isinstance(state, dict) or not state:
+        if any(isinstance(each, Tensor) for each in package.values()):
+            raise Unusable(f"holds weights without their settings (xp.cfg): {EXPORT}")
+        raise Unusable("is no checkpoint of audiocraft: it has no weights (best_state)")
+    return [name for name in state if isinstance(name, str)]
+
+
+def _settings(package: Mapping[Any, Any]) -> DictConfig:
+    """Return the settings, a text or, in early releases, OmegaConf's own objects."""
+    found = package.get("xp.cfg")
+    if found is None:
+        raise Unusable(f"has no settings (xp.cfg): {EXPORT}")
+    if isinstance(found, str):
+        _check_limits(found)
+    try:
+        settings = OmegaConf.create(found if isinstance(found, str) else _plain(found, DEEPEST))
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
+        raise Unusable(UNREADABLE) from error
+    if not isinstance(settings, DictConfig):
+        raise Unusable(UNREADABLE)
+    return settings
+
+
+def _check_limits(text: str) -> None:
+    depth = aliases = 0
+    if len(text) > MOST_SETTINGS:
+        raise Unusable(UNREADABLE)
+    try:
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            aliases += isinstance(event, yaml.AliasEvent)
+            if depth > DEEPEST or aliases > MOST_ALIASES:
+                raise Unusable(UNREADABLE)
+    except (yaml.YAMLError, ValueError) as error:
+        raise Unusable(UNREADABLE) from error
+
+
+def _plain(node: object, depth: int) -> Any:  # noqa: ANN401
+    """Return what a pickled node of OmegaConf holds."""
+    if not depth:
+        raise Unusable(UNREADABLE)
+    if isinstance(node, Inert):
+        state = node.state if isinstance(node.state, dict) else {}
+        return _plain(state.get("_content", state.get("_val")), depth - 1)
+    if isinstance(node, dict):
+        return {key: _plain(value, depth - 1) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value, depth - 1) for value in node]
+    return node
+
+
+def _chosen(settings: DictConfig, key: str) -> Any:  # noqa: ANN401
+    """Return what stands under a key, with all that it refers to; None where nothing does."""
+    try:
+        found = OmegaConf.select(settings, key)
+        if isinstance(found, DictConfig | ListConfig):
+            return OmegaConf.to_container(found, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise Unusable(f"has settings that refer to what is not there ({key})") from error
+    return found
+
+
+def _check_family(settings: DictConfig) -> None:
+    kind, solver = _chosen(settings, "lm_model"), _chosen(settings, "solver")
+    if not kind and _chosen(settings, "compression_model"):
+        raise Unusable("is a codec's and not a language model's")
+    if "magnet" in f"{kind} {solver}":
+        raise Unusable("is a MAGNeT's, and only MusicGen is supported")
+    if solver not in (None, "musicgen"):
+        family = FAMILIES.get(str(solver), f"a {_told(solver)}")
+        raise Unusable(f"is {family}'s, and only MusicGen is supported")
+
+
+def _conditions(settings: DictConfig) -> str | None:
+    """Return the text encoder's name; raise Unusable for what more than words and a tune steer."""
+    found = _chosen(settings, "conditioners")
+    conditions = {str(name): how for name, how in (found or {}).items() if name != "args"}
+    kinds = {name: how.get("model") for name, how in conditions.items() if isinstance(how, dict)}
+    if "style" in kinds.values():
+        raise Unusable(
+            "is a MusicGen-Style's: it wants style besides the words, which is not supported"
+        )
+    if others := sorted(conditions.keys() - {"description", "self_wav"}):
+        listed = ", ".join(map(_told, others))
+        raise Unusable(f"wants {listed} besides the words, which is not supported")
+    if kinds.get("description") != "t5" or kinds.get("self_wav", "chroma_stem") != "chroma_stem":
+        raise Unusable("is not steered by words that a T5 reads, and nothing else is supported")
+    reads = conditions["description"].get("t5") or {}
+    if reads.get("normalize_text"):
+        raise Unusable(
+            "wants its words normalised (normalize_text), for which spaCy would download a model "
+            "of its own: that is not supported"
+        )
+    name = reads.get("name")
+    if name not in TEXT_ENCODERS:
+        raise Unusable(f"wants the text encoder {_told(name)}, which audiocraft does not know")
+    return str(name)
+
+
+def _check_names(names: Iterable[str], settings: DictConfig) -> None:
+    known = set(names)
+    if adapters := sorted(name for name in known if "lora" in name.lower()):
+        raise Unusable(
+            f"holds adapters beside the weights ({_told(adapters[0])}): merge them into it first"
+        )
+    first = "emb.0.weight"
+    if first not in known:
+        prefixed = [name.removesuffix(first) for name in known if name.endswith(f".{first}")]
+        if prefixed:
+            raise Unusable(
+                f"has names of weights that begin with {_told(prefixed[0])}: save it without"
+            )
+    if lacking := [name for name in _expected(settings) if name not in known]:
+        listed = ", ".join(lacking[:3]) + (" and more" if len(lacking) > 3 else "")
+        raise Unusable(f"lacks weights that its settings call for: {listed}")
+
+
+def _expected(settings: DictConfig) -> list[str]:
+    """Return the names of the weights at both ends of every stack."""
+    books, layers = (_chosen(settings, f"transformer_lm.{key}") for key in ("n_q", "num_layers"))
+    if not all(isinstance(number, int) and 1 <= number <= 1000 for number in (books, layers)):
+        raise Unusable("does not say how many codebooks and layers it has")
+    expected = [f"{part}.{book}.weight" for part in ("emb", "linears") for book in range(books)]
+    expected += [f"transformer.layers.{layer}.linear1.weight" for layer in range(layers)]
+    if _chosen(settings, "transformer_lm.norm_first"):
+        expected.append("out_norm.weight")
+    return expected
+
+
+def _told(name: object) -> str:
+    """Return a name that a file gives, short and harmless."""
+    return "".join(letter for letter in str(name)[:60] if letter.isprintable())
+
+
+def main(arguments: list[str]) -> None:
+    """Write what a file is, as JSON."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    name, file = arguments
+    sys.stdout.buffer.write(msgspec.json.encode(look(name, Path(file))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

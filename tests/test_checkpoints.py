@@ -1,0 +1,316 @@
+"""Checkpoints as people have them, and as nobody should: each is named before it is loaded."""
+
+import json
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from bot.engine import weights
+from bot.engine.messages import Ready
+from tests.test_musicgen import Child, Files, checkpoint, environment, home, refusal, takes
+from tests.test_side_by_side import folders
+from tests.tiny_musicgen import CODEC, SMALL
+
+__all__ = ["folders", "home"]
+
+LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
+
+NAMES = [f"{part}.{book}.weight" for part in ("emb", "linears") for book in range(4)]
+NAMES += [f"transformer.layers.{layer}.linear1.weight" for layer in range(2)] + ["out_norm.weight"]
+
+
+def settings(base: Any = SMALL, **over: Any) -> str:
+    return OmegaConf.to_yaml(OmegaConf.merge(OmegaConf.create(base), OmegaConf.create(over)))
+
+
+def state(*more: str, without: str = "", prefix: str = "") -> dict[str, None]:
+    return {prefix + name: None for name in (*NAMES, *more) if name != without}
+
+
+def package(configured: object = settings(), **over: Any) -> dict[str, Any]:
+    return {"best_state": state(), "xp.cfg": configured, **over}
+
+
+def described(**t5: Any) -> dict[str, Any]:
+    return {"description": {"t5": t5}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that nothing is wrong with, to spoil."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    checkpoint(folder / LM_FILE, **package())
+    codec = {"best_state": {"decoder.model.0": None}, "xp.cfg": settings(CODEC)}
+    checkpoint(folder / CODEC_FILE, **codec)
+    assert weights.wrong(str(folder)) is None
+    return folder
+
+
+STYLE = {"self_wav": {"model": "style", "style": {}}}
+LUT = {"genre": {"model": "lut", "lut": {}}}
+MODEL = {"model": state()}
+
+UNUSABLE = {
+    "unexported": ({"best_state": MODEL, "xp.cfg": "a: 1", "history": []}, "the trainer's own"),
+    "unexported, fsdp": ({"best_state": {}, "fsdp_best_state": MODEL}, "audiocraft.utils.export"),
+    "no settings": ({"best_state": state()}, "has no settings (xp.cfg)"),
+    "something else": ({"weights": "none"}, "no checkpoint of audiocraft"),
+    "prefixed": (package(best_state=state(prefix="model.")), "begin with model."),
+    "adapters": (package(best_state=state("layers.0.lora_A")), "adapters beside the weights"),
+    "a lost weight": (package(best_state=state(without="out_norm.weight")), "out_norm.weight"),
+    "style": (package(settings(conditioners=STYLE)), "a MusicGen-Style's: it wants style besides"),
+    "genre": (package(settings(conditioners=LUT)), "wants genre besides the words"),
+    "MAGNeT": (package(settings(lm_model="transformer_lm_magnet")), "is a MAGNeT's"),
+    "AudioGen": (package(settings(solver="audiogen")), "is an AudioGen's"),
+    "a codec": (package(settings(CODEC)), "a codec's and not a language model's"),
+    "spaCy": (
+        package(settings(conditioners=described(normalize_text=True))),
+        "spaCy would download a model",
+    ),
+    "its own T5": (package(settings(conditioners=described(name="/home/t5"))), "wants the text"),
+    "no length": (package(settings(dataset={"segment_duration": "long"})), "of which length"),
+    "nowhere": (package("conditioners: ${nowhere}"), "refer to what is not there (conditioners)"),
+    "itself": (package("conditioners: ${conditioners}"), "refer to what is not there"),
+    "the environment": (
+        package(settings(conditioners=described(name="${oc.env:SECRET}"))),
+        "refer to what is not there",
+    ),
+    "words": (package("just words"), "is not steered by words"),
+    "half of it": (package("a: ["), "settings (xp.cfg) that cannot be read"),
+    "a number": (package(3), "settings (xp.cfg) that cannot be read"),
+    "nested": (package("[" * 5000 + "]" * 5000), "settings (xp.cfg) that cannot be read"),
+    "nested mappings": (package("{a: " * 5000 + "}" * 5000), "settings (xp.cfg) that cannot be"),
+    "a tag": (package("a: !!python/object/apply:os.system ['touch x']"), "settings (xp.cfg) that"),
+    "long": (package("a: " + "x" * (1 << 20)), "settings (xp.cfg) that cannot be read"),
+}
+
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + level)}: &{chr(98 + level)} [{','.join(['*' + chr(97 + level)] * 10)}]\n"
+    for level in range(7)
+)
+UNUSABLE["a billion laughs"] = (package(LAUGHS), "settings (xp.cfg) that cannot be read")
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do(
+    folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "t5-base")
+    wanted, sentence = UNUSABLE[kind]
+    checkpoint(folder / LM_FILE, **wanted)
+    told = weights.trouble(str(folder))
+    assert told
+    assert told.startswith(f"{LM_FILE} of {folder}")
+    assert sentence in told
+    assert harmless(told)
+
+
+def harmless(told: str) -> bool:
+    return not any(word in told for word in ("delete", "fetch", "Traceback", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("codec", "sentence"),
+    [
+        (package(), "is a language model's and not a codec's"),
+        ({"pretrained": "//pretrained/facebook/encodec_32khz"}, "no repository on the hub"),
+        ({"pretrained": "../../../etc"}, "no repository on the hub"),
+        ({"pretrained": "dac_44khz"}, "EnCodec is the only codec"),
+        (
+            {"best_state": {"decoder": None}, "xp.cfg": settings(CODEC, compression_model="dac")},
+            "is no EnCodec",
+        ),
+    ],
+    ids=["language model", "prefixed", "outside", "DAC", "another kind"],
+)
+def test_a_codec_that_is_none_is_named(folder: Path, codec: dict[str, Any], sentence: str) -> None:
+    checkpoint(folder / CODEC_FILE, **codec)
+    told = weights.trouble(str(folder))
+    assert told
+    assert told.startswith(f"{CODEC_FILE} of {folder}")
+    assert sentence in told
+    assert harmless(told)
+
+
+class Anything:
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.system, ("touch executed",)
+
+
+def zipped(file: Path, pickled: bytes) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "Git LFS": (
+        lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
+        "git lfs pull",
+    ),
+    "old torch": (
+        lambda file: torch.save(package(), file, _use_new_zipfile_serialization=False),
+        "torch's old format",
+    ),
+    "another protocol": (
+        lambda file: torch.save(package(), file, pickle_protocol=4),
+        "pickle protocol 4",
+    ),
+    "bare weights": (
+        lambda file: torch.save({"emb.0.weight": torch.zeros(2)}, file),
+        "weights without their settings",
+    ),
+    "code": (
+        lambda file: checkpoint(file, best_state=Anything()),
+        "holds code besides weights",
+    ),
+    "half a file": (cut, "copy it there again from where it came"),
+    "half a pickle": (
+        lambda file: zipped(file, pickle.dumps(package(), protocol=2)[:-30]),
+        "is no checkpoint that torch saved, or is damaged",
+    ),
+    "a zip bomb": (
+        lambda file: zipped(file, pickle.dumps({"x": bytes(200 << 20)}, protocol=2)),
+        "more besides its weights than any checkpoint needs",
+    ),
+    "more memory than there may be": (
+        lambda file: zipped(file, b"\x80\x02](" + b"}" * (15 << 20) + b"e."),
+        "more memory or time to read than any checkpoint needs",
+    ),
+    "a hole in the memo": (
+        lambda file: zipped(file, b"\x80\x02}r\xff\xff\xff\x7f."),
+        "more memory or time to read than any checkpoint needs",
+    ),
+    "nothing": (Path.unlink, "is missing in your folder"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along(
+    folder: Path, kind: str
+) -> None:
+    spoil, sentence = SPOILT[kind]
+    spoil(folder / LM_FILE)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told = weights.trouble(str(folder))
+    assert told
+    assert sentence in told
+    assert str(folder) in told
+    assert harmless(told)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 50_000
+    assert not Path("executed").exists()
+
+
+def test_a_folder_in_the_format_of_transformers_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert "transformers' format" in str(weights.trouble(str(tmp_path)))
+    assert harmless(str(weights.trouble(str(tmp_path))))
+
+
+def test_settings_that_are_omegaconfs_own_objects_are_read(folder: Path) -> None:
+    checkpoint(folder / LM_FILE, **package(OmegaConf.create(SMALL)))
+    assert weights.wrong(str(folder)) is None
+    magnet = OmegaConf.create({**SMALL, "solver": "magnet"})
+    checkpoint(folder / LM_FILE, **package(magnet))
+    assert "is a MAGNeT's" in str(weights.wrong(str(folder)))
+
+
+def test_the_text_encoder_is_the_one_that_the_checkpoint_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+    assert weights.missing(str(folder)) == ["the text encoder t5-base"]
+    named = settings(size="large", conditioners=described(name="t5-${size}"))
+    checkpoint(folder / LM_FILE, **package(named))
+    assert weights.missing(str(folder)) == ["the text encoder t5-large"]
+
+
+def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path) -> None:
+    checkpoint(folder / LM_FILE, **package(settings(lm_model="transformer_lm_magnet")))
+    env = environment(folder, MUSICGEN_MODEL=str(folder), COLUMNS="400", ENGINE="musicgen")
+    for arguments in (("doctor",), ("fetch",), ("generate", "x", "--engine", "musicgen")):
+        done = subprocess.run(
+            [sys.executable, "-m", "bot", *arguments], capture_output=True, text=True, env=env
+        )
+        assert done.returncode == 1
+        assert "is a MAGNeT's, and only MusicGen is supported" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_engine_says_what_is_wrong_before_it_loads_anything(home: Path, folder: Path) -> None:
+    checkpoint(folder / LM_FILE, **package(best_state=MODEL))
+    assert "the trainer's own" in refusal(home, str(folder))
+
+
+def test_weights_that_are_not_the_models_are_told_with_their_names(
+    home: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(home / "local", tmp_path / "model"))
+    whole = torch.load(folder / LM_FILE, weights_only=True)
+    del whole["best_state"]["transformer.layers.0.norm1.bias"]
+    torch.save(whole, folder / LM_FILE)
+    told = refusal(home, str(folder))
+    assert "transformer.layers.0.norm1.bias" in told
+    assert harmless(told)
+
+
+SHORT = """
+import sys, json
+import numpy as np
+import torch
+from audiocraft.models import MusicGen
+from audiocraft.models.loaders import load_compression_model, load_lm_model
+class Short(MusicGen):
+    def set_generation_params(self, **asked):
+        super().set_generation_params(**{**asked, "extend_stride": 3})
+for folder, file in json.loads(sys.argv[1]):
+    parts = load_compression_model(folder), load_lm_model(folder)
+    own = Short("short", *parts)
+    own.set_generation_params(duration=7, top_k=250, temperature=1.1, cfg_coef=2.5)
+    torch.manual_seed(7)
+    _, codes = own.generate(["slow piano with rain"], return_tokens=True)
+    np.save(file, codes[0].numpy())
+"""
+
+
+def test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length(
+    home: Path, tmp_path: Path, folders: Callable[[], Files]
+) -> None:
+    """By our decoder and by audiocraft's own loop, in steps of the same share of the window."""
+    cases = []
+    for model in ("local", "other"):
+        folder = Path(shutil.copytree(home / model, tmp_path / model))
+        whole = torch.load(folder / LM_FILE, weights_only=True)
+        clips = OmegaConf.create(whole["xp.cfg"])
+        clips.dataset.segment_duration = 5
+        torch.save(whole | {"xp.cfg": OmegaConf.to_yaml(clips)}, folder / LM_FILE)
+        cases.append((str(folder), str(folder / "own.npy")))
+    subprocess.run(
+        [sys.executable, "-c", SHORT, json.dumps(cases)],
+        check=True,
+        env=environment(home, HF_HUB_OFFLINE="1"),
+        capture_output=True,
+    )
+    for model, own in cases:
+        files = folders()
+        with Child(home, model) as child:
+            assert isinstance(child.hear(), Ready)
+            assert takes(child.render(files.order(7, 7))) == [(1, 7.0)]
+        assert (files.codes(1) == np.load(own)).all()
