@@ -50,15 +50,9 @@ lock: $(BOT) ## compile both lock files from pyproject.toml
 	$(PY) -m uv pip compile pyproject.toml --extra musicgen -c requirements.lock $(COMPILE) -o requirements-musicgen.lock
 
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
-INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 $(BOT): requirements.lock .ci/venv
-	@PYTHON="$(PYTHON)" .ci/venv
-	@echo "Installing the bot ..."
-	@$(INSTALL) -r requirements.lock
-	@touch $@
+	@PYTHON="$(PYTHON)" .ci/install "the bot" $@ $^
 
 $(MUSICGEN): requirements-musicgen.lock $(BOT)
-	@echo "Installing MusicGen (about 3 GB to download, 8 GB on disk) ..."
-	@$(INSTALL) -r requirements-musicgen.lock
-	@touch $@
+	@PYTHON="$(PYTHON)" .ci/install "MusicGen (about 3 GB to download, 8 GB on disk)" $@ $^

@@ -78,7 +78,8 @@ def _checks() -> Iterator[Check]:
         config = load()
         yield Check(what="Configuration", verdict=Verdict.GOOD, found="every key is well formed")
     except OperatorError as error:
-        problems = "\n".join(line.strip() for line in str(error).splitlines()[1:])
+        first, *others = (line.strip() for line in str(error).splitlines())
+        problems = "\n".join(others or [first])
         yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, mend="mend .env")
         config = Config()
     yield _token(config)
@@ -153,6 +154,9 @@ def _device(config: Config) -> Check:
 
 
 def _weights(model: str) -> Check:
+    if wrong := weights.wrong(model):
+        mend = "mend it as it says, or choose another in MUSICGEN_MODEL or MODELS"
+        return Check(what="Weights", verdict=Verdict.BAD, found=wrong, mend=mend)
     missing = weights.missing(model)
     if not missing:
         return Check(what="Weights", verdict=Verdict.GOOD, found=f"{model} is on disk")

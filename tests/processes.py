@@ -1,10 +1,14 @@
 """Processes of the tests: started, and what becomes of them as Linux tells it."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 @contextmanager
@@ -15,6 +19,15 @@ def program(command: Sequence[str | Path], **pipes: Any) -> Iterator[subprocess.
             yield running
         finally:
             running.kill()
+
+
+def unprivileged() -> list[str]:
+    """Return what to put before a command so that it can do no more than any user."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root can do all, and setpriv is not installed here")
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
 
 def children(process: int) -> list[int]:

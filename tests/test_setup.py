@@ -1,0 +1,176 @@
+"""Setting up, and settings that cannot be read: a sentence each, and never a traceback."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.processes import unprivileged
+from tests.test_command_line import bot, explained
+
+ROOT = Path(__file__).parent.parent
+
+PYTHON = """#!/bin/sh
+# Stands for Python, its venv and pip: two of them at work at once are noticed.
+case "$*" in
+  "-c "*|"-m pip --version") exit 0 ;;
+esac
+mkdir busy || { echo "two at once: $*" >> log; exit 1; }
+case "$*" in
+  "-m venv "*) sleep 0.2; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >> log ;;
+  *) sleep 0.2; echo "$*" | sed 's/.* -r /install /' >> log ;;
+esac
+rmdir busy
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose Python installs nothing, and takes a moment for it."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    for lock in ("requirements.lock", "requirements-musicgen.lock"):
+        (tmp_path / lock).touch()
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    return tmp_path
+
+
+def set_up(checkout: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["make", "setup", f"PYTHON={checkout / 'python'}"],
+        cwd=checkout,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+ONCE = ["venv", "install requirements.lock", "install requirements-musicgen.lock"]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize("later", [0.0, 0.1, 0.3])
+def test_two_set_ups_in_one_checkout_wait_for_each_other(checkout: Path, later: float) -> None:
+    first = set_up(checkout)
+    time.sleep(later)
+    second = set_up(checkout)
+    told = [each.communicate()[0] for each in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], told
+    assert (checkout / "log").read_text().splitlines() == ONCE
+    assert any("Another set-up is at work in this folder" in words for words in told)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_a_lock_file_that_changed_is_installed_again_and_nothing_else(checkout: Path) -> None:
+    for _ in range(2):
+        set_up(checkout).communicate()
+    time.sleep(0.02)
+    (checkout / "requirements-musicgen.lock").touch()
+    set_up(checkout).communicate()
+    assert (checkout / "log").read_text().splitlines() == [*ONCE, ONCE[-1]]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_without_flock_a_set_up_says_that_nobody_else_should_be_at_it(checkout: Path) -> None:
+    tools = checkout / "tools"
+    tools.mkdir()
+    for name in ("bash", "sh", "make", "touch", "mkdir", "rmdir", "cp", "rm", "sleep", "sed"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = set_up(checkout, PATH=str(tools))
+    told = done.communicate()[0]
+    assert done.returncode == 0, told
+    assert "flock is not installed here: do not run two set-ups" in told
+    assert (checkout / "log").read_text().splitlines() == ONCE
+
+
+COMMANDS = [
+    ("run",),
+    ("demo", "--headless", "--prompt", "x"),
+    ("generate", "x"),
+    ("fetch",),
+    ("audit", "--server", "1"),
+    ("backup", "x.db"),
+    ("restore", "x.db"),
+    ("doctor",),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
+def test_settings_in_another_encoding_are_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / ".env").write_bytes("ENGINE=sketch\n# caf\xe9\n".encode("latin-1"))
+    told = sentence(bot(tmp_path, *arguments, COLUMNS="300"))
+    assert f"{tmp_path / '.env'} is not in UTF-8" in told
+    assert "save it as UTF-8" in told
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    return explained(done) + done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_settings_in_any_other_encoding_are_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_bytes("# Prélude\nENGINE=sketch\n".encode(encoding))
+    assert "save it as UTF-8" in sentence(bot(tmp_path, "doctor", COLUMNS="300"))
+
+
+def test_settings_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("ENGINE=sketch\n")
+    file.chmod(0)
+    for arguments in (["doctor"], ["generate", "x"]):
+        command = [*unprivileged(), sys.executable, "-m", "bot", *arguments]
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert f"{file} cannot be read: Permission denied" in sentence(done)
+
+
+NAMELESS = """
+import pwd
+def nobody(uid): raise KeyError(f"getpwuid(): uid not found: {uid}")
+pwd.getpwuid = nobody
+"""
+"""As in a container that runs under a number which has no name."""
+
+
+def nameless(folder: Path, *arguments: str, **environment: str) -> str:
+    site = folder / "site"
+    site.mkdir(exist_ok=True)
+    (site / "sitecustomize.py").write_text(NAMELESS)
+    command = [sys.executable, "-m", "bot", *arguments]
+    env = {"PATH": os.environ["PATH"], "COLUMNS": "300", **environment}
+    env["PYTHONPATH"] = os.pathsep.join([str(site), str(ROOT)])
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return sentence(done)
+
+
+def test_a_home_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    for arguments in (["doctor"], ["audit", "--server", "1"]):
+        told = nameless(tmp_path, *arguments, DATA_DIR="~/x")
+        assert "DATA_DIR: found '~/x', but there is no such home folder: set HOME" in told
+
+
+def test_weights_want_a_home_folder_and_say_so(tmp_path: Path) -> None:
+    for arguments in (["generate", "x", "--engine", "musicgen"], ["fetch"], ["doctor"]):
+        told = nameless(tmp_path, *arguments, DATA_DIR=str(tmp_path))
+        assert "There is no home folder for what MusicGen's libraries keep: set HOME" in told
+
+
+def test_a_prompt_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
+    for command in (["generate"], ["demo", "--headless", "--prompt"]):
+        done = subprocess.run(
+            [sys.executable.encode(), "-m", "bot", *command, "caf\xe9".encode("latin-1")],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+        )
+        assert done.returncode == 2
+        assert b"is not in UTF-8" in done.stderr
+        assert b"Traceback" not in done.stderr
