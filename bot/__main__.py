@@ -16,8 +16,8 @@ import aiohttp
 import discord
 from rich.console import Console
 
-from bot import __version__, engines, logs, selling, tiers
-from bot.config import Config, EngineName, LogFormat, LogLevel, load
+from bot import __version__, engines, guard, logs, selling, tiers
+from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,8 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
 
 def _configured() -> Config:
     config = load()
+    if config.debuggable is Switch.OFF:
+        guard.close()
     logs.start(config.log_level, as_json=config.log_format is LogFormat.JSON)
     return config
 
@@ -261,8 +263,18 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def _add_request(command: argparse.ArgumentParser, prompt: str) -> None:
-    command.add_argument(prompt, help="what the music should be")
+    command.add_argument(prompt, type=_text, help="what the music should be")
     command.add_argument("--duration", type=int, default=8, metavar="S", help="seconds of music")
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(
+            "it is not in UTF-8, which the terminal has to speak"
+        ) from None
+    return text
 
 
 def _pace(text: str) -> float:

@@ -72,6 +72,7 @@ class Config:
     """What the operator sets; the field `x_y` is the key `X_Y`."""
 
     discord_token: str | None = field(default=None, repr=False)
+    discord_token_file: Path | None = None
     data_dir: Path = Path("data")
     engine: EngineName = EngineName.MUSICGEN
     musicgen_model: str = "facebook/musicgen-small"
@@ -98,6 +99,7 @@ class Config:
     log_format: LogFormat = LogFormat.TEXT
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    debuggable: Switch = Switch.OFF
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Config":
@@ -110,6 +112,10 @@ class Config:
                 values |= {key.lower(): read(found)} if found else {}
             except ValueError as problem:
                 problems.append(f"{key}: {problem}")
+        try:
+            values = _token_of_a_file(environment) | values
+        except ValueError as problem:
+            problems.append(str(problem))
         if problems:
             raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
         return cls(**values)  # type: ignore[arg-type]
@@ -136,14 +142,66 @@ class Config:
 
 
 def load(dotenv: Path = Path(".env")) -> Config:
-    """Read the settings from the environment and, for what it lacks, from a .env file."""
-    load_dotenv(dotenv)
+    """Read the settings from the environment and, for what it lacks, from a .env file.
+
+    Raises OperatorError that says what is wrong with them or with the file.
+    """
+    try:
+        load_dotenv(dotenv)
+    except OSError as error:
+        raise OperatorError(f"{dotenv.absolute()} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # other bytes than UTF-8, or NUL
+        raise OperatorError(
+            f"{dotenv.absolute()} is not in UTF-8, but perhaps in UTF-16 or Latin-1: save it as "
+            "UTF-8."
+        ) from error
     return Config.from_env(os.environ)
 
 
 def engine_environment() -> dict[str, str]:
-    """Return the environment of the engine's process: this one without the secrets."""
-    return {key: value for key, value in os.environ.items() if key != "DISCORD_TOKEN"}
+    """Return the environment of the engine's process: of this one only what it needs."""
+    return {key: value for key, value in os.environ.items() if _needed(key)}
+
+
+def _needed(key: str) -> bool:
+    return bool(ENGINES.fullmatch(key)) and "TOKEN" not in key
+
+
+ENGINES = re.compile(
+    "PATH|HOME|USER|LOGNAME|TZ|LANG|LANGUAGE|LC_.*|TMPDIR|TEMP|TMP|XDG_CACHE_HOME|XDG_RUNTIME_DIR"
+    "|VIRTUAL_ENV|PYTHON.*|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_.*|GLIBC_TUNABLES"
+    "|HF_HOME|HF_HUB_.*|TRANSFORMERS_.*|AUDIOCRAFT_.*|TORCH.*|PYTORCH_.*|TRITON_.*"
+    "|CUDA_.*|NVIDIA_.*|CUBLAS_.*|CUDNN_.*|HIP_.*|HSA_.*|ROCR_.*"
+    "|OMP_.*|GOMP_.*|KMP_.*|MKL_.*|DNNL_.*|ONEDNN_.*|OPENBLAS_.*|NUMBA_.*"
+)
+"""Keys that Python, torch and their libraries heed."""
+
+CREDENTIAL = "discord_token"
+"""What systemd's LoadCredential= is to call the token."""
+
+
+def _token_of_a_file(environment: Mapping[str, str]) -> dict[str, object]:
+    """Read the token from DISCORD_TOKEN_FILE, or from what systemd hands over; raise ValueError."""
+    named = environment.get("DISCORD_TOKEN_FILE", "").strip()
+    handed = environment.get("CREDENTIALS_DIRECTORY", "").strip()
+    if not named and not (handed and (Path(handed) / CREDENTIAL).exists()):
+        return {}
+    path = _path(named) if named else Path(handed) / CREDENTIAL
+    try:
+        return {"discord_token": _token(path.read_text().strip())}
+    except OSError as error:
+        raise ValueError(f"DISCORD_TOKEN_FILE: {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"DISCORD_TOKEN_FILE: in {path}: {error}") from error
+
+
+def _path(found: str) -> Path:
+    try:
+        return Path(found).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"found {found!r}, but there is no such home folder: set HOME, or name the whole path"
+        ) from None
 
 
 def _token(found: str) -> str:
@@ -234,7 +292,8 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 READERS: dict[str, Callable[[str], object]] = {
     "DISCORD_TOKEN": _token,
-    "DATA_DIR": lambda found: Path(found).expanduser(),
+    "DISCORD_TOKEN_FILE": _path,
+    "DATA_DIR": _path,
     "ENGINE": _choice(EngineName),
     "MUSICGEN_MODEL": _model,
     "MODELS": _models,
@@ -260,4 +319,5 @@ READERS: dict[str, Callable[[str], object]] = {
     "LOG_FORMAT": _choice(LogFormat),
     "METRICS_PORT": _number(1, 65_535),
     "METRICS_HOST": _host,
+    "DEBUGGABLE": _choice(Switch),
 }

@@ -39,6 +39,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.disk": set(),
+    "bot.guard": set(),
     "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client"} | VALUES,

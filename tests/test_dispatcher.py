@@ -169,9 +169,9 @@ async def test_an_interrupted_job_starts_again_after_a_restart(plan: Plan) -> No
 
 
 async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    plan: Plan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("SCRIPTED_SLOTS", "2")
+    plan = replace(plan, command=("env", "SCRIPTED_SLOTS=2", *plan.command))
     caplog.set_level(logging.INFO, "bot.dispatcher")
     async with composed(plan) as studio:
         slow = await studio.submit(origin(), prompt="slow once", seconds=8)
@@ -183,10 +183,8 @@ async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
     assert (bystander.status, bystander.attempts) == (Status.RENDERED, 2)
 
 
-async def test_takes_count_for_the_slots_they_need(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SCRIPTED_SLOTS", "4")
+async def test_takes_count_for_the_slots_they_need(plan: Plan) -> None:
+    plan = replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))
     async with composed(plan) as studio:
         jobs = [await studio.submit(origin(), prompt="slow", seconds=8, takes=3) for _ in range(3)]
 

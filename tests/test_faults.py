@@ -66,10 +66,8 @@ async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
         assert (known.fits, known.too_long) == (60, None)
 
 
-async def test_other_peoples_jobs_never_fail_for_it(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SCRIPTED_SLOTS", "3")
+async def test_other_peoples_jobs_never_fail_for_it(plan: Plan) -> None:
+    plan = replace(plan, command=("env", "SCRIPTED_SLOTS=3", *plan.command))
     async with world(plan) as w:
         for prompt in ("hungry", "kill", "play", "swap", "play"):
             await asked(w, prompt)
@@ -203,10 +201,8 @@ async def test_nothing_stays_of_what_was_cancelled_as_the_engine_died(plan: Plan
         assert {file.name.split("-")[0] for file in written.parent.iterdir()} == {"2"}
 
 
-async def test_a_model_that_cannot_fit_is_refused_at_the_door(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SCRIPTED_UNFIT", "large")
+async def test_a_model_that_cannot_fit_is_refused_at_the_door(plan: Plan) -> None:
+    plan = replace(plan, command=("env", "SCRIPTED_UNFIT=large", *plan.command))
     async with world(replace(plan, models=("scripted", "large"))) as w:
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)

@@ -98,11 +98,11 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
     ids=str,
 )
 async def test_an_engine_that_lies_about_itself_does_not_start(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, ready: dict[str, Any]
+    plan: Plan, ready: dict[str, Any]
 ) -> None:
-    monkeypatch.setenv("SCRIPTED_READY", json.dumps(ready))
+    command = ("env", f"SCRIPTED_READY={json.dumps(ready)}", *SCRIPTED)
     with pytest.raises(ExceptionGroup) as stopped:
-        async with compose(replace(plan, command=SCRIPTED)):
+        async with compose(replace(plan, command=command)):
             await asyncio.Event().wait()
     (error,) = stopped.value.exceptions
     assert isinstance(error, OperatorError)
@@ -112,7 +112,7 @@ async def test_an_engine_that_lies_about_itself_does_not_start(
 async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCRIPTED_SLOTS", "4")
+    plan = replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))
     real, looked, go = orders.verify, threading.Event(), threading.Event()
 
     def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
