@@ -127,8 +127,17 @@ def restore(options: argparse.Namespace) -> None:
     """Put a backup in the database's place."""
     from bot import backups
 
-    old = asyncio.run(backups.restore(_configured().data_dir, options.file, datetime.now(UTC)))
-    _say(f"Restored from {options.file}." + (f" What was there is now {old}." if old else ""))
+    done = asyncio.run(backups.restore(_configured().data_dir, options.file, datetime.now(UTC)))
+    _say(
+        f"Restored from {options.file}."
+        + (f" What was there is now {done.old}." if done.old else "")
+    )
+    if done.lost:
+        some = ", ".join(f"#{number}" for number in done.lost[:20])
+        more = " and more" if len(done.lost) > 20 else ""
+        _say(f"The music of {len(done.lost)} pieces in it is not there any more: {some}{more}.")
+    if done.unnamed:
+        _say(f"DATA_DIR/audio has {done.unnamed} files that it does not name; they stay there.")
 
 
 def doctor(_: argparse.Namespace) -> int:

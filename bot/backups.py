@@ -2,10 +2,14 @@
 
 import os
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bot.database import check, copy, exclusive
+from bot import disk, jobs, takes
+from bot.archive import strays
+from bot.database import check, copy, exclusive, open_database, reading
 from bot.errors import OperatorError
 
 NAME = "fantasia.db"
@@ -29,8 +33,21 @@ async def backup(folder: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-async def restore(folder: Path, source: Path, now: datetime) -> Path | None:
-    """Put a backup in the place of the database, and return where the old one was moved.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """Where the old database was moved, and what the restored one does not find.
+
+    `lost` are the pieces whose music it names and the folder has no more; `unnamed` is how many
+    files the folder has that it does not name.
+    """
+
+    old: Path | None
+    lost: tuple[int, ...]
+    unnamed: int
+
+
+async def restore(folder: Path, source: Path, now: datetime) -> Restored:
+    """Put a backup in the place of the database.
 
     Raises OperatorError if a bot is running on the folder, or the backup is damaged, of a newer
     schema, or no database at all; then nothing was changed.
@@ -42,19 +59,44 @@ async def restore(folder: Path, source: Path, now: datetime) -> Path | None:
         part = folder / f"{NAME}.part"
         try:
             shutil.copyfile(source, _private(part))
+            lost, unnamed = await _compared(part, folder)
             _synced(part)
+            await _keep_numbers(folder)
             old = _moved(folder / NAME, now)
             part.rename(folder / NAME)
         except OSError as error:
             raise OperatorError(f"{source} cannot be restored: {error}.") from error
         finally:
-            part.unlink(missing_ok=True)
-    return old
+            for end in ("", "-wal", "-shm"):
+                part.with_name(part.name + end).unlink(missing_ok=True)
+    return Restored(old=old, lost=lost, unnamed=unnamed)
+
+
+async def _compared(part: Path, folder: Path) -> tuple[tuple[int, ...], int]:
+    """Return the pieces without their music, and the number of files that no row names."""
+    async with open_database(part) as database:
+        named = await takes.files(database)
+        unnamed = await strays(database, folder)
+    gone = dict.fromkeys(named - disk.music(folder).keys(), 0)
+    return tuple(sorted(disk.by_job(gone))), len(unnamed)
+
+
+async def _keep_numbers(folder: Path) -> None:
+    """Note what numbers were given, so that the restored database gives none of them again."""
+    mark = disk.mark(folder)
+    given = mark.given if mark else 0
+    with suppress(OperatorError):  # a damaged one, which is why another takes its place
+        async with reading(folder / NAME) as database:
+            given = max(given, await jobs.highest(database))
+    disk.write_mark(folder, disk.Mark(database="", given=given))
 
 
 def _moved(path: Path, now: datetime) -> Path | None:
     """Move a database away, with the journal that belongs to it."""
-    aside = path.with_name(f"{path.name}.before-{now:%Y%m%d-%H%M%S}")
+    name, again = f"{path.name}.before-{now:%Y%m%d-%H%M%S}", 1
+    aside = path.with_name(name)
+    while aside.exists():
+        aside, again = path.with_name(f"{name}-{again}"), again + 1
     for end in ("-wal", "-shm", ""):
         file = path.with_name(path.name + end)
         if file.exists():

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.backups import backup, restore
+from bot.backups import Restored, backup, restore
 from bot.composition import Plan, compose
 from bot.database import open_database
+from bot.disk import MARK
 from bot.errors import OperatorError
 from bot.models import Status
-from tests.conftest import SCRIPTED, origin, until
+from tests.conftest import SCRIPTED, origin, until, world
+from tests.test_database import first_release
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
@@ -40,7 +42,7 @@ async def test_a_backup_is_taken_while_the_bot_runs_and_put_back(
     await lived(plan, file)
     assert count(file) == 1
     assert file.stat().st_mode & 0o777 == 0o600
-    old = await restore(plan.folder, file, NOW)
+    old = (await restore(plan.folder, file, NOW)).old
     assert old
     assert count(old) == 2
     async with compose(plan) as client:
@@ -121,3 +123,39 @@ async def test_what_the_bot_writes_is_its_owners_alone(plan: Plan) -> None:
         assert list((plan.folder / "audio").glob("*.wav"))
         for path in (plan.folder, *plan.folder.rglob("*")):
             assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+async def test_a_restore_says_what_music_it_does_not_find_and_takes_none_away(
+    plan: Plan, tmp_path: Path
+) -> None:
+    async with world(plan) as w:
+        for number in (1, 2):
+            await w.generate("play")
+            await w.ended(number, Status.DELIVERED)
+        await backup(plan.folder, tmp_path / "monday.db")
+        await w.bot.archive.delete(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.generate("play")
+        await w.ended(3, Status.DELIVERED)
+        await w.generate("fail")
+        await w.ended(4, Status.FAILED)
+    music = {file.name for file in (plan.folder / "audio").iterdir()}
+    done = await restore(plan.folder, tmp_path / "monday.db", NOW)
+    assert (done.lost, done.unnamed) == ((1,), 2)
+    async with compose(plan) as client:
+        assert (await client.studio.submit(origin(), prompt="slow", seconds=2)).id > 4
+    assert music <= {file.name for file in (plan.folder / "audio").iterdir()}
+    assert done.old
+    again = await restore(plan.folder, done.old, NOW)
+    assert (again.lost, again.unnamed) == ((), 0)
+    assert again.old != done.old
+
+
+async def test_a_backup_of_an_older_release_is_restored(plan: Plan, tmp_path: Path) -> None:
+    first_release(tmp_path / "old.db")
+    plan.folder.mkdir()
+    assert await restore(plan.folder, tmp_path / "old.db", NOW) == Restored(
+        old=None, lost=(), unnamed=0
+    )
+    assert {file.name for file in plan.folder.iterdir()} == {"fantasia.db", "lock", MARK}
+    async with compose(plan) as client:
+        assert (await client.studio.job(4)).status is Status.DELIVERED
