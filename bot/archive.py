@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -193,15 +193,13 @@ class Archive:
         """
         await asyncio.to_thread(disk.without_copies, self._folder / COPIES)
         found = await strays(self._database, self._folder)
-        numbers = disk.by_job(found)
-        unmade = await jobs.unmade(self._database, numbers)
-        leftovers = found.keys() & {name for job in unmade for name in orders.files(job)}
-        if await self._is_own(max(numbers, default=0)):
-            await asyncio.to_thread(disk.unlinked, self._folder, leftovers)
+        unfinished = await leftovers(self._database, found)
+        if await self._is_own(max(disk.by_job(found), default=0)):
+            await asyncio.to_thread(disk.unlinked, self._folder, unfinished)
             await self._clear()
         else:
-            await self._set_aside(leftovers)
-        if left := found.keys() - leftovers:
+            await self._set_aside(unfinished)
+        if left := found.keys() - unfinished:
             size = sum(found[name] for name in left) / 1e6
             log.warning("%d files (%.0f MB) are named by no row, and stay", len(left), size)
         await self._mark()
@@ -321,3 +319,9 @@ async def strays(source: Database, folder: Path) -> dict[str, int]:
     named = await takes.files(source) | await jobs.pictures(source)
     named |= {*await unneeded.due(source)}
     return {name: size for name, size in found.items() if name not in named}
+
+
+async def leftovers(source: Database, strays: Mapping[str, int]) -> set[str]:
+    """Return those of them that unfinished jobs may have left."""
+    unmade = await jobs.unmade(source, disk.by_job(strays))
+    return strays.keys() & {name for job in unmade for name in orders.files(job)}

@@ -131,19 +131,22 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 sync=plan.sync,
             )
             async with contextlib.AsyncExitStack() as stack:
+                pulse = monitor.Pulse(database)
                 if plan.metrics:
-                    port = await stack.enter_async_context(monitor.serving(client, *plan.metrics))
+                    port = await stack.enter_async_context(
+                        monitor.serving(client, pulse, *plan.metrics)
+                    )
                     log.info("metrics on port %d of %s", port, plan.metrics[0])
                 group = await stack.enter_async_context(asyncio.TaskGroup())
-                loops = (
-                    dispatcher.run(),
-                    tick(client, news),
-                    tidy(archive, plan.keep),
-                    farewell(client, dispatcher, drain, news, plan.drain_seconds),
-                )
-                tasks = [group.create_task(loop) for loop in loops]
+                loops = {
+                    "dispatcher": dispatcher.run(),
+                    "tick": tick(client, news, pulse),
+                    "tidy": tidy(archive, plan.keep),
+                    "farewell": farewell(client, dispatcher, drain, news, plan.drain_seconds),
+                }
+                pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
                 yield client
-                for task in tasks:
+                for task in pulse.tasks:
                     task.cancel()
 
 
@@ -205,12 +208,13 @@ def heed_signals(client: Fantasia) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def tick(client: Fantasia, news: asyncio.Event) -> None:
+async def tick(client: Fantasia, news: asyncio.Event, pulse: monitor.Pulse) -> None:
     """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_EVERY):
                 await news.wait()
         news.clear()
+        pulse.beat()
         if client.is_ready():
             client.dispatch("look")

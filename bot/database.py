@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -73,6 +74,7 @@ class Database:
         self._lock = asyncio.Lock()
         self._closed = False
         self._patience = 0
+        self._since = time.monotonic()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -115,6 +117,10 @@ class Database:
         async with self._lock:
             self._closed = True
 
+    def held_for(self) -> float:
+        """Return for how many seconds the turn that is under way has gone on; 0 for none."""
+        return time.monotonic() - self._since if self._lock.locked() else 0.0
+
     async def _begin(self) -> None:
         """Begin to write; who comes after one who waited in vain does not wait as long again."""
         try:
@@ -135,6 +141,7 @@ class Database:
         async with self._lock:
             if self._closed:
                 raise asyncio.CancelledError("the database is closed")
+            self._since = time.monotonic()
             try:
                 yield
             except sqlite3.DatabaseError as error:
@@ -250,22 +257,43 @@ def exclusive(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(PermissionError):  # somebody else's folder, which lets this user write
             folder.chmod(0o700)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         place = error.filename or folder
         raise OperatorError(
             f"DATA_DIR {folder} is not writable: {place}: {error.strerror}.{_owner(path)}"
         ) from error
-    with os.fdopen(lock):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OperatorError(f"Another Fantasia is already using DATA_DIR {folder}.") from error
-        except OSError as error:  # such as a network's disk without locks
-            raise OperatorError(
-                f"DATA_DIR {folder} cannot be locked: {error.strerror}. Use a local disk."
-            ) from error
+    with os.fdopen(opened):
+        lock(opened, folder)
         yield
+
+
+def lock(descriptor: int, folder: Path) -> None:
+    """Lock an open file of a folder; raise OperatorError if another process did, or none can."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OperatorError(f"Another Fantasia is already using DATA_DIR {folder}.") from error
+    except OSError as error:  # such as a network's disk without locks
+        raise OperatorError(
+            f"DATA_DIR {folder} cannot be locked: {error.strerror}. Use a local disk."
+        ) from error
+
+
+def is_held(path: Path) -> bool:
+    """Whether another program keeps the database at `path` from being written, for `PATIENCE`."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE / 1000
+    )
+    try:
+        connection.isolation_level = None
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    finally:
+        connection.close()
+    return False
 
 
 async def _migrate(database: Database, path: Path) -> None:

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot import database, disk, jobs, selling, settings
+from bot import archive, database, disk, jobs, selling, settings, takes
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
@@ -26,6 +27,9 @@ from bot.tiers import ANYONES
 
 ROOM = 2.0
 """Free disk that should be there for audio and the database, in GB."""
+
+OTHERS = 0o077
+"""Permissions of whoever is not a file's owner."""
 
 DEVICE = """
 import json, torch
@@ -83,10 +87,11 @@ def _checks() -> Iterator[Check]:
         yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, mend="mend .env")
         config = Config()
     yield _token(config)
+    yield from _secrets(Path(".env"))
     yield from _musicgen(config)
     yield from _folder(config.data_dir.absolute())
     yield _database(config.data_dir / "fantasia.db")
-    yield _music(config)
+    yield from _music(config)
     yield _port(config)
     yield _selling(config)
 
@@ -105,6 +110,15 @@ def _token(config: Config) -> Check:
         found="none",
         mend="needed by `run` only: put DISCORD_TOKEN into .env",
     )
+
+
+def _secrets(file: Path) -> Iterator[Check]:
+    """Say so where others may read the token."""
+    with suppress(OSError):
+        if file.stat().st_mode & OTHERS:
+            mend = f"`chmod 600 {file}`"
+            found = f"others on this machine can read {file.absolute()}, and the token in it"
+            yield Check(what="Secrets", verdict=Verdict.NOTE, found=found, mend=mend)
 
 
 def _musicgen(config: Config) -> Iterator[Check]:
@@ -174,12 +188,19 @@ def _database(path: Path) -> Check:
     try:
         found = asyncio.run(_state(path))
     except OperatorError as error:
+        damaged = getattr(error.__cause__, "damaged", False)
         return Check(
-            what="Database", verdict=Verdict.BAD, found=str(error), mend="`python -m bot restore`"
+            what="Database",
+            verdict=Verdict.BAD,
+            found=str(error),
+            mend="`python -m bot restore FILE`" if damaged else "let the bot read and write it",
         )
-    mode = path.stat().st_mode & 0o077
-    if mode:
+    if path.stat().st_mode & OTHERS:
         mend = f"`chmod 600 {path}`: others on this machine can read it"
+        return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
+    if database.is_held(path):
+        found = f"{found}; another program holds it and has not let go of it for seconds"
+        mend = "close what has it open, such as a browser of databases"
         return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
     return Check(what="Database", verdict=Verdict.GOOD, found=found)
 
@@ -193,16 +214,59 @@ async def _state(path: Path) -> str:
     return f"sound; {told}" + ("" if paused is None else f"; paused: {paused or 'no reason given'}")
 
 
-def _music(config: Config) -> Check:
-    files = disk.sizes(config.data_dir / "audio")
+def _music(config: Config) -> Iterator[Check]:
+    audio = config.data_dir / disk.AUDIO
+    if audio.exists() and not os.access(audio, os.R_OK | os.W_OK | os.X_OK):
+        yield Check(
+            what="Kept music",
+            verdict=Verdict.BAD,
+            found=f"{audio} cannot be read and written",
+            mend="give it to the user that runs the bot (`chown -R`)",
+        )
+        return
+    files = disk.music(config.data_dir)
     kept = sum(files.values()) / 1e9
     found = (
         f"{kept:.1f} GB in {len(files)} files, of {config.keep_gb} GB and {config.keep_days} days"
     )
     if kept <= config.keep_gb:
-        return Check(what="Kept music", verdict=Verdict.GOOD, found=found)
-    mend = "what is delivered goes while the bot runs; the rest waits for Discord"
-    return Check(what="Kept music", verdict=Verdict.NOTE, found=found, mend=mend)
+        yield Check(what="Kept music", verdict=Verdict.GOOD, found=found)
+    else:
+        mend = "what has ended goes while the bot runs; the rest waits for Discord"
+        yield Check(what="Kept music", verdict=Verdict.NOTE, found=found, mend=mend)
+    with suppress(OperatorError):  # told above
+        yield from asyncio.run(_compared(config.data_dir))
+
+
+async def _compared(folder: Path) -> list[Check]:
+    """Return what music the database does not name, and what it names that is not there."""
+    path = folder / "fantasia.db"
+    if not path.is_file():
+        return []
+    async with database.reading(path) as opened:
+        unnamed = await archive.strays(opened, folder)
+        for name in await archive.leftovers(opened, unnamed):
+            del unnamed[name]
+        gone = dict.fromkeys(await takes.files(opened) - disk.music(folder).keys(), 0)
+    return [*_unnamed(folder, unnamed), *_gone(sorted(disk.by_job(gone)))]
+
+
+def _unnamed(folder: Path, unnamed: Mapping[str, int]) -> Iterator[Check]:
+    aside = disk.sizes(folder / disk.ORPHANS)
+    if not unnamed and not aside:
+        return
+    size = (sum(unnamed.values()) + sum(aside.values())) / 1e9
+    found = f"{len(unnamed)} files in {disk.AUDIO}, {len(aside)} in {disk.ORPHANS}, {size:.1f} GB"
+    mend = "of another or an older database; they are left alone: delete or keep them"
+    yield Check(what="Unnamed music", verdict=Verdict.NOTE, found=found, mend=mend)
+
+
+def _gone(numbers: Sequence[int]) -> Iterator[Check]:
+    if numbers:
+        some = ", ".join(f"#{number}" for number in numbers[:10])
+        found = f"files of {len(numbers)} pieces are gone: {some}"
+        mend = "put them back from a copy of DATA_DIR/audio, if there is one"
+        yield Check(what="Lost music", verdict=Verdict.NOTE, found=found, mend=mend)
 
 
 def _port(config: Config) -> Check:
@@ -231,8 +295,8 @@ def _selling(config: Config) -> Check:
 def _folder(folder: Path) -> Iterator[Check]:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        with tempfile.TemporaryFile(dir=existing) as file:
+            database.lock(file.fileno(), existing)
         yield Check(what="Data folder", verdict=Verdict.GOOD, found=f"{folder} can be written")
     except OSError as error:
         yield Check(
@@ -241,6 +305,9 @@ def _folder(folder: Path) -> Iterator[Check]:
             found=f"{existing} cannot be written: {error.strerror}",
             mend="set DATA_DIR to a folder of yours",
         )
+    except OperatorError as error:
+        mend = "set DATA_DIR to a folder on a local disk"
+        yield Check(what="Data folder", verdict=Verdict.BAD, found=str(error), mend=mend)
     free = shutil.disk_usage(existing).free / 1e9
     yield Check(
         what="Free disk",

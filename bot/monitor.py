@@ -1,8 +1,16 @@
-"""For machines that watch: /metrics in Prometheus' text format, and /healthz."""
+"""For machines that watch: /metrics in Prometheus' text format, and /healthz.
+
+/healthz answers 503 for what a restart of the program mends, and for nothing else: one of its tasks
+has ended, the one that tells the others to look has not come round for `STUCK` seconds, or the
+database has been kept by one turn for as long. It reads nothing but memory, so that it answers in
+time; a loop that is stuck answers nothing, which a watcher takes for the same. It answers 200 while
+Discord is away, the model loads, the studio is paused or its disk is full: that is for /metrics.
+"""
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -12,8 +20,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from bot.client import Fantasia
+from bot.database import Database
 from bot.errors import OperatorError
-from bot.models import Stats, Status
+from bot.models import EngineState, Stats, Status
+
+STUCK = 120.0
+"""Seconds after which what has not gone on is not expected to any more."""
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the event loop."""
@@ -39,11 +51,33 @@ class Lag:
         return worst
 
 
+class Pulse:
+    """What tells whether the program is alive: its tasks, and when each last came round."""
+
+    def __init__(self, database: Database) -> None:
+        self.tasks: Sequence[asyncio.Task[None]] = ()
+        self._database = database
+        self._looked = time.monotonic()
+
+    def beat(self) -> None:
+        """The task that tells the others to look came round."""
+        self._looked = time.monotonic()
+
+    def stuck(self) -> str | None:
+        """Return what a restart would mend; None where there is nothing."""
+        if ended := [task.get_name() for task in self.tasks if task.done()]:
+            return f"ended: {', '.join(ended)}"
+        if time.monotonic() - self._looked > STUCK:
+            return "nothing is looked for any more"
+        return "the database is stuck" if self._database.held_for() > STUCK else None
+
+
 class Snapshot(Collector):
     """The metrics of one moment."""
 
-    def __init__(self, stats: Stats, lag: float, latency: float) -> None:
+    def __init__(self, stats: Stats, lag: float, latency: float, *, connected: bool) -> None:
         self._stats, self._lag, self._latency = stats, lag, latency
+        self._connected = connected
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric its value."""
@@ -70,6 +104,9 @@ class Snapshot(Collector):
             ("kept_bytes", "Size of the kept music", stats.kept_bytes),
             ("free_bytes", "Free disk", stats.free_bytes),
             ("paused", "1 while nothing is started", stats.paused is not None),
+            ("draining", "1 while the program is ending", stats.draining),
+            ("engine_ready", "1 while the engine can render", stats.engine is EngineState.READY),
+            ("discord_connected", "1 while Discord is connected", self._connected),
             ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
             ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),
         ):
@@ -77,25 +114,27 @@ class Snapshot(Collector):
 
 
 @asynccontextmanager
-async def serving(client: Fantasia, host: str, port: int) -> AsyncIterator[int]:
+async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> AsyncIterator[int]:
     """Serve both pages for as long as the block, and yield the port; 0 takes a free one.
 
     Raises OperatorError where the port cannot be had.
     """
     lag = Lag()
 
+    def connected() -> bool:
+        return client.is_ready() and math.isfinite(client.latency)
+
     async def metrics(_: web.Request) -> web.Response:
         registry = CollectorRegistry()
         stats = await client.operations.stats()
-        registry.register(Snapshot(stats, lag.take(), client.latency))
+        registry.register(Snapshot(stats, lag.take(), client.latency, connected=connected()))
         text = generate_latest(registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
-        stats = await client.operations.stats()
-        connected = client.is_ready() and math.isfinite(client.latency)
-        found = {"discord": connected, "engine": stats.engine, "draining": stats.draining}
-        return web.json_response(found, status=200 if connected else 503)
+        stuck = pulse.stuck()
+        found = {"healthy": stuck is None, "stuck": stuck, "discord": connected()}
+        return web.json_response(found, status=200 if stuck is None else 503)
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])

@@ -42,7 +42,7 @@ ALLOWED = {
     "bot.guard": set(),
     "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
-    "bot.monitor": {"bot.client"} | VALUES,
+    "bot.monitor": {"bot.client", "bot.database"} | VALUES,
     "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {
         *("bot.admission", "bot.database", "bot.office", "bot.tiers", "bot.wordfilter"),

@@ -1,7 +1,9 @@
 """The command line: exit codes, and sentences instead of tracebacks."""
 
+import asyncio
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import wave
@@ -9,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import __version__
+from bot import __version__, doctor
+from bot.composition import Plan, compose
+from bot.config import Config
+from bot.models import Status
+from tests.conftest import GENEROUS, SCRIPTED, origin, until
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
 
@@ -198,6 +204,73 @@ def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> 
     done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR=str(data))
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "python -m bot restore" in done.stdout
+
+
+def test_doctor_sees_music_without_rows_and_rows_without_music(tmp_path: Path) -> None:
+    asyncio.run(lived(tmp_path / "data"))
+    audio = tmp_path / "data" / "audio"
+    (audio / "1-1.wav").unlink()
+    (audio / "77-1.wav").write_bytes(bytes(10))
+    (tmp_path / "data" / "orphans").mkdir()
+    (tmp_path / "data" / "orphans" / "5-1.wav").touch()
+    done = bot(tmp_path, "doctor", COLUMNS="200")
+    assert "1 files in audio, 1 in orphans" in done.stdout
+    assert "files of 1 pieces are gone: #1" in done.stdout
+    assert done.returncode == 0
+
+
+async def lived(folder: Path) -> None:
+    """Make one piece."""
+    plan = Plan(folder=folder, command=SCRIPTED, models=("scripted",), defaults=(GENEROUS,))
+    async with compose(plan) as client:
+        await client.studio.submit(origin(), prompt="play", seconds=2)
+
+        async def rendered() -> bool:
+            return (await client.studio.job(1)).status is Status.RENDERED
+
+        await until(rendered)
+
+
+def test_doctor_sees_who_else_can_read_the_token_and_who_holds_the_database(
+    tmp_path: Path,
+) -> None:
+    asyncio.run(lived(tmp_path / "data"))
+    (tmp_path / ".env").write_text("ENGINE=sketch\n")
+    (tmp_path / ".env").chmod(0o644)
+    connection = sqlite3.connect(tmp_path / "data" / "fantasia.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    done = bot(tmp_path, "doctor", COLUMNS="200")
+    connection.close()
+    assert "chmod 600 .env" in done.stdout
+    assert "another program holds it" in done.stdout
+    (tmp_path / ".env").chmod(0o600)
+    done = bot(tmp_path, "doctor", COLUMNS="200")
+    assert "Secrets" not in done.stdout
+    assert "another program holds it" not in done.stdout
+
+
+def test_doctor_sees_a_disk_without_locks(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import errno, fcntl, os\n"
+        "def flock(*_): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
+        "fcntl.flock = flock\n"
+    )
+    path = os.pathsep.join([str(site), str(Path.cwd())])
+    done = bot(tmp_path, "doctor", COLUMNS="200", PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "No locks available" in " ".join(done.stdout.split())
+    assert "a folder on a local disk" in done.stdout
+
+
+def test_doctor_sees_music_that_another_user_owns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "audio").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for who is not root
+    (check,) = doctor._music(Config(data_dir=tmp_path))
+    assert (check.verdict, "chown -R" in check.mend) == (doctor.Verdict.BAD, True)
 
 
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:

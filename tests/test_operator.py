@@ -6,10 +6,11 @@ import logging
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from bot.composition import Plan
 from bot.errors import OperatorError, Refusal
 from bot.models import Keep, Status
 from bot.studio import NOBODY
-from tests.conftest import Clock, World, origin, until, viewer, world
+from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
 from tests.processes import alive, children, program
 
 ROOT = Path(__file__).parent.parent
@@ -178,7 +179,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
 async def test_metrics_and_health_are_served(plan: Plan) -> None:
     async with (
         world(plan) as w,
-        monitor.serving(w.bot, "127.0.0.1", 0) as port,
+        monitor.serving(w.bot, monitor.Pulse(w.studio._database), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         await w.generate("play")
@@ -200,13 +201,59 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         assert {"fantasia_event_loop_lag_seconds", "fantasia_discord_latency_seconds"} <= {
             name for name, *_ in found
         }
-        async with session.get("/healthz") as answer:
-            health = await answer.json()
-            assert (answer.status == 200) == health["discord"]
-            assert health["engine"] == "ready"
+        assert found["fantasia_engine_ready",] == 1
+        assert found["fantasia_paused",] == found["fantasia_draining",] == 0
         with pytest.raises(OperatorError, match=f"METRICS_PORT {port} of 127.0.0.1"):
-            async with monitor.serving(w.bot, "127.0.0.1", port):
+            async with monitor.serving(w.bot, monitor.Pulse(w.studio._database), "127.0.0.1", port):
                 pass
+
+
+@asynccontextmanager
+async def watched(
+    plan: Plan,
+) -> AsyncIterator[tuple[World, Callable[[], Awaitable[tuple[int, str | None]]]]]:
+    """A world with METRICS_PORT, and a way to ask /healthz: status, and what is stuck."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with (
+        world(replace(plan, metrics=("127.0.0.1", port))) as w,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+
+        async def health() -> tuple[int, str | None]:
+            async with session.get("/healthz") as answer:
+                return answer.status, (await answer.json())["stuck"]
+
+        yield w, health
+
+
+async def test_health_is_good_while_there_is_nothing_that_a_restart_would_mend(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(replace(plan, command=(*SCRIPTED, "mute"))) as (w, health):
+        await w.bot.operations.pause("for a while")
+        monkeypatch.setattr(w.bot, "is_ready", lambda: False)  # Discord is away
+        assert await health() == (200, None)
+        async with w.studio._database.transaction():
+            assert await health() == (200, None), "it asks no database"
+
+
+async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(plan) as (w, health):
+        monkeypatch.setattr(monitor, "STUCK", 3.0)
+        async with w.studio._database.transaction():
+            await asyncio.sleep(3.1)
+            assert await health() == (503, "the database is stuck")
+        assert await health() == (200, None)
+        monkeypatch.setattr(monitor, "STUCK", -1.0)
+        assert await health() == (503, "nothing is looked for any more")
+        monkeypatch.setattr(monitor, "STUCK", 120.0)
+        (tidy,) = [task for task in asyncio.all_tasks() if task.get_name() == "tidy"]
+        tidy.cancel()
+        await asyncio.wait([tidy])
+        assert await health() == (503, "ended: tidy")
 
 
 async def test_each_change_is_one_line_with_whom_it_is_about(
