@@ -2,15 +2,15 @@
 
 AREAS = {
     "bot.jobs": ("jobs", "dispatcher", "fairness", "bot", "keeping", "members"),
-    "bot.takes": ("jobs", "ledger", "pieces", "dispatcher", "keeping"),
+    "bot.takes": ("jobs", "ledger", "dispatcher", "keeping"),
     "bot.ledger": ("ledger", "jobs", "members", "admins", "keeping", "delivery"),
     "bot.admission": ("ledger", "members", "admins", "selling", "jobs"),
-    "bot.posts": ("jobs", "delivery", "pieces", "keeping", "faults"),
-    "bot.outbox": ("jobs", "delivery", "pieces", "keeping", "faults"),
+    "bot.posts": ("jobs", "delivery", "keeping", "faults"),
+    "bot.outbox": ("jobs", "delivery", "keeping", "faults"),
     "bot.turns": ("fairness", "forecast", "dispatcher", "jobs", "bot"),
     "bot.fairness": ("fairness", "forecast"),
-    "bot.dispatcher": ("dispatcher", "faults", "pieces", "deadlines", "jobs"),
-    "bot.archive": ("keeping", "pieces", "formats", "catalogue", "database", "jobs"),
-    "cogs.delivery": ("delivery", "pieces", "keeping", "bot"),
+    "bot.dispatcher": ("dispatcher", "faults", "deadlines", "jobs"),
+    "bot.archive": ("keeping", "formats", "catalogue", "database", "jobs"),
+    "cogs.delivery": ("delivery", "keeping", "bot"),
     "cogs.doors": ("forged", "members", "admins", "selling", "bot", "keeping"),
 }

@@ -28,7 +28,7 @@ def whole(tried: Tried) -> str:
     lived = [
         f"### {mutant.module}:{mutant.line}, {mutant.operator}, {result.tests} tests\n\n"
         f"```diff\n{result.diff}```\n"
-        for mutant, result in tried
+        for mutant, result in sorted(tried, key=lambda pair: pair[0])
         if result.survived
     ]
     return "\n".join(["# Mutants", "", *rows, "", "## Alive", "", *lived])

@@ -75,7 +75,7 @@ def sample(sources: dict[str, str], size: int, seed: int) -> list[Mutant]:
             found = [mutant for mutant in mutants if is_sql(mutant.operator) is sql]
             lot.append(_shuffled(found, random.Random(f"{seed} {module} {sql}")))
     in_sql = _in_turn(lots[True])[: round(size * SQL_SHARE)]
-    return sorted(in_sql + _in_turn(lots[False])[: size - len(in_sql)])
+    return _in_turn([in_sql, _in_turn(lots[False])[: size - len(in_sql)]])
 
 
 def _shuffled(mutants: Sequence[Mutant], dice: random.Random) -> list[Mutant]:
