@@ -17,6 +17,7 @@ from discord.webhook.async_ import async_context
 
 from bot.client import Fantasia
 from bot.composition import Plan, compose
+from bot.database import Database, open_database
 from bot.errors import Refusal
 from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
@@ -80,6 +81,13 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A new database by itself."""
+    async with open_database(tmp_path / "test.db") as database:
+        yield database
 
 
 @pytest.fixture

@@ -170,15 +170,18 @@ def _unposted(rows: Rows, number: int, job: Row, marks: Mapping[str, int]) -> It
 
 
 def _files(rows: Rows, folder: Path) -> Iterator[str]:
-    named = {
-        name
-        for takes in rows.takes.values()
-        for take in takes
-        for name in (take["audio"], take["codes"], take["preview"])
-        if name
-    } | {job["picture"] for job in rows.jobs.values() if job["picture"]}
+    """Every file is some row's, and the music of what was made is there as long as it is named."""
+    made = {number for number, job in rows.jobs.items() if job["rendered_at"]}
+    named = {number: set(_names(rows, number)) for number in rows.jobs}
     there = {f"audio/{file.name}" for file in (folder / "audio").iterdir()}
-    for name in sorted(there - named):
+    for name in sorted(there - set().union(*named.values())):
         yield f"{name} is named by no row"
-    for name in sorted(named - there):
-        yield f"{name} is named by a row and not there"
+    for number in sorted(made):
+        for name in sorted(named[number] - there):
+            yield f"{name} is named by a row and not there"
+
+
+def _names(rows: Rows, number: int) -> Iterator[str]:
+    columns = ("audio", "codes", "preview")
+    found = [take[column] for take in rows.takes[number] for column in columns]
+    yield from filter(None, (*found, rows.jobs[number]["picture"]))

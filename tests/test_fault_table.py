@@ -111,7 +111,7 @@ TABLE = {
     "the demo is killed": (
         "kills::test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered"
     ),
-    "all of it at once": "soak::test_a_storm_loses_nothing",
+    "all of it at once": "soak::test_a_storm_breaks_no_promise",
     "SIGTERM, SIGINT, and once more": "operator::test_a_signal_drains_and_a_second_one_stops",
     "cards as the bot ends": "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
     "a message being sent as the bot ends": (

@@ -105,7 +105,7 @@ PROMISES: list[tuple[str, ...]] = [
         "kills::test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered",
         "kills::test_the_engine_is_killed_at_random_and_each_piece_is_made",
     ),
-    ("ten minutes of faults every few seconds", "soak::test_a_storm_loses_nothing"),
+    ("ten minutes of faults every few seconds", "soak::test_a_storm_breaks_no_promise"),
     # MusicGen
     (
         "the weights of MUSICGEN_MODEL",

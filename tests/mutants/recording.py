@@ -1,4 +1,4 @@
-"""A plugin of pytest that writes down how long each test took."""
+"""A plugin of pytest that writes down how long each test took, or holds each to its limit."""
 
 import json
 import os
@@ -10,7 +10,18 @@ import pytest
 RECORD = "MUTANTS_RECORD"
 """The variable that names the file."""
 
+PATIENT = "MUTANTS_LIMITS"
+"""The variable that names the file with the seconds that each test has."""
+
 _seconds: dict[str, float] = defaultdict(float)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test that hangs fail soon."""
+    if PATIENT in os.environ:
+        limits = json.loads(Path(os.environ[PATIENT]).read_text(encoding="utf-8"))
+        for item in items:
+            item.add_marker(pytest.mark.timeout(limits[item.nodeid]))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -20,5 +31,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write it down, once for all processes."""
-    if not hasattr(session.config, "workerinput"):
+    if RECORD in os.environ and not hasattr(session.config, "workerinput"):
         Path(os.environ[RECORD]).write_text(json.dumps(_seconds), encoding="utf-8")

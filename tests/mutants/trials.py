@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -17,7 +17,7 @@ from cosmic_ray.testing import run_tests
 from cosmic_ray.work_item import TestOutcome
 
 from tests.mutants.areas import AREAS
-from tests.mutants.recording import RECORD
+from tests.mutants.recording import PATIENT, RECORD
 from tests.mutants.sampling import Mutant
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
@@ -27,11 +27,11 @@ QUIET = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 CLOSING = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - |$)", re.MULTILINE)
 """pytest's line for a test that failed."""
 
-LEAST_PATIENCE, PATIENCE = 60.0, 8.0
+LEAST_PATIENCE, PATIENCE = 30.0, 5.0
 """Seconds, and times what a test usually takes, until it counts as failed."""
 
-LISTED = "mutants-tests.txt"
-"""The file of a copy in which the tests are listed that are asked."""
+LISTED, LIMITS = "mutants-tests.txt", "mutants-limits.json"
+"""The files of a copy in which the tests stand that are asked, and the seconds that each has."""
 
 
 class BrokenBaseline(Exception):
@@ -129,24 +129,26 @@ def attempt(mutant: Mutant, project: Path, baseline: Baseline) -> Result:
     changed = mutant.code(source)
     lines = (code.splitlines(keepends=True) for code in (source, changed))
     diff = "".join(unified_diff(*lines, str(mutant.path), str(mutant.path), n=2))
-    tests = baseline.tests(mutant)
+    tests = {
+        test: LEAST_PATIENCE + PATIENCE * baseline.seconds(test) for test in baseline.tests(mutant)
+    }
     file.write_text(changed, encoding="utf-8")
     try:
-        killer = _fails(project, tests, [baseline.seconds(test) for test in tests])
+        killer = _fails(project, tests) if tests else None
     finally:
         file.write_text(source, encoding="utf-8")
     return Result(killer=killer, tests=len(tests), diff=diff)
 
 
-def _fails(project: Path, tests: Sequence[str], seconds: Sequence[float]) -> str | None:
-    """Return the first of these tests that fails, if one does."""
-    if not tests:
-        return None
-    (project / LISTED).write_text("\n".join(tests), encoding="utf-8")
-    patience = f"timeout={LEAST_PATIENCE + PATIENCE * seconds[-1]:.0f}"
-    command = (*("env", "-C", project, "OMP_NUM_THREADS=1"), *PYTEST, "-n0", "-o", patience)
-    in_all = LEAST_PATIENCE + PATIENCE * sum(seconds)
-    outcome, output = run_tests(shlex.join(map(str, (*command, f"@{LISTED}"))), in_all)
+def _fails(project: Path, limits: Mapping[str, float]) -> str | None:
+    """Return the first of these tests that fails within its limit, if one does."""
+    (project / LISTED).write_text("\n".join(limits), encoding="utf-8")
+    (project / LIMITS).write_text(json.dumps(limits), encoding="utf-8")
+    command = (
+        *("env", "-C", project, "OMP_NUM_THREADS=1", f"{PATIENT}={LIMITS}"),
+        *(*PYTEST, "-n0", "-p", "tests.mutants.recording", f"@{LISTED}"),
+    )
+    outcome, output = run_tests(shlex.join(map(str, command)), sum(limits.values()))
     return None if outcome is TestOutcome.SURVIVED else _killer(output)
 
 

@@ -1,0 +1,169 @@
+"""Every change of a post: from which states it happens, to which columns, and to no other row."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bot import posts
+from bot.database import Database, Transaction
+from bot.models import PostKind, Route
+from tests.rows import Call, changes, put
+
+NOW = datetime.fromtimestamp(1000, UTC)
+LATER = datetime.fromtimestamp(2000, UTC)
+
+POSTED: dict[str, dict[str, Any]] = {
+    "new": {},
+    "tried": {"tried_at": 50.0},
+    "delivered": {"tried_at": 50.0, "delivered_at": 60.0, "message_id": 9},
+    "refused": {"refused_at": 70.0},
+    "withdrawn": {"tried_at": 50.0, "withdrawn_at": 55.0},
+}
+
+UNKNOWN = {"new", "tried", "withdrawn"}
+WANTED = {"new", "tried"}
+
+
+async def again(tx: Transaction) -> None:
+    (post, *_) = await posts.of(tx, 1)
+    await posts.rerouted(tx, post, Route.DIRECT, 200)
+
+
+async def split(tx: Transaction) -> None:
+    (post, *_) = await posts.of(tx, 1)
+    await posts.split(tx, post, [100, 200], NOW)
+
+
+POSTS: list[tuple[str, Call, set[str], dict[str, dict[str, Any]]]] = [
+    (
+        "delivered",
+        lambda tx: posts.delivered(tx, 1, 77, NOW),
+        {*POSTED} - {"delivered"},
+        {"posts 1": {"message_id": 77, "delivered_at": 1000.0}},
+    ),
+    ("tried", lambda tx: posts.tried(tx, 1, NOW), {"new"}, {"posts 1": {"tried_at": 1000.0}}),
+    (
+        "another route",
+        again,
+        WANTED,
+        {"posts 1": {"route": "direct", "place": 200, "attempts": 0, "holds": 0}},
+    ),
+    (
+        "postponed",
+        lambda tx: posts.postponed(tx, 2, LATER),
+        {*POSTED},
+        {"posts 2": {"attempts": 4, "due_at": 2000.0, "holds": 1}},
+    ),
+    (
+        "our own fault",
+        lambda tx: posts.failed(tx, 1, LATER),
+        {*POSTED},
+        {"posts 1": {"faults": 1, "due_at": 2000.0, "holds": 0}},
+    ),
+    (
+        "replaced",
+        lambda tx: posts.replaced(tx, 2, NOW),
+        {*POSTED},
+        {"posts 2": {"replaced_at": 1000.0}},
+    ),
+    (
+        "superfluous",
+        lambda tx: posts.superfluous(tx, 1, NOW),
+        UNKNOWN,
+        {"posts 2": {"refused_at": 1000.0}},
+    ),
+    ("refused", lambda tx: posts.refused(tx, 1, NOW), UNKNOWN, {"posts 1": {"refused_at": 1000.0}}),
+    (
+        "withdrawn unsent",
+        lambda tx: posts.withdrawn(tx, 1, NOW),
+        {"new"},
+        {f"posts {post}": {"refused_at": 1000.0, "due_at": 1000.0} for post in (1, 2, 3)},
+    ),
+]
+
+
+async def with_posts(database: Database, state: str) -> None:
+    """Posts of each kind of one job, the same of another one, all in one state."""
+    async with database.transaction() as tx:
+        for job in (1, 2):
+            await put(tx, "jobs", id=job, status="rendered")
+            for kind in PostKind.RESULT, PostKind.PREVIEW, PostKind.FAILURE:
+                holds = int(kind is not PostKind.PREVIEW)
+                more = POSTED[state] | {"attempts": 3, "holds": holds, "due_at": 5000.0}
+                await put(tx, "posts", job_id=job, kind=kind, **more)
+
+
+@pytest.mark.parametrize("state", POSTED)
+@pytest.mark.parametrize(
+    ("call", "leaves", "written"), [row[1:] for row in POSTS], ids=[row[0] for row in POSTS]
+)
+async def test_a_post_goes_on_from_the_right_state_and_alone(
+    database: Database, call: Call, leaves: set[str], written: dict[str, Any], state: str
+) -> None:
+    if (call, state) == (POSTS[-1][1], "tried"):
+        pytest.skip("what may stand there is looked for: the next test")
+    await with_posts(database, state)
+    made = await changes(database, call)
+    if call is POSTS[-1][1] and state == "withdrawn":
+        written, leaves = {}, {state}
+        made = {name: change for name, change in made.items() if "withdrawn_at" not in change}
+    assert made == (written if state in leaves else {})
+
+
+async def test_what_may_stand_there_is_looked_for_though_nobody_wants_it(
+    database: Database,
+) -> None:
+    await with_posts(database, "tried")
+    written = await changes(database, lambda tx: posts.withdrawn(tx, 1, NOW))
+    looked_for = {"withdrawn_at": 1000.0, "due_at": 1000.0}
+    assert written == {f"posts {post}": looked_for for post in (1, 2, 3)}
+
+
+async def test_what_is_due_before_stays_so(database: Database) -> None:
+    await with_posts(database, "new")
+    written = await changes(database, lambda tx: posts.withdrawn(tx, 1, LATER.replace(year=2100)))
+    assert "due_at" not in written["posts 1"]
+
+
+@pytest.mark.parametrize("state", POSTED)
+async def test_a_result_is_cut_if_it_is_wanted(database: Database, state: str) -> None:
+    await with_posts(database, state)
+    written = await changes(database, split)
+    if state in ("refused", "withdrawn"):
+        assert written == {}
+        return
+    assert written["posts 1"] == {}
+    new = [row for row in written.values() if row.get("part")]
+    assert [(row["job_id"], row["part"], row["kind"]) for row in new] == [
+        (1, 100, "result"),
+        (1, 200, "result"),
+    ]
+    assert len({row["nonce"] for row in new}) == 2
+    assert {(row["due_at"], row["place"], row["tried_at"]) for row in new} == {(1000.0, 100, None)}
+    assert len(written) == 3
+
+
+@pytest.mark.parametrize("state", POSTED)
+async def test_what_is_wanted_again_is_a_new_message(database: Database, state: str) -> None:
+    await with_posts(database, state)
+    written = await changes(database, lambda tx: posts.wanted_again(tx, 1, NOW))
+    if state == "delivered":
+        assert written == {}
+        return
+    assert written["posts 1"] == written["posts 3"] == {}
+    (new,) = (row for row in written.values() if row)
+    assert (new["job_id"], new["kind"], new["part"], new["due_at"]) == (1, "result", 0, 1000.0)
+    assert (new["tried_at"], new["attempts"], new["refused_at"]) == (None, 0, None)
+
+
+async def test_a_preview_of_each_attempt_is_owed_by_itself(database: Database) -> None:
+    await with_posts(database, "delivered")
+    written = await changes(database, lambda tx: posts.add_preview(tx, 1, NOW))
+    (new,) = written.values()
+    assert (new["job_id"], new["kind"], new["part"]) == (1, "preview", 1)
+
+
+async def test_what_is_owed_already_is_owed_once(database: Database) -> None:
+    await with_posts(database, "new")
+    assert await changes(database, lambda tx: posts.add(tx, 1, PostKind.RESULT, NOW)) == {}

@@ -1,0 +1,372 @@
+"""What is read of the tables, against the same said of all their rows in Python."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+import pytest
+
+from bot import grants, jobs, ledger, posts, takes
+from bot.database import Database, Transaction
+from bot.models import Status
+from tests.rows import put
+
+NOW = datetime.fromtimestamp(1000, UTC)
+DAY = "2026-11-23"
+PAST = {"delivered", "undeliverable", "failed", "cancelled"}
+
+Rows = list[dict[str, Any]]
+
+
+class Tables:
+    """All rows, as dictionaries."""
+
+    def __init__(self) -> None:
+        self.jobs: Rows = []
+        self.takes: Rows = []
+        self.posts: Rows = []
+        self.draws: Rows = []
+        self.grants: Rows = []
+
+    @classmethod
+    async def of(cls, database: Database) -> "Tables":
+        tables = cls()
+        for name in vars(tables):
+            rows = await database.fetch(f"SELECT * FROM {name} ORDER BY id")
+            setattr(tables, name, [dict(row) for row in rows])
+        return tables
+
+    def job(self, number: int) -> dict[str, Any]:
+        return next(job for job in self.jobs if job["id"] == number)
+
+    def takes_of(self, job: dict[str, Any]) -> Rows:
+        return [take for take in self.takes if take["job_id"] == job["id"]]
+
+    def charged(self, job: dict[str, Any]) -> int:
+        return sum(take["charged_seconds"] for take in self.takes_of(job))
+
+    def drawn(self, job: dict[str, Any]) -> int:
+        return sum(draw["seconds"] for draw in self.draws if draw["job_id"] == job["id"])
+
+
+@pytest.fixture(params=range(3))
+async def tables(database: Database, request: pytest.FixtureRequest) -> Tables:
+    """Rows at random, of few servers and members, so that many have all but one thing in common."""
+    dice = random.Random(request.param)
+    async with database.transaction() as tx:
+        for guild in (10, 11):
+            await tx.execute(
+                "INSERT INTO servers (guild_id, left_at) VALUES (?, ?)", (guild, guild * 80.0)
+            )
+        for user in (1, 1, 1, 2, 2):
+            await put(
+                tx,
+                "grants",
+                user_id=user,
+                guild_id=dice.choice((10, 10, 11)),
+                seconds=dice.randint(6, 30),
+                expires_at=dice.choice((None, 999.0, 1000.0, 1001.0, 2000.0)),
+                created_at=float(dice.randint(1, 50)),
+            )
+        for _ in range(80):
+            await _job(tx, dice)
+        for child in dice.sample(range(1, 81), 20):
+            parent = dice.randint(1, 160)
+            await tx.execute("UPDATE jobs SET parent_take = ? WHERE id = ?", (parent, child))
+    return await Tables.of(database)
+
+
+async def _job(tx: Transaction, dice: random.Random) -> None:
+    def perhaps(*values: Any) -> Any:
+        return dice.choice((None, *values))
+
+    job = await put(
+        tx,
+        "jobs",
+        status=dice.choice((*Status, Status.QUEUED, Status.RUNNING)),
+        guild_id=dice.choice((10, 11)),
+        user_id=dice.choice((1, 2)),
+        day=dice.choice((DAY, DAY, "2026-11-22")),
+        seconds=dice.randint(1, 9),
+        takes=2,
+        weight=dice.choice((1, 3)),
+        server_weight=dice.choice((1, 2)),
+        model=dice.choice(("small", "large")),
+        priority=dice.choice((0, 0, -1)),
+        attempts=dice.randint(0, 2),
+        passed=dice.randint(0, 3),
+        progress=dice.random(),
+        everywhere=dice.choice((0, 1)),
+        forgiven=dice.choice((0, 1)),
+        price=dice.randint(0, 30),
+        created_at=float(dice.randint(1, 20)),
+        charged_at=float(dice.randint(1, 9)),
+        returned_at=perhaps(float(dice.randint(1, 9))),
+        started_at=perhaps(999.0, 1000.0, 1001.0),
+        rendered_at=perhaps(30.0),
+        ended_at=perhaps(999.0, 1000.0, 1001.0),
+        deleted_at=dice.choice((None, None, 50.0)),
+        forgotten_at=dice.choice((None, None, 50.0)),
+        status_message_id=perhaps(5, 6),
+        shown=perhaps("queued", "delivered"),
+        reason=perhaps("ours"),
+        picture=perhaps(f"picture {dice.random()}"),
+    )
+    for number in (1, 2):
+        files = {name: perhaps(f"{name} {job} {number}") for name in ("audio", "codes", "preview")}
+        await put(
+            tx, "takes", job_id=job, number=number, charged_seconds=dice.randint(0, 9), **files
+        )
+    for grant in dice.sample(range(1, 6), dice.choice((0, 0, 1, 2))):
+        await put(tx, "draws", job_id=job, grant_id=grant, seconds=dice.randint(0, 4))
+    for part, kind in enumerate(dice.sample(("result", "preview", "preview", "failure"), 3)):
+        await put(
+            tx,
+            "posts",
+            job_id=job,
+            part=part,
+            kind=kind,
+            place=dice.choice((100, 200, 300)),
+            due_at=dice.choice((999.0, 1000.0, 1001.0)),
+            holds=dice.choice((0, 0, 0, 1)),
+            delivered_at=perhaps(60.0),
+            refused_at=dice.choice((None, None, 70.0)),
+            replaced_at=perhaps(80.0),
+        )
+
+
+def numbers(found: Any) -> list[int]:
+    return [each.id for each in found]
+
+
+def ids(rows: Rows, matches: Callable[[dict[str, Any]], object]) -> list[int]:
+    return [row["id"] for row in rows if matches(row)]
+
+
+def ours(job: dict[str, Any], guild: int = 10, user: int = 1) -> bool:
+    return (job["guild_id"], job["user_id"]) == (guild, user)
+
+
+async def test_a_members_jobs(database: Database, tables: Tables) -> None:
+    def heard(job: dict[str, Any]) -> bool:
+        gone = job["deleted_at"] or job["forgotten_at"]
+        return ours(job) and bool(job["rendered_at"]) and not gone
+
+    newest = ids(tables.jobs, heard)[::-1]
+    assert newest
+    assert numbers(await jobs.history(database, 10, 1, 3, 0)) == newest[:3]
+    assert numbers(await jobs.history(database, 10, 1, 50, 2)) == newest[2:]
+    for read, status in ((jobs.waiting, "queued"), (jobs.rendering, "running")):
+        mine = ids(tables.jobs, lambda job: ours(job) and job["status"] == status)  # noqa: B023
+        assert await read(database, 10, 1) == mine != []
+    async with database.transaction() as tx:
+        of_member = await jobs.of_member(tx, 1, 100)
+        assert len(await jobs.of_member(tx, 1, 2)) == 2
+    kept = ids(tables.jobs, lambda job: job["user_id"] == 1 and not job["forgotten_at"])
+    assert sorted(numbers(of_member)) == kept
+    unposted = ids(
+        tables.jobs,
+        lambda job: (
+            job["user_id"] == 1
+            and job["status"] == "undeliverable"
+            and (job["ended_at"] or 0) >= 1000
+            and job["reason"] is None
+        ),
+    )
+    assert await jobs.unposted(database, 1, NOW) == unposted
+
+
+async def test_the_queue(database: Database, tables: Tables) -> None:
+    queued = [job for job in tables.jobs if job["status"] == "queued"]
+    here = [job for job in queued if job["guild_id"] == 10]
+    assert await jobs.count_waiting(database, 10) == (len(queued), len(here))
+    line = sorted(queued, key=lambda job: (-job["priority"], job["id"]))
+    assert [waiting.id for waiting in await jobs.line(database)] == [job["id"] for job in line]
+
+    def whose(job: dict[str, Any]) -> tuple[Any, ...]:
+        return job["guild_id"], job["user_id"], job["model"], job["priority"]
+
+    heads = {next(of_one)["id"] for _, of_one in groupby(sorted(queued, key=whose), whose)}
+    async with database.transaction() as tx:
+        assert {waiting.id for waiting in await jobs.heads(tx)} == heads
+    running = [job for job in tables.jobs if job["status"] == "running"]
+    running.sort(key=lambda job: (job["started_at"] or 0, job["id"]))
+    found = await jobs.under_way(database)
+    assert [(waiting.id, waiting.attempts, progress) for waiting, progress in found] == [
+        (job["id"], job["attempts"] - 1, job["progress"]) for job in running
+    ]
+    assert numbers(await jobs.running(database)) == sorted(job["id"] for job in running)
+    for guild in (None, 10):
+        everybody = ids(
+            tables.jobs,
+            lambda job: job["status"] in ("queued", "running") and guild in (None, job["guild_id"]),  # noqa: B023
+        )
+        assert numbers(await jobs.open_ones(database, guild)) == everybody
+
+
+async def test_shares(database: Database, tables: Tables) -> None:
+    def whose(job: dict[str, Any]) -> tuple[int, int]:
+        return job["guild_id"], job["user_id"]
+
+    started = [job for job in tables.jobs if (job["started_at"] or 0) > 1000]
+    expected = []
+    for (guild, user), group in groupby(sorted(started, key=whose), whose):
+        mine = list(group)
+        work = [(job["seconds"] * job["takes"], job) for job in mine]
+        among_members = sum(seconds / job["weight"] for seconds, job in work)
+        among_servers = sum(seconds / job["server_weight"] for seconds, job in work)
+        expected.append((guild, user, pytest.approx(among_members), pytest.approx(among_servers)))
+    assert sorted(await jobs.shares(database, NOW)) == expected
+
+
+@pytest.mark.parametrize(("priority", "pays"), [(0, True), (1, True), (-1, False)])
+@pytest.mark.parametrize("status", Status)
+async def test_who_waits_and_pays(
+    database: Database, priority: int, pays: bool, status: Status
+) -> None:
+    async with database.transaction() as tx:
+        await put(tx, "jobs", priority=priority, status=status)
+        assert await jobs.somebody_pays(tx) == (pays and status is Status.QUEUED)
+
+
+async def test_what_may_be_out_of_date(database: Database, tables: Tables) -> None:
+    def stale(job: dict[str, Any]) -> bool:
+        moves = job["status"] in ("queued", "running")
+        return job["status_message_id"] is not None and (moves or job["shown"] != job["status"])
+
+    found = await jobs.to_show(database)
+    assert [notice.job for notice in found] == ids(tables.jobs, stale)
+
+
+async def test_servers_that_were_left(database: Database, tables: Tables) -> None:
+    kept = ids(tables.jobs, lambda job: job["guild_id"] == 10 and not job["forgotten_at"])
+    at = datetime.fromtimestamp(801, UTC)
+    async with database.transaction() as tx:
+        assert sorted(numbers(await jobs.of_left_servers(tx, at, 100))) == kept
+        assert len(await jobs.of_left_servers(tx, at, 3)) == 3
+        assert await jobs.of_left_servers(tx, datetime.fromtimestamp(800, UTC), 100) == []
+    without = ("queued", "running", "cancelled", "failed")
+    unmade = ids(tables.jobs, lambda job: job["status"] in without and job["id"] < 40)
+    assert sorted(numbers(await jobs.unmade(database, range(40)))) == unmade
+
+
+async def test_files_and_what_needs_them(database: Database, tables: Tables) -> None:
+    names = ("audio", "codes", "preview")
+    assert await takes.files(database) == {
+        take[name] for take in tables.takes for name in names if take[name]
+    }
+    assert await jobs.pictures(database) == {
+        job["picture"] for job in tables.jobs if job["picture"]
+    }
+    ended = [
+        (take, tables.job(take["job_id"])) for take in tables.takes if any(map(take.get, names))
+    ]
+    expected = [
+        (take["id"], job["id"], job["status"] == "delivered", job["ended_at"] or job["created_at"])
+        for take, job in ended
+        if job["status"] in PAST
+    ]
+    found = await takes.kept(database, 0, 1000)
+    assert [(*kept[:3], kept.ended_at.timestamp()) for kept in found] == expected
+    assert await takes.kept(database, found[3].take, 2) == found[4:6]
+    needed = {
+        take["job_id"]
+        for take in tables.takes
+        for job in tables.jobs
+        if job["parent_take"] == take["id"] and job["status"] in ("queued", "running")
+    }
+    async with database.transaction() as tx:
+        for job in tables.jobs:
+            may_go = job["status"] in PAST and job["id"] not in needed
+            assert await takes.dispensable(tx, job["id"]) == may_go
+
+
+async def test_what_is_owed(database: Database, tables: Tables) -> None:
+    owed = [post for post in tables.posts if not (post["delivered_at"] or post["refused_at"])]
+    assert await posts.count_owed(database) == len(owed)
+
+    def overtakes(post: dict[str, Any]) -> bool:
+        return any(
+            earlier["place"] == post["place"]
+            and earlier["id"] < post["id"]
+            and earlier["due_at"] > 1000
+            and earlier["holds"]
+            for earlier in owed
+        )
+
+    due = [post["id"] for post in owed if post["due_at"] <= 1000 and not overtakes(post)]
+    assert numbers(await posts.undelivered(database, NOW)) == due
+    previews = [post for post in tables.posts if post["kind"] == "preview" and post["delivered_at"]]
+
+    def later(post: dict[str, Any]) -> bool:
+        return any(
+            other["job_id"] == post["job_id"] and other["part"] > post["part"] for other in previews
+        )
+
+    to_replace = [
+        post["id"]
+        for post in previews
+        if not post["replaced_at"] and (tables.job(post["job_id"])["status"] in PAST or later(post))
+    ]
+    assert sorted(numbers(await posts.previews_to_replace(database))) == to_replace
+
+
+async def test_grants_that_hold_something(database: Database, tables: Tables) -> None:
+    def left(grant: dict[str, Any]) -> int:
+        drawn = sum(draw["seconds"] for draw in tables.draws if draw["grant_id"] == grant["id"])
+        return int(grant["seconds"]) - drawn
+
+    valid = [
+        grant
+        for grant in tables.grants
+        if ours(grant) and left(grant) > 0 and (grant["expires_at"] or 9999) > 1000
+    ]
+    valid.sort(key=lambda grant: (grant["expires_at"] or 9999, grant["id"]))
+    found = await grants.open_ones(database, 10, 1, NOW)
+    assert [(grant.id, grant.left) for grant in found] == [(g["id"], left(g)) for g in valid]
+
+
+async def test_sums_of_the_ledger(database: Database, tables: Tables) -> None:
+    def from_allowance(matches: Callable[[dict[str, Any]], object]) -> int:
+        return sum(tables.charged(job) - tables.drawn(job) for job in tables.jobs if matches(job))
+
+    here = from_allowance(lambda job: ours(job) and job["day"] == DAY and not job["forgiven"])
+    assert await ledger.used(database, 10, 1, DAY) == here
+    elsewhere = from_allowance(
+        lambda job: ours(job, guild=11) and job["day"] == DAY and job["everywhere"]
+    )
+    assert await ledger.used_everywhere(database, 10, 1, DAY) == here + elsewhere
+    of_server = [job for job in tables.jobs if job["guild_id"] == 10 and job["day"] == DAY]
+    assert await ledger.used_by_server(database, 10, DAY) == sum(map(tables.charged, of_server))
+
+
+async def test_a_reset_is_of_one_day_and_of_no_subscription(
+    database: Database, tables: Tables
+) -> None:
+    async with database.transaction() as tx:
+        await ledger.forgiven(tx, 10, 1, DAY)
+    after = await Tables.of(database)
+    for before, now in zip(tables.jobs, after.jobs, strict=True):
+        forgiven = ours(before) and before["day"] == DAY and not before["everywhere"]
+        assert now == (before | {"forgiven": 1} if forgiven else before)
+
+
+async def test_the_newest_entries_of_a_ledger(database: Database, tables: Tables) -> None:
+    mine = [job for job in tables.jobs if ours(job)]
+    entries = [(job["charged_at"], 0, job["id"], -job["price"]) for job in mine]
+    entries += [
+        (job["returned_at"], 1, job["id"], job["price"] - tables.charged(job))
+        for job in mine
+        if job["returned_at"] is not None
+    ]
+    entries += [
+        (grant["created_at"], 2, grant["id"], grant["seconds"])
+        for grant in tables.grants
+        if ours(grant)
+    ]
+    entries.sort(reverse=True)
+    found = await ledger.last(database, 10, 1)
+    expected = [(at, seconds) for at, _, _, seconds in entries[: ledger.SHOWN]]
+    assert [(entry.at.timestamp(), entry.seconds) for entry in found] == expected
