@@ -4,20 +4,34 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, jobs, orders, posts, servers, settings, settlement, takes, unneeded
+from bot import (
+    audit,
+    disk,
+    grants,
+    jobs,
+    members,
+    orders,
+    posts,
+    removals,
+    servers,
+    settings,
+    settlement,
+    takes,
+    unneeded,
+)
 from bot.database import Database, Transaction
 from bot.encoder import Encoder
 from bot.engine.formats import Format
 from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal
-from bot.models import Job, Keep, Post, Status, Take
+from bot.models import Forgotten, Job, Keep, Post, Status, Take
 
 __all__ = ["Archive", "Format", "Keep"]
 
@@ -157,11 +171,29 @@ class Archive:
         log.info("job %d deleted by user %d", number, user)
         return job, posted
 
-    async def forget(self, user: int) -> int:
-        """Erase a member's words, name and music in all servers; return how many pieces it was."""
-        count = await self._forget(lambda tx: jobs.of_member(tx, user, AT_ONCE))
-        log.info("%d jobs of user %d forgotten", count, user)
-        return count
+    async def forget(self, user: int, direct: int | None = None) -> Forgotten:
+        """Erase a member's words, name and music in all servers; return what there was of them.
+
+        Messages about their pieces are to be deleted; `direct` is the channel of direct ones.
+        """
+        messages: set[int] = set()
+
+        async def unsay(tx: Transaction, numbers: Sequence[int]) -> None:
+            messages.update(await removals.add(tx, numbers, direct, self._clock()))
+
+        pieces = await self._forget(lambda tx: jobs.of_member(tx, user, AT_ONCE), unsay)
+        async with self._database.transaction() as tx:
+            await audit.forgotten(tx, user)
+            await grants.forgotten(tx, user)
+            await members.forgotten(tx, user)
+        after = 0
+        while numbers := await removals.said(self._database, user, after, AT_ONCE):
+            after = numbers[-1]
+            async with self._database.transaction() as tx:
+                await unsay(tx, numbers)
+        await self._database.purge()
+        log.info("%d jobs of user %d forgotten, %d messages to go", pieces, user, len(messages))
+        return Forgotten(pieces=pieces, messages=frozenset(messages))
 
     async def left(self, guild: int) -> None:
         """The bot was removed from a server."""
@@ -292,10 +324,14 @@ class Archive:
         async with self._database.transaction() as tx:
             await unneeded.done(tx, doomed)
 
-    async def _forget(self, find: Callable[[Transaction], Awaitable[list[Job]]]) -> int:
+    async def _forget(
+        self,
+        find: Callable[[Transaction], Awaitable[list[Job]]],
+        also: Callable[[Transaction, Sequence[int]], Awaitable[None]] | None = None,
+    ) -> int:
         """Erase what is found, a few at a time, until nothing is; return how many jobs it was."""
         count = 0
-        while found := await self._forget_some(find):
+        while found := await self._forget_some(find, also):
             count += found
         if count:
             await self._clear()
@@ -303,12 +339,18 @@ class Archive:
             self._work.set()
         return count
 
-    async def _forget_some(self, find: Callable[[Transaction], Awaitable[list[Job]]]) -> int:
+    async def _forget_some(
+        self,
+        find: Callable[[Transaction], Awaitable[list[Job]]],
+        also: Callable[[Transaction, Sequence[int]], Awaitable[None]] | None,
+    ) -> int:
         begun = time.monotonic()
         async with self._database.transaction() as tx:
             found = await find(tx)
             for job in found:
                 await settlement.forgotten(tx, job, PREVIEW, self._clock())
+            if also:
+                await also(tx, [job.id for job in found])
         await asyncio.sleep(time.monotonic() - begun)  # half of the time is others'
         return len(found)
 

@@ -44,6 +44,19 @@ async def note(
     )
 
 
+async def forgotten(tx: Transaction, user: int) -> None:
+    """Erase a member's name and the words about them and by them; what was changed stays."""
+    await tx.execute(
+        """
+        UPDATE audit SET subject = '', reason = NULL,
+            before = IIF(action = 'member unblock', 'blocked', before)
+        WHERE member_id = ?
+        """,
+        (user,),
+    )
+    await tx.execute("UPDATE audit SET actor_name = '', reason = NULL WHERE actor_id = ?", (user,))
+
+
 async def page(source: Database, guild: int, member: int | None, number: int) -> list[Change]:
     """Return a page of a server's changes, newest first, and one more if there are more pages."""
     if member is None:

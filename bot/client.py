@@ -13,6 +13,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.archive import Archive
+from bot.erasure import Erasure
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import About
 from bot.office import Office
@@ -29,6 +30,7 @@ EXTENSIONS = (
     "cogs.queue",
     "cogs.account",
     "cogs.catalogue",
+    "cogs.forgetting",
     "cogs.quota",
     "cogs.tier",
     "cogs.house",
@@ -102,6 +104,7 @@ class Fantasia(commands.AutoShardedBot):
         *,
         outbox: Outbox,
         archive: Archive,
+        erasure: Erasure,
         office: Office,
         rulebook: Rulebook,
         operations: Operations,
@@ -124,6 +127,7 @@ class Fantasia(commands.AutoShardedBot):
         self.studio = studio
         self.outbox = outbox
         self.archive = archive
+        self.erasure = erasure
         self.office = office
         self.rulebook = rulebook
         self.operations = operations

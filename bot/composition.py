@@ -21,6 +21,7 @@ from bot.deadlines import GRACE
 from bot.dispatcher import Dispatcher
 from bot.encoder import encoding
 from bot.engine import process
+from bot.erasure import Erasure
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier
 from bot.office import Office
@@ -115,6 +116,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 studio,
                 outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
+                erasure=Erasure(database, clock=plan.clock),
                 office=Office(database, admission=admission, clock=plan.clock),
                 rulebook=Rulebook(database, admission=admission, clock=plan.clock),
                 operations=Operations(
@@ -141,7 +143,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 loops = {
                     "dispatcher": dispatcher.run(),
                     "tick": tick(client, news, pulse),
-                    "tidy": tidy(archive, plan.keep),
+                    "tidy": tidy(archive, client.erasure, plan.keep),
                     "farewell": farewell(client, dispatcher, drain, news, plan.drain_seconds),
                 }
                 pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
@@ -181,13 +183,14 @@ async def _untold(client: Fantasia) -> bool:
     return bool(await client.outbox.owed()) or await client.studio.untold()
 
 
-async def tidy(archive: Archive, keep: Keep) -> None:
+async def tidy(archive: Archive, erasure: Erasure, keep: Keep) -> None:
     """Remove what need not be kept, now and every few minutes."""
     while True:
         try:
             await archive.prune(keep)
+            await erasure.age(keep)
         except (OSError, StorageError) as error:
-            log.error("music cannot be removed: %s", error)
+            log.error("what need not be kept cannot be removed: %s", error)
         await asyncio.sleep(TIDY_EVERY)
 
 

@@ -95,6 +95,7 @@ class Config:
     drain_seconds: int = 60
     keep_days: int = 30
     keep_gb: int = 20
+    keep_words_days: int | None = None
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
     metrics_port: int | None = None
@@ -116,6 +117,8 @@ class Config:
             values = _token_of_a_file(environment) | values
         except ValueError as problem:
             problems.append(str(problem))
+        if not problems:
+            problems += cls(**values)._at_odds()  # type: ignore[arg-type]
         if problems:
             raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
         return cls(**values)  # type: ignore[arg-type]
@@ -126,8 +129,8 @@ class Config:
         return self.models or (self.musicgen_model,)
 
     def keep(self) -> Keep:
-        """Return how long, and how much of it, the music is kept."""
-        return Keep(days=self.keep_days, most=self.keep_gb * 10**9)
+        """Return how long, and how much of it, the music and the words are kept."""
+        return Keep(days=self.keep_days, most=self.keep_gb * 10**9, words=self.keep_words_days)
 
     def limits(self) -> Limits:
         """Return the operator's limits."""
@@ -139,6 +142,16 @@ class Config:
             servers=self.servers,
             idle_lane=self.idle_lane is Switch.ON,
         )
+
+    def _at_odds(self) -> list[str]:
+        """Say which settings do not go together."""
+        words, music = self.keep_words_days, self.keep_days
+        if words is None or words >= music:
+            return []
+        return [
+            f"KEEP_WORDS_DAYS: found '{words}'; accepted is a whole number from KEEP_DAYS, which "
+            f"is {music}, since music is kept with its words"
+        ]
 
 
 def load(dotenv: Path = Path(".env")) -> Config:
@@ -315,6 +328,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "DRAIN_SECONDS": _number(0, 3600),
     "KEEP_DAYS": _number(1, 36_500),
     "KEEP_GB": _number(1, 1_000_000),
+    "KEEP_WORDS_DAYS": _number(1, 36_500),
     "LOG_LEVEL": _choice(LogLevel),
     "LOG_FORMAT": _choice(LogFormat),
     "METRICS_PORT": _number(1, 65_535),

@@ -54,6 +54,11 @@ async def open_ones(
     ]
 
 
+async def forgotten(tx: Transaction, user: int) -> None:
+    """Erase the words with which a member was granted seconds; these stay."""
+    await tx.execute("UPDATE grants SET reason = '' WHERE user_id = ? AND reason <> ''", (user,))
+
+
 async def drawn(tx: Transaction, job: int, draws: Sequence[tuple[int, int]]) -> None:
     """Note what each grant, by id, pays of a job, in the order they are drawn from."""
     await tx.execute("DELETE FROM draws WHERE job_id = ?", (job,))

@@ -321,6 +321,36 @@ async def forgotten(tx: Transaction, job: int, now: datetime) -> None:
     )
 
 
+async def tokens_erased(tx: Transaction, before: datetime, most: int) -> int:
+    """Erase the tokens of jobs that were asked for before a time; return how many."""
+    return await tx.execute(
+        """
+        UPDATE jobs SET token = '' WHERE id IN (
+            SELECT id FROM jobs INDEXED BY jobs_with_token
+            WHERE token <> '' AND created_at < ? LIMIT ?
+        )
+        """,
+        (before.timestamp(), most),
+    )
+
+
+async def words_erased(tx: Transaction, before: datetime, now: datetime, most: int) -> int:
+    """Erase the words and names of jobs without music that ended before a time; return how many."""
+    return await tx.execute(
+        """
+        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, forgotten_at = ?
+        WHERE id IN (
+            SELECT id FROM jobs INDEXED BY jobs_with_words
+            WHERE forgotten_at IS NULL AND ended_at < ? AND picture IS NULL AND NOT EXISTS (
+                SELECT 1 FROM takes
+                WHERE job_id = jobs.id AND (audio IS NOT NULL OR codes IS NOT NULL)
+            ) LIMIT ?
+        )
+        """,
+        (now.timestamp(), before.timestamp(), most),
+    )
+
+
 async def of_member(source: Database | Transaction, user: int, limit: int) -> list[Job]:
     """Return so many of a member's jobs, in all servers, whose words are not forgotten."""
     rows = await source.fetch(

@@ -155,7 +155,7 @@ def _text(kind: int, status: str | None, text: str | None) -> str:
     if kind == 0:
         return str(text)
     if kind == 2:
-        return f"granted: {text}"
+        return f"granted: {text}" if text else "granted"
     assert status
     return f"given back: {text or REASONS.get(Status(status), 'stopped early')}"
 

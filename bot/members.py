@@ -88,6 +88,14 @@ async def unblocked(tx: Transaction, guild: int, user: int) -> None:
     )
 
 
+async def forgotten(tx: Transaction, user: int) -> None:
+    """Erase the words with which a member was blocked; the block stays."""
+    await tx.execute(
+        "UPDATE members SET block_reason = '' WHERE user_id = ? AND block_reason IS NOT NULL",
+        (user,),
+    )
+
+
 async def _known(tx: Transaction, guild: int, user: int) -> None:
     await tx.execute(
         "INSERT OR IGNORE INTO members (guild_id, user_id) VALUES (?, ?)", (guild, user)

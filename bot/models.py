@@ -176,10 +176,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """How many days delivered music is kept, and how many bytes at most."""
+    """How many days delivered music is kept, and how many bytes at most.
+
+    After so many days the `words` and names of ended jobs are erased; None: they are kept.
+    """
 
     days: int = 30
     most: int = 20 * 10**9
+    words: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +394,23 @@ class Post:
     refused: bool = False
     withdrawn: bool = False
     faults: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A message of the bot's, by its id and its channel's, that is to be deleted."""
+
+    message: int
+    channel: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What there was of a member: how many pieces, and the ids of the messages about them."""
+
+    pieces: int
+    messages: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

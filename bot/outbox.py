@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot import jobs, posts, settlement, takes, uploads
+from bot import jobs, posts, removals, settlement, takes, uploads
 from bot.database import Database, Transaction
 from bot.logs import change
 from bot.models import (
@@ -105,6 +105,7 @@ class Outbox:
                 case Unsent.UNWANTED:
                     await self._lost(tx, owed)
             await self._settle(tx, owed, REASONS.get(outcome))
+            await removals.add_late(tx, owed.job.id, self._clock())
         if isinstance(outcome, Delivered):
             took = (self._clock() - owed.job.created_at).total_seconds()
             what = "delivered" if owed.post.kind is PostKind.RESULT else f"{owed.post.kind} posted"

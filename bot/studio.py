@@ -15,6 +15,7 @@ from bot import (
     ledger,
     members,
     posts,
+    removals,
     servers,
     settings,
     speeds,
@@ -358,6 +359,7 @@ class Studio:
         """Note the message that shows a job's status (None: it is gone) and what it shows."""
         async with self._database.transaction() as tx:
             await jobs.status_message(tx, job.id, message, shown)
+            await removals.add_late(tx, job.id, self.now())
 
     async def result(self, job: Job) -> Post | None:
         """Return the delivered post that holds a job's music."""

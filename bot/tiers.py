@@ -310,8 +310,6 @@ def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> No
 
 def blocked(block: Block) -> str:
     """Tell a blocked member until when and why."""
+    why = f" The reason given: {escape(block.reason)}" if block.reason else ""
     until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "without an end"
-    return (
-        f"An admin of this server blocked you from asking for music, {until}. "
-        f"The reason given: {escape(block.reason)}"
-    )
+    return f"An admin of this server blocked you from asking for music, {until}.{why}"

@@ -249,7 +249,8 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
         embed.add_field(name="Blocked", value=tiers.blocked(usage.block), inline=False)
     if usage.grants:
         lines = [
-            f"**{grant.left} s** of {grant.seconds} s: {escape(grant.reason, 120)}"
+            f"**{grant.left} s** of {grant.seconds} s"
+            + (f": {escape(grant.reason, 120)}" if grant.reason else "")
             + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
             for grant in usage.grants
         ]

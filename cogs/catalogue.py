@@ -1,8 +1,8 @@
-"""/history, /piece and /resend: finding music again; /forget me: that it is found no more."""
+"""/history, /piece and /resend: finding music again."""
 
 import contextlib
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import discord
 from discord import app_commands
@@ -11,13 +11,11 @@ from discord.utils import format_dt
 
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
-from bot.errors import Refusal
 from bot.markup import escape, isolate
 from bot.models import Job, Post, Take
 from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
 from cogs.board import link
-from cogs.buttons import OfJob
 from cogs.keeping import result_view
 from cogs.repeating import settings
 from cogs.uploading import TooLarge, answer, files
@@ -106,9 +104,13 @@ class Catalogue(commands.Cog):
     ) -> None:
         target, most = answer(interaction)
         async with files(interaction.client, target, job, takes, kind, most=most) as found:
-            await interaction.followup.send(
-                embed=cards.result(job, tuple(takes)), files=found, view=result_view(job.id)
+            message = await interaction.followup.send(
+                embed=cards.result(job, tuple(takes)),
+                files=found,
+                view=result_view(job.id),
+                wait=True,
             )
+        await self._bot.erasure.repeated(job, interaction.channel_id or 0, message.id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -132,40 +134,6 @@ class Catalogue(commands.Cog):
         if now >= self._next:
             self._next = now + timedelta(hours=1)
             await self._archive.forget_the_left()
-
-
-@app_commands.allowed_contexts(guilds=True, dms=True)
-class Forget(app_commands.Group, name="forget", description="Erase what is kept of you"):
-    """Erasing, after one more question."""
-
-    @app_commands.command()
-    async def me(self, interaction: Interaction) -> None:
-        """Erase your prompts and your music, in all servers."""
-        view = discord.ui.View(timeout=None)
-        view.add_item(ForgetButton(interaction.user.id))
-        await interaction.response.send_message(
-            "This erases your prompts, your music and what it could be extended from, in all "
-            "servers, and cancels what waits. The numbers of what you used stay. Messages that "
-            "were posted stay until somebody deletes them. It cannot be undone.",
-            view=view,
-            ephemeral=True,
-        )
-
-
-class ForgetButton(
-    OfJob, discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"forget:(?P<job>[0-9]{1,20})"
-):
-    """Erases what is kept of the user whose id it carries, if it is they who press it."""
-
-    LABEL, NAME = "Erase everything", "forget"
-
-    async def press(self, interaction: Interaction) -> None:
-        """Erase."""
-        if interaction.user.id != self.job:
-            raise Refusal("Only you yourself may have your pieces erased.")
-        await interaction.response.defer()  # thousands of pieces take longer than Discord waits
-        count = await interaction.client.archive.forget(self.job)
-        await interaction.edit_original_response(content=f"Erased: {count} pieces.", view=None)
 
 
 @pages.listed("history")
@@ -236,5 +204,3 @@ def command(job: Job) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add the commands to the bot."""
     await bot.add_cog(Catalogue(bot))
-    bot.tree.add_command(Forget())
-    bot.add_dynamic_items(ForgetButton)

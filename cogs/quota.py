@@ -155,9 +155,8 @@ async def changes(interaction: Interaction, member: int, page: int) -> tuple[dis
 def line(change: Change) -> str:
     """Say in a line who changed what, and why."""
     subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject, SUBJECT)
-    text = (
-        f"{format_dt(change.at, 'd')} **{escape(change.actor.name)}** `/{change.action}` {subject}"
-    )
+    who = escape(change.actor.name) or "somebody who was forgotten"
+    text = f"{format_dt(change.at, 'd')} **{who}** `/{change.action}` {subject}"
     if change.before or change.after:
         told = " → ".join(filter(None, (change.before, change.after)))
         text += f" ({escape(told, CHANGED)})"

@@ -11,11 +11,14 @@ MODULES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 
 TABLES = (
     *("jobs", "takes", "posts", "uploads", "settings", "speeds", "unneeded"),
-    *("plans", "members", "grants", "servers", "audit"),
+    *("plans", "members", "grants", "servers", "audit", "removals"),
 )
 STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
 VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.markup"}
-DOMAIN = {"bot.operations", "bot.outbox", "bot.archive", "bot.studio", "bot.office", "bot.rulebook"}
+DOMAIN = {
+    *("bot.operations", "bot.outbox", "bot.archive", "bot.erasure", "bot.studio"),
+    *("bot.office", "bot.rulebook"),
+}
 ALLOWED = {
     "bot.models": set(),
     "bot.errors": set(),
@@ -39,6 +42,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.disk": set(),
+    "bot.erasure": {"bot.database"} | STORES | VALUES,
     "bot.guard": set(),
     "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},

@@ -78,6 +78,15 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
         assert line in text
 
 
+@pytest.mark.parametrize("music", ["", "40"])
+def test_words_are_kept_for_at_least_as_long_as_the_music(music: str) -> None:
+    least = int(music or 30)
+    kept = {"KEEP_DAYS": music, "KEEP_WORDS_DAYS": str(least)}
+    assert Config.from_env(kept).keep().words == least
+    with pytest.raises(OperatorError, match=f"KEEP_WORDS_DAYS: .*KEEP_DAYS, which is {least}"):
+        Config.from_env(kept | {"KEEP_WORDS_DAYS": str(least - 1)})
+
+
 def test_the_token_is_in_no_repr() -> None:
     assert TOKEN not in repr(Config.from_env({"DISCORD_TOKEN": TOKEN}))
 

@@ -13,7 +13,7 @@ from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
 from cogs.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.catalogue import ForgetButton
+from cogs.forgetting import ForgetButton
 from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from cogs.pages import PageButton
 from cogs.queue import CancelSelect

@@ -253,6 +253,8 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "erases your prompts, your name, music and codes in all servers",
         "keeping::test_who_is_forgotten_leaves_numbers_alone",
+        "erasure::test_neither_name_nor_words_stay_in_any_row",
+        "erasure::test_the_bots_own_messages_about_it_are_deleted",
     ),
     ("one screen; version, model, licence, code", "members::test_help_and_about_fit_their_reader"),
     (

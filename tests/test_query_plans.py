@@ -18,6 +18,7 @@ from bot.admission import Admission
 from bot.archive import Archive
 from bot.database import Database, Row, Transaction, open_database
 from bot.encoder import Encoder
+from bot.erasure import Erasure
 from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
 from bot.office import Office
 from bot.operations import Operations
@@ -187,6 +188,11 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
     clock.turn(days=31)
     await archive.forget_the_left()
     await archive.forget(1)
+    erasure = Erasure(database, clock=clock)
+    for removal in await erasure.due(10):
+        await erasure.postponed(removal)
+        await erasure.done(removal)
+    await erasure.age(Keep())
 
 
 async def grown(folder: Path, clock: Clock, steps: Steps, spoil: str = "") -> dict[str, str]:
@@ -197,6 +203,7 @@ async def grown(folder: Path, clock: Clock, steps: Steps, spoil: str = "") -> di
         own.mkdir()
         async with open_database(own / "test.db") as database:
             await past(database, number)
+            await Erasure(database, clock=clock).age(Keep())
             if spoil:
                 async with database.transaction() as tx:
                     await tx.execute(spoil)

@@ -1,0 +1,77 @@
+"""The erasing that goes on for long: messages at Discord's pace, words and tokens by their age."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bot import jobs, removals
+from bot.database import Database
+from bot.models import Job, Keep, Removal
+
+log = logging.getLogger(__name__)
+
+TOKEN_LIFE = timedelta(minutes=15)
+"""How long Discord takes answers to an interaction."""
+
+AT_ONCE = 200
+"""Rows that a transaction changes at most, so that whoever waits for the next soon has it."""
+
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Erasure:
+    """What is still to be erased of those who were forgotten, and what the operator lets age."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def due(self, most: int) -> list[Removal]:
+        """Return messages that are to be deleted now, so many at most."""
+        return await removals.due(self._database, self._clock(), most)
+
+    async def left(self) -> int:
+        """Return how many messages are still to be deleted."""
+        return await removals.count(self._database)
+
+    async def done(self, removal: Removal) -> None:
+        """A message is gone, or can never be deleted."""
+        async with self._database.transaction() as tx:
+            await removals.done(tx, removal.message)
+
+    async def postponed(self, removal: Removal, at_least: float = 0.0) -> None:
+        """Discord gave no clear answer: try again after a growing pause, `at_least` in seconds."""
+        grown = min(2.0 ** min(removal.attempts, 30), LONGEST_PAUSE.total_seconds())
+        due_at = self._clock() + timedelta(seconds=max(at_least, grown))
+        async with self._database.transaction() as tx:
+            await removals.postponed(tx, removal.message, due_at)
+
+    async def repeated(self, job: Job, channel: int, message: int) -> None:
+        """A piece was posted once more; if it was forgotten meanwhile, that message goes too."""
+        async with self._database.transaction() as tx:
+            await removals.repeated(tx, job.id, channel, message)
+            await removals.add_late(tx, job.id, self._clock())
+
+    async def age(self, keep: Keep) -> None:
+        """Erase the tokens that are dead, and the words that the operator keeps no longer."""
+        now = self._clock()
+        while await self._without_tokens(now - TOKEN_LIFE) == AT_ONCE:
+            pass
+        if keep.words is None:
+            return
+        erased, before = 0, now - timedelta(days=keep.words)
+        while last := await self._without_words(before):
+            erased += last
+            if last < AT_ONCE:
+                break
+        if erased:
+            await self._database.purge()
+            log.info("the words of %d jobs were erased: they are older than is kept", erased)
+
+    async def _without_tokens(self, before: datetime) -> int:
+        async with self._database.transaction() as tx:
+            return await jobs.tokens_erased(tx, before, AT_ONCE)
+
+    async def _without_words(self, before: datetime) -> int:
+        async with self._database.transaction() as tx:
+            return await jobs.words_erased(tx, before, self._clock(), AT_ONCE)

@@ -1,0 +1,120 @@
+"""The tables of the bot's messages that are to be deleted, and of those that /resend posted."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.database import Database, Transaction
+from bot.models import Removal
+
+
+async def repeated(tx: Transaction, job: int, channel: int, message: int) -> None:
+    """A job's music was posted once more, as this message."""
+    await tx.execute("INSERT OR IGNORE INTO repeats VALUES (?, ?, ?)", (message, channel, job))
+
+
+async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: datetime) -> list[int]:
+    """Let the messages about forgotten jobs be deleted; return the ids of these.
+
+    `direct` is the channel of direct messages; without it, those stay known for later.
+    """
+    numbers = json.dumps(jobs)
+    rows = await tx.fetch(
+        """
+        INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
+        SELECT message_id, channel, ?3 FROM (
+            SELECT status_message_id AS message_id, channel_id AS channel
+            FROM json_each(?1) CROSS JOIN jobs ON jobs.id = value
+            WHERE status_message_id IS NOT NULL
+            UNION ALL
+            SELECT message_id, IIF(route = 'direct', ?2, place)
+            FROM json_each(?1) CROSS JOIN posts ON job_id = value
+            WHERE message_id IS NOT NULL AND replaced_at IS NULL
+            UNION ALL
+            SELECT message_id, channel_id FROM json_each(?1) CROSS JOIN repeats ON job_id = value
+        ) WHERE channel IS NOT NULL
+        RETURNING message_id
+        """,
+        (numbers, direct, now.timestamp()),
+    )
+    await _unnamed(tx, numbers, now)
+    return [row["message_id"] for row in rows]
+
+
+async def add_late(tx: Transaction, job: int, now: datetime) -> None:
+    """A message about a job is known; if the job was forgotten meanwhile, it is to be deleted."""
+    if await tx.fetch("SELECT 1 FROM jobs WHERE id = ? AND forgotten_at IS NOT NULL", (job,)):
+        await add(tx, [job], None, now)
+
+
+async def said(source: Database | Transaction, user: int, after: int, most: int) -> list[int]:
+    """Return a member's forgotten jobs whose messages still stand, after a number, in order.
+
+    Such as those whose words the operator let age.
+    """
+    rows = await source.fetch(
+        """
+        SELECT id FROM jobs INDEXED BY jobs_forgotten
+        WHERE user_id = ? AND forgotten_at IS NOT NULL AND id > ? AND (
+            status_message_id IS NOT NULL
+            OR EXISTS (SELECT 1 FROM posts WHERE job_id = jobs.id AND message_id IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM repeats WHERE job_id = jobs.id)
+        ) ORDER BY id LIMIT ?
+        """,
+        (user, after, most),
+    )
+    return [row["id"] for row in rows]
+
+
+async def due(source: Database | Transaction, now: datetime, most: int) -> list[Removal]:
+    """Return the messages that are to be deleted now, those due longest first."""
+    rows = await source.fetch(
+        "SELECT * FROM removals WHERE due_at <= ? ORDER BY due_at, message_id LIMIT ?",
+        (now.timestamp(), most),
+    )
+    return [
+        Removal(message=row["message_id"], channel=row["channel_id"], attempts=row["attempts"])
+        for row in rows
+    ]
+
+
+async def count(source: Database | Transaction) -> int:
+    """Return how many messages are to be deleted."""
+    rows = await source.fetch("SELECT COUNT(*) FROM removals")
+    return int(rows[0][0])
+
+
+async def done(tx: Transaction, message: int) -> None:
+    """A message is gone, or can never be deleted."""
+    await tx.execute("DELETE FROM removals WHERE message_id = ?", (message,))
+
+
+async def postponed(tx: Transaction, message: int, due_at: datetime) -> None:
+    """There was no clear answer: try again later."""
+    await tx.execute(
+        "UPDATE removals SET attempts = attempts + 1, due_at = ? WHERE message_id = ?",
+        (due_at.timestamp(), message),
+    )
+
+
+async def _unnamed(tx: Transaction, numbers: str, now: datetime) -> None:
+    """Let the rows of jobs, by their numbers in JSON, name no message that is to be deleted."""
+    await tx.execute(
+        """
+        UPDATE jobs SET status_message_id = NULL
+        WHERE id IN (SELECT value FROM json_each(?)) AND status_message_id IS NOT NULL
+        """,
+        (numbers,),
+    )
+    await tx.execute(
+        """
+        UPDATE posts SET message_id = NULL,
+            replaced_at = IIF(kind = 'preview', COALESCE(replaced_at, ?), replaced_at)
+        WHERE job_id IN (SELECT value FROM json_each(?))
+        AND message_id IN (SELECT message_id FROM removals)
+        """,
+        (now.timestamp(), numbers),
+    )
+    await tx.execute(
+        "DELETE FROM repeats WHERE job_id IN (SELECT value FROM json_each(?))", (numbers,)
+    )

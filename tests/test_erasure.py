@@ -1,0 +1,292 @@
+"""Who is forgotten leaves neither name nor words, here or in what the bot posted."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import discord
+import pytest
+import simcord
+
+from bot import erasure
+from bot.composition import Plan
+from bot.models import Keep, Origin, Status
+from tests.conftest import Clock, World, origin, until, world
+from tests.test_bot import told
+from tests.test_forged import posted
+from tests.test_members import card
+
+NAME = "alice"
+WORDS = "play our secret"
+
+
+async def forget(w: World) -> simcord.InteractionResult:
+    """Have alice press the button, and return the answer."""
+    shown = await w.alice.slash(w.music, "forget me")
+    assert shown.response
+    return await w.alice.click(shown.response.message, label="Erase everything")
+
+
+def answered(done: simcord.InteractionResult) -> str:
+    assert done.response
+    return str(done.response.content)
+
+
+async def everything(w: World) -> str:
+    """All that the database holds."""
+    tables = await w.studio._database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
+    rows = [
+        tuple(row)
+        for table in tables
+        for row in await w.studio._database.fetch(f"SELECT * FROM {table['name']}")
+    ]
+    return repr(rows)
+
+
+async def swept(w: World) -> None:
+    """Look until no message is left to be deleted."""
+
+    async def look() -> bool:
+        w.bot.dispatch("look")
+        return not await w.bot.erasure.left()
+
+    await until(look)
+
+
+def said(messages: list[discord.Message]) -> str:
+    return repr([(each.content, [embed.to_dict() for embed in each.embeds]) for each in messages])
+
+
+def told_of_it(w: World) -> int:
+    """Count the messages with alice's words."""
+    return sum("secret" in said([message]) for message in w.messages())
+
+
+async def followed(w: World, done: simcord.InteractionResult) -> str:
+    """Wait for the second answer."""
+
+    async def look() -> str | None:
+        w.bot.dispatch("look")
+        texts = [str(each.content) for each in done.followups]
+        return texts[-1] if texts else None
+
+    return await until(look)
+
+
+async def test_neither_name_nor_words_stay_in_any_row(plan: Plan) -> None:
+    async with world(plan) as w:
+        because = f"{NAME} said {WORDS}"
+        await w.generate(WORDS)
+        await posted(w)
+        await w.admin.slash(w.music, "quota grant", member=w.alice, seconds=9, reason=because)
+        await w.admin.slash(w.music, "member block", member=w.alice, reason=because)
+        await w.admin.slash(w.music, "member unblock", member=w.alice)
+        await w.admin.slash(w.music, "member block", member=w.alice, reason=because)
+        await w.admin.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="for bob")
+        assert NAME in await everything(w)
+        await forget(w)
+        kept = await everything(w)
+        assert NAME not in kept
+        assert WORDS not in kept
+        assert "for bob" in kept
+        log = card(await w.admin.slash(w.music, "quota log"))
+        assert f"`/member block` <@{w.alice.id}>" in log
+        usage = card(await w.alice.slash(w.music, "usage"))
+        assert "**9 s** of 9 s" in usage
+        assert "The reason given" not in usage
+        assert "blocked you from asking" in told(await w.generate("play"))
+
+
+async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Plan) -> None:
+    async with world(plan) as w:
+        manage = discord.Permissions(manage_guild=True)
+        keeper = w.guild.create_role("Keepers", permissions=manage)
+        carol = w.guild.add_member(w.env.create_user("carol"), roles=[keeper])
+        await carol.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="carol says so")
+        shown = await carol.slash(w.music, "forget me")
+        assert shown.response
+        await carol.click(shown.response.message, label="Erase everything")
+        (row,) = await w.studio._database.fetch("SELECT * FROM audit")
+        assert (row["actor_id"], row["actor_name"], row["reason"]) == (carol.id, "", None)
+        log = card(await w.admin.slash(w.music, "quota log"))
+        assert "**somebody who was forgotten** `/quota grant`" in log
+        assert "9 s" in log
+
+
+@asynccontextmanager
+async def told_everywhere(plan: Plan) -> AsyncIterator[World]:
+    """A world in which alice has a piece, posted twice, one that failed, and bob has one."""
+    async with world(plan) as w:
+        await w.generate(WORDS)
+        await posted(w)
+        await w.alice.slash(w.music, "resend", number=1)
+        await w.generate("fail our secret")
+        await w.ended(2, Status.FAILED)
+        await w.generate("play on", by=w.bob)
+        await w.ended(3, Status.DELIVERED)
+
+        async def settled() -> bool:
+            return not await w.studio.to_show() and not await w.bot.outbox.owed()
+
+        await until(settled)
+        yield w
+
+
+async def test_the_bots_own_messages_about_it_are_deleted(plan: Plan) -> None:
+    async with told_everywhere(plan) as w:
+        before, mine = len(w.messages()), told_of_it(w)
+        done = await forget(w)
+        assert f"Erased: 2 pieces. {mine} messages of mine" in answered(done)
+        await swept(w)
+        assert told_of_it(w) == 0
+        assert len(w.messages()) == before - mine
+        assert await followed(w, done) == f"{mine} messages about your pieces were deleted."
+
+
+async def test_messages_are_deleted_after_a_restart_too(plan: Plan) -> None:
+    async with told_everywhere(plan) as w:
+        w.env.inject_error("DELETE", "/channels/*/messages/*", status=503, times=None)
+        mine = told_of_it(w)
+        await forget(w)
+        assert await w.bot.erasure.left() == mine
+        w.env.backend.faults.clear()
+        await w.restart(plan)
+        await swept(w)
+        assert "secret" not in said(w.messages())
+
+
+async def test_what_is_unwell_is_tried_again_after_growing_pauses(plan: Plan, clock: Clock) -> None:
+    async with told_everywhere(replace(plan, clock=clock)) as w:
+        w.env.inject_error("DELETE", "/channels/*/messages/*", status=503, times=None)
+        await forget(w)
+        for tries in range(1, 5):
+
+            async def tried(tries: int = tries) -> bool:
+                w.bot.dispatch("look")
+                rows = await w.studio._database.fetch("SELECT attempts FROM removals")
+                return {row["attempts"] for row in rows} == {tries}
+
+            await until(tried)
+            clock.turn(seconds=2 ** (tries - 1))
+        w.env.backend.faults.clear()
+        clock.turn(hours=1)
+        await swept(w)
+        assert "secret" not in said(w.messages())
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "lost"), [(403, 50001, True), (400, 50083, True), (404, 10008, False)]
+)
+async def test_what_cannot_be_deleted_is_told_and_logged(
+    plan: Plan,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    code: int,
+    lost: bool,
+) -> None:
+    async with told_everywhere(plan) as w:
+        w.env.inject_error("DELETE", "/channels/*/messages/*", status=status, code=code, times=None)
+        mine = told_of_it(w)
+        text = await followed(w, await forget(w))
+        assert f"{0 if lost else mine} messages about your pieces were deleted" in text
+        assert (f"{mine} could not be" in text) == lost
+        assert await w.bot.erasure.left() == 0
+        assert caplog.text.count("cannot be deleted, and stays") == (mine if lost else 0)
+
+
+async def test_the_second_answer_does_not_wait_for_longer_than_discord_takes_it(
+    plan: Plan, clock: Clock
+) -> None:
+    async with told_everywhere(replace(plan, clock=clock)) as w:
+        w.env.inject_error("DELETE", "/channels/*/messages/*", status=503, times=None)
+        mine = told_of_it(w)
+        done = await forget(w)
+        clock.turn(minutes=13)
+        assert f"{mine} are still to go" in await followed(w, done)
+
+
+async def test_direct_messages_go_too(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=1)
+        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=1)
+        await w.generate(WORDS)
+        await posted(w)
+        assert "secret" in said(w.direct_messages(w.alice))
+        await forget(w)
+        await swept(w)
+        assert "secret" not in said(w.direct_messages(w.alice))
+
+
+async def test_a_status_message_that_comes_after_it_goes_as_well(plan: Plan) -> None:
+    """Alice is forgotten between the queueing and the answer to the interaction."""
+    async with world(plan) as w:
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        job = await w.studio.submit(here, prompt="slow secret", seconds=2)
+        await w.bot.archive.forget(w.alice.id)
+        message = await w.bot.get_partial_messageable(w.music.id).send("slow secret")
+        await w.studio.status_message(job, message.id, Status.QUEUED)
+        await swept(w)
+        assert w.messages() == []
+
+
+async def row(w: World, number: int = 1) -> Any:
+    return (await w.studio._database.fetch("SELECT * FROM jobs WHERE id = ?", (number,)))[0]
+
+
+async def test_dead_tokens_are_erased_and_living_ones_stay(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate("play")
+        await posted(w)
+        await w.bot.erasure.age(Keep())
+        assert (await row(w))["token"]
+        clock.turn(minutes=15, seconds=1)
+        await w.generate("play")
+        await w.bot.erasure.age(Keep())
+        assert (await row(w, 1))["token"] == ""
+        assert (await row(w, 2))["token"]
+
+
+async def test_words_go_after_the_days_that_the_operator_keeps_them(
+    plan: Plan, clock: Clock
+) -> None:
+    keep = Keep(days=5, words=10)
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate(WORDS)
+        await posted(w)
+        clock.turn(days=11)
+        await w.bot.erasure.age(keep)
+        assert (await row(w))["prompt"] == WORDS, "its music is kept, and what names it"
+        await w.bot.archive.prune(keep)
+        await w.bot.erasure.age(Keep(days=5))
+        assert (await row(w))["prompt"] == WORDS
+        await w.generate("play on")
+        await w.ended(2, Status.DELIVERED)
+        await w.bot.erasure.age(keep)
+        erased, other = await row(w, 1), await row(w, 2)
+        assert (erased["prompt"], erased["user_name"]) == ("", "")
+        assert other["prompt"] == "play on"
+        (charged,) = await w.studio._database.fetch(
+            "SELECT SUM(charged_seconds) AS seconds FROM takes WHERE job_id = 1"
+        )
+        assert charged["seconds"] == 2
+        assert told(await w.bob.slash(w.music, "piece", number=1)) == "There is no piece #1 here."
+        assert "4 messages of mine" in answered(await forget(w))
+        await swept(w)
+        assert "secret" not in said(w.messages())
+
+
+async def test_many_words_and_tokens_are_erased_in_small_transactions(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        here: Origin = origin(user=w.bob.id, guild=w.guild.id)
+        for _ in range(3):
+            job = await w.studio.submit(here, prompt="slow secret", seconds=1)
+            await w.studio.cancel(job.id, guild=w.guild.id, user=w.bob.id, manager=False)
+        clock.turn(days=40)
+        monkeypatch.setattr(erasure, "AT_ONCE", 2)
+        await w.bot.erasure.age(Keep(words=30))
+        kept = await everything(w)
+        assert "secret" not in kept
+        assert "'t'" not in kept
