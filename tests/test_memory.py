@@ -1,11 +1,13 @@
 """How many takes fit side by side."""
 
+import gc
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bot.engine import memory
+from bot.engine.attention import Memory, untouched
 from bot.engine.linears import Precision
 from tests.random_lm import language_model
 
@@ -38,3 +40,37 @@ def test_slots_fill_the_memory_that_is_left(
 
 def test_this_machine_has_some_memory() -> None:
     assert 1e8 < memory.free(CPU) < 1e14
+
+
+def cache(slots: int) -> Memory:
+    """What a model of this size keeps for so many takes."""
+    return Memory(
+        layers=LAYERS,
+        slots=slots,
+        heads=2,
+        positions=1500,
+        size=DIM // 2,
+        dtype=torch.float32,
+        device=CPU,
+    )
+
+
+def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
+    model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
+    parts = (lm.transformer, lm.linears)
+    own = 4 * sum(weight.numel() for part in parts for weight in part.parameters())
+    before = untouched()
+    monkeypatch.setattr(memory, "_available", lambda: own + memory.RESERVE + before + 5.5 * SLOT)
+    assert memory.slots(model, Precision.FLOAT32, CPU) == 5
+    promised = cache(3)
+    assert untouched() - before == pytest.approx(3 * SLOT, rel=0.01)
+    assert memory.slots(model, Precision.FLOAT32, CPU) == 2
+    for layer in promised.music:
+        layer[:, 0] = 1  # then the machine counts it as taken
+    assert untouched() - before == pytest.approx(2 * SLOT, rel=0.01)
+    del promised, layer
+    gc.collect()
+    assert untouched() == before

@@ -5,10 +5,12 @@ length. `Masked` looks at the first slots together behind a mask: its shapes do 
 to step, which is what a CUDA graph wants.
 """
 
+import ctypes
 import math
 import mmap
 from collections.abc import Sequence
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.nn import functional as nn
@@ -165,7 +167,28 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return torch.frombuffer(pages, dtype=dtype).view(shape)
+    flat = torch.frombuffer(pages, dtype=dtype)
+    _promised[pages] = flat.data_ptr()
+    return flat.view(shape)
+
+
+_promised: "WeakKeyDictionary[mmap.mmap, int]" = WeakKeyDictionary()
+"""Where what `_zeros` maps begins."""
+
+
+def untouched() -> int:
+    """Return the bytes of a CPU's memory that caches may still come to take: none wrote there yet.
+
+    The machine counts them as free.
+    """
+    return sum(len(pages) - _resident(begin, len(pages)) for pages, begin in _promised.items())
+
+
+def _resident(begin: int, length: int) -> int:
+    """Return how many bytes of a mapping are in memory; see mincore(2)."""
+    held = (ctypes.c_ubyte * -(-length // mmap.PAGESIZE))()
+    failed = ctypes.CDLL(None).mincore(ctypes.c_void_p(begin), ctypes.c_size_t(length), held)
+    return 0 if failed else min(length, mmap.PAGESIZE * bytes(held).count(1))
 
 
 def _together(mixed: list[torch.Tensor]) -> torch.Tensor:

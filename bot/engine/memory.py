@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine import weights
-from bot.engine.attention import LONGEST
+from bot.engine.attention import LONGEST, untouched
 from bot.engine.decoder import compiled
 from bot.engine.linears import Precision, stream
 
@@ -61,13 +61,18 @@ def total(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return free(device) + pages * float(os.sysconf("SC_PAGE_SIZE"))
+    return _available() + pages * float(os.sysconf("SC_PAGE_SIZE"))
 
 
 def free(device: torch.device) -> float:
-    """Return the bytes that a process may still take, on the GPU or of the machine's memory."""
+    """Return the bytes that are promised to nobody, on the GPU or of the machine's memory."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
+    return _available() - untouched()
+
+
+def _available() -> float:
+    """Return the bytes that a process may still take of the machine's memory."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     return min(1024.0 * available, _group())
