@@ -25,6 +25,7 @@ from bot.engine.messages import (
 )
 from tests.test_musicgen import ROOT, SMALL, STEREO, Child, Files, environment, home, takes
 from tests.test_side_by_side import folders, together
+from tests.tiny_musicgen import CARD
 
 __all__ = ["folders", "home"]
 
@@ -64,15 +65,16 @@ def test_a_piece_goes_on_as_audiocraft_continues_it(
     child: Child, home: Path, folders: Callable[[], Files]
 ) -> None:
     """Within the model's window, and past it from the last that fits beside the new music."""
-    first, short, past = folders(), folders(), folders()
-    child.render(first.order(20, 7))
-    cases = [(2, 1000, 22, short), (15, 750, 30, past)]
-    for more, _, _, files in cases:
-        reports = child.render(continued(files, first, more, 9))
-        assert takes(reports) == [(1, 20.0 + more)]
+    books = 8 if child.name == STEREO else 4
+    cases = [(20, 1000, 22, folders(), folders()), (29, 1400, 30, folders(), folders())]
+    for before, _, _, first, files in cases:
+        codes = np.random.default_rng(7).integers(CARD, size=(books, 50 * before), dtype=np.int16)
+        np.save(first.folder / "1.npy", codes)
+        reports = child.render(continued(files, first, 2, 9))
+        assert takes(reports) == [(1, before + 2.0)]
     arguments = [
         (child.name, first.folder / "1.npy", prompt, total, 9, files.folder / "own.npy")
-        for _, prompt, total, files in cases
+        for _, prompt, total, first, files in cases
     ]
     subprocess.run(
         [sys.executable, "-c", CONTINUED, json.dumps(arguments, default=str)],
@@ -81,11 +83,11 @@ def test_a_piece_goes_on_as_audiocraft_continues_it(
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    for more, prompt, _, files in cases:
+    for before, prompt, _, first, files in cases:
         codes = files.codes(1)
-        assert codes.shape[1] == (20 + more) * 50
-        assert (codes[:, :1000] == first.codes(1)).all()
-        assert (codes[:, 1000:] == np.load(files.folder / "own.npy")[:, prompt:]).all()
+        assert codes.shape[1] == (before + 2) * 50
+        assert (codes[:, : before * 50] == first.codes(1)).all()
+        assert (codes[:, before * 50 :] == np.load(files.folder / "own.npy")[:, prompt:]).all()
 
 
 def test_what_was_heard_before_stays_as_it_was(child: Child, folders: Callable[[], Files]) -> None:
