@@ -254,6 +254,12 @@ def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path)
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["musicgen-style", "magnet-small-10secs", "audiogen-medium"])
+def test_another_family_of_the_hub_is_named_before_it_is_downloaded(name: str) -> None:
+    with pytest.raises(weights.FetchError, match="and only MusicGen is supported"):
+        weights.fetch(f"facebook/{name}")
+
+
 def test_the_engine_says_what_is_wrong_before_it_loads_anything(home: Path, folder: Path) -> None:
     checkpoint(folder / LM_FILE, **package(best_state=MODEL))
     assert "the trainer's own" in refusal(home, str(folder))

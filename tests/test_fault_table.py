@@ -93,9 +93,20 @@ TABLE = {
     "an engine that cannot load": (
         "dispatcher::test_an_engine_that_cannot_load_stops_everything_with_its_sentence"
     ),
-    "wrong weights": "musicgen::test_a_checkpoint_of_something_else_is_refused",
+    "wrong weights": (
+        "checkpoints::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do"
+    ),
     "a truncated checkpoint": "musicgen::test_a_truncated_checkpoint_is_refused",
     "a tampered checkpoint": "musicgen::test_a_checkpoint_with_code_in_it_is_refused",
+    "numbers that are not finite": (
+        "faults::test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk"
+    ),
+    "numbers that are not finite, in torch": (
+        "numbers::test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged"
+    ),
+    "a checkpoint that takes more memory or time than there is": (
+        "checkpoints::test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along"
+    ),
     "a full disk, the engine's": (
         "faults::test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone"
     ),

@@ -32,6 +32,15 @@ SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "spiece.model")
 
+OTHERS = {
+    "facebook/musicgen-style": "a MusicGen-Style, which an excerpt of music steers",
+    "facebook/magnet-": "a MAGNeT",
+    "facebook/audio-magnet-": "a MAGNeT",
+    "facebook/audiogen-": "an AudioGen",
+    "facebook/jasco-": "a JASCO",
+}
+"""Families that the hub has under the same names of files: no gigabytes of them are fetched."""
+
 PATIENCE = 120.0
 """Seconds that a look at a file may take, on a machine that is busy."""
 
@@ -92,6 +101,8 @@ def wrong(model: str) -> str | None:
     """
     if not _at_home():
         return NO_HOME
+    if other := next((kind for name, kind in OTHERS.items() if model.startswith(name)), None):
+        return f"{model} is {other}, and only MusicGen is supported."
     for name in (LANGUAGE_MODEL, CODEC):
         file, folder = _file(model, name), Path(model).is_dir()
         if file is None:
@@ -147,8 +158,8 @@ def sizes(model: str) -> tuple[int, int]:
 
 def fetch(model: str) -> None:
     """Download what `missing` names, with progress on stderr; raise FetchError if that fails."""
-    if not _at_home():
-        raise FetchError(NO_HOME)
+    if found := wrong(model):
+        raise FetchError(found)
     if not Path(model).is_dir():
         for name in (LANGUAGE_MODEL, CODEC):
             with _in_a_sentence(model, name):
