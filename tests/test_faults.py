@@ -1,7 +1,9 @@
 """Faults of the engine and of the disk: each ends in a sentence, and the service goes on."""
 
 import asyncio
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +175,30 @@ async def test_a_full_database_refuses_and_goes_on_once_there_is_room(plan: Plan
         await w.ended(last, Status.DELIVERED)
         rows = await database.fetch("SELECT status FROM jobs GROUP BY status")
         assert {row["status"] for row in rows} <= {"delivered", "queued", "running", "rendered"}
+        rows = await database.fetch("SELECT MAX(deaths) AS deaths, MAX(attempts) AS most FROM jobs")
+        assert (rows[0]["deaths"], rows[0]["most"]) == (0, 1), "no engine was lost by it"
+
+
+@pytest.mark.parametrize("prompt", ["swap", "through", "hungry once"])
+async def test_a_database_that_somebody_holds_is_waited_for_with_the_engine_alive(
+    plan: Plan, prompt: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twice, and whatever the engine says meanwhile: it is lost neither time."""
+    async with world(plan) as w:
+        w.tolerated = (Refusal, StorageError)
+        await w.studio._database.fetch("PRAGMA busy_timeout = 50")
+        await asked(w, "play")
+        await w.ended(1, Status.DELIVERED)
+        for number in (2, 3):
+            await asked(w, prompt, seconds=40)
+            with closing(sqlite3.connect(plan.folder / "fantasia.db", timeout=60)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await asyncio.sleep(2.5)
+                other.rollback()
+            job = await w.ended(number, Status.DELIVERED)
+            assert (job.attempts, job.deaths) == (2 if "once" in prompt else 1, 0)
+    assert "waiting 0.25 s for the database" in caplog.text
+    assert "started again" not in caplog.text
 
 
 async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None:
