@@ -25,6 +25,7 @@ from bot import (
     takes,
     unneeded,
 )
+from bot.calendar import Calendar
 from bot.database import Database, Transaction
 from bot.encoder import Encoder
 from bot.engine.formats import Format
@@ -74,10 +75,12 @@ class Archive:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         encoder: Encoder,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._folder = folder
         self._clock = clock
+        self._calendar = Calendar(database, clock=clock, ticks=ticks)
         self._work = work
         self._marked: disk.Mark | None = None
         self._encoder = encoder
@@ -214,7 +217,7 @@ class Archive:
 
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""
-        before = self._clock() - FORGOTTEN_AFTER
+        before = await self._calendar.today() - FORGOTTEN_AFTER
         await self._forget(lambda tx: jobs.of_left_servers(tx, before, AT_ONCE))
 
     async def sweep(self) -> None:
@@ -244,7 +247,7 @@ class Archive:
         """
         sizes = disk.by_job(await asyncio.to_thread(disk.music, self._folder))
         kept = await self._kept()
-        too_old = self._clock() - timedelta(days=keep.days)
+        too_old = await self._calendar.today() - timedelta(days=keep.days)
         old = [each for each in kept if each.ended_at <= too_old]
         order = old + [each for each in kept if each.ended_at > too_old]
         left = sum(sizes.get(each.job, 0) for each in kept)

@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bot import monitor
 from bot.admission import Admission
 from bot.archive import Archive, Keep
 from bot.client import Fantasia
+from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
 from bot.database import exclusive, open_database
 from bot.deadlines import GRACE
@@ -46,11 +46,6 @@ PRIVATE = 0o077
 """What is taken from the permissions of the engine's files: they are their owner's alone."""
 
 
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a bot is made from."""
@@ -65,7 +60,7 @@ class Plan:
     owner_guild_id: int | None = None
     about: About = field(default_factory=About)
     sync: bool = False
-    clock: Callable[[], datetime] = utc_now
+    clock: Clock = field(default_factory=SystemClock)
     silence: float = 120.0
     pause: float = 1.0
     grace: float = GRACE
@@ -84,7 +79,12 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
             encoding(engine_environment(), PRIVATE) as encoder,
         ):
             archive = Archive(
-                database, folder=plan.folder, clock=plan.clock, work=work, encoder=encoder
+                database,
+                folder=plan.folder,
+                clock=plan.clock,
+                ticks=plan.clock.ticks,
+                work=work,
+                encoder=encoder,
             )
             await archive.sweep()
             admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
@@ -92,6 +92,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 database,
                 folder=plan.folder,
                 clock=plan.clock,
+                ticks=plan.clock.ticks,
                 work=work,
                 news=news,
                 drain=drain,
@@ -103,6 +104,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 database,
                 folder=plan.folder,
                 clock=plan.clock,
+                ticks=plan.clock.ticks,
                 work=work,
                 news=news,
                 drain=drain,

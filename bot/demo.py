@@ -23,7 +23,8 @@ from simcord.preview import Preview
 from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot.client import Fantasia
-from bot.composition import Plan, compose, utc_now
+from bot.clock import utc_now
+from bot.composition import Plan, compose
 from bot.config import Config
 from bot.engines import Choice, about
 from bot.errors import OperatorError

@@ -347,7 +347,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             job = await turns.claim(tx, self._models, self._clock())
         if job:
-            waited = (self._clock() - job.created_at).total_seconds()
+            waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
             self._news.set()
         return job

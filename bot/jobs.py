@@ -174,19 +174,21 @@ async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float
 
 
 async def shares(
-    source: Database | Transaction, since: datetime
+    source: Database | Transaction, since: datetime, now: datetime
 ) -> list[tuple[int, int, float, float]]:
-    """Return what was started since then: server, member, and seconds of music by their weight.
+    """Return what was started from then on: server, member, seconds of music by their weight.
 
-    First by the weight that counts among members, then by that among servers.
+    First by the weight that counts among members, then by that among servers. What was started
+    after now, by a clock that was ahead, does not count.
     """
     rows = await source.fetch(
         """
         SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
             SUM(1.0 * seconds * takes / server_weight)
-        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? GROUP BY guild_id, user_id
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
+        GROUP BY guild_id, user_id
         """,
-        (since.timestamp(),),
+        (since.timestamp(), now.timestamp()),
     )
     return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
 

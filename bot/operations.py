@@ -72,7 +72,7 @@ class Operations:
             draining=self._drain.is_set(),
             jobs=await jobs.counts(source),
             faults=await jobs.faults(source),
-            waited=(now - oldest).total_seconds() if oldest else 0.0,
+            waited=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
             owed=await posts.count_owed(source),
             rendered=await jobs.rendered_since(source, now - DAY),
             speeds=tuple(await speeds.all_here(source)),

@@ -28,6 +28,7 @@ TOKEN_LIFE = timedelta(minutes=14)
 """How long an interaction's token is relied upon; Discord gives it 15 minutes."""
 
 LONGEST_PAUSE = timedelta(minutes=5)
+"""How long the pauses between tries become, unless Discord asks for longer ones."""
 
 LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a file is too large: boosts change."""
@@ -118,12 +119,14 @@ class Outbox:
     def after(self, tries: int, least: float = 0.0) -> datetime:
         """Return when to try again: after a pause that grows, of so many seconds at least."""
         grown = min(2.0 ** min(tries, 30), LONGEST_PAUSE.total_seconds())
-        return self._clock() + timedelta(seconds=max(least, grown))
+        longest = posts.LONGEST_PAUSE.total_seconds()
+        return self._clock() + timedelta(seconds=min(max(least, grown), longest))
 
     async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
         """Whether Discord lately refused files that were no larger than these, in bytes, there."""
-        since = self._clock() - LIMITS_REMEMBERED
-        least = await uploads.refused_bytes(self._database, target, len(sizes), since)
+        now = self._clock()
+        since = now - LIMITS_REMEMBERED
+        least = await uploads.refused_bytes(self._database, target, len(sizes), since, now)
         return least is not None and max(sizes) >= least
 
     async def too_large(self, target: Target, sizes: Sequence[int]) -> None:

@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bot.database import Database, Row, Transaction
 from bot.models import Post, PostKind, Route
+
+LONGEST_PAUSE = timedelta(hours=1)
+"""How long a post waits at most until it is tried again."""
 
 
 async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: int = 0) -> None:
@@ -31,19 +34,22 @@ async def add_preview(tx: Transaction, job: int, now: datetime) -> None:
 async def undelivered(source: Database, now: datetime) -> list[Post]:
     """Return the posts that are due, oldest first, but none that would overtake a postponed one.
 
-    The `+` keeps SQLite from reading all posts by id to save the sort.
+    One that is due only after the longest pause was postponed by a clock that has been set since:
+    it is due now. The `+` keeps SQLite from reading all posts by id to save the sort.
     """
     rows = await source.fetch(
         """
-        SELECT * FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL AND due_at <= ?
+        SELECT * FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL
+        AND NOT (due_at > ?1 AND due_at <= ?2)
         AND NOT EXISTS (
             SELECT 1 FROM posts AS earlier
-            WHERE earlier.place = posts.place AND earlier.id < posts.id AND earlier.due_at > ?
+            WHERE earlier.place = posts.place AND earlier.id < posts.id
+            AND earlier.due_at > ?1 AND earlier.due_at <= ?2
             AND earlier.delivered_at IS NULL AND earlier.refused_at IS NULL AND earlier.holds = 1
         )
         ORDER BY +id
         """,
-        (now.timestamp(), now.timestamp()),
+        (now.timestamp(), (now + LONGEST_PAUSE).timestamp()),
     )
     return [_post(row) for row in rows]
 

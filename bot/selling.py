@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bot.admission import Admission
-from bot.composition import utc_now
+from bot.clock import utc_now
 from bot.config import Config
 from bot.database import reading
 from bot.engine import weights

@@ -38,18 +38,18 @@ async def found(tx: Transaction, setup: Setup, pace: float) -> None:
 
 
 async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> None:
-    """A piece of so many seconds was made at this pace: it fits."""
-    if not 0 < pace <= SLOWEST:
-        return
+    """A piece of so many seconds was made: it fits. So was its pace, if that can be."""
     await tx.execute(
         """
-        INSERT INTO speeds (model, device, precision, pace, fits) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT (model, device, precision) DO UPDATE SET
-            pace = pace + ?6 * (excluded.pace - pace),
-            fits = MAX(fits, excluded.fits),
-            too_long = IIF(too_long > excluded.fits, too_long, NULL)
+        UPDATE speeds SET pace = CASE
+                WHEN NOT (?1 > 0 AND ?1 <= ?2) THEN pace
+                WHEN pace > 0 AND pace <= ?2 THEN pace + ?3 * (?1 - pace)
+                ELSE ?1
+            END,
+            fits = MAX(fits, ?4), too_long = IIF(too_long > ?4, too_long, NULL)
+        WHERE model = ?5 AND device = ?6 AND precision = ?7
         """,
-        (setup.model, setup.device, setup.precision, pace, length, NEWEST),
+        (pace, SLOWEST, NEWEST, length, setup.model, setup.device, setup.precision),
     )
 
 
@@ -74,15 +74,20 @@ async def here(source: Database | Transaction, model: str) -> Speed | None:
 
 
 async def all_here(source: Database | Transaction) -> list[Speed]:
-    """Return what is known of all models on the device that the engine runs on."""
+    """Return what is known of all models on the device that the engine runs on.
+
+    A pace that cannot be is not known.
+    """
     rows = await source.fetch(
         """
         SELECT speeds.* FROM speeds
         JOIN settings AS device ON device.key = 'device' AND device.value = speeds.device
         JOIN settings AS precision
             ON precision.key = 'precision' AND precision.value = speeds.precision
+        WHERE speeds.pace > 0 AND speeds.pace <= ?
         ORDER BY model
-        """
+        """,
+        (SLOWEST,),
     )
     return [_speed(row) for row in rows]
 

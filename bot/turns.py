@@ -33,7 +33,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if await settings.get(tx, "paused") is not None:
         return None
     heads = await jobs.heads(tx)
-    shares = Shares(await jobs.shares(tx, now - fairness.WINDOW) if heads else ())
+    shares = Shares(await jobs.shares(tx, now - fairness.WINDOW, now) if heads else ())
     turn = await _turn(tx)
     first = Line(heads, shares).next(turn)
     if first is None:
@@ -74,7 +74,7 @@ async def expected(source: Database | Transaction, now: datetime) -> dict[int, E
     running, waiting = await jobs.under_way(source), await jobs.line(source)
     slots = int(await settings.get(source, "slots") or 1)
     paces = {speed.model: speed.pace for speed in await speeds.all_here(source)}
-    shares = Shares(await jobs.shares(source, now - fairness.WINDOW) if waiting else ())
+    shares = Shares(await jobs.shares(source, now - fairness.WINDOW, now) if waiting else ())
     line, turn = Line(waiting, shares), await _turn(source)
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)

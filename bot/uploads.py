@@ -7,15 +7,15 @@ from bot.models import Target
 
 
 async def refused_bytes(
-    source: Database | Transaction, target: Target, files: int, since: datetime
+    source: Database | Transaction, target: Target, files: int, since: datetime, now: datetime
 ) -> int | None:
-    """Return the bytes of a file that were too many beside so many or fewer since a time."""
+    """Return the bytes of a file that were too many beside so many or fewer, from a time to now."""
     rows = await source.fetch(
         """
         SELECT MIN(refused_bytes) AS least FROM uploads
-        WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_at >= ?
+        WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_at BETWEEN ? AND ?
         """,
-        (target.guild, target.answer, files, since.timestamp()),
+        (target.guild, target.answer, files, since.timestamp(), now.timestamp()),
     )
     least: int | None = rows[0]["least"]
     return least

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import discord
 
@@ -17,7 +17,8 @@ from cogs.buttons import last_view, open_view
 
 log = logging.getLogger(__name__)
 
-EDITED_EVERY = {Status.QUEUED: timedelta(seconds=30), Status.RUNNING: timedelta(seconds=4)}
+EDITED_EVERY = {Status.QUEUED: 30.0, Status.RUNNING: 4.0}
+"""How often the message of a job is edited that goes on, in seconds."""
 
 EDITED_AT_ONCE = 5
 """How many messages of a channel are edited before what is new is looked for again.
@@ -25,8 +26,8 @@ EDITED_AT_ONCE = 5
 Discord takes about one edit a second in a channel.
 """
 
-AFTER_A_FAILURE = timedelta(seconds=30)
-"""How long a message that could not be edited is left alone."""
+AFTER_A_FAILURE = 30.0
+"""How long a message that could not be edited is left alone, in seconds."""
 
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
@@ -38,8 +39,10 @@ class Board:
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
         self._bot = bot
         self._studio = studio
-        self._edited: dict[int, tuple[datetime, discord.Embed | None]] = {}
+        self._edited: dict[int, tuple[float, discord.Embed | None]] = {}
         """When messages were last edited that are not final, and to what; None: that failed."""
+        self._posted: dict[int, float] = {}
+        """When messages were posted."""
         self._busy: set[int] = set()
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
@@ -73,8 +76,10 @@ class Board:
     async def _due(self) -> dict[int, list[Notice]]:
         """Return what is to be told, by channel: what changed, then the longest untold; a few."""
         notices = await self._studio.to_show()
-        self._edited = {
-            notice.job: self._edited[notice.job] for notice in notices if notice.job in self._edited
+        shown = {notice.job for notice in notices}
+        self._edited = {job: edit for job, edit in self._edited.items() if job in shown}
+        self._posted = {
+            notice.job: self._posted.get(notice.job, self._ago(notice)) for notice in notices
         }
         due: dict[int, list[Notice]] = {}
         for notice in sorted(notices, key=self._rank):
@@ -90,11 +95,11 @@ class Board:
     async def _tell_of(self, standing: Standing) -> None:
         job = standing.job
         _, last = self._edited.get(job.id, (None, None))
-        self._edited[job.id] = (self._studio.now(), None)
+        self._edited[job.id] = (self._studio.ticks(), None)
         try:
             embed = await self._card(standing)
             if last == embed or await self._show(job, embed):
-                self._edited[job.id] = (self._studio.now(), embed)
+                self._edited[job.id] = (self._studio.ticks(), embed)
         except StorageError:
             raise
         except Exception:
@@ -131,20 +136,25 @@ class Board:
         return True
 
     def _is_due(self, notice: Notice) -> bool:
-        now = self._studio.now()
-        at, shown = self._edited.get(notice.job, (notice.created_at, None))
+        now = self._studio.ticks()
+        at, shown = self._edited.get(notice.job, (self._posted[notice.job], None))
         if notice.job in self._edited and shown is None and now < at + AFTER_A_FAILURE:
             return False
         if notice.status not in EDITED_EVERY:
             return True
-        if now > notice.created_at + EDITABLE_FOR:
+        if self._studio.now() > notice.created_at + EDITABLE_FOR:
             return False
         return _has_changed(notice) or now >= at + EDITED_EVERY[notice.status]
 
-    def _rank(self, notice: Notice) -> tuple[bool, datetime]:
+    def _ago(self, notice: Notice) -> float:
+        """Return when a message was posted, by ticks; never later than now."""
+        age = (self._studio.now() - notice.created_at).total_seconds()
+        return self._studio.ticks() - max(0.0, age)
+
+    def _rank(self, notice: Notice) -> tuple[bool, float]:
         """Sort what has changed before the rest, and both by how long they are due."""
-        at, _ = self._edited.get(notice.job, (notice.created_at, None))
-        return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, timedelta())
+        at, _ = self._edited.get(notice.job, (self._posted[notice.job], None))
+        return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, 0.0)
 
     async def _card(self, standing: Standing) -> discord.Embed:
         job = standing.job

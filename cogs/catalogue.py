@@ -1,7 +1,6 @@
 """/history, /piece and /resend: finding music again."""
 
 import contextlib
-from datetime import timedelta
 from typing import Literal
 
 import discord
@@ -23,6 +22,9 @@ from cogs.uploading import TooLarge, answer, files
 SHOWN = 60
 """Characters of a prompt in a list."""
 
+FORGET_EVERY = 3600.0
+"""How often servers are looked for that removed the bot long ago, in seconds."""
+
 COMMAND = 1000
 """Characters of a field of an embed, and what stands around the command."""
 
@@ -32,7 +34,7 @@ class Catalogue(commands.Cog):
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot, self._studio, self._archive = bot, bot.studio, bot.archive
-        self._next = bot.studio.now()
+        self._next = bot.studio.ticks()
 
     @app_commands.command()
     @app_commands.describe(member="Whose pieces: your own, unless you manage the server")
@@ -130,9 +132,9 @@ class Catalogue(commands.Cog):
     @commands.Cog.listener()
     async def on_look(self) -> None:
         """Once an hour, forget what is of servers that removed the bot long ago."""
-        now = self._studio.now()
+        now = self._studio.ticks()
         if now >= self._next:
-            self._next = now + timedelta(hours=1)
+            self._next = now + FORGET_EVERY
             await self._archive.forget_the_left()
 
 

@@ -31,12 +31,21 @@ ALLOWED = {
     "bot.database": {"bot.errors", "bot.migrations"},
     **dict.fromkeys(STORES, {"bot.database"} | VALUES),
     "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
+    "bot.clock": set(),
+    "bot.calendar": {"bot.database"} | STORES | VALUES,
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers", "bot.wordfilter"} | STORES | VALUES,
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
     "bot.settlement": {"bot.database"} | STORES | VALUES,
     "bot.archive": {
-        *("bot.database", "bot.disk", "bot.encoder", "bot.orders", "bot.settlement"),
+        *(
+            "bot.calendar",
+            "bot.database",
+            "bot.disk",
+            "bot.encoder",
+            "bot.orders",
+            "bot.settlement",
+        ),
         *("bot.engine.formats", "bot.engine.messages", "bot.engine.tags"),
     }
     | STORES

@@ -1,0 +1,47 @@
+"""The date by which things are too old: one that a clock which was set wrong cannot put forward."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from bot import settings
+from bot.database import Database
+
+PROBATION = timedelta(days=1).total_seconds()
+"""How far the time may be ahead of what has passed, and how long it takes until it is believed."""
+
+
+class Calendar:
+    """Goes back with the clock at once, and forward with it by less than a day.
+
+    A clock that is further ahead is believed once the bot has run for a day with it, restarts
+    included: it may be wrong for one start, or the bot may have been away.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Callable[[], datetime], ticks: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ticks = ticks
+        self._last = ticks()
+
+    async def today(self) -> datetime:
+        """Return the time by which to remove what is too old."""
+        now, ticks = self._clock().timestamp(), self._ticks()
+        async with self._database.transaction() as tx:
+            trusted, doubted = _read(await settings.get(tx, "calendar"), now)
+            passed = ticks - self._last
+            trusted, doubted = trusted + passed, doubted + passed
+            if now - trusted <= PROBATION or doubted >= PROBATION:
+                trusted, doubted = now, 0.0
+            await settings.put(tx, "calendar", f"{trusted} {doubted}")
+        self._last = ticks
+        return datetime.fromtimestamp(trusted, UTC)
+
+
+def _read(told: str | None, now: float) -> tuple[float, float]:
+    """Return the time that was believed last, and for how many seconds another was doubted."""
+    if told is None:
+        return now, 0.0
+    trusted, doubted = map(float, told.split())
+    return trusted, doubted

@@ -1,0 +1,32 @@
+"""Two clocks: the time of day, which may be set at any moment, and one that nobody sets."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+class Clock(Protocol):
+    """What is written down goes by the time, and what is measured within a run by the ticks."""
+
+    def __call__(self) -> datetime:
+        """Return the time, in UTC."""
+
+    def ticks(self) -> float:
+        """Return seconds that pass evenly, whatever is done to the time."""
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def __call__(self) -> datetime:
+        """Return the time, in UTC."""
+        return utc_now()
+
+    def ticks(self) -> float:
+        """Return the seconds since some moment in the past."""
+        return time.monotonic()
