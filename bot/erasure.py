@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from weakref import WeakSet
 
 from bot import jobs, removals
 from bot.database import Database
@@ -19,12 +20,50 @@ AT_ONCE = 200
 LONGEST_PAUSE = timedelta(hours=1)
 
 
+class Receipt:
+    """What becomes of the messages about somebody's pieces from the moment that it is written."""
+
+    def __init__(self) -> None:
+        self._asked: frozenset[int] = frozenset()
+        self._gone: dict[int, bool] = {}
+
+    def expect(self, messages: frozenset[int]) -> None:
+        """These messages are its subject."""
+        self._asked = messages
+
+    def note(self, message: int, *, gone: bool) -> None:
+        """A message is gone, or can never be deleted."""
+        self._gone[message] = gone
+
+    @property
+    def gone(self) -> int:
+        """How many of the messages were deleted."""
+        return sum(self._gone.get(message, False) for message in self._asked)
+
+    @property
+    def left(self) -> int:
+        """How many are still to be deleted."""
+        return len(self._asked - self._gone.keys())
+
+    @property
+    def lost(self) -> int:
+        """How many cannot be deleted."""
+        return len(self._asked) - self.gone - self.left
+
+
 class Erasure:
     """What is still to be erased of those who were forgotten, and what the operator lets age."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._receipts: WeakSet[Receipt] = WeakSet()
+
+    def receipt(self) -> Receipt:
+        """Return a receipt that is kept up for as long as somebody holds it."""
+        receipt = Receipt()
+        self._receipts.add(receipt)
+        return receipt
 
     async def due(self, most: int) -> list[Removal]:
         """Return messages that are to be deleted now, so many at most."""
@@ -34,10 +73,12 @@ class Erasure:
         """Return how many messages are still to be deleted."""
         return await removals.count(self._database)
 
-    async def done(self, removal: Removal) -> None:
+    async def done(self, removal: Removal, *, gone: bool) -> None:
         """A message is gone, or can never be deleted."""
         async with self._database.transaction() as tx:
             await removals.done(tx, removal.message)
+        for receipt in self._receipts:
+            receipt.note(removal.message, gone=gone)
 
     async def postponed(self, removal: Removal, at_least: float = 0.0) -> None:
         """Discord gave no clear answer: try again after a growing pause, `at_least` in seconds."""

@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
+from bot.erasure import Receipt
 from bot.errors import Refusal
 from bot.models import Forgotten, Removal
-from bot.verdicts import UNREACHED, definite
+from bot.verdicts import UNREACHED, definite, pause
 from cogs.buttons import OfJob
 
 log = logging.getLogger(__name__)
@@ -29,22 +29,12 @@ GONE = {10003, 10008}
 """Discord's codes for an unknown channel and an unknown message."""
 
 
-@dataclass(kw_only=True)
-class Asked:
-    """A member who waits to be told what became of the messages about their pieces."""
+class Waiting(NamedTuple):
+    """A member who is to be told what became of the messages, once it is known or by a time."""
 
     interaction: Interaction
+    receipt: Receipt
     until: datetime
-    left: set[int]
-    gone: int = 0
-    lost: int = 0
-
-    def note(self, message: int, *, gone: bool) -> None:
-        """Count what became of a message, if it was one of theirs."""
-        if message in self.left:
-            self.left.discard(message)
-            self.gone += gone
-            self.lost += not gone
 
 
 class Forgetting(commands.Cog):
@@ -52,65 +42,54 @@ class Forgetting(commands.Cog):
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._asked: list[Asked] = []
-        self._one_at_a_time = asyncio.Lock()
+        self._erasure = bot.erasure
+        self._waiting: list[Waiting] = []
+        self._deleting = asyncio.Lock()
 
-    async def forget(self, interaction: Interaction) -> None:
-        """Erase what is kept of a member; answer with what there was and what is still to go."""
-        await interaction.response.defer()
-        direct = await _direct(interaction)
-        async with self._one_at_a_time:
-            found = await self._bot.archive.forget(interaction.user.id, direct)
-            if found.messages:
-                until = self._bot.studio.now() + ANSWERED_FOR
-                left = set(found.messages)
-                self._asked.append(Asked(interaction=interaction, until=until, left=left))
-        await interaction.edit_original_response(content=_erased(found), view=None)
+    @commands.Cog.listener()
+    async def on_forgotten(self, interaction: Interaction, receipt: Receipt) -> None:
+        """Remember who is to be told."""
+        until = self._bot.studio.now() + ANSWERED_FOR
+        self._waiting.append(Waiting(interaction, receipt, until))
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
         """Delete a few messages, and tell those whose last one that was."""
-        if self._one_at_a_time.locked():
+        if self._deleting.locked():
             return
-        async with self._one_at_a_time:
-            for removal in await self._bot.erasure.due(AT_ONCE):
-                await self._remove(removal)
+        async with self._deleting:
+            for removal in await self._erasure.due(AT_ONCE):
+                await self._delete(removal)
             await self._tell()
 
-    async def _remove(self, removal: Removal) -> None:
+    async def _delete(self, removal: Removal) -> None:
         place = self._bot.get_partial_messageable(removal.channel)
         try:
             await place.get_partial_message(removal.message).delete()
         except UNREACHED as error:
-            code = getattr(error, "code", None)
-            if code not in GONE and not definite(error):
-                pause = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
-                await self._bot.erasure.postponed(removal, pause)
-                return
-            await self._done(removal, gone=code in GONE)
-            if code not in GONE:
+            if getattr(error, "code", None) in GONE:
+                await self._erasure.done(removal, gone=True)
+            elif definite(error):
+                await self._erasure.done(removal, gone=False)
                 log.warning(
                     "message %d of channel %d cannot be deleted, and stays: %s (%d still to go)",
                     removal.message,
                     removal.channel,
                     error,
-                    await self._bot.erasure.left(),
+                    await self._erasure.left(),
                 )
+            else:
+                await self._erasure.postponed(removal, pause(error))
         else:
-            await self._done(removal, gone=True)
-
-    async def _done(self, removal: Removal, *, gone: bool) -> None:
-        await self._bot.erasure.done(removal)
-        for asked in self._asked:
-            asked.note(removal.message, gone=gone)
+            await self._erasure.done(removal, gone=True)
 
     async def _tell(self) -> None:
-        now = self._bot.studio.now()
-        told = [asked for asked in self._asked if not asked.left or asked.until <= now]
-        self._asked = [asked for asked in self._asked if asked not in told]
-        for asked in told:
-            with contextlib.suppress(discord.HTTPException):
-                await asked.interaction.followup.send(_became(asked), ephemeral=True)
+        now, waiting = self._bot.studio.now(), self._waiting
+        self._waiting = [each for each in waiting if each.receipt.left and now < each.until]
+        for each in waiting:
+            if each not in self._waiting:
+                with contextlib.suppress(discord.HTTPException):
+                    await each.interaction.followup.send(_became(each.receipt), ephemeral=True)
 
 
 @app_commands.allowed_contexts(guilds=True, dms=True)
@@ -142,9 +121,13 @@ class ForgetButton(
         """Erase."""
         if interaction.user.id != self.job:
             raise Refusal("Only you yourself may have your pieces erased.")
-        forgetting = interaction.client.get_cog("Forgetting")
-        assert isinstance(forgetting, Forgetting)
-        await forgetting.forget(interaction)
+        await interaction.response.defer()  # thousands of pieces take longer than Discord waits
+        client, receipt = interaction.client, interaction.client.erasure.receipt()
+        found = await client.archive.forget(self.job, await _direct(interaction))
+        receipt.expect(found.messages)
+        await interaction.edit_original_response(content=_erased(found), view=None)
+        if found.messages:
+            client.dispatch("forgotten", interaction, receipt)
 
 
 async def _direct(interaction: Interaction) -> int | None:
@@ -164,15 +147,15 @@ def _erased(found: Forgotten) -> str:
     return text
 
 
-def _became(asked: Asked) -> str:
-    text = f"{asked.gone} messages about your pieces were deleted."
-    if asked.lost:
+def _became(receipt: Receipt) -> str:
+    text = f"{receipt.gone} messages about your pieces were deleted."
+    if receipt.lost:
         text += (
-            f" {asked.lost} could not be: they stand in an archived thread, or where I may not "
+            f" {receipt.lost} could not be: they stand in an archived thread, or where I may not "
             "look any more. Whoever manages that server can delete them."
         )
-    if asked.left:
-        text += f" {len(asked.left)} are still to go."
+    if receipt.left:
+        text += f" {receipt.left} are still to go."
     return text
 
 

@@ -191,7 +191,7 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
     erasure = Erasure(database, clock=clock)
     for removal in await erasure.due(10):
         await erasure.postponed(removal)
-        await erasure.done(removal)
+        await erasure.done(removal, gone=True)
     await erasure.age(Keep())
 
 
