@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
-AT_ONCE = 10
+AT_ONCE = 20
 """How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
 
 PAGE = 500
@@ -167,7 +167,7 @@ class Archive:
                 )
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
                 raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
-            await takes.erased(tx, number)
+            await takes.erased(tx, [number])
             await jobs.deleted(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]
         await self._clear()
@@ -255,13 +255,15 @@ class Archive:
         for start in range(0, len(order), AT_ONCE):
             if start >= len(old) and left <= keep.most:
                 break
+            gone = []
             async with self._database.transaction() as tx:
                 for place, each in enumerate(order[start : start + AT_ONCE], start):
                     due = place < len(old) or left > keep.most
                     if due and await takes.dispensable(tx, each.job):
-                        await takes.erased(tx, each.job)
+                        gone.append(each.job)
                         left -= sizes.get(each.job, 0)
-                        removed += 1
+                await takes.erased(tx, gone)
+            removed += len(gone)
         await self._clear()
         await self._mark()
         if removed:
@@ -350,8 +352,7 @@ class Archive:
         begun = time.monotonic()
         async with self._database.transaction() as tx:
             found = await find(tx)
-            for job in found:
-                await settlement.forgotten(tx, job, PREVIEW, self._clock())
+            await settlement.forgotten(tx, found, PREVIEW, self._clock())
             if also:
                 await also(tx, [job.id for job in found])
         await asyncio.sleep(time.monotonic() - begun)  # half of the time is others'

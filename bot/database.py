@@ -2,10 +2,11 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import resources
@@ -41,6 +42,11 @@ BEYOND_REPAIR = (
 def stamp(time: datetime | None) -> float | None:
     """Return a time as the tables hold it: UTC seconds since 1970."""
     return time.timestamp() if time else None
+
+
+def listed(values: Iterable[int | str]) -> str:
+    """Return values as the parameter of `IN (SELECT value FROM json_each(?))`."""
+    return json.dumps([*values])
 
 
 class Transaction:

@@ -1,10 +1,9 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from bot.database import Database, Row, Transaction
+from bot.database import Database, Row, Transaction, listed
 from bot.models import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
@@ -299,7 +298,7 @@ async def unmade(source: Database | Transaction, numbers: Iterable[int]) -> list
         SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))
         AND status IN ('queued', 'running', 'cancelled', 'failed')
         """,
-        (json.dumps([*numbers]),),
+        (listed(numbers),),
     )
     return [_job(row) for row in rows]
 
@@ -312,14 +311,15 @@ async def deleted(tx: Transaction, job: int, now: datetime) -> None:
     )
 
 
-async def forgotten(tx: Transaction, job: int, now: datetime) -> None:
-    """Erase a job's words and whose name it has; its numbers stay."""
+async def forgotten(tx: Transaction, jobs: Iterable[int], now: datetime) -> None:
+    """Erase the words of jobs and whose name they have; their numbers stay."""
     await tx.execute(
         """
         UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL,
-            deleted_at = COALESCE(deleted_at, ?), forgotten_at = ? WHERE id = ?
+            deleted_at = COALESCE(deleted_at, ?1), forgotten_at = ?1
+        WHERE id IN (SELECT value FROM json_each(?2))
         """,
-        (now.timestamp(), now.timestamp(), job),
+        (now.timestamp(), listed(jobs)),
     )
 
 

@@ -1,10 +1,10 @@
 """The table of posts: the messages that members are owed, written before they are sent."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot.database import Database, Row, Transaction
+from bot.database import Database, Row, Transaction, listed
 from bot.models import Post, PostKind, Route
 
 LONGEST_PAUSE = timedelta(hours=1)
@@ -177,15 +177,16 @@ async def refused(tx: Transaction, post: int, now: datetime) -> bool:
     )
 
 
-async def withdrawn(tx: Transaction, job: int, now: datetime) -> None:
-    """Nothing of a job is to be sent any more; what may stand there already is looked for."""
+async def withdrawn(tx: Transaction, jobs: Iterable[int], now: datetime) -> None:
+    """Nothing of these jobs is to be sent any more; what may stand there already is looked for."""
     await tx.execute(
         """
         UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
             withdrawn_at = IIF(tried_at IS NULL, NULL, ?1), due_at = MIN(due_at, ?1)
-        WHERE job_id = ?2 AND delivered_at IS NULL AND refused_at IS NULL
+        WHERE job_id IN (SELECT value FROM json_each(?2))
+        AND delivered_at IS NULL AND refused_at IS NULL
         """,
-        (now.timestamp(), job),
+        (now.timestamp(), listed(jobs)),
     )
 
 

@@ -12,6 +12,9 @@ from bot.models import WHOLE, Job, Post, PostKind, Status
 
 log = logging.getLogger(__name__)
 
+OPEN = (Status.QUEUED, Status.RUNNING)
+"""States of a job whose music is not all there yet."""
+
 
 async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = None) -> None:
     """End a rendered job once all its results were posted or refused.
@@ -35,19 +38,21 @@ async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = 
         change(log, job, "is undeliverable", logging.WARNING, because=why)
 
 
-async def forgotten(tx: Transaction, job: Job, heard: float, now: datetime) -> None:
-    """Withdraw and erase a job; what stands delivered stays charged.
+async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: datetime) -> None:
+    """Withdraw and erase jobs; what stands delivered stays charged.
 
     Of one that is not rendered yet that is its beginning, of `heard` seconds, where it was posted.
     What is being posted at this moment is settled once its outcome is known.
     """
-    await posts.withdrawn(tx, job.id, now)
-    await jobs.forgotten(tx, job.id, now)
-    if job.status is Status.RENDERED:
-        await posted(tx, replace(job, forgotten=True), now)
-    elif await jobs.withdrawn(tx, job.id, now):
-        await ledger.heard(tx, job.id, heard if job.heard else 0.0, now)
-    await takes.erased(tx, job.id)
+    numbers = [job.id for job in found]
+    await posts.withdrawn(tx, numbers, now)
+    await jobs.forgotten(tx, numbers, now)
+    for job in found:
+        if job.status is Status.RENDERED:
+            await posted(tx, replace(job, forgotten=True), now)
+        elif job.status in OPEN and await jobs.withdrawn(tx, job.id, now):
+            await ledger.heard(tx, job.id, heard if job.heard else 0.0, now)
+    await takes.erased(tx, numbers)
 
 
 async def _refund_lost(tx: Transaction, job: int, results: Sequence[Post], now: datetime) -> None:

@@ -1,9 +1,10 @@
 """The table of takes: the music, and what each piece of it is charged."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bot.database import Database, Row, Transaction
+from bot.database import Database, Row, Transaction, listed
 from bot.models import Job, Take, TakeState
 
 
@@ -111,22 +112,30 @@ async def dispensable(tx: Transaction, job: int) -> bool:
     return bool(rows)
 
 
-async def erased(tx: Transaction, job: int) -> None:
-    """No file of a job is needed any more, its picture neither: they are to be removed."""
+async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
+    """No file of these jobs is needed any more, their pictures neither: they are to be removed."""
+    these = listed(jobs)
     await tx.execute(
         """
+        WITH these (job) AS (SELECT value FROM json_each(?))
         INSERT OR IGNORE INTO unneeded (name)
-        SELECT audio FROM takes WHERE job_id = ?1 AND audio IS NOT NULL
-        UNION SELECT codes FROM takes WHERE job_id = ?1 AND codes IS NOT NULL
-        UNION SELECT preview FROM takes WHERE job_id = ?1 AND preview IS NOT NULL
-        UNION SELECT picture FROM jobs WHERE id = ?1 AND picture IS NOT NULL
+        SELECT audio FROM takes WHERE job_id IN these AND audio IS NOT NULL
+        UNION ALL SELECT codes FROM takes WHERE job_id IN these AND codes IS NOT NULL
+        UNION ALL SELECT preview FROM takes WHERE job_id IN these AND preview IS NOT NULL
+        UNION ALL SELECT picture FROM jobs WHERE id IN these AND picture IS NOT NULL
         """,
-        (job,),
+        (these,),
     )
     await tx.execute(
-        "UPDATE takes SET audio = NULL, codes = NULL, preview = NULL WHERE job_id = ?", (job,)
+        """
+        UPDATE takes SET audio = NULL, codes = NULL, preview = NULL
+        WHERE job_id IN (SELECT value FROM json_each(?))
+        """,
+        (these,),
     )
-    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
+    await tx.execute(
+        "UPDATE jobs SET picture = NULL WHERE id IN (SELECT value FROM json_each(?))", (these,)
+    )
 
 
 async def settled(tx: Transaction, job: int) -> None:

@@ -1,9 +1,8 @@
 """The table of what is unneeded: files that no row needs, until they are gone from the disk."""
 
-import json
 from collections.abc import Sequence
 
-from bot.database import Database, Transaction
+from bot.database import Database, Transaction, listed
 
 
 async def due(source: Database | Transaction, after: str = "", limit: int = -1) -> list[str]:
@@ -18,5 +17,5 @@ async def done(tx: Transaction, names: Sequence[str]) -> None:
     """These files are gone."""
     await tx.execute(
         "DELETE FROM unneeded WHERE name IN (SELECT value FROM json_each(?))",
-        (json.dumps([*names]),),
+        (listed(names),),
     )

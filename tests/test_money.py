@@ -287,7 +287,7 @@ def test_grants_are_refilled_however_a_piece_ends(books: Books, end: str) -> Non
             async with books.database.transaction() as tx:
                 job = await jobs.find(tx, 1)
                 assert job
-                await settlement.forgotten(tx, job, 30, books.clock())
+                await settlement.forgotten(tx, [job], 30, books.clock())
 
         books.do(forget())
         books.bills[1].lower(0)

@@ -76,7 +76,7 @@ POSTS: list[tuple[str, Call, set[str], dict[str, dict[str, Any]]]] = [
     ("refused", lambda tx: posts.refused(tx, 1, NOW), UNKNOWN, {"posts 1": {"refused_at": 1000.0}}),
     (
         "withdrawn unsent",
-        lambda tx: posts.withdrawn(tx, 1, NOW),
+        lambda tx: posts.withdrawn(tx, [1], NOW),
         {"new"},
         {f"posts {post}": {"refused_at": 1000.0, "due_at": 1000.0} for post in (1, 2, 3)},
     ),
@@ -115,14 +115,14 @@ async def test_what_may_stand_there_is_looked_for_though_nobody_wants_it(
     database: Database,
 ) -> None:
     await with_posts(database, "tried")
-    written = await changes(database, lambda tx: posts.withdrawn(tx, 1, NOW))
+    written = await changes(database, lambda tx: posts.withdrawn(tx, [1], NOW))
     looked_for = {"withdrawn_at": 1000.0, "due_at": 1000.0}
     assert written == {f"posts {post}": looked_for for post in (1, 2, 3)}
 
 
 async def test_what_is_due_before_stays_so(database: Database) -> None:
     await with_posts(database, "new")
-    written = await changes(database, lambda tx: posts.withdrawn(tx, 1, LATER.replace(year=2100)))
+    written = await changes(database, lambda tx: posts.withdrawn(tx, [1], LATER.replace(year=2100)))
     assert "due_at" not in written["posts 1"]
 
 

@@ -51,7 +51,7 @@ JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
     ("deleted", lambda tx: jobs.deleted(tx, 1, NOW), ANY, {"deleted_at": 1000.0}),
     (
         "forgotten",
-        lambda tx: jobs.forgotten(tx, 1, NOW),
+        lambda tx: jobs.forgotten(tx, [1], NOW),
         ANY,
         {
             "prompt": "",
@@ -176,7 +176,7 @@ async def test_what_was_deleted_before_its_owner_was_forgotten_was_deleted_then(
     database: Database,
 ) -> None:
     await pair(database, "delivered", deleted_at=50.0)
-    written = await changes(database, lambda tx: jobs.forgotten(tx, 1, NOW))
+    written = await changes(database, lambda tx: jobs.forgotten(tx, [1], NOW))
     assert written["jobs 1"].keys() == {"prompt", "user_name", "token", "reason", "forgotten_at"}
 
 
@@ -333,7 +333,7 @@ async def test_files_that_no_row_needs_are_named_for_removal(database: Database)
     await pair(database, "delivered", picture="png")
     async with database.transaction() as tx:
         await tx.execute("UPDATE takes SET preview = 'p' WHERE id = 2")
-    written = await changes(database, lambda tx: takes.erased(tx, 1))
+    written = await changes(database, lambda tx: takes.erased(tx, [1]))
     assert {name for name in written if name.startswith("unneeded")} == {
         f"unneeded {name}" for name in ("a", "c", "p", "png")
     }
