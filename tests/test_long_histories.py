@@ -20,7 +20,7 @@ INSERT INTO jobs (
     model, seed, guidance, temperature, top_k, tier, allowance_seconds, day, created_at, charged_at,
     started_at, rendered_at, ended_at, picture
 )
-SELECT 'delivered', 10, 100, 1, 'someone', 5, 't', 'a secret', 8, 1, 'small', i, 3, 1, 250, 'Free',
+SELECT 'delivered', 10, 100, 1, 'someone', 5, '', 'a secret', 8, 1, 'small', i, 3, 1, 250, 'Free',
     8, '2026-11-23', i, i, i, i, i, 'audio/' || i || '-picture.png'
 FROM n
 """
