@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import aiohttp
-import discord
 from rich.console import Console
 
 from bot import __version__, engines, guard, logs, selling, tiers
@@ -149,6 +147,7 @@ def doctor(_: argparse.Namespace) -> int:
 
 async def _run(config: Config, token: str, *, sync: bool) -> None:
     from bot.composition import Plan, compose, heed_signals
+    from bot.connection import proxy, serve
 
     choice = engines.configured(config)
     plan = Plan(
@@ -161,6 +160,7 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
         dev_guild_id=config.dev_guild_id,
         owner_guild_id=config.owner_guild_id,
         sync=sync,
+        proxy=proxy(),
         drain_seconds=config.drain_seconds,
         keep=config.keep(),
         metrics=(config.metrics_host, config.metrics_port) if config.metrics_port else None,
@@ -172,17 +172,7 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
         heed_signals(client)
         for warning in await selling.warnings(client.rulebook, config, choice):
             log.warning("%s", warning)
-        try:
-            await client.start(token)
-        except discord.LoginFailure as error:
-            raise OperatorError(
-                "Discord does not accept DISCORD_TOKEN: copy it again from the Bot page of your "
-                "application, where Reset Token makes a new one."
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise OperatorError(
-                f"Discord cannot be reached: {error}. Check the network and try again."
-            ) from error
+        await serve(client, token)
 
 
 def _configured() -> Config:

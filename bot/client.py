@@ -1,5 +1,7 @@
 """The discord.py bot: what it loads, how it registers its commands, how errors become replies."""
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -8,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -21,6 +24,7 @@ from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
+from bot.verdicts import UNREACHED, brief, definite
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,9 @@ UNWRITTEN = (
     "bot has to make room; try again later."
 )
 
+LONGEST_TEXT = 2000
+"""Characters of a message's text."""
+
 LONGEST_LIMIT = 60.0
 """Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
 
@@ -78,21 +85,29 @@ class Tree(app_commands.CommandTree["Fantasia"]):
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
         """Answer with a refusal's sentence, or with the number under which the log has the rest."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if isinstance(cause, Refusal | NotAllowed):
-            await answer(interaction, str(cause))
-        elif isinstance(cause, StorageError):
-            log.error("%s", cause)
-            await answer(interaction, _told(cause))
-        elif isinstance(
-            cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound
-        ):
-            await answer(interaction, "That command has changed. Try it again in a minute.")
-        elif isinstance(cause, discord.NotFound) and cause.code == 10062:
+        if isinstance(cause, discord.NotFound) and cause.code == 10062:
             log.warning("interaction %d was answered too late", interaction.id)
-        else:
-            reference = secrets.token_hex(4)
-            log.error("error %s", reference, exc_info=cause)
-            await answer(interaction, f"That went wrong on our side; its number is `{reference}`.")
+            return
+        try:
+            await answer(interaction, _reply(cause))
+        except UNREACHED as failure:
+            log.warning("interaction %d is not answered: %s", interaction.id, brief(failure))
+        except Exception:
+            log.exception("interaction %d cannot be answered", interaction.id)
+
+
+def _reply(cause: Exception) -> str:
+    """Return what a member reads of what went wrong, and log what is not theirs to mend."""
+    if isinstance(cause, Refusal | NotAllowed):
+        return str(cause)
+    if isinstance(cause, StorageError):
+        log.error("%s", cause)
+        return _told(cause)
+    if isinstance(cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
+        return "That command has changed. Try it again in a minute."
+    reference = secrets.token_hex(4)
+    log.error("error %s", reference, exc_info=cause)
+    return f"That went wrong on our side; its number is `{reference}`."
 
 
 class Fantasia(commands.AutoShardedBot):
@@ -112,6 +127,7 @@ class Fantasia(commands.AutoShardedBot):
         dev_guild_id: int | None = None,
         owner_guild_id: int | None = None,
         sync: bool = False,
+        proxy: str | None = None,
         extensions_: Sequence[str] = EXTENSIONS,
     ) -> None:
         super().__init__(
@@ -123,7 +139,10 @@ class Fantasia(commands.AutoShardedBot):
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
             allowed_contexts=app_commands.AppCommandContext(guild=True),
             max_ratelimit_timeout=LONGEST_LIMIT,
+            http_trace=_json_only(),
+            proxy=proxy,
         )
+        self._closing = asyncio.Event()
         self.studio = studio
         self.outbox = outbox
         self.archive = archive
@@ -137,9 +156,20 @@ class Fantasia(commands.AutoShardedBot):
         self._sync = sync
         self._extensions = extensions_
 
+    async def close(self) -> None:
+        """End the connection, and whoever waits for one."""
+        self._closing.set()
+        await super().close()
+
+    async def left_alone(self, seconds: float) -> None:
+        """Wait so long, or until the connection is ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+
     async def setup_hook(self) -> None:
         """Load the cogs and register the commands; raise OperatorError if a cog does not load."""
-        for name in self._extensions:
+        for name in (name for name in self._extensions if name not in self.extensions):
             try:
                 await self.load_extension(name)
             except commands.ExtensionError as error:
@@ -159,15 +189,21 @@ class Fantasia(commands.AutoShardedBot):
 
     async def _register(self, guild: discord.Object | None) -> None:
         scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
-        digest = self._digest(guild)
-        if self._sync or digest != await self.studio.synced(scope):
-            try:
-                await self.tree.sync(guild=guild)
-            except discord.Forbidden as error:
+        digest, known = self._digest(guild), await self.studio.synced(scope)
+        if digest == known and not self._sync:
+            return
+        try:
+            await self.tree.sync(guild=guild)
+        except UNREACHED as error:
+            if guild and isinstance(error, discord.Forbidden) and definite(error):
                 raise OperatorError(
-                    f"Commands cannot be registered in the server {guild and guild.id}: invite the "
-                    "bot there first, or mend DEV_GUILD_ID and OWNER_GUILD_ID."
+                    f"Commands cannot be registered in the server {guild.id}: invite the bot there "
+                    "first, or mend DEV_GUILD_ID and OWNER_GUILD_ID."
                 ) from error
+            if known is None:
+                raise
+            log.error("commands were not registered, the earlier ones stay: %s", brief(error))
+        else:
             await self.studio.note_synced(scope, digest)
             log.info("commands registered: %s", scope)
 
@@ -199,8 +235,22 @@ def _told(error: StorageError) -> str:
     return DAMAGED if error.damaged else UNWRITTEN
 
 
+def _json_only() -> aiohttp.TraceConfig:
+    """Take a page of HTML for what it is, also with status 200: a word of what stands between."""
+
+    async def ended(_: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
+        if request.response.ok and request.response.content_type == "text/html":
+            request.response.close()
+            raise aiohttp.ClientPayloadError("a page of HTML was answered")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    return trace
+
+
 async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401
     """Tell the member something that only they see, whether or not they had a reply already."""
+    text = text[:LONGEST_TEXT]
     if interaction.response.is_done():
         await interaction.followup.send(text, ephemeral=True, **options)
     else:

@@ -61,6 +61,7 @@ class Plan:
     about: About = field(default_factory=About)
     sync: bool = False
     clock: Clock = field(default_factory=SystemClock)
+    proxy: str | None = None
     silence: float = 120.0
     pause: float = 1.0
     grace: float = GRACE
@@ -133,6 +134,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 dev_guild_id=plan.dev_guild_id,
                 owner_guild_id=plan.owner_guild_id,
                 sync=plan.sync,
+                proxy=plan.proxy,
             )
             async with contextlib.AsyncExitStack() as stack:
                 pulse = monitor.Pulse(database)

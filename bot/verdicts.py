@@ -70,6 +70,8 @@ def pause(error: Exception) -> float:
 
 def brief(error: Exception) -> str:
     """Say in a line what was answered; pages of HTML are left out."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}"  # its own words name the proxy's password
     if not isinstance(error, discord.HTTPException):
         return str(error) or type(error).__name__
     text = "a page of HTML" if error.text.lstrip().startswith("<") else error.text

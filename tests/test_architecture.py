@@ -79,6 +79,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.verdicts": set(),
+    "bot.connection": {"bot.client", "bot.verdicts"} | VALUES,
     "bot.client": {"bot.verdicts"} | DOMAIN | VALUES,
     "cogs": {"bot.client", "bot.tiers", "bot.verdicts", "bot.wordfilter", "cogs"} | DOMAIN | VALUES,
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},
@@ -102,7 +103,7 @@ TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
     "aiosqlite": {"bot.database"},
     "sqlite3": {"bot.database"},
-    "discord": {"bot.client", "bot.verdicts", "bot.__main__", "bot.demo", "cogs"},
+    "discord": {"bot.client", "bot.connection", "bot.verdicts", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
     "disarm": {"bot.wordfilter"},
     "torch": TORCH,

@@ -113,32 +113,6 @@ def test_run_with_a_malformed_token_does_not_repeat_it(tmp_path: Path) -> None:
     assert "my-secret" not in text
 
 
-def test_run_without_the_network_says_that_discord_cannot_be_reached(tmp_path: Path) -> None:
-    done = bot(
-        tmp_path,
-        "run",
-        DISCORD_TOKEN=TOKEN,
-        ENGINE="sketch",
-        # discord.py asks this module for its address.
-        PYTHONSTARTUP="",
-        PYTHONPATH=os.pathsep.join([str(unreachable(tmp_path)), str(Path.cwd())]),
-    )
-    assert "Discord cannot be reached" in explained(done)
-    assert TOKEN not in done.stderr + done.stdout
-
-
-def unreachable(folder: Path) -> Path:
-    """Make every name resolve to nothing, on a machine with a network as on one without."""
-    site = folder / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "import socket\n"
-        "def refuse(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
-        "socket.getaddrinfo = refuse\n"
-    )
-    return site
-
-
 def test_run_with_an_engine_that_cannot_start_stops_with_a_sentence(tmp_path: Path) -> None:
     text = explained(
         bot(

@@ -184,6 +184,24 @@ async def test_a_lost_permission_is_answered_through_the_interaction(plan: Plan)
         assert shown.followups[0].attachments[0].filename == "play-1.wav"
 
 
+async def test_an_answer_goes_by_the_proxy_as_all_else_does(plan: Plan) -> None:
+    async with world(plan) as w:
+        adapter, seen = w.env._webhook_adapter, list[object]()
+        real = adapter.request
+
+        async def request(*args: Any, proxy: object = None, **more: Any) -> Any:
+            seen.append(proxy)
+            return await real(*args, proxy=proxy, **more)
+
+        w.env.inject_error("POST", MESSAGES, status=403, code=50013)
+        adapter.request = request
+        w.bot.http.proxy = "http://127.0.0.1:9"
+        await asked(w)
+        await w.ended(1, Status.DELIVERED)
+        assert seen[-1] == "http://127.0.0.1:9"
+        adapter.request = real
+
+
 async def test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directly(
     plan: Plan, clock: Clock
 ) -> None:

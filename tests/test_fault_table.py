@@ -60,6 +60,18 @@ TABLE = {
     "a file larger than a message may hold": (
         "uploads::test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked"
     ),
+    "Discord is away at the start": (
+        "start::test_what_waiting_mends_is_waited_out_while_one_engine_loads"
+    ),
+    "the network is away at the start": "start::test_a_network_that_is_away_is_waited_for",
+    "the gateway closes for good, a token that was reset": (
+        "start::test_a_gateway_that_closes_for_good_ends_it_with_a_sentence"
+    ),
+    "commands cannot be registered again": (
+        "start::test_commands_that_are_registered_need_no_second_time"
+    ),
+    "a proxy": "start::test_everything_goes_by_the_proxy_that_the_environment_names",
+    "the answer to an error fails": "answers::test_an_error_that_cannot_be_told_is_logged_once",
     "a long rate limit": "delivery::test_a_long_rate_limit_is_waited_for_as_long_as_it_says",
     "a crash between posting and recording": (
         "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice"

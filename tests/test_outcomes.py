@@ -1,16 +1,19 @@
 """What comes of sending: Discord's definite word, Discord or its edge unwell, our own fault."""
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 
-from bot import jobs
+from bot import disk, jobs
 from bot.composition import Plan
 from bot.models import Status
 from bot.verdicts import brief, definite, pause
@@ -96,6 +99,8 @@ def test_a_pause_that_discord_bids_is_kept_and_a_page_is_not_quoted() -> None:
     assert brief(said(403)) == "403 Reason: a page of HTML"
     assert brief(said(403, 40333, "two\nlines")) == "403 Reason, code 40333: two lines"
     assert brief(TimeoutError()) == "TimeoutError"
+    asked: Any = SimpleNamespace(real_url="http://me:secret@proxy:3128")
+    assert brief(aiohttp.ClientHttpProxyError(asked, (), status=407, message="Who?")) == "407 Who?"
 
 
 @pytest.mark.parametrize("error", [said(403, 40333), said(403), said(404), said(401)], ids=brief)
@@ -136,17 +141,18 @@ async def fetched(w: World) -> list[dict[str, Any]]:
 
 
 async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
-    plan: Plan, clock: Clock, caplog: pytest.LogCaptureFixture
+    plan: Plan, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real, damaged = disk.read, True
+
+    def read(path: Path) -> bytes:
+        if damaged and path.name == "1-1.wav":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(disk, "read", read)
     async with world(replace(plan, clock=clock)) as w:
-        w.env.inject_error("POST", f"/channels/{w.music.id}/messages", status=503)
         shown = await asked(w)
-        await postponed(w)
-        wav = plan.folder / "audio" / "1-1.wav"
-        music = wav.read_bytes()
-        wav.unlink()
-        wav.mkdir()  # as with EIO, the file is there and cannot be read
-        clock.turn(seconds=2)
         await asked(w)
         await w.ended(2, Status.DELIVERED)
         assert (await w.studio.job(1)).status is Status.RENDERED
@@ -159,9 +165,8 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
         assert await jobs.unposted(w.studio._database, w.alice.id, clock().replace(hour=0)) == []
         broken = [record for record in caplog.records if record.exc_info]
         assert {record.getMessage() for record in broken} == {"job 1: its message cannot be made"}
-        assert "Is a directory" in caplog.text
-        wav.rmdir()
-        wav.write_bytes(music)
+        assert "Input/output error" in caplog.text
+        damaged = False
         assert shown.response
         await w.alice.click(shown.response.message, label="Post again")
         await w.ended(1, Status.DELIVERED)

@@ -1,0 +1,112 @@
+"""The way to Discord: what waiting mends is waited out, all else ends in one sentence."""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from urllib.request import getproxies, proxy_bypass
+
+import discord
+from yarl import URL
+
+from bot.client import Fantasia
+from bot.errors import OperatorError
+from bot.verdicts import UNREACHED, brief, definite, pause
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds until another try, which double from the one to the other; Discord may bid more."""
+
+HOST = "discord.com"
+
+UNKNOWN = (
+    "Discord does not accept DISCORD_TOKEN: copy it again from the Bot page of your application, "
+    "where Reset Token makes a new one."
+)
+
+CLOSED = {
+    4004: UNKNOWN,
+    4010: "Discord knows no such shard of the bot (4010). Start it again.",
+    4011: "Discord wants the bot's servers on more connections (4011). Start it again.",
+    4012: "Discord speaks no such version with the bot any more (4012). Install a newer Fantasia.",
+    4013: "Discord knows no such intents (4013). Install a newer Fantasia.",
+    4014: "Discord does not allow the bot its intents (4014), though none of them is privileged: "
+    "look at the Bot page of your application.",
+}
+"""What ends the program when the gateway closes with this code, also while it runs."""
+
+UNSETTLED = (*UNREACHED, discord.GatewayNotFound)
+
+
+async def serve(client: Fantasia, token: str) -> None:
+    """Be connected until the client is closed; raise OperatorError where waiting mends nothing."""
+    for name in ("discord.shard", "discord.client", "discord.gateway"):
+        logging.getLogger(name).addFilter(_shorten)
+    try:
+        await _insist(client, partial(_login, client, token))
+        await _insist(client, client.connect)
+    except discord.LoginFailure as error:
+        raise OperatorError(UNKNOWN) from error
+    except discord.PrivilegedIntentsRequired as error:
+        raise OperatorError(CLOSED[4014]) from error
+    except discord.ConnectionClosed as error:
+        known = CLOSED.get(error.code)
+        raise OperatorError(known or f"Discord ended the connection: {error}.") from error
+
+
+def proxy() -> str | None:
+    """Return the proxy that the environment names for Discord; raise OperatorError for a wrong one.
+
+    As other programs read it: HTTPS_PROXY, and NO_PROXY for what is reached without.
+    """
+    found = getproxies().get("https")
+    if not found or proxy_bypass(HOST):
+        return None
+    with contextlib.suppress(ValueError):
+        url = URL(found if "://" in found else f"http://{found}")
+        if url.scheme in ("http", "https") and url.host and url.port:
+            return str(url)
+    raise OperatorError(
+        "HTTPS_PROXY is not an address that can be used: accepted is one such as "
+        "http://proxy.example.org:3128, with name:password@ before the host if it wants that."
+    )
+
+
+async def _login(client: Fantasia, token: str) -> None:
+    try:
+        await client.login(token)
+    except BaseException:
+        # The library makes a new session with each login, and closes none of them.
+        await client.http.close()
+        client.http.connector = discord.utils.MISSING
+        raise
+
+
+async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step until it succeeds or the client is closed, with growing pauses between."""
+    grown = FIRST_PAUSE
+    while not client.is_closed():
+        try:
+            return await step()
+        except UNSETTLED as error:
+            cause = error.__cause__ if isinstance(error, discord.GatewayNotFound) else error
+            assert isinstance(cause, Exception)
+            if client.is_closed():
+                return None
+            if definite(cause):
+                raise OperatorError(f"Discord refuses the bot: {brief(cause)}.") from error
+            wait = max(grown, pause(cause))
+            log.warning("Discord is not reached: %s. Next try in %.0f s.", brief(cause), wait)
+        grown = min(2 * grown, LONGEST_PAUSE)
+        await client.left_alone(wait)
+    return None
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Let the library say in a line, not in a traceback, that Discord is not reached."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, (*UNSETTLED, discord.ConnectionClosed)):
+        record.msg, record.args = f"{record.getMessage()} {brief(error)}", ()
+        record.exc_info = record.exc_text = None
+    return True
