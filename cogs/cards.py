@@ -81,12 +81,13 @@ REPEATED = "This may be a repeat: it is not known whether it reached you already
 
 def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
     """Join as many parts as fit into so many characters, and say how many more there are."""
-    for shown in range(len(parts), -1, -1):
-        rest = [f"and {len(parts) - shown} more"] if shown < len(parts) else []
-        text = between.join([*parts[:shown], *rest])
-        if len(text) <= most:
-            return text
-    return ""
+    text = between.join(parts)
+    if len(text) <= most:
+        return text
+    shown = 0
+    while len(longer := between.join([*parts[:shown], f"and {len(parts) - shown} more"])) <= most:
+        text, shown = longer, shown + 1
+    return text
 
 
 def waiting(standing: Standing) -> discord.Embed:

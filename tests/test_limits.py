@@ -11,6 +11,7 @@ import discord
 import pytest
 import simcord
 from discord import app_commands, ui
+from hypothesis import given, strategies
 
 from bot.client import NotAllowed
 from bot.composition import Plan
@@ -28,6 +29,7 @@ from bot.tiers import (
     MOST_TIERS,
     MOST_WAITING,
 )
+from cogs.cards import some
 from tests.conftest import GENEROUS, World, world
 from tests.limits import problems
 from tests.test_repeating import values
@@ -358,6 +360,19 @@ async def test_a_form_takes_the_most_that_fits_in_it(plan: Plan) -> None:
             assert shown.response
             assert "went wrong" not in shown.response.content, change
         assert w.refused() == []
+
+
+@given(strategies.lists(strategies.text("ab", min_size=1, max_size=40), max_size=60))
+def test_what_does_not_fit_is_counted(parts: list[str]) -> None:
+    text = some(parts, 100)
+    assert len(text) <= 100
+    *shown, last = text.split(", ")
+    if text == ", ".join(parts):
+        return
+    assert shown == parts[: len(shown)]
+    assert last == f"and {len(parts) - len(shown)} more"
+    one_more = [*parts[: len(shown) + 1], f"and {len(parts) - len(shown) - 1} more"]
+    assert len(", ".join(one_more)) > 100
 
 
 def test_a_models_name_that_no_list_could_show_is_told_to_the_operator(tmp_path: Path) -> None:
