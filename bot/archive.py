@@ -75,12 +75,12 @@ class Archive:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         encoder: Encoder,
-        ticks: Callable[[], float] = time.monotonic,
+        calendar: Calendar,
     ) -> None:
         self._database = database
         self._folder = folder
         self._clock = clock
-        self._calendar = Calendar(database, clock=clock, ticks=ticks)
+        self._calendar = calendar
         self._work = work
         self._marked: disk.Mark | None = None
         self._encoder = encoder

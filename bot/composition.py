@@ -13,6 +13,7 @@ from pathlib import Path
 from bot import monitor
 from bot.admission import Admission
 from bot.archive import Archive, Keep
+from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
@@ -79,11 +80,12 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
             open_database(plan.folder / "fantasia.db") as database,
             encoding(engine_environment(), PRIVATE) as encoder,
         ):
+            calendar = Calendar(database, clock=plan.clock, ticks=plan.clock.ticks)
             archive = Archive(
                 database,
                 folder=plan.folder,
                 clock=plan.clock,
-                ticks=plan.clock.ticks,
+                calendar=calendar,
                 work=work,
                 encoder=encoder,
             )
@@ -119,7 +121,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 studio,
                 outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
-                erasure=Erasure(database, clock=plan.clock),
+                erasure=Erasure(database, clock=plan.clock, calendar=calendar),
                 office=Office(database, admission=admission, clock=plan.clock),
                 rulebook=Rulebook(database, admission=admission, clock=plan.clock),
                 operations=Operations(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from weakref import WeakSet
 
 from bot import jobs, removals
+from bot.calendar import Calendar
 from bot.database import Database
 from bot.models import Job, Keep, Removal
 
@@ -18,6 +19,7 @@ AT_ONCE = 200
 """Rows that a transaction changes at most, so that whoever waits for the next soon has it."""
 
 LONGEST_PAUSE = timedelta(hours=1)
+"""How long a message waits at most until it is tried again."""
 
 
 class Receipt:
@@ -54,9 +56,12 @@ class Receipt:
 class Erasure:
     """What is still to be erased of those who were forgotten, and what the operator lets age."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, *, clock: Callable[[], datetime], calendar: Calendar
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._calendar = calendar
         self._receipts: WeakSet[Receipt] = WeakSet()
 
     def receipt(self) -> Receipt:
@@ -67,7 +72,8 @@ class Erasure:
 
     async def due(self, most: int) -> list[Removal]:
         """Return messages that are to be deleted now, so many at most."""
-        return await removals.due(self._database, self._clock(), most)
+        now = self._clock()
+        return await removals.due(self._database, now, now + LONGEST_PAUSE, most)
 
     async def left(self) -> int:
         """Return how many messages are still to be deleted."""
@@ -83,7 +89,8 @@ class Erasure:
     async def postponed(self, removal: Removal, at_least: float = 0.0) -> None:
         """Discord gave no clear answer: try again after a growing pause, `at_least` in seconds."""
         grown = min(2.0 ** min(removal.attempts, 30), LONGEST_PAUSE.total_seconds())
-        due_at = self._clock() + timedelta(seconds=max(at_least, grown))
+        pause = min(max(at_least, grown), LONGEST_PAUSE.total_seconds())
+        due_at = self._clock() + timedelta(seconds=pause)
         async with self._database.transaction() as tx:
             await removals.postponed(tx, removal.message, due_at)
 
@@ -95,7 +102,7 @@ class Erasure:
 
     async def age(self, keep: Keep) -> None:
         """Erase the tokens that are dead, and the words that the operator keeps no longer."""
-        now = self._clock()
+        now = await self._calendar.today()
         while await self._without_tokens(now - TOKEN_LIFE) == AT_ONCE:
             pass
         if keep.words is None:

@@ -118,9 +118,12 @@ class Outbox:
 
     def after(self, tries: int, least: float = 0.0) -> datetime:
         """Return when to try again: after a pause that grows, of so many seconds at least."""
+        return self._clock() + timedelta(seconds=self.pause(tries, least))
+
+    def pause(self, tries: int, least: float = 0.0) -> float:
+        """Return the seconds until the next try: they grow, and are so many at least."""
         grown = min(2.0 ** min(tries, 30), LONGEST_PAUSE.total_seconds())
-        longest = posts.LONGEST_PAUSE.total_seconds()
-        return self._clock() + timedelta(seconds=min(max(least, grown), longest))
+        return min(max(least, grown), posts.LONGEST_PAUSE.total_seconds())
 
     async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
         """Whether Discord lately refused files that were no larger than these, in bytes, there."""

@@ -66,11 +66,22 @@ async def said(source: Database | Transaction, user: int, after: int, most: int)
     return [row["id"] for row in rows]
 
 
-async def due(source: Database | Transaction, now: datetime, most: int) -> list[Removal]:
-    """Return the messages that are to be deleted now, those due longest first."""
+async def due(
+    source: Database | Transaction, now: datetime, latest: datetime, most: int
+) -> list[Removal]:
+    """Return the messages that are to be deleted now, those due longest first.
+
+    What is due after the latest time was postponed by a clock that has been set since.
+    """
     rows = await source.fetch(
-        "SELECT * FROM removals WHERE due_at <= ? ORDER BY due_at, message_id LIMIT ?",
-        (now.timestamp(), most),
+        """
+        SELECT * FROM (
+            SELECT * FROM removals WHERE due_at <= ?1 ORDER BY due_at, message_id LIMIT ?3
+        ) UNION ALL SELECT * FROM (
+            SELECT * FROM removals WHERE due_at > ?2 ORDER BY due_at, message_id LIMIT ?3
+        ) LIMIT ?3
+        """,
+        (now.timestamp(), latest.timestamp(), most),
     )
     return [
         Removal(message=row["message_id"], channel=row["channel_id"], attempts=row["attempts"])

@@ -68,7 +68,7 @@ class Delivery(commands.Cog):
         self._replacing = asyncio.Lock()
         self._fruitless = 0
         """How often in a row a preview could not be removed."""
-        self._replace_at = studio.now()
+        self._replace_at = studio.ticks()
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
@@ -107,7 +107,7 @@ class Delivery(commands.Cog):
             self._busy.discard(place)
 
     async def _replace_previews(self) -> None:
-        if self._replacing.locked() or self._studio.now() < self._replace_at:
+        if self._replacing.locked() or self._studio.ticks() < self._replace_at:
             return
         async with self._replacing:
             left = False
@@ -118,7 +118,7 @@ class Delivery(commands.Cog):
                     left = True
             self._fruitless = self._fruitless + 1 if left else 0
             if left:
-                self._replace_at = self._outbox.after(self._fruitless)
+                self._replace_at = self._studio.ticks() + self._outbox.pause(self._fruitless)
 
     async def _deliver(self, owed: Owed) -> bool:
         """Post what is owed; return False if what comes later in that place has to wait."""
@@ -221,6 +221,8 @@ class Delivery(commands.Cog):
             for take in owed.takes
             if take.preview and (heard := await self._archive.read(take.preview))
         ]
+        if not files:  # the attempt that made it was given up meanwhile
+            raise Unwanted
         return await self._post(owed, cards.preview(owed.job), files, view=stop_view(owed.job.id))
 
     async def _music(self, owed: Owed, kind: Format) -> int:

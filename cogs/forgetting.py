@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import discord
@@ -22,8 +21,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10
 """Messages that are deleted at a look; Discord takes about one a second in a channel."""
 
-ANSWERED_FOR = timedelta(minutes=13)
-"""How long the second answer waits for the messages; Discord takes it for 15 minutes."""
+ANSWERED_FOR = 780.0
+"""Seconds that the second answer waits for the messages; Discord takes it for 15 minutes."""
 
 GONE = {10003, 10008}
 """Discord's codes for an unknown channel and an unknown message."""
@@ -34,7 +33,7 @@ class Waiting(NamedTuple):
 
     interaction: Interaction
     receipt: Receipt
-    until: datetime
+    until: float
 
 
 class Forgetting(commands.Cog):
@@ -49,7 +48,7 @@ class Forgetting(commands.Cog):
     @commands.Cog.listener()
     async def on_forgotten(self, interaction: Interaction, receipt: Receipt) -> None:
         """Remember who is to be told."""
-        until = self._bot.studio.now() + ANSWERED_FOR
+        until = self._bot.studio.ticks() + ANSWERED_FOR
         self._waiting.append(Waiting(interaction, receipt, until))
 
     @commands.Cog.listener()
@@ -84,7 +83,7 @@ class Forgetting(commands.Cog):
             await self._erasure.done(removal, gone=True)
 
     async def _tell(self) -> None:
-        now, waiting = self._bot.studio.now(), self._waiting
+        now, waiting = self._bot.studio.ticks(), self._waiting
         self._waiting = [each for each in waiting if each.receipt.left and now < each.until]
         for each in waiting:
             if each not in self._waiting:

@@ -51,7 +51,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.disk": set(),
-    "bot.erasure": {"bot.database"} | STORES | VALUES,
+    "bot.erasure": {"bot.calendar", "bot.database"} | STORES | VALUES,
     "bot.guard": set(),
     "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},

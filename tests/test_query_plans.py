@@ -16,6 +16,7 @@ import pytest
 from bot import jobs, posts, takes, turns
 from bot.admission import Admission
 from bot.archive import Archive
+from bot.calendar import Calendar
 from bot.database import Database, Row, Transaction, open_database
 from bot.encoder import Encoder
 from bot.erasure import Erasure
@@ -169,8 +170,14 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
 
 async def hours(database: Database, folder: Path, clock: Clock) -> None:
     """Do what is done at the start, every few minutes, and whenever somebody looks from outside."""
+    calendar = Calendar(database, clock=clock, ticks=clock.ticks)
     archive = Archive(
-        database, folder=folder, clock=clock, work=asyncio.Event(), encoder=Encoder((), {}, 0)
+        database,
+        folder=folder,
+        clock=clock,
+        calendar=calendar,
+        work=asyncio.Event(),
+        encoder=Encoder((), {}, 0),
     )
     operations = Operations(
         database,
@@ -188,7 +195,7 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
     clock.turn(days=31)
     await archive.forget_the_left()
     await archive.forget(1)
-    erasure = Erasure(database, clock=clock)
+    erasure = Erasure(database, clock=clock, calendar=calendar)
     for removal in await erasure.due(10):
         await erasure.postponed(removal)
         await erasure.done(removal, gone=True)
@@ -203,7 +210,8 @@ async def grown(folder: Path, clock: Clock, steps: Steps, spoil: str = "") -> di
         own.mkdir()
         async with open_database(own / "test.db") as database:
             await past(database, number)
-            await Erasure(database, clock=clock).age(Keep())
+            calendar = Calendar(database, clock=clock, ticks=clock.ticks)
+            await Erasure(database, clock=clock, calendar=calendar).age(Keep())
             if spoil:
                 async with database.transaction() as tx:
                     await tx.execute(spoil)

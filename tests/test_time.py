@@ -152,6 +152,23 @@ async def test_a_clock_that_is_ahead_for_one_start_removes_nothing(
         assert not music.exists()
 
 
+async def test_words_do_not_age_by_a_clock_that_is_ahead_for_one_start(
+    plan: Plan, clock: Clock
+) -> None:
+    plan = replace(plan, clock=clock, keep=Keep(words=30))
+    async with world(plan) as w:
+        await asked(w, "fail")
+        await w.ended(1, Status.FAILED)
+        await w.bot.erasure.age(plan.keep)
+        clock.set(days=400)
+        await w.restart(plan)
+        await w.bot.erasure.age(plan.keep)
+        assert (await w.studio.job(1)).request.prompt == "fail"
+        clock.turn(days=1)
+        await w.bot.erasure.age(plan.keep)
+        assert (await w.studio.job(1)).request.prompt == ""
+
+
 LEFT = 777
 """A server that the bot was removed from."""
 
@@ -194,11 +211,17 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
         clock.set(days=400)
         await asked(w, "hungry", seconds=60)
         await w.ended(1, Status.FAILED)
+        async with database.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO removals (message_id, channel_id, due_at) VALUES (9, 8, ?)",
+                (clock().timestamp(),),
+            )
         target = Target(guild=w.guild.id, answer=False)
         async with database.transaction() as tx:
             await uploads.refused(tx, target, 1, 1000, clock())
         clock.set(days=-400)
         assert await jobs.shares(database, real - DAY, real) == []
         assert await uploads.refused_bytes(database, target, 1, real - DAY, real) is None
+        assert [removal.message for removal in await w.bot.erasure.due(1)] == [9]
         await asked(w, "play", seconds=60)
         await w.ended(2, Status.DELIVERED)
