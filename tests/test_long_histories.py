@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.archive import AT_ONCE
+from bot.archive import AT_ONCE, Archive
 from bot.composition import Plan, compose
-from bot.database import Database
+from bot.database import Database, open_database
+from bot.encoder import Encoder
 from tests.conftest import Clock
 
 MANY = 6 * AT_ONCE
@@ -68,9 +69,15 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
     assert b"a secret" not in (plan.folder / "fantasia.db").read_bytes()
 
 
-async def test_servers_that_did_not_change_are_not_written(plan: Plan) -> None:
-    async with compose(plan) as client:
-        database, archive = client.studio._database, client.archive
+async def test_servers_that_did_not_change_are_not_written(tmp_path: Path, clock: Clock) -> None:
+    async with open_database(tmp_path / "test.db") as database:
+        archive = Archive(
+            database,
+            folder=tmp_path,
+            clock=clock,
+            work=asyncio.Event(),
+            encoder=Encoder((), {}, 0),
+        )
         async with database.transaction() as tx:
             await tx.execute(PIECES, (MANY,))
             await tx.execute("INSERT INTO servers (guild_id) VALUES (11), (12)")
