@@ -4,13 +4,14 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from benchmarks import decoding, footprint, load, quota, saving
+from benchmarks import decoding, footprint, history, load, quota, saving
 from benchmarks.report import Row, machine, show, write
 
 
 def rows(bandwidth: float) -> Iterator[Row]:
     """Run everything, the quickest first."""
     yield from asyncio.run(quota.rows())
+    yield from history.rows()
     yield from load.rows()
     yield from footprint.rows()
     yield from decoding.rows(bandwidth)

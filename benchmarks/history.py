@@ -27,6 +27,7 @@ from bot.client import Fantasia
 from bot.composition import Plan
 from bot.database import Database, Transaction, open_database
 from bot.encoder import Encoder
+from bot.erasure import Erasure
 from bot.models import Keep, Limits
 from bot.operations import Operations
 from bot.outbox import Outbox
@@ -156,6 +157,7 @@ async def _asked_again(
         encoder=Encoder((), {}, 0),
     )
     operations = Operations(database, folder=folder, clock=lambda: NOW, **bells)
+    erasure = Erasure(database, clock=lambda: NOW)
     here = {*await servers.known(database)}
 
     async def look() -> None:
@@ -163,6 +165,7 @@ async def _asked_again(
         await outbox.previews_to_replace()
         await jobs.to_show(database)
         await jobs.running(database)
+        await erasure.due(10)
         await settings.get(database, "paused")
 
     async def start() -> None:
@@ -174,6 +177,7 @@ async def _asked_again(
         "places and expected times": lambda: turns.expected(database, NOW),
         "/metrics": operations.stats,
         "looking for music to prune": lambda: archive.prune(Keep()),
+        "looking for words and tokens that are too old": lambda: erasure.age(Keep(words=10**4)),
         "looking for servers to forget": archive.forget_the_left,
         "noticing servers that were left": lambda: archive.present(here),
         "the names that a start reads": start,
