@@ -23,6 +23,7 @@ from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import jobs, servers, settings, takes, turns
 from bot.archive import Archive
+from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.composition import Plan
 from bot.database import Database, Transaction, open_database
@@ -149,15 +150,17 @@ async def _asked_again(
     """Return what is done every few seconds, minutes or hours, and at each look from outside."""
     bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
     outbox = Outbox(database, clock=lambda: NOW, news=bells["news"])
+    calendar = Calendar(database, clock=lambda: NOW, ticks=time.monotonic)
     archive = Archive(
         database,
         folder=folder,
         clock=lambda: NOW,
+        calendar=calendar,
         work=bells["work"],
         encoder=Encoder((), {}, 0),
     )
     operations = Operations(database, folder=folder, clock=lambda: NOW, **bells)
-    erasure = Erasure(database, clock=lambda: NOW)
+    erasure = Erasure(database, clock=lambda: NOW, calendar=calendar)
     here = {*await servers.known(database)}
 
     async def look() -> None:

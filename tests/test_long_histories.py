@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.archive import AT_ONCE, Archive
+from bot.calendar import Calendar
 from bot.composition import Plan, compose
 from bot.database import Database, open_database
 from bot.encoder import Encoder
@@ -75,6 +76,7 @@ async def test_servers_that_did_not_change_are_not_written(tmp_path: Path, clock
             database,
             folder=tmp_path,
             clock=clock,
+            calendar=Calendar(database, clock=clock, ticks=clock.ticks),
             work=asyncio.Event(),
             encoder=Encoder((), {}, 0),
         )
