@@ -180,10 +180,12 @@ class Fantasia(commands.AutoShardedBot):
             await self._register(guild)
 
     async def on_error(self, event_method: str, /, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
-        """Tell in one line what the database did not let a listener do; it looks again anyway."""
+        """Tell in one line what the database or the end did not let a listener do."""
         error = sys.exception()
         if isinstance(error, StorageError):
             log.error("%s: %s", event_method, error)
+        elif self.is_closed():
+            log.info("%s ended with the connection: %s", event_method, error)
         else:
             await super().on_error(event_method, *arguments, **more)
 

@@ -13,6 +13,7 @@ from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.studio import Studio
 from bot.tiers import NOT_ALLOWED
+from bot.verdicts import UNREACHED
 from bot.wordfilter import UNSEEN_HERE
 from cogs import asking, doors, pages
 from cogs.cards import VIOLET
@@ -162,7 +163,7 @@ class Door(commands.Cog):
 async def _say(guild: discord.Guild, text: str) -> bool:
     """Post in the first channel that lets the bot; return whether there was one."""
     for channel in filter(None, (guild.system_channel, *guild.text_channels)):
-        with contextlib.suppress(discord.HTTPException):
+        with contextlib.suppress(*UNREACHED):
             if channel.permissions_for(guild.me).send_messages:
                 await channel.send(text)
                 return True

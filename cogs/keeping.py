@@ -96,7 +96,7 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
                 ephemeral=True,
             )
         if interaction.message and not interaction.message.flags.ephemeral:
-            with contextlib.suppress(discord.HTTPException):
+            with contextlib.suppress(*UNREACHED):
                 await interaction.message.delete()
 
 

@@ -100,6 +100,23 @@ async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the
         assert len(w.results()) == 1
 
 
+async def test_whatever_else_is_under_way_as_the_bot_ends_is_no_error(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(plan) as w:
+        w.tolerated = (RuntimeError,)
+
+        async def look() -> None:
+            await closed(w)
+            raise RuntimeError("Session is closed")
+
+        w.bot.add_listener(look, "on_look")
+        w.bot.operations.drain()
+        await closed(w)
+        await asyncio.sleep(0.1)
+    assert errors(caplog) == []
+
+
 async def test_a_list_of_the_queue_is_of_one_instant(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

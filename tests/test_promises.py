@@ -300,6 +300,7 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "let what renders end, post it, and end the program",
         "operator::test_drain_lets_what_renders_end_and_closes",
+        "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
     ),
     (
         "cancel a piece of any server",
@@ -446,6 +447,40 @@ PROMISES: list[tuple[str, ...]] = [
         "bot::test_after_the_token_has_expired_a_direct_message_brings_it",
     ),
     ("then as a direct message", "delivery::test_a_deleted_channel_sends_the_music_directly"),
+    (
+        "tries again with growing pauses",
+        "start::test_what_waiting_mends_is_waited_out_while_one_engine_loads",
+        "start::test_a_network_that_is_away_is_waited_for",
+    ),
+    (
+        "what only you can mend ends it with a sentence",
+        "start::test_a_gateway_that_closes_for_good_ends_it_with_a_sentence",
+        "start::test_a_server_of_the_operators_that_the_bot_is_not_in_is_named",
+    ),
+    (
+        "`HTTPS_PROXY` and `NO_PROXY` are heeded",
+        "start::test_everything_goes_by_the_proxy_that_the_environment_names",
+        "delivery::test_an_answer_goes_by_the_proxy_as_all_else_does",
+    ),
+    (
+        "What was refused for its size is remembered for a day",
+        "uploads::test_a_refusal_teaches_by_the_largest_file",
+        "delivery::test_what_a_server_took_is_remembered_for_a_day",
+    ),
+    (
+        "send as much as Discord takes from the member who asks",
+        "uploads::test_an_answer_may_hold_what_its_member_may_send",
+        "uploads::test_takes_that_fit_but_not_together_are_posted_again_each_by_itself",
+    ),
+    (
+        "what its edge answers in its stead",
+        "outcomes::test_what_is_not_said_of_the_channel_is_waited_out",
+    ),
+    (
+        "fails to read or to make holds up nobody",
+        "outcomes::test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded",
+        "outcomes::test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number",
+    ),
     ("repeated with the same nonce", "bot::test_a_lost_answer_is_repeated_with_the_same_nonce"),
     (
         "it is posted as FLAC, or else as Ogg Vorbis",
