@@ -205,6 +205,17 @@ async def lived(folder: Path) -> None:
         await until(rendered)
 
 
+def test_restore_says_what_music_is_missing(tmp_path: Path) -> None:
+    asyncio.run(lived(tmp_path / "data"))
+    saved = tmp_path / "monday.db"
+    assert bot(tmp_path, "backup", str(saved)).returncode == 0
+    audio = tmp_path / "data" / "audio"
+    (audio / "1-1.wav").rename(audio / "77-1.wav")
+    told = " ".join(bot(tmp_path, "restore", str(saved)).stderr.split())
+    assert "The music of 1 pieces in it is not there any more: #1." in told
+    assert "DATA_DIR/audio has 1 files that it does not name; they stay there." in told
+
+
 def test_doctor_sees_who_else_can_read_the_token_and_who_holds_the_database(
     tmp_path: Path,
 ) -> None:

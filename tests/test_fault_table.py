@@ -153,6 +153,35 @@ TABLE = {
     ),
     "a backup that is none, or newer": "backups::test_what_is_no_sound_backup_changes_nothing",
     "a damaged database": "backups::test_a_damaged_database_is_refused_and_left_as_it_is",
+    "another database in the folder, an older copy, a lost one": (
+        "sweeping::test_a_swapped_database_costs_no_music_and_gives_no_number_twice"
+    ),
+    "a restore of a backup that knows less": (
+        "backups::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away"
+    ),
+    "folders and links in the data folder": (
+        "sweeping::test_folders_and_links_break_no_start_and_are_not_followed"
+    ),
+    "the bot dies before files are removed": (
+        "sweeping::test_what_was_to_go_when_the_bot_died_goes_at_the_next_start"
+    ),
+    "a file that cannot be removed": (
+        "sweeping::test_a_file_that_cannot_be_removed_holds_up_no_other"
+    ),
+    "a database that another program holds": (
+        "storage::test_a_database_that_is_held_is_called_busy_and_nobody_waits_long"
+    ),
+    "a database that is damaged while the bot runs": (
+        "storage::test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentences"
+    ),
+    "a database of another user": "storage::test_a_database_of_another_user_is_explained",
+    "a disk without locks": "storage::test_a_disk_without_locks_is_not_another_fantasia",
+    "a member with thousands of pieces is forgotten": (
+        "long_histories::test_others_have_their_turn_while_many_pieces_are_forgotten"
+    ),
+    "what could not be posted crowds the disk": (
+        "operator::test_what_could_not_be_posted_goes_like_any_other_and_first"
+    ),
     "KEEP_DAYS": (
         "operator::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever"
     ),
@@ -160,6 +189,12 @@ TABLE = {
         "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from"
     ),
     "metrics and health": "operator::test_metrics_and_health_are_served",
+    "health while Discord is away or the model loads": (
+        "operator::test_health_is_good_while_there_is_nothing_that_a_restart_would_mend"
+    ),
+    "health once a restart would mend it": (
+        "operator::test_health_is_bad_when_a_task_ended_or_nothing_goes_on"
+    ),
     "log lines": "operator::test_each_change_is_one_line_with_whom_it_is_about",
     "line breaks in the log": "operator::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
     "the systemd unit": "operator::test_the_service_file_of_the_readme_is_sound",

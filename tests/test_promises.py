@@ -324,6 +324,20 @@ PROMISES: list[tuple[str, ...]] = [
         "backups::test_what_is_no_sound_backup_changes_nothing",
     ),
     (
+        "`DATA_DIR/audio` that the database does not name stay too",
+        "sweeping::test_what_unfinished_jobs_left_goes_and_all_else_stays",
+        "sweeping::test_a_swapped_database_costs_no_music_and_gives_no_number_twice",
+    ),
+    (
+        "which answers 503 for what a restart mends",
+        "operator::test_health_is_bad_when_a_task_ended_or_nothing_goes_on",
+    ),
+    (
+        "says which pieces have lost their music since",
+        "backups::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away",
+        "command_line::test_restore_says_what_music_is_missing",
+    ),
+    (
         "1 for a failure that one sentence on stderr explains",
         "command_line::test_generate_explains_what_is_wrong",
     ),
