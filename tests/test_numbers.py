@@ -79,16 +79,15 @@ def test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unch
         assert (files.samples(1) == expected.samples(1)).all()
 
 
+@pytest.mark.parametrize("child", ["int8"], indirect=True)
 def test_no_preview_is_written_of_what_is_no_music(
-    spoilt: Path, folders: Callable[[], Files]
+    child: Child, folders: Callable[[], Files]
 ) -> None:
     files = folders()
-    with Child(spoilt, SMALL, precision="int8") as child:
-        assert isinstance(child.hear(), Ready)
-        order = replace(files.order(31, 7), prompt=SPOILT)
-        (part,) = order.parts
-        part = replace(part, preview=str(files.folder / "preview.wav"))
-        reports = child.render(replace(order, parts=(part,)))
+    order = replace(files.order(31, 7), prompt=SPOILT)
+    (part,) = order.parts
+    part = replace(part, preview=str(files.folder / "preview.wav"))
+    reports = child.render(replace(order, parts=(part,)))
     assert isinstance(reports[-1], Failed)
     assert not any(isinstance(said, Previewed) for said in reports)
     assert files.all() == set()
