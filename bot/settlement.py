@@ -19,7 +19,8 @@ OPEN = (Status.QUEUED, Status.RUNNING)
 async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = None) -> None:
     """End a rendered job once all its results were posted or refused.
 
-    What fails for a `reason` of our own is told; what Discord refuses could be told nowhere.
+    Told is what fails for a `reason` of our own and what is lost of a job that was delivered; that
+    Discord refuses all could be told nowhere.
     """
     results = [post for post in await posts.of(tx, job.id) if post.kind is PostKind.RESULT]
     if not all(post.delivered_at or post.refused for post in results):
@@ -27,6 +28,8 @@ async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = 
     if any(post.delivered_at for post in results):
         if await jobs.delivered(tx, job.id, now):
             await _refund_lost(tx, job.id, results, now)
+            if not job.forgotten and any(post.refused for post in results):
+                await posts.add(tx, job.id, PostKind.FAILURE, now)
     elif job.forgotten:
         if await jobs.withdrawn(tx, job.id, now):
             await ledger.returned(tx, job.id, now)

@@ -108,9 +108,10 @@ class Board:
     async def tell_failure(self, job: Job) -> int | None:
         """Say in a job's status message why there is no music; return the message if it stands.
 
+        That of a job that was delivered leads to what there is, so it is left.
         Raises what Discord answers unless it is that the message cannot be edited.
         """
-        if job.status_message_id is None or self._old(job):
+        if job.status_message_id is None or self._old(job) or job.status is Status.DELIVERED:
             return None
         try:
             await self._message(job).edit(embed=failure(job), view=last_view(job))
@@ -203,7 +204,7 @@ def _has_changed(notice: Notice) -> bool:
 
 
 def failure(job: Job) -> discord.Embed:
-    """Show why there is no music of a job that has ended without any."""
+    """Show why there is no music of a job that has ended, or not all of it."""
     return cards.WITHOUT_STANDING[job.status](job)
 
 

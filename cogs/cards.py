@@ -73,6 +73,8 @@ NO_ROUTE = (
     "it and tries once more."
 )
 
+INCOMPLETE = "Not all of it could be posted. What is missing was refunded."
+
 LONGEST_REASON = 2000
 """Characters of a reason that are shown: an embed's text has at most 4,096."""
 
@@ -150,6 +152,11 @@ def undeliverable(job: Job) -> discord.Embed:
     """Show that the music could not be posted, on any route or for a reason of our own."""
     text = f"{_reason(job) or NO_ROUTE}\nNothing was charged."
     return _card(job, f"#{job.id} could not be posted", text, RED)
+
+
+def incomplete(job: Job) -> discord.Embed:
+    """Show that part of what was delivered is missing."""
+    return _card(job, f"#{job.id} is not complete", INCOMPLETE, RED)
 
 
 def preview(job: Job) -> discord.Embed:
@@ -474,4 +481,5 @@ WITHOUT_STANDING = {
     Status.CANCELLED: cancelled,
     Status.FAILED: failed,
     Status.UNDELIVERABLE: undeliverable,
+    Status.DELIVERED: incomplete,
 }

@@ -44,6 +44,8 @@ async def files(
     than was refused there lately. What comes of the block is remembered. Of a `part` (from 1)
     nothing smaller is made: it is always tried.
     """
+    if not takes:
+        raise Refusal(f"The music of #{job.id} is not kept any more.")
     piece = (part, PARTS) if part else (1, 1)
     music = [await client.archive.music(job, take, kind, piece) for take in takes]
     sizes = [len(each) for each in music]

@@ -204,7 +204,7 @@ async def test_of_several_takes_only_those_are_lost_that_cannot_be_read(
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         w.env.inject_error("POST", f"/channels/{w.music.id}/messages", status=503)
-        await asked(w, takes=3)
+        shown = await asked(w, takes=3)
         await postponed(w)
         (plan.folder / "audio" / "1-2.wav").unlink()
         clock.turn(seconds=2)
@@ -212,6 +212,12 @@ async def test_of_several_takes_only_those_are_lost_that_cannot_be_read(
         names = [file.filename for message in w.results() for file in message.attachments]
         assert names == ["play-1-1.wav", "play-1-3.wav"]
         assert await used(w) == 4
+
+        async def told() -> bool:
+            return bool(w.messages()[-1].embeds[0].title == "#1 is not complete")
+
+        await until(told)
+        await w.status(shown, "#1 is done")
 
 
 async def test_of_music_that_is_gone_nothing_is_promised(plan: Plan, clock: Clock) -> None:
