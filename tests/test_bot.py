@@ -307,7 +307,7 @@ async def test_a_prompt_pings_nobody_and_is_no_markup(plan: Plan) -> None:
     assert attachment.filename == "everyone-1-bold-link-https-example-org-c-1.wav"
     assert message.content == w.alice.mention
     assert "\\*\\*bold\\*\\*" in str(message.embeds[0].description)
-    assert "\\[link]" in str(message.embeds[0].description)
+    assert "\\[link\\]" in str(message.embeds[0].description)
     assert "\\|\\|spoiler" in str(message.embeds[0].description)
     for request in sent:
         body = dict(request.json or {}).get("data", request.json or {})
