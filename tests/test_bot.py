@@ -336,7 +336,8 @@ async def test_after_the_token_has_expired_a_direct_message_brings_it(
         shown = await w.generate("play", by=w.bob)
         clock.turn(minutes=16)
         await w.env.advance_time(16 * 60)
-        w.env.inject_error("POST", f"/channels/{w.music.id}/messages", status=403, times=None)
+        place = f"/channels/{w.music.id}/messages"
+        w.env.inject_error("POST", place, status=403, code=50013, times=None)
         await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
         await w.ended(2, Status.DELIVERED)
         assert shown.followups == []
@@ -346,7 +347,7 @@ async def test_after_the_token_has_expired_a_direct_message_brings_it(
 
 async def test_what_every_route_refuses_is_given_back_and_kept(plan: Plan) -> None:
     async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
+        w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=None)
         w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
         shown = await w.generate("play")
         job = await w.ended(1, Status.UNDELIVERABLE)

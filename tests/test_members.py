@@ -288,7 +288,7 @@ async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None
 
 async def unposted(w: World) -> simcord.InteractionResult:
     """Ask for 8 s that Discord takes nowhere, and let it take things again."""
-    w.env.inject_error("POST", "/channels/*/messages", status=403, times=None)
+    w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=None)
     w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
     shown = await w.generate("play", 8)
     await w.status(shown, "could not be posted")
