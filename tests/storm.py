@@ -9,6 +9,7 @@ import os
 import random
 import re
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
@@ -52,6 +53,10 @@ class StormClock:
 
     def __call__(self) -> datetime:
         return self.of_discord() + self.wrong_by
+
+    def ticks(self) -> float:
+        """Return the seconds that have passed, whatever the bot's machine takes them for."""
+        return time.monotonic() + self._ahead.total_seconds()
 
     def of_discord(self) -> datetime:
         """Return the time that everybody else goes by."""
