@@ -219,6 +219,18 @@ class Archive:
         """Erase the words and the music of servers that the bot left long enough ago."""
         before = await self._calendar.today() - FORGOTTEN_AFTER
         await self._forget(lambda tx: jobs.of_left_servers(tx, before, AT_ONCE))
+        async with self._database.transaction() as tx:
+            await grants.forgotten_where_left(tx, before)
+            await members.forgotten_where_left(tx, before)
+        erased = 0
+        while changes := await self._forget_changes(before):
+            erased += changes
+        if erased:
+            await self._database.purge()
+
+    async def _forget_changes(self, before: datetime) -> int:
+        async with self._database.transaction() as tx:
+            return await audit.forgotten_where_left(tx, before, AT_ONCE)
 
     async def sweep(self) -> None:
         """Remove what unfinished jobs left behind, and leave all else that no row names.

@@ -57,6 +57,22 @@ async def forgotten(tx: Transaction, user: int) -> None:
     await tx.execute("UPDATE audit SET actor_name = '', reason = NULL WHERE actor_id = ?", (user,))
 
 
+async def forgotten_where_left(tx: Transaction, before: datetime, most: int) -> int:
+    """Erase names and words of servers that were left before a time; return how many changes'."""
+    return await tx.execute(
+        """
+        UPDATE audit SET actor_name = '', subject = '', reason = NULL,
+            before = IIF(action = 'member unblock', 'blocked', before)
+        WHERE id IN (
+            SELECT audit.id FROM servers INDEXED BY servers_left
+            CROSS JOIN audit INDEXED BY audit_named USING (guild_id)
+            WHERE left_at < ? AND (actor_name <> '' OR subject <> '') LIMIT ?
+        )
+        """,
+        (before.timestamp(), most),
+    )
+
+
 async def page(source: Database, guild: int, member: int | None, number: int) -> list[Change]:
     """Return a page of a server's changes, newest first, and one more if there are more pages."""
     if member is None:

@@ -59,6 +59,18 @@ async def forgotten(tx: Transaction, user: int) -> None:
     await tx.execute("UPDATE grants SET reason = '' WHERE user_id = ? AND reason <> ''", (user,))
 
 
+async def forgotten_where_left(tx: Transaction, before: datetime) -> None:
+    """Erase the words of grants in servers that were left before a time."""
+    await tx.execute(
+        """
+        UPDATE grants SET reason = '' WHERE reason <> '' AND guild_id IN (
+            SELECT guild_id FROM servers INDEXED BY servers_left WHERE left_at < ?
+        )
+        """,
+        (before.timestamp(),),
+    )
+
+
 async def drawn(tx: Transaction, job: int, draws: Sequence[tuple[int, int]]) -> None:
     """Note what each grant, by id, pays of a job, in the order they are drawn from."""
     await tx.execute("DELETE FROM draws WHERE job_id = ?", (job,))

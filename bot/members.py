@@ -96,6 +96,18 @@ async def forgotten(tx: Transaction, user: int) -> None:
     )
 
 
+async def forgotten_where_left(tx: Transaction, before: datetime) -> None:
+    """Erase the words of blocks in servers that were left before a time."""
+    await tx.execute(
+        """
+        UPDATE members SET block_reason = '' WHERE block_reason <> '' AND guild_id IN (
+            SELECT guild_id FROM servers INDEXED BY servers_left WHERE left_at < ?
+        )
+        """,
+        (before.timestamp(),),
+    )
+
+
 async def _known(tx: Transaction, guild: int, user: int) -> None:
     await tx.execute(
         "INSERT OR IGNORE INTO members (guild_id, user_id) VALUES (?, ?)", (guild, user)

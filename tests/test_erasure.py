@@ -9,7 +9,7 @@ import discord
 import pytest
 import simcord
 
-from bot import erasure
+from bot import archive, erasure
 from bot.composition import Plan
 from bot.models import Keep, Origin, Status
 from tests.conftest import Clock, World, origin, until, world
@@ -83,14 +83,19 @@ async def test_neither_name_nor_words_stay_in_any_row(plan: Plan) -> None:
         await w.admin.slash(w.music, "member block", member=w.alice, reason=because)
         await w.admin.slash(w.music, "member unblock", member=w.alice)
         await w.admin.slash(w.music, "member block", member=w.alice, reason=because)
-        await w.admin.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="for bob")
+        await w.admin.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="a prize")
+        await w.admin.slash(w.music, "member block", member=w.bob, reason="loud nights")
         assert NAME in await everything(w)
         await forget(w)
         kept = await everything(w)
         assert NAME not in kept
         assert WORDS not in kept
-        assert "for bob" in kept
+        others = card(await w.bob.slash(w.music, "usage"))
+        assert "a prize" in others
+        assert "loud nights" in others
         log = card(await w.admin.slash(w.music, "quota log"))
+        assert "a prize" in log
+        assert "loud nights" in log
         assert f"`/member block` <@{w.alice.id}>" in log
         usage = card(await w.alice.slash(w.music, "usage"))
         assert "**9 s** of 9 s" in usage
@@ -274,6 +279,77 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         assert "4 messages of mine" in answered(await forget(w))
         await swept(w)
         assert "secret" not in said(w.messages())
+
+
+async def test_words_stay_as_long_as_any_file_that_is_named_after_them(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate("draw a secret")
+        await posted(w)
+        clock.turn(days=40)
+        for gone in ("takes SET audio", "takes SET codes", "jobs SET picture"):
+            await w.bot.erasure.age(Keep(words=30))
+            assert (await row(w))["prompt"] == "draw a secret"
+            async with w.studio._database.transaction() as tx:
+                await tx.execute(f"UPDATE {gone} = NULL")
+        await w.bot.erasure.age(Keep(words=30))
+        assert (await row(w))["prompt"] == ""
+
+
+async def test_a_server_that_removed_the_bot_leaves_no_names_either(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "AT_ONCE", 2)
+    because = f"{NAME} said {WORDS}"
+    async with world(replace(plan, clock=clock)) as w:
+        other = w.env.create_guild("Elsewhere")
+        manage = discord.Permissions(manage_guild=True)
+        managers = other.create_role("Managers", permissions=manage)
+        there = other.create_text_channel("music")
+        boss = other.add_member(w.env.create_user("boss"), roles=[managers])
+        also = other.add_member(w.alice.user)
+        for admin, room, member, why in (
+            (w.admin, w.music, w.alice, because),
+            (boss, there, also, "a prize"),
+        ):
+            for _ in range(3):
+                await admin.slash(room, "quota grant", member=member, seconds=9, reason=why)
+            await admin.slash(room, "member block", member=member, reason=why)
+        await w.bot.archive.left(w.guild.id)
+        clock.turn(days=29)
+        await w.bot.archive.forget_the_left()
+        assert because in await everything(w)
+        clock.turn(days=2)
+        await w.bot.archive.forget_the_left()
+        kept = await everything(w)
+        assert because not in kept
+        assert "'admin'" not in kept
+        for table, words in (("grants", "reason"), ("members", "block_reason")):
+            found = await w.studio._database.fetch(f"SELECT DISTINCT {words} FROM {table}")
+            assert sorted(row[0] for row in found) == ["", "a prize"]
+        log = card(await boss.slash(there, "quota log"))
+        assert log.count("**boss**") == log.count("a prize") == 4
+
+
+async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:
+    """A preview was replaced, and a second /forget me finds nothing that is left to do."""
+    async with world(plan) as w:
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        job = await w.studio.submit(here, prompt="slow secret", seconds=2)
+        async with w.studio._database.transaction() as tx:
+            await tx.execute(
+                """
+                INSERT INTO posts (
+                    job_id, part, kind, nonce, due_at, place, message_id, delivered_at, replaced_at
+                ) VALUES (?1, 0, 'preview', 'a', 0, ?2, 7, 1, 2),
+                    (?1, 1, 'preview', 'b', 0, ?2, 8, 1, NULL)
+                """,
+                (job.id, w.music.id),
+            )
+        assert (await w.bot.archive.forget(w.alice.id)).messages == {8}
+        await swept(w)
+        assert (await w.bot.archive.forget(w.alice.id)).messages == frozenset()
 
 
 async def test_many_words_and_tokens_are_erased_in_small_transactions(
