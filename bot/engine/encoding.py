@@ -40,7 +40,7 @@ def _prepare() -> None:
     import soundfile  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    os.nice(LOWEST)
+    os.setpriority(os.PRIO_PROCESS, 0, LOWEST)
     with suppress(OSError):  # sessions share a processor evenly on Linux, unless they say otherwise
         Path("/proc/self/autogroup").write_text(str(LOWEST))
 
