@@ -143,6 +143,16 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     # Run it on Discord
     (
+        "one trained on clips of less than 18 s plays in shorter windows",
+        "checkpoints::test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length",
+    ),
+    (
+        "are named and refused, by `doctor` too",
+        "checkpoints::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do",
+        "checkpoints::test_a_codec_that_is_none_is_named",
+        "checkpoints::test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder",
+    ),
+    (
         "put the token after `DISCORD_TOKEN=`",
         "command_line::test_run_without_a_token_says_where_it_goes",
     ),
@@ -592,6 +602,28 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "An engine that dies or says nothing for two minutes is replaced",
         "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on",
+    ),
+    (
+        "A piece whose numbers are not finite (NaN, infinity) fails, refunded, and is never posted",
+        "numbers::test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged",
+        "numbers::test_no_preview_is_written_of_what_is_no_music",
+        "faults::test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk",
+    ),
+    (
+        "a model of such numbers is refused when it loads",
+        "numbers::test_a_model_of_no_numbers_is_refused_when_it_loads",
+    ),
+    (
+        "what runs as the same user as the bot, in memory and in the environment",
+        "guard::test_the_engine_finds_the_token_neither_in_the_bots_process_nor_in_its_own",
+    ),
+    (
+        "gets of the environment only what Python, torch and CUDA heed",
+        "guard::test_the_engine_gets_of_the_environment_what_it_needs_and_nothing_else",
+    ),
+    (
+        "systemd can hand the token over without a `.env`",
+        "guard::test_the_token_may_come_from_a_file",
     ),
     (
         "what cannot be saved fails, given back, and the log says where",
