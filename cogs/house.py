@@ -35,6 +35,7 @@ PANEL = (
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
 
+@doors.for_managers
 async def allowed_channels(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
@@ -47,6 +48,7 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     return offered(found)
 
 
+@doors.for_managers
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
     words = await interaction.client.rulebook.words(interaction.guild_id or 0)

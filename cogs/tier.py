@@ -32,6 +32,7 @@ FIELDS = {
 }
 
 
+@doors.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
     offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
@@ -39,6 +40,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
     return offered((name, name) for name in names if typed.casefold() in name.casefold())
 
 
+@doors.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that carry a tier, by the name they had when they were mapped."""
     names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)

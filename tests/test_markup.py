@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from bot.composition import Plan
 from bot.markup import clean, escape, isolate
 from bot.models import Status
 from tests.conftest import World, world
+from tests.test_architecture import MODULES, name_of
 from tests.test_bot import told
 from tests.test_members import card
 
@@ -161,3 +163,9 @@ async def test_a_refusal_escapes_the_names_of_tiers(plan: Plan) -> None:
 
 async def allow_nothing(w: World) -> None:
     await w.admin.slash(w.music, "tier edit", tier="Generous", name="*[Free](x)", longest=1)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_other_escaping_is_used(path: Path) -> None:
+    assert "escape_markdown" not in path.read_text()
+    assert "escape_mentions" not in path.read_text()

@@ -12,7 +12,7 @@ from discord import ui
 from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
-from bot.models import Status
+from bot.models import Actor, Status
 from cogs.keeping import ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from cogs.repeating import AgainButton, EditButton
 from tests.conftest import World, world
@@ -169,6 +169,30 @@ async def test_a_thread_of_which_nothing_was_stored_stays_closed(plan: Plan) -> 
         async with w.studio._database.transaction() as tx:
             await tx.execute("UPDATE jobs SET channel_kind = NULL, parent_id = NULL")
         assert await shown(w, w.bob) == ABSENT
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "shown"),
+    [
+        ("channel forget", "channel", "#staff"),
+        ("words remove", "word", "unspeakable"),
+        ("tier unmap", "role", "@Staff"),
+    ],
+)
+async def test_what_admins_are_offered_is_for_managers(
+    plan: Plan, command: str, option: str, shown: str
+) -> None:
+    """A server may let others use such a command, whom it refuses, and whom nothing is offered."""
+    async with staffed(plan) as (w, room, staff):
+        somebody = Actor(id=1, name="somebody")
+        await w.bot.rulebook.allow_channel(w.guild.id, somebody, Actor(id=room.id, name="staff"))
+        await w.admin.slash(w.music, "words add", word="unspeakable")
+        await w.admin.slash(w.music, "tier map", role=staff, tier="Generous")
+        for known in await w.bot.tree.fetch_commands():
+            w.guild.set_command_permissions(known, {w.bob: True})
+        for member, offered in ((w.admin, [shown]), (w.bob, [])):
+            choices = await member.autocomplete(w.music, command, option, "")
+            assert [choice["name"] for choice in choices] == offered
 
 
 async def test_the_rest_of_a_private_piece_is_not_had_through_what_goes_on_from_it(
