@@ -49,16 +49,20 @@ def write(path: str, seconds: float) -> None:
 
 
 def play(order: Render, seconds: float | None = None) -> None:
+    say(Progress(id=order.id, done=1, total=2))
+    write_takes(order, seconds)
+    if order.prompt.startswith("draw"):
+        picture.write(Path(order.picture), order.prompt, [picture.lane(np.ones((1, 9)), 9)])
+    say(Done(id=order.id))
+
+
+def write_takes(order: Render, seconds: float | None = None) -> None:
     before = audio.read_codes(Path(order.prefix)).shape[1] / 50 if order.prefix else 0.0
     length = before + (seconds or order.seconds)
-    say(Progress(id=order.id, done=1, total=2))
     for part in order.parts:
         write(part.audio, length)
         audio.write_codes(Path(part.codes), np.zeros((4, round(length * 50)), np.int16))
         say(Took(id=order.id, number=part.number, seconds=length))
-    if order.prompt.startswith("draw"):
-        picture.write(Path(order.picture), order.prompt, [picture.lane(np.ones((1, 9)), 9)])
-    say(Done(id=order.id))
 
 
 def preview(order: Render) -> None:
@@ -104,6 +108,9 @@ def lie(order: Render, how: str) -> None:
             say(Loaded(id=order.id, model=order.model, models=(order.model, "other"), pace=1.0))
         case "a beginning":
             say(Previewed(id=order.id))
+        case "another beginning":
+            preview(order)
+            say(Previewed(id=order.id))
         case "no rate":
             write(order.parts[0].audio, order.seconds)
             header = bytearray(wav.read_bytes())
@@ -146,6 +153,8 @@ def die(how: str) -> None:
 
 slow: set[int] = set()
 lingering: set[int] = set()
+crossing: dict[int, Render] = {}
+"""Those whose takes are announced as they are cancelled."""
 long: dict[int, Render] = {}
 awaited: dict[int, Render] = {}
 """Those whose beginning comes once the test makes a file that says so."""
@@ -217,6 +226,9 @@ def render(order: Render) -> None:
             write(order.parts[0].audio, order.seconds)
             say(Took(id=order.id, number=1, seconds=order.seconds))
             slow.add(order.id)
+        case "cross":
+            crossing[order.id] = order
+            slow.add(order.id)
         case "linger":
             write(order.parts[0].audio, order.seconds)
             lingering.add(order.id)
@@ -284,6 +296,9 @@ def main() -> None:
             case Cancel(id=job):
                 if job in lingering:
                     die("kill")
+                if job in crossing:
+                    write_takes(crossing[job])
+                    time.sleep(1000 if "wait" in crossing[job].prompt else 0)
                 slow.discard(job)
                 say(Cancelled(id=job))
             case Finish(id=job):

@@ -99,6 +99,32 @@ TABLE = {
     "crash, signal, silence, garbage, lies": (
         "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on"
     ),
+    "lies, one by one": "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
+    "lies about itself": "hostile_child::test_an_engine_that_lies_about_itself_does_not_start",
+    "files that are none": "hostile_child::test_nothing_but_a_file_of_its_own_is_posted",
+    "forgotten while a take is looked at": (
+        "hostile_child::test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece"
+    ),
+    "announced as it is cancelled": (
+        "hostile_child::test_a_take_that_is_announced_as_its_piece_is_cancelled_does_not_count"
+    ),
+    "the engine dies with a preview that is owed": (
+        "previews::test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted"
+    ),
+    "stopped before there is music": (
+        "previews::test_stopping_a_second_attempt_before_it_has_music_waits_for_its_beginning"
+    ),
+    "stopped while it waits again": (
+        "previews::test_stopping_what_waits_again_gives_what_was_heard"
+    ),
+    "a clock that is set": "time::test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece",
+    "a clock that is ahead for one start": (
+        "time::test_a_clock_that_is_ahead_for_one_start_removes_nothing"
+    ),
+    "a speed that cannot be": "time::test_a_pace_that_cannot_be_is_measured_again",
+    "a database that is held while a piece renders": (
+        "faults::test_a_database_that_somebody_holds_is_waited_for_with_the_engine_alive"
+    ),
     "the same, once": "dispatcher::test_a_job_that_loses_the_engine_once_is_rendered_by_the_next",
     "noise on the channel": "dispatcher::test_noise_on_the_channel_changes_nothing",
     "an engine that never gets ready": "process::test_a_child_that_never_gets_ready_is_given_up",

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 
 from bot import orders, takes
@@ -14,7 +17,8 @@ from bot.composition import Plan, compose
 from bot.errors import OperatorError
 from bot.models import Job, Status
 from bot.studio import NOBODY
-from tests.conftest import SCRIPTED, World, origin, until, viewer, world
+from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
+from tests.test_delivery import MESSAGES, looks
 
 
 async def asked(w: World, prompt: str, seconds: int = 2, takes: int = 1) -> Job:
@@ -32,6 +36,7 @@ LIES = {
     "faster than time": "sent garbage",
     "a stranger's model": "announced {'other'}, which it does not have",
     "a beginning": "announced a preview, which was not due",
+    "another beginning": "announced a preview, which was not due",
     "no rate": "cannot be read (its header is wrong)",
     "a header": "cannot be read (its header is wrong)",
     "a folder": "cannot be read",
@@ -47,14 +52,14 @@ async def test_a_lie_costs_the_engine_its_place_and_nothing_else(
     plan: Plan, lie: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with world(plan) as w:
-        await asked(w, f"lie {lie}")
+        await asked(w, f"lie {lie}", seconds=40 if lie == "another beginning" else 2)
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)
         assert "The engine is started again: " in caplog.text
         assert words in caplog.text
         await asked(w, "play")
         await w.ended(2, Status.DELIVERED)
-        assert len(w.results()) == 2
+        assert len(_music(w)) == 2
         shown = await w.generate("play", 2)
         assert not shown.ephemeral
 
@@ -63,7 +68,7 @@ async def test_a_piece_that_makes_the_engine_lie_twice_fails_and_leaves_nothing(
     async with world(plan) as w:
         await asked(w, "lies a folder")
         await w.ended(1, Status.FAILED)
-        assert list((plan.folder / "audio").iterdir()) == []
+        await until(lambda: asyncio.sleep(0, not list((plan.folder / "audio").iterdir())))
 
 
 async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
@@ -135,3 +140,74 @@ async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
         assert (bob.status, bob.attempts, bob.deaths) == (Status.RUNNING, 1, 0)
         assert [take.audio for take in await takes.of(w.studio._database, 2)] == [None] * 3
         assert not list((plan.folder / "audio").glob("2-*"))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late"])
+async def test_a_take_that_is_announced_as_its_piece_is_cancelled_does_not_count(
+    plan: Plan, how: str
+) -> None:
+    async with world(replace(plan, grace=0.2 if how == "late" else 60.0)) as w:
+        await asked(w, "cross", seconds=1)
+        await w.ended(1, Status.RUNNING)
+        if how == "cancelled":
+            await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.ended(1, Status.CANCELLED)
+        else:
+            assert (await w.ended(1, Status.FAILED)).attempts == 2
+        await asked(w, "play", seconds=1)
+        await w.ended(2, Status.DELIVERED)
+        (take,) = await takes.of(w.studio._database, 1)
+        assert (take.audio, take.codes, take.charged_seconds) == (None, None, 0)
+        assert not list((plan.folder / "audio").glob("1-*"))
+        assert len(_music(w)) == 1
+
+
+async def test_what_was_announced_as_it_was_forgotten_goes_at_the_next_start(
+    plan: Plan, tmp_path: Path
+) -> None:
+    """The bot is killed before the engine lets go of it."""
+    async with world(plan) as w:
+        await asked(w, "cross wait")
+        await w.ended(1, Status.RUNNING)
+        await w.bot.archive.forget(w.alice.id)
+        written = plan.folder / "audio" / "1-1.npy"
+        await until(lambda: asyncio.sleep(0, written.exists()))
+        shutil.copytree(plan.folder, tmp_path / "copy")
+    async with compose(replace(plan, folder=tmp_path / "copy")):
+        assert list((tmp_path / "copy" / "audio").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+async def test_nothing_but_a_file_of_its_own_is_posted(
+    plan: Plan, clock: Clock, kind: str, tmp_path: Path
+) -> None:
+    """However the music was replaced after it was looked at."""
+    secret = tmp_path / "secret.wav"
+    async with world(replace(plan, clock=clock)) as w:
+        await asked(w, "play")
+        await w.ended(1, Status.DELIVERED)
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await asked(w, "draw")
+        await w.ended(2, Status.RENDERED)
+        for name in ("2-1.wav", "2-picture.png"):
+            file = plan.folder / "audio" / name
+            file.replace(secret)
+            if kind == "link":
+                file.symlink_to(secret)
+            elif kind == "pipe":
+                os.mkfifo(file)
+            else:
+                file.mkdir()
+
+        async def over() -> bool:
+            await looks(w, clock, 1, minutes=6)
+            return (await w.studio.job(2)).status is Status.UNDELIVERABLE
+
+        await until(over)
+        assert len(_music(w)) == 1
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
+
+
+def _music(w: World) -> list[discord.Message]:
+    """Return the messages with whole pieces."""
+    return [found for found in w.results() if "half minute" not in (found.embeds[0].title or "")]

@@ -626,6 +626,27 @@ PROMISES: list[tuple[str, ...]] = [
         "guard::test_the_token_may_come_from_a_file",
     ),
     (
+        "So is one that says, or leaves in a file, what cannot be true",
+        "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
+    ),
+    (
+        "work, deadlines and pauses within a run do not go by it",
+        "time::test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece",
+    ),
+    (
+        "no stored pause is longer than an hour",
+        "time::test_what_a_clock_that_was_ahead_postponed_is_not_waited_for",
+    ),
+    (
+        "until the bot has run for a day with it",
+        "time::test_a_calendar_believes_a_jump_once_the_bot_ran_for_a_day",
+        "time::test_a_clock_that_is_ahead_for_one_start_removes_nothing",
+    ),
+    (
+        "A database that another program holds is waited for",
+        "faults::test_a_database_that_somebody_holds_is_waited_for_with_the_engine_alive",
+    ),
+    (
         "what cannot be saved fails, given back, and the log says where",
         "faults::test_a_disk_that_the_engine_cannot_write_is_told_and_logged",
     ),
