@@ -37,7 +37,7 @@ from tests.conftest import GENEROUS, SCRIPTED
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LONG, SHORT = 1_000_000, 10_000
 AT_MOST = 1.5
-CALLS = 60
+CALLS = 150
 
 DAY = 86_400
 KEPT, TODAY, QUEUED = 2_000, 200, 50
@@ -194,7 +194,8 @@ async def _compare(name: str, sides: list[Callable[[], Awaitable[object]]]) -> R
         begun = time.perf_counter()
         await sides[turn]()
         times[turn].append(1000 * (time.perf_counter() - begun))
-    ours, theirs = (statistics.median(spent) for spent in times)
+    # The quickest quarter's slowest: what the machine does besides only ever adds.
+    ours, theirs = (statistics.quantiles(spent, n=4)[0] for spent in times)
     return Row(name=name, ours=ours, theirs=theirs, unit="ms", at_most=AT_MOST)
 
 

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
-AT_ONCE = 20
+AT_ONCE = 10
 """How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
 
 PAGE = 500
