@@ -351,7 +351,6 @@ class Archive:
         while found := await self._forget_some(find, also):
             count += found
         if count:
-            await self._clear()
             await self._database.purge()
             self._work.set()
         return count
@@ -367,6 +366,7 @@ class Archive:
             await settlement.forgotten(tx, found, PREVIEW, self._clock())
             if also:
                 await also(tx, [job.id for job in found])
+        await self._clear()
         await asyncio.sleep(time.monotonic() - begun)  # half of the time is others'
         return len(found)
 
