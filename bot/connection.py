@@ -45,7 +45,7 @@ async def serve(client: Fantasia, token: str) -> None:
         logging.getLogger(name).addFilter(_shorten)
     try:
         await _insist(client, partial(_login, client, token))
-        await _insist(client, client.connect)
+        await _insist(client, partial(_connect, client))
     except discord.LoginFailure as error:
         raise OperatorError(UNKNOWN) from error
     except discord.PrivilegedIntentsRequired as error:
@@ -81,6 +81,14 @@ async def _login(client: Fantasia, token: str) -> None:
         await client.http.close()
         client.http.connector = discord.utils.MISSING
         raise
+
+
+async def _connect(client: Fantasia) -> None:
+    """Connect, unless that would be once too often in a day, for which Discord resets the token."""
+    shards, _, limit = await client.http.get_bot_gateway()
+    if limit["remaining"] < shards:
+        raise discord.RateLimited(limit["reset_after"] / 1000)
+    await client.connect()
 
 
 async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None:

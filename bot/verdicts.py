@@ -15,6 +15,8 @@ TOKEN_ENDED = 50027
 TOO_LARGE = 40005
 """A request that is too large; the edge says so by the status 413 alone."""
 
+LONGEST_BID = 86_400.0
+
 PASSING = frozenset(
     {
         20016,  # slow mode
@@ -58,12 +60,12 @@ def too_large(error: Exception) -> bool:
 
 
 def pause(error: Exception) -> float:
-    """Return for how many seconds Discord bids to wait."""
+    """Return for how many seconds Discord bids to wait, a day at most."""
     if isinstance(error, discord.RateLimited):
-        return error.retry_after
+        return min(error.retry_after, LONGEST_BID)
     headers = getattr(getattr(error, "response", None), "headers", {})
     try:
-        return max(0.0, float(headers.get("Retry-After", 0)))
+        return min(max(0.0, float(headers.get("Retry-After", 0))), LONGEST_BID)
     except ValueError:  # a date
         return 0.0
 

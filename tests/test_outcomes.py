@@ -94,6 +94,8 @@ def test_the_word_of_discord_is_known_by_its_code(error: Exception, word: bool) 
 def test_a_pause_that_discord_bids_is_kept_and_a_page_is_not_quoted() -> None:
     assert pause(said(429, **{"Retry-After": "3600"})) == 3600
     assert pause(said(429, **{"Retry-After": "Thu, 26 Nov 2026 12:00:00 GMT"})) == 0
+    assert pause(said(429, **{"Retry-After": "inf"})) == 86_400
+    assert pause(said(429, **{"Retry-After": "nan"})) == 0
     assert pause(discord.RateLimited(600)) == 600
     assert pause(TimeoutError()) == 0
     assert brief(said(403)) == "403 Reason: a page of HTML"

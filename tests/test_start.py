@@ -7,7 +7,7 @@ import pytest
 
 from bot import connection
 from bot.errors import OperatorError
-from tests.stand_in import TOKEN, Run, page, running, standing_in, word
+from tests.stand_in import TOKEN, Run, page, running, said, standing_in, word
 
 COMMANDS = "/applications/123456789012345678/commands"
 
@@ -32,14 +32,15 @@ async def test_what_waiting_mends_is_waited_out_while_one_engine_loads(tmp_path:
         discord.planned["/oauth2/applications/@me"] = [page(503)]
         discord.planned["/applications/@me"] = [page(503)]
         discord.planned[COMMANDS] = [page(503), word(400, 30034)]
-        discord.planned["/gateway/bot"] = [page(503), page(200)]
+        limited = said(discord.gateway_with(0))
+        discord.planned["/gateway/bot"] = [page(503), page(200), limited]
         async with running(discord, tmp_path) as run:
             await discord.ready.wait()
             await asyncio.sleep(0.5)
             assert await run.stopped() == 0, run.log
         log = sound(run)
     tries = [line for line in log.splitlines() if "Discord is not reached" in line]
-    assert len(tries) == 10, log
+    assert len(tries) == 11, log
     assert "code 30034" in log
     assert log.count("engine ready") == 1
     assert discord.asked[-1] == "IDENTIFY"
