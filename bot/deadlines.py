@@ -17,6 +17,22 @@ ALONE, TAKE_BY_TAKE = 1, 2
 """How carefully a job is rendered for which the memory was too small."""
 
 
+class Timer:
+    """Calls back after so many seconds, unless it is stopped."""
+
+    def __init__(self, seconds: float, over: Callable[[], None]) -> None:
+        self._seconds, self._over = seconds, over
+        self.start()
+
+    def start(self) -> None:
+        """Begin with the first second."""
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._over)
+
+    def cancel(self) -> None:
+        """Stop it."""
+        self._handle.cancel()
+
+
 class Deadlines:
     """A clock for each job that the engine has, which runs while nothing else keeps it waiting."""
 
@@ -29,7 +45,7 @@ class Deadlines:
         self._paces: dict[str, float] = {}
         self._begun: dict[int, float | None] = {}
         """Since when nothing keeps a job from being done; None where something did meanwhile."""
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._timers: dict[int, Timer] = {}
         self._loads: int | None = None
         """The job for which the engine loads a model."""
 
@@ -73,6 +89,18 @@ class Deadlines:
         if self._loads == number:
             self._loads = None
 
+    def stop(self) -> None:
+        """Let all wait: what the engine says of them cannot be written down."""
+        for number, timer in self._timers.items():
+            timer.cancel()
+            self._begun[number] = None
+
+    def go_on(self) -> None:
+        """Give all that were stopped the whole time again."""
+        for timer in self._timers.values():
+            timer.cancel()
+            timer.start()
+
     def forget(self, number: int) -> None:
         """A job is under way no more."""
         self.resume(number)
@@ -103,7 +131,7 @@ class Deadlines:
             log.warning("job %d is not done after %.0f s: its deadline", job.id, deadline)
             late(job.id)
 
-        self._timers[job.id] = asyncio.get_running_loop().call_later(deadline, over)
+        self._timers[job.id] = Timer(deadline, over)
 
     def _held_up(self, job: Job, others: list[Job]) -> float:
         """Return the longest work of those whose slots a job needs; 0 if there are enough."""

@@ -175,11 +175,16 @@ class Dispatcher:
         wait = FIRST_WAIT
         while True:
             try:
-                return await step(*arguments, **more)
+                done = await step(*arguments, **more)
             except StorageError as error:
                 log.warning("waiting %g s for the database: %s", wait, error)
+                self._deadlines.stop()
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
+            else:
+                if wait > FIRST_WAIT:
+                    self._deadlines.go_on()
+                return done
 
     async def _order(self, engine: Engine, job: Job) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""

@@ -229,6 +229,9 @@ def render(order: Render) -> None:
         case "cross":
             crossing[order.id] = order
             slow.add(order.id)
+        case "pause":
+            time.sleep(0.8)
+            play(order)
         case "linger":
             write(order.parts[0].audio, order.seconds)
             lingering.add(order.id)

@@ -185,7 +185,7 @@ async def test_a_database_that_somebody_holds_is_waited_for_with_the_engine_aliv
 ) -> None:
     """Twice, and whatever the engine says meanwhile: it is lost neither time."""
     async with world(plan) as w:
-        w.tolerated = (Refusal, StorageError)
+        w.tolerated = (Refusal, StorageError, sqlite3.OperationalError)
         await w.studio._database.fetch("PRAGMA busy_timeout = 50")
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
@@ -199,6 +199,23 @@ async def test_a_database_that_somebody_holds_is_waited_for_with_the_engine_aliv
             assert (job.attempts, job.deaths) == (2 if "once" in prompt else 1, 0)
     assert "waiting 0.25 s for the database" in caplog.text
     assert "started again" not in caplog.text
+
+
+async def test_what_cannot_be_written_down_is_not_late(plan: Plan) -> None:
+    async with world(replace(plan, grace=1.5)) as w:
+        w.tolerated = (Refusal, StorageError, sqlite3.OperationalError)
+        await w.studio._database.fetch("PRAGMA busy_timeout = 50")
+        await asked(w, "pause", seconds=1)
+        await w.ended(1, Status.RUNNING)
+        with closing(sqlite3.connect(plan.folder / "fantasia.db", timeout=60)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.sleep(6)
+            other.rollback()
+        job = await w.ended(1, Status.DELIVERED)
+        assert (job.attempts, job.deaths) == (1, 0)
+        await asked(w, "slow", seconds=1)
+        late = await w.ended(2, Status.FAILED)
+        assert "several times as long" in (late.reason or "")
 
 
 async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None:
