@@ -26,8 +26,8 @@ EDITED_AT_ONCE = 5
 Discord takes about one edit a second in a channel.
 """
 
-AFTER_A_FAILURE = 30.0
-"""How long a message that could not be edited is left alone, in seconds."""
+AFTER_A_FAILURE, LONGEST_PAUSE = 30.0, 300.0
+"""Seconds for which a message is left alone that could not be edited: twice as long each time."""
 
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
@@ -41,6 +41,8 @@ class Board:
         self._studio = studio
         self._edited: dict[int, tuple[float, discord.Embed | None]] = {}
         """When messages were last edited that are not final, and to what; None: that failed."""
+        self._failed: dict[int, int] = {}
+        """How often in a row that failed."""
         self._posted: dict[int, float] = {}
         """When messages were posted."""
         self._busy: set[int] = set()
@@ -78,6 +80,7 @@ class Board:
         notices = await self._studio.to_show()
         shown = {notice.job for notice in notices}
         self._edited = {job: edit for job, edit in self._edited.items() if job in shown}
+        self._failed = {job: times for job, times in self._failed.items() if job in shown}
         self._posted = {
             notice.job: self._posted.get(notice.job, self._ago(notice)) for notice in notices
         }
@@ -96,10 +99,12 @@ class Board:
         job = standing.job
         _, last = self._edited.get(job.id, (None, None))
         self._edited[job.id] = (self._studio.ticks(), None)
+        self._failed[job.id] = self._failed.get(job.id, 0) + 1
         try:
             embed = await self._card(standing)
             if last == embed or await self._show(job, embed):
                 self._edited[job.id] = (self._studio.ticks(), embed)
+                self._failed.pop(job.id, None)
         except StorageError:
             raise
         except Exception:
@@ -138,8 +143,9 @@ class Board:
 
     def _is_due(self, notice: Notice) -> bool:
         now = self._studio.ticks()
-        at, shown = self._edited.get(notice.job, (self._posted[notice.job], None))
-        if notice.job in self._edited and shown is None and now < at + AFTER_A_FAILURE:
+        at, _ = self._edited.get(notice.job, (self._posted[notice.job], None))
+        times = self._failed.get(notice.job, 0)
+        if times and now < at + min(AFTER_A_FAILURE * 2 ** min(times - 1, 9), LONGEST_PAUSE):
             return False
         if notice.status not in EDITED_EVERY:
             return True

@@ -1,6 +1,8 @@
 """The status messages: which are edited, and in what order."""
 
+import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,3 +98,31 @@ async def test_messages_that_cannot_be_edited_now_keep_no_other_from_being_told(
         clock.turn(seconds=30)
         for number, each in enumerate(shown[:-1], start=1):
             await w.status(each, f"#{number} was cancelled")
+
+
+async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.bot.operations.pause("")
+        shown = await w.generate("play")
+        real, tried, away = w.bot.http.request, list[float](), True
+
+        async def request(route: Any, **more: Any) -> Any:
+            if route.method == "PATCH":
+                tried.append(clock.ticks())
+                if away:
+                    raise ConnectionResetError
+            return await real(route, **more)
+
+        w.bot.http.request = request  # type: ignore[method-assign, assignment]
+        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        for _ in range(100):
+            w.bot.dispatch("look")
+            await asyncio.sleep(0.02)
+            clock.turn(seconds=10)
+        pauses = [round(later - at) for at, later in pairwise(tried)]
+        assert pauses[:5] == [30, 60, 120, 240, 300]
+        away = False
+        clock.turn(seconds=300)
+        await w.status(shown, "#1 was cancelled")
