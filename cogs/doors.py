@@ -141,7 +141,6 @@ class AdminGroup(app_commands.Group):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401
         super().__init__(
             default_permissions=discord.Permissions(manage_guild=True),
-            guild_only=True,
             **options,
         )
 
@@ -172,8 +171,8 @@ def _views(interaction: Interaction, origin: Origin) -> bool:
     if origin.channel_id == interaction.channel_id:
         return True
     guild, member = interaction.guild, interaction.user
-    if guild is None or not isinstance(member, discord.Member):
-        return False
+    assert guild is not None, "a piece is seen from its server alone"
+    assert isinstance(member, discord.Member)
     cached = guild.get_channel_or_thread(origin.channel_id)
     known, parent = kind(cached) if cached else (origin.channel_kind, origin.parent_id)
     within = guild.get_channel(origin.channel_id if parent is None else parent)

@@ -126,7 +126,6 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
 
 @app_commands.command()
 @app_commands.default_permissions(manage_guild=True)
-@app_commands.guild_only()
 async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     """Post a message with a button that opens a form, for those who do not type commands."""
     doors.require_manager(interaction)
