@@ -156,11 +156,12 @@ async def replaced(tx: Transaction, post: int, now: datetime) -> None:
 
 
 async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
-    """A preview that was not sent yet is not wanted any more."""
+    """A preview that is owed is not wanted any more; if it may stand already, it is looked for."""
     await tx.execute(
         """
-        UPDATE posts SET refused_at = ?
-        WHERE job_id = ? AND kind = 'preview' AND delivered_at IS NULL AND refused_at IS NULL
+        UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
+            withdrawn_at = IIF(tried_at IS NULL, NULL, ?1), due_at = MIN(due_at, ?1)
+        WHERE job_id = ?2 AND kind = 'preview' AND delivered_at IS NULL AND refused_at IS NULL
         """,
         (now.timestamp(), job),
     )

@@ -14,7 +14,7 @@ from bot.errors import Refusal
 from bot.models import Job, Limits, Status
 from tests.conftest import Clock, World, until, world
 from tests.processes import children
-from tests.test_delivery import MESSAGES, looks
+from tests.test_delivery import MESSAGES, answers, looks
 
 
 async def owed(w: World) -> bool:
@@ -61,7 +61,13 @@ async def test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted(
         await attempt(w, 2)
         await looks(w, clock, 3, seconds=10)
         assert previews(w) == []
+
+        async def unheard() -> bool:
+            return not (await w.studio.job(1)).heard
+
+        await until(unheard)
         await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
 
 
 async def test_a_preview_that_is_owed_as_its_piece_gives_way_is_not_posted(
@@ -122,6 +128,29 @@ async def test_a_second_attempt_posts_a_preview_of_its_own(
 
         await until(gone)
         assert len(w.results()) == 1
+
+
+async def test_a_preview_whose_answer_was_lost_is_found_and_replaced(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        lost = iter([TimeoutError()])
+        with answers(w.bot, lambda _: next(lost, None)):
+            await w.generate("long later", 60)
+            await owed(w)
+            (first,) = previews(w)
+            kill_engines()
+            await attempt(w, 2)
+            await looks(w, clock, 3, seconds=10)
+            assert [found.id for found in previews(w)] == [first.id]
+            assert (await w.studio.job(1)).heard
+            (plan.folder / "go-1").touch()
+
+            async def replaced() -> bool:
+                found = previews(w)
+                return len(found) == 1 and found[0].id != first.id
+
+            await until(replaced)
 
 
 async def test_stopping_a_second_attempt_before_it_has_music_waits_for_its_beginning(
