@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -210,7 +210,7 @@ async def test_shares(database: Database, tables: Tables) -> None:
     def whose(job: dict[str, Any]) -> tuple[int, int]:
         return job["guild_id"], job["user_id"]
 
-    started = [job for job in tables.jobs if (job["started_at"] or 0) > 1000]
+    started = [job for job in tables.jobs if 999 < (job["started_at"] or 0) <= 1000]
     expected = []
     for (guild, user), group in groupby(sorted(started, key=whose), whose):
         mine = list(group)
@@ -218,7 +218,7 @@ async def test_shares(database: Database, tables: Tables) -> None:
         among_members = sum(seconds / job["weight"] for seconds, job in work)
         among_servers = sum(seconds / job["server_weight"] for seconds, job in work)
         expected.append((guild, user, pytest.approx(among_members), pytest.approx(among_servers)))
-    assert sorted(await jobs.shares(database, NOW)) == expected
+    assert sorted(await jobs.shares(database, NOW - timedelta(seconds=1), NOW)) == expected
 
 
 @pytest.mark.parametrize(("priority", "pays"), [(0, True), (1, True), (-1, False)])
