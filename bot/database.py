@@ -195,7 +195,7 @@ async def reading(path: Path) -> AsyncIterator[Database]:
         raise OperatorError(f"There is no database {path}: has the bot run with this DATA_DIR?")
     _require(path, os.R_OK)
     try:
-        async with await _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:  # noqa: ASYNC240
+        async with await _connection(_to_read(path), uri=True) as connection:
             connection.row_factory = sqlite3.Row
             database = Database(connection)
             await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
@@ -217,7 +217,7 @@ async def check(path: Path) -> None:
     """
     _require(path, os.R_OK)
     try:
-        async with await _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:  # noqa: ASYNC240
+        async with await _connection(_to_read(path), uri=True) as connection:
             connection.row_factory = sqlite3.Row
             database = Database(connection)
             await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
@@ -311,6 +311,10 @@ async def _migrate(database: Database, path: Path) -> None:
             for statement in _statements(step):
                 await transaction.execute(statement)
             await transaction.execute(f"PRAGMA user_version = {number}")
+
+
+def _to_read(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 async def _connection(place: Path | str, *, uri: bool = False) -> aiosqlite.Connection:
