@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 ENGINE ?=
 MODULE ?=
+KILLS ?= 200
+SOAK ?= 600
 
 # What each environment was installed from; a changed lock file installs again.
 BOT := .venv/.bot
@@ -32,7 +34,7 @@ bench: $(MUSICGEN) ## both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
 
 soak: $(MUSICGEN) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds
-	@KILLS=200 SOAK=600 $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
+	@KILLS=$(KILLS) SOAK=$(SOAK) $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
 
 mutants: $(MUSICGEN) ## change the core in 150 places, one at a time, and see whether a test notices
 	@nice $(PY) -m tests.mutants $(if $(MODULE),--module $(MODULE))
