@@ -43,6 +43,6 @@ async def test_a_storm_breaks_no_promise(plan: Plan) -> None:
         states = sorted(job["status"] for job in storm.rows.jobs.values())
         print(f"{turn} turns, {len(states)} jobs", {s: states.count(s) for s in set(states)})
         print(*(f"  {n:4} {name}" for name, n in storm.met.items()), sep="\n")
-        assert len(states) > turn / 3, "many were accepted"
+        assert len(states) > turn / 5, "many were accepted"
         assert states.count("delivered") > len(states) / 4, "and many were delivered"
     assert not any(map(alive, children(os.getpid())))

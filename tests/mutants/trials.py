@@ -154,7 +154,9 @@ def _fails(project: Path, limits: Mapping[str, float]) -> str | None:
 
 def _killer(output: str) -> str:
     if output == "timeout":
-        return output
+        return "nothing ended in time"
+    if not output.strip():  # pytest says on stderr that it could not import the program
+        return "nothing can be imported"
     found = CLOSING.search(output)
     if found is None:
         raise RuntimeError(f"pytest ended without a test that failed:\n{output[-2000:]}")
