@@ -62,8 +62,12 @@ class StormClock:
         """Return the time that everybody else goes by."""
         return datetime.now(UTC) + self._ahead
 
+    def ticks(self) -> float:
+        """Return the seconds of a clock that nobody sets."""
+        return time.monotonic()
+
     def turn(self, **by: float) -> None:
-        """Let time pass."""
+        """Let time pass, as on a machine that slept."""
         self._ahead += timedelta(**by)
 
 

@@ -79,6 +79,14 @@ EXAMPLES = [
         ],
     ),
     (
+        "without_assignment",
+        UPDATE + "a = CASE WHEN b > 0 THEN 1 ELSE a END, c = 2",
+        [
+            UPDATE + "a = IIF(TRUE, a, CASE WHEN b > 0 THEN 1 ELSE a END), c = 2",
+            UPDATE + "a = CASE WHEN b > 0 THEN 1 ELSE a END, c = IIF(TRUE, c, 2)",
+        ],
+    ),
+    (
         "other_sum",
         UPDATE + "a = MIN(a, b + 1)",
         [UPDATE + "a = MIN(a, b - 1)", UPDATE + "a = MAX(a, b + 1)"],

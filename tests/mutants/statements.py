@@ -38,7 +38,7 @@ OTHERWISE = {
 """What each comparison becomes: off by the limit itself, and the contrary."""
 
 ENDS = {
-    *("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "RETURNING", "UNION", "SET", "THEN"),
+    *("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "RETURNING", "UNION", "SET"),
     *("ON", "JOIN", "LEFT", "INNER", "CROSS"),
 }
 """What ends the conditions after WHERE or ON, and the items of a list."""
@@ -265,9 +265,8 @@ KINDS: tuple[Callable[[Statement], Iterator[Splices]], ...] = (
 
 
 def spliced(text: str, splices: Splices) -> str:
-    """Return a text with splices made, and without the hint that its index must be used."""
-    hint = re.search(r"INDEXED BY \w+", text)
-    every = [*splices, (*hint.span(), "")] if hint else list(splices)
-    for start, end, new in sorted(every, reverse=True):
+    """Return a text with splices made, and without the hints that an index must be used."""
+    hints = ((*hint.span(), "") for hint in re.finditer(r"INDEXED BY \w+", text))
+    for start, end, new in sorted([*splices, *hints], reverse=True):
         text = text[:start] + new + text[end:]
     return text
