@@ -54,16 +54,12 @@ class StormClock:
     def __call__(self) -> datetime:
         return self.of_discord() + self.wrong_by
 
-    def ticks(self) -> float:
-        """Return the seconds that have passed, whatever the bot's machine takes them for."""
-        return time.monotonic() + self._ahead.total_seconds()
-
     def of_discord(self) -> datetime:
         """Return the time that everybody else goes by."""
         return datetime.now(UTC) + self._ahead
 
     def ticks(self) -> float:
-        """Return the seconds of a clock that nobody sets."""
+        """Return the seconds of a clock that nobody sets, and that stands while a machine sleeps."""
         return time.monotonic()
 
     def turn(self, **by: float) -> None:

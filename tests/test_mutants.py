@@ -155,7 +155,7 @@ def mutated_statements(source: str) -> list[str]:
         for name in filter(is_sql, operators.NAMES):
             operator: Any = get_operator(name)()
             for index, _ in enumerate(operator.mutation_positions(node)):
-                found.append(eval(operator.mutate(node, index).get_code().strip()))
+                found.append(eval(f"({operator.mutate(node, index).get_code().strip()})"))
     return found
 
 
