@@ -59,7 +59,7 @@ class StormClock:
         return datetime.now(UTC) + self._ahead
 
     def ticks(self) -> float:
-        """Return the seconds of a clock that nobody sets, and that stands while a machine sleeps."""
+        """Return the seconds of a clock that nobody sets, and that stops while a machine sleeps."""
         return time.monotonic()
 
     def turn(self, **by: float) -> None:

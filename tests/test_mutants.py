@@ -55,6 +55,14 @@ EXAMPLES = [
         "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2",
         [],
     ),
+    (
+        "without_condition",
+        SELECT + "a BETWEEN ? AND ? AND b = 1",
+        [
+            SELECT + "(a BETWEEN ? AND ? OR TRUE) AND b = 1",
+            SELECT + "a BETWEEN ? AND ? AND (b = 1 OR TRUE)",
+        ],
+    ),
     ("other_junction", SELECT + "a = 1 AND b = 2", [SELECT + "a = 1 OR b = 2"]),
     ("other_comparison", SELECT + "a <= 1", [SELECT + "a < 1", SELECT + "a > 1"]),
     ("other_comparison", UPDATE + "a = 1 WHERE a = 2", [UPDATE + "a = 1 WHERE a <> 2"]),

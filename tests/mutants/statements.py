@@ -71,12 +71,14 @@ class Statement:
 
     def __init__(self, text: str) -> None:
         self.tokens: Run = []
-        depth = 0
+        depth, between = 0, False
         for found in TOKEN.finditer(text):
             depth -= found[0] == ")"
-            token = Token(found[0], str(found.lastgroup), *found.span(), depth)
+            ends = between and found[0].upper() == "AND"  # of its two limits, and no junction
+            between = (between and not ends) or found[0].upper() == "BETWEEN"
+            kind = "limits" if ends else str(found.lastgroup)
+            self.tokens.append(Token(found[0], kind, *found.span(), depth))
             depth += found[0] == "("
-            self.tokens.append(token)
 
     def runs(self, *openers: str) -> Iterator[Run]:
         """Yield what follows each of these keywords, up to where its clause ends."""
@@ -121,7 +123,8 @@ def _split(run: Run, *separators: str) -> list[Run]:
     depth = run[0].depth if run else 0
     parts: list[Run] = [[]]
     for token in run:
-        if token.depth == depth and token.text.upper() in separators:
+        separates = token.word in separators or (token.text == "," and "," in separators)
+        if token.depth == depth and separates:
             parts.append([])
         else:
             parts[-1].append(token)
