@@ -80,6 +80,8 @@ class Outbox:
     async def trying(self, owed: Owed) -> bool:
         """A post is about to be sent; return False if it is not wanted any more."""
         async with self._database.transaction() as tx:
+            if not await posts.kept(tx, owed.post):
+                return False
             if not await posts.tried(tx, owed.post.id, self._clock()):
                 return False
             if owed.post.kind is PostKind.PREVIEW:
@@ -89,6 +91,8 @@ class Outbox:
     async def settle(self, owed: Owed, outcome: Outcome) -> None:
         """Decide what becomes of a post, and of its job, by what came of sending it."""
         async with self._database.transaction() as tx:
+            if not await posts.kept(tx, owed.post):
+                return
             match outcome:
                 case Delivered(message):
                     await posts.delivered(tx, owed.post.id, message, self._clock())
@@ -166,7 +170,7 @@ class Outbox:
         """A post cannot be sent at all."""
         await posts.refused(tx, owed.post.id, self._clock())
         if owed.post.kind is PostKind.PREVIEW:
-            await jobs.unheard(tx, owed.job.id)
+            await settlement.unheard(tx, owed.job.id, self._clock())
 
     def _next_route(self, owed: Owed) -> Route | None:
         alive = self._clock() < owed.job.created_at + TOKEN_LIFE

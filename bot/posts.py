@@ -68,6 +68,12 @@ async def of(source: Database | Transaction, job: int) -> list[Post]:
     return [_post(row) for row in rows]
 
 
+async def kept(tx: Transaction, post: Post) -> bool:
+    """Whether a post is still on record; another one may have its id since."""
+    rows = await tx.fetch("SELECT 1 FROM posts WHERE id = ? AND nonce = ?", (post.id, post.nonce))
+    return bool(rows)
+
+
 async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> bool:
     """Discord accepted the message; return False if that was known already."""
     return await tx.changes(

@@ -58,6 +58,14 @@ async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: da
     await takes.erased(tx, numbers)
 
 
+async def unheard(tx: Transaction, job: int, now: datetime) -> None:
+    """A beginning could not be posted: refund it where nothing else of its job is charged."""
+    await jobs.unheard(tx, job)
+    found = await jobs.find(tx, job)
+    if found and found.forgotten and found.status is Status.CANCELLED and not found.heard:
+        await ledger.returned(tx, job, now)
+
+
 async def _refund_lost(tx: Transaction, job: int, results: Sequence[Post], now: datetime) -> None:
     """Refund the takes, or of one in parts the share, that Discord refused."""
     for take in sorted({post.part // WHOLE for post in results if post.refused}):

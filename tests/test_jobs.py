@@ -1,7 +1,7 @@
 """Any order of events keeps: no job lost, each post told once, seconds never over nor below."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -371,6 +371,28 @@ TestLife = Life.TestCase
 TestLife.settings = hypothesis_settings(
     max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
 )
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    life = Life()
+    yield life
+    life.teardown()
+
+
+def test_a_beginning_that_was_not_posted_is_not_charged_to_who_is_forgotten(life: Life) -> None:
+    life.submit(1, 40, 1)
+    life.claim()
+    life.do(life._begin(life.running[0]))
+    life.send()
+    life.forget(1)
+    life.hear(Later())
+    (take,) = life.do(life.database.fetch("SELECT charged_seconds FROM takes"))
+    assert take["charged_seconds"] == PREVIEW, "for all that is known, it stands there"
+    life.clock.turn(minutes=6)
+    life.send()
+    (take,) = life.do(life.database.fetch("SELECT charged_seconds FROM takes"))
+    assert take["charged_seconds"] == 0
 
 
 async def test_two_hundred_concurrent_submits_let_through_what_fits(

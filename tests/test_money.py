@@ -15,7 +15,8 @@ from bot import jobs, members, settlement, takes
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.fairness import is_aged
-from bot.models import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer
+from bot.models import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
+from bot.studio import NOBODY
 from tests.conftest import GENEROUS, Clock, World, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
@@ -425,3 +426,23 @@ async def test_admins_buy_no_share_among_servers_and_subscribers_do(
     )
     assert abs(started[10] - started[20]) <= 1
     assert started[30] > 4 * started[10]
+
+
+def test_what_is_under_way_as_post_again_is_pressed_is_no_music(books: Books) -> None:
+    """Rows that Post again deletes leave their ids to those that are owed next."""
+    for user in (1, 2):
+        books.submit(10, user, 4, 1)
+        books.claim()
+        books.finish(Only(books.running[0]), 4.0, whole=True)
+    result, other = books.do(books.outbox.owed())
+    books.do(books.outbox.settle(result, Unsent.GONE))
+    _, why = books.do(books.outbox.owed())
+    assert books.do(books.outbox.trying(why))
+    books.do(books.studio.post_again(1, NOBODY, guild=10, user=1))
+    books.do(books.outbox.settle(why, Delivered(7)))
+    assert not books.do(books.outbox.trying(why))
+    assert books.do(books.studio.job(1)).status is Status.RENDERED
+    still, again = books.do(books.outbox.owed())
+    assert still == other
+    assert (again.post.kind, again.post.tried_at) == (PostKind.RESULT, None)
+    assert again.post.id == why.post.id
