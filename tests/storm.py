@@ -150,7 +150,7 @@ class Storm:
 
     def _marks(self) -> Counter[str]:
         """Count the marks of all posts that members see, in the channel and directly."""
-        places = [self.w.music.id, *(member.user.dm_channel.id for member in self._members())]
+        places = [self.w.music.id, *(member.user.dm_channel.id for member in self._everybody())]
         stored = self.w.env.backend.messages
         return Counter(
             embed["footer"]["text"]
@@ -163,6 +163,9 @@ class Storm:
 
     def _members(self) -> tuple[simcord.MemberActor, ...]:
         return self.w.alice, self.w.bob
+
+    def _everybody(self) -> tuple[simcord.MemberActor, ...]:
+        return *self._members(), self.w.admin
 
     def _member(self) -> simcord.MemberActor:
         return self.dice.choice(self._members())
@@ -208,9 +211,7 @@ class Storm:
         (select, *_) = row["components"]
         if "options" in select:
             value = self.dice.choice(select["options"])["value"]
-            who = next(
-                m for m in (*self._members(), self.w.admin) if m.id == shown._interaction.user_id
-            )
+            who = next(m for m in self._everybody() if m.id == shown._interaction.user_id)
             await who.select(shown.response.message, values=[value])
 
     async def act_a_member_cancels(self) -> None:
@@ -234,7 +235,7 @@ class Storm:
             return
         fields = [label["component"] for label in form.modal["components"]]
         said = {field["custom_id"]: field.get("value") or "" for field in fields}
-        who = next(m for m in (*self._members(), self.w.admin) if m.id == form._interaction.user_id)
+        who = next(m for m in self._everybody() if m.id == form._interaction.user_id)
         await who.submit_modal(
             form, said | {"prompt": "play it otherwise", "takes": "2", "seconds": "3"}
         )

@@ -17,8 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bot import takes, tiers
 from bot.admission import Admission
+from bot.archive import Archive
+from bot.calendar import Calendar
 from bot.database import Database, open_database
 from bot.dispatcher import Dispatcher
+from bot.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
@@ -75,14 +78,17 @@ class Bill:
     charged: int
     draws: list[tuple[Given, int]] = field(default_factory=list)
     forgiven: bool = False
-    unposted: str | None = None
+    unposted: str = ""
     """The day on which it turned out undeliverable."""
+    idle: bool = False
+    """Whether it is made for nothing, since its member has used up the day."""
 
     def from_allowance(self) -> int:
         return self.charged - sum(seconds for _, seconds in self.draws)
 
     def lower(self, charged: int) -> None:
-        """Give back: to grants first, to the last drawn first."""
+        """Refund down to this: to grants first, to the last drawn first."""
+        charged = 0 if self.idle else charged
         back = self.charged - charged
         self.charged = charged
         for place, (grant, seconds) in reversed(list(enumerate(self.draws))):
@@ -103,7 +109,8 @@ class Books(RuleBasedStateMachine):
         self.opened = open_database(Path(self.folder.name) / "test.db")
         self.database: Database = self.do(self.opened.__aenter__())
         bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
-        admission = Admission(defaults=SMALL, limits=Limits(), skus={SKU: "plus"})
+        limits = Limits(idle_lane=True)
+        admission = Admission(defaults=SMALL, limits=limits, skus={SKU: "plus"})
         self.studio = Studio(
             self.database,
             folder=Path(self.folder.name),
@@ -112,6 +119,14 @@ class Books(RuleBasedStateMachine):
             max_seconds=8,
             admission=admission,
             **bells,
+        )
+        self.archive = Archive(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
+            work=bells["work"],
+            encoder=Encoder((), {}, 0),
         )
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         self.office = Office(self.database, admission=admission, clock=self.clock)
@@ -222,8 +237,11 @@ class Books(RuleBasedStateMachine):
         )
         today = tiers.day(self.clock())
         unposted = [
-            bill for bill in self.bills.values() if (bill.user, bill.unposted) == (user, today)
+            bill for bill in self.bills.values() if bill.user == user and bill.unposted >= today
         ]
+        idle = draws is None and self.may_idle(guild, user)
+        if idle:
+            draws, cost = [], 0
         if waiting >= 4 or len(unposted) >= 2 or draws is None:
             kind = (
                 "waiting" if waiting >= 4 else "Post again" if len(unposted) >= 2 else "left today"
@@ -242,7 +260,15 @@ class Books(RuleBasedStateMachine):
             everywhere=self.holds(guild, user)[1],
             charged=cost,
             draws=draws,
+            idle=idle,
         )
+
+    def may_idle(self, guild: int, user: int) -> bool:
+        """Whether a member has used up a day that held something, and nobody waits."""
+        per_day = self.holds(guild, user)[0]
+        left = max(0, per_day - self.used(guild, user)) or self.open_grants(guild, user)
+        waits = self.do(self.database.fetch("SELECT 1 FROM jobs WHERE status = 'queued'"))
+        return per_day > 0 and not left and not waits
 
     @rule(member=st.sampled_from(MEMBERS), fits=st.lists(st.integers(1, 9), min_size=2, max_size=3))
     def submit_on_grants(self, member: tuple[int, int], fits: list[int]) -> None:
@@ -329,7 +355,7 @@ class Books(RuleBasedStateMachine):
         refused = [number for number in self.bills if self.is_undeliverable(number)]
         number = data.draw(st.sampled_from(refused or sorted(self.bills)))
         bill, job = self.bills[number], self.do(self.studio.job(number))
-        price = self.do(self.music(number))
+        price = 0 if bill.idle else self.do(self.music(number))
         draws = self.charge(bill.guild, bill.user, price)
         asked = self.studio.post_again(
             number, self.presence(bill.guild, bill.user), guild=bill.guild, user=bill.user
@@ -342,7 +368,7 @@ class Books(RuleBasedStateMachine):
         self.do(asked)
         for grant, drawn in draws:
             grant.drawn += drawn
-        bill.charged, bill.draws, bill.forgiven, bill.unposted = price, draws, False, None
+        bill.charged, bill.draws, bill.forgiven, bill.unposted = price, draws, False, ""
         bill.day, bill.everywhere = tiers.day(self.clock()), everywhere
 
     def is_undeliverable(self, number: int) -> bool:
@@ -404,7 +430,26 @@ class Books(RuleBasedStateMachine):
         self.do(self.rulebook.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
         self.plus[guild] = per_day
 
-    @rule(hours=st.integers(1, 30))
+    @rule(user=st.sampled_from(USERS))
+    def forget(self, user: int) -> None:
+        """Forget a member: what was not posted yet is not, and is refunded."""
+        theirs = [number for number, bill in self.bills.items() if bill.user == user]
+        before = {number: self.do(self.studio.job(number)).status for number in theirs}
+        self.do(self.archive.forget(user))
+        for number, status in before.items():
+            if status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
+                self.bills[number].lower(0)
+
+    @rule(data=st.data(), what=st.sampled_from(["stop", "delete"]))
+    def let_be(self, data: Any, what: str) -> None:
+        """Stop a piece, or delete it: neither changes what it is charged by itself."""
+        if self.bills:
+            number = data.draw(st.sampled_from(sorted(self.bills)))
+            act = self.studio.stop if what == "stop" else self.archive.delete
+            with suppress(Refusal):
+                self.do(act(number, guild=self.bills[number].guild, user=9, manager=True))
+
+    @rule(hours=st.integers(-3, 30))
     def wait(self, hours: int) -> None:
         self.clock.turn(hours=hours, seconds=7)
 

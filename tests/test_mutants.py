@@ -10,10 +10,12 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.plugins import get_operator
 
 from bot.database import open_database
+from tests.mutants import __main__ as mutants
 from tests.mutants import operators, sampling, statements
 from tests.mutants.operators import is_sql
 from tests.mutants.sampling import MODULES, every, path, sample
 from tests.mutants.statements import Statement, spliced
+from tests.mutants.trials import Result
 
 SELECT = "SELECT a FROM t WHERE "
 UPDATE = "UPDATE t SET "
@@ -225,3 +227,22 @@ def test_a_seed_gives_the_same_sample_with_its_share_of_sql_from_every_module() 
     assert {mutant.module for mutant in chosen} == set(MODULES)
     for mutant in chosen[::10]:
         compile(mutant.code(sources[mutant.module]), str(mutant.path), "exec")
+
+
+def test_what_became_of_a_mutant_is_remembered_as_long_as_it_would_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = iter("aaabbb")
+    monkeypatch.setattr(mutants, "_tests", lambda _: next(tests))
+    dead, alive = [
+        sampling.Mutant("bot.jobs", f"fantasia/{name}", 0, 3, (1, 4)) for name in ("A", "B")
+    ]
+    memory = mutants.Memory(tmp_path / "results.jsonl")
+    memory.keep(dead, "source", Result(killer="a test", tests=1, diff=""))
+    memory.keep(alive, "source", Result(killer=None, tests=1, diff="+"))
+    memory = mutants.Memory(tmp_path / "results.jsonl")
+    assert memory.find(dead, "source")
+    assert memory.find(alive, "source")
+    assert memory.find(dead, "source"), "though the tests are others now"
+    assert not memory.find(alive, "source"), "which might notice"
+    assert not memory.find(dead, "another source")

@@ -34,7 +34,8 @@ class Memory:
         if file.exists():
             for line in file.read_text(encoding="utf-8").splitlines():
                 entry = json.loads(line)
-                self._known[entry.pop("key")] = Result(**entry)
+                key = entry.pop("key")
+                self._known[key] = Result(**entry)
 
     def find(self, mutant: Mutant, source: str) -> Result | None:
         """Return what is known of a mutant: for good of a dead one, else of these tests."""
