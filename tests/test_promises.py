@@ -654,6 +654,96 @@ PROMISES: list[tuple[str, ...]] = [
         "a command that the database cannot write is answered so",
         "faults::test_a_full_database_refuses_and_goes_on_once_there_is_room",
     ),
+    (
+        "What writes other formats gives way",
+        "encoder::test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory",
+        "encoder::test_a_member_saves_one_at_a_time_and_a_studio_a_few",
+    ),
+    (
+        "tries again with growing pauses; what only you can mend ends it with a sentence",
+        "start::test_what_waiting_mends_is_waited_out_while_one_engine_loads",
+        "start::test_a_gateway_that_closes_for_good_ends_it_with_a_sentence",
+    ),
+    (
+        "also in the log of changes and in the reasons that admins gave",
+        "erasure::test_neither_name_nor_words_stay_in_any_row",
+    ),
+    (
+        "and deletes the bot's messages about your pieces",
+        "erasure::test_the_bots_own_messages_about_it_are_deleted",
+        "erasure::test_direct_messages_go_too",
+    ),
+    (
+        "These two and `/forget me` also work in the bot's direct messages",
+        "places::test_in_direct_messages_one_may_be_forgotten_and_ask_for_help",
+    ),
+    (
+        "in whatever capitals, styles or look-alike letters of other scripts",
+        "wordfilter::test_a_word_is_seen",
+        "wordfilter::test_another_word_passes",
+    ),
+    (
+        "What was asked for in a channel stays in it",
+        "visibility::test_the_piece_of_a_channel_out_of_sight_is_not_there",
+        "visibility::test_no_button_opens_a_channel_out_of_sight",
+        "visibility::test_it_is_there_for_its_owner_for_managers_and_for_who_has_the_role",
+    ),
+    (
+        "A private thread is open from within it and to who manages threads",
+        "visibility::test_a_private_thread_is_open_from_within",
+        "visibility::test_a_private_thread_is_for_its_owner_and_for_who_manages_threads",
+    ),
+    (
+        "who has used up their seconds of the day, to the last one",
+        "money::test_the_idle_lane_is_for_who_has_used_up_the_day",
+    ),
+    (
+        "What was refused for its size is remembered for a day",
+        "uploads::test_a_refusal_teaches_by_the_largest_file",
+        "delivery::test_what_a_server_took_is_remembered_for_a_day",
+    ),
+    (
+        "send as much as Discord takes from the member who asks",
+        "uploads::test_an_answer_may_hold_what_its_member_may_send",
+    ),
+    (
+        "What the bot itself fails to read or to make holds up nobody",
+        "outcomes::test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded",
+        "outcomes::test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number",
+    ),
+    (
+        "it makes itself undumpable",
+        "guard::test_the_engine_finds_the_token_neither_in_the_bots_process_nor_in_its_own",
+    ),
+    (
+        "not work unless `DEBUGGABLE=on`",
+        "guard::test_a_debugger_may_look_where_the_operator_lets_it",
+    ),
+    (
+        "gets of the environment only what Python, torch and CUDA heed",
+        "guard::test_the_engine_gets_of_the_environment_what_it_needs_and_nothing_else",
+    ),
+    (
+        "takes the bot's messages down as fast as Discord lets it, also over a restart",
+        "erasure::test_messages_are_deleted_after_a_restart_too",
+        "erasure::test_what_is_unwell_is_tried_again_after_growing_pauses",
+    ),
+    (
+        "stays, is logged, and is told to the member",
+        "erasure::test_what_cannot_be_deleted_is_told_and_logged",
+    ),
+    (
+        "With `KEEP_WORDS_DAYS` words and names of ended pieces are erased",
+        "erasure::test_words_go_after_the_days_that_the_operator_keeps_them",
+    ),
+    (
+        "Interactions' tokens are erased once they are dead",
+        "erasure::test_dead_tokens_are_erased_and_living_ones_stay",
+    ),
+    (
+        "once the beginning of a long piece is posted",
+        "money::test_to_cancel_what_was_heard_is_to_stop_it",
+    ),
 ]
 
 
