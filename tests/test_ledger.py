@@ -511,6 +511,7 @@ def books() -> Iterator[Books]:
     yield machine
     machine.members_see_the_recount()
     machine.nothing_is_given_away_or_taken_twice()
+    machine.the_ledger_adds_up()
     machine.teardown()
 
 

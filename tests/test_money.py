@@ -3,7 +3,6 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,19 +21,11 @@ from tests.processes import children
 from tests.test_bot import told
 from tests.test_delivery import MESSAGES
 from tests.test_fairness import a_studio, serve
-from tests.test_ledger import Books, Only, lefts
+from tests.test_ledger import Books, Only, books, lefts
+
+__all__ = ["books"]
 
 ADMIN = Actor(id=9, name="admin")
-
-
-@pytest.fixture
-def books() -> Iterator[Books]:
-    machine = Books()
-    yield machine
-    machine.members_see_the_recount()
-    machine.nothing_is_given_away_or_taken_twice()
-    machine.the_ledger_adds_up()
-    machine.teardown()
 
 
 async def used(w: World, member: simcord.MemberActor | None = None) -> int:
