@@ -60,11 +60,15 @@ async def everything(database: Database) -> dict[str, dict[str, Any]]:
 
 
 async def changes(database: Database, call: Call) -> dict[str, dict[str, Any]]:
-    """Return what a call changes: of each row the columns, all of a new one, none of one gone."""
+    """Return what a call changes: of each row the columns, all of a new one, none of one gone.
+
+    One that says that it did nothing did nothing.
+    """
     before = await everything(database)
     async with database.transaction() as tx:
-        await call(tx)
+        says = await call(tx)
     after = await everything(database)
+    assert says is not False or before == after
     return {
         name: {
             column: value

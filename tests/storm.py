@@ -82,7 +82,6 @@ class Storm:
         self.met: Counter[str] = Counter()
         w.env.settle_timeout = 120.0  # no measure of speed
         w.env.backend.clock.now = clock.of_discord
-        w.env.check_errors = False  # an answer to an error may fail, and is not caught yet
         self.rows = Rows.of(plan.folder)
         self._acts = [name for name in vars(Storm) if name.startswith("act_")]
 

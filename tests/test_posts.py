@@ -25,14 +25,14 @@ UNKNOWN = {"new", "tried", "withdrawn"}
 WANTED = {"new", "tried"}
 
 
-async def again(tx: Transaction) -> None:
+async def again(tx: Transaction) -> bool:
     (post, *_) = await posts.of(tx, 1)
-    await posts.rerouted(tx, post, Route.DIRECT, 200)
+    return await posts.rerouted(tx, post, Route.DIRECT, 200)
 
 
-async def split(tx: Transaction) -> None:
+async def split(tx: Transaction) -> bool:
     (post, *_) = await posts.of(tx, 1)
-    await posts.split(tx, post, [100, 200], NOW)
+    return await posts.split(tx, post, [100, 200], NOW)
 
 
 POSTS: list[tuple[str, Call, set[str], dict[str, dict[str, Any]]]] = [
