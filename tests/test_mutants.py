@@ -175,7 +175,7 @@ PYTHON = '''
 LIMIT = 3
 
 @decorated(size=1)
-async def change(tx: Database | Transaction, most: int = 7) -> bool:
+async def change(tx: Database | Transaction, *, most: int = 7) -> bool:
     """SELECT what is meant, AND say so."""
     log.info("of %d", most + 1)
     assert most > 2

@@ -35,6 +35,9 @@ CORE = (
 )
 """Those of cosmic-ray whose mutants are no nonsense, such as a shift of an annotation's type."""
 
+SUMS = {"arith_expr", "term"}
+"""Where an operator is one; elsewhere a star is a mark of parameters."""
+
 LEFT_ALONE = {"tfpdef", "decorator", "assert_stmt"}
 
 SQL = re.compile(r"\s*(?:WITH|SELECT|INSERT|UPDATE|DELETE)\b")
@@ -160,6 +163,8 @@ def left_alone(node: NodeOrLeaf, name: str) -> bool:
     """Whether a node is no part of what a program does, or is to be told only."""
     if name == "core/RemoveDecorator":
         return False
+    if "BinaryOperator" in name and node.parent and node.parent.type not in SUMS:
+        return True
     here: NodeOrLeaf | None = node.children[0] if node.type == "simple_stmt" else node
     while here is not None:
         if here.type in LEFT_ALONE or _annotates(here) or _is_told(here):

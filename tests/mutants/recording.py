@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,6 +13,8 @@ RECORD = "MUTANTS_RECORD"
 
 PATIENT = "MUTANTS_LIMITS"
 """The variable that names the file with the seconds that each test has."""
+
+STATUS = pytest.StashKey[int]()
 
 _seconds: dict[str, float] = defaultdict(float)
 
@@ -29,7 +32,16 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[report.nodeid] += report.duration
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write it down, once for all processes."""
+    session.config.stash[STATUS] = int(exitstatus)
     if RECORD in os.environ and not hasattr(session.config, "workerinput"):
         Path(os.environ[RECORD]).write_text(json.dumps(_seconds), encoding="utf-8")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End at once: what a mutant left open, such as a database's thread, would not let it end."""
+    if PATIENT in os.environ:
+        sys.stdout.flush()
+        os._exit(config.stash.get(STATUS, pytest.ExitCode.INTERNAL_ERROR))
