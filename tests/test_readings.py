@@ -1,6 +1,7 @@
 """What is read of the tables, against the same said of all their rows in Python."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -10,7 +11,7 @@ import pytest
 
 from bot import grants, jobs, ledger, posts, takes
 from bot.database import Database, Transaction
-from bot.models import Status
+from bot.models import Fault, Status
 from tests.rows import put
 
 NOW = datetime.fromtimestamp(1000, UTC)
@@ -112,6 +113,7 @@ async def _job(tx: Transaction, dice: random.Random) -> None:
         status_message_id=perhaps(5, 6),
         shown=perhaps("queued", "delivered"),
         reason=perhaps("ours"),
+        fault=perhaps("time", "crash"),
         picture=perhaps(f"picture {dice.random()}"),
     )
     for number in (1, 2):
@@ -238,6 +240,30 @@ async def test_what_may_be_out_of_date(database: Database, tables: Tables) -> No
 
     found = await jobs.to_show(database)
     assert [notice.job for notice in found] == ids(tables.jobs, stale)
+
+
+async def test_how_the_studio_does(database: Database, tables: Tables) -> None:
+    states = Counter(Status(job["status"]) for job in tables.jobs)
+    assert await jobs.counts(database) == states
+    faults = Counter(
+        job["fault"] or "request" for job in tables.jobs if job["status"] == Status.FAILED
+    )
+    assert await jobs.faults(database) == faults
+    oldest = await jobs.oldest_waiting(database)
+    queued = [job["created_at"] for job in tables.jobs if job["status"] == "queued"]
+    assert oldest
+    assert oldest.timestamp() == min(queued)
+    made = [job for job in tables.jobs if (job["started_at"] or 0) > 1000 and job["rendered_at"]]
+    music = sum(job["seconds"] * job["takes"] for job in made)
+    assert await jobs.rendered_since(database, NOW) == (len(made), music)
+    async with database.transaction() as tx:
+        for job in tables.jobs:
+            await jobs.failed(tx, job["id"], "broke", Fault.TIME, NOW)
+    failed = states[Status.FAILED] + states[Status.RUNNING]
+    expected = states | {Status.FAILED: failed}
+    expected.pop(Status.RUNNING)
+    assert await jobs.counts(database) == expected
+    assert await jobs.faults(database) == faults + Counter(time=states[Status.RUNNING])
 
 
 async def test_servers_that_were_left(database: Database, tables: Tables) -> None:

@@ -1,7 +1,7 @@
 """Which test files hold which module: its own area's, and no others."""
 
 AREAS = {
-    "bot.jobs": ("tables", "readings", "jobs", "dispatcher", "fairness", "money"),
+    "bot.jobs": ("tables", "readings", "jobs", "dispatcher", "fairness", "money", "erasure"),
     "bot.takes": ("tables", "readings", "jobs", "ledger", "money", "previews"),
     "bot.ledger": ("readings", "ledger", "money", "members", "admins", "jobs"),
     "bot.admission": ("ledger", "members", "admins", "money", "selling"),
