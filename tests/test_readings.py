@@ -180,6 +180,22 @@ async def test_a_members_jobs(database: Database, tables: Tables) -> None:
     assert await jobs.unposted(database, 1, NOW) == unposted
 
 
+async def test_what_is_of_one_job(database: Database, tables: Tables) -> None:
+    for job in tables.jobs[::9]:
+        of_takes = [take["id"] for take in tables.takes_of(job)]
+        of_posts = ids(tables.posts, lambda post: post["job_id"] == job["id"])  # noqa: B023
+        assert numbers(await takes.of(database, job["id"])) == of_takes
+        assert numbers(await posts.of(database, job["id"])) == of_posts
+        found = await jobs.find(database, job["id"])
+        assert found
+        assert (found.id, found.status) == (job["id"], job["status"])
+        take = await takes.find(database, of_takes[1])
+        assert take
+        assert (take.id, take.number) == (of_takes[1], 2)
+    assert await jobs.find(database, 999) is None
+    assert await takes.find(database, 999) is None
+
+
 async def test_the_queue(database: Database, tables: Tables) -> None:
     queued = [job for job in tables.jobs if job["status"] == "queued"]
     here = [job for job in queued if job["guild_id"] == 10]
