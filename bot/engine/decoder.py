@@ -134,10 +134,14 @@ class Decoder:
             sampling=sampling,
             generator=generator,
         )
-        self._naught[slot.row] = 0
-        self._memory.know(slot.row, words)
-        self._lay_out(slot, prompt)
-        self._prefill(slot)
+        try:
+            self._naught[slot.row] = 0
+            self._memory.know(slot.row, words)
+            self._lay_out(slot, prompt)
+            self._prefill(slot)
+        except BaseException:  # such as a lack of memory, of which a prefill needs most
+            self._free.append(slot.row)
+            raise
         self.slots.append(slot)
         return slot
 

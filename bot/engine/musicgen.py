@@ -77,6 +77,9 @@ class Take(Protocol):
     def stop(self) -> None:
         """End with what it has."""
 
+    def drop(self) -> None:
+        """End with nothing; this takes no memory."""
+
 
 class Loop(Protocol):
     """What draws the tokens."""
@@ -230,7 +233,7 @@ class MusicGen:
             results.drawn()
         finally:
             for making in left:
-                making.take.stop()
+                making.take.drop()
 
     def _worth_keeping(self, makings: Sequence[Making]) -> bool:
         """Whether a take has a second of new music."""

@@ -176,6 +176,13 @@ class Take:
             self._leave_slot()
         self._windows.clear()
 
+    def drop(self) -> None:
+        """End with nothing, and let others have the slot."""
+        if self._slot:
+            self._decoder.release(self._slot)
+            self._slot = None
+        self._windows.clear()
+
     def _leave_slot(self) -> None:
         assert self._slot
         done, codes, self._finite = self.done, self.codes(), self.finite

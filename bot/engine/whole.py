@@ -126,6 +126,10 @@ class Take:
             assert self._steps
             self._steps.close()  # type: ignore[attr-defined]
 
+    def drop(self) -> None:
+        """End with nothing."""
+        self.stop()
+
     def _played(self) -> Iterator[None]:
         torch.manual_seed(self._seed)
         for window in self._windows:
