@@ -97,7 +97,7 @@ MUSICGEN = (
         "memory",
         "musicgen",
     ),
-    *("repertoire", "sampling", "slotted", "transformer", "whole"),
+    *("repertoire", "sampling", "slotted", "spills", "transformer", "whole"),
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.engine import weights
 from bot.engine.faults import LoadError
+from bot.engine.spills import spilled
 
 try:
     import torch
@@ -162,7 +163,7 @@ def _language_model(
 
 
 def _explained(model: str, error: Exception) -> Exception:
-    if isinstance(error, LoadError | torch.OutOfMemoryError):
+    if isinstance(error, LoadError) or spilled(error):
         return error
     log.error("%s cannot be loaded", model, exc_info=error)
     if isinstance(error, pickle.UnpicklingError):

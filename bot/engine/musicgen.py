@@ -20,6 +20,7 @@ from bot.engine.linears import Precision, chosen, kept
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render
 from bot.engine.results import Results
 from bot.engine.slotted import Slotted
+from bot.engine.spills import SPILLS, spilled
 from bot.engine.transformer import unknown
 from bot.engine.whole import Whole
 
@@ -29,21 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 8
-
-SPILLS = (torch.OutOfMemoryError, MemoryError)
-
-
-WORDS_OF_SPILLS = (
-    "can't allocate memory",  # on a CPU
-    "CUDA error: out of memory",  # outside torch's own allocator
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
-"""What torch says for lack of memory where it has no class for it."""
-
-
-def spilled(error: BaseException) -> bool:
-    """Whether an error is one for lack of memory."""
-    return isinstance(error, SPILLS) or any(words in str(error) for words in WORDS_OF_SPILLS)
 
 
 class Take(Protocol):
@@ -132,11 +118,18 @@ class MusicGen:
         try:
             self._loop = self._load(model, precision, slots)
             self._pace = self._measured()
-        except torch.OutOfMemoryError as error:
-            raise LoadError(
-                f"The GPU has too little free memory for {model}: set MUSICGEN_MODEL to a smaller "
-                "model, SLOTS to a lower number, or DEVICE=cpu."
-            ) from error
+        except (*SPILLS, RuntimeError) as error:
+            if not spilled(error):
+                raise
+            traceback.clear_frames(error.__traceback__)
+            raise LoadError(self._too_large(model)) from error
+
+    def _too_large(self, model: str) -> str:
+        """Say that there is no memory for a model, and what its operator can do."""
+        ways = "set MUSICGEN_MODEL to a smaller model or SLOTS to a lower number"
+        if self._device.type == "cuda":
+            return f"The GPU has too little free memory for {model}: {ways}, or DEVICE=cpu."
+        return f"This machine has too little free memory for {model}: {ways}."
 
     def _load(self, model: str, asked: str, slots: int | None) -> Loop:
         precision = chosen(asked, self._device)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -144,6 +145,7 @@ class Repertoire:
         try:
             self._loaded[name] = self._load(self._paths[name])
         except LoadError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             idle = [other for other in self._loaded if not self._users[other]]
             if idle:
                 for other in idle:

@@ -1,0 +1,45 @@
+"""Which errors are ones for lack of memory: torch has a class for its own allocator's alone."""
+
+import torch
+
+SPILLS = (torch.OutOfMemoryError, MemoryError)
+
+WORDS = (
+    "can't allocate memory",  # on a CPU
+    "CUDA error: out of memory",  # outside torch's own allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+"""What torch says for lack of memory where it has no class for it."""
+
+WORDS_ON_A_FULL_CARD = (
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "Unable to find a valid cuDNN algorithm",
+    "unable to find an engine to execute this computation",
+)
+"""What cuBLAS and cuDNN say for lack of memory, and for other reasons."""
+
+FULL = 5e8
+"""Bytes: a card with less to give than this is full; their handles and workspaces take less."""
+
+
+def spilled(error: BaseException) -> bool:
+    """Whether an error is one for lack of memory, or was raised while one was handled."""
+    said = str(error)
+    return (
+        isinstance(error, SPILLS)
+        or any(words in said for words in WORDS)
+        or (any(words in said for words in WORDS_ON_A_FULL_CARD) and _full())
+        or (error.__context__ is not None and spilled(error.__context__))
+    )
+
+
+def _full() -> bool:
+    try:
+        return torch.cuda.mem_get_info()[0] < FULL
+    except (RuntimeError, AssertionError):  # it is broken, or there is none
+        return False
