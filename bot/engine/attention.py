@@ -68,6 +68,7 @@ class Memory:
 
     def forget(self, row: int) -> None:
         """Let nothing be left of what a slot remembers."""
+        self.words[row] = []
         for cache in (*self.music, *self._padded):
             cache[:, row] = 0
 

@@ -13,6 +13,7 @@ import torch
 
 from bot.engine.attention import LONGEST, SHORT, Attention, Masked, Memory
 from bot.engine.sampling import Draw
+from bot.engine.spills import spilled
 
 if TYPE_CHECKING:
     from bot.engine.decoder import Slot
@@ -25,6 +26,9 @@ Play = Callable[[Attention, Draw], None]
 LENGTHS = (256, 512, 1024)
 """Positions that a step may look back to, besides all of them."""
 
+RETRY = 10_000
+"""Steps of a size that could not be captured until that is tried again."""
+
 
 class Graphs:
     """Steps of a few sizes, each captured when it is first needed; on a CPU it only computes."""
@@ -34,7 +38,7 @@ class Graphs:
         self._memory, self._noise, self._play = memory, noise, play
         self._lengths = [*(some for some in LENGTHS if some < memory.positions), memory.positions]
         self._steps: dict[tuple[int, int, int], Step] = {}
-        self._capture = noise.device.type == "cuda"
+        self._side = Side() if noise.device.type == "cuda" else None
 
     def suits(self, slots: Sequence["Slot"]) -> bool:
         """Whether these takes can be stepped together."""
@@ -53,10 +57,23 @@ class Graphs:
             self._steps[size] = Step(attention, self._noise[:takes], self._play)
         step = self._steps[size]
         step.fill(slots)
-        if self._capture and not step.captured:
-            self._capture = step.capture()
+        if self._side and step.uncaptured:
+            self._capture(step, self._side)
         else:
             step.run()
+
+    def _capture(self, step: "Step", side: "Side") -> None:
+        """Draw the next tokens and record how, if that can be done."""
+        side.run(step.compute)
+        side.run(step.compute)  # again, to the same effect: what is known is not drawn anew
+        try:
+            step.graph = side.captured(step.compute)
+        except RuntimeError as error:
+            self._side = Side()  # torch may take the old one for one that is still capturing
+            if spilled(error):
+                raise
+            log.warning("steps of a size are launched one by one: no capture (%s)", error)
+            step.wait(RETRY)
 
     def _tokens(self, slots: Sequence["Slot"]) -> int:
         return max(self._memory.words[slot.row][0][0].shape[2] for slot in slots)
@@ -68,12 +85,17 @@ class Step:
     def __init__(self, attention: Masked, noise: torch.Tensor, play: Play) -> None:
         self._attention, self._noise, self._play = attention, noise, play
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self._wait = 0
 
     @property
-    def captured(self) -> bool:
-        """Whether it is replayed."""
-        return self._graph is not None
+    def uncaptured(self) -> bool:
+        """Whether it is to be captured now."""
+        return not self.graph and not self._wait
+
+    def wait(self, runs: int) -> None:
+        """Let it be captured after so many runs."""
+        self._wait = runs
 
     def fill(self, slots: Sequence["Slot"]) -> None:
         """Lay out what the next run draws; rows without a take compute at place 0 in vain."""
@@ -93,30 +115,14 @@ class Step:
 
     def run(self) -> None:
         """Draw the next tokens."""
-        if self._graph:
-            self._graph.replay()
+        if self.graph:
+            self.graph.replay()
         else:
-            self._compute()
+            self._wait = max(0, self._wait - 1)
+            self.compute()
 
-    def capture(self) -> bool:
-        """Draw the next tokens and record how; return whether that can be replayed."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            self._compute()
-            self._compute()  # again, to the same effect: what is known is not drawn anew
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph):
-                self._compute()
-        except RuntimeError as error:
-            log.warning("steps are launched one by one: they cannot be captured (%s)", error)
-            return False
-        self._graph = graph
-        return True
-
-    def _compute(self) -> None:
+    def compute(self) -> None:
+        """Draw the next tokens, kernel by kernel."""
         places, guidance, temperature, ranks = self._numbers
         self._attention.look(places.long())
         dtype = self._noise.dtype
@@ -128,3 +134,35 @@ class Step:
             most=self._noise.shape[-1],
         )
         self._play(self._attention, draw)
+
+
+class Side:
+    """A stream and a pool of memory for all captures.
+
+    Graphs can share them, as they are replayed one at a time and keep nothing in the pool from one
+    replay to the next. A stream for each would keep a workspace of cuBLAS each, to the end.
+    """
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def run(self, compute: Callable[[], None]) -> None:
+        """Compute on the stream, so that what a capture must not do for the first time is done."""
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(self._stream):
+                compute()
+        finally:
+            current.wait_stream(self._stream)
+
+    def captured(self, compute: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        """Return a graph of what is launched there; torch goes on with the stream that it had."""
+        current, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                compute()
+        finally:
+            torch.cuda.set_stream(current)  # torch does not, where a capture ends in an error
+        return graph
