@@ -91,6 +91,7 @@ MUSICGEN = (
         "codec",
         "compiled",
         "decoder",
+        "devices",
         "graphs",
         "linears",
         "loading",

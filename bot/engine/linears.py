@@ -52,12 +52,23 @@ def chosen(asked: str, device: torch.device) -> Precision:
     """
     if asked == Precision.INT8 and device.type != "cpu":
         raise LoadError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
+    if asked == Precision.BFLOAT16 and device.type == "cuda":
+        _check_bfloat16()
     if asked != "auto":
         return Precision(asked)
     if device.type == "cuda":
         return Precision.FLOAT16
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return Precision.BFLOAT16 if fast else Precision.FLOAT32
+
+
+def _check_bfloat16() -> None:
+    """Raise LoadError for a GPU that computes it by way of float32."""
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        card = torch.cuda.get_device_name()
+        raise LoadError(
+            f"PRECISION=bfloat16 is not native to {card}: set PRECISION=auto or float16."
+        )
 
 
 def kept(precision: Precision) -> torch.dtype:

@@ -35,14 +35,6 @@ STRIDE = 18.0
 """Seconds from window to window (`set_generation_params` in audiocraft's `models/musicgen.py`)."""
 
 
-def device(asked: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda"; raise LoadError for one that is not there."""
-    gpu = torch.cuda.is_available()
-    if asked == "cuda" and not gpu:
-        raise LoadError("DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu.")
-    return torch.device(asked if asked != "auto" else "cuda" if gpu else "cpu")
-
-
 def load(model: str, place: torch.device) -> "Pretrained":
     """Load codec and text encoder onto a device, and map the language model's weights from disk.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine import weights
+from bot.engine import devices, weights
 from bot.engine.attention import LONGEST, untouched
 from bot.engine.decoder import compiled
 from bot.engine.linears import Precision, stream
@@ -59,7 +59,7 @@ def estimate(model: str, precision: Precision) -> float:
 def total(device: torch.device) -> float:
     """Return the bytes that the GPU has, or that this process could have with no other model."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[1])
+        return devices.total()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return _available() + pages * float(os.sysconf("SC_PAGE_SIZE"))
 
@@ -67,7 +67,7 @@ def total(device: torch.device) -> float:
 def free(device: torch.device) -> float:
     """Return the bytes that are promised to nobody, on the GPU or of the machine's memory."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        return devices.free()
     return _available() - untouched()
 
 

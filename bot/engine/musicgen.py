@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from bot.engine import loading, memory, weights
+from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.linears import Precision, chosen, kept
@@ -114,7 +114,7 @@ class MusicGen:
         self._spills = 0
         """How many steps the memory was too small for."""
         self._name = weights.name(model)
-        self._device = loading.device(device)
+        self._device = devices.device(device)
         try:
             self._loop = self._load(model, precision, slots)
             self._pace = self._measured()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine import loading, memory, weights
+from bot.engine import devices, loading, memory, weights
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
@@ -49,7 +49,7 @@ class Repertoire:
         self._load = partial(
             MusicGen, device=device, precision=precision, slots=slots, finishes=finishes
         )
-        self._device = loading.device(device)
+        self._device = devices.device(device)
         self._precision = chosen(precision, self._device)
         self._most = most or len(self._paths)
         self._loaded: OrderedDict[str, MusicGen] = OrderedDict()

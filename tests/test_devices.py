@@ -1,0 +1,131 @@
+"""Which device is taken, and how torch is told to use it, over pretended answers of torch.cuda."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from bot.engine import devices, memory
+from bot.engine.devices import device, runs
+from bot.engine.faults import LoadError
+from bot.engine.linears import Precision, chosen
+
+GB = 10**9
+WHEEL = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+"""What torch 2.9.1 for CUDA 12.8 is built for."""
+
+CUDA = torch.device("cuda")
+
+
+class Card:
+    """A GPU as torch would describe it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.there, self.capability, self.built = True, (9, 0), WHEEL
+        self.left, self.whole, self.fraction, self.reserved = 60 * GB, 80 * GB, 1.0, 0
+        for name, answer in {
+            "is_available": lambda: self.there,
+            "get_device_name": lambda: "Some Card",
+            "get_device_capability": lambda: self.capability,
+            "get_arch_list": lambda: self.built,
+            "is_bf16_supported": self._bfloat16,
+            "mem_get_info": lambda: (self.left, self.whole),
+            "get_per_process_memory_fraction": lambda: self.fraction,
+            "memory_reserved": lambda: self.reserved,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+    def _bfloat16(self, including_emulation: bool = True) -> bool:
+        return including_emulation or self.capability >= (8, 0)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (
+        torch.backends.cuda.cudnn_sdp_enabled(),
+        convolutions.allow_tf32,
+        products.allow_fp16_reduced_precision_reduction,
+        products.allow_bf16_reduced_precision_reduction,
+    )
+    yield Card(monkeypatch)
+    torch.backends.cuda.enable_cudnn_sdp(before[0])
+    convolutions.allow_tf32 = before[1]
+    products.allow_fp16_reduced_precision_reduction = before[2]
+    products.allow_bf16_reduced_precision_reduction = before[3]
+
+
+@pytest.mark.parametrize(
+    ("capability", "built", "expected"),
+    [
+        ((7, 5), WHEEL, True),
+        ((8, 9), WHEEL, True),
+        ((9, 0), ["sm_80", "sm_90a"], True),
+        ((12, 1), WHEEL, True),
+        ((6, 1), WHEEL, False),
+        ((7, 0), ["sm_75", "sm_80"], False),
+        ((11, 0), WHEEL, False),
+        ((11, 0), [*WHEEL, "compute_90"], True),
+        ((8, 0), ["sm_86"], False),
+        ((13, 0), WHEEL, False),
+        ((9, 4), ["gfx90a", "gfx942"], True),
+        ((9, 0), [], True),
+    ],
+)
+def test_which_cards_code_runs_on(
+    capability: tuple[int, int], built: list[str], expected: bool
+) -> None:
+    assert runs(capability, built) is expected
+
+
+def test_auto_takes_a_card_that_can_compute_and_cuda_asks_for_one(card: Card) -> None:
+    assert device("auto") == device("cuda") == CUDA
+    assert device("cpu").type == "cpu"
+    card.there = False
+    assert device("auto").type == "cpu"
+    with pytest.raises(LoadError, match="torch finds no CUDA GPU"):
+        device("cuda")
+
+
+def test_a_card_that_torch_has_no_code_for_gets_a_sentence(
+    card: Card, caplog: pytest.LogCaptureFixture
+) -> None:
+    card.capability = (6, 1)
+    assert device("auto").type == "cpu"
+    why = "this torch has no code for Some Card (compute capability 6.1), only for sm_70, sm_75,"
+    assert f"MusicGen runs on the CPU: {why}" in caplog.text
+    with pytest.raises(LoadError) as raised:
+        device("cuda")
+    assert str(raised.value).startswith(f"DEVICE is cuda, but {why}")
+    assert str(raised.value).endswith(": set DEVICE=auto or cpu.")
+
+
+@pytest.mark.usefixtures("card")
+def test_a_card_that_is_taken_attends_without_cudnn_and_rounds_little() -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    torch.backends.cudnn.allow_tf32 = True
+    device("cpu")
+    assert torch.backends.cuda.cudnn_sdp_enabled(), "no card was taken"
+    device("auto")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction
+    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
+
+
+def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
+    assert chosen("bfloat16", CUDA) is Precision.BFLOAT16
+    card.capability = (7, 5)
+    assert chosen("auto", CUDA) is Precision.FLOAT16
+    assert chosen("float16", CUDA) is Precision.FLOAT16
+    with pytest.raises(LoadError, match="not native to Some Card: set PRECISION=auto or float16"):
+        chosen("bfloat16", CUDA)
+    assert chosen("bfloat16", torch.device("cpu")) is Precision.BFLOAT16
+
+
+def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
+    assert (memory.free(CUDA), memory.total(CUDA)) == (60 * GB, 80 * GB)
+    card.fraction, card.reserved = 0.25, 5 * GB
+    assert (memory.free(CUDA), memory.total(CUDA)) == (15 * GB, 20 * GB)
+    card.left = 10 * GB  # others have the rest
+    assert devices.free() == 10 * GB
