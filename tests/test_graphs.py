@@ -166,13 +166,18 @@ def test_a_replay_knows_scores_that_are_not_finite_and_waits_for_nothing(
 
 
 def test_words_that_are_not_finite_are_gone_before_steps_keep_their_shapes(model: Any) -> None:
-    """A take that is not `plain` does not need them where such steps do."""
+    """All words are laid out again by the first such step, and those of a slot's past with them."""
     expected = alone(model, text="a", frames=FRAMES)
-    shared = Decoder(model, slots=1, positions=300, precision=Precision.FLOAT64, graphs=True)
+    shared = Decoder(model, slots=2, positions=300, precision=Precision.FLOAT64, graphs=True)
+    first = begin(shared, model, text=WISHES[0], frames=FRAMES)
     nothing = torch.zeros(shared.codebooks, 0, dtype=torch.long)
     generator = torch.Generator().manual_seed(1)
     words = shared.read(understood(model, WISHES[2]) * float("nan"))
     spoilt = shared.admit(words, nothing, FRAMES, Sampling(temperature=0), generator)
     shared.step()
     shared.release(spoilt)
-    assert torch.equal(finish(shared, begin(shared, model, text="a", frames=FRAMES)), expected)
+    shared.step()
+    second = begin(shared, model, text="a", frames=FRAMES)
+    assert second.row == spoilt.row
+    assert torch.equal(finish(shared, second), expected)
+    assert shared.finite(first)

@@ -2,10 +2,12 @@
 
 import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace as replaced
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +15,13 @@ import torch
 from msgspec.structs import replace
 
 from bot.composition import Plan
+from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.decoder import Decoder
+from bot.engine.faults import LoadError
 from bot.engine.linears import Precision
 from bot.engine.messages import Done, Failed, Fault, Ready
+from bot.engine.slotted import Slotted
 from bot.engine.spills import FULL, spilled
 from bot.models import Status
 from tests.conftest import world
@@ -102,6 +107,55 @@ def test_all_slots_come_back_wherever_a_step_lacks_memory(model: Any) -> None:
     assert lacks == 4
     for slot, codes in zip(list(shared.slots), expected, strict=True):
         assert torch.equal(finish(shared, slot), codes)
+
+
+def test_a_take_is_dropped_where_there_is_no_memory_for_its_codes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    own = SimpleNamespace(lm=language_model(), frame_rate=50, extend_stride=0.2, max_duration=0.4)
+    loop = Slotted(own, slots=2, precision=Precision.FLOAT64, device=torch.device("cpu"))
+    takes = loop.begin(Files(tmp_path).order(1, 7, 8))
+    for take in takes:
+        take.proceed()
+    monkeypatch.setattr(Decoder, "codes", no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        takes[0].stop()
+    assert loop.decoder.free == 0
+    for take in takes:
+        take.drop()
+        assert take.ended
+    assert loop.decoder.free == 2
+
+
+def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first model makes room for it, and so does what was loaded of it in vain."""
+    begun: list[Any] = []
+
+    class Model:
+        def __init__(self, _: str, **__: object) -> None:
+            gone = [each() is None for each in begun]
+            begun.append(weakref.ref(self))
+            if len(begun) == 2:
+                raise LoadError("There is too little memory.")
+            self.gone = gone
+
+        def render(self, *_: object) -> Iterator[None]:
+            yield None
+
+        def ready(self) -> SimpleNamespace:
+            return SimpleNamespace(pace=1.0)
+
+    monkeypatch.setattr(repertoire, "MusicGen", Model)
+    monkeypatch.setattr(repertoire.weights, "trouble", lambda _: None)
+    both = repertoire.Repertoire(["first", "second"], "cpu")
+    order = replace(Files(Path()).order(1, 7), model="second")
+    assert len(list(both.render(order, lambda: False))) == 3
+    assert both._loaded["second"].gone == [True, True]
 
 
 def test_a_chunk_of_sound_that_lacks_memory_spoils_no_other_sound() -> None:
