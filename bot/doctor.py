@@ -33,9 +33,10 @@ OTHERS = 0o077
 
 DEVICE = """
 import json, torch
+from bot.engine.devices import unfit
 gpu = torch.cuda.is_available()
 p = torch.cuda.get_device_properties(0) if gpu else None
-print(json.dumps([p.name, p.total_memory] if gpu else None))
+print(json.dumps([p.name, p.total_memory, unfit()] if gpu else None))
 """
 
 
@@ -153,14 +154,15 @@ def _device(config: Config) -> Check:
         return Check(
             what="Device", verdict=Verdict.BAD, found=f"torch fails: {words}", mend=f"`{SETUP}`"
         )
-    if gpu := json.loads(asked.stdout.splitlines()[-1]):
+    gpu = json.loads(asked.stdout.splitlines()[-1])
+    if gpu and not gpu[2]:
         found = f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}"
         return Check(what="Device", verdict=Verdict.GOOD, found=found)
     wanted = config.device is Device.CUDA
     return Check(
         what="Device",
         verdict=Verdict.BAD if wanted else Verdict.NOTE,
-        found=f"no CUDA GPU; {cores}",
+        found=f"{gpu[2] if gpu else 'no CUDA GPU'}; {cores}",
         mend="set DEVICE=auto"
         if wanted
         else "two cores make music of the small model in about real time; larger ones want a GPU",

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from bot import doctor
+from bot.config import Config, Device
 from bot.engine import devices, memory
 from bot.engine.devices import device, runs
 from bot.engine.faults import LoadError
@@ -129,3 +131,32 @@ def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
     assert (memory.free(CUDA), memory.total(CUDA)) == (15 * GB, 20 * GB)
     card.left = 10 * GB  # others have the rest
     assert devices.free() == 10 * GB
+
+
+OLD = """
+from types import SimpleNamespace
+import torch
+torch.cuda.is_available = lambda: True
+torch.cuda.get_arch_list = lambda: ["sm_75"]
+torch.cuda.get_device_capability = lambda: (6, 1)
+torch.cuda.get_device_name = lambda: "Some Card"
+torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="Some Card", total_memory=8e9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "capability", "verdict"),
+    [
+        (Device.AUTO, "(7, 5)", doctor.Verdict.GOOD),
+        (Device.AUTO, "(6, 1)", doctor.Verdict.NOTE),
+        (Device.CUDA, "(6, 1)", doctor.Verdict.BAD),
+    ],
+)
+def test_doctor_sees_whether_torch_has_code_for_the_card(
+    monkeypatch: pytest.MonkeyPatch, asked: Device, capability: str, verdict: doctor.Verdict
+) -> None:
+    script = OLD.replace("(6, 1)", capability) + doctor.DEVICE
+    monkeypatch.setattr(doctor, "DEVICE", script)
+    check = doctor._device(Config(device=asked))
+    assert check.verdict is verdict
+    assert ("no code for Some Card" in check.found) is (verdict is not doctor.Verdict.GOOD)

@@ -21,13 +21,22 @@ def device(asked: str) -> torch.device:
         if asked == "cuda":
             raise LoadError("DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu.")
         return torch.device("cpu")
-    if problem := _unfit():
+    if problem := unfit():
         if asked == "cuda":
             raise LoadError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
         log.warning("MusicGen runs on the CPU: %s", problem)
         return torch.device("cpu")
     _settle()
     return torch.device("cuda")
+
+
+def unfit() -> str | None:
+    """Return why torch cannot compute on the GPU that is there."""
+    (major, minor), built = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    if runs((major, minor), built):
+        return None
+    card = f"{torch.cuda.get_device_name()} (compute capability {major}.{minor})"
+    return f"this torch has no code for {card}, only for {', '.join(built)}"
 
 
 def runs(capability: tuple[int, int], built: list[str]) -> bool:
@@ -56,15 +65,6 @@ def free() -> float:
     """Return the bytes of the GPU that this process can still take."""
     left = float(torch.cuda.mem_get_info()[0])
     return min(left, total() - torch.cuda.memory_reserved())
-
-
-def _unfit() -> str | None:
-    """Return why torch cannot compute on the GPU."""
-    (major, minor), built = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    if runs((major, minor), built):
-        return None
-    card = f"{torch.cuda.get_device_name()} (compute capability {major}.{minor})"
-    return f"this torch has no code for {card}, only for {', '.join(built)}"
 
 
 def _settle() -> None:
