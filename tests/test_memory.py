@@ -1,6 +1,8 @@
 """How many takes fit side by side."""
 
 import gc
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,9 @@ from bot.engine import memory
 from bot.engine.attention import Memory, untouched
 from bot.engine.linears import Precision
 from tests.random_lm import language_model
+from tests.test_musicgen import SMALL, home, hub_cache, snapshot
+
+__all__ = ["home", "hub_cache"]
 
 CPU = torch.device("cpu")
 LAYERS, DIM = 2, 128
@@ -36,6 +41,13 @@ def test_slots_fill_the_memory_that_is_left(
     free = memory.SIZES[precision] * weights + memory.RESERVE + room * SLOT
     monkeypatch.setattr(memory, "free", lambda _: free)
     assert memory.slots(model, precision, CPU) == expected
+
+
+def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path], None]) -> None:
+    hub_cache(home)
+    whole = (snapshot(home, "t5-base") / "model.safetensors").stat().st_size
+    sizes = [memory.estimate(SMALL, Precision.FLOAT16, torch.device(on)) for on in ("cpu", "cuda")]
+    assert sizes[1] - sizes[0] == whole / 2 > 0
 
 
 def test_this_machine_has_some_memory() -> None:

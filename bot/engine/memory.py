@@ -46,14 +46,15 @@ def slots(model: "Pretrained", precision: Precision, device: torch.device) -> in
     return max(1, min(MOST[device.type], int(left // each)))
 
 
-def estimate(model: str, precision: Precision) -> float:
+def estimate(model: str, precision: Precision, device: torch.device) -> float:
     """Return about how many bytes a model on disk takes once it is loaded, without its slots.
 
     A checkpoint holds half precision (audiocraft's `models/loaders.py`); the codec stays as it is,
-    and the text encoder is mapped from its file.
+    and of a T5's file the encoder is about half, which a CPU maps from there.
     """
-    lm, codec = weights.sizes(model)
-    return lm / 2 * SIZES[precision] + 2 * codec
+    lm, codec, text = weights.sizes(model)
+    own = lm / 2 * SIZES[precision] + 2 * codec
+    return own + text / 2 if device.type == "cuda" else own
 
 
 def total(device: torch.device) -> float:

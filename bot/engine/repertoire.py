@@ -123,14 +123,17 @@ class Repertoire:
         """Whether a model would fit with nothing else beside it."""
         if name in self._loaded:
             return True
-        whole = memory.total(self._device)
-        return memory.estimate(self._paths[name], self._precision) + memory.RESERVE <= whole
+        return self._need(name) <= memory.total(self._device)
 
     def _fits(self, name: str) -> bool:
         if len(self._loaded) >= self._most:
             return False
-        need = memory.estimate(self._paths[name], self._precision)
-        return need + memory.RESERVE <= memory.free(self._device)
+        return self._need(name) <= memory.free(self._device)
+
+    def _need(self, name: str) -> float:
+        """Return the bytes that must be free for a model to be loaded."""
+        own = memory.estimate(self._paths[name], self._precision, self._device)
+        return own + memory.RESERVE
 
     def _let_go(self, name: str) -> None:
         del self._loaded[name]

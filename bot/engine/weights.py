@@ -149,11 +149,14 @@ def language_model(model: str) -> Path:
     return file
 
 
-def sizes(model: str) -> tuple[int, int]:
-    """Return the bytes on disk of a model's language model and codec, 0 for what is not there."""
-    found = (_file(model, name) for name in (LANGUAGE_MODEL, CODEC))
-    lm, codec = (file.stat().st_size if file else 0 for file in found)
-    return lm, codec
+def sizes(model: str) -> tuple[int, int, int]:
+    """Return the bytes on disk of a model's language model, codec and T5, 0 for what is absent."""
+    reader = dict(_others(model))["text encoder"]
+    own = [_file(model, name) for name in (LANGUAGE_MODEL, CODEC)]
+    found = (_file(reader, name) for name in SAFETENSORS + PICKLES)
+    own.append(next((file for file in found if file), None))
+    lm, codec, text = (file.stat().st_size if file else 0 for file in own)
+    return lm, codec, text
 
 
 def fetch(model: str) -> None:
