@@ -71,7 +71,7 @@ def spoil(place: str) -> None:
                 self._graphs._side = graphs.Side()
 
             Decoder.__init__ = captured  # type: ignore[method-assign]
-            once(graphs.Graphs, "_capture", lambda _, step, __: len(step._noise) > 1, 250)
+            once(graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ class Graphs:
             self._side = Side()  # torch may take the old one for one that is still capturing
             if spilled(error):
                 raise
-            log.warning("steps of a size are launched one by one: no capture (%s)", error)
+            takes = len(step.noise)
+            log.warning("steps of %d takes are launched one by one: no capture (%s)", takes, error)
             step.wait(RETRY)
 
     def _tokens(self, slots: Sequence["Slot"]) -> int:
@@ -83,7 +84,7 @@ class Step:
     """One size of step, with buffers that stay where they are."""
 
     def __init__(self, attention: Masked, noise: torch.Tensor, play: Play) -> None:
-        self._attention, self._noise, self._play = attention, noise, play
+        self._attention, self.noise, self._play = attention, noise, play
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self._wait = 0
@@ -99,15 +100,15 @@ class Step:
 
     def fill(self, slots: Sequence["Slot"]) -> None:
         """Lay out what the next run draws; rows without a take compute at place 0 in vain."""
-        card = self._noise.shape[-1]
+        card = self.noise.shape[-1]
         idle = (0.0, 1.0, 1.0, float(card))
-        columns = dict.fromkeys(range(len(self._noise)), idle)
+        columns = dict.fromkeys(range(len(self.noise)), idle)
         for slot in slots:
             asked = slot.sampling
             rank = float(asked.top_k or card)
             place = float(slot.position)
             columns[slot.row] = (place, asked.guidance, asked.temperature, rank)
-            self._noise[slot.row].exponential_(generator=slot.generator)
+            self.noise[slot.row].exponential_(generator=slot.generator)
         numbers = torch.tensor(list(columns.values()), dtype=torch.float64).T.contiguous()
         if self._numbers.is_cuda:
             numbers = numbers.pin_memory()
@@ -125,13 +126,13 @@ class Step:
         """Draw the next tokens, kernel by kernel."""
         places, guidance, temperature, ranks = self._numbers
         self._attention.look(places.long())
-        dtype = self._noise.dtype
+        dtype = self.noise.dtype
         draw = Draw(
             guidance=guidance.to(dtype)[:, None, None],
             temperature=temperature.to(dtype)[:, None, None],
             ranks=ranks.long()[:, None, None],
-            noise=self._noise,
-            most=self._noise.shape[-1],
+            noise=self.noise,
+            most=self.noise.shape[-1],
         )
         self._play(self._attention, draw)
 
