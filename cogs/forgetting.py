@@ -87,7 +87,7 @@ class Forgetting(commands.Cog):
         self._waiting = [each for each in waiting if each.receipt.left and now < each.until]
         for each in waiting:
             if each not in self._waiting:
-                with contextlib.suppress(discord.HTTPException):
+                with contextlib.suppress(*UNREACHED):
                     await each.interaction.followup.send(_became(each.receipt), ephemeral=True)
 
 
@@ -131,7 +131,7 @@ class ForgetButton(
 
 async def _direct(interaction: Interaction) -> int | None:
     """Return the channel of the member's direct messages, if it can be had."""
-    with contextlib.suppress(discord.HTTPException):
+    with contextlib.suppress(*UNREACHED):
         return (await interaction.client.create_dm(interaction.user)).id
     return None
 

@@ -366,3 +366,21 @@ async def test_many_words_and_tokens_are_erased_in_small_transactions(
         kept = await everything(w)
         assert "secret" not in kept
         assert "'t'" not in kept
+
+
+@pytest.mark.parametrize("error", [OSError("unreachable"), discord.RateLimited(99.0)])
+async def test_who_cannot_be_written_to_is_forgotten_all_the_same(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async with world(plan) as w:
+        await w.generate("play", 2)
+        await w.ended(1, Status.DELIVERED)
+
+        async def unreached(_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(w.bot, "create_dm", unreached)
+        shown = await w.alice.slash(w.music, "forget me")
+        assert shown.response
+        await w.alice.click(shown.response.message, label="Erase everything")
+        assert (await w.studio.job(1)).forgotten
