@@ -25,7 +25,7 @@ def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Te
     try:
         for _ in range(steps):
             decoder.step()
-            yield seen[-1][at]
+            yield seen[-1][:, at]
     finally:
         del decoder._scores
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine import linears
 from bot.engine.attention import Memory
@@ -314,11 +315,11 @@ def test_the_compiled_kernels_attend_as_torch_does() -> None:
     found, said = step.music(0, parts).clone(), step.words(0, query).clone()
     for take, (row, place) in enumerate(zip(rows, places, strict=True)):
         past = memory.music[0][:, row]
-        assert torch.equal(past[..., place, :], parts[take, :, 1:].transpose(0, 1).bfloat16())
+        assert torch.equal(past[..., place, :], parts[:, take, 1:].transpose(0, 1).bfloat16())
         keys, values = past[..., : place + 1, :].float()
-        own = parts[take, :, 0].unsqueeze(2)
+        own = parts[:, take, 0].unsqueeze(2)
         expected = scaled_dot_product_attention(own, keys, values)[:, :, 0]
-        assert torch.allclose(found[take], expected, atol=1e-5)
+        assert torch.allclose(found[:, take], expected, atol=1e-5)
         words = texts[row].bfloat16().float()
         expected = scaled_dot_product_attention(query[take].view(1, heads, 1, 64), *words)
         assert torch.allclose(said[take], expected[0, :, 0], atol=1e-5)
@@ -360,6 +361,29 @@ def test_a_step_takes_at_most_half_of_audiocrafts_operators_and_none_that_waits(
     ours, theirs = operators(single), operators_of_audiocraft(model, WISHES[0])
     assert ours.total() <= theirs.total() / 2, (ours, theirs)
     assert not {"item.default", "_local_scalar_dense.default", "nonzero.default"} & ours.keys()
+
+
+class Norms(TorchDispatchMode):
+    """Sees whether the rows that norms get lie one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contiguous: list[bool] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.layer_norm.default:
+            self.contiguous.append(args[0].is_contiguous())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_no_norm_of_a_step_has_to_copy_its_rows(mono: Any, graphs: bool) -> None:
+    shared = Decoder(mono, slots=2, positions=64, precision=Precision.FLOAT64, graphs=graphs)
+    for text in WISHES[:2]:
+        begin(shared, mono, text=text)
+    with Norms() as norms:
+        shared.step()
+    assert norms.contiguous == [True] * (2 * 3 + 1)
 
 
 @pytest.mark.parametrize(

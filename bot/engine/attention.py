@@ -31,7 +31,7 @@ class Attention(Protocol):
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
         """Keep a token's keys and values, and return what its queries find, in their order.
 
-        `parts` [takes, 2, 3 (query, key, value), heads, size].
+        `parts` [2, takes, 3 (query, key, value), heads, size].
         """
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
@@ -74,7 +74,8 @@ class Memory:
 
     def write(self, layer: int, now: Attention, parts: torch.Tensor) -> None:
         """Keep the keys and values of a step."""
-        self.music[layer][:, now.rows, :, :, now.places] = parts.narrow(2, 1, 2).transpose(1, 2)
+        new = parts.narrow(2, 1, 2).permute(1, 2, 0, 3, 4)
+        self.music[layer][:, now.rows, :, :, now.places] = new
 
     def padded(self) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return the words of all slots in one tensor a layer, and their lengths [slots]."""
@@ -112,12 +113,12 @@ class Each:
         self._memory.write(layer, self, parts)
         past = self._memory.rows[layer]
         mixed = []
-        queries = parts.select(2, 0).unsqueeze(3).unbind()
+        queries = parts.select(2, 0).unsqueeze(3).unbind(1)
         for row, length, own in zip(self._rows, self._lengths, queries, strict=True):
             keys, values = past[row]
             keys, values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
             mixed.append(nn.scaled_dot_product_attention(own, keys, values))
-        return _together(mixed)
+        return _together(mixed, dim=1)
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
@@ -152,8 +153,9 @@ class Masked:
         self._memory.write(layer, self, parts)
         takes = len(self.rows)
         keys, values = self._memory.music[layer][:, :takes, ..., : self._length, :].flatten(1, 2)
-        queries = parts.select(2, 0).flatten(0, 1).unsqueeze(2)
-        return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._past)
+        queries = parts.select(2, 0).transpose(0, 1).flatten(0, 1).unsqueeze(2)
+        mixed = nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._past)
+        return mixed.view(takes, 2, *mixed.shape[1:]).transpose(0, 1).contiguous()
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
@@ -192,5 +194,5 @@ def _resident(begin: int, length: int) -> int:
     return 0 if failed else min(length, mmap.PAGESIZE * bytes(held).count(1))
 
 
-def _together(mixed: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(mixed) if len(mixed) > 1 else mixed[0]
+def _together(mixed: list[torch.Tensor], dim: int = 0) -> torch.Tensor:
+    return torch.stack(mixed, dim) if len(mixed) > 1 else mixed[0]

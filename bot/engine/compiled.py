@@ -25,7 +25,7 @@ class Halves:
         self._music, self._words = _arrays(memory.music), _arrays(padded)
         longest = max(memory.positions, LONGEST)
         self._scratch: Floats = np.zeros((2 * slots * heads, longest), np.float32)
-        shapes = [[(takes + 1, 2, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
+        shapes = [[(2, takes + 1, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
         self._found = [[torch.empty(shape) for shape in both] for both in shapes]
         self._into = [[tensor.numpy() for tensor in both] for both in self._found]
 
@@ -35,7 +35,7 @@ class Halves:
 
     def music(self, layer: int, step: "Compiled", parts: Floats) -> torch.Tensor:
         """Let the kernel attend to the music; the result is overwritten in the next layer."""
-        takes = len(parts) - 1
+        takes = len(step.rows) - 1
         into = self._into[takes][0]
         kernels.music(parts, self._music[layer], *step.arrays, self._scratch, into)
         return self._found[takes][0]

@@ -234,22 +234,22 @@ class Decoder:
         self._naught.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
 
     def _scores(self, attention: Attention) -> torch.Tensor:
-        """Return the scores [takes, 2, codebooks, card] of a step's next tokens."""
+        """Return the scores [2, takes, codebooks, card] of a step's next tokens."""
         rows, places = attention.rows, attention.places
         takes = len(rows)
         hidden = self._embed(self._sequence[rows, :, places], places)
-        hidden = hidden.repeat_interleave(2, dim=0)
+        hidden = hidden.repeat(2, 1)  # with words, then without: what belongs to either is in one
         for number, layer in enumerate(self._weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
-            parts = cast(projected, self._dtype).view(takes, 2, 3, self.heads, -1)
+            parts = cast(projected, self._dtype).view(2, takes, 3, self.heads, -1)
             layer.out.onto(hidden, attention.music(number, parts).view(hidden.shape))
-            told = hidden[::2]  # without words this attention adds nothing
+            told = hidden[:takes]  # without words this attention adds nothing
             query = layer.query(self._normed(told, layer.norm_cross))
             found = attention.words(number, cast(query, self._dtype))
             layer.out_cross.onto(told, found.view(told.shape))
             self._feed(layer, hidden)
         scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
-        return cast(scores, self._dtype).view(takes, 2, self.codebooks, self.card)
+        return cast(scores, self._dtype).view(2, takes, self.codebooks, self.card)
 
     def _embed(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return hidden states [n, dim] for tokens [n, codebooks] at places [n]."""

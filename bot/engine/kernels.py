@@ -116,9 +116,9 @@ def music(
 ) -> None:
     """Keep one token's keys and values, and attend to all up to it.
 
-    `parts` [takes, 2, 3 (query, key, value), heads, 64] of the rows and places [takes]; `cache` [2
+    `parts` [2, takes, 3 (query, key, value), heads, 64] of the rows and places [takes]; `cache` [2
     (keys, values), slots, 2, heads, positions, 64]; `scores` [tasks, positions] is scratch; `found`
-    [takes, 2, heads, 64] is the result.
+    [2, takes, heads, 64] is the result.
     """
     takes, heads = len(rows), parts.shape[3]
     for task in numba.prange(2 * takes * heads):  # heads outermost: each thread has all takes
@@ -126,10 +126,10 @@ def music(
         take, half = divmod(pair, 2)
         row, place = rows[take], places[take]
         keys, values = cache[0, row, half, head], cache[1, row, half, head]
-        _keep(parts[take, half, 1, head], keys[place])
-        _keep(parts[take, half, 2, head], values[place])
-        query = parts[take, half, 0, head]
-        _attend(query, keys, values, place + 1, scores[task], found[take, half, head])
+        _keep(parts[half, take, 1, head], keys[place])
+        _keep(parts[half, take, 2, head], values[place])
+        query = parts[half, take, 0, head]
+        _attend(query, keys, values, place + 1, scores[task], found[half, take, head])
 
 
 @_together

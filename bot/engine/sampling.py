@@ -63,9 +63,9 @@ class Draw:
 def guided(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Return one score a token, [takes, codebooks, card], for those of both rows of each take.
 
-    They come as [takes, 2 (with words, without), codebooks, card].
+    They come as [2 (with words, without), takes, codebooks, card].
     """
-    with_words, without = scores.unbind(1)
+    with_words, without = scores.unbind()
     return without + (with_words - without) * draw.guidance
 
 
