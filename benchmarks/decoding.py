@@ -10,7 +10,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -19,34 +18,34 @@ import numpy as np
 import torch
 
 from benchmarks.report import Row
-from bot.engine.attention import Words
+from benchmarks.stepping import (
+    PROMPT,
+    SECONDS_8,
+    SECONDS_30,
+    Curve,
+    admitted,
+    audiocraft,
+    curves,
+    leave,
+    movable,
+    rate,
+    seconds,
+    stepped,
+)
 from bot.engine.compiled import Halves
 from bot.engine.decoder import Decoder, Slot
 from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
 from tests.forced import divergence, error, teacher_forced
 from tests.operators import operators, operators_of_audiocraft
 from tests.random_lm import language_model, understood, wish
 
-PLACES = (50, 200, 350, 750, 1450)
 STEPS = 40
-WARM = 3
-PROMPT = "a slow waltz for piano and strings"
 LENGTHS = (30, 8, 15, 10, 25, 8, 20, 12)
 """Seconds of some requests, in the order they came."""
 
 WIDE = 8
 BYTES = {"bf16": 2, "int8": 1}
 """Of a weight."""
-
-SECONDS_8, SECONDS_30 = 403, 1503
-
-Curve = dict[int, float]
-"""Seconds of a step at a position."""
-
-
-class Enough(Exception):
-    """Raised to leave a loop that cannot be left."""
 
 
 class Sides:
@@ -75,7 +74,7 @@ def rows(bandwidth: float) -> Iterator[Row]:
     sides = Sides()
     theirs, ours = _against_audiocraft(sides)
     limits = Limits(sides, bandwidth)
-    step = partial(_rate, steps=SECONDS_8)
+    step = partial(rate, steps=SECONDS_8)
     for name, curve, target in (("bf16", ours["bf16"], 5), ("int8", ours["int8"], 8)):
         yield Row(
             name=f"one 8-second request, {name}",
@@ -87,19 +86,19 @@ def rows(bandwidth: float) -> Iterator[Row]:
         )
     yield Row(
         name="eight 8-second requests at once, int8, against one by one",
-        ours=WIDE * 8 / _seconds(ours["eight int8"], SECONDS_8),
-        theirs=8 / _seconds(theirs, SECONDS_8),
+        ours=WIDE * 8 / seconds(ours["eight int8"], SECONDS_8),
+        theirs=8 / seconds(theirs, SECONDS_8),
         unit="seconds of music/s",
         at_least=20,
         note=limits.note("int8", step(ours["eight int8"]), WIDE, SECONDS_8),
     )
     yield Row(
         name="one 30-second request, int8",
-        ours=_rate(ours["int8"], SECONDS_30),
-        theirs=_rate(theirs, SECONDS_30),
+        ours=rate(ours["int8"], SECONDS_30),
+        theirs=rate(theirs, SECONDS_30),
         unit="steps/s",
         at_least=10,
-        note=limits.note("int8", _rate(ours["int8"], SECONDS_30), 1, SECONDS_30),
+        note=limits.note("int8", rate(ours["int8"], SECONDS_30), 1, SECONDS_30),
     )
     yield _operators()
     yield from _mixed(sides, ours["int8"], theirs)
@@ -114,92 +113,22 @@ def _against_audiocraft(sides: Sides) -> tuple[Curve, dict[str, Curve]]:
         "int8": _slots(sides.int8, sides, 1),
         "eight int8": _slots(sides.int8, sides, WIDE),
     }
-    theirs: Curve = {}
-    found: dict[str, Curve] = {name: {} for name in ours}
-    for place in PLACES:
-        times: dict[str, list[float]] = {name: [] for name in ("theirs", *ours)}
-        turn = _Turn(times, {name: partial(_stepped, *side) for name, side in ours.items()}, place)
-        prompt = torch.randint(0, 2048, (1, 4, place))
-        with suppress(Enough):
-            sides.model.generate(
-                prompt,
-                [wish(PROMPT)],
-                max_gen_len=place + STEPS + WARM + 5,
-                top_k=250,
-                callback=lambda *_, turn=turn: turn(),
-            )
-        theirs[place] = statistics.median(times["theirs"][WARM:])
-        for name in ours:
-            found[name][place] = statistics.median(times[name][WARM:])
-        _log(
-            "position",
-            place,
-            {name: round(1 / statistics.median(t[WARM:]), 1) for name, t in times.items()},
-        )
-    _leave(sides.bf16)
-    _leave(sides.int8)
-    return theirs, found
-
-
-class _Turn:
-    """Lets our sides make a step after each of theirs, and times all of them."""
-
-    def __init__(
-        self, times: dict[str, list[float]], ours: dict[str, Callable[[int], None]], place: int
-    ) -> None:
-        self._times, self._ours, self._place = times, ours, place
-        self._began = time.perf_counter()
-
-    def __call__(self) -> None:
-        self._times["theirs"].append(time.perf_counter() - self._began)
-        for name, step in self._ours.items():
-            begun = time.perf_counter()
-            step(self._place + len(self._times[name]))
-            self._times[name].append(time.perf_counter() - begun)
-        if len(self._times["theirs"]) == STEPS + WARM:
-            raise Enough
-        self._began = time.perf_counter()
+    steps = {name: partial(stepped, *side) for name, side in ours.items()}
+    found = curves(partial(audiocraft, sides.model), steps, STEPS)
+    leave(sides.bf16)
+    leave(sides.int8)
+    return found.pop("theirs"), found
 
 
 def _slots(decoder: Decoder, sides: Sides, takes: int) -> tuple[Decoder, list[Slot]]:
     words = decoder.read(understood(sides.model, PROMPT))
-    have = list(decoder.slots)
-    have += [_admit(decoder, words, SECONDS_30 - 3, seed) for seed in range(takes - len(have))]
-    for slot in have:  # tokens everywhere, so that it can be anywhere
-        decoder._lay_out(slot, torch.randint(0, 2048, (4, SECONDS_30 - 3)))
-    return decoder, have[:takes]
-
-
-def _admit(decoder: Decoder, words: Words, frames: int, seed: int) -> Slot:
-    nothing = torch.zeros(4, 0, dtype=torch.long)
-    return decoder.admit(words, nothing, frames, Sampling(), torch.Generator().manual_seed(seed))
-
-
-def _stepped(decoder: Decoder, slots: list[Slot], place: int) -> None:
-    for slot in decoder.slots:
-        slot.position = place if slot in slots else slot.last
-    decoder.step()
-
-
-def _leave(decoder: Decoder) -> None:
-    for slot in list(decoder.slots):
-        decoder.release(slot)
-
-
-def _seconds(curve: Curve, steps: int, begin: int = 0) -> float:
-    """Integrate the seconds of a step over the positions of a request."""
-    at = np.arange(begin, steps)
-    return float(np.interp(at, list(curve), list(curve.values())).sum())
-
-
-def _rate(curve: Curve, steps: int) -> float:
-    return steps / _seconds(curve, steps)
+    return decoder, movable(decoder, words, takes)
 
 
 def _operators() -> Row:
     model = language_model(layers=24, dtype=torch.float32)
     single = Decoder(model, slots=1, positions=40, precision=Precision.BFLOAT16)
-    _admit(single, single.read(understood(model, PROMPT)), 30, 0)
+    admitted(single, single.read(understood(model, PROMPT)), 30, 0)
     return Row(
         name="operators of a step",
         ours=operators(single).total(),
@@ -213,7 +142,9 @@ def _mixed(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
     """Compare the mean time to the result of some requests that were asked for at once."""
     decoder = sides.int8
     words = decoder.read(understood(sides.model, PROMPT))
-    left = {_admit(decoder, words, 50 * length, seed): None for seed, length in enumerate(LENGTHS)}
+    left = {
+        admitted(decoder, words, 50 * length, seed): None for seed, length in enumerate(LENGTHS)
+    }
     begun, ends = time.perf_counter(), []
     while left:
         decoder.step()
@@ -224,7 +155,7 @@ def _mixed(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
     together = statistics.mean(ends)
     lengths = "8 requests of 8 to 30 s at once, int8, mean time to the result"
     for name, curve in (("our own decoder", ours), ("audiocraft", theirs)):
-        alone = np.cumsum([_seconds(curve, 50 * length + 3) for length in LENGTHS])
+        alone = np.cumsum([seconds(curve, 50 * length + 3) for length in LENGTHS])
         yield Row(
             name=f"{lengths}, against {name} one by one",
             ours=together,
@@ -237,7 +168,7 @@ def _mixed(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
 def _whole(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
     """Compare a whole request with what integrating says, and the two sides with each other."""
     words = sides.int8.read(understood(sides.model, PROMPT))
-    slot = _admit(sides.int8, words, 400, 7)
+    slot = admitted(sides.int8, words, 400, 7)
     own = _timed(lambda: [sides.int8.step() for _ in range(SECONDS_8)])
     sides.int8.release(slot)
     other = _timed(lambda: sides.model.generate(None, [wish(PROMPT)], max_gen_len=400, top_k=250))
@@ -246,8 +177,8 @@ def _whole(sides: Sides, ours: Curve, theirs: Curve) -> Iterator[Row]:
         ours=SECONDS_8 / own,
         theirs=SECONDS_8 / other,
         unit="steps/s",
-        note=f"real time is 50; integrated: {_rate(ours, SECONDS_8):.1f} and "
-        f"{_rate(theirs, SECONDS_8):.2f}",
+        note=f"real time is 50; integrated: {rate(ours, SECONDS_8):.1f} and "
+        f"{rate(theirs, SECONDS_8):.2f}",
     )
 
 
@@ -263,7 +194,7 @@ def _faithful(sides: Sides) -> Iterator[Row]:
     said = understood(sides.model, PROMPT)
     found: dict[str, list[tuple[float, float, float]]] = {"bf16": [], "int8": []}
     for seed in (1, 2, 3):
-        slot = _admit(exact, exact.read(said), 40, seed)
+        slot = admitted(exact, exact.read(said), 40, seed)
         while not slot.done:
             exact.step()
         codes = exact.codes(slot)
@@ -290,24 +221,15 @@ def _faithful(sides: Sides) -> Iterator[Row]:
 def _against_transformers(sides: Sides) -> Iterator[Row]:
     from benchmarks.transformers_side import generate
 
-    decoder, slots = _slots(sides.int8, sides, 1)
+    side = _slots(sides.int8, sides, 1)
     gc.collect()
-    theirs: Curve = {}
-    ours: Curve = {}
-    for place in PLACES:
-        times: dict[str, list[float]] = {"theirs": [], "int8": []}
-        turn = _Turn(times, {"int8": partial(_stepped, decoder, slots)}, place)
-        with suppress(Enough):
-            generate(place, STEPS + WARM + 5, turn)
-        theirs[place] = statistics.median(times["theirs"][WARM:])
-        ours[place] = statistics.median(times["int8"][WARM:])
-        _log("steps/s of transformers at position", place, round(1 / theirs[place], 1))
-    _leave(sides.int8)
+    found = curves(generate, {"int8": partial(stepped, *side)}, STEPS)
+    leave(sides.int8)
     for length, steps in ((8, SECONDS_8), (30, SECONDS_30)):
         yield Row(
             name=f"one {length}-second request, int8, against transformers",
-            ours=_rate(ours, steps),
-            theirs=_rate(theirs, steps),
+            ours=rate(found["int8"], steps),
+            theirs=rate(found["theirs"], steps),
             unit="steps/s",
         )
 
@@ -339,8 +261,8 @@ class Limits:
         named = {name: _named(getattr(Halves, name)) for name in ("music", "words")}
         with patch.multiple(Halves, **named), torch.profiler.profile() as profile:
             for place in range(200, 210):
-                _stepped(*side, place)
-        _leave(decoder)
+                stepped(*side, place)
+        leave(decoder)
         spent = {"products": 0.0, "attention": 0.0, "all else": 0.0}
         for event in profile.key_averages():
             spent[_kind(event.key)] += event.self_cpu_time_total
@@ -362,10 +284,6 @@ def _kind(operator: str) -> str:
     if any(word in operator for word in ("mm", "linear", "onednn")):
         return "products"
     return "attention" if "attention" in operator else "all else"
-
-
-def _log(*words: object) -> None:
-    print(*words, flush=True)
 
 
 warnings.filterwarnings("ignore", module="transformers")

@@ -6,10 +6,12 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-VERSIONS = ("audiocraft", "torch", "transformers", "numpy", "aiosqlite")
+VERSIONS = ("audiocraft", "torch", "transformers", "triton", "numpy", "aiosqlite")
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -33,7 +35,8 @@ class Row:
     @property
     def reached(self) -> bool:
         """Whether the ratio is what it must be."""
-        low, high = self.at_least or 0.0, self.at_most or float("inf")
+        low = 0.0 if self.at_least is None else self.at_least
+        high = float("inf") if self.at_most is None else self.at_most
         return low <= self.ratio <= high
 
 
@@ -46,8 +49,8 @@ def show(rows: Sequence[Row], machine: dict[str, str]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        wanted = f"≥ {row.at_least:g}" if row.at_least else ""
-        wanted = f"≤ {row.at_most:g}" if row.at_most else wanted
+        wanted = "" if row.at_least is None else f"≥ {row.at_least:g}"
+        wanted = wanted if row.at_most is None else f"≤ {row.at_most:g}"
         mark = "" if row.reached else " **missed**"
         numbers = f"{_number(row.ours)} | {_number(row.theirs)} | {row.unit} | {row.ratio:.2f}"
         lines.append(f"| {row.name} | {numbers} | {wanted}{mark} | {row.note} |")
@@ -58,13 +61,26 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def write(rows: Sequence[Row], machine: dict[str, str]) -> None:
-    """Keep the results in `results.json`."""
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
-    versions["python"] = platform.python_version()
-    told = [{**asdict(row), "ratio": round(row.ratio, 3)} for row in rows]
-    found = {"machine": machine, "versions": versions, "rows": told}
-    RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+def write(
+    rows: Sequence[Row],
+    machine: dict[str, str],
+    file: Path = RESULTS,
+    sections: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Keep the results in a file, with what else is told of the sections that gave them."""
+    told = [{**asdict(row), "ratio": round(row.ratio, 6)} for row in rows]
+    found = {"machine": machine, "versions": _versions(), "rows": told}
+    found |= {"sections": sections} if sections else {}
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    """Return those of what is installed; a machine that only renders lacks some."""
+    versions = {"python": platform.python_version()}
+    for name in VERSIONS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def machine() -> tuple[dict[str, str], float]:

@@ -31,19 +31,19 @@ def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Te
 
 
 def teacher_forced(
-    decoder: Decoder, words: Words, codes: torch.Tensor, *, last: bool = False
+    decoder: Decoder, words: Words, codes: torch.Tensor, *, given: int = 0, last: bool = False
 ) -> torch.Tensor:
     """Return the scores [steps, 2, codebooks, card] along codes [codebooks, frames].
 
-    Others may be under way, and are stepped too, if it is the `last`.
+    The first `given` frames are a prompt, and have none. Others may be under way, and are stepped
+    too, if it is the `last`.
     """
-    nothing = torch.zeros(decoder.codebooks, 0, dtype=torch.long)
     frames = codes.shape[-1]
-    slot = decoder.admit(words, nothing, frames, Sampling(), torch.Generator())
+    generator = torch.Generator(decoder.device)
+    slot = decoder.admit(words, codes[:, :given], frames, Sampling(), generator)
     decoder._lay_out(slot, codes)
-    scores = torch.stack(
-        [each.clone() for each in first_scores(decoder, frames, -1 if last else 0)]
-    )
+    steps = first_scores(decoder, frames - given, -1 if last else 0)
+    scores = torch.stack([each.clone() for each in steps])
     decoder.release(slot)
     return scores
 

@@ -38,7 +38,7 @@ class Spelling(TextConditioner):
         return tokens, mask
 
     def forward(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens, mask = inputs
+        tokens, mask = (each.to(self.letters.weight.device) for each in inputs)
         embedded = self.output_proj(self.letters(tokens))
         return embedded * mask[..., None].to(embedded), mask
 
