@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bot import jobs, speeds, uploads
+from bot import jobs, removals, speeds, uploads
 from bot.archive import FORGOTTEN_AFTER
 from bot.calendar import PROBATION, Calendar
 from bot.clock import utc_now
 from bot.composition import Plan
 from bot.database import open_database
+from bot.erasure import LONGEST_PAUSE
 from bot.models import Job, Keep, Status, Target
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_delivery import MESSAGES, looks
@@ -211,17 +212,18 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
         clock.set(days=400)
         await asked(w, "hungry", seconds=60)
         await w.ended(1, Status.FAILED)
-        async with database.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO removals (message_id, channel_id, due_at) VALUES (9, 8, ?)",
-                (clock().timestamp(),),
-            )
         target = Target(guild=w.guild.id, answer=False)
         async with database.transaction() as tx:
             await uploads.refused(tx, target, 1, 1000, clock())
         clock.set(days=-400)
         assert await jobs.shares(database, real - DAY, real) == []
         assert await uploads.refused_bytes(database, target, 1, real - DAY, real) is None
-        assert [removal.message for removal in await w.bot.erasure.due(1)] == [9]
+        async with database.transaction() as tx:  # in which the bot cannot take it
+            await tx.execute(
+                "INSERT INTO removals (message_id, channel_id, due_at) VALUES (9, 8, ?)",
+                ((real + 400 * DAY).timestamp(),),
+            )
+            due = await removals.due(tx, clock(), clock() + LONGEST_PAUSE, 1)
+            assert [removal.message for removal in due] == [9]
         await asked(w, "play", seconds=60)
         await w.ended(2, Status.DELIVERED)
