@@ -1,5 +1,6 @@
 """The words that a server refuses, seen in a prompt through what hides them from a reader's eye."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -11,9 +12,15 @@ from bot.markup import UNSEEN
 UNSEEN_HERE = (
     "It is seen in any capitals, styles and look-alike letters of other scripts, and through "
     "invisible characters and underscores. What I cannot see: accents, digits and signs in place "
-    "of letters, spaces within a word, and other forms of it."
+    "of letters, spaces and signs between them, and other forms of the word."
 )
 """What admins should know of it."""
+
+STYLED = re.compile(
+    "(?!COMBINING|TAG)(?:.* )?(?:LATIN (?:CAPITAL |SMALL )?|REGIONAL INDICATOR SYMBOL )"
+    "LETTER (?:SMALL CAPITAL )?([A-Z])"
+)
+"""Unicode's names of letters in circles, boxes and brackets, of flags, and of small capitals."""
 
 
 def folded(text: str) -> str:
@@ -21,8 +28,8 @@ def folded(text: str) -> str:
 
     Source for case folding: The Unicode Standard, section 3.13 (caseless matching).
     """
-    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", text))
-    return _words(unicodedata.normalize("NFKC", seen.casefold()))
+    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", _plain(text)))
+    return _words(_plain(unicodedata.normalize("NFKC", seen.casefold())))
 
 
 def refuses(words: Iterable[str], prompt: str) -> bool:
@@ -39,6 +46,16 @@ def _listed(word: str) -> str:
 def _forms(text: str) -> tuple[str, str]:
     """Return how a text reads: its small letters may look like others than its capitals do."""
     return _looks(folded(text)), folded(_looks(unicodedata.normalize("NFKC", text)))
+
+
+def _plain(text: str) -> str:
+    return "".join(map(_without_style, text))
+
+
+@cache
+def _without_style(letter: str) -> str:
+    named = STYLED.fullmatch(unicodedata.name(letter, ""))
+    return named[1].lower() if named else letter
 
 
 def _looks(text: str) -> str:

@@ -20,6 +20,12 @@ SEEN = {
     "mathematical small letters": "𝐛𝐮𝐦",
     "script capitals": "ℬ𝒰ℳ",
     "letters in circles": "ⓑⓤⓜ",
+    "letters in black circles": "🅑🅤🅜",
+    "letters in black boxes": "🅱🆄🅼",
+    "letters in brackets": "⒝⒰⒨",
+    "letters of flags": "🇧🇺🇲",
+    "small capitals": "ʙᴜᴍ",
+    "small capitals, raised": "bᶸm",
     "underscores around it": "_bum_ anthem",
     "an underscore after it": "bum_anthem",
     "underscores within": "b_u_m",
@@ -45,6 +51,7 @@ PASSES = {
     "a letter of the same script": "buɱ",
     "digits": "8um",
     "spaces": "b u m",
+    "signs": "b.u.m",
     "another form": "bums",
 }
 
