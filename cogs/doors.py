@@ -179,4 +179,6 @@ def _views(interaction: Interaction, origin: Origin) -> bool:
     if within is None:
         return False
     may = within.permissions_for(member)
+    if isinstance(within, discord.VoiceChannel | discord.StageChannel) and not may.connect:
+        return False  # who may not join it cannot read what is written in it either
     return may.view_channel and (known is not ChannelKind.PRIVATE_THREAD or may.manage_threads)

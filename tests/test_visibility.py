@@ -106,6 +106,23 @@ async def test_once_the_channel_is_deleted_nobody_knows_who_might_look(plan: Pla
         assert SECRET in await shown(w, w.admin)
 
 
+@pytest.mark.parametrize("stage", [False, True])
+async def test_what_is_written_in_a_voice_channel_is_for_who_may_join_it(
+    plan: Plan, stage: bool
+) -> None:
+    """Everybody sees such a channel, but who may not connect cannot open its chat."""
+    async with world(plan) as w:
+        make = w.guild.create_stage_channel if stage else w.guild.create_voice_channel
+        room = make("den")
+        await w.alice.slash(room, "generate", prompt=SECRET, duration=2)
+        await posted(w)
+        assert SECRET in await shown(w, w.bob)
+        everybody = w.guild.default_role.id
+        await w.bot.http.edit_channel_permissions(room.id, everybody, "0", str(1 << 20), 0)
+        assert await shown(w, w.bob) == ABSENT
+        assert SECRET in await shown(w, w.alice)
+
+
 @asynccontextmanager
 async def threaded(
     plan: Plan, kind: discord.ChannelType
