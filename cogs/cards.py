@@ -413,9 +413,8 @@ def asked_length(request: Request) -> str:
 
 
 def _reason(job: Job) -> str:
-    """Return why there is no music, as much of it as a message holds."""
-    reason = job.reason or ""
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
+    """Return why there is no music, as much as a message holds; the engine may say anything."""
+    return escape(job.reason or "", LONGEST_REASON)
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:

@@ -220,6 +220,8 @@ def render(order: Render) -> None:
             lie(order, when)
         case "fail":
             say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
+        case "quote":
+            say(Failed(id=order.id, kind=Fault.JOB, reason=f"There is no {order.prompt}."))
         case "slow":
             slow.add(order.id)
         case "half":

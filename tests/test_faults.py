@@ -128,7 +128,7 @@ async def test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_dis
         job = await w.ended(1, Status.FAILED)
         assert await used(w) == 0
         message = await until(lambda: told(w))
-        assert "Try PRECISION=float32." in (message.embeds[0].description or "")
+        assert r"Try PRECISION=float32\." in (message.embeds[0].description or "")
         assert not message.attachments
         stats = await w.bot.operations.stats()
         assert stats.faults == {"numbers": 1}

@@ -135,6 +135,13 @@ async def test_every_answer_with_a_members_words_escapes_them(plan: Plan) -> Non
             assert PLAIN in answer
 
 
+async def test_what_the_engine_quotes_of_them_is_escaped_too(plan: Plan) -> None:
+    async with world(plan) as w:
+        shown = await w.generate(f"quote {HOSTILE}")
+        embed = await w.status(shown, "could not be rendered")
+        assert f"There is no quote {PLAIN}" in str(embed.description)
+
+
 async def test_every_answer_with_an_admins_words_escapes_them(plan: Plan) -> None:
     async with world(plan) as w:
         await allow_nothing(w)
