@@ -46,14 +46,7 @@ async def note(
 
 async def forgotten(tx: Transaction, user: int) -> None:
     """Erase a member's name and the words about them and by them; what was changed stays."""
-    await tx.execute(
-        """
-        UPDATE audit SET subject = '', reason = NULL,
-            before = IIF(action = 'member unblock', 'blocked', before)
-        WHERE member_id = ?
-        """,
-        (user,),
-    )
+    await tx.execute("UPDATE audit SET subject = '', reason = NULL WHERE member_id = ?", (user,))
     await tx.execute("UPDATE audit SET actor_name = '', reason = NULL WHERE actor_id = ?", (user,))
 
 
@@ -61,9 +54,7 @@ async def forgotten_where_left(tx: Transaction, before: datetime, most: int) -> 
     """Erase names and words of servers that were left before a time; return how many changes'."""
     return await tx.execute(
         """
-        UPDATE audit SET actor_name = '', subject = '', reason = NULL,
-            before = IIF(action = 'member unblock', 'blocked', before)
-        WHERE id IN (
+        UPDATE audit SET actor_name = '', subject = '', reason = NULL WHERE id IN (
             SELECT audit.id FROM servers INDEXED BY servers_left
             CROSS JOIN audit INDEXED BY audit_named USING (guild_id)
             WHERE left_at < ? AND (actor_name <> '' OR subject <> '') LIMIT ?

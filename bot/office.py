@@ -161,8 +161,7 @@ class Office:
         """Let a member ask again."""
         async with self._database.transaction() as tx:
             now = self._clock()
-            before = (await members.find(tx, guild, member.id, now)).block
-            if before is None:
+            if (await members.find(tx, guild, member.id, now)).block is None:
                 raise Refusal(f"{escape(member.name)} is not blocked.")
             await members.unblocked(tx, guild, member.id)
             await audit.note(
@@ -173,7 +172,7 @@ class Office:
                 "member unblock",
                 member.name,
                 member=member.id,
-                before=f"blocked: {before.reason}",
+                before="blocked",  # the reason stands in the line of the block
             )
 
     async def log(self, guild: int, member: int | None, page: int) -> list[Change]:

@@ -157,6 +157,24 @@ def first_release(path: Path) -> None:
     connection.close()
 
 
+async def test_a_reason_that_was_written_down_twice_is_kept_once(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "test.db"):
+        pass
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        connection.execute(
+            """
+            INSERT INTO audit (guild_id, at, actor_id, actor_name, action, subject, before)
+            VALUES (10, 0, 1, 'a', 'member unblock', 'b', 'blocked: loud'),
+                (10, 0, 1, 'a', 'quota set', 'b', '5 s a day')
+            """
+        )
+        connection.execute("PRAGMA user_version = 11")
+    connection.close()
+    async with open_database(tmp_path / "test.db") as database:
+        rows = await database.fetch("SELECT before FROM audit ORDER BY id")
+        assert [row["before"] for row in rows] == ["blocked", "5 s a day"]
+
+
 async def test_a_database_of_the_first_release_keeps_all_it_holds(
     tmp_path: Path, clock: Clock
 ) -> None:

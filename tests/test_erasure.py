@@ -15,6 +15,7 @@ from bot.models import Keep, Origin, Status
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_bot import told
 from tests.test_forged import posted
+from tests.test_forgetting import held
 from tests.test_members import card
 
 NAME = "alice"
@@ -108,12 +109,15 @@ async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Pla
         manage = discord.Permissions(manage_guild=True)
         keeper = w.guild.create_role("Keepers", permissions=manage)
         carol = w.guild.add_member(w.env.create_user("carol"), roles=[keeper])
-        await carol.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="carol says so")
+        await carol.slash(w.music, "quota grant", member=w.bob, seconds=9, reason="a prize")
+        await carol.slash(w.music, "member block", member=w.bob, reason="carol says so")
+        await w.admin.slash(w.music, "member unblock", member=w.bob)
         shown = await carol.slash(w.music, "forget me")
         assert shown.response
         await carol.click(shown.response.message, label="Erase everything")
-        (row,) = await w.studio._database.fetch("SELECT * FROM audit")
-        assert (row["actor_id"], row["actor_name"], row["reason"]) == (carol.id, "", None)
+        rows = await w.studio._database.fetch("SELECT * FROM audit WHERE actor_id = ?", (carol.id,))
+        assert [(row["actor_name"], row["reason"]) for row in rows] == [("", None)] * 2
+        assert "carol says so" not in await everything(w)
         log = card(await w.admin.slash(w.music, "quota log"))
         assert "**somebody who was forgotten** `/quota grant`" in log
         assert "9 s" in log
@@ -231,6 +235,46 @@ async def test_a_status_message_that_comes_after_it_goes_as_well(plan: Plan) -> 
         await w.bot.archive.forget(w.alice.id)
         message = await w.bot.get_partial_messageable(w.music.id).send("slow secret")
         await w.studio.status_message(job, message.id, Status.QUEUED)
+        await swept(w)
+        assert w.messages() == []
+
+
+@pytest.mark.parametrize(("prompt", "seconds"), [("play secret", 8), ("long secret", 60)])
+async def test_a_message_that_is_posted_meanwhile_goes_as_well(
+    plan: Plan, prompt: str, seconds: int
+) -> None:
+    """Alice is forgotten while a piece, or the beginning of one, is uploaded."""
+    async with world(plan) as w:
+        with held(w, bool) as (reached, go):
+            await w.generate(prompt, seconds)
+            await reached.wait()
+            await w.bot.archive.forget(w.alice.id)
+            go.set()
+
+            async def recorded() -> bool:
+                sql = "SELECT 1 FROM posts WHERE delivered_at IS NOT NULL"
+                return bool(await w.studio._database.fetch(sql))
+
+            await until(recorded)
+        await swept(w)
+        assert w.messages() == []
+
+
+async def test_what_resend_posts_meanwhile_goes_as_well(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        await w.generate(WORDS)
+        await posted(w)
+        noted = w.bot.erasure.repeated
+
+        async def late(*message: Any) -> None:
+            assert len(w.results()) == 2
+            await w.bot.archive.forget(w.alice.id)
+            await noted(*message)
+
+        monkeypatch.setattr(w.bot.erasure, "repeated", late)
+        await w.alice.slash(w.music, "resend", number=1)
         await swept(w)
         assert w.messages() == []
 
