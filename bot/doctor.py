@@ -88,7 +88,8 @@ def _checks() -> Iterator[Check]:
         yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, mend="mend .env")
         config = Config()
     yield _token(config)
-    yield from _secrets(Path(".env"))
+    for file in filter(None, (Path(".env"), config.discord_token_file)):
+        yield from _secrets(file)
     yield from _musicgen(config)
     yield from _folder(config.data_dir.absolute())
     yield _database(config.data_dir / "fantasia.db")

@@ -220,15 +220,18 @@ def test_doctor_sees_who_else_can_read_the_token_and_who_holds_the_database(
     tmp_path: Path,
 ) -> None:
     asyncio.run(lived(tmp_path / "data"))
-    (tmp_path / ".env").write_text("ENGINE=sketch\n")
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "token").chmod(0o640)
+    (tmp_path / ".env").write_text("ENGINE=sketch\nDISCORD_TOKEN_FILE=token\n")
     (tmp_path / ".env").chmod(0o644)
     connection = sqlite3.connect(tmp_path / "data" / "fantasia.db", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     done = bot(tmp_path, "doctor", COLUMNS="200")
     connection.close()
-    assert "chmod 600 .env" in done.stdout
+    for file in (".env", "token"):
+        assert f"chmod 600 {file}" in done.stdout
+        (tmp_path / file).chmod(0o600)
     assert "another program holds it" in done.stdout
-    (tmp_path / ".env").chmod(0o600)
     done = bot(tmp_path, "doctor", COLUMNS="200")
     assert "Secrets" not in done.stdout
     assert "another program holds it" not in done.stdout
