@@ -77,6 +77,7 @@ def test_the_engine_gets_of_the_environment_what_it_needs_and_nothing_else(
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "0",
         "NVIDIA_VISIBLE_DEVICES": "all",
+        "CC": "/usr/bin/gcc",
         "OMP_NUM_THREADS": "2",
         "MKL_NUM_THREADS": "2",
         "TORCH_HOME": "/torch",
