@@ -1,8 +1,8 @@
 """The engine's worker with too little memory at a PLACE: `python -m tests.full PLACE …`.
 
 It lacks once, whenever something else is under way as well: as a take begins (`prefill`), in a
-`step` of two takes, in the `capture` of such a step (over a pretended torch.cuda), or in a `chunk`
-of a take of more than 2 s.
+`step` of two takes, in the `capture` of such a step (over a pretended torch.cuda, and as if it had
+failed before), or in a `chunk` of a take of more than 2 s.
 """
 
 import sys
@@ -71,6 +71,7 @@ def spoil(place: str) -> None:
                 self._graphs._side = graphs.Side()
 
             Decoder.__init__ = captured  # type: ignore[method-assign]
+            Decoder.prepare = lambda _: None  # type: ignore[method-assign]
             once(graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
 
 

@@ -56,7 +56,7 @@ class Cuda:
 
     def __init__(self) -> None:
         self.default = self.current = Stream()
-        self.captures: list[tuple[Stream, object]] = []
+        self.captures: list[tuple[Stream, object, str]] = []
         self.graphs: list[Graph] = []
         self.fault: Callable[[], None] = lambda: None
         self.fault_at_end: Callable[[], None] = lambda: None
@@ -89,9 +89,11 @@ class Cuda:
             self.current = before
 
     @contextmanager
-    def _capture(self, graph: Graph, pool: object, stream: Stream) -> Iterator[None]:
+    def _capture(
+        self, graph: Graph, pool: object, stream: Stream, capture_error_mode: str
+    ) -> Iterator[None]:
         """Capture; as in torch, the stream is not left where the end of a capture fails."""
-        self.captures.append((stream, pool))
+        self.captures.append((stream, pool, capture_error_mode))
         self.graphs.append(graph)
         before, self.current = self.current, stream
         try:

@@ -98,7 +98,7 @@ MUSICGEN = (
         "memory",
         "musicgen",
     ),
-    *("repertoire", "sampling", "slotted", "spills", "transformer", "whole"),
+    *("repertoire", "sampling", "slotted", "spills", "split", "transformer", "whole"),
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
@@ -108,6 +108,7 @@ ONLY = {
     "simcord": {"bot.demo"},
     "disarm": {"bot.wordfilter"},
     "torch": TORCH,
+    "triton": {"bot.engine.split"},
     "audiocraft": TORCH,
 }
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bot.engine import graphs
+from bot.engine.attention import SHORT
 from bot.engine.decoder import Decoder, Slot
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
@@ -63,18 +64,43 @@ def test_replayed_steps_draw_the_same_tokens_as_takes_come_and_go(model: Any, cu
 
 
 def test_all_captures_share_one_stream_and_one_pool(model: Any, cuda: Cuda) -> None:
-    shared = captured(model)
-    slots = [begin(shared, model, text=text, frames=FRAMES) for text in WISHES]
-    music(shared, *slots)
-    begin(shared, model, text="x" * 70, frames=FRAMES)
-    shared.step()
-    assert len(cuda.captures) == 2
+    captured(model).prepare()
+    assert len(cuda.captures) == 3, "of one take, two and four"
     assert len(set(cuda.captures)) == 1
-    (stream, _), *_ = cuda.captures
+    (stream, _, mode), *_ = cuda.captures
+    assert mode == "thread_local", "the codec's thread, say, may go on"
     assert stream is not cuda.default
     assert cuda.default in stream.waited
     assert stream in cuda.default.waited
     assert cuda.current is cuda.default
+
+
+def test_no_take_waits_for_a_capture_once_all_sizes_are_captured(model: Any, cuda: Cuda) -> None:
+    expected = [alone(model, text=text, frames=FRAMES) for text in WISHES]
+    shared = captured(model, slots=3)
+    shared.prepare()
+    slots = [begin(shared, model, text=text, frames=FRAMES) for text in WISHES]
+    for found, codes in zip(music(shared, *slots), expected, strict=True):
+        assert torch.equal(found, codes)
+    late = begin(shared, model, text=WISHES[0], frames=FRAMES)
+    assert torch.equal(finish(shared, late), expected[0])
+    assert shared.finite(late)
+    assert len(cuda.captures) == 3
+    assert cuda.replays == 2 * FRAMES + 6
+
+
+def test_while_a_text_is_too_long_for_the_shapes_its_steps_are_launched_one_by_one(
+    model: Any, cuda: Cuda
+) -> None:
+    takes = [("x" * (SHORT + 1), 7), (WISHES[0], FRAMES)]
+    expected = [alone(model, text=text, frames=frames) for text, frames in takes]
+    shared = captured(model)
+    shared.prepare()
+    long, other = (begin(shared, model, text=text, frames=frames) for text, frames in takes)
+    assert torch.equal(finish(shared, long), expected[0])
+    assert cuda.replays == 0
+    assert torch.equal(finish(shared, other), expected[1])
+    assert cuda.replays > 0
 
 
 def test_no_memory_for_a_capture_is_said_and_the_next_step_is_captured(
@@ -149,7 +175,7 @@ def test_a_replay_knows_scores_that_are_not_finite_and_waits_for_nothing(
     assert shared.finite(first)
     assert shared.finite(slot), "so the graph was captured without any"
     with torch.inference_mode():
-        shared._memory.padded()[0][0][:, slot.row] *= wrong
+        shared._memory.padded(SHORT)[0][0][:, slot.row] *= wrong
     replays = cuda.replays
     with Counted() as counted:
         shared.step()

@@ -1,8 +1,8 @@
 """What the slots remember: keys and values of the music so far and of the words.
 
-Two ways to attend over the same memory, and a third in `compiled`. `Each` looks at every slot's own
-length. `Masked` looks at the first slots together behind a mask: its shapes do not change from step
-to step, which is what a CUDA graph wants.
+Two ways to attend over the same memory, and more in `compiled` and `split`. `Each` looks at every
+slot's own length. `Masked` looks at the first slots together behind a mask: its shapes do not
+change from step to step, which is what a CUDA graph wants.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ Words = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values [1, heads, tokens, size] of a text, for each layer."""
 
 SHORT, LONGEST = 64, 768
-"""Tokens of text that `Masked` looks at in most steps, and that a text may have."""
+"""Tokens that most texts have at most, and that any may have."""
 
 
 class Attention(Protocol):
@@ -56,47 +56,76 @@ class Memory:
         self.music = [_zeros(shape, dtype, device) for _ in range(layers)]
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
         self.words: list[Words] = [[] for _ in range(slots)]
-        self.heads, self._size, self._dtype = heads, size, dtype
+        self.heads, self.size, self.dtype = heads, size, dtype
+        nothing = torch.zeros(1, heads, 1, size, dtype=dtype, device=device)
+        self._nothing: Words = [(nothing, nothing)] * layers
         self._padded: list[torch.Tensor] = []
-        self._lengths: torch.Tensor | None = None
+        self._addresses: torch.Tensor | None = None
+        self._lengths = torch.ones(slots, dtype=torch.long, device=device)
 
     def know(self, row: int, words: Words) -> None:
         """Let a slot attend to a text."""
         self.words[row] = words
-        if self._lengths is not None:
-            self._pad(row)
+        self._lay_out(row)
 
     def forget(self, row: int) -> None:
         """Let nothing be left of what a slot remembers."""
-        self.words[row] = []
         for cache in (*self.music, *self._padded):
             cache[:, row] = 0
+        self.know(row, [])
 
     def write(self, layer: int, now: Attention, parts: torch.Tensor) -> None:
         """Keep the keys and values of a step."""
         new = parts.narrow(2, 1, 2).permute(1, 2, 0, 3, 4)
         self.music[layer][:, now.rows, :, :, now.places] = new
 
-    def padded(self) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Return the words of all slots in one tensor a layer, and their lengths [slots]."""
-        if self._lengths is None:
-            slots = len(self.words)
-            shape = (2, slots, self.heads, LONGEST, self._size)
-            self._padded = [_zeros(shape, self._dtype, self.device) for _ in self.music]
-            self._lengths = torch.ones(slots, dtype=torch.long, device=self.device)
-            for row, words in enumerate(self.words):
-                if words:
-                    self._pad(row)
+    def padded(self, tokens: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Return the words of all slots in one tensor a layer, and their lengths [slots].
+
+        There is room for so many `tokens` of each; a longer text is cut.
+        """
+        if not self._padded:
+            shape = (2, len(self.words), self.heads, tokens, self.size)
+            self._padded = [_zeros(shape, self.dtype, self.device) for _ in self.music]
+            self._lay_out_all()
         return self._padded, self._lengths
 
-    def _pad(self, row: int) -> None:
-        assert self._lengths is not None
-        words = self.words[row]
-        length = words[0][0].shape[2]
-        self._lengths[row] = length
-        for kept, pair in zip(self._padded, words, strict=True):
+    def addresses(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where the keys and values of all words are, and their lengths [slots].
+
+        The addresses [layers, slots, 2] are of [heads, length, size] each.
+        """
+        if self._addresses is None:
+            shape = (len(self.music), len(self.words), 2)
+            self._addresses = torch.zeros(shape, dtype=torch.long, device=self.device)
+            self._lay_out_all()
+        return self._addresses, self._lengths
+
+    def _lay_out_all(self) -> None:
+        for row in range(len(self.words)):
+            self._lay_out(row)
+
+    def _lay_out(self, row: int) -> None:
+        words = self.words[row] or self._nothing
+        self._lengths[row] = words[0][0].shape[2]
+        for kept, pair in zip(self._padded, self.words[row], strict=False):
             for which, new in enumerate(pair):
-                kept[which, row, :, :length] = new[0]
+                kept[which, row, :, : new.shape[2]] = new[0, :, : kept.shape[3]]
+        if self._addresses is not None:
+            where = [[both.data_ptr() for both in pair] for pair in words]
+            self._addresses[:, row] = torch.tensor(where, device=self.device)
+
+
+class Together(Attention, Protocol):
+    """How the first slots attend together, in shapes that stay the same from step to step."""
+
+    tokens: int
+    """Those of the longest text that it can attend to."""
+
+    def __init__(self, memory: Memory, takes: int) -> None: ...
+
+    def look(self, places: torch.Tensor) -> None:
+        """Take the places [takes] of a step."""
 
 
 class Each:
@@ -132,27 +161,35 @@ class Each:
 
 
 class Masked:
-    """Attends for the first `takes` slots together, over `length` places and `tokens` of text."""
+    """Attends for the first `takes` slots together, over all places behind a mask."""
 
-    def __init__(self, memory: Memory, takes: int, length: int, tokens: int) -> None:
-        self._memory, self._length, self._tokens = memory, length, tokens
+    tokens = SHORT
+    """Tokens of the longest text that it can attend to."""
+
+    def __init__(self, memory: Memory, takes: int) -> None:
+        self._memory = memory
         self.rows = torch.arange(takes, device=memory.device)
-        self._steps = torch.arange(max(length, tokens), device=memory.device)
-        self._padded, self._lengths = memory.padded()
+        self._steps = torch.arange(max(memory.positions, SHORT), device=memory.device)
+        self._padded, self._lengths = memory.padded(SHORT)
 
     def look(self, places: torch.Tensor) -> None:
         """Take the places [takes] of a step, and mask what lies after them and after the texts."""
         self.places = places
-        past = self._steps[: self._length] <= places[:, None]
-        self._past = past.repeat_interleave(2, dim=0)[:, None, None]
-        said = self._steps[: self._tokens] < self._lengths[: len(self.rows), None]
-        self._said = said[:, None, None]
+        steps, takes = self._steps, len(self.rows)
+        past = self._mask(steps[: self._memory.positions] <= places[:, None])
+        self._past = past.repeat_interleave(2, dim=0)
+        self._said = self._mask(steps[:SHORT] < self._lengths[:takes, None])
+
+    def _mask(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return what is added to scores: SDPA would make it of the bools anew in every call."""
+        mask = torch.zeros(seen.shape, dtype=self._memory.dtype, device=seen.device)
+        return mask.masked_fill_(~seen, -torch.inf)[:, None, None]
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
         """Keep a token's keys and values, and return what its queries find."""
         self._memory.write(layer, self, parts)
         takes = len(self.rows)
-        keys, values = self._memory.music[layer][:, :takes, ..., : self._length, :].flatten(1, 2)
+        keys, values = self._memory.music[layer][:, :takes].flatten(1, 2)
         queries = parts.select(2, 0).transpose(0, 1).flatten(0, 1).unsqueeze(2)
         mixed = nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._past)
         return mixed.view(takes, 2, *mixed.shape[1:]).transpose(0, 1).contiguous()
@@ -160,7 +197,7 @@ class Masked:
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
         takes = len(self.rows)
-        keys, values = self._padded[layer][:, :takes, :, : self._tokens]
+        keys, values = self._padded[layer][:, :takes, :, :SHORT]
         queries = query.view(takes, self._memory.heads, 1, -1)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
 

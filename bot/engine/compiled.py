@@ -20,7 +20,7 @@ class Halves:
     def __init__(self, memory: Memory) -> None:
         _share_threads()
         slots, heads = len(memory.words), memory.heads
-        padded, lengths = memory.padded()
+        padded, lengths = memory.padded(LONGEST)
         self._lengths: Numbers = lengths.numpy()
         self._music, self._words = _arrays(memory.music), _arrays(padded)
         longest = max(memory.positions, LONGEST)

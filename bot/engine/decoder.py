@@ -96,6 +96,12 @@ class Decoder:
         self._free = list(range(slots))
         self.slots: list[Slot] = []
 
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Do once what steps would otherwise wait for, while there are no takes."""
+        if self._graphs:
+            self._graphs.prepare()
+
     @property
     def free(self) -> int:
         """How many takes can be admitted now."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.attention import LONGEST, SHORT, Attention, Masked, Memory
+from bot.engine.attention import Attention, Masked, Memory, Together
 from bot.engine.sampling import Draw
 from bot.engine.spills import spilled
 
@@ -23,40 +23,39 @@ log = logging.getLogger(__name__)
 Play = Callable[[Attention, Draw], None]
 """Draws the next tokens, to the same effect if it is called again."""
 
-LENGTHS = (256, 512, 1024)
-"""Positions that a step may look back to, besides all of them."""
-
 RETRY = 10_000
 """Steps of a size that could not be captured until that is tried again."""
 
 
 class Graphs:
-    """Steps of a few sizes, each captured when it is first needed; on a CPU it only computes."""
+    """Steps for a few numbers of takes, to be captured; on a CPU they are only computed."""
 
     def __init__(self, memory: Memory, noise: torch.Tensor, play: Play) -> None:
         """Take what a step does and a tensor [slots, codebooks, card] for its noise."""
-        self._memory, self._noise, self._play = memory, noise, play
-        self._lengths = [*(some for some in LENGTHS if some < memory.positions), memory.positions]
-        self._steps: dict[tuple[int, int, int], Step] = {}
+        self._memory, slots = memory, len(noise)
+        self._attend = attending(memory)
+        self._sizes = [*(1 << power for power in range((slots - 1).bit_length())), slots]
+        self._steps = [Step(self._attend(memory, n), noise[:n], play) for n in self._sizes]
         self._side = Side() if noise.device.type == "cuda" else None
+
+    def prepare(self) -> None:
+        """Capture all steps, so that no take has to wait for that later."""
+        for step in self._steps:
+            step.fill(())
+            self._run(step)
 
     def suits(self, slots: Sequence["Slot"]) -> bool:
         """Whether these takes can be stepped together."""
-        return all(slot.sampling.plain for slot in slots)
+        return all(slot.sampling.plain and self._readable(slot.row) for slot in slots)
 
     def step(self, slots: Sequence["Slot"]) -> None:
         """Draw the next tokens of these takes."""
         most = max(slot.row for slot in slots) + 1
-        takes = min(1 << (most - 1).bit_length(), len(self._noise))
-        place = max(slot.position for slot in slots) + 1
-        length = self._lengths[bisect_left(self._lengths, place)]
-        tokens = SHORT if self._tokens(slots) <= SHORT else LONGEST
-        size = takes, length, tokens
-        if size not in self._steps:
-            attention = Masked(self._memory, takes, length, tokens)
-            self._steps[size] = Step(attention, self._noise[:takes], self._play)
-        step = self._steps[size]
+        step = self._steps[bisect_left(self._sizes, most)]
         step.fill(slots)
+        self._run(step)
+
+    def _run(self, step: "Step") -> None:
         if self._side and step.uncaptured:
             self._capture(step, self._side)
         else:
@@ -76,14 +75,31 @@ class Graphs:
             log.warning("steps of %d takes are launched one by one: no capture (%s)", takes, error)
             step.wait(RETRY)
 
-    def _tokens(self, slots: Sequence["Slot"]) -> int:
-        return max(self._memory.words[slot.row][0][0].shape[2] for slot in slots)
+    def _readable(self, row: int) -> bool:
+        key, _ = self._memory.words[row][0]
+        return key.shape[2] <= self._attend.tokens
+
+
+def attending(memory: Memory) -> type[Together]:
+    """Return what attends to a memory: on a GPU by kernels of our own, if they work there."""
+    if memory.device.type != "cuda":
+        return Masked
+    try:
+        from bot.engine.split import Split, check
+
+        check(memory)
+    except Exception as problem:  # no Triton, no C compiler, or a card that neither knows
+        if spilled(problem):
+            raise
+        log.warning("attention is slower than it could be: Triton does not work (%s)", problem)
+        return Masked
+    return Split
 
 
 class Step:
     """One size of step, with buffers that stay where they are."""
 
-    def __init__(self, attention: Masked, noise: torch.Tensor, play: Play) -> None:
+    def __init__(self, attention: Together, noise: torch.Tensor, play: Play) -> None:
         self._attention, self.noise, self._play = attention, noise, play
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -162,7 +178,9 @@ class Side:
         """Return a graph of what is launched there; torch goes on with the stream that it had."""
         current, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 compute()
         finally:
             torch.cuda.set_stream(current)  # torch does not, where a capture ends in an error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine import devices, weights
-from bot.engine.attention import LONGEST, untouched
+from bot.engine.attention import LONGEST, SHORT, untouched
 from bot.engine.decoder import compiled
 from bot.engine.linears import Precision, stream
 
@@ -39,7 +39,7 @@ def slots(model: "Pretrained", precision: Precision, device: torch.device) -> in
     positions = int(model.max_duration * model.frame_rate)
     each = 4 * lm.dim * len(layers) * positions * size
     if half or device.type == "cuda":
-        each += 2 * lm.dim * len(layers) * LONGEST * size
+        each += 2 * lm.dim * len(layers) * (LONGEST if half else SHORT) * size
     own = sum(weight.numel() for weight in lm.transformer.parameters())
     own += sum(weight.numel() for weight in lm.linears.parameters())
     left = free(device) - own * SIZES[precision] - RESERVE

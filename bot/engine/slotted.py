@@ -40,6 +40,7 @@ class Slotted:
         self.decoder = Decoder(
             lm, slots=slots, positions=positions, precision=precision, device=device
         )
+        self.decoder.prepare()
         self._provider = lm.condition_provider
         self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
         del lm.transformer, lm.emb, lm.linears, lm.out_norm

@@ -1,0 +1,252 @@
+"""Attention of one token on a GPU, by Triton kernels that read no more than there is.
+
+SDPA with a mask reads every place that a take may have, one block of threads for each row and head.
+Here a row is read as long as it is, in parts side by side, and what reads the music also keeps the
+new key and value. Source: "Flash-Decoding for long-context inference", pytorch.org.
+"""
+
+from functools import partial
+
+import torch
+import triton
+import triton.language as tl
+
+from bot.engine.attention import LONGEST, SHORT, Masked, Memory, Together
+
+BLOCK = 64
+"""Places that are read at once."""
+
+BUSY, MOST = 4, 16
+"""Blocks of threads that keep a multiprocessor busy, and parts that a past is read in at most."""
+
+LOWEST = tl.constexpr(-1e30)
+"""Less than any score; infinity less infinity would be NaN."""
+
+NEAR = 0.02
+"""How far off what torch finds the kernels may be: as far as half precision rounds."""
+
+
+@triton.jit
+def _read(
+    query: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    begin: tl.tensor,
+    end: tl.tensor,
+    top: tl.tensor,
+    total: tl.tensor,
+    mixed: tl.tensor,
+    size: tl.constexpr,
+    block: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """Go on with a softmax over the places from `begin` to `end`, in the query's dtype."""
+    inside = tl.arange(0, size)
+    for at in range(begin, end, block):
+        places = at + tl.arange(0, block)
+        there = places < end
+        offsets = places[:, None] * size + inside[None, :]
+        some = tl.load(keys + offsets, mask=there[:, None], other=0.0).to(query.dtype)
+        scores = tl.where(there, tl.sum(some * query[None, :], 1), LOWEST)
+        higher = tl.maximum(top, tl.max(scores, 0))
+        shares = tl.where(there, tl.exp(scores - higher), 0.0)
+        shrink = tl.exp(top - higher)
+        some = tl.load(values + offsets, mask=there[:, None], other=0.0).to(query.dtype)
+        mixed = mixed * shrink + tl.sum(shares[:, None] * some, 0)
+        total = total * shrink + tl.sum(shares, 0)
+        top = higher
+    return top, total, mixed
+
+
+@triton.jit
+def _music(
+    parts: tl.tensor,
+    cache: tl.tensor,
+    places: tl.tensor,
+    mixes: tl.tensor,
+    tops: tl.tensor,
+    totals: tl.tensor,
+    takes: tl.tensor,
+    heads: tl.tensor,
+    positions: tl.tensor,
+    apart: tl.tensor,
+    wide: tl.constexpr,
+    splits: tl.constexpr,
+    size: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Read one part of the past of one row and head; the first also keeps the new token.
+
+    `apart` is the distance from a key to its value.
+    """
+    task, part = tl.program_id(0), tl.program_id(1)
+    head, row = task % heads, task // heads
+    half, take = row // takes, row % takes
+    place = tl.load(places + take).to(tl.int32)
+    inside = tl.arange(0, size)
+    own = parts + (row * 3 * heads + head).to(tl.int64) * size + inside
+    query = tl.load(own).to(wide) * (size**-0.5)
+    key, value = tl.load(own + heads * size), tl.load(own + 2 * heads * size)
+    keys = cache + ((2 * take + half) * heads + head).to(tl.int64) * positions * size
+    if part == 0:
+        tl.store(keys + place * size + inside, key)
+        tl.store(keys + apart + place * size + inside, value)
+    first = (part == 0).to(wide)
+    top = tl.where(part == 0, tl.sum(query * key.to(wide), 0), LOWEST).to(wide)
+    mixed = value.to(wide) * first
+    chunk = tl.cdiv(tl.cdiv(place, splits), block) * block
+    begin = part * chunk
+    end = tl.minimum(begin + chunk, place)
+    top, total, mixed = _read(query, keys, keys + apart, begin, end, top, first, mixed, size, block)
+    at = task * splits + part
+    tl.store(mixes + at * size + inside, mixed)
+    tl.store(tops + at, top)
+    tl.store(totals + at, total)
+
+
+@triton.jit
+def _joined(
+    mixes: tl.tensor,
+    tops: tl.tensor,
+    totals: tl.tensor,
+    into: tl.tensor,
+    splits: tl.constexpr,
+    size: tl.constexpr,
+) -> None:
+    """Join the parts of one row and head."""
+    task = tl.program_id(0)
+    inside, each = tl.arange(0, size), task * splits + tl.arange(0, splits)
+    top = tl.load(tops + each)
+    weight = tl.exp(top - tl.max(top, 0))
+    total = tl.sum(weight * tl.load(totals + each), 0)
+    mixed = tl.sum(weight[:, None] * tl.load(mixes + each[:, None] * size + inside[None, :]), 0)
+    tl.store(into + task * size + inside, (mixed / total).to(into.dtype.element_ty))
+
+
+@triton.jit
+def _words(
+    queries: tl.tensor,
+    addresses: tl.tensor,
+    lengths: tl.tensor,
+    into: tl.tensor,
+    heads: tl.tensor,
+    wide: tl.constexpr,
+    size: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Read the words of one take for one head, wherever they are."""
+    task = tl.program_id(0)
+    take, head = task // heads, task % heads
+    length = tl.load(lengths + take).to(tl.int32)
+    inside = tl.arange(0, size)
+    query = tl.load(queries + task * size + inside).to(wide) * (size**-0.5)
+    kept = tl.pointer_type(queries.dtype.element_ty)
+    keys = tl.multiple_of(tl.load(addresses + 2 * take).to(kept), 16)
+    values = tl.multiple_of(tl.load(addresses + 2 * take + 1).to(kept), 16)
+    begin = head * length * size
+    total = tl.zeros((), wide)
+    mixed = tl.zeros((size,), wide)
+    _, total, mixed = _read(
+        query, keys + begin, values + begin, 0, length, total + LOWEST, total, mixed, size, block
+    )
+    tl.store(into + task * size + inside, (mixed / total).to(into.dtype.element_ty))
+
+
+class Split:
+    """Attends for the first `takes` slots together, each over as much as it has.
+
+    What is found is overwritten in the next layer.
+    """
+
+    tokens = LONGEST
+
+    def __init__(self, memory: Memory, takes: int) -> None:
+        self._memory, self._takes = memory, takes
+        self.rows = torch.arange(takes, device=memory.device)
+        self._addresses, self._lengths = memory.addresses()
+        rows = 2 * takes * memory.heads
+        self._splits = splits(rows, processors(memory.device))
+        wide = torch.promote_types(memory.dtype, torch.float32)
+        self._wide = tl.float64 if wide is torch.float64 else tl.float32
+
+        def empty(*shape: int, dtype: torch.dtype = wide) -> torch.Tensor:
+            return torch.empty(shape, dtype=dtype, device=memory.device)
+
+        self._mixes = empty(rows, self._splits, memory.size)
+        self._tops, self._totals = empty(rows, self._splits), empty(rows, self._splits)
+        self._heard = empty(2, takes, memory.heads, memory.size, dtype=memory.dtype)
+        self._said = empty(takes, memory.heads, memory.size, dtype=memory.dtype)
+
+    def look(self, places: torch.Tensor) -> None:
+        """Take the places [takes] of a step."""
+        self.places = places
+
+    def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
+        """Keep a token's keys and values, and return what its queries find."""
+        memory, cache = self._memory, self._memory.music[layer]
+        between = self._mixes, self._tops, self._totals
+        rows, _, size = self._mixes.shape
+        grid = rows, self._splits
+        _music[grid](
+            parts,
+            cache,
+            self.places,
+            *between,
+            self._takes,
+            memory.heads,
+            memory.positions,
+            cache.stride(0),
+            wide=self._wide,
+            splits=self._splits,
+            size=size,
+            block=BLOCK,
+        )
+        _joined[(rows,)](*between, self._heard, splits=self._splits, size=size, num_warps=1)
+        return self._heard
+
+    def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
+        """Return what queries [takes, heads · size] find."""
+        heads, size = self._memory.heads, self._memory.size
+        _words[(self._takes * heads,)](
+            query,
+            self._addresses[layer],
+            self._lengths,
+            self._said,
+            heads,
+            wide=self._wide,
+            size=size,
+            block=BLOCK,
+        )
+        return self._said
+
+
+def processors(device: torch.device) -> int:
+    """Return how many multiprocessors a GPU has."""
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def splits(rows: int, processors: int) -> int:
+    """Return in how many parts the past of each row and head is read: a power of two."""
+    wanted = max(1, min(MOST, BUSY * processors // rows))
+    return 1 << (wanted.bit_length() - 1)
+
+
+def check(like: Memory) -> None:
+    """Raise an error unless the kernels compile here, and attend to such a memory as torch does."""
+    chance = torch.Generator(like.device).manual_seed(0)
+    some = partial(torch.randn, generator=chance, dtype=like.dtype, device=like.device)
+    memory = Memory(1, 2, like.heads, 3 * BLOCK, like.size, like.dtype, like.device)
+    memory.music[0].copy_(some(memory.music[0].shape))
+    for row, tokens in enumerate((7, SHORT)):
+        keys, values = some(2, 1, like.heads, tokens, like.size)
+        memory.know(row, [(keys, values)])
+    parts, query = some(2, 2, 3, like.heads, like.size), some(2, like.heads * like.size)
+    places = torch.tensor([1, 2 * BLOCK + 1], device=like.device)
+
+    def found(step: Together) -> torch.Tensor:
+        step.look(places)
+        return torch.cat([step.music(0, parts).flatten(), step.words(0, query).flatten()])
+
+    ours, kept = found(Split(memory, 2)), memory.music[0].clone()
+    theirs = found(Masked(memory, 2))
+    if not (torch.equal(kept, memory.music[0]) and torch.allclose(ours, theirs, NEAR, NEAR)):
+        raise RuntimeError("its results are not torch's")

@@ -1,0 +1,106 @@
+"""The GPU's attention, as far as it can be shown without one."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from bot.engine import graphs, split
+from bot.engine.attention import Masked
+from bot.engine.split import BLOCK, MOST, Split, splits
+
+GPU: Any = SimpleNamespace(device=torch.device("cuda"))
+
+
+NUMBERS = dict.fromkeys(("takes", "heads", "positions", "apart"), "i32")
+KERNELS = {
+    split._music: {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
+    split._words: {"queries": "*fp16", "addresses": "*i64", "lengths": "*i64", "heads": "i32"},
+    split._joined: {},
+}
+"""The kernels, and the types of what they take in half precision."""
+
+BETWEEN = dict.fromkeys(("mixes", "tops", "totals"), "*fp32") | {"into": "*fp16"}
+CONSTANTS = {"wide": tl.float32, "splits": 8, "size": 64, "block": BLOCK}
+
+
+@pytest.mark.parametrize("capability", [75, 80, 90])
+def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capability: int
+) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for kernel, types in KERNELS.items():
+        kinds = {name: (BETWEEN | types).get(name, "constexpr") for name in kernel.arg_names}
+        constants = {name: CONSTANTS[name] for name, kind in kinds.items() if kind == "constexpr"}
+        aligned = {
+            (at,): [["tt.divisibility", 16]]
+            for at, kind in enumerate(kinds.values())
+            if kind.startswith("*")
+        }
+        source = ASTSource(kernel, kinds, constants, aligned)
+        made = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+        assert "ld.global.v4" in made.asm["ptx"], kernel
+        assert made.metadata.shared < 48 * 1024
+
+
+@pytest.mark.parametrize(
+    ("rows", "processors", "expected"),
+    [(32, 132, 16), (64, 132, 8), (1024, 132, 1), (32, 40, 4), (64, 40, 2), (2, 132, MOST)],
+)
+def test_a_past_is_read_in_as_many_parts_as_keep_a_card_busy(
+    rows: int, processors: int, expected: int
+) -> None:
+    assert splits(rows, processors) == expected
+
+
+def test_a_gpu_attends_by_triton(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(split, "check", lambda _: None)
+    assert graphs.attending(GPU) is Split
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        RuntimeError("Failed to find C compiler."),
+        subprocess.CalledProcessError(1, "gcc"),
+        RuntimeError("its results are not torch's"),
+    ],
+)
+def test_where_triton_does_not_work_a_mask_does_and_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, problem: Exception
+) -> None:
+    def fails(_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(split, "check", fails)
+    assert graphs.attending(GPU) is Masked
+    (line,) = caplog.messages
+    assert str(problem) in line
+
+
+def test_where_triton_is_missing_a_mask_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "bot.engine.split", None)
+    assert graphs.attending(GPU) is Masked
+    assert len(caplog.messages) == 1
+
+
+def test_too_little_memory_is_no_reason_for_a_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(split, "check", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        graphs.attending(GPU)
