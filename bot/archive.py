@@ -22,6 +22,7 @@ from bot import (
     servers,
     settings,
     settlement,
+    sight,
     takes,
     unneeded,
 )
@@ -32,7 +33,7 @@ from bot.engine.formats import Format
 from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal
-from bot.models import Forgotten, Job, Keep, Post, Status, Take
+from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
 
 __all__ = ["Archive", "Format", "Keep"]
 
@@ -153,25 +154,17 @@ class Archive:
         except OSError as error:
             raise FileError(f"{name}: {error}") from error
 
-    async def delete(
-        self, number: int, *, guild: int, user: int, manager: bool
-    ) -> tuple[Job, list[Post]]:
+    async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
         """Erase a piece's files, and return what was posted of it; raise Refusal if one may not."""
         async with self._database.transaction() as tx:
-            job = await jobs.find(tx, number)
-            if job is None or job.origin.guild_id != guild:
-                raise Refusal(f"There is no piece #{number} here.")
-            if job.origin.user_id != user and not manager:
-                raise Refusal(
-                    f"Only the member who asked for #{number} or a manager may delete it."
-                )
+            job = sight.theirs(await jobs.find(tx, number), number, viewer, "delete")
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
                 raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
             await takes.erased(tx, [number])
             await jobs.deleted(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]
         await self._clear()
-        log.info("job %d deleted by user %d", number, user)
+        log.info("job %d deleted by user %d", number, viewer.user)
         return job, posted
 
     async def forget(self, user: int, direct: int | None = None) -> Forgotten:

@@ -19,6 +19,7 @@ from bot import (
     removals,
     servers,
     settings,
+    sight,
     speeds,
     takes,
     tiers,
@@ -153,12 +154,12 @@ class Studio:
         )
         return await self._submit(origin, presence, request)
 
-    async def stop(self, number: int, *, guild: int, user: int, manager: bool) -> Job:
+    async def stop(self, number: int, viewer: Viewer) -> Job:
         """Let a waiting or running job end with the music made so far, or raise Refusal."""
         async with self._database.transaction() as tx:
-            job = await self._open(tx, number, "stop", guild, user, manager)
+            job = await self._open(tx, number, "stop", viewer)
             await self._stop(tx, job)
-        change(log, job, "stopping", by=str(user))
+        change(log, job, "stopping", by=str(viewer.user))
         self._work.set()
         self._news.set()
         return job
@@ -167,9 +168,8 @@ class Studio:
         self,
         number: int,
         presence: Presence,
+        viewer: Viewer,
         *,
-        guild: int,
-        user: int,
         interaction: int | None = None,
     ) -> Job:
         """Charge a piece that could not be posted and owe it once more, or raise Refusal.
@@ -179,8 +179,8 @@ class Studio:
         async with self._database.transaction() as tx:
             if interaction and (job := await jobs.answered(tx, interaction)):
                 return job
-            job = await jobs.find(tx, number)
-            if job is None or (job.origin.guild_id, job.origin.user_id) != (guild, user):
+            job = sight.seen(await jobs.find(tx, number), number, viewer)
+            if job.origin.user_id != viewer.user:
                 raise Refusal(f"Only the member who asked for #{number} may have it posted again.")
             if job.status is not Status.UNDELIVERABLE:
                 raise Refusal(f"#{number} is {job.status}, so there is nothing to post again.")
@@ -198,16 +198,14 @@ class Studio:
         self._news.set()
         return await self.job(number)
 
-    async def cancel(
-        self, number: int, *, guild: int, user: int, manager: bool, refund: bool = False
-    ) -> Job:
+    async def cancel(self, number: int, viewer: Viewer, *, refund: bool = False) -> Job:
         """Cancel a waiting or running job and refund it, or raise Refusal.
 
         One whose beginning was posted is stopped instead, since that was heard, unless it is the
         operator who wants it refunded.
         """
         async with self._database.transaction() as tx:
-            job = await self._open(tx, number, "cancel", guild, user, manager)
+            job = await self._open(tx, number, "cancel", viewer)
             if job.heard and not refund:
                 await self._stop(tx, job)
             else:
@@ -217,7 +215,7 @@ class Studio:
             after = await jobs.find(tx, number)
         assert after
         did = "cancelled" if after.status is Status.CANCELLED else "stopping"
-        change(log, after, did, by=str(user))
+        change(log, after, did, by=str(viewer.user))
         self._work.set()
         self._news.set()
         return after
@@ -273,7 +271,7 @@ class Studio:
         job = await self._seen(number, viewer)
         known = viewer.manager or viewer.user == job.origin.user_id
         if job.status is not Status.DELIVERED and not known:
-            raise Refusal(_absent(number))
+            raise Refusal(sight.absent(number))
         return job, tuple(await takes.of(self._database, number)), await self.result(job)
 
     async def standing(self, job: Job) -> Standing:
@@ -446,9 +444,9 @@ class Studio:
 
     async def _seen(self, number: int, viewer: Viewer) -> Job:
         """Return a job whose words are known; for what they may not see, refuse as for none."""
-        job = await jobs.find(self._database, number)
-        if job is None or job.forgotten or not viewer.sees(job.origin):
-            raise Refusal(_absent(number))
+        job = sight.seen(await jobs.find(self._database, number), number, viewer)
+        if job.forgotten:
+            raise Refusal(sight.absent(number))
         return job
 
     async def _kept(self, number: int, take: int, viewer: Viewer) -> tuple[Job, Take]:
@@ -475,15 +473,9 @@ class Studio:
             raise Refusal(f"That model is unavailable here; loaded: {', '.join(self.models)}.")
         return name
 
-    async def _open(
-        self, tx: Transaction, number: int, verb: str, guild: int, user: int, manager: bool
-    ) -> Job:
+    async def _open(self, tx: Transaction, number: int, verb: str, viewer: Viewer) -> Job:
         """Return a waiting or running job that a member may do this to, or raise Refusal."""
-        job = await jobs.find(tx, number)
-        if job is None or job.origin.guild_id != guild:
-            raise Refusal(_absent(number))
-        if job.origin.user_id != user and not manager:
-            raise Refusal(f"Only the member who asked for #{number} or a manager may {verb} it.")
+        job = sight.theirs(await jobs.find(tx, number), number, viewer, verb)
         if job.status not in (Status.QUEUED, Status.RUNNING):
             raise Refusal(f"#{number} is already {job.status}.")
         return job
@@ -491,10 +483,6 @@ class Studio:
     async def _stop(self, tx: Transaction, job: Job) -> None:
         if not await jobs.stopped(tx, job.id):
             raise Refusal(f"#{job.id} is stopping already: what is done so far will be posted.")
-
-
-def _absent(number: int) -> str:
-    return f"There is no piece #{number} here."
 
 
 def _not_delivered(job: Job) -> str:

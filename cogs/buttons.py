@@ -61,12 +61,7 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and say so in the message."""
         studio = interaction.client.studio
-        job = await studio.cancel(
-            self.job,
-            guild=interaction.guild_id or 0,
-            user=interaction.user.id,
-            manager=interaction.permissions.manage_guild,
-        )
+        job = await studio.cancel(self.job, doors.viewer(interaction))
         if job.status is not Status.CANCELLED:
             await interaction.response.edit_message(embed=cards.stopping(job), view=None)
             return
@@ -86,8 +81,7 @@ class PostAgainButton(
         job = await interaction.client.studio.post_again(
             self.job,
             doors.presence(interaction),
-            guild=interaction.guild_id or 0,
-            user=interaction.user.id,
+            doors.viewer(interaction),
             interaction=interaction.id,
         )
         await interaction.response.edit_message(embed=cards.posting(job), view=None)
@@ -100,12 +94,7 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Stop, and say so in the message."""
-        job = await interaction.client.studio.stop(
-            self.job,
-            guild=interaction.guild_id or 0,
-            user=interaction.user.id,
-            manager=interaction.permissions.manage_guild,
-        )
+        job = await interaction.client.studio.stop(self.job, doors.viewer(interaction))
         await interaction.response.edit_message(embed=cards.stopping(job), view=None)
 
 

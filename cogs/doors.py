@@ -38,6 +38,12 @@ def viewer(interaction: Interaction) -> Viewer:
     )
 
 
+def operator(interaction: Interaction, guild: int) -> Viewer:
+    """Return the bot's owner, who sees all pieces of any server."""
+    user = interaction.user.id
+    return Viewer(guild=guild, user=user, manager=True, views=lambda _: True)
+
+
 def kind(channel: object) -> tuple[ChannelKind, int | None]:
     """Return what a channel is to who wants to look into it, and what a thread belongs to."""
     if not isinstance(channel, discord.Thread):

@@ -79,12 +79,7 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
     async def press(self, interaction: Interaction) -> None:
         """Delete what was posted and what is kept."""
         client = interaction.client
-        job, posted = await client.archive.delete(
-            self.job,
-            guild=interaction.guild_id or 0,
-            user=interaction.user.id,
-            manager=interaction.permissions.manage_guild,
-        )
+        job, posted = await client.archive.delete(self.job, doors.viewer(interaction))
         await interaction.response.send_message(
             f"#{job.id} was deleted. Its seconds stay used.", ephemeral=True
         )

@@ -90,9 +90,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         """Cancel a piece of any server and refund it, whatever was heard of it."""
         studio = interaction.client.studio
         guild = (await studio.job(number)).origin.guild_id
-        job = await studio.cancel(
-            number, guild=guild, user=interaction.user.id, manager=True, refund=True
-        )
+        job = await studio.cancel(number, doors.operator(interaction, guild), refund=True)
         await done(interaction, f"#{job.id} of server `{guild}` was cancelled and refunded.")
 
     @app_commands.command()

@@ -10,7 +10,7 @@ from discord.utils import format_dt
 from bot.client import Fantasia, Interaction
 from bot.markup import escape, isolate
 from bot.models import Job, Standing, Status
-from cogs import cards, pages
+from cogs import cards, doors, pages
 from cogs.account import in_a_server
 from cogs.buttons import Pressed
 
@@ -46,12 +46,8 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
 
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and show the list as it is now."""
-        await interaction.client.studio.cancel(
-            pages.number(interaction),
-            guild=interaction.guild_id or 0,
-            user=interaction.user.id,
-            manager=interaction.permissions.manage_guild,
-        )
+        number = pages.number(interaction)
+        await interaction.client.studio.cancel(number, doors.viewer(interaction))
         await pages.turn(interaction, "queue")
 
 

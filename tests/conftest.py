@@ -119,6 +119,11 @@ def viewer(user: int = 1, guild: int = 10, *, manager: bool = True) -> Viewer:
     return Viewer(guild=guild, user=user, manager=manager, views=lambda _: False)
 
 
+def member(user: int = 1, guild: int = 10, *, manager: bool = False) -> Viewer:
+    """Return somebody who looks into every channel of a server."""
+    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: True)
+
+
 async def owed_by(studio: Studio) -> list[Owed]:
     """Return the messages that are due."""
     return await Outbox(studio._database, clock=studio.now, news=asyncio.Event()).owed()

@@ -23,9 +23,9 @@ from simcord.results import to_discord_message
 from bot.archive import Keep
 from bot.composition import Plan
 from bot.errors import Refusal
-from bot.models import EngineState, Limits, Viewer
+from bot.models import EngineState, Limits
 from bot.studio import NOBODY
-from tests.conftest import GENEROUS, World, until
+from tests.conftest import GENEROUS, World, member, until
 from tests.processes import alive, children
 from tests.promises_kept import Rows, broken_at_last, broken_meanwhile
 from tests.test_bot import lost_answers
@@ -135,9 +135,7 @@ class Storm:
             endless = job["prompt"].startswith(("long", "linger"))
             if job["status"] == "running" and endless and not job["stopping"]:
                 with contextlib.suppress(Refusal):
-                    await self.w.studio.cancel(
-                        job["id"], guild=self.w.guild.id, user=0, manager=True
-                    )
+                    await self.w.studio.cancel(job["id"], member(0, self.w.guild.id, manager=True))
         await asyncio.sleep(0.2)
         return not any(job["status"] in ("queued", "running") for job in jobs)
 
@@ -149,7 +147,7 @@ class Storm:
 
     def _marks(self) -> Counter[str]:
         """Count the marks of all posts that members see, in the channel and directly."""
-        places = [self.w.music.id, *(member.user.dm_channel.id for member in self._everybody())]
+        places = [self.w.music.id, *(each.user.dm_channel.id for each in self._everybody())]
         stored = self.w.env.backend.messages
         return Counter(
             embed["footer"]["text"]
@@ -259,9 +257,7 @@ class Storm:
 
     def _calls(self) -> list[Callable[[int], Awaitable[object]]]:
         studio, archive, guild = self.w.studio, self.w.bot.archive, self.w.guild.id
-        rights = {"guild": guild, "user": self._member().id, "manager": True}
-
-        viewer = Viewer(views=lambda _: True, **rights)
+        viewer = member(self._member().id, guild, manager=True)
 
         async def extend(number: int) -> None:
             job = await studio.job(number)
@@ -269,12 +265,12 @@ class Storm:
 
         async def post_again(number: int) -> None:
             job = await studio.job(number)
-            await studio.post_again(number, NOBODY, guild=guild, user=job.origin.user_id)
+            await studio.post_again(number, NOBODY, member(job.origin.user_id, guild))
 
         return [
-            partial(studio.cancel, **rights),
-            partial(studio.stop, **rights),
-            partial(archive.delete, **rights),
+            partial(studio.cancel, viewer=viewer),
+            partial(studio.stop, viewer=viewer),
+            partial(archive.delete, viewer=viewer),
             partial(studio.takes, viewer=viewer),
             extend,
             post_again,

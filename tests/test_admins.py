@@ -17,7 +17,7 @@ from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Limits, Status
-from tests.conftest import Clock, World, world
+from tests.conftest import Clock, World, member, world
 from tests.test_bot import told
 from tests.test_members import card, change_role
 
@@ -101,7 +101,7 @@ async def test_an_edited_tier_holds_for_the_next_request_only(plan: Plan) -> Non
         text = await do(w, "tier edit", tier="Free", longest=5, name="Gratis", models="*")
         assert "**Gratis**: 5 s, 1 per request" in text
         assert "Gratis tier allows pieces of at most 5 s" in told(await w.generate("play", 6))
-        await w.studio.cancel(1, guild=w.guild.id, user=w.bob.id, manager=False)
+        await w.studio.cancel(1, member(w.bob.id, w.guild.id))
         await w.status(waiting, "#2 is done")
         assert (await w.studio.job(2)).tier == "Free"
         log = await do(w, "quota log")
@@ -188,7 +188,7 @@ async def test_a_blocked_member_is_told_until_when_and_why(plan: Plan, clock: Cl
         assert f"until <t:{until}:f>" in refusal
         assert "The reason given: too loud" in refusal
         assert "too loud" in card(await w.alice.slash(w.music, "usage"))
-        await w.studio.cancel(1, guild=w.guild.id, user=w.bob.id, manager=False)
+        await w.studio.cancel(1, member(w.bob.id, w.guild.id))
         await w.status(queued, "#2 is done")
         clock.turn(days=1)
         await w.status(await w.generate("play", 2), "#3 is done")

@@ -36,6 +36,7 @@ ALLOWED = {
     "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
     "bot.admission": {"bot.database", "bot.tiers", "bot.wordfilter"} | STORES | VALUES,
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
+    "bot.sight": VALUES,
     "bot.settlement": {"bot.database"} | STORES | VALUES,
     "bot.archive": {
         *(
@@ -45,6 +46,7 @@ ALLOWED = {
             "bot.encoder",
             "bot.orders",
             "bot.settlement",
+            "bot.sight",
         ),
         *("bot.engine.formats", "bot.engine.messages", "bot.engine.tags"),
     }
@@ -63,7 +65,9 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.outbox": {"bot.database", "bot.settlement"} | STORES | VALUES,
-    "bot.studio": {"bot.admission", "bot.database", "bot.tiers", "bot.turns"} | STORES | VALUES,
+    "bot.studio": {"bot.admission", "bot.database", "bot.sight", "bot.tiers", "bot.turns"}
+    | STORES
+    | VALUES,
     "bot.deadlines": {"bot.models"},
     "bot.dispatcher": {
         "bot.database",

@@ -13,7 +13,7 @@ from bot.database import open_database
 from bot.disk import MARK
 from bot.errors import OperatorError
 from bot.models import Status
-from tests.conftest import SCRIPTED, origin, until, world
+from tests.conftest import SCRIPTED, member, origin, until, world
 from tests.test_database import first_release
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -133,7 +133,7 @@ async def test_a_restore_says_what_music_it_does_not_find_and_takes_none_away(
             await w.generate("play")
             await w.ended(number, Status.DELIVERED)
         await backup(plan.folder, tmp_path / "monday.db")
-        await w.bot.archive.delete(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.bot.archive.delete(1, member(w.alice.id, w.guild.id))
         await w.generate("play")
         await w.ended(3, Status.DELIVERED)
         await w.generate("fail")

@@ -11,7 +11,7 @@ from bot.composition import Plan
 from bot.errors import StorageError
 from bot.models import Job, Status
 from cogs.board import EDITED_AT_ONCE
-from tests.conftest import Clock, until, world
+from tests.conftest import Clock, member, until, world
 
 
 async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
@@ -25,7 +25,7 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
         real = w.bot.http.request
 
         async def cancel(number: int) -> None:
-            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(number, member(w.alice.id, w.guild.id))
 
         async def request(route: Any, **more: Any) -> Any:
             if route.method == "PATCH":
@@ -63,7 +63,7 @@ async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
 
         monkeypatch.setattr(w.studio, "status_message", status_message)
         for number in (1, 2):
-            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(number, member(w.alice.id, w.guild.id))
 
         async def left() -> list[int]:
             return [notice.job for notice in await w.studio.to_show()]
@@ -92,7 +92,7 @@ async def test_messages_that_cannot_be_edited_now_keep_no_other_from_being_told(
             path = f"/channels/{w.music.id}/messages/{message}"
             w.env.inject_error("PATCH", path, status=500, times=None)
         for number in range(1, len(shown) + 1):
-            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(number, member(w.alice.id, w.guild.id))
         await w.status(shown[-1], f"#{len(shown)} was cancelled")
         w.env.backend.faults.clear()
         clock.turn(seconds=30)
@@ -116,7 +116,7 @@ async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
             return await real(route, **more)
 
         w.bot.http.request = request  # type: ignore[method-assign, assignment]
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         for _ in range(100):
             w.bot.dispatch("look")
             await asyncio.sleep(0.02)

@@ -20,7 +20,7 @@ from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Job, Limits, Status
 from cogs import cards
-from tests.conftest import GENEROUS, Clock, World, until, world
+from tests.conftest import GENEROUS, Clock, World, member, until, world
 
 PERMISSIONS = {
     "view_channel": "View Channel",
@@ -233,7 +233,7 @@ async def test_a_second_click_is_told_that_it_is_cancelled_already(plan: Plan) -
         shown = await w.generate("slow", 8)
         await w.status(shown, "Rendering #1")
         assert shown.response
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         second = await w.alice.click(shown.response.message, label="Cancel")
         assert "already cancelled" in told(second)
 
@@ -254,7 +254,7 @@ async def test_a_failure_pings_where_the_status_message_is_gone(plan: Plan) -> N
         shown = await w.generate("fail", by=w.bob)
         assert shown.response
         await w.admin_deletes(shown.response.message)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
 
         async def look() -> discord.Message | None:
             return next((m for m in w.messages() if m.content == w.bob.mention), None)
@@ -267,7 +267,7 @@ async def test_a_failure_pings_where_the_status_message_is_old(plan: Plan, clock
         await w.status(await w.generate("slow", 8), "Rendering #1")
         await w.generate("fail", by=w.bob)
         clock.turn(minutes=56)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
 
         async def look() -> discord.Message | None:
             return next((m for m in w.messages() if m.content == w.bob.mention), None)
@@ -338,7 +338,7 @@ async def test_after_the_token_has_expired_a_direct_message_brings_it(
         await w.env.advance_time(16 * 60)
         place = f"/channels/{w.music.id}/messages"
         w.env.inject_error("POST", place, status=403, code=50013, times=None)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.DELIVERED)
         assert shown.followups == []
         (message,) = w.direct_messages(w.bob)

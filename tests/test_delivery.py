@@ -16,7 +16,7 @@ from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Status
 from cogs import cards
-from tests.conftest import Clock, World, until, world
+from tests.conftest import Clock, World, member, until, world
 
 MESSAGES = "/channels/*/messages"
 
@@ -225,7 +225,7 @@ async def test_a_deleted_channel_sends_the_music_directly(plan: Plan, clock: Clo
         await w.bot.http.delete_channel(w.music.id)
         clock.turn(minutes=16)
         await w.env.advance_time(16 * 60)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.DELIVERED)
         (message,) = w.direct_messages(w.alice)
         assert message.attachments[0].filename == "play-2.wav"
@@ -244,7 +244,7 @@ async def test_a_locked_thread_sends_the_music_directly(plan: Plan, clock: Clock
         clock.turn(minutes=16)
         await w.env.advance_time(16 * 60)
         w.env.inject_error("POST", MESSAGES, status=400, code=50083, times=1)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.DELIVERED)
         (message,) = w.direct_messages(w.alice)
         assert message.attachments[0].filename == "play-2.wav"
@@ -262,7 +262,7 @@ async def test_a_member_who_left_or_closed_their_messages_is_logged_once_and_giv
         await w.env.advance_time(16 * 60)
         w.env.inject_error("POST", MESSAGES, status=404, code=10003)
         w.env.inject_error("POST", MESSAGES, status=403, code=50007)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.UNDELIVERABLE)
         assert await used(w) == 0
         await looks(w, clock, 5, seconds=10)
@@ -362,7 +362,7 @@ async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
         w.bot.http.request = request  # type: ignore[method-assign]
         await asked(w, "long", duration=40)
         await w.result()
-        await w.studio.stop(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.stop(1, member(w.alice.id, w.guild.id))
         await w.ended(1, Status.DELIVERED)
         await asked(w)
         await w.ended(2, Status.DELIVERED)

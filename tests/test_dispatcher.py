@@ -19,7 +19,7 @@ from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, Limits, PostKind, Status
 from bot.studio import Studio
-from tests.conftest import GENEROUS, SCRIPTED, Clock, origin, owed_by, until
+from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def test_a_running_job_is_cancelled_and_the_engine_is_free(plan: Plan) -> 
             return (await studio.job(job.id)).progress > 0
 
         await until(started)
-        await studio.cancel(job.id, guild=10, user=1, manager=False)
+        await studio.cancel(job.id, member())
         after = await play(studio, "play")
         assert (await studio.job(job.id)).status is Status.CANCELLED
         assert after.status is Status.RENDERED
@@ -135,12 +135,12 @@ async def test_a_cancelled_job_is_no_ones_but_its_owners_or_a_managers(plan: Pla
         await studio.submit(origin(), prompt="slow", seconds=8)
         job = await studio.submit(origin(), prompt="play", seconds=8)
         with pytest.raises(Refusal, match="Only the member who asked"):
-            await studio.cancel(job.id, guild=10, user=2, manager=False)
+            await studio.cancel(job.id, member(2, 10))
         with pytest.raises(Refusal, match="no piece"):
-            await studio.cancel(job.id, guild=11, user=1, manager=True)
-        await studio.cancel(job.id, guild=10, user=2, manager=True)
+            await studio.cancel(job.id, member(1, 11, manager=True))
+        await studio.cancel(job.id, member(2, 10, manager=True))
         with pytest.raises(Refusal, match="already cancelled"):
-            await studio.cancel(job.id, guild=10, user=1, manager=False)
+            await studio.cancel(job.id, member())
 
 
 async def test_an_engine_that_cannot_load_stops_everything_with_its_sentence(plan: Plan) -> None:
@@ -194,7 +194,7 @@ async def test_takes_count_for_the_slots_they_need(plan: Plan) -> None:
 
         await until(begun)
         assert (await studio.job(jobs[2].id)).status is Status.QUEUED
-        await studio.cancel(jobs[0].id, guild=10, user=1, manager=False)
+        await studio.cancel(jobs[0].id, member())
 
         async def freed() -> bool:
             return (await studio.job(jobs[2].id)).status is Status.RUNNING
@@ -299,7 +299,7 @@ async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_c
             return any(owed.post.kind is PostKind.PREVIEW for owed in await owed_by(studio))
 
         await until(previewed)
-        await studio.stop(job.id, guild=10, user=1, manager=False)
+        await studio.stop(job.id, member())
         assert (await ended(studio, job)).status is Status.RENDERED
         (owed,) = [each for each in await owed_by(studio) if each.post.kind is PostKind.RESULT]
     (take,) = owed.takes

@@ -12,7 +12,7 @@ import simcord
 from bot import archive, erasure
 from bot.composition import Plan
 from bot.models import Keep, Origin, Status
-from tests.conftest import Clock, World, origin, until, world
+from tests.conftest import Clock, World, member, origin, until, world
 from tests.test_bot import told
 from tests.test_forged import posted
 from tests.test_forgetting import held
@@ -403,7 +403,7 @@ async def test_many_words_and_tokens_are_erased_in_small_transactions(
         here: Origin = origin(user=w.bob.id, guild=w.guild.id)
         for _ in range(3):
             job = await w.studio.submit(here, prompt="slow secret", seconds=1)
-            await w.studio.cancel(job.id, guild=w.guild.id, user=w.bob.id, manager=False)
+            await w.studio.cancel(job.id, member(w.bob.id, w.guild.id))
         clock.turn(days=40)
         monkeypatch.setattr(erasure, "AT_ONCE", 2)
         await w.bot.erasure.age(Keep(words=30))

@@ -20,7 +20,7 @@ from bot.database import Database, open_database
 from bot.fairness import AGED, Line, Shares
 from bot.models import Job, Limits, Status, Tier, Waiting
 from bot.studio import NOBODY, Studio
-from tests.conftest import GENEROUS, Clock, World, origin, world
+from tests.conftest import GENEROUS, Clock, World, member, origin, world
 
 OPEN = replace(GENEROUS, per_day=86_400)
 
@@ -320,7 +320,7 @@ async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing
         w.env.backend.faults.clear()
         here = await w.studio.membership(w.guild.id, w.alice.id, NOBODY)
         assert here.per_day == 2
-        await w.studio.post_again(job.id, NOBODY, guild=w.guild.id, user=w.alice.id)
+        await w.studio.post_again(job.id, NOBODY, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.DELIVERED)
         assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
 

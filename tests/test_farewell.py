@@ -10,7 +10,7 @@ from bot import composition, jobs, turns
 from bot.composition import Plan
 from bot.models import Status
 from cogs import cards
-from tests.conftest import World, until, world
+from tests.conftest import World, member, until, world
 
 PAST = ("Queued", "Rendering", "Posting")
 
@@ -59,7 +59,7 @@ async def test_a_stop_leaves_no_card_that_tells_what_is_past(
         slow(w, "PATCH", 0.1)
         for number in range(1, 9):
             await w.generate("slow" if number == 1 else "play")
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         for number in range(2, 9):
             await w.ended(number, Status.DELIVERED)
         w.bot.operations.drain()
@@ -152,4 +152,4 @@ async def test_a_list_of_the_queue_is_of_one_instant(
         begun = await w.studio.standing(found[0].job)
         assert begun.job.status is Status.RUNNING, "it is told as it is now"
         assert "It is rendering already" in str(cards.waiting(begun).description)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))

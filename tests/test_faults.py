@@ -14,7 +14,7 @@ from bot import speeds
 from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Job, Status
-from tests.conftest import Clock, World, origin, until, world
+from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import alive, children
 
 
@@ -238,7 +238,7 @@ async def test_nothing_stays_of_what_was_cancelled_as_the_engine_died(plan: Plan
         await asked(w, "linger")
         written = plan.folder / "audio" / "1-1.wav"
         await until(lambda: asyncio.sleep(0, written.exists()))
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await asked(w, "play")
         await w.ended(2, Status.DELIVERED)
         assert {file.name.split("-")[0] for file in written.parent.iterdir()} == {"2"}

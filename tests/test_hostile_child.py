@@ -17,7 +17,7 @@ from bot.composition import Plan, compose
 from bot.errors import OperatorError
 from bot.models import Job, Status
 from bot.studio import NOBODY
-from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
+from tests.conftest import SCRIPTED, Clock, World, member, origin, until, viewer, world
 from tests.test_delivery import MESSAGES, looks
 
 
@@ -150,7 +150,7 @@ async def test_a_take_that_is_announced_as_its_piece_is_cancelled_does_not_count
         await asked(w, "cross", seconds=1)
         await w.ended(1, Status.RUNNING)
         if how == "cancelled":
-            await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(1, member(w.alice.id, w.guild.id))
             await w.ended(1, Status.CANCELLED)
         else:
             assert (await w.ended(1, Status.FAILED)).attempts == 2

@@ -35,7 +35,7 @@ from bot.models import (
 )
 from bot.outbox import Outbox
 from bot.studio import NOBODY, Studio
-from tests.conftest import Clock, origin
+from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ SMALL = Tier(
 )
 USERS = (1, 2)
 OUTCOMES = [Delivered(77), Delivered(78), Later(), *Unsent]
-ANYBODY = Viewer(guild=10, user=1, manager=True, views=lambda _: True)
+ANYBODY = Viewer(member(manager=True), views=lambda _: True)
 FREE_OF_CHARGE = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
 
 
@@ -190,7 +190,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data(), what=st.sampled_from(["cancel", "stop"]))
     def end_early(self, data: Any, what: str) -> None:
         ended = getattr(self.studio, what)
-        self.asked(ended(self.number(data), guild=10, user=1, manager=True))
+        self.asked(ended(self.number(data), member(manager=True)))
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), seconds=st.integers(1, 9))
@@ -216,12 +216,12 @@ class Life(RuleBasedStateMachine):
     def post_again(self, data: Any) -> None:
         number = self.number(data)
         user = self.do(self.studio.job(number)).origin.user_id
-        self.asked(self.studio.post_again(number, NOBODY, guild=10, user=user))
+        self.asked(self.studio.post_again(number, NOBODY, member(user)))
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data())
     def delete(self, data: Any) -> None:
-        self.asked(self.archive.delete(self.number(data), guild=10, user=1, manager=True))
+        self.asked(self.archive.delete(self.number(data), member(manager=True)))
 
     @rule(user=st.sampled_from(USERS))
     def forget(self, user: int) -> None:

@@ -17,7 +17,7 @@ from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
 from cogs.forgetting import ForgetButton
-from tests.conftest import Clock, World, until, world
+from tests.conftest import Clock, World, member, until, world
 from tests.test_bot import told
 from tests.test_members import card
 
@@ -122,7 +122,7 @@ async def test_a_parent_that_is_deleted_meanwhile_costs_nothing(plan: Plan) -> N
         shown = await w.alice.click(message, label="Extend")
         status = await choose(w.alice, shown, "5 s more")
         await w.alice.click(message, label="Delete")
-        await w.studio.cancel(2, guild=w.guild.id, user=w.bob.id, manager=False)
+        await w.studio.cancel(2, member(w.bob.id, w.guild.id))
         await w.status(status, "could not be rendered")
         assert "was deleted meanwhile" in str((await w.studio.job(3)).reason)
         assert await used(w, w.alice) == 2
@@ -357,7 +357,7 @@ async def test_a_preview_of_what_the_operator_cancels_goes_away(plan: Plan) -> N
         await w.admin.slash(w.music, "tier edit", tier="Free", **LONG)
         await w.alice.slash(w.music, "generate", prompt="long", duration=60)
         await w.result()
-        job = await w.studio.cancel(1, guild=w.guild.id, user=9, manager=True, refund=True)
+        job = await w.studio.cancel(1, member(9, w.guild.id, manager=True), refund=True)
         assert job.status is Status.CANCELLED
 
         async def gone() -> bool:

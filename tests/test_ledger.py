@@ -29,7 +29,7 @@ from bot.office import Office
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
-from tests.conftest import Clock, origin
+from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 
 T = TypeVar("T")
@@ -318,7 +318,7 @@ class Books(RuleBasedStateMachine):
             number = data.draw(st.sampled_from(sorted(self.bills)))
             guild = self.bills[number].guild
             with suppress(Refusal):
-                self.do(self.studio.cancel(number, guild=guild, user=9, manager=True))
+                self.do(self.studio.cancel(number, member(9, guild, manager=True)))
             self.ended(number)
 
     def ended(self, number: int) -> None:
@@ -358,7 +358,7 @@ class Books(RuleBasedStateMachine):
         price = 0 if bill.idle else self.do(self.music(number))
         draws = self.charge(bill.guild, bill.user, price)
         asked = self.studio.post_again(
-            number, self.presence(bill.guild, bill.user), guild=bill.guild, user=bill.user
+            number, self.presence(bill.guild, bill.user), member(bill.user, bill.guild)
         )
         if job.status is not Status.UNDELIVERABLE or draws is None:
             with pytest.raises(Refusal):
@@ -447,7 +447,7 @@ class Books(RuleBasedStateMachine):
             number = data.draw(st.sampled_from(sorted(self.bills)))
             act = self.studio.stop if what == "stop" else self.archive.delete
             with suppress(Refusal):
-                self.do(act(number, guild=self.bills[number].guild, user=9, manager=True))
+                self.do(act(number, member(9, self.bills[number].guild, manager=True)))
 
     @rule(hours=st.integers(-3, 30))
     def wait(self, hours: int) -> None:

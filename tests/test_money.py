@@ -16,7 +16,7 @@ from bot.errors import Refusal
 from bot.fairness import is_aged
 from bot.models import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
 from bot.studio import NOBODY
-from tests.conftest import GENEROUS, Clock, World, origin, until, world
+from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
 from tests.test_delivery import MESSAGES
@@ -55,7 +55,7 @@ async def button(w: World, custom_id: str) -> discord.Message:
 
 
 def viewer(w: World) -> Viewer:
-    return Viewer(guild=w.guild.id, user=w.alice.id, manager=False, views=lambda _: True)
+    return Viewer(member(w.alice.id, w.guild.id), views=lambda _: True)
 
 
 async def press_again(w: World, number: int = 1) -> simcord.InteractionResult:
@@ -98,7 +98,7 @@ async def test_a_finished_take_is_not_had_while_the_others_render(plan: Plan) ->
             pressed = await w.alice.click(shown.response.message, label=label)
             assert "#1 is running: it can be saved and extended once it is posted" in told(pressed)
         assert "#1 is running" in told(await w.alice.slash(w.music, "resend", number=1))
-        job = await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        job = await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert job.status is Status.CANCELLED
         assert await used(w) == 0
 
@@ -114,10 +114,10 @@ async def test_to_cancel_what_was_heard_is_to_stop_it(plan: Plan) -> None:
             return "Stop here" in str(shown.response.components)
 
         await until(stoppable)
-        job = await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        job = await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert (job.status, job.stopping) == (Status.RUNNING, True)
         with pytest.raises(Refusal, match="#1 is stopping already"):
-            await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(1, Status.DELIVERED)
         (take,) = await takes.of(w.studio._database, 1)
         assert (take.seconds, await used(w)) == (33.5, 34)
@@ -141,7 +141,7 @@ async def test_what_the_operator_cancels_is_refunded_though_it_was_heard(plan: P
     async with world(plan) as w:
         await w.generate("long", 60)
         await w.result()
-        await w.studio.cancel(1, guild=w.guild.id, user=9, manager=True, refund=True)
+        await w.studio.cancel(1, member(9, w.guild.id, manager=True), refund=True)
         assert (await w.studio.job(1)).status is Status.CANCELLED
         assert await used(w) == 0
 
@@ -183,7 +183,7 @@ async def test_a_beginning_that_cannot_be_posted_was_not_heard(plan: Plan) -> No
             return bool(rows and rows[0]["refused_at"])
 
         await until(refused)
-        job = await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        job = await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert job.status is Status.CANCELLED
         assert await used(w) == 0
 
@@ -391,7 +391,7 @@ async def test_post_again_that_comes_twice_is_charged_once(plan: Plan) -> None:
         await undeliverable(w)
         for _ in range(2):
             job = await w.studio.post_again(
-                1, Presence(), guild=w.guild.id, user=w.alice.id, interaction=7
+                1, Presence(), member(w.alice.id, w.guild.id), interaction=7
             )
             assert job.id == 1
         await w.ended(1, Status.DELIVERED)
@@ -429,7 +429,7 @@ def test_what_is_under_way_as_post_again_is_pressed_is_no_music(books: Books) ->
     books.do(books.outbox.settle(result, Unsent.GONE))
     _, why = books.do(books.outbox.owed())
     assert books.do(books.outbox.trying(why))
-    books.do(books.studio.post_again(1, NOBODY, guild=10, user=1))
+    books.do(books.studio.post_again(1, NOBODY, member()))
     books.do(books.outbox.settle(why, Delivered(7)))
     assert not books.do(books.outbox.trying(why))
     assert books.do(books.studio.job(1)).status is Status.RENDERED

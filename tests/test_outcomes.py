@@ -18,7 +18,7 @@ from bot.composition import Plan
 from bot.models import Status
 from bot.verdicts import brief, definite, pause
 from cogs import cards
-from tests.conftest import Clock, World, until, world
+from tests.conftest import Clock, World, member, until, world
 from tests.test_delivery import asked, looks, postponed, sends, used
 
 HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
@@ -251,7 +251,7 @@ async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
         shown = [await asked(w) for _ in range(2)]
         monkeypatch.setitem(cards.WITHOUT_STANDING, Status.CANCELLED, cancelled)
         for number in (1, 2):
-            await w.studio.cancel(number, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.cancel(number, member(w.alice.id, w.guild.id))
         await w.status(shown[1], "#2 was cancelled")
 
         async def logged() -> bool:
@@ -302,7 +302,7 @@ async def test_a_preview_too_large_is_left_out(plan: Plan) -> None:
             return any(post["refused_at"] for post in await fetched(w))
 
         await until(refused)
-        await w.studio.stop(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.stop(1, member(w.alice.id, w.guild.id))
         await w.ended(1, Status.DELIVERED)
         await asyncio.sleep(0)
         assert len(w.results()) == 1

@@ -12,7 +12,7 @@ from bot import takes
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Job, Limits, Status
-from tests.conftest import Clock, World, until, world
+from tests.conftest import Clock, World, member, until, world
 from tests.processes import children
 from tests.test_delivery import MESSAGES, answers, looks
 
@@ -66,7 +66,7 @@ async def test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted(
             return not (await w.studio.job(1)).heard
 
         await until(unheard)
-        await w.studio.cancel(1, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
 
 
@@ -187,7 +187,7 @@ async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> Non
         await until(waits)
         await w.alice.click(preview, label="Stop here")
         with pytest.raises(Refusal, match="#1 is stopping already"):
-            await w.studio.stop(1, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.studio.stop(1, member(w.alice.id, w.guild.id))
         await w.bot.operations.resume()
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)

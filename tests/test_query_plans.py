@@ -25,7 +25,7 @@ from bot.office import Office
 from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.studio import Studio
-from tests.conftest import GENEROUS, Clock, origin
+from tests.conftest import GENEROUS, Clock, member, origin
 
 FEW, MANY = 50, 1_500
 """Jobs that have ended, of other members and of other days."""
@@ -155,7 +155,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
         assert first
         assert await turns.claim(tx, ("other",), clock())
     await jobs.running(database)
-    await studio.cancel(job.id, guild=10, user=1, manager=False)
+    await studio.cancel(job.id, member())
     async with database.transaction() as tx:
         await takes.rendered(tx, first.id, 1, 8.0, f"audio/{first.id}-1.wav", None)
         await jobs.rendered(tx, first.id, clock())

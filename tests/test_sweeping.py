@@ -10,7 +10,7 @@ from bot.backups import backup
 from bot.composition import Plan, compose
 from bot.disk import MARK
 from bot.models import Status
-from tests.conftest import World, origin, world
+from tests.conftest import World, member, origin, world
 
 
 def audio(plan: Plan) -> set[str]:
@@ -36,7 +36,7 @@ async def test_what_unfinished_jobs_left_goes_and_all_else_stays(
         await made(w, 1)
         await w.generate("slow")
         await w.ended(2, Status.RUNNING)
-        await w.studio.cancel(2, guild=w.guild.id, user=w.alice.id, manager=False)
+        await w.studio.cancel(2, member(w.alice.id, w.guild.id))
         await w.generate("slow")
         kept = audio(plan)
         foreign = {"77-1.wav", "1-9.npy", "3-up.mp3", "3-2.wav", "notes.txt"}
@@ -101,7 +101,7 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
         await made(w, 1)
         await w.studio.submit(origin(), prompt="slow", seconds=2)  # never ends before the backup
         await backup(plan.folder, tmp_path / "old.db")
-        await w.studio.cancel(2, guild=10, user=1, manager=False)
+        await w.studio.cancel(2, member())
         await made(w, 3)
     (plan.folder / "audio" / "2-1.wav").write_bytes(b"made after the backup")
     music = {
@@ -155,7 +155,7 @@ async def test_a_file_that_cannot_be_removed_holds_up_no_other(plan: Plan) -> No
         (plan.folder / "audio" / "1-1.wav").unlink()
         (plan.folder / "audio" / "1-1.wav").mkdir()
         for number in (1, 2):
-            await w.bot.archive.delete(number, guild=w.guild.id, user=w.alice.id, manager=False)
+            await w.bot.archive.delete(number, member(w.alice.id, w.guild.id))
         assert audio(plan) == {"1-1.wav"}
         left = await w.studio._database.fetch("SELECT name FROM unneeded")
         assert [row["name"] for row in left] == ["audio/1-1.wav"]

@@ -13,7 +13,9 @@ from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Actor, Status
-from cogs.keeping import ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.queue import CancelSelect
 from cogs.repeating import AgainButton, EditButton
 from tests.conftest import World, world
 from tests.test_bot import told
@@ -63,6 +65,11 @@ PRESSED: list[tuple[Callable[[], ui.Item[Any]], str]] = [
     (lambda: SaveButton(1), ""),
     (lambda: ExtendSelect(1, option("1:5")), "1:5"),
     (lambda: SaveSelect(1, option("1:mp3")), "1:mp3"),
+    (lambda: CancelButton(1), ""),
+    (lambda: StopButton(1), ""),
+    (lambda: DeleteButton(1), ""),
+    (lambda: PostAgainButton(1), ""),
+    (lambda: CancelSelect(option("1")), "1"),
 ]
 
 
