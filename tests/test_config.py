@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.config import Config, Device, EngineName, Precision, Switch, load
+from bot.connection import proxy
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
@@ -114,8 +115,25 @@ def test_the_environment_comes_before_the_file(
 def test_the_example_names_every_key_and_its_default() -> None:
     lines = Path(".env.example").read_text().splitlines()
     example = dict(line.split("=", 1) for line in lines if re.match("[A-Z_]+=", line))
-    assert set(example) == {field.name.upper() for field in fields(Config)}
+    assert set(example) == {field.name.upper() for field in fields(Config)} | OF_ALL_PROGRAMS
     assert Config.from_env(example) == Config()
+
+
+OF_ALL_PROGRAMS = {"HTTPS_PROXY", "NO_PROXY"}
+"""Keys in .env that other programs heed as well."""
+
+
+def test_a_proxy_may_stand_in_the_file_and_an_empty_one_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in OF_ALL_PROGRAMS:
+        monkeypatch.setenv(key, "")
+        monkeypatch.delenv(key.lower(), raising=False)
+    assert proxy() is None
+    monkeypatch.delenv("HTTPS_PROXY")
+    (tmp_path / ".env").write_text("HTTPS_PROXY=http://proxy.example.org:3128\n")
+    load(tmp_path / ".env")
+    assert proxy() == "http://proxy.example.org:3128"
 
 
 def test_the_example_comments_every_key() -> None:
