@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 LIVE = re.compile(r"[][\\*_~`|<>#()@:.+-]")
 """What Discord may read as more than itself: markup, links, mentions, emoji, times and lists."""
@@ -15,6 +16,9 @@ UNSEEN = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """What shows nothing. Source: Default_Ignorable_Code_Point of Unicode, and the braille blank."""
+
+LISTED = 1000
+"""Characters of a list within a sentence, so that this fits into a message."""
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 ISOLATE, END = "\u2068", "\u2069"
@@ -41,6 +45,17 @@ def escape(text: str, most: int | None = None) -> str:
 def isolate(text: str, most: int | None = None) -> str:
     """Return a text for where Discord reads no markup, such as labels, choices and footers."""
     return _fitted(_line(text), most)
+
+
+def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
+    """Join as many parts as fit into so many characters, and say how many more there are."""
+    text = between.join(parts)
+    if len(text) <= most:
+        return text
+    shown = 0
+    while len(longer := between.join([*parts[:shown], f"and {len(parts) - shown} more"])) <= most:
+        text, shown = longer, shown + 1
+    return text
 
 
 def _fitted(line: str, most: int | None) -> str:

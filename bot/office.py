@@ -7,7 +7,7 @@ from bot import audit, grants, ledger, members, tiers
 from bot.admission import Admission
 from bot.database import Database
 from bot.errors import Refusal
-from bot.markup import clean, escape
+from bot.markup import LISTED, clean, escape, some
 from bot.models import Actor, Change, Tier
 
 MOST_GRANTED = 1_000_000
@@ -192,7 +192,7 @@ def named(known: list[Tier], name: str) -> Tier:
     for tier in known:
         if wanted in (tier.key, tiers.key(tier.name)):
             return tier
-    names = ", ".join(escape(tier.name) for tier in known)
+    names = some([escape(tier.name) for tier in known], LISTED)
     raise Refusal(f"This server has no tier of that name. It has: {names}.")
 
 

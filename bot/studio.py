@@ -29,6 +29,7 @@ from bot.admission import Admission
 from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.logs import change
+from bot.markup import LISTED, some
 from bot.models import (
     EngineState,
     Job,
@@ -470,7 +471,8 @@ class Studio:
     def _loaded(self, model: str | None) -> str:
         name = (model or self.models[0]).strip().casefold()
         if name not in self.models:
-            raise Refusal(f"That model is unavailable here; loaded: {', '.join(self.models)}.")
+            loaded = some(self.models, LISTED)
+            raise Refusal(f"That model is unavailable here; loaded: {loaded}.")
         return name
 
     async def _open(self, tx: Transaction, number: int, verb: str, viewer: Viewer) -> Job:

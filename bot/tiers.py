@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from bot.errors import Refusal
-from bot.markup import clean, escape
+from bot.markup import LISTED, clean, escape, some
 from bot.models import Block, Grant, Limits, Membership, Offer, Request, Style, Tier
 
 
@@ -196,7 +196,7 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
     """Raise Refusal if the member's waiting jobs, given by number, fill what the tier allows."""
     tier = held.tier
     if len(waiting) >= tier.waiting:
-        numbers = ", ".join(f"#{job}" for job in waiting)
+        numbers = some([f"#{job}" for job in waiting], LISTED)
         raise Refusal(
             f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
             f"{tier.waiting} at a time. Cancel one or wait until it is done. "

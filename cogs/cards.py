@@ -7,7 +7,7 @@ import discord
 from discord.utils import format_dt
 
 from bot import tiers
-from bot.markup import escape, isolate
+from bot.markup import escape, isolate, some
 from bot.models import (
     WHOLE,
     About,
@@ -79,17 +79,6 @@ LONGEST_REASON = 2000
 """Characters of a reason that are shown: an embed's text has at most 4,096."""
 
 REPEATED = "This may be a repeat: it is not known whether it reached you already."
-
-
-def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
-    """Join as many parts as fit into so many characters, and say how many more there are."""
-    text = between.join(parts)
-    if len(text) <= most:
-        return text
-    shown = 0
-    while len(longer := between.join([*parts[:shown], f"and {len(parts) - shown} more"])) <= most:
-        text, shown = longer, shown + 1
-    return text
 
 
 def waiting(standing: Standing) -> discord.Embed:

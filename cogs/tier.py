@@ -5,7 +5,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
-from bot.markup import escape
+from bot.markup import escape, some
 from bot.models import Actor, Offer, Tier
 from bot.office import MOST_DAYS, Office
 from bot.rulebook import BOUNDS, LONGEST_NAME, Rulebook
@@ -220,7 +220,7 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 def line(offer: Offer, names: cards.Roles) -> str:
     """Describe a tier and the roles that carry it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
-    carried = cards.some(roles, cards.MOST_NAMES)
+    carried = some(roles, cards.MOST_NAMES)
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
         f"{shown(offer.tier)} · {escape(offer.tier.price)} · {cards.allows(offer.tier)}\n"

@@ -18,6 +18,7 @@ from bot.composition import Plan
 from bot.config import Config
 from bot.engines import configured
 from bot.errors import OperatorError, Refusal
+from bot.markup import some
 from bot.models import Actor, Limits, Status
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
@@ -29,7 +30,6 @@ from bot.tiers import (
     MOST_TIERS,
     MOST_WAITING,
 )
-from cogs.cards import some
 from tests.conftest import GENEROUS, World, world
 from tests.limits import problems
 from tests.test_repeating import values
@@ -384,3 +384,12 @@ def test_a_models_name_that_no_list_could_show_is_told_to_the_operator(tmp_path:
             continue
         with pytest.raises(OperatorError, match=r"at most 50 characters, and x+ has 51"):
             configured(config)
+
+
+async def test_a_refusal_with_more_models_than_fit_is_a_whole_sentence(plan: Plan) -> None:
+    names = tuple(f"{number:02}".ljust(LONGEST_MODEL, "-") for number in range(99))
+    async with world(replace(plan, models=("scripted", *names))) as w:
+        asked = await w.alice.slash(w.music, "generate", prompt="play", duration=2, model="none")
+        assert asked.response
+        assert "loaded: scripted, 00--" in str(asked.response.content)
+        assert str(asked.response.content).endswith("more.")
