@@ -162,6 +162,7 @@ class Archive:
                 raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
             await takes.erased(tx, [number])
             await jobs.deleted(tx, number, self._clock())
+            await removals.add_repeats(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]
         await self._clear()
         log.info("job %d deleted by user %d", number, viewer.user)

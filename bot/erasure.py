@@ -95,9 +95,10 @@ class Erasure:
             await removals.postponed(tx, removal.message, due_at)
 
     async def repeated(self, job: Job, channel: int, message: int) -> None:
-        """A piece was posted once more; if it was forgotten meanwhile, that message goes too."""
+        """A piece was posted once more; if it was erased meanwhile, that message goes too."""
         async with self._database.transaction() as tx:
             await removals.repeated(tx, job.id, channel, message)
+            await removals.add_repeats(tx, job.id, self._clock())
             await removals.add_late(tx, job.id, self._clock())
 
     async def age(self, keep: Keep) -> None:

@@ -13,6 +13,25 @@ async def repeated(tx: Transaction, job: int, channel: int, message: int) -> Non
     await tx.execute("INSERT OR IGNORE INTO repeats VALUES (?, ?, ?)", (message, channel, job))
 
 
+async def add_repeats(tx: Transaction, job: int, now: datetime) -> None:
+    """Let the messages be deleted that /resend posted of a deleted job."""
+    await tx.execute(
+        """
+        INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
+        SELECT message_id, channel_id, ?1 FROM repeats
+        WHERE job_id = ?2 AND EXISTS (SELECT 1 FROM jobs WHERE id = ?2 AND deleted_at IS NOT NULL)
+        """,
+        (now.timestamp(), job),
+    )
+    await tx.execute(
+        """
+        DELETE FROM repeats
+        WHERE job_id = ? AND message_id IN (SELECT message_id FROM removals)
+        """,
+        (job,),
+    )
+
+
 async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: datetime) -> list[int]:
     """Let the messages about forgotten jobs be deleted; return the ids of these.
 

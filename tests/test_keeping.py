@@ -179,6 +179,28 @@ async def test_a_deleted_piece_is_gone_and_its_seconds_stay_used(plan: Plan) -> 
         assert "not kept any more" in told(await w.alice.slash(w.music, "resend", number=1))
 
 
+async def test_what_was_posted_again_of_a_deleted_piece_goes_too(plan: Plan, clock: Clock) -> None:
+    """Also over a restart, and what is still being posted as it is deleted."""
+    async with world(plan) as w:
+        message = await first(w)
+        await w.alice.slash(w.music, "resend", number=1)
+        again = await w.result(2)
+        path = f"/channels/{w.music.id}/messages/{again.id}"
+        w.env.inject_error("DELETE", path, status=503, times=5)
+        await w.alice.click(message, label="Delete")
+        late = await w.bot.get_partial_messageable(w.music.id).send("A waltz, once more")
+        await w.bot.erasure.repeated(await w.studio.job(1), w.music.id, late.id)
+        await w.restart(plan)
+        w.env.backend.faults.clear()
+
+        async def gone() -> bool:
+            clock.turn(minutes=1)
+            w.bot.dispatch("look")
+            return not {again.id, late.id} & {each.id for each in w.messages()}
+
+        await until(gone)
+
+
 async def test_what_has_not_ended_is_not_deleted(plan: Plan) -> None:
     async with world(plan) as w:
         await w.generate("slow")

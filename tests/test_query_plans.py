@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot import jobs, posts, takes, turns
+from bot import jobs, posts, removals, takes, turns
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
@@ -192,6 +192,9 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
     await archive.present({*range(10, 20)})
     await archive.prune(Keep(days=0, most=0))
     await archive.left(77)
+    async with database.transaction() as tx:
+        await removals.repeated(tx, 1, 100, 7)
+        await removals.add_repeats(tx, 1, clock())
     clock.turn(days=31)
     await archive.forget_the_left()
     await archive.forget(1)
