@@ -12,8 +12,9 @@ from bot import takes
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Job, Limits, Status
-from tests.conftest import Clock, World, member, until, world
+from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import children
+from tests.test_bot import told
 from tests.test_delivery import MESSAGES, answers, looks
 
 
@@ -209,3 +210,39 @@ async def test_an_idle_piece_gives_way_to_nobody_while_nothing_is_started(plan: 
         await w.bot.operations.resume()
         await w.ended(3, Status.DELIVERED)
         assert (await w.studio.job(2)).attempts <= 1
+
+
+async def test_what_is_rendered_already_is_not_stopped_any_more(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.generate("long", 60)
+        preview = await w.result()
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        alice = member(w.alice.id, w.guild.id)
+        await w.studio.stop(1, alice)
+        await w.ended(1, Status.RENDERED)
+        with pytest.raises(Refusal, match="#1 is already rendered"):
+            await w.studio.cancel(1, alice)
+        assert "#1 is already rendered" in told(await w.alice.click(preview, label="Stop here"))
+        await looks(w, clock, 3, seconds=10)
+        await w.ended(1, Status.DELIVERED)
+        (take,) = await takes.of(w.studio._database, 1)
+        assert (take.seconds, take.charged_seconds) == (33.5, 34)
+
+
+async def test_an_idle_piece_gives_way_to_nobody_once_the_bot_is_ending(plan: Plan) -> None:
+    """It may end within the time that there is; the other one is started after the next start."""
+    tier = replace(plan.defaults[0], per_day=5)
+    async with world(replace(plan, defaults=(tier,), limits=Limits(idle_lane=True))) as w:
+        await w.generate("play", 5)
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("pause", 5)
+        await w.ended(2, Status.RUNNING)
+        w.bot.operations.drain()
+        await w.studio.submit(origin(2, w.guild.id, w.music.id), prompt="play", seconds=2)
+
+        async def no_more() -> Job | None:
+            job = await w.studio.job(2)
+            return None if job.status is Status.RUNNING else job
+
+        assert (await until(no_more)).status in (Status.RENDERED, Status.DELIVERED)
+        assert (await w.studio.job(3)).status is Status.QUEUED
