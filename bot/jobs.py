@@ -79,6 +79,13 @@ async def answer(tx: Transaction, interaction: int, job: int) -> None:
     await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
 
 
+async def first_interaction(source: Database | Transaction, job: int) -> int | None:
+    """Return the id of the interaction that queued a job, if it is known."""
+    rows = await source.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
+    first: int | None = rows[0]["id"]
+    return first
+
+
 async def find(source: Database | Transaction, job: int) -> Job | None:
     """Return the job with this number."""
     rows = await source.fetch("SELECT * FROM jobs WHERE id = ?", (job,))

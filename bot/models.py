@@ -509,11 +509,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A post that is due, with what it has to tell."""
+    """A post that is due, with what it has to tell.
+
+    `since` is an id of Discord's which is older than any message of it; None: none is known.
+    """
 
     post: Post
     job: Job
     takes: tuple[Take, ...]
+    since: int | None = None
 
     @property
     def place(self) -> int:

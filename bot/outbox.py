@@ -153,7 +153,12 @@ class Outbox:
 
     async def _owed(self, post: Post) -> Owed:
         job = await self._job(post.job_id)
-        return Owed(post=post, job=job, takes=tuple(await takes.of(self._database, job.id)))
+        return Owed(
+            post=post,
+            job=job,
+            takes=tuple(await takes.of(self._database, job.id)),
+            since=await jobs.first_interaction(self._database, job.id) if post.tried_at else None,
+        )
 
     async def _split(self, tx: Transaction, owed: Owed, parts: Sequence[int]) -> bool:
         """Owe a result in these parts instead; return False if there are none."""

@@ -38,14 +38,11 @@ log = logging.getLogger(__name__)
 LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 """What is tried in turn where the files are larger than Discord takes."""
 
-SEARCHED = 100
-"""How many messages of a place are looked through for one that may stand there already."""
+SEARCHED = 500
+"""How many messages of a place are looked through at most for one that may stand there already."""
 
 NONCE_LIFE = timedelta(minutes=2)
 """How long Discord is relied upon to recognise a repeated send by its nonce."""
-
-EARLY = timedelta(minutes=1)
-"""How far Discord's clock and this one may be apart."""
 
 
 class Unwanted(Exception):
@@ -160,7 +157,7 @@ class Delivery(commands.Cog):
     async def _earlier(self, owed: Owed) -> int | None:
         """Return the message that an earlier try made, if it is seen; None where there is none."""
         for place in await self._places(owed):
-            for message in await self._seen(place) or ():
+            for message in await self._seen(place, owed) or ():
                 if self._is(message, owed):
                     log.info("job %d: its message was posted before", owed.job.id)
                     return message.id
@@ -168,22 +165,29 @@ class Delivery(commands.Cog):
 
     async def _may_repeat(self, owed: Owed) -> bool:
         """Whether it is unknown that a post does not stand there, and no nonce helps."""
-        tried_at = owed.post.tried_at
+        tried_at, now = owed.post.tried_at, self._studio.now()
         if tried_at is None:
             return False
         by_nonce = owed.post.route is not Route.FOLLOWUP
-        if by_nonce and self._studio.now() < tried_at + NONCE_LIFE:
+        if by_nonce and tried_at <= now < tried_at + NONCE_LIFE:
             return False
         for place in await self._places(owed):
-            seen = await self._seen(place)
-            if seen is None or (len(seen) == SEARCHED and seen[-1].created_at > tried_at - EARLY):
+            seen = await self._seen(place, owed)
+            if seen is None or len(seen) == SEARCHED:
                 return True
         return False
 
-    async def _seen(self, place: discord.abc.Messageable) -> list[discord.Message] | None:
-        """Return the last messages of a place, newest first; None where the bot may not look."""
+    async def _seen(
+        self, place: discord.abc.Messageable, owed: Owed
+    ) -> list[discord.Message] | None:
+        """Return the last messages of a place, newest first; None where the bot may not look.
+
+        Of those that are no older than what is owed: ids tell, for clocks may be apart.
+        """
+        since = discord.Object(owed.since) if owed.since else None
+        history = place.history(limit=SEARCHED, after=since, oldest_first=False)
         try:
-            return [message async for message in place.history(limit=SEARCHED)]
+            return [message async for message in history]
         except discord.HTTPException as error:
             if definite(error):
                 return None

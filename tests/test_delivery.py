@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -346,6 +347,43 @@ async def test_a_crash_between_posting_and_recording_does_not_post_twice(
             assert contents == [w.alice.mention] * 2, "its nonce lets Discord know it again"
         else:
             assert contents == [w.alice.mention, f"{w.alice.mention} {cards.REPEATED}"]
+
+
+@pytest.mark.parametrize(("searched", "repeats"), [(500, 0), (50, 1)])
+async def test_what_was_posted_is_found_by_no_clock(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch, searched: int, repeats: int
+) -> None:
+    """Discord's may be far from ours, and many may write before the bot is back."""
+    clock.set(days=400)
+    lost = iter([TimeoutError()])
+    async with world(replace(plan, clock=clock)) as w:
+        monkeypatch.setattr(sys.modules["cogs.delivery"], "SEARCHED", searched)
+        with answers(w.bot, lambda _: next(lost, None)), sends(w.bot) as sent:
+            await asked(w)
+            await postponed(w)
+            for number in range(120):
+                await w.bob.send(w.music, f"{number}")
+            clock.turn(minutes=5)
+            w.bot.dispatch("look")
+            await w.ended(1, Status.DELIVERED)
+        contents = [content for content, files in sent if files]
+        assert contents[1:] == [f"{w.alice.mention} {cards.REPEATED}"] * repeats
+
+
+async def test_a_nonce_is_not_relied_upon_by_a_clock_that_was_set_back(
+    plan: Plan, clock: Clock
+) -> None:
+    lost = iter([TimeoutError()])
+    async with world(replace(plan, clock=clock)) as w:
+        with answers(w.bot, lambda _: next(lost, None)), sends(w.bot) as sent:
+            await asked(w)
+            await postponed(w)
+            w.env.inject_error("GET", MESSAGES, status=403, code=50001, times=None)
+            clock.set(days=-3)
+            w.bot.dispatch("look")
+            await w.ended(1, Status.DELIVERED)
+        contents = [content for content, files in sent if files]
+        assert contents[1:] == [f"{w.alice.mention} {cards.REPEATED}"]
 
 
 async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(

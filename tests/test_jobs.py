@@ -31,7 +31,6 @@ from bot.models import (
     Status,
     Tier,
     Unsent,
-    Viewer,
 )
 from bot.outbox import Outbox
 from bot.studio import NOBODY, Studio
@@ -53,7 +52,7 @@ SMALL = Tier(
 )
 USERS = (1, 2)
 OUTCOMES = [Delivered(77), Delivered(78), Later(), *Unsent]
-ANYBODY = Viewer(member(manager=True), views=lambda _: True)
+ANYBODY = member(manager=True)
 FREE_OF_CHARGE = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
 
 

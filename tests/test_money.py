@@ -55,7 +55,7 @@ async def button(w: World, custom_id: str) -> discord.Message:
 
 
 def viewer(w: World) -> Viewer:
-    return Viewer(member(w.alice.id, w.guild.id), views=lambda _: True)
+    return member(w.alice.id, w.guild.id)
 
 
 async def press_again(w: World, number: int = 1) -> simcord.InteractionResult:

@@ -53,6 +53,7 @@ PAST = (
     INSERT INTO takes (job_id, number, seed, state, charged_seconds, seconds)
     SELECT id, 1, seed, 'rendered', 8, 8 FROM jobs
     """,
+    "INSERT INTO interactions (id, job_id) SELECT id + 1000000, id FROM jobs",
     """
     INSERT INTO posts (job_id, part, kind, nonce, due_at, place, delivered_at, replaced_at)
     SELECT id, 0, column1, column1 || id, created_at, 100, created_at, created_at
@@ -162,6 +163,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
         await posts.add(tx, first.id, PostKind.RESULT, clock())
     (owed,) = await outbox.owed()
     await outbox.trying(owed)
+    (owed,) = await outbox.owed()
     await outbox.settle(owed, Delivered(1))
     await outbox.previews_to_replace()
     await studio.history(10, 1, 10, 0)
