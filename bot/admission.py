@@ -54,7 +54,8 @@ class Admission:
         tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
         waiting = await jobs.count_waiting(tx, guild)
         tiers.check_studio(limits, *waiting)
-        tiers.check_unposted(await jobs.unposted(tx, user, tiers.day_began(now)), now)
+        unposted = await jobs.unposted(tx, user, tiers.day_began(now), now)
+        tiers.check_unposted(unposted, now)
         try:
             return await self._paid(tx, origin, held, request, tiers.cost(request), now)
         except UsedUp as used_up:

@@ -32,7 +32,7 @@ from bot.encoder import Encoder
 from bot.engine.formats import Format
 from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
-from bot.errors import FileError, Refusal
+from bot.errors import FileError, Refusal, StorageError
 from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
 
 __all__ = ["Archive", "Format", "Keep"]
@@ -252,8 +252,8 @@ class Archive:
         stays, and so does what a waiting job goes on from.
         """
         sizes = disk.by_job(await asyncio.to_thread(disk.music, self._folder))
-        kept = await self._kept()
         too_old = await self._calendar.today() - timedelta(days=keep.days)
+        kept = await self._kept()
         old = [each for each in kept if each.ended_at <= too_old]
         order = old + [each for each in kept if each.ended_at > too_old]
         left = sum(sizes.get(each.job, 0) for each in kept)
@@ -320,13 +320,16 @@ class Archive:
                 log.error("%s cannot be written: %s", self._folder / disk.MARK, error.strerror)
 
     async def _clear(self) -> None:
-        """Remove from the disk what no row needs any more."""
+        """Remove from the disk what no row needs any more, as far as that can be done now."""
         after = ""
-        while names := await unneeded.due(self._database, after, PAGE):
-            after = names[-1]
-            gone = await asyncio.to_thread(disk.unlinked, self._folder, names)
-            async with self._database.transaction() as tx:
-                await unneeded.done(tx, gone)
+        try:
+            while names := await unneeded.due(self._database, after, PAGE):
+                after = names[-1]
+                gone = await asyncio.to_thread(disk.unlinked, self._folder, names)
+                async with self._database.transaction() as tx:
+                    await unneeded.done(tx, gone)
+        except StorageError as error:
+            log.warning("files that no row needs are looked at again later: %s", error)
 
     async def _set_aside(self, names: Iterable[str]) -> None:
         """Keep what this database, which may be a wrong one, has no music of or would remove."""

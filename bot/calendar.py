@@ -3,18 +3,22 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from bot import settings
+from bot import jobs, servers, settings
 from bot.database import Database
 
 PROBATION = timedelta(days=1).total_seconds()
 """How far the time may be ahead of what has passed, and how long it takes until it is believed."""
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+"""No time before this can be: there was no Fantasia. Clocks without a battery begin at 1970."""
 
 
 class Calendar:
     """Goes back with the clock at once, and forward with it by less than a day.
 
     A clock that is further ahead is believed once the bot has run for a day with it, restarts
-    included: it may be wrong for one start, or the bot may have been away.
+    included: it may be wrong for one start, or the bot may have been away. What has a date that
+    cannot be gets that of today, once this can be.
     """
 
     def __init__(
@@ -35,8 +39,12 @@ class Calendar:
             if now - trusted <= PROBATION or doubted >= PROBATION:
                 trusted, doubted = now, 0.0
             await settings.put(tx, "calendar", f"{trusted} {doubted}")
+            today = datetime.fromtimestamp(trusted, UTC)
+            if today >= FIRST:
+                await jobs.dated(tx, FIRST, today)
+                await servers.dated(tx, FIRST, today)
         self._last = ticks
-        return datetime.fromtimestamp(trusted, UTC)
+        return today
 
 
 def _read(told: str | None, now: float) -> tuple[float, float]:

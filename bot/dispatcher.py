@@ -440,7 +440,7 @@ class Dispatcher:
             now = await jobs.find(tx, job.id)
             stopping = now is not None and now.stopping
             if not stopping:
-                await posts.add_preview(tx, job.id, self._clock())
+                await posts.add_another(tx, job.id, PostKind.PREVIEW, self._clock())
         if stopping:
             self._finish(engine, rendering)
         else:
@@ -508,7 +508,7 @@ class Dispatcher:
         if await jobs.failed(tx, job.id, reason, fault, self._clock()):
             await ledger.returned(tx, job.id, self._clock())
             await posts.superfluous(tx, job.id, self._clock())
-            await posts.add(tx, job.id, PostKind.FAILURE, self._clock())
+            await posts.add_another(tx, job.id, PostKind.FAILURE, self._clock())
             change(log, job, "failed", logging.WARNING, fault=fault, because=reason)
             self._news.set()
 

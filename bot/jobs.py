@@ -492,19 +492,31 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     )
 
 
-async def unposted(source: Database | Transaction, user: int, since: datetime) -> list[int]:
+async def unposted(
+    source: Database | Transaction, user: int, since: datetime, now: datetime
+) -> list[int]:
     """Return the numbers of a member's jobs that could not be posted since then, in any server.
 
-    Not those that we ourselves failed to post.
+    Not those that we ourselves failed to post, nor any of a clock that was ahead.
     """
     rows = await source.fetch(
         """
-        SELECT id FROM jobs WHERE user_id = ? AND status = 'undeliverable' AND ended_at >= ?
-        AND reason IS NULL ORDER BY id
+        SELECT id FROM jobs WHERE user_id = ? AND status = 'undeliverable'
+        AND ended_at BETWEEN ? AND ? AND reason IS NULL ORDER BY id
         """,
-        (user, since.timestamp()),
+        (user, since.timestamp(), now.timestamp()),
     )
     return [row["id"] for row in rows]
+
+
+async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
+    """What ended by a clock that was behind a time which it cannot be ended now."""
+    await tx.execute(
+        """
+        UPDATE jobs SET ended_at = ? WHERE forgotten_at IS NULL AND ended_at < ?
+        """,
+        (now.timestamp(), least.timestamp()),
+    )
 
 
 async def status_message(tx: Transaction, job: int, message: int | None, shown: Status) -> None:

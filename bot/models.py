@@ -375,9 +375,9 @@ class Post:
 
     `attempts` counts tries that had no clear answer, `faults` those that we failed ourselves.
     `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
-    part of that take; of a preview, how many came before it. `tried_at` is when it was first sent
-    without an answer that settles it. One that was `withdrawn` meanwhile is not sent again: it
-    remains to be learnt whether it stands.
+    part of that take; of a preview or a failure, how many came before it. `tried_at` is when it was
+    first sent without an answer that settles it. One that was `withdrawn` meanwhile is not sent
+    again: it remains to be learnt whether it stands.
     """
 
     id: int

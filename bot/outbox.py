@@ -88,6 +88,10 @@ class Outbox:
                 await jobs.heard(tx, owed.job.id)
         return True
 
+    def answerable(self, job: Job) -> bool:
+        """Whether the interaction that asked for a job can still be answered."""
+        return bool(job.origin.token) and self._clock() < job.created_at + TOKEN_LIFE
+
     async def settle(self, owed: Owed, outcome: Outcome) -> None:
         """Decide what becomes of a post, and of its job, by what came of sending it."""
         async with self._database.transaction() as tx:
@@ -178,8 +182,7 @@ class Outbox:
             await settlement.unheard(tx, owed.job.id, self._clock())
 
     def _next_route(self, owed: Owed) -> Route | None:
-        alive = self._clock() < owed.job.created_at + TOKEN_LIFE
-        if owed.post.route is Route.CHANNEL and alive:
+        if owed.post.route is Route.CHANNEL and self.answerable(owed.job):
             return Route.FOLLOWUP
         if owed.post.kind is PostKind.PREVIEW or owed.post.route is Route.DIRECT:
             return None

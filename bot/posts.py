@@ -25,10 +25,10 @@ async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: in
     )
 
 
-async def add_preview(tx: Transaction, job: int, now: datetime) -> None:
-    """Owe the preview of an attempt; its part is the number of those owed for earlier ones."""
-    rows = await tx.fetch("SELECT id FROM posts WHERE job_id = ? AND kind = 'preview'", (job,))
-    await add(tx, job, PostKind.PREVIEW, now, len(rows))
+async def add_another(tx: Transaction, job: int, kind: PostKind, now: datetime) -> None:
+    """Owe the preview of an attempt, or why it failed; the part is the number of earlier ones."""
+    rows = await tx.fetch("SELECT id FROM posts WHERE job_id = ? AND kind = ?", (job, kind))
+    await add(tx, job, kind, now, len(rows))
 
 
 async def undelivered(source: Database, now: datetime) -> list[Post]:
@@ -198,7 +198,10 @@ async def withdrawn(tx: Transaction, jobs: Iterable[int], now: datetime) -> None
 
 
 async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
-    """Try a refused result again from the first route, as a new message."""
+    """Try a refused result again from the first route, as a new message.
+
+    What was told of the last time stays told.
+    """
     await tx.execute(
         """
         DELETE FROM posts

@@ -29,14 +29,14 @@ async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = 
         if await jobs.delivered(tx, job.id, now):
             await _refund_lost(tx, job.id, results, now)
             if not job.forgotten and any(post.refused for post in results):
-                await posts.add(tx, job.id, PostKind.FAILURE, now)
+                await posts.add_another(tx, job.id, PostKind.FAILURE, now)
     elif job.forgotten:
         if await jobs.withdrawn(tx, job.id, now):
             await ledger.returned(tx, job.id, now)
     elif await jobs.undeliverable(tx, job.id, reason, now):
         await ledger.returned(tx, job.id, now)
         if reason:
-            await posts.add(tx, job.id, PostKind.FAILURE, now)
+            await posts.add_another(tx, job.id, PostKind.FAILURE, now)
         why = reason or "every route was refused"
         change(log, job, "is undeliverable", logging.WARNING, because=why)
 

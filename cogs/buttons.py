@@ -85,6 +85,8 @@ class PostAgainButton(
             interaction=interaction.id,
         )
         await interaction.response.edit_message(embed=cards.posting(job), view=None)
+        if interaction.message and interaction.message.id != job.status_message_id:
+            await interaction.delete_original_response()  # nobody would bring it up to date
 
 
 class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):

@@ -167,11 +167,11 @@ def stopping(job: Job) -> discord.Embed:
 def mark(owed: Owed) -> str:
     """Return the words in a message's footer by which the bot knows it again."""
     number, (take, part) = owed.job.id, divmod(owed.post.part, WHOLE)
+    again = f", attempt {owed.post.part + 1}" if owed.post.part else ""
     if owed.post.kind is PostKind.PREVIEW:
-        again = f", attempt {owed.post.part + 1}" if owed.post.part else ""
         return f"Preview of #{number}{again}"
     if owed.post.kind is PostKind.FAILURE:
-        return f"About #{number}"
+        return f"About #{number}{again}"
     words = [f"Piece #{number}"]
     words += [f"take {take}"] if take and owed.job.request.takes > 1 else []
     words += [f"part {part} of {PARTS}"] if part else []

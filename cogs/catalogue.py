@@ -12,6 +12,7 @@ from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.markup import escape, isolate
 from bot.models import Job, Post, Take
+from bot.verdicts import UNREACHED
 from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
 from cogs.board import link
@@ -83,7 +84,8 @@ class Catalogue(commands.Cog):
             try:
                 await self._resend(interaction, job, list(takes), kinds)
             finally:
-                await interaction.delete_original_response()
+                with contextlib.suppress(*UNREACHED):
+                    await interaction.delete_original_response()
 
     async def _resend(
         self, interaction: Interaction, job: Job, takes: list[Take], kinds: list[Format]

@@ -29,7 +29,7 @@ from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite, pause, too_large
 from cogs import cards
 from cogs.board import Board, apart, channel, failure
-from cogs.buttons import stop_view
+from cogs.buttons import last_view, stop_view
 from cogs.keeping import removed, result_view
 from cogs.uploading import TooLarge, file, files
 
@@ -47,6 +47,10 @@ NONCE_LIFE = timedelta(minutes=2)
 
 class Unwanted(Exception):
     """What was owed is not wanted any more."""
+
+
+class Unanswerable(Exception):
+    """The interaction is dead that should have been answered."""
 
 
 class Delivery(commands.Cog):
@@ -129,6 +133,8 @@ class Delivery(commands.Cog):
             return Delivered(await self._posted(owed))
         except Unwanted:
             return Unsent.UNWANTED
+        except Unanswerable:
+            return Unsent.REFUSED
         except TooLarge:
             return Unsent.TOO_LARGE
         except Refusal as refusal:
@@ -152,6 +158,8 @@ class Delivery(commands.Cog):
             return message
         if owed.post.withdrawn:
             raise Unwanted
+        if owed.post.route is Route.FOLLOWUP and not self._outbox.answerable(owed.job):
+            raise Unanswerable
         return await self._send(owed)
 
     async def _earlier(self, owed: Owed) -> int | None:
@@ -209,7 +217,7 @@ class Delivery(commands.Cog):
     async def _send(self, owed: Owed) -> int:
         if owed.post.kind is PostKind.FAILURE:
             edited = await self._board.tell_failure(owed.job)
-            return edited or await self._post(owed, failure(owed.job), [])
+            return edited or await self._failure(owed)
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
         *larger, last = LADDER[-1:] if owed.post.part % WHOLE else LADDER
@@ -218,6 +226,10 @@ class Delivery(commands.Cog):
                 return await self._music(owed, kind)
             log.info("job %d: too large for Discord as %s", owed.job.id, kind)
         return await self._music(owed, last)
+
+    async def _failure(self, owed: Owed) -> int:
+        view = None if owed.post.route is Route.DIRECT else last_view(owed.job)
+        return await self._post(owed, failure(owed.job), [], **({"view": view} if view else {}))
 
     async def _preview(self, owed: Owed) -> int:
         files = [

@@ -15,7 +15,7 @@ import pytest
 
 from bot.client import Fantasia
 from bot.composition import Plan
-from bot.models import Status
+from bot.models import Keep, Status
 from cogs import cards
 from tests.conftest import Clock, World, member, until, world
 
@@ -216,6 +216,23 @@ async def test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directl
         await w.ended(1, Status.DELIVERED)
         (message,) = w.direct_messages(w.alice)
         assert message.attachments[0].filename == "play-1.wav"
+
+
+async def test_an_interaction_that_died_between_two_tries_is_given_up(
+    plan: Plan, clock: Clock
+) -> None:
+    """Its token is erased by then: what Discord says without one is no word about the message."""
+    async with world(replace(plan, clock=clock)) as w:
+        w.env.inject_error("POST", MESSAGES, status=403, code=50013, times=1)
+        w.env.inject_error("POST", "/webhooks/*", status=503, times=1)
+        await asked(w)
+        await postponed(w)
+        clock.turn(minutes=16)
+        await w.bot.erasure.age(Keep())
+        w.env.inject_error("POST", "/webhooks/*", status=404, times=None)
+        await looks(w, clock, 3, seconds=5)
+        await w.ended(1, Status.DELIVERED)
+        assert len(w.direct_messages(w.alice)) == 1
 
 
 async def test_a_deleted_channel_sends_the_music_directly(plan: Plan, clock: Clock) -> None:

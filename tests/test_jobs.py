@@ -163,7 +163,7 @@ class Life(RuleBasedStateMachine):
             if now is None or now.stopping or now.attempts != job.attempts:
                 return
             if await takes.previewed(tx, job.id, 1, f"{job.id}-1.preview.wav"):
-                await posts.add_preview(tx, job.id, self.clock())
+                await posts.add_another(tx, job.id, PostKind.PREVIEW, self.clock())
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), fails=st.booleans())

@@ -4,6 +4,7 @@ import asyncio
 import io
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import discord
 import pytest
@@ -11,10 +12,10 @@ import simcord
 import soundfile
 from mutagen.flac import FLAC
 
-from bot import tiers
+from bot import tiers, unneeded
 from bot.client import NotAllowed
 from bot.composition import Plan
-from bot.errors import Refusal
+from bot.errors import Refusal, StorageError
 from bot.models import Status
 from cogs.forgetting import ForgetButton
 from tests.conftest import Clock, World, member, until, world
@@ -215,6 +216,29 @@ async def test_a_manager_deletes_anyones(plan: Plan) -> None:
     async with world(plan) as w:
         await w.admin.click(await first(w), label="Delete")
         assert w.results() == []
+
+
+async def test_files_that_cannot_be_noted_as_gone_are_no_reason_to_deny_the_deletion(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        busy = StorageError("It is held.", busy=True)
+        monkeypatch.setattr(unneeded, "done", AsyncMock(side_effect=busy))
+        assert "#1 was deleted" in told(await w.alice.click(message, label="Delete"))
+        assert w.results() == []
+        assert list((plan.folder / "audio").iterdir()) == []
+
+
+async def test_a_refusal_of_resend_is_told_though_its_first_answer_cannot_be_deleted(
+    plan: Plan,
+) -> None:
+    async with world(plan) as w:
+        await first(w)
+        (plan.folder / "audio" / "1-1.wav").unlink()
+        w.env.inject_error("DELETE", "/webhooks/*", status=404, code=10008, times=1)
+        shown = await w.alice.slash(w.music, "resend", number=1)
+        assert ["not kept any more" in each.content for each in shown.followups] == [True]
 
 
 async def test_a_message_that_cannot_be_deleted_now_is_spoken_of(plan: Plan) -> None:

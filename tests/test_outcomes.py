@@ -19,7 +19,7 @@ from bot.models import Status
 from bot.verdicts import brief, definite, pause
 from cogs import cards
 from tests.conftest import Clock, World, member, until, world
-from tests.test_delivery import asked, looks, postponed, sends, used
+from tests.test_delivery import MESSAGES, asked, looks, postponed, sends, used
 
 HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
 
@@ -164,7 +164,8 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
         assert "The studio failed to post it" in str(
             (await w.status(shown, "#1 could not be posted")).description
         )
-        assert await jobs.unposted(w.studio._database, w.alice.id, clock().replace(hour=0)) == []
+        began = clock().replace(hour=0)
+        assert await jobs.unposted(w.studio._database, w.alice.id, began, clock()) == []
         broken = [record for record in caplog.records if record.exc_info]
         assert {record.getMessage() for record in broken} == {"job 1: its message cannot be made"}
         assert "Input/output error" in caplog.text
@@ -173,6 +174,53 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
         await w.alice.click(shown.response.message, label="Post again")
         await w.ended(1, Status.DELIVERED)
         assert await used(w) == 4
+
+
+async def test_what_fails_once_more_after_post_again_is_told_once_more(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its status message is too old to be edited, in a message with the button."""
+    real, damaged = disk.read, True
+
+    def read(path: Path) -> bytes:
+        if damaged and path.name == "2-1.wav":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(disk, "read", read)
+    async with world(replace(plan, clock=clock)) as w:
+        await asked(w)
+        await w.ended(1, Status.DELIVERED)
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await asked(w)
+        await w.ended(2, Status.RENDERED)
+        earlier = 0
+        for times in (1, 2):
+            clock.turn(hours=2)
+            await looks(w, clock, 12, minutes=5)
+            await w.ended(2, Status.UNDELIVERABLE)
+
+            async def told(earlier: int = earlier) -> discord.Message | None:
+                found = [each for each in w.messages() if "About #2" in footers(each)]
+                return found[-1] if found and found[-1].id != earlier else None
+
+            last = await until(told)
+            earlier = last.id
+            assert "The studio failed to post it" in str(last.embeds[0].description)
+            damaged = times < 2
+            await w.alice.click(last, label="Post again")
+        await w.ended(2, Status.DELIVERED)
+        assert await used(w) == 4
+
+        async def titles() -> bool:
+            return not any("Posting" in str(each.embeds[0].title) for each in w.messages())
+
+        await until(titles)
+        assert not any("About #2" in footers(each) for each in w.messages())
+
+
+def footers(message: discord.Message) -> str:
+    return " ".join(str(embed.footer.text) for embed in message.embeds)
 
 
 async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(

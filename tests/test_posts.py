@@ -148,11 +148,14 @@ async def test_what_is_wanted_again_is_a_new_message(database: Database, state: 
     assert (new["tried_at"], new["attempts"], new["refused_at"]) == (None, 0, None)
 
 
-async def test_a_preview_of_each_attempt_is_owed_by_itself(database: Database) -> None:
+@pytest.mark.parametrize("kind", [PostKind.PREVIEW, PostKind.FAILURE])
+async def test_what_is_told_of_each_attempt_is_owed_by_itself(
+    database: Database, kind: PostKind
+) -> None:
     await with_posts(database, "delivered")
-    written = await changes(database, lambda tx: posts.add_preview(tx, 1, NOW))
+    written = await changes(database, lambda tx: posts.add_another(tx, 1, kind, NOW))
     (new,) = written.values()
-    assert (new["job_id"], new["kind"], new["part"]) == (1, "preview", 1)
+    assert (new["job_id"], new["kind"], new["part"]) == (1, kind, 1)
 
 
 async def test_what_is_owed_already_is_owed_once(database: Database) -> None:

@@ -20,6 +20,7 @@ from bot.erasure import LONGEST_PAUSE
 from bot.models import Job, Keep, Status, Target
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_delivery import MESSAGES, looks
+from tests.test_money import undeliverable
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.1")
 
@@ -199,6 +200,36 @@ async def test_a_calendar_believes_a_jump_once_the_bot_ran_for_a_day(
             assert (await calendar.today()).date() in (then.date(), (then + DAY).date())
         clock.turn(seconds=PROBATION - 20 * 3600)
         assert await calendar.today() == clock(), "it was away, and this is the time"
+
+
+async def test_what_could_not_be_posted_by_a_clock_that_was_ahead_keeps_nobody_waiting(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        clock.set(days=400)
+        await undeliverable(w, 1)
+        await undeliverable(w, 2)
+        clock.set(days=-400)
+        await w.generate("play")
+        await w.ended(3, Status.DELIVERED)
+
+
+async def test_what_was_made_by_a_clock_that_stood_at_1970_is_kept_as_long_as_any(
+    plan: Plan, clock: Clock
+) -> None:
+    keep, behind = Keep(days=10, words=10), 365 * 50
+    async with world(replace(plan, clock=clock)) as w:
+        clock.set(days=-behind)
+        await asked(w, "play")
+        await w.ended(1, Status.DELIVERED)
+        await w.bot.archive.prune(keep)
+        clock.set(days=behind)
+        for day in range(14):  # the clock is believed after one
+            assert (plan.folder / "audio" / "1-1.wav").exists() == (day <= 10), day
+            assert (await w.studio.job(1)).forgotten == (day > 11), day
+            clock.turn(days=1)
+            await w.bot.archive.prune(keep)
+            await w.bot.erasure.age(keep)
 
 
 DAY = timedelta(days=1)
