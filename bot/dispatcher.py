@@ -508,6 +508,7 @@ class Dispatcher:
         if await jobs.failed(tx, job.id, reason, fault, self._clock()):
             await ledger.returned(tx, job.id, self._clock())
             await posts.superfluous(tx, job.id, self._clock())
+            await takes.erased(tx, [job.id])
             await posts.add_another(tx, job.id, PostKind.FAILURE, self._clock())
             change(log, job, "failed", logging.WARNING, fault=fault, because=reason)
             self._news.set()

@@ -213,6 +213,7 @@ class Studio:
                 await jobs.cancelled(tx, number, self.now())
                 await ledger.returned(tx, number, self.now())
                 await posts.superfluous(tx, number, self.now())
+                await takes.erased(tx, [number])
             after = await jobs.find(tx, number)
         assert after
         did = "cancelled" if after.status is Status.CANCELLED else "stopping"

@@ -1,16 +1,20 @@
 """What a start removes from the data folder, what it leaves, and the numbers it goes on from."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bot import takes
 from bot.backups import backup
 from bot.composition import Plan, compose
 from bot.disk import MARK
 from bot.models import Status
-from tests.conftest import World, member, origin, world
+from tests.conftest import World, member, origin, until, world
+from tests.processes import children
 
 
 def audio(plan: Plan) -> set[str]:
@@ -159,3 +163,29 @@ async def test_a_file_that_cannot_be_removed_holds_up_no_other(plan: Plan) -> No
         assert audio(plan) == {"1-1.wav"}
         left = await w.studio._database.fetch("SELECT name FROM unneeded")
         assert [row["name"] for row in left] == ["audio/1-1.wav"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "fail"])
+async def test_no_row_names_the_files_of_what_was_not_made(plan: Plan, end: str) -> None:
+    """Else `doctor` and `restore` would call them lost."""
+    async with world(plan) as w:
+        await w.alice.slash(w.music, "generate", prompt="half", duration=8, takes=2)
+        for attempt in (1, 2):
+
+            async def took(attempt: int = attempt) -> bool:
+                found = await takes.files(w.studio._database)
+                return bool(found) and (await w.studio.job(1)).attempts == attempt
+
+            await until(took)
+            if end == "cancel":
+                await w.studio.cancel(1, member(w.alice.id, w.guild.id))
+                break
+            for engine in children(os.getpid()):
+                os.kill(engine, signal.SIGKILL)
+        await w.ended(1, Status.CANCELLED if end == "cancel" else Status.FAILED)
+
+        async def gone() -> bool:
+            return not audio(plan)
+
+        await until(gone)
+        assert await takes.files(w.studio._database) == set()
