@@ -8,7 +8,7 @@ from bot.database import Database, Row, Transaction, listed
 from bot.models import Job, Take, TakeState
 
 
-async def add(tx: Transaction, job: Job, *, free: bool = False) -> None:
+async def add(tx: Transaction, job: Job, *, free: bool) -> None:
     """Reserve the job's takes, each charged in full or, of a `free` one, nothing."""
     for number in range(1, job.request.takes + 1):
         await tx.execute(

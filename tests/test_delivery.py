@@ -30,6 +30,12 @@ async def looks(w: World, clock: Clock, times: int, **turn: float) -> None:
         await asyncio.sleep(0.03)
 
 
+async def looks_until(w: World, clock: Clock, job: int, status: Status, **turn: float) -> None:
+    """Let the bot look, with so much time between, until a job has a status."""
+    while (await w.studio.job(job)).status is not status:
+        await looks(w, clock, 1, **turn)
+
+
 async def postponed(w: World) -> None:
     """Wait until it is noted that the first post is to be tried again."""
 
@@ -327,8 +333,7 @@ async def test_a_long_rate_limit_is_waited_for_as_long_as_it_says(plan: Plan, cl
         await postponed(w)
         await looks(w, clock, 6, seconds=99)
         assert len(calls) == 1
-        await looks(w, clock, 2, seconds=9)
-        await w.ended(1, Status.DELIVERED)
+        await looks_until(w, clock, 1, Status.DELIVERED, seconds=9)
         assert len(calls) == 2
         w.bot.http.request = real  # type: ignore[method-assign]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import jobs, turns
+from bot import jobs, settings, turns
 from bot.admission import Admission
 from bot.client import Fantasia
 from bot.composition import Plan, compose
@@ -273,12 +273,15 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
             assert await turns.claim(tx, ("small",), clock())
             assert await turns.wait_again(tx, alone.id, clock(), deaths=1)
             assert await turns.claim(tx, ("small",), clock())
+            starts = await settings.get(tx, "starts")
         large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
         small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
         for _ in range(turns.PATIENCE):
             async with database.transaction() as tx:
                 assert await turns.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:
+            assert await settings.get(tx, "starts") == starts
+            assert [waiting.passed for waiting in await jobs.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
             job = await turns.claim(tx, ("small",), clock())
             assert job

@@ -13,13 +13,13 @@ import aiohttp
 import discord
 import pytest
 
-from bot import disk, jobs
+from bot import disk, jobs, outbox
 from bot.composition import Plan
 from bot.models import Status
 from bot.verdicts import brief, definite, pause
 from cogs import cards
 from tests.conftest import Clock, World, member, until, world
-from tests.test_delivery import MESSAGES, asked, looks, postponed, sends, used
+from tests.test_delivery import MESSAGES, asked, looks, looks_until, postponed, sends, used
 
 HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
 
@@ -158,8 +158,7 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
         await asked(w)
         await w.ended(2, Status.DELIVERED)
         assert (await w.studio.job(1)).status is Status.RENDERED
-        await looks(w, clock, 12, minutes=5)
-        await w.ended(1, Status.UNDELIVERABLE)
+        await looks_until(w, clock, 1, Status.UNDELIVERABLE, minutes=5)
         assert await used(w) == 2, "the second piece alone"
         assert "The studio failed to post it" in str(
             (await w.status(shown, "#1 could not be posted")).description
@@ -226,10 +225,12 @@ def footers(message: discord.Message) -> str:
 async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(
     plan: Plan, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cards.result
+    real, tries = cards.result, 0
 
     def result(job: Any, *args: Any) -> discord.Embed:
+        nonlocal tries
         if job.id == 1:
+            tries += 1
             raise KeyError("violins")
         return real(job, *args)
 
@@ -239,8 +240,8 @@ async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(
             shown = await asked(w)
             await asked(w)
             await w.ended(2, Status.DELIVERED)
-            await looks(w, clock, 12, minutes=5)
-            await w.ended(1, Status.UNDELIVERABLE)
+            await looks_until(w, clock, 1, Status.UNDELIVERABLE, minutes=5)
+        assert tries == outbox.TRIES
         assert [files for _, files in sent if files] == [["play-2.wav"]]
         await w.status(shown, "#1 could not be posted")
         assert await used(w) == 2

@@ -123,6 +123,8 @@ async def test_a_result_is_cut_if_it_is_wanted(database: Database, state: str) -
     written = await changes(database, split)
     if state in ("refused", "withdrawn"):
         assert written == {}
+        async with database.transaction() as tx:
+            assert not await split(tx)
         return
     assert written["posts 1"] == {}
     new = [row for row in written.values() if row.get("part")]

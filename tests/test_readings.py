@@ -325,6 +325,35 @@ async def test_files_and_what_needs_them(database: Database, tables: Tables) -> 
             assert await takes.dispensable(tx, job["id"]) == may_go
 
 
+async def test_a_kind_of_failure_is_counted_from_the_first(database: Database) -> None:
+    async with database.transaction() as tx:
+        await put(tx, "jobs", status="failed", fault="time")
+    assert await jobs.faults(database) == {"time": 1}
+
+
+@pytest.mark.usefixtures("tables")
+async def test_whose_words_are_erased_and_which(database: Database) -> None:
+    words = {"prompt": "", "user_name": "", "token": "", "reason": None}
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE jobs SET prompt = 'a', user_name = 'b', token = 'c', reason = 'd'")
+        await tx.execute("UPDATE takes SET audio = NULL WHERE job_id % 3")
+        await tx.execute("UPDATE takes SET codes = NULL WHERE job_id % 5")
+    before = await Tables.of(database)
+
+    def erased(job: dict[str, Any]) -> bool:
+        music = any(take["audio"] or take["codes"] for take in before.takes_of(job))
+        old = job["ended_at"] is not None and job["ended_at"] < 1000
+        return old and job["forgotten_at"] is None and job["picture"] is None and not music
+
+    expected = [job for job in before.jobs if erased(job)]
+    assert expected
+    async with database.transaction() as tx:
+        assert await jobs.words_erased(tx, NOW, NOW, 1000) == len(expected)
+    after = await Tables.of(database)
+    for was, now in zip(before.jobs, after.jobs, strict=True):
+        assert now == (was | words | {"forgotten_at": 1000.0} if was in expected else was)
+
+
 async def test_what_is_owed(database: Database, tables: Tables) -> None:
     owed = [post for post in tables.posts if not (post["delivered_at"] or post["refused_at"])]
     assert await posts.count_owed(database) == len(owed)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from bot import jobs, takes
+from bot import jobs, ledger, takes
 from bot.database import Database, Transaction
-from bot.models import Fault, Status
+from bot.models import Fault, Membership, Promise, Source, Status
+from tests.conftest import GENEROUS
 from tests.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)
@@ -316,9 +317,52 @@ async def test_takes_are_charged_for_what_they_are(
     assert await written_to_takes(database, call) == expected
 
 
+async def test_each_take_has_a_seed_of_its_own_from_the_jobs_on(database: Database) -> None:
+    async with database.transaction() as tx:
+        job = await jobs.find(tx, await put(tx, "jobs", seed=7, takes=3))
+        assert job
+        await takes.add(tx, job, free=False)
+    made = await takes.of(database, job.id)
+    charged = [(take.number, take.seed, take.charged_seconds) for take in made]
+    assert charged == [(1, 7, 8), (2, 8, 8), (3, 9, 8)]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+async def test_numbers_go_on_above_the_highest_that_was_ever_given(
+    database: Database, before: int
+) -> None:
+    async with database.transaction() as tx:
+        for _ in range(before):
+            await put(tx, "jobs")
+        for number in (9, 5):  # a lower one changes nothing
+            await jobs.numbered_above(tx, number)
+        assert await put(tx, "jobs") == 10
+
+
 async def test_of_the_idle_lane_nothing_is_charged_again(database: Database) -> None:
     written = await written_to_takes(database, lambda tx: takes.charged(tx, 1), priority=-1)
     assert written == {"takes 1": {"charged_seconds": 0}}
+
+
+async def test_what_is_charged_again_goes_by_the_promise_of_now(database: Database) -> None:
+    await pair(database, "undeliverable", returned_at=9.0, forgiven=1)
+    bought = Membership(tier=GENEROUS, source=Source.USER_SUBSCRIPTION, per_day=300)
+    promise = Promise(membership=bought, price=8)
+    written = await changes(
+        database, lambda tx: ledger.charged_again(tx, 1, promise, "2026-11-24", NOW)
+    )
+    assert written["jobs 1"] == {
+        "day": "2026-11-24",
+        "charged_at": 1000.0,
+        "price": 8,
+        "returned_at": None,
+        "forgiven": 0,
+        "tier": "Generous",
+        "source": "user subscription",
+        "everywhere": 1,
+        "allowance_seconds": 300,
+    }
+    assert "jobs 2" not in written
 
 
 async def test_what_was_charged_less_stays_so(database: Database) -> None:

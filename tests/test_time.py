@@ -19,7 +19,7 @@ from bot.database import open_database
 from bot.erasure import LONGEST_PAUSE
 from bot.models import Job, Keep, Status, Target
 from tests.conftest import Clock, World, origin, until, world
-from tests.test_delivery import MESSAGES, looks
+from tests.test_delivery import MESSAGES, looks_until
 from tests.test_money import undeliverable
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.1")
@@ -102,9 +102,8 @@ async def test_what_a_clock_that_was_ahead_postponed_is_not_waited_for(
         await until(tried)
         await asked(w, "play")
         clock.set(days=-1)
-        await looks(w, clock, 3, seconds=1)
-        await w.ended(1, Status.DELIVERED)
-        await w.ended(2, Status.DELIVERED)
+        for job in (1, 2):
+            await looks_until(w, clock, job, Status.DELIVERED, seconds=1)
 
 
 @pytest.mark.parametrize("pace", [-14.9, 0.0, 4.4e7, 9e999])
