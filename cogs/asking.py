@@ -1,14 +1,17 @@
 """From an interaction to a queued request and its status message: commands and buttons alike."""
 
+import logging
 from typing import Any
 
 import discord
 
 from bot.client import Interaction, require_membership
-from bot.errors import Refusal
+from bot.errors import Refusal, StorageError
 from bot.models import Job, Membership, Origin, Status
 from cogs import cards, doors
 from cogs.buttons import cancel_view
+
+log = logging.getLogger(__name__)
 
 NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
 NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
@@ -41,11 +44,18 @@ async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401
 async def reply(interaction: Interaction, job: Job) -> None:
     """Answer with the status message of a job that was just queued."""
     studio = interaction.client.studio
-    standing = await studio.standing(job)
-    answer = await interaction.response.send_message(
-        embed=cards.waiting(standing), view=cancel_view(job.id)
-    )
-    await studio.status_message(job, answer.message_id, Status.QUEUED)
+    try:
+        standing = await studio.standing(job)
+        answer = await interaction.response.send_message(
+            embed=cards.waiting(standing), view=cancel_view(job.id)
+        )
+        await studio.status_message(job, answer.message_id, Status.QUEUED)
+    except StorageError as error:  # the job is queued and charged all the same
+        log.error("job %d: its status cannot be shown: %s", job.id, error)
+        raise Refusal(
+            f"#{job.id} is queued, and posted here when it is done, but the studio's records are "
+            "busy: how it stands may not be shown here. `/queue` tells it, and cancels it too."
+        ) from None
 
 
 def origin(interaction: Interaction) -> Origin:

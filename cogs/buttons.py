@@ -1,5 +1,6 @@
 """The buttons under messages; their custom ids carry all they need, so they outlive a restart."""
 
+import contextlib
 import re
 from abc import abstractmethod
 from typing import Any, Self
@@ -8,6 +9,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction, require_membership
+from bot.errors import StorageError
 from bot.models import Job, Status
 from bot.outbox import GONE
 from cogs import cards, doors
@@ -66,7 +68,8 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
             await interaction.response.edit_message(embed=cards.stopping(job), view=None)
             return
         await interaction.response.edit_message(embed=cards.cancelled(job), view=None)
-        await studio.status_message(job, job.status_message_id, Status.CANCELLED)
+        with contextlib.suppress(StorageError):  # then it is told once more
+            await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
 
 class PostAgainButton(

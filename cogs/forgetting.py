@@ -11,7 +11,7 @@ from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
 from bot.erasure import Receipt
-from bot.errors import Refusal
+from bot.errors import Refusal, StorageError
 from bot.models import Forgotten, Removal
 from bot.verdicts import UNREACHED, definite, pause
 from cogs.buttons import OfJob
@@ -122,7 +122,14 @@ class ForgetButton(
             raise Refusal("Only you yourself may have your pieces erased.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
         client, receipt = interaction.client, interaction.client.erasure.receipt()
-        found = await client.archive.forget(self.job, await _direct(interaction))
+        try:
+            found = await client.archive.forget(self.job, await _direct(interaction))
+        except StorageError as error:
+            log.error("user %d is not forgotten yet: %s", self.job, error)
+            raise Refusal(
+                "Not everything is erased yet: the studio's records are busy. Press the button "
+                "once more in a minute."
+            ) from None
         receipt.expect(found.messages)
         await interaction.edit_original_response(content=_erased(found), view=None)
         if found.messages:

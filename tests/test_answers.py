@@ -2,12 +2,15 @@
 
 import logging
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
+from bot import audit
 from bot.client import LONGEST_TEXT
 from bot.composition import Plan
 from bot.errors import Refusal, StorageError
+from bot.models import Status
 from tests.conftest import world
 
 CALLBACK = "/interactions/*/*/callback"
@@ -50,6 +53,51 @@ async def test_an_error_that_cannot_be_told_is_logged_once(
         w.tolerated = (Exception,)
         await w.generate("play")
         assert logged(caplog) == lines
+
+
+BUSY = AsyncMock(side_effect=StorageError("It is held.", busy=True))
+
+
+@pytest.mark.parametrize("step", ["standing", "status_message"])
+async def test_what_was_queued_is_not_denied_for_what_fails_later(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    async with world(plan) as w:
+        monkeypatch.setattr(w.studio, step, BUSY)
+        shown = await w.generate("play")
+        told = [str(each.content) for each in (shown.response, *shown.followups) if each]
+        assert "#1 is queued, and posted here when it is done" in told[-1]
+        assert not any("nothing was changed" in text for text in told)
+        await w.ended(1, Status.DELIVERED)
+
+
+async def test_a_cancellation_is_not_denied_for_what_fails_later(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        shown = await w.generate("slow")
+        await w.ended(1, Status.RUNNING)
+        assert shown.response
+        monkeypatch.setattr(w.studio, "status_message", BUSY)
+        pressed = await w.alice.click(shown.response.message, label="Cancel")
+        assert pressed.followups == []
+        await w.status(shown, "#1 was cancelled")
+
+
+async def test_what_is_erased_by_halves_is_said_to_be(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        await w.generate("play")
+        await w.ended(1, Status.DELIVERED)
+        shown = await w.alice.slash(w.music, "forget me")
+        assert shown.response
+        with monkeypatch.context() as patched:
+            patched.setattr(audit, "forgotten", BUSY)
+            pressed = await w.alice.click(shown.response.message, label="Erase everything")
+            assert "Not everything is erased yet" in str(pressed.followups[0].content)
+        pressed = await w.alice.click(shown.response.message, label="Erase everything")
+        assert "Erased: 0 pieces." in str(pressed.response and pressed.response.content)
 
 
 async def test_an_answer_too_long_for_discord_is_cut(
