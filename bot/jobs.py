@@ -481,10 +481,13 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
 
 
 async def wanted_again(tx: Transaction, job: int) -> bool:
-    """Music that could not be delivered is to be posted after all; False if there is none."""
+    """Music that could not be delivered is to be posted after all; False if there is none.
+
+    When it was found that it could not be stays known until it was.
+    """
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'rendered', reason = NULL, ended_at = NULL
+        UPDATE jobs SET status = 'rendered', reason = NULL
         WHERE id = ? AND status = 'undeliverable' AND deleted_at IS NULL
         AND EXISTS (SELECT 1 FROM takes WHERE job_id = jobs.id AND audio IS NOT NULL)
         """,
@@ -497,12 +500,17 @@ async def unposted(
 ) -> list[int]:
     """Return the numbers of a member's jobs that could not be posted since then, in any server.
 
-    Not those that we ourselves failed to post, nor any of a clock that was ahead.
+    Not those that we ourselves failed to post, nor any of a clock that was ahead; but also those
+    that are being posted again, for none of these was posted yet.
     """
     rows = await source.fetch(
         """
-        SELECT id FROM jobs WHERE user_id = ? AND status = 'undeliverable'
-        AND ended_at BETWEEN ? AND ? AND reason IS NULL ORDER BY id
+        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'undeliverable'
+        AND ended_at BETWEEN ?2 AND ?3 AND reason IS NULL
+        UNION ALL
+        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'rendered'
+        AND ended_at BETWEEN ?2 AND ?3
+        ORDER BY id
         """,
         (user, since.timestamp(), now.timestamp()),
     )

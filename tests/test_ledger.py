@@ -339,6 +339,8 @@ class Books(RuleBasedStateMachine):
         for owed in self.do(self.outbox.owed())[:1]:
             if not refused:
                 self.do(self.outbox.settle(owed, Delivered(77)))
+                if self.do(self.studio.job(owed.job.id)).status is Status.DELIVERED:
+                    self.bills[owed.job.id].unposted = ""
                 continue
             for _ in range(3):
                 found = [now for now in self.do(self.outbox.owed()) if now.post.id == owed.post.id]
@@ -368,7 +370,7 @@ class Books(RuleBasedStateMachine):
         self.do(asked)
         for grant, drawn in draws:
             grant.drawn += drawn
-        bill.charged, bill.draws, bill.forgiven, bill.unposted = price, draws, False, ""
+        bill.charged, bill.draws, bill.forgiven = price, draws, False
         bill.day, bill.everywhere = tiers.day(self.clock()), everywhere
 
     def is_undeliverable(self, number: int) -> bool:

@@ -19,7 +19,7 @@ from bot.studio import NOBODY
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
-from tests.test_delivery import MESSAGES
+from tests.test_delivery import MESSAGES, looks
 from tests.test_fairness import a_studio, serve
 from tests.test_ledger import Books, Only, books, lefts
 
@@ -241,6 +241,23 @@ async def test_a_piece_that_is_posted_again_ends_the_wait(plan: Plan) -> None:
         await w.generate("play", 8)
         await w.ended(3, Status.DELIVERED)
         assert await used(w) == 16
+
+
+async def test_what_is_only_being_posted_again_does_not_end_the_wait(
+    plan: Plan, clock: Clock
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await undeliverable(w, 1)
+        clock.turn(seconds=1)
+        await undeliverable(w, 2)
+        clock.turn(seconds=1)
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await press_again(w)
+        assert "#1 and #2 could not be posted today" in told(await w.generate("play", 8))
+        await looks(w, clock, 3, seconds=5)
+        await w.ended(1, Status.DELIVERED)
+        await w.generate("play", 8)
+        await w.ended(3, Status.DELIVERED)
 
 
 def play(books: Books, seconds: float) -> None:

@@ -117,7 +117,7 @@ JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
         "wanted again",
         lambda tx: jobs.wanted_again(tx, 1),
         {Status.UNDELIVERABLE},
-        {"status": "rendered", "reason": None, "ended_at": None},
+        {"status": "rendered", "reason": None},
     ),
     (
         "status message",
