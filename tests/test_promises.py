@@ -31,6 +31,7 @@ PROMISES: list[tuple[str, ...]] = [
         "After a second piece on one UTC day that Discord takes nowhere",
         "money::test_after_two_undeliverable_pieces_a_day_a_member_waits",
         "money::test_a_piece_that_is_posted_again_ends_the_wait",
+        "money::test_what_is_only_being_posted_again_does_not_end_the_wait",
     ),
     (
         "to the day when it is pressed",
@@ -231,7 +232,8 @@ PROMISES: list[tuple[str, ...]] = [
         "keeping::test_music_is_saved_in_other_formats_for_nothing",
     ),
     (
-        "message and files, for who asked for it or manages the server",
+        "messages and files, for who asked for it or manages the server",
+        "keeping::test_what_was_posted_again_of_a_deleted_piece_goes_too",
         "keeping::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
         "keeping::test_a_manager_deletes_anyones",
     ),
@@ -641,6 +643,18 @@ PROMISES: list[tuple[str, ...]] = [
         "until the bot has run for a day with it",
         "time::test_a_calendar_believes_a_jump_once_the_bot_ran_for_a_day",
         "time::test_a_clock_that_is_ahead_for_one_start_removes_nothing",
+    ),
+    (
+        "dated before 2026 is kept from then on",
+        "time::test_what_was_made_by_a_clock_that_stood_at_1970_is_kept_as_long_as_any",
+    ),
+    (
+        "looks for it among its messages since it was asked for",
+        "delivery::test_what_was_posted_is_found_by_no_clock",
+    ),
+    (
+        "tries anew",
+        "outcomes::test_what_fails_once_more_after_post_again_is_told_once_more",
     ),
     (
         "A database that another program holds is waited for",
