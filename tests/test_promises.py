@@ -525,7 +525,8 @@ PROMISES: list[tuple[str, ...]] = [
         "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone",
     ),
     (
-        "the bot looks for it among its own last messages",
+        "the bot looks for it among its messages since it was asked for",
+        "delivery::test_what_was_posted_is_found_by_no_clock",
         "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice",
     ),
     (
@@ -647,10 +648,6 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "dated before 2026 is kept from then on",
         "time::test_what_was_made_by_a_clock_that_stood_at_1970_is_kept_as_long_as_any",
-    ),
-    (
-        "looks for it among its messages since it was asked for",
-        "delivery::test_what_was_posted_is_found_by_no_clock",
     ),
     (
         "tries anew",
