@@ -137,6 +137,16 @@ PROMISES: list[tuple[str, ...]] = [
         "side_by_side::test_what_happens_to_one_changes_no_bit_of_the_others",
     ),
     ("int8 gives the same bits", "decoder::test_more_rows_change_little_and_nothing_in_int8"),
+    (
+        "after six seconds it is further off than Fantasia",
+        "half::test_after_six_seconds_it_is_nearer_than_autocast_whose_places_are_of_half_precision",
+        "half::test_half_precision_strays_at_most_thrice_as_far_as_autocast_at_exact_places",
+    ),
+    (
+        "where it does not work, torch's takes its place",
+        "split::test_where_triton_does_not_work_a_mask_does_and_one_line_says_so",
+        "split::test_where_triton_is_missing_a_mask_does",
+    ),
     ("`auto` is as many as fit in memory", "memory::test_slots_fill_the_memory_that_is_left"),
     (
         "with plain pip, hashes and `--no-deps`",
