@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Coroutine, Iterable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import discord
@@ -126,7 +126,6 @@ def require_manager(interaction: Interaction) -> None:
 def for_managers(offer: Offer) -> Offer:
     """Offer nothing to others: discord.py asks no group's check before it completes an option."""
 
-    @wraps(offer)
     async def offered(
         interaction: discord.Interaction[Any], typed: str
     ) -> list[app_commands.Choice[str]]:

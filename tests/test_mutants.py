@@ -246,3 +246,11 @@ def test_what_became_of_a_mutant_is_remembered_as_long_as_it_would_be_the_same(
     assert memory.find(dead, "source"), "though the tests are others now"
     assert not memory.find(alive, "source"), "which might notice"
     assert not memory.find(dead, "another source")
+
+
+def test_a_class_is_held_by_the_tests_of_its_module_and_a_method_by_its_own() -> None:
+    source = "import a\n\n\n@a.b\nclass C:\n    d: int = 1\n\n"
+    source += "    @a.b\n    def e(self):\n        return 1\n"
+    found = {mutant.line: mutant.function for mutant in every("bot.jobs", source)}
+    assert found[4] == (1, 11)
+    assert (found[8], found[10]) == ((8, 11), (9, 11))

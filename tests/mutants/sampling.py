@@ -91,5 +91,8 @@ def _in_turn(lots: Sequence[Sequence[Mutant]]) -> list[Mutant]:
 
 
 def _lines(node: NodeOrLeaf) -> tuple[int, int]:
-    inside = node.search_ancestor("funcdef", "decorated") or node.get_root_node()
+    inside = node.search_ancestor("funcdef", "decorated")
+    while inside and inside.type == "decorated" and inside.children[-1].type == "classdef":
+        inside = inside.search_ancestor("funcdef", "decorated")  # no test runs a class's own lines
+    inside = inside or node.get_root_node()
     return inside.start_pos[0], inside.end_pos[0]
