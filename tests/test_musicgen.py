@@ -288,8 +288,10 @@ def test_a_stereo_take_has_two_channels_that_differ(stereo: Child, files: Files)
 
 
 def test_progress_counts_every_step_of_all_takes(mono: Child, files: Files) -> None:
-    reports = mono.render(files.order(2, 7, 8))
-    assert steps(reports) == [(done, 206) for done in range(2, 207, 2)]
+    told = steps(mono.render(files.order(2, 7, 8)))
+    assert told == sorted(set(told))
+    assert {(done % 2, total) for done, total in told} == {(0, 206)}
+    assert (told[0], told[-1]) == ((2, 206), (206, 206))
 
 
 def test_a_second_take_is_what_a_single_request_with_its_seed_gives(
@@ -350,8 +352,9 @@ def test_a_piece_past_the_window_is_as_long_as_asked(long: tuple[list[Report], F
 def test_progress_past_the_window_never_goes_back_and_ends_at_all(
     long: tuple[list[Report], Files],
 ) -> None:
-    total = FIRST + (18 * 50 + 3) + (50 + 3)
-    assert steps(long[0]) == [(done, total) for done in range(1, total + 1)]
+    told, total = steps(long[0]), FIRST + (18 * 50 + 3) + (50 + 3)
+    assert told == sorted(set(told))
+    assert told[-1] == (total, total)
 
 
 def test_a_cancelled_render_leaves_no_file_and_no_trace(
@@ -363,7 +366,7 @@ def test_a_cancelled_render_leaves_no_file_and_no_trace(
     order = cancelled.order(20, 7, 8)
     reports = mono.render(order, at(10, Cancel))
     assert isinstance(reports[-1], Cancelled)
-    assert len(steps(reports)) < 1003
+    assert steps(reports)[-1] < (2006, 2006)
     assert not {name for name in cancelled.all() if name.endswith(("wav", "npy", "part"))}
     mono.render(files.order(2, 7))
     assert (files.samples(1) == before).all()
@@ -371,7 +374,7 @@ def test_a_cancelled_render_leaves_no_file_and_no_trace(
 
 def at(done: int, answer: type[Finish | Cancel]) -> Callable[[Report], Message | None]:
     def then(told: Report) -> Message | None:
-        stop = isinstance(told, Progress) and told.done == done
+        stop = isinstance(told, Progress) and told.done >= done
         return answer(id=told.id) if stop else None
 
     return then
@@ -421,7 +424,7 @@ def test_a_model_that_the_decoder_does_not_know_plays_by_audiocrafts_own_loop(
 def test_audiocrafts_own_loop_keeps_the_windows_that_are_complete(
     other: Child, files: Files, own: dict[str, NDArray[np.floating]]
 ) -> None:
-    reports = other.render(files.order(31, 7, 8), at(FIRST + 1, Finish))
+    reports = other.render(files.order(40, 7, 8), at(FIRST + 1, Finish))
     assert takes(reports) == [(1, 30.0)]
     assert isinstance(reports[-1], Done)
     assert (files.codes(1) == own["other-31"]["codes"][:, :FRAMES]).all()

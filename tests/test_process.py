@@ -1,20 +1,25 @@
 """The engine's process as the bot sees it, with the real worker and the sketch engine in it."""
 
 import asyncio
+import io
 import os
+import queue
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from bot.config import engine_environment
-from bot.engine import audio, messages
+from bot.engine import audio, messages, worker
+from bot.engine.faults import RenderError
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
+from bot.engine.sketch import Sketch
 from bot.errors import EngineError
 from tests.conftest import SCRIPTED
 from tests.processes import program
@@ -91,7 +96,7 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
         async with aclosing(running.render(order(tmp_path, seconds=60, takes=2))) as reports:
             async for report in reports:
                 said.append(report)
-                if isinstance(report, Progress) and report.done == 3:
+                if isinstance(report, Progress) and report.done >= 3:
                     running.finish(1)
     took, _ = [report for report in said if isinstance(report, Took)]
     assert 1 <= took.seconds < 60
@@ -167,6 +172,72 @@ async def test_a_child_that_never_gets_ready_is_given_up() -> None:
     async with start([*SCRIPTED, "mute"], engine_environment(), loading=0.1) as running:
         with pytest.raises(EngineError, match=r"was not ready after 0\.1 s"):
             await running.ready()
+
+
+class Over(Exception):
+    """The end of a worker, which has none."""
+
+
+LAST = 99
+
+
+class Steady:
+    """An engine that steps once a millisecond, until it comes to the last render."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.cancelled_at = 100.0, 0
+        self.inbox = queue.Queue[messages.Command]()
+        monkeypatch.setattr(worker.time, "monotonic", lambda: self.now)
+
+    def ready(self) -> Ready:
+        return replace(Sketch().ready(), slots=2)
+
+    def step(self) -> None:
+        self.now += 0.001
+
+    def render(self, asked: Render, _: Callable[[], bool]) -> Iterator[Progress | Took]:
+        if asked.id == LAST:
+            raise Over
+        for done in range(1, 1050):
+            if done == self.cancelled_at:
+                self.inbox.put(messages.Cancel(id=1))
+            yield Progress(id=asked.id, done=done, total=1050)
+        yield Took(id=asked.id, number=1, seconds=asked.seconds)
+        yield Progress(id=asked.id, done=1050, total=1050)
+        if asked.id == 2:
+            raise RenderError("The engine has no violins.")
+
+
+def said(engine: Steady, *commands: messages.Command) -> list[messages.Report]:
+    """Return what a worker says of renders."""
+    out = io.BytesIO()
+    for command in commands:
+        engine.inbox.put(command)
+    with pytest.raises(Over):
+        worker.Worker(engine, engine.inbox, out).run()
+    return [messages.report(line) for line in out.getvalue().splitlines()][1:]
+
+
+def test_progress_is_said_ten_times_a_second_and_the_last_of_it_before_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = said(Steady(monkeypatch), *(order(tmp_path, number) for number in (1, 2, LAST)))
+    for number in (1, 2):
+        *progress, before, took, last, end = [each for each in reports if each.id == number]
+        assert [each.done for each in progress] == list(range(1, 1050, 100))
+        assert (before.done, took.number, last.done) == (1049, 1, 1050)
+        assert isinstance(end, Done if number == 1 else messages.Failed)
+
+
+def test_progress_that_was_kept_back_is_said_before_a_render_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Steady(monkeypatch)
+    engine.cancelled_at = 50
+    reports = said(engine, *(order(tmp_path, number) for number in (1, 2, LAST)))
+    *progress, last = [each for each in reports if each.id == 1]
+    assert [each.done for each in progress] == [1, 50]
+    assert last == messages.Cancelled(id=1)
 
 
 def test_what_libraries_print_does_not_reach_the_channel() -> None:

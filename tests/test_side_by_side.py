@@ -98,7 +98,8 @@ def test_takes_are_made_side_by_side(child: Child, folders: Callable[[], Files])
     files = folders()
     reports = together(child, files.order(4, 1, 2, 3))
     steps = [told.done for told in reports if isinstance(told, Progress)]
-    assert steps == list(range(3, 3 * 203 + 1, 3))
+    assert {done % 3 for done in steps} == {0}
+    assert (steps[0], steps[-1]) == (3, 3 * 203)
     assert [told.number for told in reports if isinstance(told, Took)] == [1, 2, 3]
 
 
@@ -119,14 +120,14 @@ def test_what_happens_to_one_changes_no_bit_of_the_others(
 ) -> None:
     quiet, kept, lost = folders(), folders(), folders()
     together(child, quiet.order(3, 5), folders().order(3, 6))
-    order, other = kept.order(3, 5), lost.order(2 if fault == "fails" else 3, 6)
+    order, other = kept.order(3, 5), lost.order(2 if fault == "fails" else 8, 6)
     if fault == "fails":
         lost.audio(1).mkdir()
 
     def then(told: Report) -> Message | None:
         if fault == "fails" or told.id != other.id:
             return None
-        if not isinstance(told, Progress) or told.done != 60:
+        if not isinstance(told, Progress) or told.done < 60:
             return None
         return (Cancel if fault == "is cancelled" else Finish)(id=other.id)
 

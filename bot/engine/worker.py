@@ -7,11 +7,13 @@ turns to each of them: an iterator that yields once a round, is closed to cancel
 
 import argparse
 import logging
+import math
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -41,6 +43,8 @@ from bot.engine.messages import (
 
 log = logging.getLogger(__name__)
 
+TOLD_EVERY = 0.1
+"""Seconds between two reports of a render's progress."""
 
 Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | None, None, None]
 
@@ -77,6 +81,10 @@ class Worker:
         self._running: dict[int, Rendering] = {}
         self._takes: dict[int, int] = {}
         self._finishing: set[int] = set()
+        self._progress: dict[int, Progress] = {}
+        """What was made since progress was told."""
+        self._told: dict[int, float] = {}
+        """When it was."""
 
     def run(self) -> None:
         """Work until the process ends."""
@@ -114,7 +122,7 @@ class Worker:
     def _turn_to(self, order: int) -> None:
         try:
             if said := next(self._running[order]):
-                self._say(said)
+                self._tell(order, said)
         except StopIteration:
             self._retire(order, Done(id=order))
         except RenderError as error:
@@ -130,7 +138,21 @@ class Worker:
             rendering.close()
         self._takes.pop(order, None)
         self._finishing.discard(order)
-        self._say(last)
+        self._tell(order, last)
+        self._told.pop(order, None)
+
+    def _tell(self, order: int, said: Report) -> None:
+        """Say something of a render, and before it what progress was kept back."""
+        if isinstance(said, Progress):
+            self._progress[order] = said
+            now = time.monotonic()
+            if now - self._told.get(order, -math.inf) < TOLD_EVERY:
+                return
+            self._told[order] = now
+        if progress := self._progress.pop(order, None):
+            self._say(progress)
+        if not isinstance(said, Progress):
+            self._say(said)
 
     def _say(self, message: Report) -> None:
         self._out.write(encode(message))
