@@ -1,18 +1,20 @@
 """How many takes fit side by side."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from msgspec.structs import replace
 
-from bot.engine import memory
+from bot.engine import memory, repertoire
 from bot.engine.attention import Memory, untouched
 from bot.engine.linears import Precision
+from bot.engine.messages import Loading, Render
 from tests.random_lm import language_model
-from tests.test_musicgen import SMALL, home, hub_cache, snapshot
+from tests.test_musicgen import SMALL, Files, home, hub_cache, snapshot
 
 __all__ = ["home", "hub_cache"]
 
@@ -87,3 +89,44 @@ def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
     del promised, layer
     gc.collect()
     assert untouched() == before
+
+
+def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look takes milliseconds for each gigabyte that is promised, and a step is as short."""
+    looks: list[float] = []
+    monkeypatch.setattr(repertoire, "MusicGen", Model)
+    monkeypatch.setattr(repertoire.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(memory, "estimate", lambda *_: 1.0)
+    monkeypatch.setattr(memory, "free", lambda _: looks.append(now[0]) or 0.0)
+    monkeypatch.setattr(repertoire.time, "monotonic", lambda: now[0])
+    now, both = [100.0], repertoire.Repertoire(["first", "second"], "cpu")
+    first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
+    next(first)
+    for step in range(2500):
+        now[0] = 100.0 + step / 1000
+        both.step()
+        assert next(second) is None
+    assert looks == [100.0, 101.0, 102.0]
+    first.close()
+    assert isinstance(next(second), Loading), "and at once where a model can be let go"
+    assert len(looks) == 5
+
+
+class Model:
+    """What is loaded of any model."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def step(self) -> None:
+        pass
+
+    def render(self, *_: object) -> Iterator[None]:
+        while True:
+            yield None
+
+
+def asked(model: str) -> Render:
+    return replace(Files(Path()).order(1, 7), model=model)

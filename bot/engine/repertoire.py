@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import math
+import time
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from bot.engine.worker import Rendering
 
 log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the memory, for a model that has no room."""
 
 
 class Repertoire:
@@ -55,6 +60,7 @@ class Repertoire:
         self._loaded: OrderedDict[str, MusicGen] = OrderedDict()
         self._users: Counter[str] = Counter()
         self._line: list[int] = []
+        self._next_look = -math.inf
         first, *others = self._paths
         for name in others:
             if found := weights.trouble(self._paths[name]):
@@ -109,14 +115,20 @@ class Repertoire:
             self._line.remove(order.id)
 
     def _has_room(self, name: str) -> bool:
-        """Whether a model is loaded or can be now; models that nobody uses make room."""
+        """Whether a model is loaded or can be now; models that nobody uses make room.
+
+        It looks now and then while all are in use, as a look at a CPU's memory takes a while.
+        """
         if name in self._loaded:
             return True
+        idle = [other for other in self._loaded if not self._users[other]]
+        if not idle and time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + LOOK_EVERY
         while not self._fits(name):
-            idle = next((other for other in self._loaded if not self._users[other]), None)
-            if idle is None:
+            if not idle:
                 return not self._loaded
-            self._let_go(idle)
+            self._let_go(idle.pop(0))
         return True
 
     def _can_fit(self, name: str) -> bool:
