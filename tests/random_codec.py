@@ -7,7 +7,7 @@ import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from audiocraft.models.encodec import EncodecModel
+    from audiocraft.models.encodec import EncodecModel, HFEncodecCompressionModel
     from audiocraft.modules.seanet import SEANetDecoder, SEANetEncoder
     from audiocraft.quantization.vq import ResidualVectorQuantizer
 
@@ -43,3 +43,27 @@ def encodec(filters: int = 4, width: int = 16, bins: int = 64, **flags: Any) -> 
         layer._codebook.embed.normal_()
         layer._codebook.inited.fill_(1)
     return codec.eval()
+
+
+def encodec_of_transformers() -> HFEncodecCompressionModel:
+    """Return the same as transformers has it, in audiocraft's wrapping."""
+    from transformers import EncodecConfig
+    from transformers import EncodecModel as Own
+
+    torch.manual_seed(20230608)
+    shape = EncodecConfig(
+        target_bandwidths=[1.2],  # kbit/s: 4 codebooks of 6 bits, 50 times a second
+        sampling_rate=32000,
+        audio_channels=1,
+        normalize=False,
+        hidden_size=16,
+        num_filters=4,
+        upsampling_ratios=list(RATIOS),
+        use_causal_conv=False,
+        codebook_size=64,
+        codebook_dim=16,
+    )
+    own = Own(shape)
+    for layer in own.quantizer.layers:
+        layer.codebook.embed.normal_()
+    return HFEncodecCompressionModel(own.eval())

@@ -1,5 +1,6 @@
 """The codec in chunks against the codec in one go."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 
 from bot.engine.codec import Codec, Sound
-from tests.random_codec import encodec
+from tests.operators import Counted
+from tests.random_codec import encodec, encodec_of_transformers
 
 LENGTHS = (1, 2, 3, 4, 5, 49, 50, 51, 107, 503)
 HOP = 640
@@ -75,6 +77,26 @@ def test_a_codec_that_hears_further_is_decoded_in_one_go(flags: dict[str, Any]) 
     found, chunks = chunked(codec, codes, 50, 7)
     assert chunks == 1
     assert np.array_equal(found, codec.whole(codes).numpy())
+
+
+@pytest.mark.parametrize("kind", [encodec, encodec_of_transformers])
+def test_no_weight_is_made_anew_in_a_call_and_the_sound_is_the_same(
+    kind: Callable[[], Any],
+) -> None:
+    codes, model = codes_of(107), kind()
+    with torch.inference_mode(), Counted() as before:
+        expected = model.decode(codes[None], None)[0].numpy()
+    codec = Codec(model)
+    with Counted() as after:
+        whole = codec.whole(codes).numpy()
+    assert np.array_equal(whole, expected)
+    assert expected.any()
+    made = [{name for name in counted.seen if "norm" in name} for counted in (before, after)]
+    assert made[0]
+    assert not made[1]
+    found, chunks = chunked(codec, codes, 50, 7)
+    assert chunks == 3
+    assert np.abs(found - whole).max() <= 1e-5 * np.abs(whole).max()
 
 
 def test_what_is_kept_of_the_past_does_not_grow(codec: Codec) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils import parametrize, remove_weight_norm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from bot.engine.faults import LoadError
 
@@ -38,6 +40,7 @@ class Codec:
         """Take audiocraft's codec, that of transformers, or the stereo pair of either."""
         self._model = model
         self._single = model.model if hasattr(model, "get_left_right_codes") else model
+        settle(model)
         self.sample_rate = int(model.sample_rate)
         self.frame_rate = float(model.frame_rate)
         self.chunk = round(SECONDS * self.frame_rate)
@@ -166,6 +169,18 @@ class Sound:
         after = (recalled + steps).permute(1, 2, 0)
         self._after = after if self._after is None else torch.cat([self._after, after], dim=-1)
         self._heard = until
+
+
+def settle(model: torch.nn.Module) -> None:
+    """Let each layer have its weight as it is, not as a norm and a direction, as in training.
+
+    Of those torch makes the weight anew in every call, to the same bits.
+    """
+    for layer in model.modules():
+        if parametrize.is_parametrized(layer, "weight"):  # as in transformers
+            parametrize.remove_parametrizations(layer, "weight")
+        elif any(isinstance(hook, WeightNorm) for hook in layer._forward_pre_hooks.values()):
+            remove_weight_norm(layer)
 
 
 def _layers(single: "CompressionModel") -> tuple[Sequence[Any], Any, Sequence[Any]] | None:
