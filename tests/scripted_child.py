@@ -45,7 +45,7 @@ def shout(line: bytes) -> None:
 
 def write(path: str, seconds: float) -> None:
     samples = np.sin(np.arange(int(seconds * RATE)) / 9)[None, :] * 0.5
-    audio.write_wav(Path(path), samples, RATE)
+    audio.write_pcm(Path(path), audio.pcm(samples), RATE)
 
 
 def play(order: Render, seconds: float | None = None) -> None:

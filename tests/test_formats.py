@@ -27,7 +27,7 @@ def music(channels: int, length: int) -> np.ndarray:
 
 def written(folder: Path, kind: Format, channels: int, length: int) -> Path:
     wav = folder / "a.wav"
-    audio.write_wav(wav, music(channels, length), RATE, TAGS)
+    audio.write_pcm(wav, audio.pcm(music(channels, length)), RATE, TAGS)
     if kind is Format.WAV:
         return wav
     convert(wav, folder / f"a.{kind}", kind, TAGS)

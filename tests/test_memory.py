@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from bot.engine import memory, repertoire
 from bot.engine.attention import Memory, untouched
+from bot.engine.hand import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
 from tests.random_lm import language_model
@@ -107,7 +108,7 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     for step in range(2500):
         now[0] = 100.0 + step / 1000
         both.step()
-        assert next(second) is None
+        assert isinstance(next(second), Idle)
     assert looks == [100.0, 101.0, 102.0]
     first.close()
     assert isinstance(next(second), Loading), "and at once where a model can be let go"

@@ -71,6 +71,18 @@ for model, cases in json.loads(sys.argv[1]).items():
 """
 
 
+BESIDE = (
+    "-c",
+    """
+import sys
+from bot.engine import repertoire, worker
+repertoire.writer = lambda _: repertoire.Hand("writer")
+sys.exit(worker.main())
+""",
+)
+"""Starts a child in which a thread writes the files, whatever the device."""
+
+
 class Child:
     """The engine's process and the other end of its pipes."""
 

@@ -23,7 +23,7 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.test_musicgen import ROOT, SMALL, STEREO, Child, Files, environment, home, takes
+from tests.test_musicgen import BESIDE, ROOT, SMALL, STEREO, Child, Files, environment, home, takes
 from tests.test_side_by_side import folders, together
 from tests.tiny_musicgen import CARD
 
@@ -49,9 +49,13 @@ for model, codes, prompt, seconds, seed, file in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module", params=[SMALL, STEREO, OTHER])
 def child(home: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
-    """Our decoder in mono and stereo, and audiocraft's own loop."""
+    """Our decoder in mono and stereo, and audiocraft's own loop.
+
+    Those last two have a thread that writes the files, as where a GPU steps.
+    """
     model = str(home / OTHER) if request.param == OTHER else request.param
-    with Child(home, model) as child:
+    start = ("-m", "bot.engine.worker") if model == SMALL else BESIDE
+    with Child(home, model, start=start) as child:
         child.name = model
         assert isinstance(child.hear(), Ready)
         yield child

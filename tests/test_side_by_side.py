@@ -19,15 +19,16 @@ from bot.engine.messages import (
     Report,
     Took,
 )
-from tests.test_musicgen import SMALL, Child, Files, home
+from tests.test_musicgen import BESIDE, SMALL, Child, Files, home
 
 __all__ = ["home"]
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def child(home: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
-    """An engine with three slots."""
-    with Child(home, SMALL, precision=request.param) as child:
+    """An engine with three slots; in int8 a thread writes the files, as where a GPU steps."""
+    start = BESIDE if request.param == "int8" else ("-m", "bot.engine.worker")
+    with Child(home, SMALL, precision=request.param, start=start) as child:
         assert isinstance(child.hear(), Ready)
         yield child
 

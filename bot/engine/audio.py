@@ -23,19 +23,16 @@ class NotFinite(ValueError):
     """Samples that hold NaN or infinity."""
 
 
-def write_wav(
-    path: Path, samples: NDArray[np.floating], sample_rate: int, tags: Tags | None = None
-) -> None:
-    """Write samples [channels, length] in -1…1 as 16-bit PCM with a plain RIFF header.
+def pcm(samples: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Return samples in -1…1 in 16 bits; louder ones are turned down as a whole, so none clips.
 
-    Louder music is turned down as a whole, so that nothing clips.
-    Raises NotFinite for such samples, OSError where the file cannot be written.
+    Raises NotFinite for such samples.
     """
     check_finite(samples)
     peak = float(np.abs(samples).max(initial=0.0))
     scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
-    whole = np.round(samples.astype(np.float64) * scale).astype(np.int16)
-    write_pcm(path, whole, sample_rate, tags)
+    whole: NDArray[np.int16] = np.round(samples.astype(np.float64) * scale).astype(np.int16)
+    return whole
 
 
 def check_finite(samples: NDArray[np.floating]) -> None:

@@ -6,13 +6,11 @@ the same for the same samples and seed.
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.audio import check_finite, write_pcm
-from bot.engine.tags import Tags
+from bot.engine.audio import check_finite
 
 Samples = NDArray[np.float64]
 
@@ -45,13 +43,13 @@ PASSES = 8
 """What the limiter takes away is made up for, pass by pass."""
 
 
-def write(path: Path, samples: NDArray[np.floating], rate: int, tags: Tags) -> None:
-    """Write samples [channels, length] finished, as a WAV of 16 bits dithered by its seed.
+def pcm(samples: NDArray[np.floating], rate: int, seed: int) -> NDArray[np.int16]:
+    """Return samples [channels, length] finished, in 16 bits dithered by a seed.
 
-    Raises NotFinite for such samples, OSError where the file cannot be written.
+    Raises NotFinite for such samples.
     """
     check_finite(samples)
-    write_pcm(path, dithered(finished(samples, rate), tags.seed), rate, tags)
+    return dithered(finished(samples, rate), seed)
 
 
 def finished(samples: NDArray[np.floating], rate: int) -> Samples:

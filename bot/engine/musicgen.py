@@ -7,8 +7,9 @@ import logging
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,8 +17,9 @@ import torch
 from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
+from bot.engine.hand import Doer, Errands, Here
 from bot.engine.linears import Precision, chosen, kept
-from bot.engine.messages import Part, Previewed, Progress, Ready, Render
+from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.results import Results
 from bot.engine.slotted import Slotted
 from bot.engine.spills import SPILLS, spilled
@@ -104,13 +106,15 @@ class MusicGen:
         slots: int | None = None,
         *,
         finishes: bool = True,
+        writer: Doer | None = None,
     ) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
 
         How many `slots` there are depends on the memory if nothing is said. `finishes` says whether
-        the sound is finished, or kept as the model made it.
+        the sound is finished, or kept as the model made it. `writer` fetches the sound from the
+        device, finishes and writes it; nobody makes a step meanwhile if it is not given.
         """
-        self._finishes = finishes
+        self._finishes, self._writer = finishes, writer or Here()
         self._spills = 0
         """How many steps the memory was too small for."""
         self._name = weights.name(model)
@@ -203,6 +207,7 @@ class MusicGen:
             for part, take in zip(order.parts, self._loop.begin(order), strict=True)
         ]
         results = Results(order, self._codec.sample_rate, finishes=self._finishes)
+        written: Errands[Took | Previewed] = Errands(self._writer)
         total = sum(making.take.total for making in makings)
         left, told, spills = list(makings), 0, self._spills
         try:
@@ -219,12 +224,18 @@ class MusicGen:
                     left.remove(making)
                     self._check_numbers(making)
                     if making.take.frames > making.before:
-                        codes, samples = making.take.codes(), making.sound.samples()
-                        yield results.took(making.part, samples, codes.cpu().numpy())
-                if left:
-                    yield from self._previewed(results, makings)
-            results.drawn()
+                        written.ask(partial(self._took, results, making))
+                        yield from written.done()
+                if left and results.previews_due(min(each.sound.seconds for each in makings)):
+                    for making in makings:
+                        self._check_numbers(making)
+                    written.ask(partial(self._previewed, results, makings))
+                yield from written.done()
+            written.ask(results.drawn)
+            yield from written.rest()
         finally:
+            written.drop()
+            results.drop()
             for making in left:
                 making.take.drop()
 
@@ -248,12 +259,16 @@ class MusicGen:
             return True
         return not take.ended
 
-    def _previewed(self, results: Results, makings: Sequence[Making]) -> Iterator[Previewed]:
-        if results.previews_due(min(making.sound.seconds for making in makings)):
-            for making in makings:
-                self._check_numbers(making)
-                results.previewed(making.part, making.sound.samples())
-            yield Previewed(id=results.order.id)
+    def _took(self, results: Results, making: Making) -> Took | None:
+        """Write a take that is complete, and whose last frames were heard."""
+        with self._codec.aside():
+            codes = making.take.codes().cpu().numpy()
+        return results.took(making.part, making.sound.samples(), codes)
+
+    def _previewed(self, results: Results, makings: Sequence[Making]) -> Previewed:
+        for making in makings:
+            results.previewed(making.part, making.sound.samples())
+        return Previewed(id=results.order.id)
 
     def _check_numbers(self, making: Making) -> None:
         """Raise NotFinite if a take was drawn from scores that say nothing."""

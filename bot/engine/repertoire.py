@@ -14,6 +14,7 @@ import torch
 
 from bot.engine import devices, loading, memory, weights
 from bot.engine.faults import LoadError, RenderError
+from bot.engine.hand import Doer, Hand, Here, Idle
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import MusicGen
@@ -26,6 +27,14 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the memory, for a model that has no room."""
+
+
+def writer(device: torch.device) -> Doer:
+    """Return who writes what was rendered on a device.
+
+    On a GPU that is a thread beside the steps; on a CPU they would share its cores.
+    """
+    return Hand("writer") if device.type == "cuda" else Here()
 
 
 class Repertoire:
@@ -49,12 +58,17 @@ class Repertoire:
 
         At most `most` stay loaded, as many as fit if nothing is said.
         """
+        self._device = devices.device(device)
         loading.stay_offline()
         self._paths = {weights.name(model): model for model in models}
         self._load = partial(
-            MusicGen, device=device, precision=precision, slots=slots, finishes=finishes
+            MusicGen,
+            device=device,
+            precision=precision,
+            slots=slots,
+            finishes=finishes,
+            writer=writer(self._device),
         )
-        self._device = devices.device(device)
         self._precision = chosen(precision, self._device)
         self._most = most or len(self._paths)
         self._loaded: OrderedDict[str, MusicGen] = OrderedDict()
@@ -103,7 +117,7 @@ class Repertoire:
         self._line.append(order.id)
         try:
             while self._line[0] != order.id or not self._has_room(order.model):
-                yield None
+                yield Idle()
             if order.model not in self._loaded:
                 yield Loading(id=order.id, model=order.model)
                 self._fetch(order.model)

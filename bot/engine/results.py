@@ -1,20 +1,24 @@
 """What an engine leaves behind of an order: music, codes, previews and the picture."""
 
 import logging
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine import audio, finish, picture
-from bot.engine.audio import write_codes, write_wav
-from bot.engine.faults import NotFinite, RenderError, Unsaved
+from bot.engine.audio import pcm, write_codes, write_pcm
+from bot.engine.faults import NotFinite, Unsaved
 from bot.engine.messages import PREVIEW, Part, Render, Took
 from bot.engine.tags import Tags
 
 log = logging.getLogger(__name__)
 
 Samples = NDArray[np.floating]
+Pcm = NDArray[np.int16]
 
 NO_SOUND = (
     "There is no music in this piece: its sound is not finite. Whoever runs this can try "
@@ -30,28 +34,25 @@ class Results:
         self.order, self._rate, self._finishes = order, rate, finishes
         self._lanes: dict[int, picture.Lane] = {}
         self._previews = all(part.preview for part in order.parts)
+        self._writing, self._dropped = threading.Lock(), False
 
     def previews_due(self, seconds: float) -> bool:
-        """Whether previews are wanted and not yet written, now that all takes have so much."""
-        return self._previews and seconds >= PREVIEW
+        """Whether previews are to be written now that all takes have so much: once, if at all."""
+        due = self._previews and seconds >= PREVIEW
+        self._previews = self._previews and not due
+        return due
 
     def previewed(self, part: Part, samples: Samples) -> None:
         """Write the beginning of samples [channels, length]; raise RenderError if it cannot be."""
         assert part.preview
-        self._previews = False
-        self._write(Path(part.preview), part, samples[:, : PREVIEW * self._rate])
+        sound = self._pcm(part, samples[:, : PREVIEW * self._rate])
+        self._write(partial(self._write_sound, Path(part.preview), part, sound))
 
-    def took(self, part: Part, samples: Samples, codes: NDArray[np.integer]) -> Took:
+    def took(self, part: Part, samples: Samples, codes: NDArray[np.integer]) -> Took | None:
         """Write a take's samples [channels, length] and codes; raise RenderError if that fails."""
-        try:
-            write_codes(Path(part.codes), codes)
-        except OSError as error:
-            raise _unsaved(error) from error
-        try:
-            self._write(Path(part.audio), part, samples)
-        except RenderError:
-            Path(part.codes).unlink(missing_ok=True)
-            raise
+        sound = self._pcm(part, samples)
+        if not self._write(partial(self._write_take, part, sound, codes)):
+            return None
         if self.order.picture:
             self._lanes[part.number] = picture.lane(samples, self._rate)
         seconds = samples.shape[-1] / self._rate
@@ -61,25 +62,46 @@ class Results:
         """Draw the picture of all takes; the music is posted without one if that fails."""
         if not self.order.picture or not self._lanes:
             return
+        path, prompt = Path(self.order.picture), self.order.prompt
         lanes = [lane for _, lane in sorted(self._lanes.items())]
         try:
-            picture.write(Path(self.order.picture), self.order.prompt, lanes)
+            self._write(lambda: picture.write(path, prompt, lanes))
         except Exception:
             log.exception("job %s: its picture was not drawn", self.order.id)
 
-    def _write(self, path: Path, part: Part, samples: Samples) -> None:
+    def drop(self) -> None:
+        """Write nothing any more, whoever is at it; what is being written is whole by then."""
+        with self._writing:
+            self._dropped = True
+
+    def _write(self, write: Callable[[], None]) -> bool:
+        """Write files and return whether they were still wanted; raise Unsaved if that fails."""
+        with self._writing:
+            if not self._dropped:
+                try:
+                    write()
+                except OSError as error:
+                    raise Unsaved(f"The music cannot be saved: {error}.") from error
+            return not self._dropped
+
+    def _pcm(self, part: Part, samples: Samples) -> Pcm:
+        try:
+            return finish.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
+        except audio.NotFinite as error:
+            raise NotFinite(NO_SOUND) from error
+
+    def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.integer]) -> None:
+        path = Path(part.codes)
+        try:
+            write_codes(path, codes)
+            self._write_sound(Path(part.audio), part, sound)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _write_sound(self, path: Path, part: Part, sound: Pcm) -> None:
         order = self.order
         tags = Tags(
             title=order.prompt, model=order.model, seed=part.seed, piece=order.id, take=part.number
         )
-        write = finish.write if self._finishes else write_wav
-        try:
-            write(path, samples, self._rate, tags)
-        except audio.NotFinite as error:
-            raise NotFinite(NO_SOUND) from error
-        except OSError as error:
-            raise _unsaved(error) from error
-
-
-def _unsaved(error: Exception) -> Unsaved:
-    return Unsaved(f"The music cannot be saved: {error}.")
+        write_pcm(path, sound, self._rate, tags)

@@ -1,15 +1,15 @@
 """audiocraft's own loop, for models that our decoder does not know: one take at a time."""
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import torch
 
+from bot.engine.hand import Hand
 from bot.engine.messages import Render
 from bot.engine.slotted import prefix
 from bot.engine.windows import Window, windows
@@ -17,19 +17,22 @@ from bot.engine.windows import Window, windows
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
 
-T = TypeVar("T")
 Callback = Callable[[int, int], None]
 
 
 class Whole:
-    """Renders the takes of all requests one after the other, each seeded by itself."""
+    """Renders the takes of all requests one after the other, each seeded by itself.
+
+    One thread computes for all of them: OpenMP keeps a pool of threads for each that computes, and
+    two pools on the same cores made the steps of MusicGen-small a fifth longer.
+    """
 
     slots = 1
     wider = "DEVICE=cpu"
 
     def __init__(self, model: "Pretrained") -> None:
         """Take a model as audiocraft loads it."""
-        self.model, self.hand = model, Hand()
+        self.model, self.hand = model, Hand("loop")
         self.precision = str(next(model.lm.parameters()).dtype).removeprefix("torch.")
         self.running: Take | None = None
         self.finite = torch.ones((), dtype=torch.bool, device=model.device)
@@ -168,36 +171,6 @@ class Take:
                 callback=callback,
             )
         return codes
-
-
-class Hand:
-    """The one thread in which torch computes.
-
-    OpenMP keeps a pool of threads for each thread that computes, and two pools on the same cores
-    made the steps of MusicGen-small a fifth longer. Not an executor: a process that dies would
-    wait for its thread.
-    """
-
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="hand", daemon=True).start()
-
-    def do(self, call: Callable[[], T]) -> "Future[T]":
-        """Begin a call as soon as those before it are over."""
-        future: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result(call())
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._calls.put(work)
-        return future
-
-    def _work(self) -> None:
-        while True:
-            self._calls.get()()
 
 
 class Left(BaseException):

@@ -6,6 +6,7 @@ turns to each of them: an iterator that yields once a round, is closed to cancel
 """
 
 import argparse
+import contextlib
 import logging
 import math
 import os
@@ -20,6 +21,7 @@ from functools import partial
 from typing import BinaryIO, NoReturn, Protocol
 
 from bot.engine.faults import LoadError, RenderError
+from bot.engine.hand import Idle
 from bot.engine.messages import (
     Cancel,
     Cancelled,
@@ -46,7 +48,10 @@ log = logging.getLogger(__name__)
 TOLD_EVERY = 0.1
 """Seconds between two reports of a render's progress."""
 
-Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | None, None, None]
+DOZE = 0.01
+"""Seconds between two looks at renders that all wait."""
+
+Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | None, None, None]
 
 
 class Engine(Protocol):
@@ -62,9 +67,9 @@ class Engine(Protocol):
         """Render an order, a step for each `step`.
 
         Yields a Progress after a step, a Took when a take's files are in place, a Previewed when
-        all previews are, and None while it has nothing to say. Closing the generator cancels. Once
-        `finishing()` is true it keeps the music made so far and ends, as soon as a take has a
-        second of it.
+        all previews are, None while it has nothing to say, and Idle while it has nothing to do.
+        Closing the generator cancels. Once `finishing()` is true it keeps the music made so far and
+        ends, as soon as a take has a second of it.
         Raises RenderError for what the member should read.
         """
 
@@ -81,6 +86,7 @@ class Worker:
         self._running: dict[int, Rendering] = {}
         self._takes: dict[int, int] = {}
         self._finishing: set[int] = set()
+        self._pause = 0.0
         self._progress: dict[int, Progress] = {}
         """What was made since progress was told."""
         self._told: dict[int, float] = {}
@@ -93,14 +99,16 @@ class Worker:
             self._receive()
             self._admit()
             self._engine.step()
-            for order in list(self._running):
-                self._turn_to(order)
+            turns = [self._turn_to(order) for order in list(self._running)]
+            self._pause = DOZE if turns and not any(turns) else 0.0
 
     def _receive(self) -> None:
-        idle = not self._running and not self._waiting
-        while idle or not self._inbox.empty():
-            self._obey(self._inbox.get())
-            idle = False
+        """Obey what was said; where there is nothing else to do, wait for it."""
+        nothing = not self._running and not self._waiting
+        with contextlib.suppress(queue.Empty):
+            self._obey(self._inbox.get(timeout=None if nothing else self._pause))
+            while True:
+                self._obey(self._inbox.get_nowait())
 
     def _obey(self, order: Command) -> None:
         match order:
@@ -119,14 +127,18 @@ class Worker:
             self._running[order.id] = self._engine.render(order, finishing)
             self._takes[order.id] = len(order.parts)
 
-    def _turn_to(self, order: int) -> None:
+    def _turn_to(self, order: int) -> bool:
+        """Let a render go on, and return whether it could."""
         try:
-            if said := next(self._running[order]):
+            said = next(self._running[order])
+            if said and not isinstance(said, Idle):
                 self._tell(order, said)
+            return not isinstance(said, Idle)
         except StopIteration:
             self._retire(order, Done(id=order))
         except RenderError as error:
             self._retire(order, Failed(id=order, kind=error.kind, reason=str(error)))
+        return True
 
     def _cancel(self, order: int) -> None:
         if self._waiting.pop(order, None) or order in self._running:

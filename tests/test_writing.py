@@ -1,0 +1,194 @@
+"""Who fetches, finishes and writes the sound: nobody waits for it, and nobody hears who it was."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+import torch
+
+from bot.engine import finish, repertoire, results
+from bot.engine.codec import Codec, Sound
+from bot.engine.faults import OutOfMemory, Unsaved
+from bot.engine.hand import Doer, Hand, Here, Idle, fulfil
+from bot.engine.linears import Precision
+from bot.engine.messages import Part, Previewed, Progress, Render, Took
+from bot.engine.musicgen import MusicGen
+from bot.engine.slotted import Slotted
+from tests.random_codec import encodec
+from tests.random_lm import language_model
+
+T = TypeVar("T")
+
+CARD = 64
+
+
+class Later:
+    """Does nothing before it is told to."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], None]] = []
+
+    def do(self, call: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
+        self._calls.append(lambda: fulfil(future, call))
+        return future
+
+    def work(self) -> None:
+        while self._calls:
+            self._calls.pop(0)()
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec(encodec(bins=CARD))
+
+
+@pytest.fixture
+def engine(codec: Codec) -> Callable[[Doer], MusicGen]:
+    def new(writer: Doer) -> MusicGen:
+        lm = language_model(card=CARD, dtype=torch.float32)
+        own = SimpleNamespace(lm=lm, frame_rate=50, extend_stride=4, max_duration=6)
+        made: Any = MusicGen.__new__(MusicGen)
+        made._loop = Slotted(own, slots=3, precision=Precision.FLOAT32, device=torch.device("cpu"))
+        made._codec, made._card, made._name, made._device = codec, CARD, "small", codec._device
+        made._finishes, made._writer, made._spills = True, writer, 0
+        return made
+
+    return new
+
+
+def order(folder: Path, number: int, seconds: int, takes: int = 1) -> Render:
+    folder.mkdir(exist_ok=True)
+    parts = [
+        Part(
+            number=take,
+            seed=10 * number + take,
+            audio=str(folder / f"{number}-{take}.wav"),
+            codes=str(folder / f"{number}-{take}.npy"),
+            preview=str(folder / f"{number}-{take}.preview.wav"),
+        )
+        for take in range(1, takes + 1)
+    ]
+    return Render(
+        id=number,
+        prompt="slow piano with rain",
+        seconds=seconds,
+        model="small",
+        parts=tuple(parts),
+        guidance=3.0,
+        temperature=1.0,
+        top_k=50,
+        picture=str(folder / f"{number}.png"),
+    )
+
+
+def together(model: MusicGen, *renderings: Iterator[Any]) -> Iterator[Any]:
+    """Yield what is said of renders that are made together, as a worker does."""
+    left = list(renderings)
+    while left:
+        model.step()
+        turns = [next(each, StopIteration) for each in left]
+        left = [each for each, said in zip(left, turns, strict=True) if said is not StopIteration]
+        if all(isinstance(said, Idle) for said in turns):
+            time.sleep(0.01)
+        yield from (said for said in turns if isinstance(said, Previewed | Took))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_files_are_the_same_whoever_writes_them(
+    engine: Callable[[Doer], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PREVIEW", 2)
+    said = []
+    for writer in (Here(), Hand("writer")):
+        model, folder = engine(writer), tmp_path / type(writer).__name__
+        orders = order(folder, 1, 5, takes=2), order(folder, 2, 3)
+        renderings = [model.render(each, lambda: False) for each in orders]
+        said.append(sorted(together(model, *renderings), key=lambda each: each.id))
+    assert said[0] == said[1]
+    assert [type(each) for each in said[0]] == [Previewed, Took, Took, Previewed, Took]
+    assert contents(tmp_path / "Here") == contents(tmp_path / "Hand")
+    assert len(contents(tmp_path / "Here")) == 11
+
+
+def test_others_go_on_while_a_piece_is_written(
+    engine: Callable[[Doer], MusicGen], tmp_path: Path
+) -> None:
+    writer = Later()
+    model = engine(writer)
+    short, long = (model.render(order(tmp_path, *each), lambda: False) for each in [(1, 1), (2, 5)])
+    while not isinstance(next(short), Idle):
+        model.step()
+        next(long)
+    for _ in range(100):
+        model.step()
+        assert isinstance(next(long), Progress)
+        assert isinstance(next(short), Idle)
+    assert list(tmp_path.iterdir()) == []
+    writer.work()
+    assert isinstance(next(short), Took)
+    assert next(short, None) is None
+    assert {path.name for path in tmp_path.iterdir()} == {"1-1.wav", "1-1.npy", "1.png"}
+
+
+def test_what_is_cancelled_while_it_is_finished_is_not_written(
+    engine: Callable[[Doer], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, pcm = threading.Event(), threading.Event(), finish.pcm
+
+    def slow(*sound: Any) -> Any:
+        begun.set()
+        go.wait()
+        return pcm(*sound)
+
+    monkeypatch.setattr(finish, "pcm", slow)
+    writer = Hand("writer")
+    model = engine(writer)
+    rendering = model.render(order(tmp_path, 1, 1, takes=2), lambda: False)
+    while not isinstance(next(rendering), Idle):
+        model.step()
+    begun.wait()
+    rendering.close()
+    go.set()
+    writer.do(lambda: None).result()
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_memory(*_: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+@pytest.mark.parametrize("fault", ["disk", "memory"])
+def test_what_fails_in_the_writer_fails_that_piece_alone(
+    engine: Callable[[Doer], MusicGen],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    model = engine(Hand("writer"))
+    bad, good = order(tmp_path / "bad", 1, 1, takes=2), order(tmp_path / "good", 2, 3)
+    rendering, other = model.render(bad, lambda: False), model.render(good, lambda: False)
+    with monkeypatch.context() as patched:
+        if fault == "disk":
+            (tmp_path / "bad" / "1-1.wav").mkdir()
+        else:
+            patched.setattr(Sound, "samples", no_memory)
+        with pytest.raises(Unsaved if fault == "disk" else OutOfMemory) as told:
+            list(together(model, rendering, other))
+    said = "cannot be saved" if fault == "disk" else "The memory is too small for this piece now."
+    assert said in str(told.value)
+    assert not any(path.is_file() for path in (tmp_path / "bad").iterdir())
+    assert list(together(model, other)) == [Took(id=2, number=1, seconds=3.0)]
+
+
+def test_a_gpu_has_a_writer_beside_its_steps_and_a_cpu_has_none() -> None:
+    assert isinstance(repertoire.writer(torch.device("cuda")), Hand)
+    assert isinstance(repertoire.writer(torch.device("cpu")), Here)
