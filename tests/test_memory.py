@@ -1,6 +1,7 @@
 """How many takes fit side by side."""
 
 import gc
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ from bot.engine.attention import Memory, untouched
 from bot.engine.hand import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
+from tests import tiny_musicgen
 from tests.random_lm import language_model
 from tests.test_musicgen import SMALL, Files, home, hub_cache, snapshot
 
 __all__ = ["home", "hub_cache"]
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LAYERS, DIM = 2, 128
 SLOT = 4 * DIM * LAYERS * 1500 * 4
 """Bytes of a slot in float32: keys and values of two rows over 30 s."""
@@ -29,7 +31,7 @@ SLOT = 4 * DIM * LAYERS * 1500 * 4
     ("precision", "room", "expected"),
     [
         *[(Precision.FLOAT32, *case) for case in ((0, 1), (1, 1), (2.5, 2), (5, 5))],
-        (Precision.FLOAT32, 10**4, memory.MOST["cpu"]),
+        (Precision.FLOAT32, 10**4, memory.most(CPU)),
         (Precision.BFLOAT16, 2.5, 3),  # half of the past, and the words
     ],
 )
@@ -44,6 +46,99 @@ def test_slots_fill_the_memory_that_is_left(
     free = memory.SIZES[precision] * weights + memory.RESERVE + room * SLOT
     monkeypatch.setattr(memory, "free", lambda _: free)
     assert memory.slots(model, precision, CPU) == expected
+
+
+@pytest.mark.parametrize(
+    ("card", "multiprocessors", "expected"),
+    [("T4", 40, 16), ("RTX 3090", 82, 16), ("A100", 108, 24), ("H100", 132, 32)],
+)
+def test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, card: str, multiprocessors: int, expected: int
+) -> None:
+    found = SimpleNamespace(name=card, multi_processor_count=multiprocessors)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: found)
+    monkeypatch.setattr(memory, "free", lambda _: 80e9)
+    lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
+    model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
+    assert memory.slots(model, Precision.FLOAT16, CUDA) == expected
+    monkeypatch.setattr(memory, "free", lambda _: memory.RESERVE + 5 * memory.SOUND)
+    assert memory.slots(model, Precision.FLOAT16, CUDA) == 4, "if they fit"
+
+
+RELEASED = {
+    "small": (0.84e9, (1024, 24)),
+    "medium": (3.7e9, (1536, 48)),
+    "large": (6.5e9, (2048, 48)),
+}
+"""Bytes of their files, and the width and number of their layers."""
+
+
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The released models as they would lie on disk."""
+    monkeypatch.setattr(memory.weights, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
+    monkeypatch.setattr(memory.weights, "breadth", lambda name: math.prod(RELEASED[name][1]))
+
+
+@pytest.mark.usefixtures("released")
+@pytest.mark.parametrize(
+    ("gigabytes", "expected"),
+    [(12, []), (14, ["medium"]), (20, ["large"]), (26, ["large", "medium"])],
+)
+def test_models_leave_room_for_those_that_can_be_loaded_beside_them(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda _: gigabytes * 1e9)
+    found = memory.together("small", ["medium", "large"], Precision.FLOAT16, CUDA)
+    assert found == expected
+
+
+def on_disk(name: str) -> SimpleNamespace:
+    """What is looked at of a model before its weights are read."""
+    size, (width, layers) = RELEASED[name]
+    layer = SimpleNamespace(self_attn=SimpleNamespace(num_heads=width // 64))
+    weight = SimpleNamespace(numel=lambda: size / 2)
+    transformer = SimpleNamespace(layers=[layer] * layers, parameters=lambda: [weight])
+    lm = SimpleNamespace(
+        dim=width, transformer=transformer, linears=SimpleNamespace(parameters=list)
+    )
+    return SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
+
+
+@pytest.mark.usefixtures("released")
+@pytest.mark.parametrize(("most", "slots"), [(None, [8, 8]), (1, [16, 12])])
+def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, most: int | None, slots: list[int]
+) -> None:
+    left, found = [24e9], []
+
+    def loaded(name: str, others: list[str], **_: object) -> SimpleNamespace:
+        model = on_disk(name)
+        left[0] -= memory.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
+        found.append(memory.slots(model, Precision.FLOAT16, CUDA, others))
+        breadth = memory.weights.breadth(name)
+        left[0] -= RELEASED[name][0] + found[-1] * memory.slot(breadth, Precision.FLOAT16, CUDA)
+        return Model()
+
+    monkeypatch.setattr(repertoire, "MusicGen", loaded)
+    monkeypatch.setattr(repertoire.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(repertoire.devices, "device", torch.device)
+    monkeypatch.setattr(repertoire.devices, "multiprocessors", lambda: 40)
+    monkeypatch.setattr(repertoire, "chosen", lambda *_: Precision.FLOAT16)
+    monkeypatch.setattr(repertoire, "writer", lambda _: None)
+    monkeypatch.setattr(memory, "free", lambda _: left[0])
+    both = repertoire.Repertoire(["small", "large"], "cuda", most=most)
+    if most:
+        left[0] = 24e9  # the first makes room
+        both._loaded.clear()
+    list(zip(both.render(asked("large"), lambda: False), range(3), strict=False))
+    assert found == slots
+
+
+def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Path], None]) -> None:
+    hub_cache(home)
+    assert memory.weights.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
+    assert memory.weights.breadth("nobody/nothing") == 0
 
 
 def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path], None]) -> None:
@@ -102,9 +197,11 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     monkeypatch.setattr(memory, "estimate", lambda *_: 1.0)
     monkeypatch.setattr(memory, "free", lambda _: looks.append(now[0]) or 0.0)
     monkeypatch.setattr(repertoire.time, "monotonic", lambda: now[0])
-    now, both = [100.0], repertoire.Repertoire(["first", "second"], "cpu")
+    now = [100.0]
+    both = repertoire.Repertoire(["first", "second"], "cpu")
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
     next(first)
+    looks.clear()
     for step in range(2500):
         now[0] = 100.0 + step / 1000
         both.step()
@@ -120,6 +217,9 @@ class Model:
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
+
+    def ready(self) -> SimpleNamespace:
+        return SimpleNamespace(pace=1.0)
 
     def step(self) -> None:
         pass

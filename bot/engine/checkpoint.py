@@ -29,6 +29,9 @@ PICKLE = "data.pkl"
 MOST_BYTES = 16 << 20
 """Of a checkpoint without its weights; those of the largest released model are 0.3 MB."""
 
+LARGEST = 1 << 16
+"""Of a width or a number of layers."""
+
 MOST_SETTINGS, DEEPEST, MOST_ALIASES = 1 << 18, 40, 20
 """Characters of the settings, what they nest, and references within them."""
 
@@ -168,7 +171,14 @@ def _language_model(package: Mapping[Any, Any]) -> Found:
     if not isinstance(seconds, int | float) or not 1 <= seconds <= 3600:
         raise Unusable("does not say on clips of which length it was trained")
     _check_names(names, settings)
-    return Found(text_encoder=encoder)
+    return Found(text_encoder=encoder, breadth=_breadth(settings))
+
+
+def _breadth(settings: DictConfig) -> int:
+    """Return the width of all layers together, 0 where that is not told."""
+    sizes = [_chosen(settings, f"transformer_lm.{key}") for key in ("dim", "num_layers")]
+    known = all(isinstance(size, int) and 0 < size <= LARGEST for size in sizes)
+    return sizes[0] * sizes[1] if known else 0
 
 
 def _codec(package: Mapping[Any, Any]) -> Found:

@@ -67,6 +67,11 @@ def free() -> float:
     return min(left, total() - torch.cuda.memory_reserved())
 
 
+def multiprocessors() -> int:
+    """Return how many the GPU has, or the part of it that this process may use."""
+    return int(torch.cuda.get_device_properties(0).multi_processor_count)
+
+
 def _settle() -> None:
     """Let torch compute on a GPU as MusicGen needs it.
 

@@ -1,6 +1,7 @@
 """How many takes fit side by side: the admission formula."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
 RESERVE = 1.5e9
 """Bytes left free: a chunk of the codec, a prefill, and what else the machine does."""
 
-MOST = {"cpu": 8, "cuda": 16}
-"""More takes would make each other wait longer than one after another."""
+FEWEST = 4
+"""Slots that models leave each other: one that would have less is loaded in another's place."""
+
+POSITIONS, HEAD = 1500, 64
+"""Frames of a window, and the width of a head, of all released models."""
+
+SOUND = 4 * 120 * 32_000 * 2
+"""Bytes of the longest piece in stereo, which a GPU holds until it is complete."""
 
 SIZES = {
     Precision.INT8: 1.05,
@@ -30,20 +37,79 @@ SIZES = {
 """Bytes of a weight."""
 
 
-def slots(model: "Pretrained", precision: Precision, device: torch.device) -> int:
-    """Return how many slots fit beside the weights of a model that is still on disk; at least 1."""
+def slots(
+    model: "Pretrained",
+    precision: Precision,
+    device: torch.device,
+    others: Sequence[str] = (),
+) -> int:
+    """Return how many slots fit beside the weights of a model that is still on disk; at least 1.
+
+    What is left is shared with `others`, which are to be loaded as well: all have as many slots.
+    """
     lm = model.lm
     layers = lm.transformer.layers
-    half = compiled(precision, device, lm.dim // layers[0].self_attn.num_heads)
-    size = torch.bfloat16.itemsize if half else stream(precision, device).itemsize
     positions = int(model.max_duration * model.frame_rate)
-    each = 4 * lm.dim * len(layers) * positions * size
-    if half or device.type == "cuda":
-        each += 2 * lm.dim * len(layers) * (LONGEST if half else SHORT) * size
+    head = lm.dim // layers[0].self_attn.num_heads
+    each = slot(lm.dim * len(layers), precision, device, positions=positions, head=head)
+    each += sum(slot(weights.breadth(other), precision, device) for other in others)
     own = sum(weight.numel() for weight in lm.transformer.parameters())
     own += sum(weight.numel() for weight in lm.linears.parameters())
     left = free(device) - own * SIZES[precision] - RESERVE
-    return max(1, min(MOST[device.type], int(left // each)))
+    left -= sum(estimate(other, precision, device) for other in others)
+    return max(1, min(most(device), int(left // each)))
+
+
+def slot(
+    breadth: int,
+    precision: Precision,
+    device: torch.device,
+    *,
+    positions: int = POSITIONS,
+    head: int = HEAD,
+) -> float:
+    """Return the bytes of a slot: keys and values of two rows and of the words, and the sound.
+
+    A model's `breadth` is the width of all its layers together, `head` the width of its heads.
+    """
+    half = compiled(precision, device, head)
+    size = torch.bfloat16.itemsize if half else stream(precision, device).itemsize
+    words = LONGEST if half else SHORT if device.type == "cuda" else 0
+    sound = SOUND if device.type == "cuda" else 0
+    return 2.0 * breadth * (2 * positions + words) * size + sound
+
+
+def most(device: torch.device) -> int:
+    """Return how many slots pay at most: more would keep each take longer than they save.
+
+    The more multiprocessors a GPU has, the less of a step is the takes' own, and the more of it is
+    what all share: the weights, and the launches.
+    """
+    if device.type == "cpu":
+        return 8
+    return 8 * max(2, devices.multiprocessors() // 32)
+
+
+def together(
+    model: str, others: Sequence[str], precision: Precision, device: torch.device
+) -> list[str]:
+    """Return which of some other models can be loaded beside one, the largest first.
+
+    That is so if each can have FEWEST slots.
+    """
+
+    def least(name: str) -> float:
+        each = slot(weights.breadth(name), precision, device)
+        return estimate(name, precision, device) + FEWEST * each
+
+    if not others:
+        return []
+    room, beside = free(device) - RESERVE - least(model), []
+    for other in sorted(others, key=least, reverse=True):
+        if least(other) <= room:
+            room -= least(other)
+            beside.append(other)
+    return beside
 
 
 def estimate(model: str, precision: Precision, device: torch.device) -> float:

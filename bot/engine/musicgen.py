@@ -107,10 +107,12 @@ class MusicGen:
         *,
         finishes: bool = True,
         writer: Doer | None = None,
+        others: Sequence[str] = (),
     ) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
 
-        How many `slots` there are depends on the memory if nothing is said. `finishes` says whether
+        How many `slots` there are depends on the memory if nothing is said, of which models that
+        are to be loaded beside it, the `others`, get as much as they need. `finishes` says whether
         the sound is finished, or kept as the model made it. `writer` fetches the sound from the
         device, finishes and writes it; nobody makes a step meanwhile if it is not given.
         """
@@ -120,7 +122,7 @@ class MusicGen:
         self._name = weights.name(model)
         self._device = devices.device(device)
         try:
-            self._loop = self._load(model, precision, slots)
+            self._loop = self._load(model, precision, slots, others)
             self._pace = self._measured()
         except (*SPILLS, RuntimeError) as error:
             if not spilled(error):
@@ -135,7 +137,7 @@ class MusicGen:
             return f"The GPU has too little free memory for {model}: {ways}, or DEVICE=cpu."
         return f"This machine has too little free memory for {model}: {ways}."
 
-    def _load(self, model: str, asked: str, slots: int | None) -> Loop:
+    def _load(self, model: str, asked: str, slots: int | None, others: Sequence[str]) -> Loop:
         precision = chosen(asked, self._device)
         loaded = loading.load(model, self._device)
         reason = unknown(loaded.lm)
@@ -152,7 +154,7 @@ class MusicGen:
                 reason,
             )
             return Whole(loaded)
-        room = slots or memory.slots(loaded, precision, self._device)
+        room = slots or memory.slots(loaded, precision, self._device, others)
         return Slotted(loaded, slots=room, precision=precision, device=self._device)
 
     def ready(self) -> Ready:

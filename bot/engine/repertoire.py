@@ -79,7 +79,7 @@ class Repertoire:
         for name in others:
             if found := weights.trouble(self._paths[name]):
                 raise LoadError(found)
-        self._loaded[first] = self._load(self._paths[first])
+        self._loaded[first] = self._load(self._paths[first], others=self._others(first))
 
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
@@ -161,6 +161,14 @@ class Repertoire:
         own = memory.estimate(self._paths[name], self._precision, self._device)
         return own + memory.RESERVE
 
+    def _others(self, name: str) -> list[str]:
+        """Return for which models one leaves room as it is loaded."""
+        absent = [self._paths[other] for other in self._paths if other not in self._loaded]
+        path = self._paths[name]
+        absent.remove(path)
+        beside = memory.together(path, absent, self._precision, self._device)
+        return beside[: max(0, self._most - len(self._loaded) - 1)]
+
     def _let_go(self, name: str) -> None:
         del self._loaded[name]
         gc.collect()
@@ -172,7 +180,7 @@ class Repertoire:
     def _fetch(self, name: str) -> None:
         """Load a model; if that fails, once more with nothing beside it that nobody uses."""
         try:
-            self._loaded[name] = self._load(self._paths[name])
+            self._loaded[name] = self._load(self._paths[name], others=self._others(name))
         except LoadError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             idle = [other for other in self._loaded if not self._users[other]]

@@ -46,12 +46,16 @@ PATIENCE = 120.0
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a file is: the codec that it refers to and the text encoder that it needs, or no use."""
+    """What a file is: the codec that it refers to and the text encoder that it needs, or no use.
+
+    `breadth` is the width of all layers together, which a take's memory of the music grows with.
+    """
 
     wrong: str | None = None
     damaged: bool = False
     reference: str | None = None
     text_encoder: str | None = None
+    breadth: int = 0
 
 
 class FetchError(Exception):
@@ -157,6 +161,12 @@ def sizes(model: str) -> tuple[int, int, int]:
     own.append(next((file for file in found if file), None))
     lm, codec, text = (file.stat().st_size if file else 0 for file in own)
     return lm, codec, text
+
+
+def breadth(model: str) -> int:
+    """Return the width of all layers of a model on disk together, 0 where that is not known."""
+    file = _file(model, LANGUAGE_MODEL)
+    return _found(LANGUAGE_MODEL, file).breadth if file else 0
 
 
 def fetch(model: str) -> None:
