@@ -20,8 +20,8 @@ WAITS = {"_local_scalar_dense.default", "item.default", "nonzero.default", "equa
 class Stream:
     """A stream, and which others it waited for."""
 
-    def __init__(self) -> None:
-        self.waited: list[Stream] = []
+    def __init__(self, priority: int = 0) -> None:
+        self.priority, self.waited = priority, list[Stream]()
 
     def wait_stream(self, other: "Stream") -> None:
         self.waited.append(other)

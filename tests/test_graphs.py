@@ -70,6 +70,7 @@ def test_all_captures_share_one_stream_and_one_pool(model: Any, cuda: Cuda) -> N
     (stream, _, mode), *_ = cuda.captures
     assert mode == "thread_local", "the codec's thread, say, may go on"
     assert stream is not cuda.default
+    assert stream.priority < cuda.default.priority, "steps go before the codec's chunks"
     assert cuda.default in stream.waited
     assert stream in cuda.default.waited
     assert cuda.current is cuda.default

@@ -70,7 +70,10 @@ class Codec:
 
     @contextmanager
     def aside(self, codes: torch.Tensor | None = None) -> Iterator[None]:
-        """Let a GPU do what follows beside the decoder's steps, once `codes` are there."""
+        """Let a GPU do what follows beside the decoder's steps, once `codes` are there.
+
+        Those have a higher priority, see `graphs`.
+        """
         if self._stream is None:
             yield
             return

@@ -23,6 +23,14 @@ log = logging.getLogger(__name__)
 Play = Callable[[Attention, Draw], None]
 """Draws the next tokens, to the same effect if it is called again."""
 
+PRIORITY = -1
+"""Of what is captured: a graph's kernels keep that of the stream of their capture.
+
+The lower, the sooner they run; streams have 0 if nothing is said, and none can have less than that.
+So steps go before the codec's chunks. Source: `cudaStreamCreateWithPriority` and
+`cudaLaunchAttributePriority` in "CUDA Runtime API".
+"""
+
 RETRY = 10_000
 """Steps of a size that could not be captured until that is tried again."""
 
@@ -161,7 +169,7 @@ class Side:
     """
 
     def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(priority=PRIORITY)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, compute: Callable[[], None]) -> None:
