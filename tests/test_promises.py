@@ -63,6 +63,7 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "a Cancel button that works while the piece is rendering",
         "bot::test_a_rendering_job_is_cancelled_and_the_next_one_plays",
+        "writing::test_what_is_cancelled_while_it_is_finished_is_not_written",
     ),
     (
         "a reason for every refusal",
@@ -148,6 +149,15 @@ PROMISES: list[tuple[str, ...]] = [
         "split::test_where_triton_is_missing_a_mask_does",
     ),
     ("`auto` is as many as fit in memory", "memory::test_slots_fill_the_memory_that_is_left"),
+    (
+        "but at least 16",
+        "memory::test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side",
+    ),
+    (
+        "leave room for one another",
+        "memory::test_models_leave_room_for_those_that_can_be_loaded_beside_them",
+        "memory::test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu",
+    ),
     (
         "with plain pip, hashes and `--no-deps`",
         "command_line::test_the_lock_files_name_no_registry_and_hash_everything",
