@@ -125,7 +125,8 @@ def dithered(samples: NDArray[np.floating], seed: int) -> NDArray[np.int16]:
     triangle = noise.random(samples.shape) - noise.random(samples.shape)
     loud = samples != 0
     steps = np.round(samples * 32767 + np.where(loud, triangle, 0.0))
-    return np.clip(steps, -32768, 32767).astype(np.int16)
+    pcm: NDArray[np.int16] = np.clip(steps, -32768, 32767).astype(np.int16)
+    return pcm
 
 
 def _oversampled(samples: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -73,7 +73,8 @@ def _phase(instrument: Instrument, frequency: float, time: Samples) -> Samples:
     if not instrument.vibrato:
         return phase
     depth = instrument.vibrato * frequency / 5.5 * np.minimum(1, time / 0.4)
-    return phase + depth * np.sin(2 * np.pi * 5.5 * time)
+    moved: Samples = phase + depth * np.sin(2 * np.pi * 5.5 * time)
+    return moved
 
 
 def _partials(instrument: Instrument, frequency: float, phase: Samples, time: Samples) -> Samples:
