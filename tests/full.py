@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine import graphs, worker
-from tests.pretended_cuda import Cuda
+from tests.pretended_cuda import Cuda, capturing
 
 PLACES = ("prefill", "step", "capture", "chunk")
 
@@ -63,14 +63,8 @@ def spoil(place: str) -> None:
         case "chunk":
             once(Sound, "_hear", lambda _, codes: codes.shape[-1] > 100, 5)
         case "capture":
-            cuda, init = Cuda(), Decoder.__init__
-            cuda.install(pytest.MonkeyPatch())
-
-            def captured(self: Any, *models: Any, **options: Any) -> None:
-                init(self, *models, **options | {"graphs": True})
-                self._graphs._side = graphs.Side()
-
-            Decoder.__init__ = captured  # type: ignore[method-assign]
+            Cuda().install(pytest.MonkeyPatch())
+            capturing(pytest.MonkeyPatch())
             Decoder.prepare = lambda _: None  # type: ignore[method-assign]
             once(graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
 

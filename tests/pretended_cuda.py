@@ -1,4 +1,4 @@
-"""Stands in for torch.cuda's streams and graphs on a machine without a GPU.
+"""Stands in for torch.cuda on a machine without a GPU: its streams, its graphs, and the card.
 
 A graph remembers the operators of its capture and runs them again on the same memory when it is
 replayed, as a GPU would. Streams are names: all runs in order.
@@ -12,6 +12,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from bot.engine import graphs
+from bot.engine.decoder import Decoder
+
+GB = 10**9
+WHEEL = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+"""What torch 2.9.1 for CUDA 12.8 is built for."""
 
 WAITS = {"_local_scalar_dense.default", "item.default", "nonzero.default", "equal.default"}
 """Operators that make the CPU wait for the device; a capture does not allow them."""
@@ -58,6 +65,7 @@ class Cuda:
         self.default = self.current = Stream()
         self.captures: list[tuple[Stream, object, str]] = []
         self.graphs: list[Graph] = []
+        self.capturing = False
         self.fault: Callable[[], None] = lambda: None
         self.fault_at_end: Callable[[], None] = lambda: None
 
@@ -70,6 +78,9 @@ class Cuda:
             "stream": self._on,
             "graph": self._capture,
             "graph_pool_handle": object,
+            "is_current_stream_capturing": lambda: self.capturing,
+            "synchronize": lambda: None,
+            "empty_cache": lambda: None,
         }.items():
             monkeypatch.setattr(torch.cuda, name, stand_in)
 
@@ -96,10 +107,79 @@ class Cuda:
         self.captures.append((stream, pool, capture_error_mode))
         self.graphs.append(graph)
         before, self.current = self.current, stream
+        self.capturing = True
         try:
             with graph:
                 yield
                 self.fault()
         finally:
+            self.capturing = False
             self.fault_at_end()
             self.current = before
+
+
+class Card:
+    """A GPU as torch would describe it; a GB more was allocated once, whatever was done."""
+
+    name, multi_processor_count = "Some Card", 132
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.there, self.capability, self.built = True, (9, 0), WHEEL
+        self.left, self.whole, self.fraction, self.reserved = 60 * GB, 80 * GB, 1.0, 0
+        for name, answer in {
+            "is_available": lambda: self.there,
+            "get_device_name": lambda: self.name,
+            "get_device_capability": lambda: self.capability,
+            "get_arch_list": lambda: self.built,
+            "is_bf16_supported": self._bfloat16,
+            "mem_get_info": lambda: (self.left, self.whole),
+            "get_per_process_memory_fraction": lambda: self.fraction,
+            "get_device_properties": lambda _: self,
+            "memory_reserved": lambda: self.reserved,
+            "memory_allocated": lambda: self.reserved,
+            "max_memory_allocated": lambda: self.reserved + GB,
+            "set_per_process_memory_fraction": lambda share: setattr(self, "fraction", share),
+            "reset_peak_memory_stats": lambda: None,
+            "set_sync_debug_mode": lambda _: None,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+    @property
+    def major(self) -> int:
+        return self.capability[0]
+
+    @property
+    def minor(self) -> int:
+        return self.capability[1]
+
+    def _bfloat16(self, including_emulation: bool = True) -> bool:
+        return including_emulation or self.capability >= (8, 0)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
+    """Some card; what is set of torch because of it is set back."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (
+        torch.backends.cuda.cudnn_sdp_enabled(),
+        convolutions.allow_tf32,
+        products.allow_fp16_reduced_precision_reduction,
+        products.allow_bf16_reduced_precision_reduction,
+    )
+    yield Card(monkeypatch)
+    torch.backends.cuda.enable_cudnn_sdp(before[0])
+    convolutions.allow_tf32 = before[1]
+    products.allow_fp16_reduced_precision_reduction = before[2]
+    products.allow_bf16_reduced_precision_reduction = before[3]
+
+
+def capturing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let decoders on the processor capture their steps, as those on a GPU do."""
+    begin = Decoder.__init__
+
+    def captured(self: Any, *models: Any, **options: Any) -> None:
+        begin(self, *models, **{"graphs": True} | options)
+        if self._graphs:
+            self._graphs._side = graphs.Side()
+
+    monkeypatch.setattr(Decoder, "__init__", captured)

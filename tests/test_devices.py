@@ -1,7 +1,5 @@
 """Which device is taken, and how torch is told to use it, over pretended answers of torch.cuda."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -11,50 +9,11 @@ from bot.engine import devices, memory
 from bot.engine.devices import device, runs
 from bot.engine.faults import LoadError
 from bot.engine.linears import Precision, chosen
+from tests.pretended_cuda import GB, WHEEL, Card, card
 
-GB = 10**9
-WHEEL = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
-"""What torch 2.9.1 for CUDA 12.8 is built for."""
+__all__ = ["card"]
 
 CUDA = torch.device("cuda")
-
-
-class Card:
-    """A GPU as torch would describe it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.there, self.capability, self.built = True, (9, 0), WHEEL
-        self.left, self.whole, self.fraction, self.reserved = 60 * GB, 80 * GB, 1.0, 0
-        for name, answer in {
-            "is_available": lambda: self.there,
-            "get_device_name": lambda: "Some Card",
-            "get_device_capability": lambda: self.capability,
-            "get_arch_list": lambda: self.built,
-            "is_bf16_supported": self._bfloat16,
-            "mem_get_info": lambda: (self.left, self.whole),
-            "get_per_process_memory_fraction": lambda: self.fraction,
-            "memory_reserved": lambda: self.reserved,
-        }.items():
-            monkeypatch.setattr(torch.cuda, name, answer)
-
-    def _bfloat16(self, including_emulation: bool = True) -> bool:
-        return including_emulation or self.capability >= (8, 0)
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (
-        torch.backends.cuda.cudnn_sdp_enabled(),
-        convolutions.allow_tf32,
-        products.allow_fp16_reduced_precision_reduction,
-        products.allow_bf16_reduced_precision_reduction,
-    )
-    yield Card(monkeypatch)
-    torch.backends.cuda.enable_cudnn_sdp(before[0])
-    convolutions.allow_tf32 = before[1]
-    products.allow_fp16_reduced_precision_reduction = before[2]
-    products.allow_bf16_reduced_precision_reduction = before[3]
 
 
 @pytest.mark.parametrize(
