@@ -52,7 +52,8 @@ def show(rows: Sequence[Row], machine: dict[str, str]) -> str:
         wanted = "" if row.at_least is None else f"≥ {row.at_least:g}"
         wanted = wanted if row.at_most is None else f"≤ {row.at_most:g}"
         mark = "" if row.reached else " **missed**"
-        numbers = f"{_number(row.ours)} | {_number(row.theirs)} | {row.unit} | {row.ratio:.2f}"
+        ratio = f"{row.ratio:.2f}" if row.ratio == 0 or row.ratio >= 0.01 else f"{row.ratio:.1e}"
+        numbers = f"{_number(row.ours)} | {_number(row.theirs)} | {row.unit} | {ratio}"
         lines.append(f"| {row.name} | {numbers} | {wanted}{mark} | {row.note} |")
     return "\n".join(lines)
 

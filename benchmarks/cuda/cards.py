@@ -1,0 +1,125 @@
+"""What to expect of a card: the table in `docs/gpu.md`, computed, as nobody has measured it yet.
+
+A step reads its weights and the past of all takes, and launches its kernels; these times are added.
+How many takes fit is what `bot.engine.memory` says of a card that nobody else has a part of.
+`python -m benchmarks.cuda.cards` prints the table.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from bot.engine import memory
+from bot.engine.linears import Precision
+from tests.random_lm import language_model
+
+CARD = 2048
+"""Tokens of a codebook."""
+
+SECONDS, RATE, DELAY = 30, 50, 3
+"""Of the music that the models were trained on, its frames per second, and steps besides those."""
+
+STEPS = SECONDS * RATE + DELAY
+
+SHARE = 0.85
+"""Of a data sheet's bandwidth that reading reaches; others saw 0.84 on a T4 and 0.9 on an H100."""
+
+KERNEL = 2.25e-6
+"""Seconds of a small kernel in a captured graph, whatever it computes; others saw 2 to 2.5 µs."""
+
+KERNELS, BESIDES = 13, 30
+"""Kernels of a layer, and of the rest of a step."""
+
+BESIDE = 1.1e9
+"""Bytes of CUDA itself, of the text encoder and of the codec, which are there before the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model's size; its weights and its past are in half precision."""
+
+    name: str
+    dim: int
+    layers: int
+
+    @property
+    def weights(self) -> int:
+        """Bytes of weights that every step reads."""
+        return 2 * (14 * self.dim**2 * self.layers + 4 * CARD * self.dim)
+
+    def past(self, place: float) -> float:
+        """Return the bytes that one take remembers of the music up to a position."""
+        return 2 * 4 * self.dim * self.layers * (place + 1)
+
+    def read(self, takes: int, place: float) -> float:
+        """Return the bytes that a step of so many takes must read."""
+        return self.weights + takes * self.past(place)
+
+
+SMALL = Shape("small", 1024, 24)
+MEDIUM = Shape("medium", 1536, 48)
+LARGE = Shape("large", 2048, 48)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU: bytes of memory as torch tells them, and bytes per second as its maker does."""
+
+    name: str
+    memory: float
+    bandwidth: float
+
+    def slots(self, shape: Shape) -> int:
+        """Return how many takes of a model the engine renders side by side there; at least 1."""
+        with patch.object(memory, "free", lambda _: self.memory - BESIDE):
+            return memory.slots(_model(shape), Precision.FLOAT16, torch.device("cuda"))
+
+    def step(self, shape: Shape, takes: int, place: float) -> float:
+        """Return the seconds of a step."""
+        launched = (KERNELS * shape.layers + BESIDES) * KERNEL
+        return shape.read(takes, place) / (SHARE * self.bandwidth) + launched
+
+    def seconds(self, shape: Shape, takes: int) -> float:
+        """Return the seconds until as many pieces of 30 seconds are there, save their sound."""
+        return STEPS * self.step(shape, takes, STEPS / 2)
+
+
+CARDS = (
+    Card("T4", 15.8e9, 0.32e12),
+    Card("RTX 3090", 25.4e9, 0.936e12),
+    Card("RTX 4090", 25.4e9, 1.008e12),
+    Card("A100, 40 GB", 42.3e9, 1.555e12),
+    Card("H100, 80 GB", 84.9e9, 3.35e12),
+)
+
+
+@cache
+def _model(shape: Shape) -> Any:  # noqa: ANN401
+    """Return what `memory.slots` looks at of a model, without memory for its weights."""
+    with torch.device("meta"):
+        lm = language_model(shape.dim, shape.layers, card=CARD, dtype=torch.float16)
+    return SimpleNamespace(lm=lm, max_duration=SECONDS, frame_rate=RATE)
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    lines = [
+        "| card | model | takes side by side | one piece, s | as many at once, s | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for card in CARDS:
+        for shape in (SMALL, MEDIUM, LARGE):
+            slots = card.slots(shape)
+            alone, all_ = card.seconds(shape, 1), card.seconds(shape, slots)
+            lines.append(
+                f"| {card.name} | {shape.name} | {slots} | {alone:.1f} | {all_:.1f} | computed |"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

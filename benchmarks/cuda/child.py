@@ -1,0 +1,96 @@
+"""The engine's own process, with text encoder and codec in full, as the bot runs it."""
+
+import asyncio
+import os
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from unittest.mock import patch
+
+from transformers.utils import logging
+
+from benchmarks.cuda.stage import TINY, Stage
+from benchmarks.report import Row
+from bot.engine.messages import Ready, Render
+from bot.engine.process import Engine, start
+from tests import tiny_musicgen
+
+TAKES = 5
+WITHIN = 3.0
+"""Seconds for five takes of eight."""
+
+
+def rows(stage: Stage) -> Iterator[Row]:
+    """Write a checkpoint with random weights, and render from it."""
+    home = stage.folder / "weights"
+    write = tiny_musicgen.write if stage.scale is TINY else tiny_musicgen.write_full_size
+    logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of audiocraft's building
+        write(home)
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    yield from asyncio.run(_rendered(stage, environment))
+
+
+async def _rendered(stage: Stage, environment: dict[str, str]) -> list[Row]:
+    short, long = stage.scale.seconds
+    begun = time.perf_counter()
+    async with _started(stage, environment) as (engine, ready):
+        loading = time.perf_counter() - begun
+        first = await _said(engine, stage.order(1, short, range(TAKES)))
+        again = await _said(engine, stage.order(2, short, range(TAKES)))
+        alone = await _said(engine, stage.order(3, long, [1]))
+    five, one = again[0], alone[0]
+    bar = stage.bar(WITHIN / (TAKES * short))
+    return [
+        Row(
+            name=f"{TAKES} takes of {short} s of small, from the order to the files, against the "
+            "music's length",
+            ours=five,
+            theirs=TAKES * short,
+            unit="s",
+            at_most=bar,
+            note=f"the first time {first[0]:.2f} s, loading {loading:.1f} s, {ready.slots} slots",
+        ),
+        Row(
+            name=f"one take of {long} s of small, likewise",
+            ours=one,
+            theirs=long,
+            unit="s",
+        ),
+        Row(
+            name="messages of the process per second while it renders, against those for a reader",
+            ours=alone[1] / one,
+            theirs=10.0,
+            unit="per second",
+        ),
+    ]
+
+
+@asynccontextmanager
+async def _started(
+    stage: Stage, environment: dict[str, str]
+) -> AsyncIterator[tuple[Engine, Ready]]:
+    words = ["-W", "ignore", "-m", "bot.engine.worker", "--engine", "musicgen"]
+    words += ["--device", stage.device.type, "--model", "facebook/musicgen-small"]
+    words += [] if stage.gpu else ["--precision", "float32", "--slots", str(TAKES)]
+    async with start([sys.executable, *words], environment) as engine:
+        ready = await engine.ready()
+        attending = asyncio.create_task(engine.attend())
+        try:
+            yield engine, ready
+        finally:
+            attending.cancel()
+            with suppress(asyncio.CancelledError):
+                await attending
+
+
+async def _said(engine: Engine, order: Render) -> tuple[float, int]:
+    """Return the seconds of a render, and how many messages came."""
+    begun = time.perf_counter()
+    with patch.object(engine, "_route", wraps=engine._route) as routed:
+        async for _ in engine.render(order):
+            pass
+    return time.perf_counter() - begun, routed.call_count
