@@ -171,22 +171,21 @@ async def farewell(
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             await dispatcher.idle()
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH):
             while client.is_ready() and await _untold(client):
                 news.set()
                 await asyncio.sleep(0.1)
-    except TimeoutError:
-        pass
-    except StorageError as error:
-        log.error("what is owed is posted after the next start: %s", error)
     log.warning("drained")
     await client.close()
 
 
 async def _untold(client: Fantasia) -> bool:
-    """Whether a message is owed, or a status message out of date."""
-    return bool(await client.outbox.owed()) or await client.studio.untold()
+    """Whether a message may be owed, or a status message out of date."""
+    try:
+        return bool(await client.outbox.owed()) or await client.studio.untold()
+    except StorageError:  # as long as that cannot be asked
+        return True
 
 
 async def tidy(archive: Archive, erasure: Erasure, keep: Keep) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bot import composition, jobs, turns
 from bot.composition import Plan
+from bot.errors import StorageError
 from bot.models import Status
 from cogs import cards
 from tests.conftest import World, member, until, world
@@ -98,6 +99,26 @@ async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the
         await w.restart(plan)
         await w.ended(1, Status.DELIVERED)
         assert len(w.results()) == 1
+
+
+async def test_a_database_that_is_held_as_the_bot_ends_is_waited_for(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        w.tolerated = (StorageError,)
+        real, held = w.bot.outbox.owed, iter(range(5))
+
+        async def owed() -> Any:
+            if next(held, None) is not None:
+                raise StorageError("It is held.", busy=True)
+            return await real()
+
+        await w.generate("pause")
+        await w.ended(1, Status.RUNNING)
+        monkeypatch.setattr(w.bot.outbox, "owed", owed)
+        w.bot.operations.drain()
+        await closed(w)
+        assert (await w.studio.job(1)).status is Status.DELIVERED
 
 
 async def test_whatever_else_is_under_way_as_the_bot_ends_is_no_error(
