@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bot import __version__, engines, guard, logs, selling, tiers
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
-from bot.errors import OperatorError, Refusal
+from bot.errors import OperatorError, Refusal, StorageError
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.action(options) or 0)
     except KeyboardInterrupt:
         return 130
-    except (OperatorError, Refusal, BaseExceptionGroup) as error:
+    except (OperatorError, Refusal, StorageError, BaseExceptionGroup) as error:
         explained = _explained(error)
         if explained is None:
             raise
@@ -183,8 +183,8 @@ def _configured() -> Config:
     return config
 
 
-def _explained(error: BaseException) -> OperatorError | Refusal | None:
-    if isinstance(error, OperatorError | Refusal):
+def _explained(error: BaseException) -> OperatorError | Refusal | StorageError | None:
+    if isinstance(error, OperatorError | Refusal | StorageError):
         return error
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return next((found for part in parts if (found := _explained(part))), None)

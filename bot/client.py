@@ -206,8 +206,9 @@ class Fantasia(commands.AutoShardedBot):
                 raise
             log.error("commands were not registered, the earlier ones stay: %s", brief(error))
         else:
-            await self.studio.note_synced(scope, digest)
             log.info("commands registered: %s", scope)
+            with contextlib.suppress(StorageError):  # then they are once more at the next start
+                await self.studio.note_synced(scope, digest)
 
     def _digest(self, guild: discord.Object | None) -> str:
         definitions = [

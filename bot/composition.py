@@ -40,6 +40,9 @@ LOOK_EVERY = 2.0
 FLUSH = 30.0
 """How long what is owed may still be told once nothing renders any more, in seconds."""
 
+HELD = 1.0
+"""How long until a start asks again for a database that another program holds, in seconds."""
+
 TIDY_EVERY = 600.0
 """How often music is looked for that need not be kept any longer, in seconds."""
 
@@ -89,7 +92,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 work=work,
                 encoder=encoder,
             )
-            await archive.sweep()
+            await _swept(archive)
             admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
             studio = Studio(
                 database,
@@ -156,6 +159,18 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 yield client
                 for task in pulse.tasks:
                     task.cancel()
+
+
+async def _swept(archive: Archive) -> None:
+    """Sweep the data folder, once whoever else has the database lets it."""
+    while True:
+        try:
+            return await archive.sweep()
+        except StorageError as error:
+            if not error.busy:
+                raise
+            log.warning("waiting for the database: %s", error)
+        await asyncio.sleep(HELD)
 
 
 async def farewell(

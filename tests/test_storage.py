@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.composition import Plan
+from bot import composition, database
+from bot.__main__ import main
+from bot.composition import Plan, compose
 from bot.database import check, exclusive, open_database, reading
 from bot.errors import OperatorError, Refusal, StorageError
-from bot.models import Status
-from tests.conftest import until, world
+from bot.models import Job, Status
+from tests.conftest import origin, until, world
+from tests.stand_in import TOKEN
 from tests.test_bot import told
 
 
@@ -65,6 +68,39 @@ async def test_a_database_that_is_held_is_called_busy_and_nobody_waits_long(plan
         assert waits[1] < waits[0], "who comes after one who waited in vain does not wait as long"
         await w.generate("play")
         await w.ended(1, Status.DELIVERED)
+
+
+async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 50)
+    monkeypatch.setattr(composition, "HELD", 0.05)
+
+    async def started() -> Job:
+        async with compose(plan) as client:
+            return await client.studio.submit(origin(), prompt="play", seconds=2)
+
+    await started()
+    async with held(plan.folder / "fantasia.db"):
+        again = asyncio.create_task(started())
+        await until(lambda: asyncio.sleep(0, "held by another program" in caplog.text))
+        assert not again.done()
+    assert (await again).id == 2
+
+
+def test_what_the_database_does_not_let_a_command_do_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def compose(_: Plan) -> None:
+        raise StorageError("The database cannot be used: disk I/O error.")
+
+    monkeypatch.setattr(composition, "compose", compose)
+    settings = {"DISCORD_TOKEN": TOKEN, "ENGINE": "sketch", "DATA_DIR": str(tmp_path)}
+    for key, value in {**settings, "DEBUGGABLE": "on"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run"]) == 1
+    assert capsys.readouterr().err == "The database cannot be used: disk I/O error.\n"
 
 
 async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentences(
