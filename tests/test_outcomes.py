@@ -19,7 +19,7 @@ from bot.models import Status
 from bot.verdicts import brief, definite, pause
 from cogs import cards
 from tests.conftest import Clock, World, member, until, world
-from tests.test_delivery import MESSAGES, asked, looks, looks_until, postponed, sends, used
+from tests.test_delivery import asked, looks, looks_until, postponed, sends, used
 
 HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
 
@@ -190,14 +190,12 @@ async def test_what_fails_once_more_after_post_again_is_told_once_more(
     async with world(replace(plan, clock=clock)) as w:
         await asked(w)
         await w.ended(1, Status.DELIVERED)
-        w.env.inject_error("POST", MESSAGES, status=503, times=1)
         await asked(w)
         await w.ended(2, Status.RENDERED)
         earlier = 0
         for times in (1, 2):
             clock.turn(hours=2)
-            await looks(w, clock, 12, minutes=5)
-            await w.ended(2, Status.UNDELIVERABLE)
+            await looks_until(w, clock, 2, Status.UNDELIVERABLE, minutes=5)
 
             async def told(earlier: int = earlier) -> discord.Message | None:
                 found = [each for each in w.messages() if "About #2" in footers(each)]
