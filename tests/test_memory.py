@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 
 from bot.engine import memory, repertoire
-from bot.engine.attention import Memory, untouched
+from bot.engine.attention import SHORT, Memory, untouched
 from bot.engine.hand import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
@@ -139,6 +139,12 @@ def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Pat
     hub_cache(home)
     assert memory.weights.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
     assert memory.weights.breadth("nobody/nothing") == 0
+
+
+def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
+    past = SLOT / 2  # in half precision
+    words = memory.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - memory.SOUND
+    assert words == 2 * DIM * LAYERS * SHORT * 2
 
 
 def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path], None]) -> None:

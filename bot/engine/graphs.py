@@ -183,7 +183,11 @@ class Side:
             current.wait_stream(self._stream)
 
     def captured(self, compute: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """Return a graph of what is launched there; torch goes on with the stream that it had."""
+        """Return a graph of what is launched there; torch goes on with the stream that it had.
+
+        Before it torch waits for the device and lets go of memory, which is a pause for all takes:
+        `Graphs.prepare` is for that. Other threads may use the device meanwhile.
+        """
         current, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(
