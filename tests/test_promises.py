@@ -148,6 +148,11 @@ PROMISES: list[tuple[str, ...]] = [
         "split::test_where_triton_does_not_work_a_mask_does_and_one_line_says_so",
         "split::test_where_triton_is_missing_a_mask_does",
     ),
+    (
+        "run Triton's kernels in its interpreter",
+        "split::test_in_tritons_interpreter_it_attends_as_torch_does",
+        "split::test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces",
+    ),
     ("`auto` is as many as fit in memory", "memory::test_slots_fill_the_memory_that_is_left"),
     (
         "but at least 16",

@@ -1,5 +1,6 @@
 """The GPU's attention, as far as it can be shown without one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,16 @@ from bot.engine import graphs, split
 from bot.engine.attention import Masked
 from bot.engine.split import BLOCK, MOST, Split, splits
 
+INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/interpreted.py")
 GPU: Any = SimpleNamespace(device=torch.device("cuda"))
+
+
+def test_in_tritons_interpreter_it_attends_as_torch_does() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, *INTERPRETED], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 NUMBERS = dict.fromkeys(("takes", "heads", "positions", "apart"), "i32")
