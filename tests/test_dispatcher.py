@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bot import jobs, settings, turns
-from bot.admission import Admission
+from bot import fairness, jobs, settings, turns
 from bot.client import Fantasia
 from bot.composition import Plan, compose
-from bot.database import open_database
 from bot.dispatcher import LOST
 from bot.engine import audio
 from bot.errors import OperatorError, Refusal
-from bot.models import Job, Limits, PostKind, Status
+from bot.models import Job, PostKind, Status
 from bot.studio import Studio
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
+from tests.test_fairness import a_studio
 
 
 @asynccontextmanager
@@ -224,22 +223,13 @@ async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -
         assert (await studio.standing(waiting)).ends_at is not None
 
 
-async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path) -> None:
+async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(
+    tmp_path: Path, clock: Clock
+) -> None:
     """Some of the loaded model go before an older one of another, until it is its turn."""
-    async with open_database(tmp_path / "test.db") as database:
+    models = ("small", "large")
+    async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         order = ["small", "large", *["small"] * 6]
-        clock = Clock()
-        studio = Studio(
-            database,
-            folder=tmp_path,
-            clock=clock,
-            work=asyncio.Event(),
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            models=("small", "large"),
-            max_seconds=120,
-            admission=Admission(defaults=(GENEROUS,), limits=Limits(), skus={}),
-        )
         for model in order:
             await studio.submit(origin(), prompt="play", seconds=2, model=model)
         loaded, served = ("small",), []
@@ -254,20 +244,32 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(tmp_path: Path)
     assert served == [1, 3, 4, 2, 5, 6, 7, 8]
 
 
+async def test_who_needs_another_model_is_passed_by_four_at_most(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Those whose turn it is as the oldest pass nobody."""
+    models = ("small", "large")
+    async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
+        for _ in range(9):
+            await studio.submit(origin(user=1), prompt="play", seconds=2)
+        large = None
+        served = []
+        while large is None or large.id not in served:
+            async with database.transaction() as tx:
+                job = await turns.claim(tx, ("small",), clock())
+                assert job
+                await jobs.rendered(tx, job.id, clock())
+            served.append(job.id)
+            if large is None:  # of a member who had nothing yet, so that it is always theirs
+                large = await studio.submit(origin(user=2), prompt="play", seconds=2, model="large")
+    aged = [at for at in range(len(served)) if fairness.is_aged(at)]
+    assert len(served) - 2 - len(aged) == 4
+
+
 async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock) -> None:
     """What has seen the engine die renders alone: whoever waits for its end was not overtaken."""
-    async with open_database(tmp_path / "test.db") as database:
-        studio = Studio(
-            database,
-            folder=tmp_path,
-            clock=clock,
-            work=asyncio.Event(),
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            models=("small", "large"),
-            max_seconds=120,
-            admission=Admission(defaults=(GENEROUS,), limits=Limits(), skus={}),
-        )
+    models = ("small", "large")
+    async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         alone = await studio.submit(origin(), prompt="play", seconds=2, model="small")
         async with database.transaction() as tx:
             assert await turns.claim(tx, ("small",), clock())

@@ -32,6 +32,7 @@ async def a_studio(
     *tiers: Tier,
     waiting: int = 1000,
     skus: Mapping[int, str] | None = None,
+    models: tuple[str, ...] = ("small",),
 ) -> AsyncIterator[tuple[Studio, Database]]:
     limits = Limits(waiting=waiting, waiting_per_server=waiting)
     async with open_database(folder / "test.db") as database:
@@ -43,7 +44,7 @@ async def a_studio(
                 work=asyncio.Event(),
                 news=asyncio.Event(),
                 drain=asyncio.Event(),
-                models=("small",),
+                models=models,
                 max_seconds=120,
                 admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus=skus or {}),
             ),

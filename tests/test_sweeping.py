@@ -141,6 +141,14 @@ async def test_a_mark_that_cannot_be_read_breaks_no_start(plan: Plan, text: str)
     assert '"given": 0' in (plan.folder / MARK).read_text()
 
 
+async def test_a_mark_that_cannot_be_written_breaks_no_start(
+    plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    (plan.folder / MARK).mkdir(parents=True)
+    await started(plan)
+    assert f"{plan.folder / MARK} cannot be written: Is a directory" in caplog.text
+
+
 async def test_what_was_to_go_when_the_bot_died_goes_at_the_next_start(plan: Plan) -> None:
     async with world(plan) as w:
         await made(w, 1)
