@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from bot.config import engine_environment
 from bot.engine import audio, messages, worker
 from bot.engine.faults import RenderError
+from bot.engine.hand import Idle
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
 from bot.engine.sketch import Sketch
@@ -238,6 +239,37 @@ def test_progress_that_was_kept_back_is_said_before_a_render_is_cancelled(
     *progress, last = [each for each in reports if each.id == 1]
     assert [each.done for each in progress] == [1, 50]
     assert last == messages.Cancelled(id=1)
+
+
+class Naps(queue.Queue[messages.Command]):
+    """Notes for how long commands are waited for, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> messages.Command:
+        if timeout:
+            self.seconds.append(timeout)
+        return super().get(block, timeout=0)
+
+
+@pytest.mark.parametrize(("waiting", "naps"), [({1, 2}, 5), ({1}, 0)])
+def test_a_worker_naps_while_all_of_its_renders_wait_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: set[int], naps: int
+) -> None:
+    engine, steady = Steady(monkeypatch), Steady.render
+
+    def render(self: Steady, asked: Render, *rest: Callable[[], bool]) -> Iterator[Progress | Idle]:
+        if asked.id in waiting:
+            yield from [Idle()] * 5
+        else:
+            yield from steady(self, asked, *rest)
+
+    monkeypatch.setattr(Steady, "render", render)
+    engine.inbox = Naps()
+    said(engine, *(order(tmp_path, number) for number in (1, 2, LAST)))
+    assert engine.inbox.seconds == [worker.DOZE] * naps
 
 
 def test_what_libraries_print_does_not_reach_the_channel() -> None:
