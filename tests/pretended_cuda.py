@@ -40,7 +40,8 @@ class Graph(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._operators: list[tuple[Any, Any, Any, Any]] = []
-        self.replays = 0
+        self.stream: Callable[[], Stream] = Stream
+        self.launched: list[Stream] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ in WAITS:
@@ -50,7 +51,7 @@ class Graph(TorchDispatchMode):
         return made
 
     def replay(self) -> None:
-        self.replays += 1
+        self.launched.append(self.stream())
         for func, args, kwargs, made in self._operators:
             again = func(*args, **kwargs)
             for into, new in zip(tree_leaves(made), tree_leaves(again), strict=True):
@@ -86,7 +87,7 @@ class Cuda:
 
     @property
     def replays(self) -> int:
-        return sum(graph.replays for graph in self.graphs)
+        return sum(len(graph.launched) for graph in self.graphs)
 
     def _set(self, stream: Stream) -> None:
         self.current = stream
@@ -106,6 +107,7 @@ class Cuda:
         """Capture; as in torch, the stream is not left where the end of a capture fails."""
         self.captures.append((stream, pool, capture_error_mode))
         self.graphs.append(graph)
+        graph.stream = lambda: self.current
         before, self.current = self.current, stream
         self.capturing = True
         try:

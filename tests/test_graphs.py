@@ -70,9 +70,18 @@ def test_all_captures_share_one_stream_and_one_pool(model: Any, cuda: Cuda) -> N
     (stream, _, mode), *_ = cuda.captures
     assert mode == "thread_local", "the codec's thread, say, may go on"
     assert stream is not cuda.default
-    assert stream.priority < cuda.default.priority, "steps go before the codec's chunks"
     assert cuda.default in stream.waited
     assert stream in cuda.default.waited
+    assert cuda.current is cuda.default
+
+
+def test_steps_go_before_what_else_a_gpu_does(model: Any, cuda: Cuda) -> None:
+    """Such as the codec's chunks, on a stream of its own."""
+    shared = captured(model)
+    finish(shared, begin(shared, model, text=WISHES[0], frames=FRAMES))
+    launched = {stream for graph in cuda.graphs for stream in graph.launched}
+    (stream,) = launched
+    assert stream.priority < torch.cuda.Stream().priority == 0
     assert cuda.current is cuda.default
 
 

@@ -24,11 +24,11 @@ Play = Callable[[Attention, Draw], None]
 """Draws the next tokens, to the same effect if it is called again."""
 
 PRIORITY = -1
-"""Of what is captured: a graph's kernels keep that of the stream of their capture.
+"""Of the stream of steps: the lower, the sooner its kernels run.
 
-The lower, the sooner they run; streams have 0 if nothing is said, and none can have less than that.
-So steps go before the codec's chunks. Source: `cudaStreamCreateWithPriority` and
-`cudaLaunchAttributePriority` in "CUDA Runtime API".
+Streams have 0 if nothing is said, and none has a higher number than that: so the codec's chunks can
+only come after the steps if those have less. A graph runs at the priority of the stream on which it
+is launched or, from torch 2.10 on, captured (its pull request 167346): here they are the same.
 """
 
 RETRY = 10_000
@@ -64,10 +64,12 @@ class Graphs:
         self._run(step)
 
     def _run(self, step: "Step") -> None:
-        if self._side and step.uncaptured:
+        if not self._side:
+            step.run()
+        elif step.uncaptured:
             self._capture(step, self._side)
         else:
-            step.run()
+            self._side.run(step.run)
 
     def _capture(self, step: "Step", side: "Side") -> None:
         """Draw the next tokens and record how, if that can be done."""
@@ -162,7 +164,7 @@ class Step:
 
 
 class Side:
-    """A stream and a pool of memory for all captures.
+    """A stream for all steps, and a pool of memory for all captures.
 
     Graphs can share them, as they are replayed one at a time and keep nothing in the pool from one
     replay to the next. A stream for each would keep a workspace of cuBLAS each, to the end.
@@ -173,7 +175,7 @@ class Side:
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, compute: Callable[[], None]) -> None:
-        """Compute on the stream, so that what a capture must not do for the first time is done."""
+        """Compute on the stream, after what was launched before and before what is after."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         try:
