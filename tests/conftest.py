@@ -22,6 +22,7 @@ from bot.errors import Refusal
 from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
 from bot.studio import Studio
+from tests.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
 from tests.limits import problems
 
 T = TypeVar("T")

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from omegaconf import OmegaConf
 
 from bot.engine import weights
 from bot.engine.messages import Ready
-from tests.test_musicgen import Child, Files, checkpoint, environment, home, refusal, takes
+from tests.engines import Child, Files, environment
+from tests.test_musicgen import checkpoint, refusal, takes
 from tests.test_side_by_side import folders
 from tests.tiny_musicgen import CODEC, SMALL
 
-__all__ = ["folders", "home"]
+__all__ = ["folders"]
 
 LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
 
@@ -303,8 +305,8 @@ def test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length
     home: Path, tmp_path: Path, folders: Callable[[], Files]
 ) -> None:
     """By our decoder and by audiocraft's own loop, in steps of the same share of the window."""
-    cases = []
-    for model in ("local", "other"):
+    cases, models = [], ("local", "other")
+    for model in models:
         folder = Path(shutil.copytree(home / model, tmp_path / model))
         whole = torch.load(folder / LM_FILE, weights_only=True)
         clips = OmegaConf.create(whole["xp.cfg"])
@@ -317,9 +319,9 @@ def test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    for model, own in cases:
-        files = folders()
-        with Child(home, model) as child:
-            assert isinstance(child.hear(), Ready)
-            assert takes(child.render(files.order(7, 7))) == [(1, 7.0)]
-        assert (files.codes(1) == np.load(own)).all()
+    with Child(home, ",".join(folder for folder, _ in cases)) as child:
+        assert isinstance(child.hear(), Ready)
+        for model, (_, own) in zip(models, cases, strict=True):
+            files = folders()
+            assert takes(child.render(replace(files.order(7, 7), model=model))) == [(1, 7.0)]
+            assert (files.codes(1) == np.load(own)).all()

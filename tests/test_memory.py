@@ -16,10 +16,11 @@ from bot.engine.hand import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
 from tests import tiny_musicgen
+from tests.engines import SMALL, Files
 from tests.random_lm import language_model
-from tests.test_musicgen import SMALL, Files, home, hub_cache, snapshot
+from tests.test_musicgen import hub_cache, snapshot
 
-__all__ = ["home", "hub_cache"]
+__all__ = ["hub_cache"]
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LAYERS, DIM = 2, 128

@@ -1,20 +1,16 @@
 """The MusicGen engine, in its own process as in production, on a tiny random checkpoint."""
 
 import json
-import os
 import pickle
 import shutil
 import subprocess
 import sys
 import threading
-import wave
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
@@ -30,27 +26,19 @@ from bot.engine.messages import (
     Fault,
     Finish,
     Message,
-    Part,
     Progress,
     Ready,
-    Render,
     Report,
     Took,
-    encode,
-    report,
 )
+from tests.engines import NUMBERS, OTHER, ROOT, SMALL, STEREO, Child, Files, environment
 from tests.tiny_musicgen import CARD, REVISION
-
-ROOT = Path(__file__).parent.parent
-SMALL, STEREO = "facebook/musicgen-small", "facebook/musicgen-stereo-small"
 
 FIRST, FRAMES = 1503, 1500
 """Decoder steps and frames of a window of 30 s."""
 
 LONG = 49
 """Seconds of a piece of three windows: 30, 18 and 1 of new music."""
-
-NUMBERS = count(1)
 
 OWN = """
 import sys, json
@@ -71,157 +59,13 @@ for model, cases in json.loads(sys.argv[1]).items():
 """
 
 
-BESIDE = (
-    "-c",
-    """
-import sys
-from bot.engine import repertoire, worker
-repertoire.writer = lambda _: repertoire.Hand("writer")
-sys.exit(worker.main())
-""",
-)
-"""Starts a child in which a thread writes the files, whatever the device."""
-
-
-class Child:
-    """The engine's process and the other end of its pipes."""
-
-    def __init__(
-        self,
-        home: Path,
-        model: str,
-        device: str = "cpu",
-        precision: str = "float32",
-        stderr: int = subprocess.DEVNULL,
-        more: Sequence[str] = (),
-        start: Sequence[str] = ("-m", "bot.engine.worker"),
-    ) -> None:
-        models = model.split(",")
-        self.model = weights.name(models[0])
-        command = ["--engine", "musicgen", "--device", device, *more]
-        command += ["--precision", precision, "--slots", "3", "--finish", "off"]
-        command += [word for each in models for word in ("--model", each)]
-        self.process = subprocess.Popen(
-            [sys.executable, *start, *command],
-            cwd=ROOT,
-            env=environment(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def say(self, *messages: Message) -> None:
-        """Say some things in one breath, so that none of them waits for this process."""
-        for message in messages:
-            if isinstance(message, Render) and not message.model:
-                message = replace(message, model=self.model)
-            self.process.stdin.write(encode(message))
-        self.process.stdin.flush()
-
-    def hear(self) -> Report:
-        return report(self.process.stdout.readline())
-
-    def render(
-        self, order: Render, then: Callable[[Report], Message | None] = lambda _: None
-    ) -> list[Report]:
-        """Return all reports of an order; `then` may answer each once heard."""
-        self.say(order)
-        heard: list[Report] = []
-        while not heard or not isinstance(heard[-1], Done | Failed | Cancelled):
-            heard.append(self.hear())
-            if answer := then(heard[-1]):
-                self.say(answer)
-        return heard
-
-
-class Files:
-    """Where an order's takes go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def order(self, seconds: int, *seeds: int, top_k: int = 250) -> Render:
-        return Render(
-            id=next(NUMBERS),
-            prompt="slow piano with rain",
-            seconds=seconds,
-            model="",
-            parts=tuple(
-                Part(
-                    number=number,
-                    seed=seed,
-                    audio=str(self.audio(number)),
-                    codes=str(self.folder / f"{number}.npy"),
-                )
-                for number, seed in enumerate(seeds, 1)
-            ),
-            guidance=2.5,
-            temperature=1.1,
-            top_k=top_k,
-        )
-
-    def audio(self, number: int) -> Path:
-        return self.folder / f"{number}.wav"
-
-    def codes(self, number: int) -> NDArray[np.int16]:
-        return np.load(self.folder / f"{number}.npy")
-
-    def samples(self, number: int) -> NDArray[np.int16]:
-        with wave.open(str(self.audio(number))) as file:
-            assert (file.getframerate(), file.getsampwidth()) == (32000, 2)
-            pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-            return pcm.reshape(-1, file.getnchannels()).T
-
-    def all(self) -> set[str]:
-        return {path.name for path in self.folder.iterdir()}
-
-
-def environment(home: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", **more}
-
-
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hub")
-    command = [sys.executable, "-m", "tests.tiny_musicgen", str(folder)]
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def mono(home: Path) -> Iterator[Child]:
-    with Child(home, SMALL) as child:
+def melody(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A model that a melody may steer besides the words; what it logs is in a file."""
+    log = tmp_path_factory.mktemp("melody") / "log"
+    with log.open("wb") as file, Child(home, str(home / "melody"), stderr=file) as child:
         assert isinstance(child.hear(), Ready)
-        yield child
-
-
-@pytest.fixture(scope="module")
-def stereo(home: Path) -> Iterator[Child]:
-    with Child(home, STEREO) as child:
-        assert isinstance(child.hear(), Ready)
-        yield child
-
-
-@pytest.fixture(scope="module")
-def other(home: Path) -> Iterator[Child]:
-    """A model that our decoder does not know."""
-    with Child(home, str(home / "other")) as child:
-        assert isinstance(child.hear(), Ready)
-        yield child
-
-
-@pytest.fixture(scope="module")
-def melody(home: Path) -> Iterator[Child]:
-    """A model that a melody may steer besides the words."""
-    with Child(home, str(home / "melody")) as child:
-        assert isinstance(child.hear(), Ready)
+        child.log = log
         yield child
 
 
@@ -233,13 +77,14 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture(scope="module")
-def own(home: Path) -> dict[str, NDArray[np.floating]]:
+def own(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.floating]]:
     """What audiocraft's own `generate` makes of the same requests."""
+    made = tmp_path_factory.mktemp("own")
     cases = {
-        SMALL: [(2, 7, home / "2"), (LONG, 7, home / "long")],
-        STEREO: [(2, 7, home / "st")],
-        str(home / "other"): [(2, 7, home / "other-2"), (31, 7, home / "other-31")],
-        str(home / "melody"): [(2, 7, home / "melody-2"), (31, 7, home / "melody-31")],
+        SMALL: [(2, 7, made / "2"), (LONG, 7, made / "long")],
+        STEREO: [(2, 7, made / "st")],
+        str(home / OTHER): [(2, 7, made / "other-2")],
+        str(home / "melody"): [(2, 7, made / "melody-2"), (31, 7, made / "melody-31")],
     }
     subprocess.run(
         [sys.executable, "-c", OWN, json.dumps(cases, default=str)],
@@ -248,8 +93,7 @@ def own(home: Path) -> dict[str, NDArray[np.floating]]:
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    names = ("2", "long", "st", "other-2", "other-31", "melody-2", "melody-31")
-    return {name: dict(np.load(home / f"{name}.npz")) for name in names}
+    return {file.stem: dict(np.load(file)) for file in made.glob("*.npz")}
 
 
 @pytest.fixture(scope="module")
@@ -434,12 +278,12 @@ def test_a_model_that_the_decoder_does_not_know_plays_by_audiocrafts_own_loop(
 
 
 def test_audiocrafts_own_loop_keeps_the_windows_that_are_complete(
-    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
+    melody: Child, files: Files, own: dict[str, NDArray[np.floating]]
 ) -> None:
-    reports = other.render(files.order(40, 7, 8), at(FIRST + 1, Finish))
+    reports = melody.render(files.order(40, 7, 8), at(FIRST + 1, Finish))
     assert takes(reports) == [(1, 30.0)]
     assert isinstance(reports[-1], Done)
-    assert (files.codes(1) == own["other-31"]["codes"][:, :FRAMES]).all()
+    assert (files.codes(1) == own["melody-31"]["codes"][:, :FRAMES]).all()
     assert files.all() == {"1.wav", "1.npy"}
 
 
@@ -465,12 +309,11 @@ def test_a_melody_model_plays_what_the_words_alone_give(
 @pytest.mark.parametrize(
     ("model", "what"), [("other", b"its activation"), ("melody", b"conditions other than words")]
 )
-def test_why_audiocrafts_own_loop_plays_is_in_the_log(home: Path, model: str, what: bytes) -> None:
-    with Child(home, str(home / model), stderr=subprocess.PIPE) as child:
-        assert isinstance(child.hear(), Ready)
-        child.process.stdin.close()
-        assert b"our decoder does not know " + what in child.process.stderr.read()
-        child.process.stdin = None
+def test_why_audiocrafts_own_loop_plays_is_in_the_log(
+    request: pytest.FixtureRequest, model: str, what: bytes
+) -> None:
+    child: Child = request.getfixturevalue(model)
+    assert b"our decoder does not know " + what in child.log.read_bytes()
 
 
 def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files: Files) -> None:
@@ -664,10 +507,11 @@ assert "torch" not in sys.modules
 def test_a_fetch_downloads_what_is_missing_and_only_that(
     home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
 ) -> None:
+    served = Path(shutil.copytree(home, tmp_path / "served"))
     for name in ("flax_model.msgpack", "pytorch_model.bin"):
-        (snapshot(home, "t5-base") / name).write_bytes(b"large")
+        (snapshot(served, "t5-base") / name).write_bytes(b"large")
     hub_cache(tmp_path)
-    with hub(home) as (address, asked):
+    with hub(served) as (address, asked):
         assert fetch(STEREO, tmp_path, address) == ""
         assert weights.missing(STEREO) == []
         assert not [path for path in asked if path.endswith(("msgpack", "pytorch_model.bin"))]
@@ -715,64 +559,53 @@ def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -
     )
 
 
-NARROW = """
+FAULTY = """
 import sys, torch
 from bot.engine import slotted, worker
 
 step = slotted.Slotted.step
 
-def spilling(self):
-    if self.slots - self.decoder.free > 1:
-        raise torch.OutOfMemoryError("no room for two")
+def faulty(self):
+    match self.slots - self.decoder.free:
+        case 2:
+            raise torch.OutOfMemoryError("no room for two")
+        case 3:
+            raise torch.AcceleratorError("CUDA error: an illegal access\\nCompile it otherwise.")
     step(self)
 
-slotted.Slotted.step = spilling
+slotted.Slotted.step = faulty
 sys.exit(worker.main())
 """
+"""As on a GPU with room for one take, which three break: with torch's own errors."""
+
+
+@pytest.fixture(scope="module")
+def faulty(home: Path) -> Iterator[Child]:
+    with Child(home, SMALL, start=("-c", FAULTY), stderr=subprocess.PIPE) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
 
 
 def test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room(
-    home: Path, tmp_path: Path
+    faulty: Child, tmp_path: Path
 ) -> None:
-    """As on a GPU with room for one take: torch's own error, raised where it would be."""
-    with Child(home, "facebook/musicgen-small", start=("-c", NARROW)) as child:
-        assert isinstance(child.hear(), Ready)
-        order = Files(tmp_path).order(2, 7, 8)
-        *_, failed = child.render(order)
-        assert isinstance(failed, Failed)
-        assert failed.kind is Fault.MEMORY
-        *_, done = child.render(replace(order, id=next(NUMBERS), one_by_one=True))
-        assert isinstance(done, Done)
-        *_, done = child.render(Files(tmp_path).order(2, 9))
-        assert isinstance(done, Done), "and the engine goes on"
-
-
-BROKEN = """
-import sys, torch
-from bot.engine import slotted, worker
-
-step = slotted.Slotted.step
-
-def broken(self):
-    if self.slots - self.decoder.free > 1:
-        raise torch.AcceleratorError("CUDA error: an illegal access\\nCompile it otherwise.")
-    step(self)
-
-slotted.Slotted.step = broken
-sys.exit(worker.main())
-"""
+    order = Files(tmp_path).order(2, 7, 8)
+    *_, failed = faulty.render(order)
+    assert isinstance(failed, Failed)
+    assert failed.kind is Fault.MEMORY
+    *_, done = faulty.render(replace(order, id=next(NUMBERS), one_by_one=True))
+    assert isinstance(done, Done)
+    *_, done = faulty.render(Files(tmp_path).order(2, 9))
+    assert isinstance(done, Done), "and the engine goes on"
 
 
 def test_an_error_of_the_gpu_ends_the_process_with_its_own_words(
-    home: Path, tmp_path: Path
+    faulty: Child, tmp_path: Path
 ) -> None:
-    with Child(
-        home, "facebook/musicgen-small", start=("-c", BROKEN), stderr=subprocess.PIPE
-    ) as child:
-        assert isinstance(child.hear(), Ready)
-        child.say(Files(tmp_path).order(2, 7, 8))
-        child.process.stdout.read()
-        assert child.process.wait() == 1
-        words = child.process.stderr.read().decode().splitlines()
+    """The last test of this engine."""
+    faulty.say(Files(tmp_path).order(2, 7, 8, 9))
+    faulty.process.stdout.read()
+    assert faulty.process.wait() == 1
+    words = faulty.process.stderr.read().decode().splitlines()
     assert words[-1].endswith("AcceleratorError: CUDA error: an illegal access")
     assert any(line.startswith("Traceback") for line in words)

@@ -1,6 +1,9 @@
 """NaN and infinity: found while a model loads and at each take's end, told, never posted."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,11 @@ from bot.engine.audio import NotFinite
 from bot.engine.faults import RenderError
 from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
 from bot.engine.results import Results
-from tests.test_musicgen import SMALL, Child, Files, home, refusal, snapshot
+from tests.engines import ROOT, SMALL, Child, Files, environment
+from tests.test_musicgen import snapshot
 from tests.test_side_by_side import folders, together
 
-__all__ = ["folders", "home"]
+__all__ = ["folders"]
 
 SOUND, SPOILT = "slow piano with rain", "a sad waltz"
 """Prompts without and with the letter whose embedding is NaN."""
@@ -114,44 +118,73 @@ def overflow(state: dict[str, Any]) -> None:
     state["linears.0.weight"] = torch.full_like(state["linears.0.weight"], 3e38, dtype=torch.float)
 
 
-@pytest.mark.parametrize(
-    ("model", "file", "change", "sentence"),
-    [
-        (
-            "local",
-            "state_dict.bin",
-            poke(FIRST_LAYER, float("nan")),
-            f"its weight {FIRST_LAYER} holds NaN or infinity",
-        ),
-        ("local", "state_dict.bin", overflow, "computes in float32 is not finite"),
-        ("other", "state_dict.bin", overflow, "computes in float32 is not finite"),
-        (
-            "local",
-            "compression_state_dict.bin",
-            poke("decoder.model.0.conv.conv.weight_v", float("nan")),
-            "codec plays NaN or infinity",
-        ),
-    ],
-    ids=["weight", "overflow", "overflow in audiocraft's loop", "codec"],
-)
-def test_a_model_of_no_numbers_is_refused_when_it_loads(
-    home: Path, tmp_path: Path, model: str, file: str, change: Any, sentence: str
-) -> None:
-    folder = Path(shutil.copytree(home / model, tmp_path / "model"))
-    altered(folder / file, change)
-    assert sentence in refusal(home, str(folder))
+LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
+UNPLAYABLE = "computes in float32 is not finite"
+
+WRONG: dict[str, tuple[str, str, Callable[[dict[str, Any]], None], str, tuple[str, ...]]] = {
+    "a weight": (
+        "local",
+        LM_FILE,
+        poke(FIRST_LAYER, float("nan")),
+        "float32",
+        (f"its weight {FIRST_LAYER} holds NaN or infinity",),
+    ),
+    "an overflow": ("local", LM_FILE, overflow, "float32", (UNPLAYABLE,)),
+    "an overflow in audiocraft's loop": ("other", LM_FILE, overflow, "float32", (UNPLAYABLE,)),
+    "the codec": (
+        "local",
+        CODEC_FILE,
+        poke("decoder.model.0.conv.conv.weight_v", float("nan")),
+        "float32",
+        ("codec plays NaN or infinity",),
+    ),
+    "a weight too large": (
+        "local",
+        LM_FILE,
+        poke(FIRST_LAYER, 1e6),
+        "float16",
+        ("cannot play in float16", "PRECISION=float32"),
+    ),
+}
+"""What is wrong with a copy of a model, the precision asked for, and what is said of it."""
+
+LOADS = """
+import json, sys
+from bot.engine import worker
+from bot.engine.faults import LoadError
+for folder, precision in json.loads(sys.argv[1]):
+    asked = ["--engine", "musicgen", "--device", "cpu", "--model", folder]
+    try:
+        worker.load(worker._parser().parse_args([*asked, "--precision", precision]))
+        print(json.dumps("It is loaded."))
+    except LoadError as error:
+        print(json.dumps(str(error)))
+"""
 
 
-def test_weights_too_large_for_a_precision_are_refused_with_one_that_would_do(
-    home: Path, tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(home / "local", tmp_path / "model"))
-    altered(folder / "state_dict.bin", poke(FIRST_LAYER, 1e6))
-    with Child(home, str(folder), precision="float16") as child:
-        said = child.hear()
-    assert isinstance(said, Failed)
-    assert "cannot play in float16" in said.reason
-    assert "PRECISION=float32" in said.reason
+@pytest.fixture(scope="module")
+def told(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the engine says of each as it loads it."""
+    asked = []
+    for number, (model, file, change, precision, _) in enumerate(WRONG.values()):
+        folder = tmp_path_factory.mktemp("wrong") / str(number)
+        altered(Path(shutil.copytree(home / model, folder)) / file, change)
+        asked.append((str(folder), precision))
+    said = subprocess.run(
+        [sys.executable, "-c", LOADS, json.dumps(asked)],
+        check=True,
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+    )
+    return dict(zip(WRONG, map(json.loads, said.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_model_of_no_numbers_is_refused_when_it_loads(told: dict[str, str], what: str) -> None:
+    """And one whose weights are too large for a precision is, with one that would do."""
+    for words in WRONG[what][-1]:
+        assert words in told[what]
 
 
 @pytest.mark.parametrize("finishes", [True, False])

@@ -23,13 +23,12 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.test_musicgen import BESIDE, ROOT, SMALL, STEREO, Child, Files, environment, home, takes
+from tests.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment
+from tests.test_musicgen import takes
 from tests.test_side_by_side import folders, together
 from tests.tiny_musicgen import CARD
 
-__all__ = ["folders", "home"]
-
-OTHER = "other"
+__all__ = ["folders"]
 
 CONTINUED = """
 import sys, json
@@ -47,51 +46,55 @@ for model, codes, prompt, seconds, seed, file in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module", params=[SMALL, STEREO, OTHER])
-def child(home: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
-    """Our decoder in mono and stereo, and audiocraft's own loop.
-
-    Those last two have a thread that writes the files, as where a GPU steps.
-    """
-    model = str(home / OTHER) if request.param == OTHER else request.param
-    start = ("-m", "bot.engine.worker") if model == SMALL else BESIDE
-    with Child(home, model, start=start) as child:
-        child.name = model
-        assert isinstance(child.hear(), Ready)
-        yield child
+@pytest.fixture(scope="module", params=["mono", "stereo", "other"])
+def child(request: pytest.FixtureRequest) -> Child:
+    """Our decoder in mono and stereo, and audiocraft's own loop."""
+    found: Child = request.getfixturevalue(request.param)
+    return found
 
 
 def continued(files: Files, before: Files, seconds: int, *seeds: int) -> Render:
     return replace(files.order(seconds, *seeds), prefix=str(before.folder / "1.npy"))
 
 
-def test_a_piece_goes_on_as_audiocraft_continues_it(
-    child: Child, home: Path, folders: Callable[[], Files]
-) -> None:
-    """Within the model's window, and past it from the last that fits beside the new music."""
-    books = 8 if child.name == STEREO else 4
-    cases = [(20, 1000, 22, folders(), folders()), (29, 1400, 30, folders(), folders())]
-    for before, _, _, first, files in cases:
-        codes = np.random.default_rng(7).integers(CARD, size=(books, 50 * before), dtype=np.int16)
-        np.save(first.folder / "1.npy", codes)
-        reports = child.render(continued(files, first, 2, 9))
-        assert takes(reports) == [(1, before + 2.0)]
-    arguments = [
-        (child.name, first.folder / "1.npy", prompt, total, 9, files.folder / "own.npy")
-        for _, prompt, total, first, files in cases
-    ]
+GOES_ON = ((20, 1000, 22), (29, 1400, 30))
+"""Seconds before, tokens that are heard of them, seconds of both: in the window, and past it."""
+
+
+@pytest.fixture(scope="module")
+def begun(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
+    """Folders with codes, by model and their seconds, and how audiocraft goes on from them."""
+    found, asked = {}, []
+    for model, books in ((SMALL, 4), (STEREO, 8), (str(home / OTHER), 4)):
+        for before, prompt, total in GOES_ON:
+            folder = found[model, before] = tmp_path_factory.mktemp("begun")
+            codes = np.random.default_rng(7).integers(CARD, size=(books, 50 * before))
+            np.save(folder / "1.npy", codes.astype(np.int16))
+            asked.append((model, folder / "1.npy", prompt, total, 9, folder / "own.npy"))
     subprocess.run(
-        [sys.executable, "-c", CONTINUED, json.dumps(arguments, default=str)],
+        [sys.executable, "-c", CONTINUED, json.dumps(asked, default=str)],
         check=True,
         cwd=ROOT,
         env=environment(home, HF_HUB_OFFLINE="1"),
         capture_output=True,
     )
-    for before, prompt, _, first, files in cases:
-        codes = files.codes(1)
-        assert codes.shape[1] == (before + 2) * 50
-        assert (codes[:, : before * 50] == first.codes(1)).all()
-        assert (codes[:, before * 50 :] == np.load(files.folder / "own.npy")[:, prompt:]).all()
+    return found
+
+
+@pytest.mark.parametrize(("before", "prompt"), [case[:2] for case in GOES_ON])
+def test_a_piece_goes_on_as_audiocraft_continues_it(
+    child: Child,
+    folders: Callable[[], Files],
+    begun: dict[tuple[str, int], Path],
+    before: int,
+    prompt: int,
+) -> None:
+    first, files = Files(begun[child.name, before]), folders()
+    assert takes(child.render(continued(files, first, 2, 9))) == [(1, before + 2.0)]
+    codes = files.codes(1)
+    assert codes.shape[1] == (before + 2) * 50
+    assert (codes[:, : before * 50] == first.codes(1)).all()
+    assert (codes[:, before * 50 :] == np.load(first.folder / "own.npy")[:, prompt:]).all()
 
 
 def test_what_was_heard_before_stays_as_it_was(child: Child, folders: Callable[[], Files]) -> None:
@@ -109,12 +112,12 @@ def test_five_takes_of_one_request_are_made_end_to_end(
     child: Child, folders: Callable[[], Files]
 ) -> None:
     files, alone = folders(), folders()
-    order = replace(files.order(8, 7, 8, 9, 10, 11), picture=str(files.folder / "picture.png"))
-    assert sorted(takes(child.render(order))) == [(number, 8.0) for number in range(1, 6)]
-    child.render(alone.order(8, 11))
+    order = replace(files.order(2, 7, 8, 9, 10, 11), picture=str(files.folder / "picture.png"))
+    assert sorted(takes(child.render(order))) == [(number, 2.0) for number in range(1, 6)]
+    child.render(alone.order(2, 11))
     assert (files.codes(5) == alone.codes(1)).all()
     for number in range(1, 6):
-        assert files.samples(number).shape[1] == 8 * 32000
+        assert files.samples(number).shape[1] == 2 * 32000
     assert len({files.codes(number).tobytes() for number in range(1, 6)}) == 5
 
 

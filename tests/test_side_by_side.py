@@ -19,16 +19,16 @@ from bot.engine.messages import (
     Report,
     Took,
 )
-from tests.test_musicgen import BESIDE, SMALL, Child, Files, home
-
-__all__ = ["home"]
+from tests.engines import BESIDE, SMALL, Child, Files
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def child(home: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
     """An engine with three slots; in int8 a thread writes the files, as where a GPU steps."""
-    start = BESIDE if request.param == "int8" else ("-m", "bot.engine.worker")
-    with Child(home, SMALL, precision=request.param, start=start) as child:
+    if request.param == "float32":
+        yield request.getfixturevalue("mono")
+        return
+    with Child(home, SMALL, precision=request.param, start=BESIDE) as child:
         assert isinstance(child.hear(), Ready)
         yield child
 

@@ -25,16 +25,16 @@ from bot.engine.slotted import Slotted
 from bot.engine.spills import FULL, spilled
 from bot.models import Status
 from tests.conftest import world
-from tests.full import PLACES, Full
+from tests.engines import NUMBERS, SMALL, Child, Files
+from tests.full import Full
 from tests.operators import Counted
 from tests.random_codec import encodec
 from tests.random_lm import language_model, understood
 from tests.test_decoder import WISHES, alone, begin, finish
 from tests.test_faults import asked
-from tests.test_musicgen import NUMBERS, SMALL, Child, Files, home
 from tests.test_side_by_side import folders, last, together
 
-__all__ = ["folders", "home"]
+__all__ = ["folders"]
 
 FRAMES = 12
 PROMPT = torch.randint(0, 512, (4, 5), generator=torch.Generator().manual_seed(1))
@@ -178,12 +178,10 @@ def test_a_chunk_of_sound_that_lacks_memory_spoils_no_other_sound() -> None:
 
 
 @pytest.fixture(scope="module")
-def expected(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
+def expected(mono: Child, tmp_path_factory: pytest.TempPathFactory) -> Files:
     """What a take sounds like by itself."""
     files = Files(tmp_path_factory.mktemp("alone"))
-    with Child(home, SMALL) as child:
-        assert isinstance(child.hear(), Ready)
-        child.render(files.order(2, 7))
+    mono.render(files.order(2, 7))
     return files
 
 
@@ -226,7 +224,7 @@ def test_a_step_that_lacks_memory_ends_what_is_under_way_and_the_next_is_as_ever
         assert (after.samples(1) == expected.samples(1)).all()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ["step", "chunk"])
 async def test_a_piece_that_lacked_memory_is_tried_again_alone_and_posted(
     plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

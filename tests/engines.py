@@ -1,0 +1,193 @@
+"""MusicGen engines in processes of their own, as in production, on tiny random checkpoints.
+
+Those that any file may play with are started once for all of them.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO, Self
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from bot.engine import weights
+from bot.engine.messages import (
+    Cancelled,
+    Done,
+    Failed,
+    Message,
+    Part,
+    Ready,
+    Render,
+    Report,
+    encode,
+    report,
+)
+
+ROOT = Path(__file__).parent.parent
+SMALL, STEREO, OTHER = "facebook/musicgen-small", "facebook/musicgen-stereo-small", "other"
+
+NUMBERS = count(1)
+
+BESIDE = (
+    "-c",
+    """
+import sys
+from bot.engine import repertoire, worker
+repertoire.writer = lambda _: repertoire.Hand("writer")
+sys.exit(worker.main())
+""",
+)
+"""Starts a child in which a thread writes the files, as where a GPU steps."""
+
+
+class Child:
+    """The engine's process and the other end of its pipes."""
+
+    def __init__(
+        self,
+        home: Path,
+        model: str,
+        device: str = "cpu",
+        precision: str = "float32",
+        stderr: int | IO[bytes] = subprocess.DEVNULL,
+        more: Sequence[str] = (),
+        start: Sequence[str] = ("-m", "bot.engine.worker"),
+    ) -> None:
+        models = model.split(",")
+        self.name, self.model = model, weights.name(models[0])
+        command = ["--engine", "musicgen", "--device", device, *more]
+        command += ["--precision", precision, "--slots", "3", "--finish", "off"]
+        command += [word for each in models for word in ("--model", each)]
+        self.process = subprocess.Popen(
+            [sys.executable, *start, *command],
+            cwd=ROOT,
+            env=environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def say(self, *messages: Message) -> None:
+        """Say some things in one breath, so that none of them waits for this process."""
+        for message in messages:
+            if isinstance(message, Render) and not message.model:
+                message = replace(message, model=self.model)
+            self.process.stdin.write(encode(message))
+        self.process.stdin.flush()
+
+    def hear(self) -> Report:
+        return report(self.process.stdout.readline())
+
+    def render(
+        self, order: Render, then: Callable[[Report], Message | None] = lambda _: None
+    ) -> list[Report]:
+        """Return all reports of an order; `then` may answer each once heard."""
+        self.say(order)
+        heard: list[Report] = []
+        while not heard or not isinstance(heard[-1], Done | Failed | Cancelled):
+            heard.append(self.hear())
+            if answer := then(heard[-1]):
+                self.say(answer)
+        return heard
+
+
+class Files:
+    """Where an order's takes go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def order(self, seconds: int, *seeds: int, top_k: int = 250) -> Render:
+        return Render(
+            id=next(NUMBERS),
+            prompt="slow piano with rain",
+            seconds=seconds,
+            model="",
+            parts=tuple(
+                Part(
+                    number=number,
+                    seed=seed,
+                    audio=str(self.audio(number)),
+                    codes=str(self.folder / f"{number}.npy"),
+                )
+                for number, seed in enumerate(seeds, 1)
+            ),
+            guidance=2.5,
+            temperature=1.1,
+            top_k=top_k,
+        )
+
+    def audio(self, number: int) -> Path:
+        return self.folder / f"{number}.wav"
+
+    def codes(self, number: int) -> NDArray[np.int16]:
+        return np.load(self.folder / f"{number}.npy")
+
+    def samples(self, number: int) -> NDArray[np.int16]:
+        with wave.open(str(self.audio(number))) as file:
+            assert (file.getframerate(), file.getsampwidth()) == (32000, 2)
+            pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+            return pcm.reshape(-1, file.getnchannels()).T
+
+    def all(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir()}
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny checkpoints, written once for all processes that run tests; nobody changes them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            part = folder.with_suffix(".part")
+            command = [sys.executable, "-m", "tests.tiny_musicgen", str(part)]
+            subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+            part.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mono(home: Path) -> Iterator[Child]:
+    with Child(home, SMALL) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
+@pytest.fixture(scope="session")
+def stereo(home: Path) -> Iterator[Child]:
+    """A thread of it writes the files."""
+    with Child(home, STEREO, start=BESIDE) as child:
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
+@pytest.fixture(scope="session")
+def other(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A model that our decoder does not know, with such a thread too; what it logs is in a file."""
+    log = tmp_path_factory.mktemp("other") / "log"
+    with log.open("wb") as file, Child(home, str(home / OTHER), stderr=file, start=BESIDE) as child:
+        assert isinstance(child.hear(), Ready)
+        child.log = log
+        yield child
