@@ -230,6 +230,14 @@ class World:
             for problem in problems(request.method, request.path, request.json)
         ]
 
+    async def look(self) -> None:
+        """Let the bot look, and wait until it has done what it saw."""
+        delivery: Any = self.bot.get_cog("Delivery")
+        self.bot.dispatch("look")
+        await asyncio.sleep(0)  # it has begun
+        while looks := set(delivery._looks):
+            await asyncio.wait(looks)
+
     async def restart(self, plan: Plan) -> None:
         """Stop everything, and start another bot on the same data in the same Discord."""
         await self.stack.aclose()

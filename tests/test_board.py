@@ -1,6 +1,5 @@
 """The status messages: which are edited, and in what order."""
 
-import asyncio
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -118,8 +117,7 @@ async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
         w.bot.http.request = request  # type: ignore[method-assign, assignment]
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         for _ in range(100):
-            w.bot.dispatch("look")
-            await asyncio.sleep(0.02)
+            await w.look()
             clock.turn(seconds=10)
         pauses = [round(later - at) for at, later in pairwise(tried)]
         assert pauses[:5] == [30, 60, 120, 240, 300]

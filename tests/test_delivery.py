@@ -26,8 +26,7 @@ async def looks(w: World, clock: Clock, times: int, **turn: float) -> None:
     """Let the bot look so often, with so much time between."""
     for _ in range(times):
         clock.turn(**turn)
-        w.bot.dispatch("look")
-        await asyncio.sleep(0.03)
+        await w.look()
 
 
 async def looks_until(w: World, clock: Clock, job: int, status: Status, **turn: float) -> None:
