@@ -57,6 +57,19 @@ def pytest_configure() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+LONGEST = (
+    *("musicgen", "decoder", "pieces", "kills", "crashes", "spills", "ledger", "soak"),
+    *("side_by_side", "numbers", "checkpoints", "limits", "demo"),
+)
+"""Files of tests that take longest: they begin first, so that none is left over at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin; `--no-loadscope-reorder` has xdist keep to this order."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 class Clock:
     """A clock that stands still until it is turned, and the ticks that it makes then."""
 
