@@ -9,15 +9,16 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.cuda import cards, running, spills
-from benchmarks.cuda.card import Gpu
-from benchmarks.cuda.stage import Stage
-from benchmarks.cuda.tokens import SAMPLINGS, TIE, margin
+from benchmarks.cuda.card import Gpu, Processor
+from benchmarks.cuda.stage import WISHES, Stage, finish
+from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
 from bot.engine import graphs, memory
 from bot.engine.attention import Masked
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
 from tests.pretended_cuda import GB, Card, Cuda, capturing, card
+from tests.random_lm import MONO
 
 __all__ = ["card"]
 
@@ -39,7 +40,7 @@ def pretended(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     Cuda().install(monkeypatch)
     capturing(monkeypatch)
     card.left = 4 * GB
-    monkeypatch.setitem(memory.MOST, "cpu", 2)
+    monkeypatch.setattr(memory, "most", lambda _: 2)
     monkeypatch.setattr(spills, "ROOMS", {"no byte": 0.0})
     monkeypatch.setattr(Gpu, "device", torch.device("cpu"))
     monkeypatch.setattr(Gpu, "half", Precision.FLOAT32)
@@ -163,6 +164,23 @@ def test_where_the_gpu_is_lost_a_new_process_goes_on(
     assert (resume, budget) == ("--resume", "--budget")
     assert 0 < float(seconds) < 480
     assert [section["name"] for section in json.loads(out.read_text())["sections"]] == ["first"]
+
+
+def test_the_first_difference_in_the_order_of_drawing_is_weighed() -> None:
+    stage = Stage(card=Processor(), scale=running.TINY, bandwidth=1, folder=Path())
+    model = stage.model(torch.float32)
+    decoder = stage.decoder(model, Precision.FLOAT32, graphs=False)
+    prompt, sampling = stage.codes(5, card=model.card), Sampling(top_k=0)
+    slot = stage.begin(decoder, model, WISHES[0], frames=11, prompt=prompt, sampling=sampling)
+    ours = finish(decoder, slot)
+    theirs = ours.clone()
+    theirs[0, 9], theirs[3, 7] = theirs[0, 9] ^ 1, theirs[3, 7] ^ 1
+    difference = Difference(ours, theirs, MONO)
+    assert (difference.step, difference.codebook) == (9, 0), "the third delay comes later"
+    assert difference.tokens == [ours[0, 9], theirs[0, 9]]
+    assert difference.margin(stage, decoder, model, prompt, sampling) > TIE
+    difference.tokens[1] = difference.tokens[0]
+    assert difference.margin(stage, decoder, model, prompt, sampling) == 0
 
 
 def test_a_near_tie_is_told_from_an_error() -> None:

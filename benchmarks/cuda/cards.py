@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import torch
 
-from bot.engine import memory
+from bot.engine import devices, memory
 from bot.engine.linears import Precision
 from tests.random_lm import language_model
 
@@ -67,15 +67,19 @@ LARGE = Shape("large", 2048, 48)
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A GPU: bytes of memory as torch tells them, and bytes per second as its maker does."""
+    """A GPU: bytes of memory as torch tells them, and the rest as its maker does."""
 
     name: str
     memory: float
     bandwidth: float
+    """Bytes per second."""
+    multiprocessors: int
 
     def slots(self, shape: Shape) -> int:
         """Return how many takes of a model the engine renders side by side there; at least 1."""
-        with patch.object(memory, "free", lambda _: self.memory - BESIDE):
+        has = patch.object(memory, "free", lambda _: self.memory - BESIDE)
+        counts = patch.object(devices, "multiprocessors", lambda: self.multiprocessors)
+        with has, counts:
             return memory.slots(_model(shape), Precision.FLOAT16, torch.device("cuda"))
 
     def step(self, shape: Shape, takes: int, place: float) -> float:
@@ -89,11 +93,11 @@ class Card:
 
 
 CARDS = (
-    Card("T4", 15.8e9, 0.32e12),
-    Card("RTX 3090", 25.4e9, 0.936e12),
-    Card("RTX 4090", 25.4e9, 1.008e12),
-    Card("A100, 40 GB", 42.3e9, 1.555e12),
-    Card("H100, 80 GB", 84.9e9, 3.35e12),
+    Card("T4", 15.8e9, 0.32e12, 40),
+    Card("RTX 3090", 25.4e9, 0.936e12, 82),
+    Card("RTX 4090", 25.4e9, 1.008e12, 128),
+    Card("A100, 40 GB", 42.3e9, 1.555e12, 108),
+    Card("H100, 80 GB", 84.9e9, 3.35e12, 132),
 )
 
 

@@ -56,6 +56,10 @@ SECTIONS: dict[str, tuple[Section, float]] = {
 """The most telling first, as time may run out, with the seconds that each may take."""
 
 
+SHORTEST = 2.0
+"""Seconds that no section is begun for."""
+
+
 class TooLong(BaseException):
     """Raised in a section whose time is over; no handler of errors keeps it."""
 
@@ -148,6 +152,9 @@ def _section(name: str, stage: Stage, left: float) -> Outcome:
     """Go through a section; what it yielded before it failed is kept."""
     rows, most = SECTIONS[name]
     outcome, begun = Outcome(name=name), time.monotonic()
+    if left < SHORTEST:
+        outcome.cut = True
+        return outcome
     try:
         with _within(min(most, left)):
             for row in rows(stage):
@@ -172,9 +179,10 @@ def _within(seconds: float) -> Iterator[None]:
     def over(*_: object) -> None:
         raise TooLong
 
-    handler = signal.signal(signal.SIGALRM, over)
-    begun, (left, _) = time.monotonic(), signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    begun, handler = time.monotonic(), signal.signal(signal.SIGALRM, over)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         yield
     finally:  # another's alarm goes on
         rest = max(1e-3, left - (time.monotonic() - begun)) if left else 0

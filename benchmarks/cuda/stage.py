@@ -42,6 +42,8 @@ class Scale:
     """Frames that they draw then."""
     places: tuple[int, ...]
     takes: tuple[int, ...]
+    many: int
+    """Those of the takes that speed is asked of."""
     steps: int
     seconds: tuple[int, int]
     """Of a short and a long piece."""
@@ -55,7 +57,8 @@ FULL = Scale(
     prompts=(0, 50, 600),
     frames=20,
     places=(50, 200, 350, 750, 1450),
-    takes=(1, 4, 16),
+    takes=(1, 4, 16, 32),
+    many=16,
     steps=20,
     seconds=(8, 120),
 )
@@ -68,6 +71,7 @@ TINY = Scale(
     frames=6,
     places=(10, 40),
     takes=(1, 2),
+    many=2,
     steps=1,
     seconds=(1, 3),
 )
