@@ -44,6 +44,14 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Kernels(StrEnum):
+    """What multiplies on a CPU, in bfloat16 and in int8."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    TORCH = "torch"
+
+
 class Switch(StrEnum):
     """Whether something is done."""
 
@@ -80,6 +88,7 @@ class Config:
     models_loaded: int | None = None
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
+    kernels: Kernels = Kernels.AUTO
     slots: int | None = None
     finish: Switch = Switch.ON
     max_seconds: int = 120
@@ -313,6 +322,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "MODELS_LOADED": _auto,
     "DEVICE": _choice(Device),
     "PRECISION": _choice(Precision),
+    "KERNELS": _choice(Kernels),
     "SLOTS": _auto,
     "FINISH": _choice(Switch),
     "MAX_SECONDS": _number(1, 120),

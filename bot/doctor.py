@@ -34,9 +34,10 @@ OTHERS = 0o077
 DEVICE = """
 import json, torch
 from bot.engine.devices import unfit
+from bot.engine.linears import native
 gpu = torch.cuda.is_available()
 p = torch.cuda.get_device_properties(0) if gpu else None
-print(json.dumps([p.name, p.total_memory, unfit()] if gpu else None))
+print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()]))
 """
 
 
@@ -155,7 +156,8 @@ def _device(config: Config) -> Check:
         return Check(
             what="Device", verdict=Verdict.BAD, found=f"torch fails: {words}", mend=f"`{SETUP}`"
         )
-    gpu = json.loads(asked.stdout.splitlines()[-1])
+    gpu, kernels = json.loads(asked.stdout.splitlines()[-1])
+    cores += f"; native kernels for {', '.join(kernels) or 'nothing'}"
     if gpu and not gpu[2]:
         found = f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}"
         return Check(what="Device", verdict=Verdict.GOOD, found=found)

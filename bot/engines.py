@@ -78,7 +78,7 @@ def _choice(
     for model in config.wanted:
         command += ["--model", model]
     command += ["--device", config.device.value]
-    command += ["--precision", config.precision.value]
+    command += ["--precision", config.precision.value, "--kernels", config.kernels.value]
     command += ["--slots", str(config.slots)] if config.slots else []
     command += ["--models-loaded", str(config.models_loaded)] if config.models_loaded else []
     return Choice(engine=engine, models=names, command=tuple(command), note=note)

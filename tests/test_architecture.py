@@ -96,6 +96,7 @@ MUSICGEN = (
         "compiled",
         "decoder",
         "devices",
+        "fused",
         "graphs",
         "linears",
         "loading",

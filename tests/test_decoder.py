@@ -16,7 +16,7 @@ from bot.engine import linears
 from bot.engine.attention import Memory
 from bot.engine.compiled import Halves
 from bot.engine.decoder import Decoder, Slot
-from bot.engine.linears import Int8, Precision
+from bot.engine.linears import Int8, Kernels, Precision
 from bot.engine.sampling import Sampling
 from bot.engine.transformer import unknown
 from tests.forced import divergence, error, first_scores, teacher_forced
@@ -47,8 +47,19 @@ def mono() -> Any:
     return language_model()
 
 
-def decoder(model: Any, slots: int = 4, precision: Precision = Precision.FLOAT64) -> Decoder:
-    return Decoder(model, slots=slots, positions=POSITIONS, precision=precision)
+def decoder(
+    model: Any,
+    slots: int = 4,
+    precision: Precision = Precision.FLOAT64,
+    kernels: Kernels | None = None,
+) -> Decoder:
+    return Decoder(model, slots=slots, positions=POSITIONS, precision=precision, kernels=kernels)
+
+
+def native(precision: Precision, *bounds: float) -> Any:
+    lacks = precision not in linears.native()
+    mark = pytest.mark.skipif(lacks, reason="this processor lacks the instructions")
+    return pytest.param(precision, Kernels.NATIVE, *bounds, marks=mark)
 
 
 def begin(
@@ -236,14 +247,22 @@ def test_scores_that_are_not_finite_are_known_and_neither_neighbours_nor_success
 
 
 @pytest.mark.parametrize(
-    ("precision", "most"),
-    [(Precision.FLOAT32, 1e-5), (Precision.BFLOAT16, 0.02), (Precision.INT8, 0)],
+    ("precision", "kernels", "most"),
+    [
+        (Precision.FLOAT32, Kernels.TORCH, 1e-5),
+        (Precision.BFLOAT16, Kernels.TORCH, 0.02),
+        (Precision.INT8, Kernels.TORCH, 0),
+        native(Precision.BFLOAT16, 0),
+        native(Precision.INT8, 0),
+    ],
 )
-def test_more_rows_change_little_and_nothing_in_int8(precision: Precision, most: float) -> None:
+def test_more_rows_change_little_and_nothing_in_int8_and_in_native_kernels(
+    precision: Precision, kernels: Kernels, most: float
+) -> None:
     model = language_model(dim=256, layers=4)
     words = understood(model, WISHES[0])
     codes = alone(model, frames=40)
-    single, crowd = decoder(model, 1, precision), decoder(model, 8, precision)
+    single, crowd = (decoder(model, slots, precision, kernels) for slots in (1, 8))
     expected = teacher_forced(single, single.read(words), codes)
     found = teacher_forced(crowd, crowd.read(words), codes)
     assert torch.equal(found, expected)
@@ -266,21 +285,24 @@ def exact() -> tuple[Any, list[tuple[torch.Tensor, torch.Tensor]]]:
 
 
 @pytest.mark.parametrize(
-    ("precision", "most", "nats"),
+    ("precision", "kernels", "most", "nats"),
     [
-        (Precision.FLOAT32, 1e-4, 1e-8),
-        (Precision.BFLOAT16, 0.05, 2e-3),
-        (Precision.INT8, 0.1, 5e-3),
+        (Precision.FLOAT32, Kernels.TORCH, 1e-4, 1e-8),
+        (Precision.BFLOAT16, Kernels.TORCH, 0.05, 2e-3),
+        (Precision.INT8, Kernels.TORCH, 0.1, 5e-3),
+        native(Precision.BFLOAT16, 0.05, 2e-3),
+        native(Precision.INT8, 0.1, 5e-3),
     ],
 )
 def test_each_precision_is_as_faithful_as_it_says(
     exact: tuple[Any, list[tuple[torch.Tensor, torch.Tensor]]],
     precision: Precision,
+    kernels: Kernels,
     most: float,
     nats: float,
 ) -> None:
     model, takes = exact
-    single = decoder(model, 1, precision)
+    single = decoder(model, 1, precision, kernels)
     words = single.read(understood(model, WISHES[0]))
     for codes, expected in takes:
         found = teacher_forced(single, words, codes)
@@ -345,6 +367,7 @@ def test_without_numba_it_is_slower_and_says_so(
     expected = teacher_forced(with_it, with_it.read(words), codes)
     monkeypatch.setitem(sys.modules, "bot.engine.compiled", None)
     monkeypatch.setattr(linears, "kernels", None)
+    monkeypatch.setattr(linears, "products", None)
     without = decoder(model, 1, precision)
     assert "Numba is missing" in caplog.text
     assert divergence(expected, teacher_forced(without, without.read(words), codes)).max() < 5e-3

@@ -9,7 +9,7 @@ import torch
 
 from bot.engine import kernels
 from bot.engine.attention import LONGEST, Memory
-from bot.engine.kernels import SIZE, Floats, Numbers
+from bot.engine.kernels import SIZE, Floats, Past, Places
 
 __all__ = ["SIZE", "Halves"]
 
@@ -21,10 +21,10 @@ class Halves:
         _share_threads()
         slots, heads = len(memory.words), memory.heads
         padded, lengths = memory.padded(LONGEST)
-        self._lengths: Numbers = lengths.numpy()
+        self._lengths: Places = lengths.numpy()
         self._music, self._words = _arrays(memory.music), _arrays(padded)
-        longest = max(memory.positions, LONGEST)
-        self._scratch: Floats = np.zeros((2 * slots * heads, longest), np.float32)
+        self.longest = max(memory.positions, LONGEST)
+        self._scratch: Floats = np.zeros((2 * slots * heads, self.longest), np.float32)
         shapes = [[(2, takes + 1, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
         self._found = [[torch.empty(shape) for shape in both] for both in shapes]
         self._into = [[tensor.numpy() for tensor in both] for both in self._found]
@@ -32,6 +32,10 @@ class Halves:
     def __call__(self, rows: Sequence[int], places: Sequence[int]) -> "Compiled":
         """Attend in one step."""
         return Compiled(self, rows, places)
+
+    def past(self, layer: int) -> Past:
+        """Return what a layer attends to."""
+        return Past(self._music[layer], self._words[layer], self._lengths)
 
     def music(self, layer: int, step: "Compiled", parts: Floats) -> torch.Tensor:
         """Let the kernel attend to the music; the result is overwritten in the next layer."""
@@ -54,7 +58,7 @@ class Compiled:
     def __init__(self, halves: Halves, rows: Sequence[int], places: Sequence[int]) -> None:
         self._halves = halves
         self.rows, self.places = torch.tensor(rows), torch.tensor(places)
-        self.arrays: tuple[Numbers, Numbers] = self.rows.numpy(), self.places.numpy()
+        self.arrays: tuple[Places, Places] = self.rows.numpy(), self.places.numpy()
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
         """Keep a token's keys and values, and return what its queries find."""

@@ -16,7 +16,7 @@ from torch.nn import functional as nn
 
 from bot.engine.attention import Attention, Each, Memory, Words
 from bot.engine.graphs import Graphs
-from bot.engine.linears import Precision, cast, linear, stream
+from bot.engine.linears import Kernels, Precision, cast, kernels_for, linear, stream
 from bot.engine.sampling import Draw, Sampling, drawn, guided, special
 from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
     from bot.engine.compiled import Halves
+    from bot.engine.fused import Fused
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,18 @@ class Decoder:
         precision: Precision,
         device: torch.device | None = None,
         graphs: bool | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         """Take the weights of a model that `unknown` has nothing against, to its device or this.
 
-        `graphs` says whether steps keep their shapes, as they do on CUDA if nothing is said.
+        `graphs` says whether steps keep their shapes, as they do on CUDA if nothing is said, and
+        `kernels` what multiplies, which depends on the processor if nothing is said.
         """
         self.device = device = device or lm.emb[0].weight.device
         self._dtype = dtype = stream(precision, device)
-        self._weights = weights = Weights(lm, linear(precision, device), dtype, device, positions)
+        kernels = kernels or kernels_for("auto", precision, device)
+        make = linear(precision, device, kernels)
+        self._weights = weights = Weights(lm, make, dtype, device, positions)
         self.codebooks, self.card, self.delays = weights.codebooks, weights.card, weights.delays
         self.heads, self.positions = weights.heads, positions
         self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
@@ -81,9 +86,11 @@ class Decoder:
             dtype=dtype if half is None else torch.bfloat16,
             device=device,
         )
-        self._attend: Callable[[list[int], list[int]], Attention] = (
-            half(self._memory) if half else partial(Each, self._memory)
-        )
+        self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self._memory)
+        self._fused: Fused | None = None
+        if half:
+            self._attend = halves = half(self._memory)
+            self._fused = fused(weights, halves, slots) if kernels is Kernels.NATIVE else None
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
         )
@@ -245,6 +252,16 @@ class Decoder:
         takes = len(rows)
         hidden = self._embed(self._sequence[rows, :, places], places)
         hidden = hidden.repeat(2, 1)  # with words, then without: what belongs to either is in one
+        if self._fused:
+            self._fused(hidden, attention)
+        else:
+            self._layer_by_layer(hidden, attention)
+        scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
+        return cast(scores, self._dtype).view(2, takes, self.codebooks, self.card)
+
+    def _layer_by_layer(self, hidden: torch.Tensor, attention: Attention) -> None:
+        """Change hidden states [2 · takes, dim] as the layers do."""
+        takes = len(hidden) // 2
         for number, layer in enumerate(self._weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
             parts = cast(projected, self._dtype).view(2, takes, 3, self.heads, -1)
@@ -254,8 +271,6 @@ class Decoder:
             found = attention.words(number, cast(query, self._dtype))
             layer.out_cross.onto(told, found.view(told.shape))
             self._feed(layer, hidden)
-        scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
-        return cast(scores, self._dtype).view(2, takes, self.codebooks, self.card)
 
     def _embed(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return hidden states [n, dim] for tokens [n, codebooks] at places [n]."""
@@ -298,3 +313,10 @@ def compiled(precision: Precision, device: torch.device, size: int) -> "type[Hal
         log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
         return None
     return Halves if size == SIZE else None
+
+
+def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":
+    """Return what runs a step's layers as compiled kernels."""
+    from bot.engine.fused import Fused
+
+    return Fused(weights, halves, slots)

@@ -5,7 +5,8 @@ Numba is what librosa stands on, which audiocraft imports. Its threads are torch
 OpenMP library that torch brings.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numba
 import numpy as np
@@ -15,11 +16,25 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 SIZE = 64
-"""Numbers of a head."""
+"""Places of a head."""
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.uint16]
-Numbers = NDArray[np.int64]
+Places = NDArray[np.int64]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Past(NamedTuple):
+    """What a layer attends to.
+
+    `music` [2 (keys, values), slots, 2, heads, positions, 64], `words` [2, slots, heads, tokens,
+    64], `lengths` [slots] in tokens.
+    """
+
+    music: Halves
+    words: Halves
+    lengths: Places
+
 
 SCALE = np.float32(SIZE**-0.5)
 LOWEST = np.float32(-3e38)
@@ -53,29 +68,39 @@ def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
     return types.uint32(types.float32), generate
 
 
-_float: Any = intrinsic(_as_float)
-_bits: Any = intrinsic(_as_bits)
-_small = numba.njit(fastmath=HONEST, error_model="numpy", inline="always")
-_alone = numba.njit(fastmath=HONEST, error_model="numpy")
-_together = numba.njit(fastmath=HONEST, error_model="numpy", parallel=True)
+from_bits: Any = intrinsic(_as_float)
+to_bits: Any = intrinsic(_as_bits)
 
 
-@_small
+class Compile(Protocol):
+    """Compiles a function once it is called."""
+
+    def __call__(self, function: Function, /) -> Function:
+        """Return what is called like it."""
+
+
+OPTIONS: dict[str, Any] = {"fastmath": HONEST, "error_model": "numpy"}
+small: Compile = numba.njit(inline="always", **OPTIONS)
+alone: Compile = numba.njit(**OPTIONS)
+together: Compile = numba.njit(parallel=True, **OPTIONS)
+
+
+@small
 def _wide(half: np.uint16) -> np.float32:
     """Return the number that a bfloat16 is."""
-    return _float(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]
+    return from_bits(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]
 
 
-@_small
-def _keep(numbers: Floats, into: Halves) -> None:
+@small
+def keep(numbers: Floats, into: Halves) -> None:
     """Round to the nearest bfloat16, to an even one between two."""
     for at in range(SIZE):
-        bits = _bits(numbers[at])
+        bits = to_bits(numbers[at])
         into[at] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16
 
 
-@_small
-def _exp(number: np.float32) -> np.float32:
+@small
+def exp(number: np.float32) -> np.float32:
     """Return e to a number that is not positive, to 1e-7."""
     power = max(number * PER_E, LEAST)
     whole = np.floor(power + HALF)
@@ -83,11 +108,11 @@ def _exp(number: np.float32) -> np.float32:
     series = SERIES[6]
     for n in (5, 4, 3, 2, 1, 0):
         series = series * rest + SERIES[n]
-    return series * _float(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]
+    return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]
 
 
-@_small
-def _attend(
+@small
+def attend(
     query: Floats, keys: Halves, values: Halves, length: int, scores: Floats, found: Floats
 ) -> None:
     top = LOWEST
@@ -99,7 +124,7 @@ def _attend(
         top = max(top, score * SCALE)
     total = np.float32(0)
     for at in range(length):
-        scores[at] = _exp(scores[at] - top)
+        scores[at] = exp(scores[at] - top)
         total += scores[at]
     mixed = np.zeros(SIZE, np.float32)
     for at in range(length):
@@ -110,9 +135,9 @@ def _attend(
         found[number] = mixed[number] / total
 
 
-@_together
+@together
 def music(
-    parts: Floats, cache: Halves, rows: Numbers, places: Numbers, scores: Floats, found: Floats
+    parts: Floats, cache: Halves, rows: Places, places: Places, scores: Floats, found: Floats
 ) -> None:
     """Keep one token's keys and values, and attend to all up to it.
 
@@ -126,15 +151,15 @@ def music(
         take, half = divmod(pair, 2)
         row, place = rows[take], places[take]
         keys, values = cache[0, row, half, head], cache[1, row, half, head]
-        _keep(parts[half, take, 1, head], keys[place])
-        _keep(parts[half, take, 2, head], values[place])
+        keep(parts[half, take, 1, head], keys[place])
+        keep(parts[half, take, 2, head], values[place])
         query = parts[half, take, 0, head]
-        _attend(query, keys, values, place + 1, scores[task], found[half, take, head])
+        attend(query, keys, values, place + 1, scores[task], found[half, take, head])
 
 
-@_together
+@together
 def words(
-    query: Floats, cache: Halves, rows: Numbers, lengths: Numbers, scores: Floats, found: Floats
+    query: Floats, cache: Halves, rows: Places, lengths: Places, scores: Floats, found: Floats
 ) -> None:
     """Attend to the words: as `music`, but `query` is [takes, heads · 64], `lengths` [slots]."""
     takes, heads = len(rows), cache.shape[2]
@@ -143,10 +168,10 @@ def words(
         row = rows[take]
         keys, values = cache[0, row, head], cache[1, row, head]
         own = query[take, SIZE * head : SIZE * (head + 1)]
-        _attend(own, keys, values, lengths[row], scores[task], found[take, head])
+        attend(own, keys, values, lengths[row], scores[task], found[take, head])
 
 
-@_alone
+@alone
 def scaled(rows: Floats, into: Floats, largest: Floats) -> None:
     """Divide each of some rows [n, width] by its largest magnitude, kept in `largest` [n, 1].
 
@@ -154,10 +179,10 @@ def scaled(rows: Floats, into: Floats, largest: Floats) -> None:
     infinite it gets zeros: the rows beside it are scaled by the same extremes.
     """
     for row in range(rows.shape[0]):
-        bits = _bits(np.float32(1e-20))
+        bits = to_bits(np.float32(1e-20))
         for at in range(rows.shape[1]):  # as whole numbers, among which NaN comes last
-            bits = max(bits, _bits(rows[row, at]) & np.uint32(0x7FFFFFFF))
-        most = _float(bits)
+            bits = max(bits, to_bits(rows[row, at]) & np.uint32(0x7FFFFFFF))
+        most = from_bits(bits)
         finite = bits < np.uint32(0x7F800000)
         for at in range(rows.shape[1]):
             into[row, at] = rows[row, at] / most if finite else np.float32(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from torch.nn import functional as nn
 from bot.engine.faults import LoadError
 
 try:
-    from bot.engine import kernels
+    from bot.engine import kernels, products
 except ImportError:  # Numba is missing
-    kernels = None  # type: ignore[assignment]
+    kernels = products = None  # type: ignore[assignment]
 
 FEW = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
@@ -40,6 +40,17 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Kernels(StrEnum):
+    """What multiplies on a CPU: our own kernels for some processors, or those that torch brings."""
+
+    NATIVE = "native"
+    TORCH = "torch"
+
+
+INSTRUCTIONS = {Precision.INT8: "avx512vnni", Precision.BFLOAT16: "avx512bf16"}
+"""What a processor must have for the native kernels of a precision, by LLVM's names."""
+
+
 def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return a tensor in a dtype, without an operator where it has it."""
     return tensor if tensor.dtype is dtype else tensor.to(dtype)
@@ -60,6 +71,29 @@ def chosen(asked: str, device: torch.device) -> Precision:
         return Precision.FLOAT16
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return Precision.BFLOAT16 if fast else Precision.FLOAT32
+
+
+def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kernels:
+    """Return the kernels for "auto": the native ones where the processor has their instructions.
+
+    How fast they are is not asked, so that the answer, and a seed's music, is always the same on a
+    machine. Raises LoadError for native ones that it cannot run.
+    """
+    if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
+        return Kernels.TORCH
+    feature = INSTRUCTIONS[precision]
+    if products is not None and products.native(feature):
+        return Kernels.NATIVE
+    if asked == Kernels.NATIVE:
+        lacking = f"this processor lacks {feature}" if products else "Numba is missing"
+        raise LoadError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
+    return Kernels.TORCH
+
+
+def native() -> list[str]:
+    """Return the precisions that this processor has native kernels for."""
+    cpu = torch.device("cpu")
+    return [each for each in INSTRUCTIONS if kernels_for("auto", each, cpu) is Kernels.NATIVE]
 
 
 def _check_bfloat16() -> None:
@@ -85,8 +119,12 @@ def stream(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def linear(precision: Precision, device: torch.device) -> Callable[[torch.Tensor], Linear]:
+def linear(
+    precision: Precision, device: torch.device, kernels: Kernels = Kernels.TORCH
+) -> Callable[[torch.Tensor], Linear]:
     """Return what makes a product on a device from a weight on the CPU."""
+    if kernels is Kernels.NATIVE:
+        return lambda weight: Native(weight, precision)
     if precision is Precision.INT8:
         return Int8
     if device.type == "cpu" and precision in PACKED and PACKED[precision]():
@@ -155,12 +193,54 @@ class Packed:
         hidden += self(rows)
 
 
+class Native:
+    """A product of 8-bit numbers or of bfloat16 by the processor's own instructions (`products`).
+
+    A weight has a scale per output and rows have one each, where they are of 8 bits. A row's result
+    is the same to the last bit for any number of rows beside it.
+    """
+
+    def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
+        self.outputs, self.width = weight.shape
+        filled = -len(weight) % products.OUTPUTS, -self.width % products.FOUR
+        padded = nn.pad(weight.float(), (0, filled[1], 0, filled[0]))
+        scales = torch.ones(len(padded))
+        if precision is Precision.INT8:
+            scales = padded.abs().amax(1).clamp_min(1e-12) / 127
+            padded = (padded / scales[:, None]).round() + products.NAUGHT
+        dtype = torch.uint8 if precision is Precision.INT8 else torch.bfloat16
+        self.weight = _in_blocks(padded.to(dtype), scales)
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return [..., out] in float32."""
+        flat = nn.pad(rows.float().reshape(-1, self.width), (0, -self.width % products.FOUR))
+        product = torch.empty(len(flat), products.OUTPUTS * len(self.weight))
+        own = products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
+        products.multiply(flat.numpy(), products.NO_NORM, self.weight, product.numpy(), own)
+        return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
+
+    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add the product to `hidden`."""
+        hidden += self(rows)
+
+
+def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
+    """Lay a weight [out, in] out as `products.Weight` has it."""
+    one = products.FOUR // numbers.itemsize
+    shape = -1, products.OUTPUTS, numbers.shape[1] // one, one
+    lines = numbers.view(shape).transpose(1, 2).flatten(2)
+    last = scales.view(-1, 1, products.OUTPUTS).view(numbers.dtype)
+    blocks = torch.cat([lines, last], dim=1)
+    return (blocks if one == products.FOUR else blocks.view(torch.uint16)).numpy()
+
+
 class Int8:
     """A product of 8-bit weights, with a scale per output, and 8-bit rows, with a scale per row.
 
     The kernel scales a whole tensor by its extremes. So each row is divided by its own largest
     magnitude and two columns of +1 and -1, which meet zero weights, pin those extremes: a row's
-    result does not depend on its neighbours.
+    result does not depend on its neighbours. Where the processor lacks VNNI two products of 8 bits
+    may be too large together for the 16 that they are added up in, and rows have 7.
     """
 
     PADDING = 64
@@ -172,6 +252,7 @@ class Int8:
         zeros = torch.zeros(len(scales), dtype=torch.long)
         quantized = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
+        self._narrow = not torch.cpu._is_vnni_supported()
         self._kept: dict[int, Buffers] = {}
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
@@ -200,7 +281,8 @@ class Int8:
                 self._kept[len(flat)] = self._buffers(len(flat))
             buffer, array, largest, scales = self._kept[len(flat)]
             kernels.scaled(flat.numpy(), array, scales)
-        return torch.ops.quantized.linear_dynamic(buffer, self._packed, False), largest
+        product = torch.ops.quantized.linear_dynamic(buffer, self._packed, self._narrow)
+        return product, largest
 
     def _buffers(self, rows: int) -> "Buffers":
         buffer, largest = torch.zeros(rows, self._width + self.PADDING), torch.empty(rows, 1)

@@ -18,7 +18,7 @@ from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.hand import Doer, Errands, Here
-from bot.engine.linears import Precision, chosen, kept
+from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.results import Results
 from bot.engine.slotted import Slotted
@@ -74,6 +74,7 @@ class Loop(Protocol):
 
     slots: int
     precision: str
+    kernels: Kernels
     wider: str
     """The setting by which it computes with a wider range."""
 
@@ -105,6 +106,7 @@ class MusicGen:
         precision: str = "auto",
         slots: int | None = None,
         *,
+        kernels: str = "auto",
         finishes: bool = True,
         writer: Doer | None = None,
         others: Sequence[str] = (),
@@ -112,11 +114,13 @@ class MusicGen:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
 
         How many `slots` there are depends on the memory if nothing is said, of which models that
-        are to be loaded beside it, the `others`, get as much as they need. `finishes` says whether
-        the sound is finished, or kept as the model made it. `writer` fetches the sound from the
-        device, finishes and writes it; nobody makes a step meanwhile if it is not given.
+        are to be loaded beside it, the `others`, get as much as they need. `kernels` are "native",
+        "torch" or by "auto" those that the processor can run. `finishes` says whether the sound is
+        finished, or kept as the model made it. `writer` fetches the sound from the device, finishes
+        and writes it; nobody makes a step meanwhile if it is not given.
         """
         self._finishes, self._writer = finishes, writer or Here()
+        self._kernels = kernels
         self._spills = 0
         """How many steps the memory was too small for."""
         self._name = weights.name(model)
@@ -139,6 +143,7 @@ class MusicGen:
 
     def _load(self, model: str, asked: str, slots: int | None, others: Sequence[str]) -> Loop:
         precision = chosen(asked, self._device)
+        kernels = kernels_for(self._kernels, precision, self._device)
         loaded = loading.load(model, self._device)
         reason = unknown(loaded.lm)
         loading.check_numbers(self._name, loaded.lm, kept(precision))
@@ -155,13 +160,17 @@ class MusicGen:
             )
             return Whole(loaded)
         room = slots or memory.slots(loaded, precision, self._device, others)
-        return Slotted(loaded, slots=room, precision=precision, device=self._device)
+        return Slotted(
+            loaded, slots=room, precision=precision, device=self._device, kernels=kernels
+        )
 
     def ready(self) -> Ready:
         """Return what was loaded and how fast it was just now."""
         device = self._device.type
         if device == "cuda":
             device = f"cuda ({torch.cuda.get_device_name()})"
+        elif self._loop.kernels is Kernels.NATIVE:
+            device = "cpu (native kernels)"
         return Ready(
             engine="musicgen",
             models=(self._name,),

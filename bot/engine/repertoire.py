@@ -51,6 +51,7 @@ class Repertoire:
         precision: str = "auto",
         slots: int | None = None,
         *,
+        kernels: str = "auto",
         finishes: bool = True,
         most: int | None = None,
     ) -> None:
@@ -66,6 +67,7 @@ class Repertoire:
             device=device,
             precision=precision,
             slots=slots,
+            kernels=kernels,
             finishes=finishes,
             writer=writer(self._device),
         )

@@ -11,7 +11,7 @@ from bot.engine.attention import LONGEST, Words
 from bot.engine.audio import read_codes
 from bot.engine.decoder import Decoder, Slot
 from bot.engine.faults import RenderError
-from bot.engine.linears import Precision
+from bot.engine.linears import Kernels, Precision
 from bot.engine.messages import Render
 from bot.engine.sampling import Sampling
 from bot.engine.windows import Window, windows
@@ -29,16 +29,27 @@ class Slotted:
     wider = "PRECISION=float32"
 
     def __init__(
-        self, model: "Pretrained", *, slots: int, precision: Precision, device: torch.device
+        self,
+        model: "Pretrained",
+        *,
+        slots: int,
+        precision: Precision,
+        device: torch.device,
+        kernels: Kernels = Kernels.TORCH,
     ) -> None:
         """Copy the language model's weights, and let go of those that the model has."""
         lm = model.lm
         self._rate, self._stride = float(model.frame_rate), float(model.extend_stride)
         self._longest = float(model.max_duration)
-        self.slots, self.precision = slots, str(precision)
+        self.slots, self.precision, self.kernels = slots, str(precision), kernels
         positions = int(self._longest * self._rate) + max(lm.pattern_provider.delays) + 1
         self.decoder = Decoder(
-            lm, slots=slots, positions=positions, precision=precision, device=device
+            lm,
+            slots=slots,
+            positions=positions,
+            precision=precision,
+            device=device,
+            kernels=kernels,
         )
         self.decoder.prepare()
         self._provider = lm.condition_provider

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from bot.engine.hand import Hand
+from bot.engine.linears import Kernels
 from bot.engine.messages import Render
 from bot.engine.slotted import prefix
 from bot.engine.windows import Window, windows
@@ -29,6 +30,7 @@ class Whole:
 
     slots = 1
     wider = "DEVICE=cpu"
+    kernels = Kernels.TORCH
 
     def __init__(self, model: "Pretrained") -> None:
         """Take a model as audiocraft loads it."""

@@ -208,6 +208,7 @@ def load(options: argparse.Namespace) -> Engine:
         options.device,
         options.precision,
         options.slots,
+        kernels=options.kernels,
         finishes=finishes,
         most=options.models_loaded,
     )
@@ -246,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models-loaded", type=int, default=None)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--kernels", default="auto")
     parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--finish", choices=("on", "off"), default="on")
     parser.add_argument("--pace", type=float, default=0.0)

@@ -1,0 +1,83 @@
+"""A step's layers by the compiled kernels of `layers`, on a CPU whose processor has what they need.
+
+The decoder's own way through its layers is the reference; `Fused` is another with the same weights
+and the same memory.
+"""
+
+from functools import cache
+
+import numba
+import numpy as np
+import torch
+
+from bot.engine.attention import Attention
+from bot.engine.compiled import Halves
+from bot.engine.kernels import SIZE, Floats
+from bot.engine.layers import Between, LayerWeights, layer
+from bot.engine.linears import Linear, Native
+from bot.engine.products import NO_NORM, Weight, scratch
+from bot.engine.transformer import Layer, Norm, Weights
+
+
+class Fused:
+    """Runs a step's layers."""
+
+    def __init__(self, weights: Weights, halves: Halves, slots: int) -> None:
+        """Take weights whose products are `Native`."""
+        self._layers = [
+            (_layer(own), halves.past(number)) for number, own in enumerate(weights.layers)
+        ]
+        self._heads, self._dim = weights.heads, weights.dim
+        threads, wide = numba.get_num_threads(), 4 * weights.dim
+        self._scratch = scratch(_native(weights.scores), threads, 2 * slots, wide)
+        self._scores = np.empty((threads, halves.longest), np.float32)
+        self._between = cache(self._room)
+
+    def __call__(self, hidden: torch.Tensor, attention: Attention) -> None:
+        """Change hidden states [2 · takes, dim]."""
+        rows, places = attention.rows.numpy(), attention.places.numpy()
+        own, between = hidden.numpy(), self._between(len(rows))
+        for weights, past in self._layers:
+            layer(own, weights, past, rows, places, between, self._scratch)
+
+    def _room(self, takes: int) -> Between:
+        """Return what so many takes need within a layer."""
+
+        def floats(*shape: int) -> Floats:
+            return np.empty(shape, np.float32)
+
+        one = takes, self._heads, SIZE
+        return Between(
+            parts=floats(2, takes, 3, self._heads, SIZE),
+            found=floats(2, *one),
+            query=floats(*one),
+            said=floats(*one),
+            wide=floats(2 * takes, 4 * self._dim),
+            scores=self._scores,
+        )
+
+
+def _layer(own: Layer) -> LayerWeights:
+    return LayerWeights(
+        norm=_norm(own.norm),
+        qkv=_native(own.qkv),
+        out=_native(own.out),
+        norm_cross=_norm(own.norm_cross),
+        query=_native(own.query),
+        out_cross=_native(own.out_cross),
+        norm_feed=_norm(own.norm_feed),
+        wide=_native(own.wide),
+        narrow=_native(own.narrow),
+        no_norm=NO_NORM,
+    )
+
+
+def _norm(norm: Norm) -> Floats:
+    """Return weight and bias, [2, dim]."""
+    both: Floats = torch.stack(norm).numpy()
+    return both
+
+
+def _native(product: Linear) -> Weight:
+    assert isinstance(product, Native)
+    return product.weight

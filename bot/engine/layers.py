@@ -1,0 +1,164 @@
+"""A decoder's layer on a CPU as one compiled kernel: between its products nothing is dispatched.
+
+Its parts come one after another, and in each of them every thread has a share, of a product's
+outputs or of the heads. What a product needs of its rows, their norm and that they are packed, each
+thread makes for itself, which takes less time than to wait for one another once more.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from bot.engine.kernels import Floats, Halves, Past, Places, alone, attend, keep, together
+from bot.engine.products import ADDED, BENT, STORED, Scratch, Weight, product, share
+
+
+class LayerWeights(NamedTuple):
+    """The weights of a layer; those of a norm are [2 (weight, bias), dim]."""
+
+    norm: Floats
+    qkv: Weight
+    out: Weight
+    norm_cross: Floats
+    query: Weight
+    out_cross: Weight
+    norm_feed: Floats
+    wide: Weight
+    narrow: Weight
+    no_norm: Floats
+
+
+class Between(NamedTuple):
+    """What the parts of a layer leave for the next.
+
+    `parts` [2, takes, 3 (query, key, value), heads, 64], `found` [2, takes, heads, 64], `query` and
+    `said` [takes, heads, 64], `wide` [2 · takes, 4 · dim]; `scores` [threads, positions] scratch.
+    """
+
+    parts: Floats
+    found: Floats
+    query: Floats
+    said: Floats
+    wide: Floats
+    scores: Floats
+
+
+@alone
+def _listen(
+    worker: np.int64,
+    workers: int,
+    parts: Floats,
+    music: Halves,
+    rows: Places,
+    places: Places,
+    found: Floats,
+    scores: Floats,
+) -> None:
+    """Keep keys and values of a worker's share of the heads, and attend to the music with them."""
+    takes, heads = len(rows), parts.shape[3]
+    begin, end = share(worker, workers, 2 * takes * heads)
+    for task in range(begin, end):  # heads outermost: each worker has all takes
+        head, pair = divmod(task, 2 * takes)
+        take, half = divmod(pair, 2)
+        keys, values = music[0, rows[take], half, head], music[1, rows[take], half, head]
+        query, key, value = (
+            parts[half, take, 0, head],
+            parts[half, take, 1, head],
+            parts[half, take, 2, head],
+        )
+        keep(key, keys[places[take]])
+        keep(value, values[places[take]])
+        attend(query, keys, values, places[take] + 1, scores[worker], found[half, take, head])
+
+
+@alone
+def _read(
+    worker: np.int64,
+    workers: int,
+    query: Floats,
+    words: Halves,
+    rows: Places,
+    lengths: Places,
+    said: Floats,
+    scores: Floats,
+) -> None:
+    """Attend to the words with a worker's share of the heads."""
+    takes, heads = len(rows), query.shape[1]
+    begin, end = share(worker, workers, takes * heads)
+    for task in range(begin, end):
+        head, take = divmod(task, takes)
+        row = rows[take]
+        keys, values = words[0, row, head], words[1, row, head]
+        attend(query[take, head], keys, values, lengths[row], scores[worker], said[take, head])
+
+
+@alone
+def _part(
+    part: int,
+    worker: np.int64,
+    workers: int,
+    hidden: Floats,
+    weights: LayerWeights,
+    past: Past,
+    rows: Places,
+    places: Places,
+    between: Between,
+    own: Scratch,
+) -> None:
+    """Do a worker's share of a layer's part."""
+    takes, dim = len(rows), hidden.shape[1]
+    told = hidden[:takes]  # without words the attention to them adds nothing
+    if part == 0:
+        parts = between.parts.reshape(2 * takes, 3 * dim)
+        product(worker, workers, hidden, weights.norm, weights.qkv, parts, STORED, own)
+    elif part == 1:
+        _listen(
+            worker, workers, between.parts, past.music, rows, places, between.found, between.scores
+        )
+    elif part == 2:
+        found = between.found.reshape(2 * takes, dim)
+        product(worker, workers, found, weights.no_norm, weights.out, hidden, ADDED, own)
+    elif part == 3:
+        query = between.query.reshape(takes, dim)
+        product(worker, workers, told, weights.norm_cross, weights.query, query, STORED, own)
+    elif part == 4:
+        _read(
+            worker,
+            workers,
+            between.query,
+            past.words,
+            rows,
+            past.lengths,
+            between.said,
+            between.scores,
+        )
+    elif part == 5:
+        said = between.said.reshape(takes, dim)
+        product(worker, workers, said, weights.no_norm, weights.out_cross, told, ADDED, own)
+    elif part == 6:
+        product(worker, workers, hidden, weights.norm_feed, weights.wide, between.wide, BENT, own)
+    else:
+        product(worker, workers, between.wide, weights.no_norm, weights.narrow, hidden, ADDED, own)
+
+
+PARTS = 8
+
+
+@together
+def layer(
+    hidden: Floats,
+    weights: LayerWeights,
+    past: Past,
+    rows: Places,
+    places: Places,
+    between: Between,
+    own: Scratch,
+) -> None:
+    """Let a layer change `hidden` [2 · takes, dim] of the takes in some rows, at some places."""
+    workers = len(own.scales)
+    for part in range(PARTS):
+        for worker in numba.prange(workers):
+            _part(
+                part, np.int64(worker), workers, hidden, weights, past, rows, places, between, own
+            )

@@ -1,0 +1,112 @@
+"""The native kernels of a CPU: products and layers, beside the decoder's plain way."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from bot.engine.decoder import Decoder
+from bot.engine.linears import Int8, Kernels, Native, Precision, native
+from tests.forced import error, teacher_forced
+from tests.random_lm import language_model, understood
+
+FEW = (1, 2, 3, 7, 8, 9, 16)
+
+pytestmark = pytest.mark.skipif(
+    len(native()) < 2, reason="this processor has no VNNI or no bfloat16"
+)
+
+
+@pytest.fixture(scope="module", params=[Precision.INT8, Precision.BFLOAT16])
+def precision(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def test_a_product_is_right_and_a_row_of_it_is_the_same_beside_any_others(
+    precision: Precision,
+) -> None:
+    weight, rows = torch.randn(100, 68), torch.randn(16, 68)
+    product = Native(weight, precision)
+    together = product(rows)
+    assert error((rows @ weight.T).double(), together) < 0.04
+    for many in FEW:
+        assert torch.equal(product(rows[:many]), together[:many])
+        others = torch.cat([100 * torch.randn(many, 68), rows[:1]])
+        assert torch.equal(product(others)[-1], together[0])
+    hidden = torch.ones(16, 100)
+    product.onto(hidden, rows)
+    assert torch.equal(hidden, together + 1)
+    assert torch.equal(product(torch.zeros(2, 68)), torch.zeros(2, 100))
+
+
+def test_numbers_as_large_as_they_come_are_lost_in_no_sum(precision: Precision) -> None:
+    weight, rows = torch.ones(32, 4096), torch.ones(3, 4096)
+    assert torch.allclose(Native(weight, precision)(rows), torch.full((3, 32), 4096.0))
+    assert torch.allclose(Native(weight, precision)(-rows), torch.full((3, 32), -4096.0))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_that_is_not_finite_stays_so_and_spoils_no_other(
+    precision: Precision, wrong: float
+) -> None:
+    product, rows = Native(torch.randn(64, 64), precision), torch.randn(4, 64)
+    expected = product(rows)
+    rows[2, 5] = wrong
+    found = product(rows)
+    assert not found[2].isfinite().any()
+    assert torch.equal(found[[0, 1, 3]], expected[[0, 1, 3]])
+
+
+def test_fused_layers_score_as_the_plain_ones_with_the_same_weights(precision: Precision) -> None:
+    model = language_model(dim=128, layers=2)
+    shared = Decoder(model, slots=1, positions=40, precision=precision, kernels=Kernels.NATIVE)
+    assert shared._fused
+    codes = torch.randint(0, 512, (4, 30), generator=torch.Generator().manual_seed(1))
+    words = shared.read(understood(model, "a slow waltz"))
+    fused = teacher_forced(shared, words, codes)
+    shared._fused = None
+    plain = teacher_forced(shared, words, codes)
+    assert error(plain.double(), fused) < 0.02
+    assert not torch.equal(plain, fused)
+
+
+LACKING = """
+import torch
+from bot.engine.linears import Kernels, Precision, kernels_for, native
+cpu = torch.device("cpu")
+print(native(), *(kernels_for("auto", each, cpu) for each in Precision))
+kernels_for("native", Precision.INT8, cpu)
+"""
+
+
+def test_a_processor_without_the_instructions_has_torchs_kernels_and_refuses_the_native() -> None:
+    older = {**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", LACKING], env=older, capture_output=True, text=True
+    )
+    assert told.stdout.split() == ["[]", *["torch"] * len(Precision)], told.stderr
+    assert "this processor lacks avx512vnni: set KERNELS=auto or torch" in told.stderr
+
+
+def test_without_vnni_torchs_kernel_has_rows_of_seven_bits_which_overflow_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight, rows = torch.rand(64, 256), torch.rand(4, 256)
+    exact = (rows @ weight.T).double()
+    seen: list[bool] = []
+    real = torch.ops.quantized.linear_dynamic
+
+    def product(rows: torch.Tensor, weight: Any, narrow: bool) -> torch.Tensor:
+        seen.append(narrow)
+        found: torch.Tensor = real(rows, weight, narrow)
+        return found
+
+    monkeypatch.setattr(torch.ops.quantized, "linear_dynamic", product)
+    for vnni in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda vnni=vnni: vnni)
+        found = Int8(weight)(rows).double()
+        assert ((found - exact).abs() / exact).max() < (0.01 if vnni else 0.02)
+    assert seen == [False, True]
