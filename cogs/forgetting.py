@@ -144,25 +144,29 @@ async def _direct(interaction: Interaction) -> int | None:
 
 
 def _erased(found: Forgotten) -> str:
-    text = f"Erased: {found.pieces} pieces."
+    text = f"Erased: {_counted(found.pieces, 'piece')}."
     if found.messages:
         text += (
-            f" {len(found.messages)} messages of mine about them will be deleted; I tell you here "
-            "if some cannot be."
+            f" To be deleted: {_counted(len(found.messages), 'message')} of mine about them; I "
+            "will tell you here if any cannot be."
         )
     return text
 
 
 def _became(receipt: Receipt) -> str:
-    text = f"{receipt.gone} messages about your pieces were deleted."
+    text = f"Deleted: {_counted(receipt.gone, 'message')} about your pieces."
     if receipt.lost:
         text += (
-            f" {receipt.lost} could not be: they stand in an archived thread, or where I may not "
-            "look any more. Whoever manages that server can delete them."
+            f" Not to be deleted by me: {receipt.lost}, in an archived thread or where I can no "
+            "longer look. Whoever manages that server can delete them."
         )
     if receipt.left:
-        text += f" {receipt.left} are still to go."
+        text += f" Still to go: {receipt.left}."
     return text
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 async def setup(bot: Fantasia) -> None:

@@ -146,11 +146,11 @@ async def test_the_bots_own_messages_about_it_are_deleted(plan: Plan) -> None:
     async with told_everywhere(plan) as w:
         before, mine = len(w.messages()), told_of_it(w)
         done = await forget(w)
-        assert f"Erased: 2 pieces. {mine} messages of mine" in answered(done)
+        assert f"Erased: 2 pieces. To be deleted: {mine} messages of mine" in answered(done)
         await swept(w)
         assert told_of_it(w) == 0
         assert len(w.messages()) == before - mine
-        assert await followed(w, done) == f"{mine} messages about your pieces were deleted."
+        assert await followed(w, done) == f"Deleted: {mine} messages about your pieces."
 
 
 async def test_messages_are_deleted_after_a_restart_too(plan: Plan) -> None:
@@ -198,8 +198,8 @@ async def test_what_cannot_be_deleted_is_told_and_logged(
         w.env.inject_error("DELETE", "/channels/*/messages/*", status=status, code=code, times=None)
         mine = told_of_it(w)
         text = await followed(w, await forget(w))
-        assert f"{0 if lost else mine} messages about your pieces were deleted" in text
-        assert (f"{mine} could not be" in text) == lost
+        assert f"Deleted: {0 if lost else mine} messages about your pieces" in text
+        assert (f"Not to be deleted by me: {mine}," in text) == lost
         assert await w.bot.erasure.left() == 0
         assert caplog.text.count("cannot be deleted, and stays") == (mine if lost else 0)
 
@@ -212,7 +212,7 @@ async def test_the_second_answer_does_not_wait_for_longer_than_discord_takes_it(
         mine = told_of_it(w)
         done = await forget(w)
         clock.turn(minutes=13)
-        assert f"{mine} are still to go" in await followed(w, done)
+        assert f"Still to go: {mine}." in await followed(w, done)
 
 
 async def test_direct_messages_go_too(plan: Plan) -> None:
