@@ -260,7 +260,7 @@ PROMISES: list[tuple[str, ...]] = [
         "keeping::test_music_is_saved_in_other_formats_for_nothing",
     ),
     (
-        "messages and files, for who asked for it or manages the server",
+        "messages and files, for whoever asked for it or manages the server",
         "keeping::test_what_was_posted_again_of_a_deleted_piece_goes_too",
         "keeping::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
         "keeping::test_a_manager_deletes_anyones",
@@ -699,11 +699,6 @@ PROMISES: list[tuple[str, ...]] = [
         "encoder::test_a_member_saves_one_at_a_time_and_a_studio_a_few",
     ),
     (
-        "tries again with growing pauses; what only you can mend ends it with a sentence",
-        "start::test_what_waiting_mends_is_waited_out_while_one_engine_loads",
-        "start::test_a_gateway_that_closes_for_good_ends_it_with_a_sentence",
-    ),
-    (
         "also in the log of changes and in the reasons that admins gave",
         "erasure::test_neither_name_nor_words_stay_in_any_row",
     ),
@@ -728,7 +723,11 @@ PROMISES: list[tuple[str, ...]] = [
         "visibility::test_it_is_there_for_its_owner_for_managers_and_for_who_has_the_role",
     ),
     (
-        "A private thread is open from within it and to who manages threads",
+        "(and join it, if it is a voice channel)",
+        "visibility::test_what_is_written_in_a_voice_channel_is_for_who_may_join_it",
+    ),
+    (
+        "A private thread is open from within it and to those who manage threads",
         "visibility::test_a_private_thread_is_open_from_within",
         "visibility::test_a_private_thread_is_for_its_owner_and_for_who_manages_threads",
     ),
@@ -737,30 +736,12 @@ PROMISES: list[tuple[str, ...]] = [
         "money::test_the_idle_lane_is_for_who_has_used_up_the_day",
     ),
     (
-        "What was refused for its size is remembered for a day",
-        "uploads::test_a_refusal_teaches_by_the_largest_file",
-        "delivery::test_what_a_server_took_is_remembered_for_a_day",
-    ),
-    (
-        "send as much as Discord takes from the member who asks",
-        "uploads::test_an_answer_may_hold_what_its_member_may_send",
-    ),
-    (
-        "What the bot itself fails to read or to make holds up nobody",
-        "outcomes::test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded",
-        "outcomes::test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number",
-    ),
-    (
         "it makes itself undumpable",
         "guard::test_the_engine_finds_the_token_neither_in_the_bots_process_nor_in_its_own",
     ),
     (
         "not work unless `DEBUGGABLE=on`",
         "guard::test_a_debugger_may_look_where_the_operator_lets_it",
-    ),
-    (
-        "gets of the environment only what Python, torch and CUDA heed",
-        "guard::test_the_engine_gets_of_the_environment_what_it_needs_and_nothing_else",
     ),
     (
         "takes the bot's messages down as fast as Discord lets it, also over a restart",
@@ -810,6 +791,7 @@ def names_in(file: str) -> set[str]:
 def test_each_promise_is_the_readmes_and_has_its_test(promise: tuple[str, ...]) -> None:
     words, *held_by = promise
     assert words in readme()
+    assert [words for words, *_ in PROMISES].count(words) == 1, "it stands here twice"
     assert held_by
     for test in held_by:
         file, name = test.split("::")
