@@ -48,6 +48,11 @@ PROMISES: list[tuple[str, ...]] = [
         "money::test_the_idle_lane_is_for_who_has_used_up_the_day",
     ),
     ("nor take it away with", "money::test_what_is_sold_cannot_be_taken_away"),
+    (
+        "has what to expect of one, computed, and how to measure yours",
+        "cuda_benchmark::test_the_page_has_the_table_that_is_computed",
+        "cuda_benchmark::test_what_is_done_on_a_gpu_alone_is_right_on_a_pretended_one",
+    ),
     # words of the README, file::test, and more of them where one alone does not hold it
     ("the finished WAV is posted in the channel", "bot::test_words_become_a_message_with_music"),
     (
