@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from bot import doctor
+from bot.config import Config
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Int8, Kernels, Native, Precision, native
 from tests.forced import error, teacher_forced
@@ -89,6 +91,11 @@ def test_a_processor_without_the_instructions_has_torchs_kernels_and_refuses_the
     )
     assert told.stdout.split() == ["[]", *["torch"] * len(Precision)], told.stderr
     assert "this processor lacks avx512vnni: set KERNELS=auto or torch" in told.stderr
+
+
+def test_doctor_names_what_has_native_kernels() -> None:
+    found = doctor._device(Config()).found
+    assert f"native kernels for {', '.join(native())}" in found
 
 
 def test_without_vnni_torchs_kernel_has_rows_of_seven_bits_which_overflow_nowhere(

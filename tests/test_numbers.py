@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from bot.engine.audio import NotFinite
 from bot.engine.faults import RenderError
+from bot.engine.linears import native
 from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
 from bot.engine.results import Results
 from tests.engines import ROOT, SMALL, Child, Files, environment
@@ -58,6 +59,8 @@ def child(spoilt: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
     with Child(spoilt, str(spoilt / "other") if own else SMALL, precision=precision) as child:
         ready = child.hear()
         assert isinstance(ready, Ready)
+        kernels = " (native kernels)" if precision in native() else ""
+        assert ready.device == f"cpu{kernels}"
         child.precision = precision
         yield child
 
