@@ -56,7 +56,9 @@ class Encoder:
         if process:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.communicate()
+            assert process.stdin
+            process.stdin.close()
+            await process.wait()  # its answer is read by whoever waits for it
 
     async def _answer(self, order: str) -> str:
         if self._process is None or self._process.returncode is not None:

@@ -235,8 +235,7 @@ async def test_an_interaction_that_died_between_two_tries_is_given_up(
         clock.turn(minutes=16)
         await w.bot.erasure.age(Keep())
         w.env.inject_error("POST", "/webhooks/*", status=404, times=None)
-        await looks(w, clock, 3, seconds=5)
-        await w.ended(1, Status.DELIVERED)
+        await looks_until(w, clock, 1, Status.DELIVERED, seconds=5)
         assert len(w.direct_messages(w.alice)) == 1
 
 

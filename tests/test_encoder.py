@@ -125,6 +125,18 @@ async def test_what_nobody_waits_for_is_not_made(music: Path, tmp_path: Path) ->
         await encoder.encode(music, tmp_path / "a.flac", Format.FLAC, TAGS)
 
 
+async def test_a_bot_that_ends_while_something_is_made_ends_without_an_error(
+    music: Path, tmp_path: Path
+) -> None:
+    async with encoding({}) as encoder:
+        making = asyncio.create_task(encoder.encode(music, tmp_path / "a.mp3", Format.MP3, TAGS))
+        made_by = await process(encoder)
+        await asyncio.sleep(0.05)
+    assert not alive(made_by)
+    with pytest.raises(OSError, match="writing other formats ended with code -9"):
+        await making
+
+
 async def test_the_process_ends_with_a_bot_that_is_killed(music: Path) -> None:
     with program([sys.executable, "-c", KILLED, music], stdout=subprocess.PIPE) as bot:
         assert bot.stdout

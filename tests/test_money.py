@@ -19,7 +19,7 @@ from bot.studio import NOBODY
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
-from tests.test_delivery import MESSAGES, looks
+from tests.test_delivery import MESSAGES, looks_until
 from tests.test_fairness import a_studio, serve
 from tests.test_ledger import Books, Only, books, lefts
 
@@ -254,8 +254,7 @@ async def test_what_is_only_being_posted_again_does_not_end_the_wait(
         w.env.inject_error("POST", MESSAGES, status=503, times=1)
         await press_again(w)
         assert "#1 and #2 could not be posted today" in told(await w.generate("play", 8))
-        await looks(w, clock, 3, seconds=5)
-        await w.ended(1, Status.DELIVERED)
+        await looks_until(w, clock, 1, Status.DELIVERED, seconds=5)
         await w.generate("play", 8)
         await w.ended(3, Status.DELIVERED)
 

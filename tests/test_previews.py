@@ -15,7 +15,7 @@ from bot.models import Job, Limits, Status
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told
-from tests.test_delivery import MESSAGES, answers, looks
+from tests.test_delivery import MESSAGES, answers, looks, looks_until
 
 
 async def owed(w: World) -> bool:
@@ -223,8 +223,7 @@ async def test_what_is_rendered_already_is_not_stopped_any_more(plan: Plan, cloc
         with pytest.raises(Refusal, match="#1 is already rendered"):
             await w.studio.cancel(1, alice)
         assert "#1 is already rendered" in told(await w.alice.click(preview, label="Stop here"))
-        await looks(w, clock, 3, seconds=10)
-        await w.ended(1, Status.DELIVERED)
+        await looks_until(w, clock, 1, Status.DELIVERED, seconds=10)
         (take,) = await takes.of(w.studio._database, 1)
         assert (take.seconds, take.charged_seconds) == (33.5, 34)
 
