@@ -5,8 +5,7 @@ Numba is what librosa stands on, which audiocraft imports. Its threads are torch
 OpenMP library that torch brings.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,13 +14,14 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from bot.engine.compiling import alone, small, together
+
 SIZE = 64
 """Places of a head."""
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.uint16]
 Places = NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Past(NamedTuple):
@@ -45,10 +45,6 @@ SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n i
 """Of 2^x, to 1e-7 between -0.5 and 0.5."""
 
 
-HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}
-"""What the compiler may do for speed: all but count on there being no NaN or infinity."""
-
-
 def parallel(threads: int) -> None:
     """Use so many threads, as far as there are cores."""
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
@@ -70,19 +66,6 @@ def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
 
 from_bits: Any = intrinsic(_as_float)
 to_bits: Any = intrinsic(_as_bits)
-
-
-class Compile(Protocol):
-    """Compiles a function once it is called."""
-
-    def __call__(self, function: Function, /) -> Function:
-        """Return what is called like it."""
-
-
-OPTIONS: dict[str, Any] = {"fastmath": HONEST, "error_model": "numpy"}
-small: Compile = numba.njit(inline="always", **OPTIONS)
-alone: Compile = numba.njit(**OPTIONS)
-together: Compile = numba.njit(parallel=True, **OPTIONS)
 
 
 @small

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from bot.engine.kernels import Floats, Halves, Past, Places, alone, attend, keep, together
+from bot.engine.compiling import alone, together
+from bot.engine.kernels import Floats, Halves, Past, Places, attend, keep
 from bot.engine.products import ADDED, BENT, STORED, Scratch, Weight, product, share
 
 

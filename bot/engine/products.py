@@ -18,17 +18,8 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from bot.engine.kernels import (
-    HALF,
-    OPTIONS,
-    Floats,
-    alone,
-    exp,
-    from_bits,
-    small,
-    to_bits,
-    together,
-)
+from bot.engine.compiling import OPTIONS, alone, small, together
+from bot.engine.kernels import HALF, Floats, exp, from_bits, to_bits
 
 LANES = 16
 """Numbers of 32 bits that a register holds."""
