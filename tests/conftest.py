@@ -59,7 +59,7 @@ def pytest_configure() -> None:
 
 LONGEST = (
     *("musicgen", "decoder", "pieces", "kills", "crashes", "spills", "ledger", "soak"),
-    *("side_by_side", "numbers", "checkpoints", "limits", "demo"),
+    *("side_by_side", "numbers", "checkpoints", "limits", "demo", "cuda_benchmark", "storage"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from bot.engine.messages import (
     encode,
     report,
 )
+from tests.processes import SHARED
 
 ROOT = Path(__file__).parent.parent
 SMALL, STEREO, OTHER = "facebook/musicgen-small", "facebook/musicgen-stereo-small", "other"
@@ -168,18 +170,25 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@contextmanager
+def shared(home: Path, model: str, **options: Any) -> Iterator[Child]:
+    """Start an engine that all tests of this process may use."""
+    with Child(home, model, **options) as child:
+        SHARED.add(child.process.pid)
+        assert isinstance(child.hear(), Ready)
+        yield child
+
+
 @pytest.fixture(scope="session")
 def mono(home: Path) -> Iterator[Child]:
-    with Child(home, SMALL) as child:
-        assert isinstance(child.hear(), Ready)
+    with shared(home, SMALL) as child:
         yield child
 
 
 @pytest.fixture(scope="session")
 def stereo(home: Path) -> Iterator[Child]:
     """A thread of it writes the files."""
-    with Child(home, STEREO, start=BESIDE) as child:
-        assert isinstance(child.hear(), Ready)
+    with shared(home, STEREO, start=BESIDE) as child:
         yield child
 
 
@@ -187,7 +196,9 @@ def stereo(home: Path) -> Iterator[Child]:
 def other(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     """A model that our decoder does not know, with such a thread too; what it logs is in a file."""
     log = tmp_path_factory.mktemp("other") / "log"
-    with log.open("wb") as file, Child(home, str(home / OTHER), stderr=file, start=BESIDE) as child:
-        assert isinstance(child.hear(), Ready)
+    with (
+        log.open("wb") as file,
+        shared(home, str(home / OTHER), stderr=file, start=BESIDE) as child,
+    ):
         child.log = log
         yield child

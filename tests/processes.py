@@ -30,13 +30,17 @@ def unprivileged() -> list[str]:
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
 
+SHARED: set[int] = set()
+"""Processes that all tests of this one may use: no test ends them, or counts them as its own."""
+
+
 def children(process: int) -> list[int]:
-    """Return the numbers of a process' children."""
+    """Return the numbers of a process' children, but for those that are shared."""
     found: list[int] = []
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
             found += map(int, children.read_text().split())
-    return found
+    return [child for child in found if child not in SHARED]
 
 
 def alive(process: int) -> bool:

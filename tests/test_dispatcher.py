@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from bot.errors import OperatorError, Refusal
 from bot.models import Job, PostKind, Status
 from bot.studio import Studio
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
+from tests.processes import alive, children
 from tests.test_fairness import a_studio
 
 
@@ -204,15 +206,9 @@ async def test_takes_count_for_the_slots_they_need(plan: Plan) -> None:
 async def test_no_child_outlives_the_bot(plan: Plan) -> None:
     async with composed(plan) as studio:
         await play(studio, "play")
-        children = Path(f"/proc/self/task/{threading_id()}/children").read_text().split()
-        assert children
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
-
-
-def threading_id() -> int:
-    import threading
-
-    return threading.main_thread().native_id or 0
+        engines = children(os.getpid())
+        assert engines
+    assert not any(map(alive, engines))
 
 
 async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -> None:
