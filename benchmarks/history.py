@@ -22,7 +22,7 @@ import simcord
 from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import jobs, servers, settings, takes, turns
-from bot.archive import Archive
+from bot.archive import FORGOTTEN_AFTER, Archive
 from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.composition import Plan
@@ -244,7 +244,8 @@ async def _lived(database: Database, folder: Path, member: int, gone: int, left:
 
 async def _leaving(bot: Fantasia) -> None:
     async with bot.studio._database.transaction() as tx:
-        await tx.execute("UPDATE servers SET left_at = 0 WHERE left_at IS NOT NULL")
+        before = time.time() - 2 * FORGOTTEN_AFTER.total_seconds()
+        await tx.execute("UPDATE servers SET left_at = ? WHERE left_at IS NOT NULL", (before,))
     await bot.archive.forget_the_left()
 
 
