@@ -362,7 +362,8 @@ class Books(RuleBasedStateMachine):
         asked = self.studio.post_again(
             number, self.presence(bill.guild, bill.user), member(bill.user, bill.guild)
         )
-        if job.status is not Status.UNDELIVERABLE or draws is None:
+        gone = job.deleted or job.forgotten
+        if job.status is not Status.UNDELIVERABLE or gone or draws is None:
             with pytest.raises(Refusal):
                 self.do(asked)
             return
