@@ -219,7 +219,7 @@ def share(worker: np.int64, workers: int, many: int) -> tuple[np.int64, np.int64
 
 def packed(row: Floats, into: Packed) -> tuple[np.float32, Any]:
     """Put a row into what the instructions take; return its scale, and the excess of its sums."""
-    raise NotImplementedError
+    raise NotImplementedError  # Numba compiles one of those below in its place, by what it packs
 
 
 @overload(packed, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
