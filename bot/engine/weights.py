@@ -269,13 +269,14 @@ def _looked(name: str, file: Path, *_: int) -> Found:
     """
     command = [sys.executable, "-m", "bot.engine.checkpoint", name, str(file)]
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         told = subprocess.run(  # noqa: S603
             command,
             capture_output=True,
             check=True,
             timeout=PATIENCE,
-            env={**kept, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**kept, "PYTHONPATH": os.pathsep.join(path)},
         ).stdout
         return msgspec.json.decode(told, type=Found)
     except (subprocess.SubprocessError, msgspec.MsgspecError) as error:
