@@ -33,9 +33,10 @@ from benchmarks.stepping import (
     stepped,
 )
 from bot.engine.compiled import Halves
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.fused import Fused
 from bot.engine.linears import Kernels, Precision, native
+from bot.engine.slot import Slot
 from tests.forced import divergence, error, teacher_forced
 from tests.operators import operators, operators_of_audiocraft
 from tests.random_lm import language_model, understood, wish

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from bot.engine.attention import Words
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.sampling import Sampling
+from bot.engine.slot import Slot
 from tests.random_lm import LMModel, wish
 
 Curve = dict[int, float]

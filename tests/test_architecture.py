@@ -103,7 +103,7 @@ MUSICGEN = (
         "memory",
         "musicgen",
     ),
-    *("repertoire", "sampling", "slotted", "spills", "split", "transformer", "whole"),
+    *("repertoire", "sampling", "slot", "slotted", "spills", "split", "transformer", "whole"),
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {

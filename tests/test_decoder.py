@@ -15,9 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bot.engine import linears
 from bot.engine.attention import Memory
 from bot.engine.compiled import Halves
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.linears import Int8, Kernels, Precision
 from bot.engine.sampling import Sampling
+from bot.engine.slot import Slot
 from bot.engine.transformer import unknown
 from tests.forced import divergence, error, first_scores, teacher_forced
 from tests.operators import operators, operators_of_audiocraft

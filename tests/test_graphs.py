@@ -7,9 +7,10 @@ import torch
 
 from bot.engine import graphs
 from bot.engine.attention import SHORT
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
+from bot.engine.slot import Slot
 from tests.operators import Counted
 from tests.pretended_cuda import WAITS, Cuda
 from tests.random_lm import language_model, understood

@@ -22,7 +22,8 @@ from benchmarks.stepping import (
     stepped,
 )
 from bot.engine import memory
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
+from bot.engine.slot import Slot
 from tests.random_lm import understood
 
 BURST = 10

@@ -11,12 +11,13 @@ import torch
 from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.cards import Shape
 from bot.engine import loading
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.faults import RenderError
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Render
 from bot.engine.musicgen import MusicGen
 from bot.engine.sampling import Sampling
+from bot.engine.slot import Slot
 from tests.random_codec import encodec
 from tests.random_lm import MONO, LMModel, language_model, understood
 

@@ -7,7 +7,6 @@ text, a sampling and a random generator of its own, so that no take depends on i
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from bot.engine.attention import Attention, Each, Memory, Words
 from bot.engine.graphs import Graphs
 from bot.engine.linears import Kernels, Precision, cast, kernels_for, linear, stream
 from bot.engine.sampling import Draw, Sampling, drawn, guided, special
+from bot.engine.slot import Slot
 from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
@@ -29,24 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNKNOWN = -1
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Slot:
-    """A take in the making. `position` steps of its sequence are done, and `last` is its end."""
-
-    row: int
-    frames: int
-    prompt: int
-    position: int
-    last: int
-    sampling: Sampling
-    generator: torch.Generator
-
-    @property
-    def done(self) -> bool:
-        """Whether all its tokens are drawn."""
-        return self.position >= self.last
 
 
 class Decoder:

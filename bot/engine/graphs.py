@@ -7,16 +7,13 @@ waiting for the CPU. Source: "Accelerating PyTorch with CUDA Graphs", pytorch.or
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from bot.engine.attention import Attention, Masked, Memory, Together
 from bot.engine.sampling import Draw
+from bot.engine.slot import Slot
 from bot.engine.spills import spilled
-
-if TYPE_CHECKING:
-    from bot.engine.decoder import Slot
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +49,11 @@ class Graphs:
             step.fill(())
             self._run(step)
 
-    def suits(self, slots: Sequence["Slot"]) -> bool:
+    def suits(self, slots: Sequence[Slot]) -> bool:
         """Whether these takes can be stepped together."""
         return all(slot.sampling.plain and self._readable(slot.row) for slot in slots)
 
-    def step(self, slots: Sequence["Slot"]) -> None:
+    def step(self, slots: Sequence[Slot]) -> None:
         """Draw the next tokens of these takes."""
         most = max(slot.row for slot in slots) + 1
         step = self._steps[bisect_left(self._sizes, most)]
@@ -124,7 +121,7 @@ class Step:
         """Let it be captured after so many runs."""
         self._wait = runs
 
-    def fill(self, slots: Sequence["Slot"]) -> None:
+    def fill(self, slots: Sequence[Slot]) -> None:
         """Lay out what the next run draws; rows without a take compute at place 0 in vain."""
         card = self.noise.shape[-1]
         idle = (0.0, 1.0, 1.0, float(card))

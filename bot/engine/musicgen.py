@@ -10,12 +10,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 
 from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
+from bot.engine.contract import Rendering
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.hand import Doer, Errands, Here
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
@@ -25,9 +26,6 @@ from bot.engine.slotted import Slotted
 from bot.engine.spills import SPILLS, spilled
 from bot.engine.transformer import unknown
 from bot.engine.whole import Whole
-
-if TYPE_CHECKING:
-    from bot.engine.worker import Rendering
 
 log = logging.getLogger(__name__)
 
@@ -197,8 +195,8 @@ class MusicGen:
         self._spills += 1
         self._clear()
 
-    def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
-        """Render an order, its takes side by side; see worker.Engine."""
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Render an order, its takes side by side; see contract.Engine."""
         if order.top_k > self._card:
             raise RenderError(f"top_k can be at most {self._card} with {self._name}.")
         try:
@@ -212,7 +210,7 @@ class MusicGen:
         self._clear()
         raise OutOfMemory("The memory is too small for this piece now.")
 
-    def _render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
+    def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         makings = [
             Making(part=part, take=take, sound=Sound(self._codec), before=take.frames)
             for part, take in zip(order.parts, self._loop.begin(order), strict=True)

@@ -8,20 +8,17 @@ import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 
 from bot.engine import devices, loading, memory, weights
+from bot.engine.contract import Rendering
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.hand import Doer, Hand, Here, Idle
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import MusicGen
 from bot.engine.transformer import give_back
-
-if TYPE_CHECKING:
-    from bot.engine.worker import Rendering
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +100,8 @@ class Repertoire:
             if self._users[name]:
                 model.step()
 
-    def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
-        """Render an order by its model, once that is at hand; see worker.Engine."""
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Render an order by its model, once that is at hand; see contract.Engine."""
         if order.model not in self._paths:
             raise RenderError(f"{order.model} is not among the models that are loaded here.")
         yield from self._turn(order)
@@ -114,7 +111,7 @@ class Repertoire:
         finally:
             self._users[order.model] -= 1
 
-    def _turn(self, order: Render) -> "Rendering":
+    def _turn(self, order: Render) -> Rendering:
         """Wait until it is this order's turn and its model is loaded."""
         self._line.append(order.id)
         try:

@@ -10,19 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine import audio, tones
+from bot.engine.contract import Rendering
 from bot.engine.faults import RenderError
 from bot.engine.messages import Previewed, Progress, Ready, Render
 from bot.engine.results import Results
 from bot.engine.tones import RATE, Instrument, Samples
-
-if TYPE_CHECKING:
-    from bot.engine.worker import Rendering
 
 WORDS = 4
 MIX = 4096.0
@@ -181,8 +178,8 @@ class Sketch:
     def step(self) -> None:
         """Do nothing: a render makes its own steps."""
 
-    def render(self, order: Render, finishing: Callable[[], bool]) -> "Rendering":
-        """Compose and play each take bar by bar; see worker.Engine."""
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Compose and play each take bar by bar; see contract.Engine."""
         results, before = Results(order, RATE, finishes=self._finishes), _before(order)
         pieces = [Piece(order.prompt, order.seconds, part.seed, before) for part in order.parts]
         total, done = sum(piece.bars for piece in pieces), 0

@@ -9,11 +9,12 @@ import torch
 
 from bot.engine.attention import LONGEST, Words
 from bot.engine.audio import read_codes
-from bot.engine.decoder import Decoder, Slot
+from bot.engine.decoder import Decoder
 from bot.engine.faults import RenderError
 from bot.engine.linears import Kernels, Precision
 from bot.engine.messages import Render
 from bot.engine.sampling import Sampling
+from bot.engine.slot import Slot
 from bot.engine.windows import Window, windows
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import BinaryIO, NoReturn, Protocol
+from typing import BinaryIO, NoReturn
 
+from bot.engine.contract import Engine, Rendering
 from bot.engine.faults import LoadError, RenderError
 from bot.engine.hand import Idle
 from bot.engine.messages import (
@@ -30,15 +31,10 @@ from bot.engine.messages import (
     Failed,
     Fault,
     Finish,
-    Loaded,
-    Loading,
-    Previewed,
     Progress,
     ProtocolError,
-    Ready,
     Render,
     Report,
-    Took,
     command,
     encode,
 )
@@ -50,28 +46,6 @@ TOLD_EVERY = 0.1
 
 DOZE = 0.01
 """Seconds between two looks at renders that all wait."""
-
-Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | None, None, None]
-
-
-class Engine(Protocol):
-    """What renders inside the child."""
-
-    def ready(self) -> Ready:
-        """Return what was loaded."""
-
-    def step(self) -> None:
-        """Make one step of all renders that are under way."""
-
-    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        """Render an order, a step for each `step`.
-
-        Yields a Progress after a step, a Took when a take's files are in place, a Previewed when
-        all previews are, None while it has nothing to say, and Idle while it has nothing to do.
-        Closing the generator cancels. Once `finishing()` is true it keeps the music made so far and
-        ends, as soon as a take has a second of it.
-        Raises RenderError for what the member should read.
-        """
 
 
 class Worker:
