@@ -21,17 +21,18 @@ import simcord
 
 from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
-from bot import jobs, servers, settings, takes, turns
+from bot import turns
 from bot.archive import FORGOTTEN_AFTER, Archive
 from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.composition import Plan
-from bot.database import Database, Transaction, open_database
 from bot.encoder import Encoder
 from bot.erasure import Erasure
 from bot.models import Keep, Limits
 from bot.operations import Operations
 from bot.outbox import Outbox
+from bot.tables import jobs, servers, settings, takes
+from bot.tables.database import Database, Transaction, open_database
 from tests.conftest import GENEROUS, SCRIPTED
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.report import Row
 from bot.admission import Admission
-from bot.database import Database, open_database
 from bot.models import Actor, Limits, Origin
 from bot.office import Office
 from bot.studio import Studio
+from bot.tables.database import Database, open_database
 from bot.tiers import FREE, day
 
 AT_MOST = 2.0

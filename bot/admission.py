@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import grants, jobs, ledger, members, plans, servers, tiers, wordfilter
-from bot.database import Database, Transaction
+from bot import tiers, wordfilter
 from bot.errors import Refusal
 from bot.models import (
     Grant,
@@ -20,6 +19,8 @@ from bot.models import (
     Source,
     Tier,
 )
+from bot.tables import grants, jobs, ledger, members, plans, servers
+from bot.tables.database import Database, Transaction
 from bot.tiers import UsedUp
 
 

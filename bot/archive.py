@@ -10,30 +10,27 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import (
-    audit,
-    disk,
-    grants,
-    jobs,
-    members,
-    orders,
-    posts,
-    removals,
-    servers,
-    settings,
-    settlement,
-    sight,
-    takes,
-    unneeded,
-)
+from bot import disk, orders, settlement, sight
 from bot.calendar import Calendar
-from bot.database import Database, Transaction
 from bot.encoder import Encoder
 from bot.engine.formats import Format
 from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal, StorageError
 from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
+from bot.tables import (
+    audit,
+    grants,
+    jobs,
+    members,
+    posts,
+    removals,
+    servers,
+    settings,
+    takes,
+    unneeded,
+)
+from bot.tables.database import Database, Transaction
 
 __all__ = ["Archive", "Format", "Keep"]
 

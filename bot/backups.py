@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bot import disk, jobs, takes
+from bot import disk
 from bot.archive import strays
-from bot.database import check, copy, exclusive, open_database, reading
 from bot.errors import OperatorError
+from bot.tables import jobs, takes
+from bot.tables.database import check, copy, exclusive, open_database, reading
 
 NAME = "fantasia.db"
 

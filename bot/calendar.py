@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from bot import jobs, servers, settings
-from bot.database import Database
+from bot.tables import jobs, servers, settings
+from bot.tables.database import Database
 
 PROBATION = timedelta(days=1).total_seconds()
 """How far the time may be ahead of what has passed, and how long it takes until it is believed."""

@@ -17,7 +17,6 @@ from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
-from bot.database import exclusive, open_database
 from bot.deadlines import GRACE
 from bot.dispatcher import Dispatcher
 from bot.encoder import encoding
@@ -30,6 +29,7 @@ from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
+from bot.tables.database import exclusive, open_database
 from bot.tiers import DEFAULTS
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from bot import jobs, ledger, orders, posts, settings, speeds, takes, turns
-from bot.database import Database, Transaction
+from bot import orders, turns
 from bot.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
 from bot.engine.messages import (
     Loaded,
@@ -28,6 +27,8 @@ from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.models import EngineState, Fault, Job, PostKind, Status
+from bot.tables import jobs, ledger, posts, settings, speeds, takes
+from bot.tables.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot import archive, database, disk, jobs, selling, settings, takes
+from bot import archive, disk, selling
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
 from bot.errors import OperatorError
+from bot.tables import database, jobs, settings, takes
 from bot.tiers import ANYONES
 
 ROOM = 2.0

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from weakref import WeakSet
 
-from bot import jobs, removals
 from bot.calendar import Calendar
-from bot.database import Database
 from bot.models import Job, Keep, Removal
+from bot.tables import jobs, removals
+from bot.tables.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import TextIO
 
-from bot import audit as log
-from bot.database import reading
+from bot.tables import audit as log
+from bot.tables.database import reading
 
 COLUMNS = ("id", "at", "actor_id", "actor", "action", "member_id", "subject", "before", "after")
 

@@ -20,9 +20,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from bot.client import Fantasia
-from bot.database import Database
 from bot.errors import OperatorError
 from bot.models import EngineState, Stats, Status
+from bot.tables.database import Database
 
 STUCK = 120.0
 """Seconds after which what has not gone on is not expected to any more."""

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from bot import audit, grants, ledger, members, tiers
+from bot import tiers
 from bot.admission import Admission
-from bot.database import Database
 from bot.errors import Refusal
 from bot.markup import LISTED, clean, escape, some
 from bot.models import Actor, Change, Tier
+from bot.tables import audit, grants, ledger, members
+from bot.tables.database import Database
 
 MOST_GRANTED = 1_000_000
 MOST_DAYS = 3650

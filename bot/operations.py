@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import disk, jobs, posts, settings, speeds
-from bot.database import Database
+from bot import disk
 from bot.errors import Refusal
 from bot.markup import clean
 from bot.models import EngineState, Stats
+from bot.tables import jobs, posts, settings, speeds
+from bot.tables.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot import jobs, posts, removals, settlement, takes, uploads
-from bot.database import Database, Transaction
+from bot import settlement
 from bot.logs import change
 from bot.models import (
     WHOLE,
@@ -21,6 +20,8 @@ from bot.models import (
     Target,
     Unsent,
 )
+from bot.tables import jobs, posts, removals, takes, uploads
+from bot.tables.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot import audit, members, plans, servers, tiers, wordfilter
+from bot import tiers, wordfilter
 from bot.admission import Admission
-from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.markup import clean, escape
 from bot.models import Actor, Limits, Offer, Tier
 from bot.office import called, named
+from bot.tables import audit, members, plans, servers
+from bot.tables.database import Database, Transaction
 
 LONGEST_NAME = 40
 LONGEST_WORD = 50

@@ -5,12 +5,12 @@ from pathlib import Path
 from bot.admission import Admission
 from bot.clock import utc_now
 from bot.config import Config
-from bot.database import reading
 from bot.engine import weights
 from bot.engines import Choice
 from bot.errors import OperatorError
 from bot.models import Limits
 from bot.rulebook import Rulebook
+from bot.tables.database import reading
 from bot.tiers import ANYONES, DEFAULTS, FREE, includes
 
 MEND = (

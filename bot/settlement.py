@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import jobs, ledger, posts, takes
-from bot.database import Transaction
 from bot.logs import change
 from bot.models import WHOLE, Job, Post, PostKind, Status
+from bot.tables import jobs, ledger, posts, takes
+from bot.tables.database import Transaction
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import (
-    grants,
-    jobs,
-    ledger,
-    members,
-    posts,
-    removals,
-    servers,
-    settings,
-    sight,
-    speeds,
-    takes,
-    tiers,
-    turns,
-)
+from bot import sight, tiers, turns
 from bot.admission import Admission
-from bot.database import Database, Transaction
 from bot.errors import Refusal
 from bot.logs import change
 from bot.markup import LISTED, some
@@ -49,6 +34,19 @@ from bot.models import (
     Usage,
     Viewer,
 )
+from bot.tables import (
+    grants,
+    jobs,
+    ledger,
+    members,
+    posts,
+    removals,
+    servers,
+    settings,
+    speeds,
+    takes,
+)
+from bot.tables.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 

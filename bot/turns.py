@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import fairness, forecast, jobs, posts, settings, speeds, takes
-from bot.database import Database, Transaction
+from bot import fairness, forecast
 from bot.fairness import Line, Shares
 from bot.models import Job
+from bot.tables import jobs, posts, settings, speeds, takes
+from bot.tables.database import Database, Transaction
 
 PATIENCE = 4
 """How many jobs may go before one whose model is not loaded, save on an aged turn."""

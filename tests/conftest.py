@@ -17,11 +17,11 @@ from discord.webhook.async_ import async_context
 
 from bot.client import Fantasia
 from bot.composition import Plan, compose
-from bot.database import Database, open_database
 from bot.errors import Refusal
 from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
 from bot.studio import Studio
+from bot.tables.database import Database, open_database
 from tests.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
 from tests.limits import problems
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bot.database import Database, Transaction
+from bot.tables.database import Database, Transaction
 
 Call = Callable[[Transaction], Awaitable[Any]]
 

@@ -6,11 +6,11 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from bot import audit
 from bot.client import LONGEST_TEXT
 from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Status
+from bot.tables import audit
 from tests.conftest import world
 
 CALLBACK = "/interactions/*/*/callback"

@@ -13,7 +13,7 @@ TABLES = (
     *("jobs", "takes", "posts", "uploads", "settings", "speeds", "unneeded"),
     *("plans", "members", "grants", "servers", "audit", "removals"),
 )
-STORES = {f"bot.{table}" for table in TABLES} | {"bot.ledger"}
+STORES = {f"bot.tables.{table}" for table in TABLES} | {"bot.tables.ledger"}
 VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.markup"}
 DOMAIN = {
     *("bot.operations", "bot.outbox", "bot.archive", "bot.erasure", "bot.studio"),
@@ -28,20 +28,20 @@ ALLOWED = {
     "bot.fairness": VALUES,
     "bot.forecast": {"bot.fairness"} | VALUES,
     "bot.config": {"bot.tiers"} | VALUES,
-    "bot.database": {"bot.errors", "bot.migrations"},
-    **dict.fromkeys(STORES, {"bot.database"} | VALUES),
-    "bot.ledger": {"bot.database", "bot.grants", "bot.takes"} | VALUES,
+    "bot.tables.database": {"bot.errors", "bot.tables.migrations"},
+    **dict.fromkeys(STORES, {"bot.tables.database"} | VALUES),
+    "bot.tables.ledger": {"bot.tables.database", "bot.tables.grants", "bot.tables.takes"} | VALUES,
     "bot.clock": set(),
-    "bot.calendar": {"bot.database"} | STORES | VALUES,
-    "bot.turns": {"bot.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
-    "bot.admission": {"bot.database", "bot.tiers", "bot.wordfilter"} | STORES | VALUES,
+    "bot.calendar": {"bot.tables.database"} | STORES | VALUES,
+    "bot.turns": {"bot.tables.database", "bot.fairness", "bot.forecast"} | STORES | VALUES,
+    "bot.admission": {"bot.tables.database", "bot.tiers", "bot.wordfilter"} | STORES | VALUES,
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
     "bot.sight": VALUES,
-    "bot.settlement": {"bot.database"} | STORES | VALUES,
+    "bot.settlement": {"bot.tables.database"} | STORES | VALUES,
     "bot.archive": {
         *(
             "bot.calendar",
-            "bot.database",
+            "bot.tables.database",
             "bot.disk",
             "bot.encoder",
             "bot.orders",
@@ -53,24 +53,24 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.disk": set(),
-    "bot.erasure": {"bot.calendar", "bot.database"} | STORES | VALUES,
+    "bot.erasure": {"bot.calendar", "bot.tables.database"} | STORES | VALUES,
     "bot.guard": set(),
-    "bot.operations": {"bot.database", "bot.disk"} | STORES | VALUES,
+    "bot.operations": {"bot.tables.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
-    "bot.monitor": {"bot.client", "bot.database"} | VALUES,
-    "bot.office": {"bot.admission", "bot.database", "bot.tiers"} | STORES | VALUES,
+    "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
+    "bot.office": {"bot.admission", "bot.tables.database", "bot.tiers"} | STORES | VALUES,
     "bot.rulebook": {
-        *("bot.admission", "bot.database", "bot.office", "bot.tiers", "bot.wordfilter"),
+        *("bot.admission", "bot.tables.database", "bot.office", "bot.tiers", "bot.wordfilter"),
     }
     | STORES
     | VALUES,
-    "bot.outbox": {"bot.database", "bot.settlement"} | STORES | VALUES,
-    "bot.studio": {"bot.admission", "bot.database", "bot.sight", "bot.tiers", "bot.turns"}
+    "bot.outbox": {"bot.tables.database", "bot.settlement"} | STORES | VALUES,
+    "bot.studio": {"bot.admission", "bot.tables.database", "bot.sight", "bot.tiers", "bot.turns"}
     | STORES
     | VALUES,
     "bot.deadlines": {"bot.models"},
     "bot.dispatcher": {
-        "bot.database",
+        "bot.tables.database",
         "bot.deadlines",
         "bot.engine.messages",
         "bot.engine.process",
@@ -79,7 +79,7 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.orders": {"bot.database", "bot.disk", "bot.engine.audio", "bot.engine.messages"}
+    "bot.orders": {"bot.tables.database", "bot.disk", "bot.engine.audio", "bot.engine.messages"}
     | STORES
     | VALUES,
     "bot.verdicts": set(),
@@ -107,8 +107,8 @@ MUSICGEN = (
 )
 TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
-    "aiosqlite": {"bot.database"},
-    "sqlite3": {"bot.database"},
+    "aiosqlite": {"bot.tables.database"},
+    "sqlite3": {"bot.tables.database"},
     "discord": {"bot.client", "bot.connection", "bot.verdicts", "bot.demo", "cogs"},
     "simcord": {"bot.demo"},
     "disarm": {"bot.wordfilter"},
@@ -163,6 +163,20 @@ def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
 
 
 def test_the_rules_cover_every_room_but_the_outermost() -> None:
-    outermost = {"bot", "bot.__main__", "bot.composition", "bot.demo", "bot.doctor", "bot.engines"}
-    outermost |= {"bot.offline", "bot.migrations", "bot.selling", "bot.export", "bot.backups"}
+    outermost = {
+        "bot",
+        "bot.tables",
+        "bot.__main__",
+        "bot.composition",
+        "bot.demo",
+        "bot.doctor",
+        "bot.engines",
+    }
+    outermost |= {
+        "bot.offline",
+        "bot.tables.migrations",
+        "bot.selling",
+        "bot.export",
+        "bot.backups",
+    }
     assert {name_of(path) for path in MODULES if rule(name_of(path)) is None} <= outermost

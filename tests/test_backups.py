@@ -9,10 +9,10 @@ import pytest
 
 from bot.backups import Restored, backup, restore
 from bot.composition import Plan, compose
-from bot.database import open_database
 from bot.disk import MARK
 from bot.errors import OperatorError
 from bot.models import Status
+from bot.tables.database import open_database
 from tests.conftest import SCRIPTED, member, origin, until, world
 from tests.test_database import first_release
 

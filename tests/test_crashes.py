@@ -25,9 +25,9 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from bot import composition
 from bot.composition import Plan
-from bot.database import Database, open_database
 from bot.disk import MARK
 from bot.models import Status
+from bot.tables.database import Database, open_database
 from tests.conftest import OPEN, World, until, world
 from tests.processes import alive, children
 from tests.test_keeping import choose

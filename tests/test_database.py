@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import database as database_module
-from bot import settings, turns
+from bot import turns
 from bot.admission import Admission
-from bot.database import Database, exclusive, open_database
 from bot.errors import OperatorError
 from bot.models import Limits, Status
 from bot.studio import Studio
+from bot.tables import database as database_module
+from bot.tables import settings
+from bot.tables.database import Database, exclusive, open_database
 from bot.tiers import DEFAULTS
 from tests.conftest import Clock, owed_by
 from tests.processes import program
@@ -53,7 +54,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = "CREATE TABLE first (x);\nCREATE TABLE second (y;\n"
-    monkeypatch.setattr("bot.database._steps", lambda: [broken])
+    monkeypatch.setattr("bot.tables.database._steps", lambda: [broken])
     with pytest.raises(OperatorError):
         async with open_database(tmp_path / "test.db"):
             pass
@@ -95,7 +96,7 @@ HOLD = """
 import sys
 from importlib import resources
 from pathlib import Path
-from bot.database import exclusive
+from bot.tables.database import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -129,7 +130,7 @@ async def test_whoever_comes_after_the_end_is_cancelled(tmp_path: Path) -> None:
 
 def first_release(path: Path) -> None:
     """Write a database as the first release did, with a job of every status."""
-    schema = resources.files("bot.migrations").joinpath("0001_jobs.sql").read_text()
+    schema = resources.files("bot.tables.migrations").joinpath("0001_jobs.sql").read_text()
     charged = ("queued", "running", "rendered", "delivered")
     with sqlite3.connect(path) as connection:
         connection.executescript(schema)
@@ -213,7 +214,7 @@ async def test_an_older_program_refuses_the_newer_database(
         pass
     before = (tmp_path / "test.db").read_bytes()
     steps = database_module._steps()
-    monkeypatch.setattr("bot.database._steps", lambda: steps[:1])
+    monkeypatch.setattr("bot.tables.database._steps", lambda: steps[:1])
     newer = f"from a newer Fantasia: its schema is {len(steps)}, and this one knows 1"
     with pytest.raises(OperatorError, match=newer):
         async with open_database(tmp_path / "test.db"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import fairness, jobs, settings, turns
+from bot import fairness, turns
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.dispatcher import LOST
@@ -18,6 +18,7 @@ from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, PostKind, Status
 from bot.studio import Studio
+from bot.tables import jobs, settings
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 from tests.processes import alive, children
 from tests.test_fairness import a_studio

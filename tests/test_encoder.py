@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bot import takes
 from bot.composition import Plan
 from bot.encoder import Encoder, encoding
 from bot.engine.encoding import MEMORY
 from bot.engine.formats import Format, convert
 from bot.engine.tags import Tags
 from bot.models import Status
+from bot.tables import takes
 from tests.conftest import until, world
 from tests.processes import alive, children, program
 from tests.test_bot import told

@@ -13,13 +13,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import jobs, ledger, settings, speeds, turns
+from bot import turns
 from bot.admission import Admission
 from bot.composition import Plan
-from bot.database import Database, open_database
 from bot.fairness import AGED, Line, Shares
 from bot.models import Job, Limits, Status, Tier, Waiting
 from bot.studio import NOBODY, Studio
+from bot.tables import jobs, ledger, settings, speeds
+from bot.tables.database import Database, open_database
 from tests.conftest import GENEROUS, Clock, World, member, origin, world
 
 OPEN = replace(GENEROUS, per_day=86_400)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from bot import composition, jobs, turns
+from bot import composition, turns
 from bot.composition import Plan
 from bot.errors import StorageError
 from bot.models import Status
+from bot.tables import jobs
 from cogs import cards
 from tests.conftest import World, member, until, world
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import discord
 import pytest
 
-from bot import speeds
 from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Job, Status
+from bot.tables import speeds
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import alive, children
 

@@ -12,11 +12,12 @@ from typing import Any
 import discord
 import pytest
 
-from bot import orders, takes
+from bot import orders
 from bot.composition import Plan, compose
 from bot.errors import OperatorError
 from bot.models import Job, Status
 from bot.studio import NOBODY
+from bot.tables import takes
 from tests.conftest import SCRIPTED, Clock, World, member, origin, until, viewer, world
 from tests.test_delivery import MESSAGES, looks
 

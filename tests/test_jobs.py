@@ -11,11 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot import jobs, posts, takes
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
-from bot.database import Database, open_database
 from bot.dispatcher import TRIES, Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
@@ -34,6 +32,8 @@ from bot.models import (
 )
 from bot.outbox import Outbox
 from bot.studio import NOBODY, Studio
+from bot.tables import jobs, posts, takes
+from bot.tables.database import Database, open_database
 from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 

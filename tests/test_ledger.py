@@ -15,11 +15,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bot import takes, tiers
+from bot import tiers
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
-from bot.database import Database, open_database
 from bot.dispatcher import Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import Ready
@@ -29,6 +28,8 @@ from bot.office import Office
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
 from bot.studio import Studio
+from bot.tables import takes
+from bot.tables.database import Database, open_database
 from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 

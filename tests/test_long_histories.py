@@ -9,8 +9,8 @@ import pytest
 from bot.archive import AT_ONCE, Archive
 from bot.calendar import Calendar
 from bot.composition import Plan, compose
-from bot.database import Database, open_database
 from bot.encoder import Encoder
+from bot.tables.database import Database, open_database
 from tests.conftest import Clock
 
 MANY = 6 * AT_ONCE

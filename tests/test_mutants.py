@@ -9,7 +9,7 @@ import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.plugins import get_operator
 
-from bot.database import open_database
+from bot.tables.database import open_database
 from tests.mutants import __main__ as mutants
 from tests.mutants import operators, sampling, statements
 from tests.mutants.operators import is_sql
@@ -147,7 +147,7 @@ async def test_every_mutant_of_every_statement_is_valid_sql(tmp_path: Path) -> N
         pass
     seen = 0
     with sqlite3.connect(tmp_path / "test.db") as database:
-        for file in sorted(Path("bot").glob("*.py")):
+        for file in sorted(Path("bot/tables").glob("*.py")):
             source = file.read_text(encoding="utf-8")
             for sql in mutated_statements(source):
                 parameters = dict.fromkeys(re.findall(r":(\w+)", sql))
@@ -190,7 +190,7 @@ async def change(tx: Database | Transaction, *, most: int = 7) -> bool:
 
 
 def test_only_what_a_program_does_is_mutated() -> None:
-    made = {(mutant.line, mutant.operator) for mutant in every("bot.jobs", PYTHON)}
+    made = {(mutant.line, mutant.operator) for mutant in every("bot.tables.jobs", PYTHON)}
     assert {line for line, _ in made} == {4, 6, 7, 11, 12, 16, 17}
     assert {name for line, name in made if line == 12} == {
         "fantasia/SQL_without_condition",
@@ -213,14 +213,14 @@ def test_the_rest_of_a_module_stays_as_it_is(
     name: str, occurrence: int, before: str, after: str
 ) -> None:
     module = "async def f():\n    # why\n    {}\n    return 1\n".format
-    mutant = sampling.Mutant("bot.jobs", f"fantasia/{name}", occurrence, 3, (1, 4))
+    mutant = sampling.Mutant("bot.tables.jobs", f"fantasia/{name}", occurrence, 3, (1, 4))
     assert mutant.code(module(before)) == module(after)
 
 
 def test_a_seed_gives_the_same_sample_with_its_share_of_sql_from_every_module() -> None:
     sources = {module: path(module).read_text(encoding="utf-8") for module in MODULES}
     chosen = sample(sources, 150, 14)
-    few = {module: sources[module] for module in ("bot.takes", "bot.turns")}
+    few = {module: sources[module] for module in ("bot.tables.takes", "bot.turns")}
     assert sample(few, 20, 14) == sample(few, 20, 14) != sample(few, 20, 15)
     assert len(set(chosen)) == 150
     assert sum(is_sql(mutant.operator) for mutant in chosen) >= 50
@@ -235,7 +235,7 @@ def test_what_became_of_a_mutant_is_remembered_as_long_as_it_would_be_the_same(
     tests = iter("aaabbb")
     monkeypatch.setattr(mutants, "_tests", lambda _: next(tests))
     dead, alive = [
-        sampling.Mutant("bot.jobs", f"fantasia/{name}", 0, 3, (1, 4)) for name in ("A", "B")
+        sampling.Mutant("bot.tables.jobs", f"fantasia/{name}", 0, 3, (1, 4)) for name in ("A", "B")
     ]
     memory = mutants.Memory(tmp_path / "results.jsonl")
     memory.keep(dead, "source", Result(killer="a test", tests=1, diff=""))
@@ -251,6 +251,6 @@ def test_what_became_of_a_mutant_is_remembered_as_long_as_it_would_be_the_same(
 def test_a_class_is_held_by_the_tests_of_its_module_and_a_method_by_its_own() -> None:
     source = "import a\n\n\n@a.b\nclass C:\n    d: int = 1\n\n"
     source += "    @a.b\n    def e(self):\n        return 1\n"
-    found = {mutant.line: mutant.function for mutant in every("bot.jobs", source)}
+    found = {mutant.line: mutant.function for mutant in every("bot.tables.jobs", source)}
     assert found[4] == (1, 11)
     assert (found[8], found[10]) == ((8, 11), (9, 11))

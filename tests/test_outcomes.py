@@ -13,9 +13,10 @@ import aiohttp
 import discord
 import pytest
 
-from bot import disk, jobs, outbox
+from bot import disk, outbox
 from bot.composition import Plan
 from bot.models import Status
+from bot.tables import jobs
 from bot.verdicts import brief, definite, pause
 from cogs import cards
 from tests.conftest import Clock, World, member, until, world

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot import posts
-from bot.database import Database, Transaction
 from bot.models import PostKind, Route
+from bot.tables import posts
+from bot.tables.database import Database, Transaction
 from tests.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)

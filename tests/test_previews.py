@@ -8,10 +8,10 @@ from dataclasses import replace
 import discord
 import pytest
 
-from bot import takes
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Job, Limits, Status
+from bot.tables import takes
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told

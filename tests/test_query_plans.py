@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from bot import jobs, posts, removals, takes, turns
+from bot import turns
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
-from bot.database import Database, Row, Transaction, open_database
 from bot.encoder import Encoder
 from bot.erasure import Erasure
 from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
@@ -25,6 +24,8 @@ from bot.office import Office
 from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.studio import Studio
+from bot.tables import jobs, posts, removals, takes
+from bot.tables.database import Database, Row, Transaction, open_database
 from tests.conftest import GENEROUS, Clock, member, origin
 
 FEW, MANY = 50, 1_500

@@ -9,10 +9,10 @@ from bot import selling, tiers
 from bot.admission import Admission
 from bot.composition import Plan
 from bot.config import Config, EngineName
-from bot.database import Database, open_database
 from bot.engines import Choice
 from bot.models import Actor, Limits
 from bot.rulebook import Rulebook
+from bot.tables.database import Database, open_database
 from tests.conftest import Clock
 from tests.test_command_line import bot
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from bot import composition, database
+from bot import composition
 from bot.__main__ import main
 from bot.composition import Plan, compose
-from bot.database import check, exclusive, open_database, reading
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import Job, Status
+from bot.tables import database
+from bot.tables.database import check, exclusive, open_database, reading
 from tests.conftest import origin, until, world
 from tests.stand_in import TOKEN
 from tests.test_bot import told
@@ -178,8 +179,8 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 AS_ANOTHER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
-from bot import database
-from bot.database import check, open_database
+from bot.tables import database
+from bot.tables.database import check, open_database
 from bot.errors import OperatorError
 database._steps()
 os.setgid(65534)
@@ -236,7 +237,7 @@ def test_what_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path, w
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        f"from bot.database import {way.__name__} as way\n"  # type: ignore[attr-defined]
+        f"from bot.tables.database import {way.__name__} as way\n"  # type: ignore[attr-defined]
         "from bot.errors import OperatorError\n"
         "async def main():\n"
         "    opening = way(Path(sys.argv[1]))\n"

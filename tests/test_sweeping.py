@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import takes
 from bot.backups import backup
 from bot.composition import Plan, compose
 from bot.disk import MARK
 from bot.models import Status
+from bot.tables import takes
 from tests.conftest import World, member, origin, until, world
 from tests.processes import children
 

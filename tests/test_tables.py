@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot import jobs, ledger, takes
-from bot.database import Database, Transaction
 from bot.models import Fault, Membership, Promise, Source, Status
+from bot.tables import jobs, ledger, takes
+from bot.tables.database import Database, Transaction
 from tests.conftest import GENEROUS
 from tests.rows import Call, changes, put
 

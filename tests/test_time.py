@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import jobs, removals, speeds, uploads
 from bot.archive import FORGOTTEN_AFTER
 from bot.calendar import PROBATION, Calendar
 from bot.clock import utc_now
 from bot.composition import Plan
-from bot.database import open_database
 from bot.erasure import LONGEST_PAUSE
 from bot.models import Job, Keep, Status, Target
+from bot.tables import jobs, removals, speeds, uploads
+from bot.tables.database import open_database
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_delivery import MESSAGES, looks_until
 from tests.test_money import undeliverable

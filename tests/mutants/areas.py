@@ -1,11 +1,11 @@
 """Which test files hold which module: its own area's, and no others."""
 
 AREAS = {
-    "bot.jobs": ("tables", "readings", "jobs", "dispatcher", "fairness", "money", "erasure"),
-    "bot.takes": ("tables", "readings", "jobs", "ledger", "money", "previews"),
-    "bot.ledger": ("readings", "ledger", "money", "members", "admins", "jobs"),
+    "bot.tables.jobs": ("tables", "readings", "jobs", "dispatcher", "fairness", "money", "erasure"),
+    "bot.tables.takes": ("tables", "readings", "jobs", "ledger", "money", "previews"),
+    "bot.tables.ledger": ("readings", "ledger", "money", "members", "admins", "jobs"),
     "bot.admission": ("ledger", "members", "admins", "money", "selling"),
-    "bot.posts": ("posts", "readings", "jobs", "outcomes", "previews", "forgetting"),
+    "bot.tables.posts": ("posts", "readings", "jobs", "outcomes", "previews", "forgetting"),
     "bot.outbox": ("jobs", "money", "outcomes", "delivery", "previews", "forgetting"),
     "bot.turns": ("fairness", "forecast", "dispatcher"),
     "bot.fairness": ("fairness", "forecast"),

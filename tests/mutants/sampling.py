@@ -15,7 +15,14 @@ from parso.tree import NodeOrLeaf
 from tests.mutants.operators import NAMES, is_sql, kind, left_alone
 
 MODULES = (
-    *("bot.jobs", "bot.takes", "bot.ledger", "bot.admission", "bot.posts", "bot.outbox"),
+    *(
+        "bot.tables.jobs",
+        "bot.tables.takes",
+        "bot.tables.ledger",
+        "bot.admission",
+        "bot.tables.posts",
+        "bot.outbox",
+    ),
     *("bot.turns", "bot.fairness", "bot.dispatcher", "bot.archive"),
     *("cogs.delivery", "cogs.doors"),
 )

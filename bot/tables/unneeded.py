@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.database import Database, Transaction, listed
+from bot.tables.database import Database, Transaction, listed
 
 
 async def due(source: Database | Transaction, after: str = "", limit: int = -1) -> list[str]:

@@ -371,7 +371,7 @@ def _refuse_newer(version: int, path: Path) -> None:
 
 
 def _steps() -> list[str]:
-    folder = resources.files("bot.migrations")
+    folder = resources.files("bot.tables.migrations")
     files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
     return [(folder / name).read_text() for name in files]
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from bot import grants, takes
-from bot.database import Database, Transaction
 from bot.models import Entry, Promise, Status
+from bot.tables import grants, takes
+from bot.tables.database import Database, Transaction
 
 SHOWN = 10
 

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot.database import Database, Row, Transaction, listed
 from bot.models import Post, PostKind, Route
+from bot.tables.database import Database, Row, Transaction, listed
 
 LONGEST_PAUSE = timedelta(hours=1)
 """How long a post waits at most until it is tried again."""

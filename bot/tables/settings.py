@@ -1,6 +1,6 @@
 """The table of settings: what the program remembers by name."""
 
-from bot.database import Database, Transaction
+from bot.tables.database import Database, Transaction
 
 
 async def get(source: Database | Transaction, key: str) -> str | None:
