@@ -15,9 +15,9 @@ from benchmarks.report import Row
 from bot.admission import Admission
 from bot.models import Actor, Limits, Origin
 from bot.office import Office
+from bot.rules.tiers import FREE, day
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
-from bot.tiers import FREE, day
 
 AT_MOST = 2.0
 CALLS = 300

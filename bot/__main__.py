@@ -14,9 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot import __version__, engines, guard, logs, selling, tiers
+from bot import __version__, engines, guard, logs, selling
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
+from bot.rules import tiers
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import tiers, wordfilter
 from bot.errors import Refusal
 from bot.models import (
     Grant,
@@ -19,9 +18,10 @@ from bot.models import (
     Source,
     Tier,
 )
+from bot.rules import tiers, wordfilter
+from bot.rules.tiers import UsedUp
 from bot.tables import grants, jobs, ledger, members, plans, servers
 from bot.tables.database import Database, Transaction
-from bot.tiers import UsedUp
 
 
 class Admission:

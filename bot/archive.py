@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, orders, settlement, sight
+from bot import disk, orders, settlement
 from bot.calendar import Calendar
 from bot.encoder import Encoder
 from bot.engine.formats import Format
@@ -18,6 +18,7 @@ from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal, StorageError
 from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
+from bot.rules import sight
 from bot.tables import (
     audit,
     grants,

@@ -28,9 +28,9 @@ from bot.office import Office
 from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
+from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables.database import exclusive, open_database
-from bot.tiers import DEFAULTS
 
 log = logging.getLogger(__name__)
 

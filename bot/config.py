@@ -11,7 +11,7 @@ from dotenv import load_dotenv
 
 from bot.errors import OperatorError
 from bot.models import Keep, Limits
-from bot.tiers import DEFAULTS
+from bot.rules.tiers import DEFAULTS
 
 TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
 SNOWFLAKE = re.compile(r"[0-9]{15,20}")

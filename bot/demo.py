@@ -29,7 +29,7 @@ from bot.config import Config
 from bot.engines import Choice, about
 from bot.errors import OperatorError
 from bot.models import Actor, Limits
-from bot.tiers import DEFAULTS, FREE, ask
+from bot.rules.tiers import DEFAULTS, FREE, ask
 
 FIRST = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""

@@ -23,8 +23,8 @@ from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.engines import SETUP
 from bot.errors import OperatorError
+from bot.rules.tiers import ANYONES
 from bot.tables import database, jobs, settings, takes
-from bot.tiers import ANYONES
 
 ROOM = 2.0
 """Free disk that should be there for audio and the database, in GB."""

@@ -8,7 +8,7 @@ from bot.config import Config, EngineName
 from bot.engine import weights
 from bot.errors import OperatorError
 from bot.models import About
-from bot.tiers import LONGEST_MODEL
+from bot.rules.tiers import LONGEST_MODEL
 
 SETUP = "make setup"
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from bot import tiers
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.markup import LISTED, clean, escape, some
 from bot.models import Actor, Change, Tier
+from bot.rules import tiers
+from bot.rules.markup import LISTED, clean, escape, some
 from bot.tables import audit, grants, ledger, members
 from bot.tables.database import Database
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bot import disk
 from bot.errors import Refusal
-from bot.markup import clean
 from bot.models import EngineState, Stats
+from bot.rules.markup import clean
 from bot.tables import jobs, posts, settings, speeds
 from bot.tables.database import Database
 

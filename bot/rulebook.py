@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot import tiers, wordfilter
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.markup import clean, escape
 from bot.models import Actor, Limits, Offer, Tier
 from bot.office import called, named
+from bot.rules import tiers, wordfilter
+from bot.rules.markup import clean, escape
 from bot.tables import audit, members, plans, servers
 from bot.tables.database import Database, Transaction
 

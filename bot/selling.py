@@ -10,8 +10,8 @@ from bot.engines import Choice
 from bot.errors import OperatorError
 from bot.models import Limits
 from bot.rulebook import Rulebook
+from bot.rules.tiers import ANYONES, DEFAULTS, FREE, includes
 from bot.tables.database import reading
-from bot.tiers import ANYONES, DEFAULTS, FREE, includes
 
 MEND = (
     "Meta's weights may not be used commercially: unmap the paid tiers (/tier unmap, SKUS), use "

@@ -10,11 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import sight, tiers, turns
+from bot import turns
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
-from bot.markup import LISTED, some
 from bot.models import (
     EngineState,
     Job,
@@ -34,6 +33,8 @@ from bot.models import (
     Usage,
     Viewer,
 )
+from bot.rules import sight, tiers
+from bot.rules.markup import LISTED, some
 from bot.tables import (
     grants,
     jobs,

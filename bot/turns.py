@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import fairness, forecast
-from bot.fairness import Line, Shares
 from bot.models import Job
+from bot.rules import fairness, forecast
+from bot.rules.fairness import Line, Shares
 from bot.tables import jobs, posts, settings, speeds, takes
 from bot.tables.database import Database, Transaction
 

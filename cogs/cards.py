@@ -6,8 +6,6 @@ from datetime import datetime
 import discord
 from discord.utils import format_dt
 
-from bot import tiers
-from bot.markup import escape, isolate, some
 from bot.models import (
     WHOLE,
     About,
@@ -28,6 +26,8 @@ from bot.models import (
     Usage,
 )
 from bot.outbox import PARTS
+from bot.rules import tiers
+from bot.rules.markup import escape, isolate, some
 from bot.studio import LOOKAHEAD
 
 VIOLET = discord.Colour(0x7C5CFC)

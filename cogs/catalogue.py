@@ -10,8 +10,8 @@ from discord.utils import format_dt
 
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
-from bot.markup import escape, isolate
 from bot.models import Job, Post, Take
+from bot.rules.markup import escape, isolate
 from bot.verdicts import UNREACHED
 from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server

@@ -4,11 +4,11 @@ from typing import Any
 
 from discord import app_commands
 
-from bot import tiers
 from bot.client import Fantasia, Interaction
 from bot.models import Style
+from bot.rules import tiers
+from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
-from bot.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from cogs import asking, phrases
 from cogs.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect

@@ -8,13 +8,13 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
-from bot.markup import escape
 from bot.models import Actor
 from bot.rulebook import LONGEST_WORD, Rulebook
+from bot.rules.markup import escape
+from bot.rules.tiers import NOT_ALLOWED
+from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
-from bot.tiers import NOT_ALLOWED
 from bot.verdicts import UNREACHED
-from bot.wordfilter import UNSEEN_HERE
 from cogs import asking, doors, pages
 from cogs.cards import VIOLET
 from cogs.offering import offered

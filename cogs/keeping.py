@@ -12,8 +12,8 @@ from discord import ui
 from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.markup import escape
 from bot.models import Job, Post, Route, Take
+from bot.rules.markup import escape
 from bot.verdicts import UNREACHED, brief, definite
 from cogs import asking, cards, doors
 from cogs.board import channel

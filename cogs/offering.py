@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from discord import app_commands
 
-from bot.markup import isolate
+from bot.rules.markup import isolate
 
 T = TypeVar("T", str, int)
 

@@ -7,10 +7,10 @@ from discord import app_commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.markup import escape
 from bot.operations import Operations
 from bot.rulebook import Rulebook, described
-from bot.tiers import LONGEST_PIECE
+from bot.rules.markup import escape
+from bot.rules.tiers import LONGEST_PIECE
 from cogs import cards, doors, pages
 from cogs.quota import done
 

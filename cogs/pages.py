@@ -9,7 +9,7 @@ from discord import ui
 
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.markup import some
+from bot.rules.markup import some
 from cogs import doors
 from cogs.buttons import Pressed
 from cogs.cards import MOST_TEXT, VIOLET

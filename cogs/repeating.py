@@ -8,11 +8,11 @@ import discord
 from discord import ui
 from discord.ext import commands
 
-from bot import tiers
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.markup import escape
 from bot.models import Request, Style
+from bot.rules import tiers
+from bot.rules.markup import escape
 from cogs import asking, doors
 from cogs.buttons import OfJob, Pressed
 

@@ -12,11 +12,11 @@ import discord
 import pytest
 import simcord
 
-from bot import tiers
 from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Limits, Status
+from bot.rules import tiers
 from tests.conftest import Clock, World, member, world
 from tests.test_bot import told
 from tests.test_members import card, change_role

@@ -15,10 +15,10 @@ import discord
 import pytest
 import simcord
 
-from bot import tiers
 from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Job, Limits, Status
+from bot.rules import tiers
 from cogs import cards
 from tests.conftest import GENEROUS, Clock, World, member, until, world
 

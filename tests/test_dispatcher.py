@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import fairness, turns
+from bot import turns
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.dispatcher import LOST
 from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, PostKind, Status
+from bot.rules import fairness
 from bot.studio import Studio
 from bot.tables import jobs, settings
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bot import turns
 from bot.admission import Admission
 from bot.composition import Plan
-from bot.fairness import AGED, Line, Shares
 from bot.models import Job, Limits, Status, Tier, Waiting
+from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, ledger, settings, speeds
 from bot.tables.database import Database, open_database

@@ -12,11 +12,11 @@ import simcord
 import soundfile
 from mutagen.flac import FLAC
 
-from bot import tiers
 from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Status
+from bot.rules import tiers
 from bot.tables import unneeded
 from cogs.forgetting import ForgetButton
 from tests.conftest import Clock, World, member, until, world

@@ -15,7 +15,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bot import tiers
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
@@ -27,6 +26,7 @@ from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Un
 from bot.office import Office
 from bot.outbox import Outbox
 from bot.rulebook import Rulebook
+from bot.rules import tiers
 from bot.studio import Studio
 from bot.tables import takes
 from bot.tables.database import Database, open_database

@@ -18,11 +18,11 @@ from bot.composition import Plan
 from bot.config import Config
 from bot.engines import configured
 from bot.errors import OperatorError, Refusal
-from bot.markup import some
 from bot.models import Actor, Limits, Status
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
-from bot.tiers import (
+from bot.rules.markup import some
+from bot.rules.tiers import (
     HIGHEST_SEED,
     LONGEST_MODEL,
     LONGEST_PROMPT,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.composition import Plan
-from bot.markup import clean, escape, isolate
 from bot.models import Status
+from bot.rules.markup import clean, escape, isolate
 from tests.conftest import World, world
 from tests.test_architecture import MODULES, name_of
 from tests.test_bot import told

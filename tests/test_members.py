@@ -10,9 +10,9 @@ import discord
 import pytest
 import simcord
 
-from bot import tiers
 from bot.composition import Plan
 from bot.models import About, Limits, Status
+from bot.rules import tiers
 from tests.conftest import Clock, World, until, world
 from tests.test_bot import charged, told
 

@@ -13,8 +13,8 @@ import simcord
 from bot import settlement
 from bot.composition import Plan
 from bot.errors import Refusal
-from bot.fairness import is_aged
 from bot.models import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
+from bot.rules.fairness import is_aged
 from bot.studio import NOBODY
 from bot.tables import jobs, members, takes
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world

@@ -8,11 +8,11 @@ import pytest
 import simcord
 from simcord import interactions
 
-from bot import tiers
 from bot.client import NO_MEMBER, NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
+from bot.rules import tiers
 from tests.conftest import World, world
 from tests.test_bot import told
 from tests.test_members import card

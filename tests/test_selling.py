@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import selling, tiers
+from bot import selling
 from bot.admission import Admission
 from bot.composition import Plan
 from bot.config import Config, EngineName
 from bot.engines import Choice
 from bot.models import Actor, Limits
 from bot.rulebook import Rulebook
+from bot.rules import tiers
 from bot.tables.database import Database, open_database
 from tests.conftest import Clock
 from tests.test_command_line import bot

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bot.composition import Plan
 from bot.models import Status
-from bot.wordfilter import folded, refuses
+from bot.rules.wordfilter import folded, refuses
 from tests.conftest import world
 from tests.test_bot import told
 

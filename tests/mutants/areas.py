@@ -8,7 +8,7 @@ AREAS = {
     "bot.tables.posts": ("posts", "readings", "jobs", "outcomes", "previews", "forgetting"),
     "bot.outbox": ("jobs", "money", "outcomes", "delivery", "previews", "forgetting"),
     "bot.turns": ("fairness", "forecast", "dispatcher"),
-    "bot.fairness": ("fairness", "forecast"),
+    "bot.rules.fairness": ("fairness", "forecast"),
     "bot.dispatcher": ("dispatcher", "faults", "previews", "hostile_child", "time", "deadlines"),
     "bot.archive": ("keeping", "forgetting", "sweeping", "erasure", "money", "operator"),
     "cogs.delivery": ("delivery", "outcomes", "previews", "uploads", "keeping"),

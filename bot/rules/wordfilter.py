@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 import disarm
 
-from bot.markup import UNSEEN
+from bot.rules.markup import UNSEEN
 
 UNSEEN_HERE = (
     "It is seen in any capitals, styles and look-alike letters of other scripts, and through "
