@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, orders, settlement
+from bot import disk, settlement
 from bot.calendar import Calendar
+from bot.dispatch import orders
 from bot.encoder import Encoder
 from bot.engine.formats import Format
 from bot.engine.messages import PREVIEW

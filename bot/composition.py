@@ -17,8 +17,8 @@ from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
-from bot.deadlines import GRACE
-from bot.dispatcher import Dispatcher
+from bot.dispatch.deadlines import GRACE
+from bot.dispatch.dispatcher import Dispatcher
 from bot.encoder import encoding
 from bot.engine import process
 from bot.erasure import Erasure

@@ -48,7 +48,7 @@ ALLOWED = {
             "bot.tables.database",
             "bot.disk",
             "bot.encoder",
-            "bot.orders",
+            "bot.dispatch.orders",
             "bot.settlement",
             "bot.rules.sight",
         ),
@@ -84,18 +84,23 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.deadlines": {"bot.models"},
-    "bot.dispatcher": {
+    "bot.dispatch.deadlines": {"bot.models"},
+    "bot.dispatch.dispatcher": {
         "bot.tables.database",
-        "bot.deadlines",
+        "bot.dispatch.deadlines",
         "bot.engine.messages",
         "bot.engine.process",
-        "bot.orders",
+        "bot.dispatch.orders",
         "bot.turns",
     }
     | STORES
     | VALUES,
-    "bot.orders": {"bot.tables.database", "bot.disk", "bot.engine.audio", "bot.engine.messages"}
+    "bot.dispatch.orders": {
+        "bot.tables.database",
+        "bot.disk",
+        "bot.engine.audio",
+        "bot.engine.messages",
+    }
     | STORES
     | VALUES,
     "bot.verdicts": set(),

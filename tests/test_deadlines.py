@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
+from bot.dispatch.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
 from bot.models import Job, Request, Status
 from tests.conftest import Clock, origin
 

@@ -13,7 +13,7 @@ import pytest
 from bot import turns
 from bot.client import Fantasia
 from bot.composition import Plan, compose
-from bot.dispatcher import LOST
+from bot.dispatch.dispatcher import LOST
 from bot.engine import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, PostKind, Status
@@ -175,7 +175,7 @@ async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
     plan: Plan, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = replace(plan, command=("env", "SCRIPTED_SLOTS=2", *plan.command))
-    caplog.set_level(logging.INFO, "bot.dispatcher")
+    caplog.set_level(logging.INFO, "bot.dispatch.dispatcher")
     async with composed(plan) as studio:
         slow = await studio.submit(origin(), prompt="slow once", seconds=8)
         assert (await play(studio, "play")).status is Status.RENDERED

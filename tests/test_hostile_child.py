@@ -12,8 +12,8 @@ from typing import Any
 import discord
 import pytest
 
-from bot import orders
 from bot.composition import Plan, compose
+from bot.dispatch import orders
 from bot.errors import OperatorError
 from bot.models import Job, Status
 from bot.studio import NOBODY

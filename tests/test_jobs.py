@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
-from bot.dispatcher import TRIES, Dispatcher
+from bot.dispatch.dispatcher import TRIES, Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
 from bot.errors import Refusal

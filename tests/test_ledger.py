@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
-from bot.dispatcher import Dispatcher
+from bot.dispatch.dispatcher import Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal

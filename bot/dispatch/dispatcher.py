@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from bot import orders, turns
-from bot.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
+from bot import turns
+from bot.dispatch import orders
+from bot.dispatch.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
 from bot.engine.messages import (
     Loaded,
     Loading,

@@ -1,0 +1,1 @@
+"""From a waiting job to its music: one loop for the engine."""
