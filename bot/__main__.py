@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot import __version__, engines, guard, logs, selling
+from bot import __version__, logs
+from bot.cli import engines, guard, selling
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import tiers
@@ -57,7 +58,7 @@ def demo(options: argparse.Namespace) -> int:
     if config.log_level is not LogLevel.DEBUG:
         logging.getLogger("discord").setLevel(logging.ERROR)
     try:
-        from bot import demo
+        from bot.cli import demo
     except ModuleNotFoundError as error:
         raise OperatorError(
             f"The demo's packages are not installed ({error}): make demo."
@@ -69,7 +70,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> None:
     """Render one request without Discord."""
-    from bot import offline
+    from bot.cli import offline
 
     config = _configured()
     if options.model:
@@ -108,7 +109,7 @@ def fetch(options: argparse.Namespace) -> None:
 
 def audit(options: argparse.Namespace) -> None:
     """Write a server's audit log to stdout as CSV."""
-    from bot import export
+    from bot.cli import export
 
     config = _configured()
     asyncio.run(export.audit(config.data_dir, options.server, sys.stdout))
@@ -116,7 +117,7 @@ def audit(options: argparse.Namespace) -> None:
 
 def backup(options: argparse.Namespace) -> None:
     """Copy the database to a file, also while the bot runs."""
-    from bot import backups
+    from bot.cli import backups
 
     asyncio.run(backups.backup(_configured().data_dir, options.file))
     _say(f"Backed up to {options.file}. The music in DATA_DIR/audio is not in it.")
@@ -124,7 +125,7 @@ def backup(options: argparse.Namespace) -> None:
 
 def restore(options: argparse.Namespace) -> None:
     """Put a backup in the database's place."""
-    from bot import backups
+    from bot.cli import backups
 
     done = asyncio.run(backups.restore(_configured().data_dir, options.file, datetime.now(UTC)))
     _say(
@@ -141,14 +142,14 @@ def restore(options: argparse.Namespace) -> None:
 
 def doctor(_: argparse.Namespace) -> int:
     """Check everything and say how to mend it."""
-    from bot.doctor import examine
+    from bot.cli.doctor import examine
 
     return 0 if examine(Console()) else 1
 
 
 async def _run(config: Config, token: str, *, sync: bool) -> None:
+    from bot.cli.connection import proxy, serve
     from bot.composition import Plan, compose, heed_signals
-    from bot.connection import proxy, serve
 
     choice = engines.configured(config)
     plan = Plan(

@@ -37,7 +37,7 @@ IDENTIFY, RESUME = 2, 6
 CHILD = """
 import sys
 import discord, yarl
-from bot import connection
+from bot.cli import connection
 from bot.__main__ import main
 
 place = sys.argv.pop(1)

@@ -58,7 +58,7 @@ ALLOWED = {
     | VALUES,
     "bot.disk": set(),
     "bot.erasure": {"bot.calendar", "bot.tables.database"} | STORES | VALUES,
-    "bot.guard": set(),
+    "bot.cli.guard": set(),
     "bot.operations": {"bot.tables.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
@@ -104,7 +104,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.verdicts": set(),
-    "bot.connection": {"bot.client", "bot.verdicts"} | VALUES,
+    "bot.cli.connection": {"bot.client", "bot.verdicts"} | VALUES,
     "bot.client": {"bot.verdicts"} | DOMAIN | VALUES,
     "cogs": {"bot.client", "bot.rules.tiers", "bot.verdicts", "bot.rules.wordfilter", "cogs"}
     | DOMAIN
@@ -132,8 +132,8 @@ TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
     "aiosqlite": {"bot.tables.database"},
     "sqlite3": {"bot.tables.database"},
-    "discord": {"bot.client", "bot.connection", "bot.verdicts", "bot.demo", "cogs"},
-    "simcord": {"bot.demo"},
+    "discord": {"bot.client", "bot.cli.connection", "bot.verdicts", "bot.cli.demo", "cogs"},
+    "simcord": {"bot.cli.demo"},
     "disarm": {"bot.rules.wordfilter"},
     "torch": TORCH,
     "triton": {"bot.engine.split"},
@@ -191,16 +191,16 @@ def test_the_rules_cover_every_room_but_the_outermost() -> None:
         "bot.tables",
         "bot.__main__",
         "bot.composition",
-        "bot.demo",
-        "bot.doctor",
-        "bot.engines",
+        "bot.cli.demo",
+        "bot.cli.doctor",
+        "bot.cli.engines",
     }
     outermost |= {
-        "bot.offline",
+        "bot.cli.offline",
         "bot.tables.migrations",
-        "bot.selling",
-        "bot.export",
-        "bot.backups",
+        "bot.cli.selling",
+        "bot.cli.export",
+        "bot.cli.backups",
     }
     rooms = {name_of(path) for path in MODULES if path.name != "__init__.py"}
     assert {name for name in rooms if rule(name) is None} <= outermost

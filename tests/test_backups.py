@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.backups import Restored, backup, restore
+from bot.cli.backups import Restored, backup, restore
 from bot.composition import Plan, compose
 from bot.disk import MARK
 from bot.errors import OperatorError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.connection import proxy
 from bot.config import Config, Device, EngineName, Precision, Switch, load
-from bot.connection import proxy
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bot import doctor
+from bot.cli import doctor
 from bot.config import Config, Device
 from bot.engine import devices, memory
 from bot.engine.devices import device, runs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bot import doctor
+from bot.cli import doctor
 from bot.config import Config
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Int8, Kernels, Native, Precision, native

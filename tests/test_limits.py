@@ -13,10 +13,10 @@ import simcord
 from discord import app_commands, ui
 from hypothesis import given, strategies
 
+from bot.cli.engines import configured
 from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.config import Config
-from bot.engines import configured
 from bot.errors import OperatorError, Refusal
 from bot.models import Actor, Limits, Status
 from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import selling
 from bot.admission import Admission
+from bot.cli import selling
+from bot.cli.engines import Choice
 from bot.composition import Plan
 from bot.config import Config, EngineName
-from bot.engines import Choice
 from bot.models import Actor, Limits
 from bot.rulebook import Rulebook
 from bot.rules import tiers

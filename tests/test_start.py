@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import connection
+from bot.cli import connection
 from bot.errors import OperatorError
 from tests.stand_in import TOKEN, Run, page, running, said, standing_in, word
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.backups import backup
+from bot.cli.backups import backup
 from bot.composition import Plan, compose
 from bot.disk import MARK
 from bot.models import Status

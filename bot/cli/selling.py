@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from bot.admission import Admission
+from bot.cli.engines import Choice
 from bot.clock import utc_now
 from bot.config import Config
 from bot.engine import weights
-from bot.engines import Choice
 from bot.errors import OperatorError
 from bot.models import Limits
 from bot.rulebook import Rulebook

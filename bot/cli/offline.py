@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from bot.cli.engines import Choice
 from bot.config import engine_environment
 from bot.engine import process
 from bot.engine.messages import Part, Progress, Render
-from bot.engines import Choice
 from bot.errors import EngineError, JobError, OperatorError
 from bot.models import Request
 
