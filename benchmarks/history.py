@@ -22,6 +22,7 @@ import simcord
 from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import turns
+from bot.admin.operations import Operations
 from bot.archive import FORGOTTEN_AFTER, Archive
 from bot.calendar import Calendar
 from bot.client import Fantasia
@@ -29,7 +30,6 @@ from bot.composition import Plan
 from bot.encoder import Encoder
 from bot.erasure import Erasure
 from bot.models import Keep, Limits
-from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.tables import jobs, servers, settings, takes
 from bot.tables.database import Database, Transaction, open_database

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.report import Row
+from bot.admin.office import Office
 from bot.admission import Admission
 from bot.models import Actor, Limits, Origin
-from bot.office import Office
 from bot.rules.tiers import FREE, day
 from bot.studio import Studio
 from bot.tables.database import Database, open_database

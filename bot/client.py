@@ -15,14 +15,14 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.admin.office import Office
+from bot.admin.operations import Operations
+from bot.admin.rulebook import Rulebook
 from bot.archive import Archive
 from bot.erasure import Erasure
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import About
-from bot.office import Office
-from bot.operations import Operations
 from bot.outbox import Outbox
-from bot.rulebook import Rulebook
 from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite
 

@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from bot import monitor
+from bot.admin.office import Office
+from bot.admin.operations import Operations
+from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.archive import Archive, Keep
 from bot.calendar import Calendar
@@ -24,10 +27,7 @@ from bot.engine import process
 from bot.erasure import Erasure
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier
-from bot.office import Office
-from bot.operations import Operations
 from bot.outbox import Outbox
-from bot.rulebook import Rulebook
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables.database import exclusive, open_database

@@ -7,9 +7,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.admin.rulebook import LONGEST_WORD, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.models import Actor
-from bot.rulebook import LONGEST_WORD, Rulebook
 from bot.rules.markup import escape
 from bot.rules.tiers import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE

@@ -5,10 +5,10 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.admin.operations import Operations
+from bot.admin.rulebook import Rulebook, described
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.operations import Operations
-from bot.rulebook import Rulebook, described
 from bot.rules.markup import escape
 from bot.rules.tiers import LONGEST_PIECE
 from cogs import cards, doors, pages

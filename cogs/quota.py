@@ -6,9 +6,9 @@ import discord
 from discord import app_commands
 from discord.utils import format_dt
 
+from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.client import Fantasia, Interaction, answer
 from bot.models import Change, Presence
-from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio

@@ -4,10 +4,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.admin.office import MOST_DAYS, Office
+from bot.admin.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.models import Actor, Offer, Tier
-from bot.office import MOST_DAYS, Office
-from bot.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from bot.rules.markup import escape, some
 from cogs import cards, doors, pages
 from cogs.offering import offered

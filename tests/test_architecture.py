@@ -16,8 +16,8 @@ TABLES = (
 STORES = {f"bot.tables.{table}" for table in TABLES} | {"bot.tables.ledger"}
 VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.rules.markup"}
 DOMAIN = {
-    *("bot.operations", "bot.outbox", "bot.archive", "bot.erasure", "bot.studio"),
-    *("bot.office", "bot.rulebook"),
+    *("bot.admin.operations", "bot.outbox", "bot.archive", "bot.erasure", "bot.studio"),
+    *("bot.admin.office", "bot.admin.rulebook"),
 }
 ALLOWED = {
     "bot.models": set(),
@@ -59,15 +59,17 @@ ALLOWED = {
     "bot.disk": set(),
     "bot.erasure": {"bot.calendar", "bot.tables.database"} | STORES | VALUES,
     "bot.cli.guard": set(),
-    "bot.operations": {"bot.tables.database", "bot.disk"} | STORES | VALUES,
+    "bot.admin.operations": {"bot.tables.database", "bot.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
-    "bot.office": {"bot.admission", "bot.tables.database", "bot.rules.tiers"} | STORES | VALUES,
-    "bot.rulebook": {
+    "bot.admin.office": {"bot.admission", "bot.tables.database", "bot.rules.tiers"}
+    | STORES
+    | VALUES,
+    "bot.admin.rulebook": {
         *(
             "bot.admission",
             "bot.tables.database",
-            "bot.office",
+            "bot.admin.office",
             "bot.rules.tiers",
             "bot.rules.wordfilter",
         ),

@@ -15,6 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from bot.admin.office import Office
+from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
@@ -23,9 +25,7 @@ from bot.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
-from bot.office import Office
 from bot.outbox import Outbox
-from bot.rulebook import Rulebook
 from bot.rules import tiers
 from bot.studio import Studio
 from bot.tables import takes

@@ -13,14 +13,14 @@ import simcord
 from discord import app_commands, ui
 from hypothesis import given, strategies
 
+from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
+from bot.admin.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
 from bot.cli.engines import configured
 from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.config import Config
 from bot.errors import OperatorError, Refusal
 from bot.models import Actor, Limits, Status
-from bot.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
-from bot.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
 from bot.rules.markup import some
 from bot.rules.tiers import (
     HIGHEST_SEED,

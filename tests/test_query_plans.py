@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from bot import turns
+from bot.admin.office import Office
+from bot.admin.operations import Operations
 from bot.admission import Admission
 from bot.archive import Archive
 from bot.calendar import Calendar
 from bot.encoder import Encoder
 from bot.erasure import Erasure
 from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
-from bot.office import Office
-from bot.operations import Operations
 from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes

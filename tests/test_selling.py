@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.cli import selling
 from bot.cli.engines import Choice
 from bot.composition import Plan
 from bot.config import Config, EngineName
 from bot.models import Actor, Limits
-from bot.rulebook import Rulebook
 from bot.rules import tiers
 from bot.tables.database import Database, open_database
 from tests.conftest import Clock

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.cli.engines import Choice
 from bot.clock import utc_now
@@ -9,7 +10,6 @@ from bot.config import Config
 from bot.engine import weights
 from bot.errors import OperatorError
 from bot.models import Limits
-from bot.rulebook import Rulebook
 from bot.rules.tiers import ANYONES, DEFAULTS, FREE, includes
 from bot.tables.database import reading
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from bot.admin.office import called, named
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.models import Actor, Limits, Offer, Tier
-from bot.office import called, named
 from bot.rules import tiers, wordfilter
 from bot.rules.markup import clean, escape
 from bot.tables import audit, members, plans, servers

@@ -1,0 +1,1 @@
+"""What admins may change in their server, and the operator everywhere."""
