@@ -23,14 +23,14 @@ from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import turns
 from bot.admin.operations import Operations
-from bot.archive import FORGOTTEN_AFTER, Archive
-from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.composition import Plan
 from bot.encoder import Encoder
-from bot.erasure import Erasure
 from bot.models import Keep, Limits
 from bot.outbox import Outbox
+from bot.retention.archive import FORGOTTEN_AFTER, Archive
+from bot.retention.calendar import Calendar
+from bot.retention.erasure import Erasure
 from bot.tables import jobs, servers, settings, takes
 from bot.tables.database import Database, Transaction, open_database
 from tests.conftest import GENEROUS, SCRIPTED

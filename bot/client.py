@@ -18,11 +18,11 @@ from discord.ext import commands
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
-from bot.archive import Archive
-from bot.erasure import Erasure
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import About
 from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite
 

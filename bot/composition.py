@@ -15,8 +15,6 @@ from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
-from bot.archive import Archive, Keep
-from bot.calendar import Calendar
 from bot.client import Fantasia
 from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
@@ -24,10 +22,12 @@ from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
 from bot.encoder import encoding
 from bot.engine import process
-from bot.erasure import Erasure
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier
 from bot.outbox import Outbox
+from bot.retention.archive import Archive, Keep
+from bot.retention.calendar import Calendar
+from bot.retention.erasure import Erasure
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables.database import exclusive, open_database

@@ -8,9 +8,9 @@ from discord import app_commands
 from discord.ext import commands
 from discord.utils import format_dt
 
-from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.models import Job, Post, Take
+from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.verdicts import UNREACHED
 from cogs import asking, cards, doors, pages

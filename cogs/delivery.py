@@ -9,7 +9,6 @@ from typing import Any
 import discord
 from discord.ext import commands
 
-from bot.archive import Format
 from bot.client import Fantasia
 from bot.errors import Refusal, StorageError
 from bot.models import (
@@ -25,6 +24,7 @@ from bot.models import (
     Unsent,
 )
 from bot.outbox import PARTS, Outbox
+from bot.retention.archive import Format
 from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite, pause, too_large
 from cogs import cards

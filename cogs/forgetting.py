@@ -10,9 +10,9 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
-from bot.erasure import Receipt
 from bot.errors import Refusal, StorageError
 from bot.models import Forgotten, Removal
+from bot.retention.erasure import Receipt
 from bot.verdicts import UNREACHED, definite, pause
 from cogs.buttons import OfJob
 

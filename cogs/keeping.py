@@ -9,10 +9,10 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import Job, Post, Route, Take
+from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.verdicts import UNREACHED, brief, definite
 from cogs import asking, cards, doors

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 import discord
 
 from bot import verdicts
-from bot.archive import Format
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import Job, Take, Target
 from bot.outbox import PARTS
+from bot.retention.archive import Format
 from cogs import cards
 
 SMALLER = {

@@ -20,10 +20,10 @@ from typing import Any
 import simcord
 from simcord.results import to_discord_message
 
-from bot.archive import Keep
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import EngineState, Limits
+from bot.retention.archive import Keep
 from bot.studio import NOBODY
 from tests.conftest import GENEROUS, World, member, until
 from tests.processes import alive, children

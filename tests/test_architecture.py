@@ -16,7 +16,13 @@ TABLES = (
 STORES = {f"bot.tables.{table}" for table in TABLES} | {"bot.tables.ledger"}
 VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.rules.markup"}
 DOMAIN = {
-    *("bot.admin.operations", "bot.outbox", "bot.archive", "bot.erasure", "bot.studio"),
+    *(
+        "bot.admin.operations",
+        "bot.outbox",
+        "bot.retention.archive",
+        "bot.retention.erasure",
+        "bot.studio",
+    ),
     *("bot.admin.office", "bot.admin.rulebook"),
 }
 ALLOWED = {
@@ -32,7 +38,7 @@ ALLOWED = {
     **dict.fromkeys(STORES, {"bot.tables.database"} | VALUES),
     "bot.tables.ledger": {"bot.tables.database", "bot.tables.grants", "bot.tables.takes"} | VALUES,
     "bot.clock": set(),
-    "bot.calendar": {"bot.tables.database"} | STORES | VALUES,
+    "bot.retention.calendar": {"bot.tables.database"} | STORES | VALUES,
     "bot.turns": {"bot.tables.database", "bot.rules.fairness", "bot.rules.forecast"}
     | STORES
     | VALUES,
@@ -42,11 +48,11 @@ ALLOWED = {
     "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
     "bot.rules.sight": VALUES,
     "bot.settlement": {"bot.tables.database"} | STORES | VALUES,
-    "bot.archive": {
+    "bot.retention.archive": {
         *(
-            "bot.calendar",
+            "bot.retention.calendar",
             "bot.tables.database",
-            "bot.disk",
+            "bot.retention.disk",
             "bot.encoder",
             "bot.dispatch.orders",
             "bot.settlement",
@@ -56,10 +62,10 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.disk": set(),
-    "bot.erasure": {"bot.calendar", "bot.tables.database"} | STORES | VALUES,
+    "bot.retention.disk": set(),
+    "bot.retention.erasure": {"bot.retention.calendar", "bot.tables.database"} | STORES | VALUES,
     "bot.cli.guard": set(),
-    "bot.admin.operations": {"bot.tables.database", "bot.disk"} | STORES | VALUES,
+    "bot.admin.operations": {"bot.tables.database", "bot.retention.disk"} | STORES | VALUES,
     "bot.logs": {"bot.models"},
     "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
     "bot.admin.office": {"bot.admission", "bot.tables.database", "bot.rules.tiers"}
@@ -99,7 +105,7 @@ ALLOWED = {
     | VALUES,
     "bot.dispatch.orders": {
         "bot.tables.database",
-        "bot.disk",
+        "bot.retention.disk",
         "bot.engine.audio",
         "bot.engine.messages",
     }

@@ -9,9 +9,9 @@ import pytest
 
 from bot.cli.backups import Restored, backup, restore
 from bot.composition import Plan, compose
-from bot.disk import MARK
 from bot.errors import OperatorError
 from bot.models import Status
+from bot.retention.disk import MARK
 from bot.tables.database import open_database
 from tests.conftest import SCRIPTED, member, origin, until, world
 from tests.test_database import first_release

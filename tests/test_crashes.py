@@ -25,8 +25,8 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from bot import composition
 from bot.composition import Plan
-from bot.disk import MARK
 from bot.models import Status
+from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
 from tests.conftest import OPEN, World, until, world
 from tests.processes import alive, children

@@ -206,7 +206,7 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
 async def test_who_would_wait_for_longer_than_discord_is_told(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.archive.LONGEST_SAVING", 0.0)
+    monkeypatch.setattr("bot.retention.archive.LONGEST_SAVING", 0.0)
     async with world(plan) as w:
         await w.generate("play")
         chooser = await w.alice.click(await w.result(), label="Save as")

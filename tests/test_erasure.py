@@ -9,9 +9,9 @@ import discord
 import pytest
 import simcord
 
-from bot import archive, erasure
 from bot.composition import Plan
 from bot.models import Keep, Origin, Status
+from bot.retention import archive, erasure
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.test_bot import told
 from tests.test_forged import posted

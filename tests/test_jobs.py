@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.admission import Admission
-from bot.archive import Archive
-from bot.calendar import Calendar
 from bot.dispatch.dispatcher import TRIES, Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
@@ -31,6 +29,8 @@ from bot.models import (
     Unsent,
 )
 from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.calendar import Calendar
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, posts, takes
 from bot.tables.database import Database, open_database

@@ -18,14 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from bot.admin.office import Office
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
-from bot.archive import Archive
-from bot.calendar import Calendar
 from bot.dispatch.dispatcher import Dispatcher
 from bot.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
 from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.calendar import Calendar
 from bot.rules import tiers
 from bot.studio import Studio
 from bot.tables import takes

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.archive import AT_ONCE, Archive
-from bot.calendar import Calendar
 from bot.composition import Plan, compose
 from bot.encoder import Encoder
+from bot.retention.archive import AT_ONCE, Archive
+from bot.retention.calendar import Calendar
 from bot.tables.database import Database, open_database
 from tests.conftest import Clock
 

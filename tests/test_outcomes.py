@@ -13,9 +13,10 @@ import aiohttp
 import discord
 import pytest
 
-from bot import disk, outbox
+from bot import outbox
 from bot.composition import Plan
 from bot.models import Status
+from bot.retention import disk
 from bot.tables import jobs
 from bot.verdicts import brief, definite, pause
 from cogs import cards

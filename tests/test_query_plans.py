@@ -17,12 +17,12 @@ from bot import turns
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admission import Admission
-from bot.archive import Archive
-from bot.calendar import Calendar
 from bot.encoder import Encoder
-from bot.erasure import Erasure
 from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
 from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.calendar import Calendar
+from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Row, Transaction, open_database

@@ -10,8 +10,8 @@ import pytest
 
 from bot.cli.backups import backup
 from bot.composition import Plan, compose
-from bot.disk import MARK
 from bot.models import Status
+from bot.retention.disk import MARK
 from bot.tables import takes
 from tests.conftest import World, member, origin, until, world
 from tests.processes import children

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.archive import FORGOTTEN_AFTER
-from bot.calendar import PROBATION, Calendar
 from bot.clock import utc_now
 from bot.composition import Plan
-from bot.erasure import LONGEST_PAUSE
 from bot.models import Job, Keep, Status, Target
+from bot.retention.archive import FORGOTTEN_AFTER
+from bot.retention.calendar import PROBATION, Calendar
+from bot.retention.erasure import LONGEST_PAUSE
 from bot.tables import jobs, removals, speeds, uploads
 from bot.tables.database import open_database
 from tests.conftest import Clock, World, origin, until, world

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import disk
 from bot.errors import Refusal
 from bot.models import EngineState, Stats
+from bot.retention import disk
 from bot.rules.markup import clean
 from bot.tables import jobs, posts, settings, speeds
 from bot.tables.database import Database

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bot import disk
-from bot.archive import strays
 from bot.errors import OperatorError
+from bot.retention import disk
+from bot.retention.archive import strays
 from bot.tables import jobs, takes
 from bot.tables.database import check, copy, exclusive, open_database, reading
 

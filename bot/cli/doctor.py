@@ -18,12 +18,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot import archive, disk
 from bot.cli import selling
 from bot.cli.engines import SETUP
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.errors import OperatorError
+from bot.retention import archive, disk
 from bot.rules.tiers import ANYONES
 from bot.tables import database, jobs, settings, takes
 

@@ -6,11 +6,11 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
-from bot import disk
 from bot.engine import audio
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
 from bot.models import Job
+from bot.retention import disk
 from bot.tables import takes
 from bot.tables.database import Database
 

@@ -17,7 +17,7 @@ AREAS = {
         "time",
         "deadlines",
     ),
-    "bot.archive": ("keeping", "forgetting", "sweeping", "erasure", "money", "operator"),
+    "bot.retention.archive": ("keeping", "forgetting", "sweeping", "erasure", "money", "operator"),
     "cogs.delivery": ("delivery", "outcomes", "previews", "uploads", "keeping"),
     "cogs.doors": ("visibility", "places", "forged", "members", "admins"),
 }

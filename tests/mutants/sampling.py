@@ -23,7 +23,7 @@ MODULES = (
         "bot.tables.posts",
         "bot.outbox",
     ),
-    *("bot.turns", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.archive"),
+    *("bot.turns", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
     *("cogs.delivery", "cogs.doors"),
 )
 

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot import disk, settlement
-from bot.calendar import Calendar
+from bot import settlement
 from bot.dispatch import orders
 from bot.encoder import Encoder
 from bot.engine.formats import Format
@@ -19,6 +18,8 @@ from bot.engine.messages import PREVIEW
 from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal, StorageError
 from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
+from bot.retention import disk
+from bot.retention.calendar import Calendar
 from bot.rules import sight
 from bot.tables import (
     audit,

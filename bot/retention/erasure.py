@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from weakref import WeakSet
 
-from bot.calendar import Calendar
 from bot.models import Job, Keep, Removal
+from bot.retention.calendar import Calendar
 from bot.tables import jobs, removals
 from bot.tables.database import Database
 
