@@ -25,7 +25,7 @@ from bot import turns
 from bot.admin.operations import Operations
 from bot.client import Fantasia
 from bot.composition import Plan
-from bot.encoder import Encoder
+from bot.engine.files.encoder import Encoder
 from bot.models import Keep, Limits
 from bot.outbox import Outbox
 from bot.retention.archive import FORGOTTEN_AFTER, Archive

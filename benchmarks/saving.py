@@ -13,13 +13,13 @@ import torch
 
 from benchmarks.report import Row
 from bot.config import engine_environment
-from bot.encoder import encoding
 from bot.engine.attention import Words
 from bot.engine.decoder import Decoder
-from bot.engine.formats import Format
+from bot.engine.files.encoder import encoding
+from bot.engine.files.formats import Format
+from bot.engine.files.tags import Tags
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
-from bot.engine.tags import Tags
 from tests.random_lm import language_model, understood
 
 PROMPT = "a slow waltz for piano and strings"

@@ -20,8 +20,8 @@ from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
 from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
-from bot.encoder import encoding
 from bot.engine import process
+from bot.engine.files.encoder import encoding
 from bot.errors import StorageError
 from bot.models import About, Limits, Tier
 from bot.outbox import Outbox

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine import audio, picture
+from bot.engine.files import audio, picture
 from bot.engine.messages import (
     Cancel,
     Cancelled,

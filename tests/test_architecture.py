@@ -45,7 +45,7 @@ ALLOWED = {
     "bot.admission": {"bot.tables.database", "bot.rules.tiers", "bot.rules.wordfilter"}
     | STORES
     | VALUES,
-    "bot.encoder": {"bot.engine.formats", "bot.engine.tags"},
+    "bot.engine.files.encoder": {"bot.engine.files.formats", "bot.engine.files.tags"},
     "bot.rules.sight": VALUES,
     "bot.settlement": {"bot.tables.database"} | STORES | VALUES,
     "bot.retention.archive": {
@@ -53,12 +53,12 @@ ALLOWED = {
             "bot.retention.calendar",
             "bot.tables.database",
             "bot.retention.disk",
-            "bot.encoder",
+            "bot.engine.files.encoder",
             "bot.dispatch.orders",
             "bot.settlement",
             "bot.rules.sight",
         ),
-        *("bot.engine.formats", "bot.engine.messages", "bot.engine.tags"),
+        *("bot.engine.files.formats", "bot.engine.messages", "bot.engine.files.tags"),
     }
     | STORES
     | VALUES,
@@ -106,7 +106,7 @@ ALLOWED = {
     "bot.dispatch.orders": {
         "bot.tables.database",
         "bot.retention.disk",
-        "bot.engine.audio",
+        "bot.engine.files.audio",
         "bot.engine.messages",
     }
     | STORES

@@ -14,7 +14,7 @@ from bot import turns
 from bot.client import Fantasia
 from bot.composition import Plan, compose
 from bot.dispatch.dispatcher import LOST
-from bot.engine import audio
+from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal
 from bot.models import Job, PostKind, Status
 from bot.rules import fairness

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bot.composition import Plan
-from bot.encoder import Encoder, encoding
-from bot.engine.encoding import MEMORY
-from bot.engine.formats import Format, convert
-from bot.engine.tags import Tags
+from bot.engine.files.encoder import Encoder, encoding
+from bot.engine.files.encoding import MEMORY
+from bot.engine.files.formats import Format, convert
+from bot.engine.files.tags import Tags
 from bot.models import Status
 from bot.tables import takes
 from tests.conftest import until, world
@@ -28,8 +28,8 @@ TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from bot.encoder import encoding
-from bot.engine.formats import Format
+from bot.engine.files.encoder import encoding
+from bot.engine.files.formats import Format
 from tests.test_encoder import TAGS
 
 async def main():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.engine import finish
-from bot.engine.audio import write_pcm
+from bot.engine.files import finish
+from bot.engine.files.audio import write_pcm
 from bot.engine.messages import Part, Render
 from bot.engine.sketch import Sketch
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from bot.engine import audio
-from bot.engine.formats import Format, convert
-from bot.engine.tags import Tags
+from bot.engine.files import audio
+from bot.engine.files.formats import Format, convert
+from bot.engine.files.tags import Tags
 
 RATE = 32000
 FFPROBE = shutil.which("ffprobe")

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.admission import Admission
 from bot.dispatch.dispatcher import TRIES, Dispatcher
-from bot.encoder import Encoder
+from bot.engine.files.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
 from bot.errors import Refusal
 from bot.models import (

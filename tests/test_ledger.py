@@ -19,7 +19,7 @@ from bot.admin.office import Office
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.dispatch.dispatcher import Dispatcher
-from bot.encoder import Encoder
+from bot.engine.files.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal
 from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.composition import Plan, compose
-from bot.encoder import Encoder
+from bot.engine.files.encoder import Encoder
 from bot.retention.archive import AT_ONCE, Archive
 from bot.retention.calendar import Calendar
 from bot.tables.database import Database, open_database

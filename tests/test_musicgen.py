@@ -17,7 +17,8 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bot.engine import audio, weights
+from bot.engine import weights
+from bot.engine.files import audio
 from bot.engine.messages import (
     Cancel,
     Cancelled,

@@ -14,11 +14,11 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
-from bot.engine.audio import NotFinite
 from bot.engine.faults import RenderError
+from bot.engine.files.audio import NotFinite
+from bot.engine.files.results import Results
 from bot.engine.linears import native
 from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
-from bot.engine.results import Results
 from tests.engines import ROOT, SMALL, Child, Files, environment
 from tests.test_musicgen import snapshot
 from tests.test_side_by_side import folders, together

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bot.engine import picture
+from bot.engine.files import picture
 
 RATE = 32000
 

@@ -17,7 +17,7 @@ from bot import turns
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admission import Admission
-from bot.encoder import Encoder
+from bot.engine.files.encoder import Encoder
 from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
 from bot.outbox import Outbox
 from bot.retention.archive import Archive

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from bot.engine import finish, repertoire, results
+from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.faults import OutOfMemory, Unsaved
+from bot.engine.files import finish, results
 from bot.engine.hand import Doer, Hand, Here, Idle, fulfil
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took

@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
-from bot.engine import audio
+from bot.engine.files import audio
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
 from bot.models import Job

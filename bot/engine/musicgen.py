@@ -18,10 +18,10 @@ from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Rendering
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
+from bot.engine.files.results import Results
 from bot.engine.hand import Doer, Errands, Here
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
-from bot.engine.results import Results
 from bot.engine.slotted import Slotted
 from bot.engine.spills import SPILLS, spilled
 from bot.engine.transformer import unknown

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine import audio, tones
+from bot.engine import tones
 from bot.engine.contract import Rendering
 from bot.engine.faults import RenderError
+from bot.engine.files import audio
+from bot.engine.files.results import Results
 from bot.engine.messages import Previewed, Progress, Ready, Render
-from bot.engine.results import Results
 from bot.engine.tones import RATE, Instrument, Samples
 
 WORDS = 4

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine.attention import LONGEST, Words
-from bot.engine.audio import read_codes
 from bot.engine.decoder import Decoder
 from bot.engine.faults import RenderError
+from bot.engine.files.audio import read_codes
 from bot.engine.linears import Kernels, Precision
 from bot.engine.messages import Render
 from bot.engine.sampling import Sampling

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from bot import settlement
 from bot.dispatch import orders
-from bot.encoder import Encoder
-from bot.engine.formats import Format
+from bot.engine.files.encoder import Encoder
+from bot.engine.files.formats import Format
+from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW
-from bot.engine.tags import Tags
 from bot.errors import FileError, Refusal, StorageError
 from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
 from bot.retention import disk

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.tags import Tags, tag
+from bot.engine.files.tags import Tags, tag
 
 HALF = ".part"
 """What the name of a file ends in while it is written."""

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bot.engine.formats import Format
-from bot.engine.tags import Tags
+from bot.engine.files.formats import Format
+from bot.engine.files.tags import Tags
 
-COMMAND = (sys.executable, "-m", "bot.engine.encoding")
+COMMAND = (sys.executable, "-m", "bot.engine.files.encoding")
 
 PATIENCE = 600.0
 """Seconds that one file may take: two hundred times as long as on a machine that is idle."""
@@ -32,7 +32,7 @@ class Encoder:
     async def encode(
         self, source: Path, target: Path, kind: Format, tags: Tags, part: tuple[int, int] = (1, 1)
     ) -> None:
-        """Write what `bot.engine.formats.convert` does; raise OSError where that cannot be done."""
+        """Write what `formats.convert` does; raise OSError where that cannot be done."""
         order = {
             "source": os.fspath(source),
             "target": os.fspath(target),

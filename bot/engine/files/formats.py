@@ -3,8 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.audio import replace
-from bot.engine.tags import Tags, tag
+from bot.engine.files.audio import replace
+from bot.engine.files.tags import Tags, tag
 
 
 class Format(StrEnum):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bot.engine.audio import replace
+from bot.engine.files.audio import replace
 
 WIDTH, MARGIN = 960, 36
 HEADER, LANE, LEAST_LANE, MOST = 72, 190, 104, 640

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine import audio, finish, picture
-from bot.engine.audio import pcm, write_codes, write_pcm
 from bot.engine.faults import NotFinite, Unsaved
+from bot.engine.files import audio, finish, picture
+from bot.engine.files.audio import pcm, write_codes, write_pcm
+from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW, Part, Render, Took
-from bot.engine.tags import Tags
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The process that writes music in other formats: `python -m bot.engine.encoding`.
+"""The process that writes music in other formats: `python -m bot.engine.files.encoding`.
 
 It reads orders from its standard input, a line of JSON each, and answers each with a line: "" when
 the file is there, or why it is not. It gives way to every other program, so that nothing that
@@ -15,8 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from bot.engine.formats import Format, convert
-from bot.engine.tags import Tags
+from bot.engine.files.formats import Format, convert
+from bot.engine.files.tags import Tags
 
 MEMORY = 2**30
 """Bytes of address space that it may have; music is read and written block by block."""

@@ -1,0 +1,1 @@
+"""The files that an engine writes, and what is made of them."""
