@@ -12,7 +12,7 @@ import pytest
 from bot.engine.files import finish
 from bot.engine.files.audio import write_pcm
 from bot.engine.messages import Part, Render
-from bot.engine.sketch import Sketch
+from bot.engine.sketch.composer import Sketch
 
 RATE = 32000
 FFMPEG = shutil.which("ffmpeg")

@@ -21,7 +21,7 @@ from bot.engine.files import audio
 from bot.engine.hand import Idle
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
-from bot.engine.sketch import Sketch
+from bot.engine.sketch.composer import Sketch
 from bot.errors import EngineError
 from tests.conftest import SCRIPTED
 from tests.processes import program

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot.engine.faults import RenderError
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.sketch import DORIAN, MAJOR, MINOR, Piece, Sketch, style
+from bot.engine.sketch.composer import DORIAN, MAJOR, MINOR, Piece, Sketch, style
 
 
 def order(folder: Path, prompt: str = "mozart fantasia", seconds: int = 4, **seeds: int) -> Render:

@@ -172,7 +172,7 @@ def load(options: argparse.Namespace) -> Engine:
     """Return the engine that the options name; raise LoadError if it cannot start."""
     finishes = options.finish == "on"
     if options.engine == "sketch":
-        from bot.engine.sketch import Sketch
+        from bot.engine.sketch.composer import Sketch
 
         return Sketch(options.pace, finishes=finishes)
     from bot.engine.repertoire import Repertoire

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine import tones
 from bot.engine.contract import Rendering
 from bot.engine.faults import RenderError
 from bot.engine.files import audio
 from bot.engine.files.results import Results
 from bot.engine.messages import Previewed, Progress, Ready, Render
-from bot.engine.tones import RATE, Instrument, Samples
+from bot.engine.sketch import instruments
+from bot.engine.sketch.instruments import RATE, Instrument, Samples
 
 WORDS = 4
 MIX = 4096.0
@@ -64,8 +64,8 @@ class Style:
     tonic: int = 0
     tempo: float = 104.0
     beats: int = 4
-    lead: Instrument = tones.PIANO
-    chords: Instrument = tones.PIANO
+    lead: Instrument = instruments.PIANO
+    chords: Instrument = instruments.PIANO
     figure: str = "arpeggio"
     drums: str = ""
     wet: float = 0.22
@@ -74,62 +74,66 @@ class Style:
 GENRES: dict[str, dict[str, object]] = {
     "mozart classical sonata minuet haydn": {"figure": "alberti", "tempo": 126.0},
     "bach baroque fugue harpsichord": {
-        "lead": tones.HARPSICHORD,
-        "chords": tones.HARPSICHORD,
+        "lead": instruments.HARPSICHORD,
+        "chords": instruments.HARPSICHORD,
         "figure": "arpeggio",
         "tempo": 108.0,
     },
     "orchestra orchestral symphony cinematic epic film": {
-        "lead": tones.BRASS,
-        "chords": tones.STRINGS,
+        "lead": instruments.BRASS,
+        "chords": instruments.STRINGS,
         "figure": "block",
         "wet": 0.4,
     },
-    "strings violin cello quartet": {"lead": tones.STRINGS, "chords": tones.STRINGS},
-    "flute pastoral": {"lead": tones.FLUTE, "chords": tones.STRINGS, "figure": "arpeggio"},
-    "clarinet klezmer": {"lead": tones.CLARINET, "figure": "offbeat"},
+    "strings violin cello quartet": {"lead": instruments.STRINGS, "chords": instruments.STRINGS},
+    "flute pastoral": {
+        "lead": instruments.FLUTE,
+        "chords": instruments.STRINGS,
+        "figure": "arpeggio",
+    },
+    "clarinet klezmer": {"lead": instruments.CLARINET, "figure": "offbeat"},
     "organ church choir hymn": {
-        "lead": tones.ORGAN,
-        "chords": tones.ORGAN,
+        "lead": instruments.ORGAN,
+        "chords": instruments.ORGAN,
         "figure": "block",
         "tempo": 84.0,
         "wet": 0.5,
     },
-    "guitar folk acoustic country": {"lead": tones.GUITAR, "chords": tones.GUITAR},
-    "bell bells musicbox christmas glockenspiel": {"lead": tones.BELL, "wet": 0.35},
+    "guitar folk acoustic country": {"lead": instruments.GUITAR, "chords": instruments.GUITAR},
+    "bell bells musicbox christmas glockenspiel": {"lead": instruments.BELL, "wet": 0.35},
     "ambient drone calm dream dreamy space meditation": {
-        "lead": tones.BELL,
-        "chords": tones.PAD,
+        "lead": instruments.BELL,
+        "chords": instruments.PAD,
         "figure": "block",
         "tempo": 66.0,
         "wet": 0.5,
     },
-    "jazz swing blues": {"scale": DORIAN, "lead": tones.CLARINET, "drums": "swing"},
+    "jazz swing blues": {"scale": DORIAN, "lead": instruments.CLARINET, "drums": "swing"},
     "lofi lo-fi chill chillhop hiphop": {"scale": DORIAN, "tempo": 78.0, "drums": "rock"},
     "rock metal punk": {
-        "lead": tones.SYNTH,
-        "chords": tones.GUITAR,
+        "lead": instruments.SYNTH,
+        "chords": instruments.GUITAR,
         "figure": "offbeat",
         "drums": "rock",
         "tempo": 132.0,
     },
     "techno house dance edm trance disco": {
-        "lead": tones.SYNTH,
-        "chords": tones.SYNTH,
+        "lead": instruments.SYNTH,
+        "chords": instruments.SYNTH,
         "drums": "four",
         "figure": "offbeat",
         "tempo": 126.0,
     },
     "synth synthwave 80s retro chiptune electronic": {
-        "lead": tones.SYNTH,
-        "chords": tones.PAD,
+        "lead": instruments.SYNTH,
+        "chords": instruments.PAD,
         "drums": "rock",
         "tempo": 112.0,
     },
     "drums drum percussion beat": {"drums": "rock"},
-    "piano": {"lead": tones.PIANO, "chords": tones.PIANO},
+    "piano": {"lead": instruments.PIANO, "chords": instruments.PIANO},
     "waltz ballroom": {"beats": 3, "figure": "offbeat", "tempo": 150.0},
-    "march": {"tempo": 116.0, "drums": "rock", "lead": tones.BRASS},
+    "march": {"tempo": 116.0, "drums": "rock", "lead": instruments.BRASS},
     "sad dark melancholy melancholic lonely tragic minor requiem night gloomy": {"scale": MINOR},
     "happy joyful bright cheerful major sunny playful": {"scale": MAJOR},
     "dorian medieval celtic": {"scale": DORIAN},
@@ -154,7 +158,7 @@ class Note:
     beats: float
     pitch: int | str
     velocity: float
-    instrument: Instrument = tones.PIANO
+    instrument: Instrument = instruments.PIANO
 
 
 class Sketch:
@@ -272,7 +276,9 @@ class Piece:
         """Return the first seconds of what was played [length]."""
         cut = self._mix[: round(seconds * RATE)]
         ring = 0.03 if seconds < self._whole else 0.25
-        return tones.mastered(tones.room(cut, self._style.wet), fade_out=min(ring, seconds / 4))
+        return instruments.mastered(
+            instruments.room(cut, self._style.wet), fade_out=min(ring, seconds / 4)
+        )
 
     def codes(self) -> NDArray[np.int16]:
         """Return what another piece needs to follow this one; see `_before`."""
@@ -283,9 +289,9 @@ class Piece:
 
     def _add(self, note: Note, bar: int) -> None:
         if isinstance(note.pitch, str):
-            sound = tones.drum(note.pitch)
+            sound = instruments.drum(note.pitch)
         else:
-            sound = tones.tone(note.instrument, note.pitch, round(note.beats * self._beat, 3))
+            sound = instruments.tone(note.instrument, note.pitch, round(note.beats * self._beat, 3))
         at = (bar * self._style.beats + note.at) * self._beat
         start = self._start + round(at * RATE)
         room = self._mix[start : start + sound.size]
@@ -401,7 +407,7 @@ class Composer:
         root -= 12 * (root > 46)
         lines = [(0.0, beats + 2.0, root)] if last else [(0.0, 1.6, root), (2.0, 1.6, root + 7)]
         return [
-            Note(at=at, beats=length, pitch=pitch, velocity=0.42, instrument=tones.BASS)
+            Note(at=at, beats=length, pitch=pitch, velocity=0.42, instrument=instruments.BASS)
             for at, length, pitch in lines
         ]
 
@@ -430,7 +436,9 @@ def style(prompt: str, random: np.random.Generator) -> Style:
         scale=(MAJOR, MINOR)[int(random.random() < 0.35)],
         tonic=int(random.integers(12)),
         tempo=float(random.integers(84, 132)),
-        lead=(tones.PIANO, tones.FLUTE, tones.CLARINET, tones.BELL)[int(random.integers(4))],
+        lead=(instruments.PIANO, instruments.FLUTE, instruments.CLARINET, instruments.BELL)[
+            int(random.integers(4))
+        ],
     )
     for names, changes in GENRES.items():
         if set(names.split()) & set(words):

@@ -1,0 +1,1 @@
+"""A small procedural composer, for trying the bot without weights."""
