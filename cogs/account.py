@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.models import About
 from bot.studio import Studio
-from cogs import asking, cards, doors, pages
+from cogs.ui import asking, cards, doors, pages
 
 
 class Account(commands.Cog):

@@ -13,12 +13,12 @@ from bot.models import Job, Post, Take
 from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.verdicts import UNREACHED
-from cogs import asking, cards, doors, pages
 from cogs.account import in_a_server
-from cogs.board import link
-from cogs.keeping import result_view
-from cogs.repeating import settings
-from cogs.uploading import TooLarge, answer, files
+from cogs.ui import asking, cards, doors, pages
+from cogs.ui.board import link
+from cogs.ui.keeping import result_view
+from cogs.ui.repeating import settings
+from cogs.ui.uploading import TooLarge, answer, files
 
 SHOWN = 60
 """Characters of a prompt in a list."""

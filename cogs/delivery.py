@@ -27,11 +27,11 @@ from bot.outbox import PARTS, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite, pause, too_large
-from cogs import cards
-from cogs.board import Board, apart, channel, failure
-from cogs.buttons import last_view, stop_view
-from cogs.keeping import removed, result_view
-from cogs.uploading import TooLarge, file, files
+from cogs.ui import cards
+from cogs.ui.board import Board, apart, channel, failure
+from cogs.ui.buttons import last_view, stop_view
+from cogs.ui.keeping import removed, result_view
+from cogs.ui.uploading import TooLarge, file, files
 
 log = logging.getLogger(__name__)
 

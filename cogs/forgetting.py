@@ -14,7 +14,7 @@ from bot.errors import Refusal, StorageError
 from bot.models import Forgotten, Removal
 from bot.retention.erasure import Receipt
 from bot.verdicts import UNREACHED, definite, pause
-from cogs.buttons import OfJob
+from cogs.ui.buttons import OfJob
 
 log = logging.getLogger(__name__)
 

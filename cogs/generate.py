@@ -9,11 +9,11 @@ from bot.models import Style
 from bot.rules import tiers
 from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
-from cogs import asking, phrases
-from cogs.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
-from cogs.offering import offered
-from cogs.repeating import AgainButton, EditButton, Forms, GenerateButton
+from cogs.ui import asking, phrases
+from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.ui.offering import offered
+from cogs.ui.repeating import AgainButton, EditButton, Forms, GenerateButton
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
 RESULTS = (ExtendButton, ExtendSelect, SaveButton, SaveSelect, DeleteButton)

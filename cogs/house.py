@@ -15,11 +15,11 @@ from bot.rules.tiers import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.verdicts import UNREACHED
-from cogs import asking, doors, pages
-from cogs.cards import VIOLET
-from cogs.offering import offered
 from cogs.quota import done
-from cogs.repeating import GenerateButton
+from cogs.ui import asking, doors, pages
+from cogs.ui.cards import VIOLET
+from cogs.ui.offering import offered
+from cogs.ui.repeating import GenerateButton
 
 Place = (
     discord.TextChannel

@@ -11,8 +11,8 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.rules.markup import escape
 from bot.rules.tiers import LONGEST_PIECE
-from cogs import cards, doors, pages
 from cogs.quota import done
+from cogs.ui import cards, doors, pages
 
 WORDS = {"allow": True, "refuse": False, "as the list says": None}
 

@@ -10,9 +10,9 @@ from discord.utils import format_dt
 from bot.client import Fantasia, Interaction
 from bot.models import Job, Standing, Status
 from bot.rules.markup import escape, isolate
-from cogs import cards, doors, pages
 from cogs.account import in_a_server
-from cogs.buttons import Pressed
+from cogs.ui import cards, doors, pages
+from cogs.ui.buttons import Pressed
 
 SHOWN = 60
 """Characters of a prompt in the list."""

@@ -13,7 +13,7 @@ from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio
 from bot.verdicts import UNREACHED
-from cogs import cards, doors, pages
+from cogs.ui import cards, doors, pages
 
 SUBJECT, CHANGED = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""

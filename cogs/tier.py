@@ -9,9 +9,9 @@ from bot.admin.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.models import Actor, Offer, Tier
 from bot.rules.markup import escape, some
-from cogs import cards, doors, pages
-from cogs.offering import offered
 from cogs.quota import done, ending
+from cogs.ui import cards, doors, pages
+from cogs.ui.offering import offered
 
 Name = app_commands.Range[str, 1, LONGEST_NAME]
 Seconds = app_commands.Range[int, *BOUNDS["longest"]]

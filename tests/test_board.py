@@ -9,7 +9,7 @@ import pytest
 from bot.composition import Plan
 from bot.errors import StorageError
 from bot.models import Job, Status
-from cogs.board import EDITED_AT_ONCE
+from cogs.ui.board import EDITED_AT_ONCE
 from tests.conftest import Clock, member, until, world
 
 

@@ -19,7 +19,7 @@ from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Job, Limits, Status
 from bot.rules import tiers
-from cogs import cards
+from cogs.ui import cards
 from tests.conftest import GENEROUS, Clock, World, member, until, world
 
 PERMISSIONS = {

@@ -16,7 +16,7 @@ import pytest
 from bot.client import Fantasia
 from bot.composition import Plan
 from bot.models import Keep, Status
-from cogs import cards
+from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world
 
 MESSAGES = "/channels/*/messages"

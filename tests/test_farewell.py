@@ -11,7 +11,7 @@ from bot.composition import Plan
 from bot.errors import StorageError
 from bot.models import Status
 from bot.tables import jobs
-from cogs import cards
+from cogs.ui import cards
 from tests.conftest import World, member, until, world
 
 PAST = ("Queued", "Rendering", "Posting")

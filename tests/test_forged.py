@@ -12,12 +12,12 @@ from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
-from cogs.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.forgetting import ForgetButton
-from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
-from cogs.pages import PageButton
 from cogs.queue import CancelSelect
-from cogs.repeating import AgainButton, EditButton
+from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.ui.pages import PageButton
+from cogs.ui.repeating import AgainButton, EditButton
 from tests.conftest import World, until, world
 from tests.test_bot import told
 

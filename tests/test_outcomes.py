@@ -19,7 +19,7 @@ from bot.models import Status
 from bot.retention import disk
 from bot.tables import jobs
 from bot.verdicts import brief, definite, pause
-from cogs import cards
+from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world
 from tests.test_delivery import asked, looks, looks_until, postponed, sends, used
 

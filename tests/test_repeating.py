@@ -11,7 +11,7 @@ from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status, Style
 from bot.rules import tiers
-from cogs.repeating import read
+from cogs.ui.repeating import read
 from tests.conftest import Clock, World, viewer, world
 from tests.test_bot import told
 

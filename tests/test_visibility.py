@@ -13,10 +13,10 @@ from bot.client import NotAllowed
 from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Actor, Status
-from cogs.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from cogs.queue import CancelSelect
-from cogs.repeating import AgainButton, EditButton
+from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.ui.repeating import AgainButton, EditButton
 from tests.conftest import World, world
 from tests.test_bot import told
 from tests.test_forged import forged, option, posted

@@ -24,7 +24,7 @@ MODULES = (
         "bot.outbox",
     ),
     *("bot.turns", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
-    *("cogs.delivery", "cogs.doors"),
+    *("cogs.delivery", "cogs.ui.doors"),
 )
 
 SQL_SHARE = 0.4

@@ -10,9 +10,9 @@ from discord import ui
 from bot.client import Interaction
 from bot.errors import Refusal
 from bot.rules.markup import some
-from cogs import doors
-from cogs.buttons import Pressed
-from cogs.cards import MOST_TEXT, VIOLET
+from cogs.ui import doors
+from cogs.ui.buttons import Pressed
+from cogs.ui.cards import MOST_TEXT, VIOLET
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.models import Job, Take, Target
 from bot.outbox import PARTS
 from bot.retention.archive import Format
-from cogs import cards
+from cogs.ui import cards
 
 SMALLER = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",

@@ -12,7 +12,7 @@ from bot.client import Interaction, require_membership
 from bot.errors import StorageError
 from bot.models import Job, Status
 from bot.outbox import GONE
-from cogs import cards, doors
+from cogs.ui import cards, doors
 
 
 class Pressed:

@@ -12,8 +12,8 @@ from bot.errors import StorageError
 from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
 from bot.verdicts import UNREACHED, brief, definite
-from cogs import cards
-from cogs.buttons import last_view, open_view
+from cogs.ui import cards
+from cogs.ui.buttons import last_view, open_view
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from bot.models import Job, Post, Route, Take
 from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.verdicts import UNREACHED, brief, definite
-from cogs import asking, cards, doors
-from cogs.board import channel
-from cogs.buttons import OfJob
-from cogs.repeating import AgainButton, EditButton
-from cogs.uploading import answer, files
+from cogs.ui import asking, cards, doors
+from cogs.ui.board import channel
+from cogs.ui.buttons import OfJob
+from cogs.ui.repeating import AgainButton, EditButton
+from cogs.ui.uploading import answer, files
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from bot.errors import Refusal
 from bot.models import Request, Style
 from bot.rules import tiers
 from bot.rules.markup import escape
-from cogs import asking, doors
-from cogs.buttons import OfJob, Pressed
+from cogs.ui import asking, doors
+from cogs.ui.buttons import OfJob, Pressed
 
 LONGEST_NUMBER = 12
 LONGEST_TEXT = 100

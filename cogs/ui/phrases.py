@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from discord import app_commands
 
 from bot.client import Interaction
-from cogs.offering import LONGEST, MOST, offered
+from cogs.ui.offering import LONGEST, MOST, offered
 
 VOCABULARY = {
     "genre": (

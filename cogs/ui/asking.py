@@ -8,8 +8,8 @@ import discord
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.models import Job, Membership, Origin, Status
-from cogs import cards, doors
-from cogs.buttons import cancel_view
+from cogs.ui import cards, doors
+from cogs.ui.buttons import cancel_view
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What commands show and share: no commands of its own."""
