@@ -23,8 +23,8 @@ from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import turns
 from bot.admin.operations import Operations
+from bot.app import Plan
 from bot.client import Fantasia
-from bot.composition import Plan
 from bot.engine.files.encoder import Encoder
 from bot.models import Keep, Limits
 from bot.outbox import Outbox

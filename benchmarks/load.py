@@ -25,8 +25,8 @@ from discord.webhook.async_ import async_context
 from simcord.http.client import FakeWebhookAdapter
 
 from benchmarks.report import Row
+from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.composition import Plan, compose
 from bot.models import Limits, Status
 from bot.tables.jobs import counts
 from tests.conftest import GENEROUS, SCRIPTED, LateAdapter

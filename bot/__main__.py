@@ -148,8 +148,8 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 async def _run(config: Config, token: str, *, sync: bool) -> None:
+    from bot.app import Plan, compose, heed_signals
     from bot.cli.connection import proxy, serve
-    from bot.composition import Plan, compose, heed_signals
 
     choice = engines.configured(config)
     plan = Plan(

@@ -15,8 +15,8 @@ import pytest
 import simcord
 from discord.webhook.async_ import async_context
 
+from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.composition import Plan, compose
 from bot.errors import Refusal
 from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox

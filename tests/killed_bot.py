@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bot import composition
-from bot.composition import Plan, tick
+from bot import app
+from bot.app import Plan, tick
 from bot.models import Status
 from tests.conftest import GENEROUS, OPEN, SCRIPTED, origin, world
 
@@ -35,7 +35,7 @@ async def main(folder: Path, *, finish: bool) -> None:
         sync=True,  # each start takes as many ids of the simulated Discord as the first
     )
     with (folder.parent / "journal").open("a") as journal:
-        composition.tick = tick_later
+        app.tick = tick_later
         async with world(plan) as w:
             built.set()
             here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)

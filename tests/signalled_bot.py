@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from bot import logs
-from bot.composition import Plan, heed_signals
+from bot.app import Plan, heed_signals
 from bot.models import Status
 from tests.conftest import GENEROUS, SCRIPTED, world
 

@@ -20,7 +20,7 @@ from typing import Any
 import simcord
 from simcord.results import to_discord_message
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import Refusal
 from bot.models import EngineState, Limits
 from bot.retention.archive import Keep

@@ -12,8 +12,8 @@ import discord
 import pytest
 import simcord
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Limits, Status
 from bot.rules import tiers

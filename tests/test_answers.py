@@ -6,8 +6,8 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from bot.app import Plan
 from bot.client import LONGEST_TEXT
-from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Status
 from bot.tables import audit

@@ -198,7 +198,7 @@ def test_the_rules_cover_every_room_but_the_outermost() -> None:
         "bot",
         "bot.tables",
         "bot.__main__",
-        "bot.composition",
+        "bot.app",
         "bot.cli.demo",
         "bot.cli.doctor",
         "bot.cli.engines",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.app import Plan, compose
 from bot.cli.backups import Restored, backup, restore
-from bot.composition import Plan, compose
 from bot.errors import OperatorError
 from bot.models import Status
 from bot.retention.disk import MARK

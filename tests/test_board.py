@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import StorageError
 from bot.models import Job, Status
 from cogs.ui.board import EDITED_AT_ONCE

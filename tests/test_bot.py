@@ -15,8 +15,8 @@ import discord
 import pytest
 import simcord
 
+from bot.app import Plan
 from bot.client import Fantasia
-from bot.composition import Plan
 from bot.models import Job, Limits, Status
 from bot.rules import tiers
 from cogs.ui import cards

@@ -3,8 +3,8 @@
 import pytest
 import simcord
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
 from tests.conftest import World, world

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot import __version__
+from bot.app import Plan, compose
 from bot.cli import doctor
-from bot.composition import Plan, compose
 from bot.config import Config
 from bot.models import Status
 from tests.conftest import GENEROUS, SCRIPTED, origin, until
@@ -264,7 +264,7 @@ def test_doctor_sees_music_that_another_user_owns(
 
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:
     script = (
-        "import sys, bot.__main__, bot.composition, bot.cli.offline, bot.cli.doctor\n"
+        "import sys, bot.__main__, bot.app, bot.cli.offline, bot.cli.doctor\n"
         "assert not {'torch', 'audiocraft', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

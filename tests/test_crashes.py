@@ -23,8 +23,8 @@ import aiosqlite
 import pytest
 from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
-from bot import composition
-from bot.composition import Plan
+from bot import app
+from bot.app import Plan
 from bot.models import Status
 from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
@@ -129,7 +129,7 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
 
         monkeypatch.setattr(kind, "request", cut_request)
 
-    monkeypatch.setattr(composition, "open_database", opened)
+    monkeypatch.setattr(app, "open_database", opened)
     for kind in (FakeHTTPClient, FakeWebhookAdapter):
         cut(kind)
     return present

@@ -13,8 +13,8 @@ from typing import Any
 import discord
 import pytest
 
+from bot.app import Plan
 from bot.client import Fantasia
-from bot.composition import Plan
 from bot.models import Keep, Status
 from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot import turns
+from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.composition import Plan, compose
 from bot.dispatch.dispatcher import LOST
 from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal

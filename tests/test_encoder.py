@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.engine.files.encoder import Encoder, encoding
 from bot.engine.files.encoding import MEMORY
 from bot.engine.files.formats import Format, convert

@@ -9,7 +9,7 @@ import discord
 import pytest
 import simcord
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Keep, Origin, Status
 from bot.retention import archive, erasure
 from tests.conftest import Clock, World, member, origin, until, world

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bot import turns
 from bot.admission import Admission
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Job, Limits, Status, Tier, Waiting
 from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot import composition, turns
-from bot.composition import Plan
+from bot import app, turns
+from bot.app import Plan
 from bot.errors import StorageError
 from bot.models import Status
 from bot.tables import jobs
@@ -74,7 +74,7 @@ async def test_a_stop_leaves_no_card_that_tells_what_is_past(
 async def test_a_stop_waits_for_no_card_longer_than_it_may(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composition, "FLUSH", 0.5)
+    monkeypatch.setattr(app, "FLUSH", 0.5)
     async with world(plan) as w:
         w.env.inject_error("PATCH", "/channels/*/messages/*", status=403, times=None)
         await w.generate("play")
@@ -87,7 +87,7 @@ async def test_a_stop_waits_for_no_card_longer_than_it_may(
 async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the_next(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composition, "FLUSH", 0.5)
+    monkeypatch.setattr(app, "FLUSH", 0.5)
     async with world(plan) as w:
         hang(w)
         await w.generate("play")

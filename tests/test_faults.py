@@ -10,7 +10,7 @@ from pathlib import Path
 import discord
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Job, Status
 from bot.tables import speeds

@@ -8,8 +8,8 @@ import pytest
 import simcord
 from discord import ui
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
 from cogs.forgetting import ForgetButton

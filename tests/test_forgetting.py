@@ -9,7 +9,7 @@ from typing import Any
 import discord
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Status
 from tests.conftest import Clock, World, until, world
 from tests.test_delivery import MESSAGES, looks

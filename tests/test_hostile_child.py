@@ -12,7 +12,7 @@ from typing import Any
 import discord
 import pytest
 
-from bot.composition import Plan, compose
+from bot.app import Plan, compose
 from bot.dispatch import orders
 from bot.errors import OperatorError
 from bot.models import Job, Status

@@ -12,8 +12,8 @@ import simcord
 import soundfile
 from mutagen.flac import FLAC
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal, StorageError
 from bot.models import Status
 from bot.rules import tiers

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.composition import Plan, compose
+from bot.app import Plan, compose
 from bot.models import Actor, Job, Route, Status
 from bot.studio import Studio
 from tests.conftest import Clock, member, until

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import EngineState, Status
 from tests.conftest import GENEROUS, origin, until, world
 from tests.processes import alive, children, program

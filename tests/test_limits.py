@@ -15,9 +15,9 @@ from hypothesis import given, strategies
 
 from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.admin.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
+from bot.app import Plan
 from bot.cli.engines import configured
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.config import Config
 from bot.errors import OperatorError, Refusal
 from bot.models import Actor, Limits, Status

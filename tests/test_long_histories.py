@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.composition import Plan, compose
+from bot.app import Plan, compose
 from bot.engine.files.encoder import Encoder
 from bot.retention.archive import AT_ONCE, Archive
 from bot.retention.calendar import Calendar

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Status
 from bot.rules.markup import clean, escape, isolate
 from tests.conftest import World, world

@@ -10,7 +10,7 @@ import discord
 import pytest
 import simcord
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import About, Limits, Status
 from bot.rules import tiers
 from tests.conftest import Clock, World, until, world

@@ -11,7 +11,7 @@ import pytest
 import simcord
 
 from bot import settlement
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import Refusal
 from bot.models import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
 from bot.rules.fairness import is_aged

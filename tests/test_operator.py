@@ -23,7 +23,7 @@ import simcord
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot import monitor
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import OperatorError, Refusal
 from bot.models import Keep, Status
 from bot.studio import NOBODY

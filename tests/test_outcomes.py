@@ -14,7 +14,7 @@ import discord
 import pytest
 
 from bot import outbox
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Status
 from bot.retention import disk
 from bot.tables import jobs

@@ -8,8 +8,8 @@ import pytest
 import simcord
 from simcord import interactions
 
+from bot.app import Plan
 from bot.client import NO_MEMBER, NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Status
 from bot.rules import tiers

@@ -8,7 +8,7 @@ from dataclasses import replace
 import discord
 import pytest
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import Refusal
 from bot.models import Job, Limits, Status
 from bot.tables import takes

@@ -7,7 +7,7 @@ import discord
 import pytest
 import simcord
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.errors import Refusal
 from bot.models import Status, Style
 from bot.rules import tiers

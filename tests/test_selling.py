@@ -7,9 +7,9 @@ import pytest
 
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
+from bot.app import Plan
 from bot.cli import selling
 from bot.cli.engines import Choice
-from bot.composition import Plan
 from bot.config import Config, EngineName
 from bot.models import Actor, Limits
 from bot.rules import tiers

@@ -12,8 +12,8 @@ from itertools import count
 
 import discord
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from tests.conftest import world
 from tests.processes import alive, children

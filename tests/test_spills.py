@@ -14,7 +14,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.decoder import Decoder

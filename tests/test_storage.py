@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import composition
+from bot import app
 from bot.__main__ import main
-from bot.composition import Plan, compose
+from bot.app import Plan, compose
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.models import Job, Status
 from bot.tables import database
@@ -75,7 +75,7 @@ async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE", 50)
-    monkeypatch.setattr(composition, "HELD", 0.05)
+    monkeypatch.setattr(app, "HELD", 0.05)
 
     async def started() -> Job:
         async with compose(plan) as client:
@@ -95,7 +95,7 @@ def test_what_the_database_does_not_let_a_command_do_is_a_sentence(
     def compose(_: Plan) -> None:
         raise StorageError("The database cannot be used: disk I/O error.")
 
-    monkeypatch.setattr(composition, "compose", compose)
+    monkeypatch.setattr(app, "compose", compose)
     settings = {"DISCORD_TOKEN": TOKEN, "ENGINE": "sketch", "DATA_DIR": str(tmp_path)}
     for key, value in {**settings, "DEBUGGABLE": "on"}.items():
         monkeypatch.setenv(key, value)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.app import Plan, compose
 from bot.cli.backups import backup
-from bot.composition import Plan, compose
 from bot.models import Status
 from bot.retention.disk import MARK
 from bot.tables import takes

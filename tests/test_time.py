@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.app import Plan
 from bot.clock import utc_now
-from bot.composition import Plan
 from bot.models import Job, Keep, Status, Target
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.retention.calendar import PROBATION, Calendar

@@ -8,7 +8,7 @@ import discord
 import pytest
 import simcord
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Status, Target
 from tests.conftest import World, world
 from tests.test_keeping import choose, first

@@ -9,8 +9,8 @@ import pytest
 import simcord
 from discord import ui
 
+from bot.app import Plan
 from bot.client import NotAllowed
-from bot.composition import Plan
 from bot.errors import Refusal
 from bot.models import Actor, Status
 from cogs.queue import CancelSelect

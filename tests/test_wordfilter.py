@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.composition import Plan
+from bot.app import Plan
 from bot.models import Status
 from bot.rules.wordfilter import folded, refuses
 from tests.conftest import world

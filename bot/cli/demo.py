@@ -22,10 +22,10 @@ from simcord._clock import Clock
 from simcord.preview import Preview
 from simcord.preview._media import MediaInfo, MediaWorker
 
+from bot.app import Plan, compose
 from bot.cli.engines import Choice, about
 from bot.client import Fantasia
 from bot.clock import utc_now
-from bot.composition import Plan, compose
 from bot.config import Config
 from bot.errors import OperatorError
 from bot.models import Actor, Limits
