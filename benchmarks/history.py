@@ -26,13 +26,13 @@ from bot.admin.operations import Operations
 from bot.app import Plan
 from bot.client import Fantasia
 from bot.engine.files.encoder import Encoder
-from bot.models import Keep, Limits
 from bot.outbox import Outbox
 from bot.retention.archive import FORGOTTEN_AFTER, Archive
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.tables import jobs, servers, settings, takes
 from bot.tables.database import Database, Transaction, open_database
+from bot.values import Keep, Limits
 from tests.conftest import GENEROUS, SCRIPTED
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

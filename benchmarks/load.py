@@ -27,8 +27,8 @@ from simcord.http.client import FakeWebhookAdapter
 from benchmarks.report import Row
 from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.models import Limits, Status
 from bot.tables.jobs import counts
+from bot.values import Limits, Status
 from tests.conftest import GENEROUS, SCRIPTED, LateAdapter
 
 MEMBERS, SERVERS, JOBS = 1_000, 20, 5_000

@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks.report import Row
 from bot.admin.office import Office
 from bot.admission import Admission
-from bot.models import Actor, Limits, Origin
 from bot.rules.tiers import FREE, day
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
+from bot.values import Actor, Limits, Origin
 
 AT_MOST = 2.0
 CALLS = 300

@@ -5,7 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.errors import Refusal
-from bot.models import (
+from bot.rules import tiers, wordfilter
+from bot.rules.tiers import UsedUp
+from bot.tables import grants, jobs, ledger, members, plans, servers
+from bot.tables.database import Database, Transaction
+from bot.values import (
     Grant,
     Job,
     Limits,
@@ -18,10 +22,6 @@ from bot.models import (
     Source,
     Tier,
 )
-from bot.rules import tiers, wordfilter
-from bot.rules.tiers import UsedUp
-from bot.tables import grants, jobs, ledger, members, plans, servers
-from bot.tables.database import Database, Transaction
 
 
 class Admission:

@@ -23,7 +23,6 @@ from bot.dispatch.dispatcher import Dispatcher
 from bot.engine import process
 from bot.engine.files.encoder import encoding
 from bot.errors import StorageError
-from bot.models import About, Limits, Tier
 from bot.outbox import Outbox
 from bot.retention.archive import Archive, Keep
 from bot.retention.calendar import Calendar
@@ -31,6 +30,7 @@ from bot.retention.erasure import Erasure
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables.database import exclusive, open_database
+from bot.values import About, Limits, Tier
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
 from bot.errors import OperatorError, Refusal, StorageError
-from bot.models import About
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.erasure import Erasure
 from bot.studio import Studio
+from bot.values import About
 from bot.verdicts import UNREACHED, brief, definite
 
 log = logging.getLogger(__name__)

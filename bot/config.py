@@ -10,8 +10,8 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from bot.errors import OperatorError
-from bot.models import Keep, Limits
 from bot.rules.tiers import DEFAULTS
+from bot.values import Keep, Limits
 
 TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
 SNOWFLAKE = re.compile(r"[0-9]{15,20}")

@@ -6,7 +6,7 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-from bot.models import Job
+from bot.values import Job
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 

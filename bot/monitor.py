@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 
 from bot.client import Fantasia
 from bot.errors import OperatorError
-from bot.models import EngineState, Stats, Status
 from bot.tables.database import Database
+from bot.values import EngineState, Stats, Status
 
 STUCK = 120.0
 """Seconds after which what has not gone on is not expected to any more."""

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from bot import settlement
 from bot.logs import change
-from bot.models import (
+from bot.tables import jobs, posts, removals, takes, uploads
+from bot.tables.database import Database, Transaction
+from bot.values import (
     WHOLE,
     Delivered,
     Job,
@@ -20,8 +22,6 @@ from bot.models import (
     Target,
     Unsent,
 )
-from bot.tables import jobs, posts, removals, takes, uploads
-from bot.tables.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 

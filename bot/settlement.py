@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.logs import change
-from bot.models import WHOLE, Job, Post, PostKind, Status
 from bot.tables import jobs, ledger, posts, takes
 from bot.tables.database import Transaction
+from bot.values import WHOLE, Job, Post, PostKind, Status
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,22 @@ from bot import turns
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
-from bot.models import (
+from bot.rules import sight, tiers
+from bot.rules.markup import LISTED, some
+from bot.tables import (
+    grants,
+    jobs,
+    ledger,
+    members,
+    posts,
+    removals,
+    servers,
+    settings,
+    speeds,
+    takes,
+)
+from bot.tables.database import Database, Transaction
+from bot.values import (
     EngineState,
     Job,
     Membership,
@@ -33,21 +48,6 @@ from bot.models import (
     Usage,
     Viewer,
 )
-from bot.rules import sight, tiers
-from bot.rules.markup import LISTED, some
-from bot.tables import (
-    grants,
-    jobs,
-    ledger,
-    members,
-    posts,
-    removals,
-    servers,
-    settings,
-    speeds,
-    takes,
-)
-from bot.tables.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.models import Job
 from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
 from bot.tables import jobs, posts, settings, speeds, takes
 from bot.tables.database import Database, Transaction
+from bot.values import Job
 
 PATIENCE = 4
 """How many jobs may go before one whose model is not loaded, save on an aged turn."""

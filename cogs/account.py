@@ -8,8 +8,8 @@ from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import About
 from bot.studio import Studio
+from bot.values import About
 from cogs.ui import asking, cards, doors, pages
 
 

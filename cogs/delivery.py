@@ -11,21 +11,10 @@ from discord.ext import commands
 
 from bot.client import Fantasia
 from bot.errors import Refusal, StorageError
-from bot.models import (
-    WHOLE,
-    Delivered,
-    Job,
-    Later,
-    Outcome,
-    Owed,
-    PostKind,
-    Route,
-    Target,
-    Unsent,
-)
 from bot.outbox import PARTS, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
+from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
 from bot.verdicts import UNREACHED, brief, definite, pause, too_large
 from cogs.ui import cards
 from cogs.ui.board import Board, apart, channel, failure

@@ -11,8 +11,8 @@ from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal, StorageError
-from bot.models import Forgotten, Removal
 from bot.retention.erasure import Receipt
+from bot.values import Forgotten, Removal
 from bot.verdicts import UNREACHED, definite, pause
 from cogs.ui.buttons import OfJob
 

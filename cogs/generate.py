@@ -5,10 +5,10 @@ from typing import Any
 from discord import app_commands
 
 from bot.client import Fantasia, Interaction
-from bot.models import Style
 from bot.rules import tiers
 from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
+from bot.values import Style
 from cogs.ui import asking, phrases
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect

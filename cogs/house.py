@@ -9,11 +9,11 @@ from discord.ext import commands
 
 from bot.admin.rulebook import LONGEST_WORD, Rulebook
 from bot.client import Fantasia, Interaction
-from bot.models import Actor
 from bot.rules.markup import escape
 from bot.rules.tiers import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
+from bot.values import Actor
 from bot.verdicts import UNREACHED
 from cogs.quota import done
 from cogs.ui import asking, doors, pages

@@ -8,8 +8,8 @@ from discord.ext import commands
 from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction
-from bot.models import Job, Standing, Status
 from bot.rules.markup import escape, isolate
+from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
 from cogs.ui import cards, doors, pages
 from cogs.ui.buttons import Pressed

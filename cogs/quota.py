@@ -8,10 +8,10 @@ from discord.utils import format_dt
 
 from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.client import Fantasia, Interaction, answer
-from bot.models import Change, Presence
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio
+from bot.values import Change, Presence
 from bot.verdicts import UNREACHED
 from cogs.ui import cards, doors, pages
 

@@ -7,8 +7,8 @@ from discord.ext import commands
 from bot.admin.office import MOST_DAYS, Office
 from bot.admin.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
-from bot.models import Actor, Offer, Tier
 from bot.rules.markup import escape, some
+from bot.values import Actor, Offer, Tier
 from cogs.quota import done, ending
 from cogs.ui import cards, doors, pages
 from cogs.ui.offering import offered

@@ -18,10 +18,10 @@ from discord.webhook.async_ import async_context
 from bot.app import Plan, compose
 from bot.client import Fantasia
 from bot.errors import Refusal
-from bot.models import Job, Origin, Owed, Status, Tier, Viewer
 from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
+from bot.values import Job, Origin, Owed, Status, Tier, Viewer
 from tests.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
 from tests.limits import problems
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import app
 from bot.app import Plan, tick
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import GENEROUS, OPEN, SCRIPTED, origin, world
 
 built = asyncio.Event()

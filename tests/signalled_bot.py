@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.app import Plan, heed_signals
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import GENEROUS, SCRIPTED, world
 
 

@@ -22,9 +22,9 @@ from simcord.results import to_discord_message
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.models import EngineState, Limits
 from bot.retention.archive import Keep
 from bot.studio import NOBODY
+from bot.values import EngineState, Limits
 from tests.conftest import GENEROUS, World, member, until
 from tests.processes import alive, children
 from tests.promises_kept import Rows, broken_at_last, broken_meanwhile

@@ -15,8 +15,8 @@ import simcord
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
-from bot.models import Limits, Status
 from bot.rules import tiers
+from bot.values import Limits, Status
 from tests.conftest import Clock, World, member, world
 from tests.test_bot import told
 from tests.test_members import card, change_role

@@ -9,8 +9,8 @@ import pytest
 from bot.app import Plan
 from bot.client import LONGEST_TEXT
 from bot.errors import Refusal, StorageError
-from bot.models import Status
 from bot.tables import audit
+from bot.values import Status
 from tests.conftest import world
 
 CALLBACK = "/interactions/*/*/callback"

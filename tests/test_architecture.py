@@ -14,7 +14,7 @@ TABLES = (
     *("plans", "members", "grants", "servers", "audit", "removals"),
 )
 STORES = {f"bot.tables.{table}" for table in TABLES} | {"bot.tables.ledger"}
-VALUES = {"bot.models", "bot.errors", "bot.logs", "bot.rules.markup"}
+VALUES = {"bot.values", "bot.errors", "bot.logs", "bot.rules.markup"}
 DOMAIN = {
     *(
         "bot.admin.operations",
@@ -26,7 +26,7 @@ DOMAIN = {
     *("bot.admin.office", "bot.admin.rulebook"),
 }
 ALLOWED = {
-    "bot.models": set(),
+    "bot.values": set(),
     "bot.errors": set(),
     "bot.rules.markup": set(),
     "bot.rules.tiers": VALUES,
@@ -66,7 +66,7 @@ ALLOWED = {
     "bot.retention.erasure": {"bot.retention.calendar", "bot.tables.database"} | STORES | VALUES,
     "bot.cli.guard": set(),
     "bot.admin.operations": {"bot.tables.database", "bot.retention.disk"} | STORES | VALUES,
-    "bot.logs": {"bot.models"},
+    "bot.logs": {"bot.values"},
     "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
     "bot.admin.office": {"bot.admission", "bot.tables.database", "bot.rules.tiers"}
     | STORES
@@ -92,7 +92,7 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.dispatch.deadlines": {"bot.models"},
+    "bot.dispatch.deadlines": {"bot.values"},
     "bot.dispatch.dispatcher": {
         "bot.tables.database",
         "bot.dispatch.deadlines",

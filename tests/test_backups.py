@@ -10,9 +10,9 @@ import pytest
 from bot.app import Plan, compose
 from bot.cli.backups import Restored, backup, restore
 from bot.errors import OperatorError
-from bot.models import Status
 from bot.retention.disk import MARK
 from bot.tables.database import open_database
+from bot.values import Status
 from tests.conftest import SCRIPTED, member, origin, until, world
 from tests.test_database import first_release
 

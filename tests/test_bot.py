@@ -17,8 +17,8 @@ import simcord
 
 from bot.app import Plan
 from bot.client import Fantasia
-from bot.models import Job, Limits, Status
 from bot.rules import tiers
+from bot.values import Job, Limits, Status
 from cogs.ui import cards
 from tests.conftest import GENEROUS, Clock, World, member, until, world
 

@@ -6,7 +6,7 @@ import simcord
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import World, world
 from tests.test_bot import told
 from tests.test_members import card

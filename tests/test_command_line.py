@@ -15,7 +15,7 @@ from bot import __version__
 from bot.app import Plan, compose
 from bot.cli import doctor
 from bot.config import Config
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import GENEROUS, SCRIPTED, origin, until
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38

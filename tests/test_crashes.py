@@ -25,9 +25,9 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from bot import app
 from bot.app import Plan
-from bot.models import Status
 from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
+from bot.values import Status
 from tests.conftest import OPEN, World, until, world
 from tests.processes import alive, children
 from tests.test_keeping import choose

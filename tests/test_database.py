@@ -12,12 +12,12 @@ import pytest
 from bot import turns
 from bot.admission import Admission
 from bot.errors import OperatorError
-from bot.models import Limits, Status
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables import database as database_module
 from bot.tables import settings
 from bot.tables.database import Database, exclusive, open_database
+from bot.values import Limits, Status
 from tests.conftest import Clock, owed_by
 from tests.processes import program
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.dispatch.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
-from bot.models import Job, Request, Status
+from bot.values import Job, Request, Status
 from tests.conftest import Clock, origin
 
 GRACE = 100.0

@@ -15,7 +15,7 @@ import pytest
 
 from bot.app import Plan
 from bot.client import Fantasia
-from bot.models import Keep, Status
+from bot.values import Keep, Status
 from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world
 

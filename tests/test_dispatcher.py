@@ -16,10 +16,10 @@ from bot.client import Fantasia
 from bot.dispatch.dispatcher import LOST
 from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal
-from bot.models import Job, PostKind, Status
 from bot.rules import fairness
 from bot.studio import Studio
 from bot.tables import jobs, settings
+from bot.values import Job, PostKind, Status
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 from tests.processes import alive, children
 from tests.test_fairness import a_studio

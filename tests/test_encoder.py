@@ -16,8 +16,8 @@ from bot.engine.files.encoder import Encoder, encoding
 from bot.engine.files.encoding import MEMORY
 from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
-from bot.models import Status
 from bot.tables import takes
+from bot.values import Status
 from tests.conftest import until, world
 from tests.processes import alive, children, program
 from tests.test_bot import told

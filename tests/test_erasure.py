@@ -10,8 +10,8 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.models import Keep, Origin, Status
 from bot.retention import archive, erasure
+from bot.values import Keep, Origin, Status
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.test_bot import told
 from tests.test_forged import posted

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from bot import turns
 from bot.admission import Admission
 from bot.app import Plan
-from bot.models import Job, Limits, Status, Tier, Waiting
 from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, ledger, settings, speeds
 from bot.tables.database import Database, open_database
+from bot.values import Job, Limits, Status, Tier, Waiting
 from tests.conftest import GENEROUS, Clock, World, member, origin, world
 
 OPEN = replace(GENEROUS, per_day=86_400)

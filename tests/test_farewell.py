@@ -9,8 +9,8 @@ import pytest
 from bot import app, turns
 from bot.app import Plan
 from bot.errors import StorageError
-from bot.models import Status
 from bot.tables import jobs
+from bot.values import Status
 from cogs.ui import cards
 from tests.conftest import World, member, until, world
 

@@ -12,8 +12,8 @@ import pytest
 
 from bot.app import Plan
 from bot.errors import Refusal, StorageError
-from bot.models import Job, Status
 from bot.tables import speeds
+from bot.values import Job, Status
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import alive, children
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.models import Waiting
 from bot.rules.fairness import Line, Shares
 from bot.rules.forecast import ends
+from bot.values import Waiting
 
 
 def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -> Waiting:

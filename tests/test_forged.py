@@ -11,7 +11,7 @@ from discord import ui
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
-from bot.models import Status
+from bot.values import Status
 from cogs.forgetting import ForgetButton
 from cogs.queue import CancelSelect
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton

@@ -10,7 +10,7 @@ import discord
 import pytest
 
 from bot.app import Plan
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import Clock, World, until, world
 from tests.test_delivery import MESSAGES, looks
 from tests.test_money import button, undeliverable, used

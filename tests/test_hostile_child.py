@@ -15,9 +15,9 @@ import pytest
 from bot.app import Plan, compose
 from bot.dispatch import orders
 from bot.errors import OperatorError
-from bot.models import Job, Status
 from bot.studio import NOBODY
 from bot.tables import takes
+from bot.values import Job, Status
 from tests.conftest import SCRIPTED, Clock, World, member, origin, until, viewer, world
 from tests.test_delivery import MESSAGES, looks
 

@@ -16,24 +16,13 @@ from bot.dispatch.dispatcher import TRIES, Dispatcher
 from bot.engine.files.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
 from bot.errors import Refusal
-from bot.models import (
-    Delivered,
-    Job,
-    Later,
-    Limits,
-    Outcome,
-    Owed,
-    PostKind,
-    Status,
-    Tier,
-    Unsent,
-)
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, posts, takes
 from bot.tables.database import Database, open_database
+from bot.values import Delivered, Job, Later, Limits, Outcome, Owed, PostKind, Status, Tier, Unsent
 from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 

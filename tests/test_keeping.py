@@ -15,9 +15,9 @@ from mutagen.flac import FLAC
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal, StorageError
-from bot.models import Status
 from bot.rules import tiers
 from bot.tables import unneeded
+from bot.values import Status
 from cogs.forgetting import ForgetButton
 from tests.conftest import Clock, World, member, until, world
 from tests.test_bot import told

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.models import Actor, Job, Route, Status
 from bot.studio import Studio
+from bot.values import Actor, Job, Route, Status
 from tests.conftest import Clock, member, until
 
 WRITTEN = Path(__file__).parent / "data" / "schema_13.sql"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan
-from bot.models import EngineState, Status
+from bot.values import EngineState, Status
 from tests.conftest import GENEROUS, origin, until, world
 from tests.processes import alive, children, program
 

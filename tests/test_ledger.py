@@ -22,7 +22,6 @@ from bot.dispatch.dispatcher import Dispatcher
 from bot.engine.files.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.errors import Refusal
-from bot.models import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
@@ -30,6 +29,7 @@ from bot.rules import tiers
 from bot.studio import Studio
 from bot.tables import takes
 from bot.tables.database import Database, open_database
+from bot.values import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
 from tests.conftest import Clock, member, origin
 from tests.scripted_child import READY
 

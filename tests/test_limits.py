@@ -20,7 +20,6 @@ from bot.cli.engines import configured
 from bot.client import NotAllowed
 from bot.config import Config
 from bot.errors import OperatorError, Refusal
-from bot.models import Actor, Limits, Status
 from bot.rules.markup import some
 from bot.rules.tiers import (
     HIGHEST_SEED,
@@ -30,6 +29,7 @@ from bot.rules.tiers import (
     MOST_TIERS,
     MOST_WAITING,
 )
+from bot.values import Actor, Limits, Status
 from tests.conftest import GENEROUS, World, world
 from tests.limits import problems
 from tests.test_repeating import values

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.app import Plan
-from bot.models import Status
 from bot.rules.markup import clean, escape, isolate
+from bot.values import Status
 from tests.conftest import World, world
 from tests.test_architecture import MODULES, name_of
 from tests.test_bot import told

@@ -11,8 +11,8 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.models import About, Limits, Status
 from bot.rules import tiers
+from bot.values import About, Limits, Status
 from tests.conftest import Clock, World, until, world
 from tests.test_bot import charged, told
 

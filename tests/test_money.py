@@ -13,10 +13,10 @@ import simcord
 from bot import settlement
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.models import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
 from bot.rules.fairness import is_aged
 from bot.studio import NOBODY
 from bot.tables import jobs, members, takes
+from bot.values import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told

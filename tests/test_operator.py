@@ -25,8 +25,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot import monitor
 from bot.app import Plan
 from bot.errors import OperatorError, Refusal
-from bot.models import Keep, Status
 from bot.studio import NOBODY
+from bot.values import Keep, Status
 from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
 from tests.processes import alive, children, program
 

@@ -15,9 +15,9 @@ import pytest
 
 from bot import outbox
 from bot.app import Plan
-from bot.models import Status
 from bot.retention import disk
 from bot.tables import jobs
+from bot.values import Status
 from bot.verdicts import brief, definite, pause
 from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world

@@ -11,8 +11,8 @@ from simcord import interactions
 from bot.app import Plan
 from bot.client import NO_MEMBER, NotAllowed
 from bot.errors import Refusal
-from bot.models import Status
 from bot.rules import tiers
+from bot.values import Status
 from tests.conftest import World, world
 from tests.test_bot import told
 from tests.test_members import card

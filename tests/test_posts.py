@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot.models import PostKind, Route
 from bot.tables import posts
 from bot.tables.database import Database, Transaction
+from bot.values import PostKind, Route
 from tests.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)

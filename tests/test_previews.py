@@ -10,8 +10,8 @@ import pytest
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.models import Job, Limits, Status
 from bot.tables import takes
+from bot.values import Job, Limits, Status
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.processes import children
 from tests.test_bot import told

@@ -18,7 +18,6 @@ from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admission import Admission
 from bot.engine.files.encoder import Encoder
-from bot.models import Actor, Delivered, Keep, Limits, PostKind, Status
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
@@ -26,6 +25,7 @@ from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Row, Transaction, open_database
+from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status
 from tests.conftest import GENEROUS, Clock, member, origin
 
 FEW, MANY = 50, 1_500

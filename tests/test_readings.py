@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.models import Fault, Status
 from bot.tables import grants, jobs, ledger, posts, takes
 from bot.tables.database import Database, Transaction
+from bot.values import Fault, Status
 from tests.rows import put
 
 NOW = datetime.fromtimestamp(1000, UTC)

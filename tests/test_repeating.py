@@ -9,8 +9,8 @@ import simcord
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.models import Status, Style
 from bot.rules import tiers
+from bot.values import Status, Style
 from cogs.ui.repeating import read
 from tests.conftest import Clock, World, viewer, world
 from tests.test_bot import told

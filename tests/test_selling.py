@@ -11,9 +11,9 @@ from bot.app import Plan
 from bot.cli import selling
 from bot.cli.engines import Choice
 from bot.config import Config, EngineName
-from bot.models import Actor, Limits
 from bot.rules import tiers
 from bot.tables.database import Database, open_database
+from bot.values import Actor, Limits
 from tests.conftest import Clock
 from tests.test_command_line import bot
 

@@ -23,7 +23,7 @@ from bot.engine.linears import Precision
 from bot.engine.messages import Done, Failed, Fault, Ready
 from bot.engine.slotted import Slotted
 from bot.engine.spills import FULL, spilled
-from bot.models import Status
+from bot.values import Status
 from tests.conftest import world
 from tests.engines import NUMBERS, SMALL, Child, Files
 from tests.full import Full

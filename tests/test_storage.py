@@ -19,9 +19,9 @@ from bot import app
 from bot.__main__ import main
 from bot.app import Plan, compose
 from bot.errors import OperatorError, Refusal, StorageError
-from bot.models import Job, Status
 from bot.tables import database
 from bot.tables.database import check, exclusive, open_database, reading
+from bot.values import Job, Status
 from tests.conftest import origin, until, world
 from tests.stand_in import TOKEN
 from tests.test_bot import told

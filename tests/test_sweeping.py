@@ -10,9 +10,9 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.cli.backups import backup
-from bot.models import Status
 from bot.retention.disk import MARK
 from bot.tables import takes
+from bot.values import Status
 from tests.conftest import World, member, origin, until, world
 from tests.processes import children
 

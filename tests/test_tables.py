@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot.models import Fault, Membership, Promise, Source, Status
 from bot.tables import jobs, ledger, takes
 from bot.tables.database import Database, Transaction
+from bot.values import Fault, Membership, Promise, Source, Status
 from tests.conftest import GENEROUS
 from tests.rows import Call, changes, put
 

@@ -12,12 +12,12 @@ import pytest
 
 from bot.app import Plan
 from bot.clock import utc_now
-from bot.models import Job, Keep, Status, Target
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.retention.calendar import PROBATION, Calendar
 from bot.retention.erasure import LONGEST_PAUSE
 from bot.tables import jobs, removals, speeds, uploads
 from bot.tables.database import open_database
+from bot.values import Job, Keep, Status, Target
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_delivery import MESSAGES, looks_until
 from tests.test_money import undeliverable

@@ -9,7 +9,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.models import Status, Target
+from bot.values import Status, Target
 from tests.conftest import World, world
 from tests.test_keeping import choose, first
 from tests.test_keeping import plan as plan

@@ -12,7 +12,7 @@ from discord import ui
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
-from bot.models import Actor, Status
+from bot.values import Actor, Status
 from cogs.queue import CancelSelect
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect

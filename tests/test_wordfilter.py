@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.app import Plan
-from bot.models import Status
 from bot.rules.wordfilter import folded, refuses
+from bot.values import Status
 from tests.conftest import world
 from tests.test_bot import told
 

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.models import Actor, Change, Tier
 from bot.rules import tiers
 from bot.rules.markup import LISTED, clean, escape, some
 from bot.tables import audit, grants, ledger, members
 from bot.tables.database import Database
+from bot.values import Actor, Change, Tier
 
 MOST_GRANTED = 1_000_000
 MOST_DAYS = 3650

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.errors import Refusal
-from bot.models import EngineState, Stats
 from bot.retention import disk
 from bot.rules.markup import clean
 from bot.tables import jobs, posts, settings, speeds
 from bot.tables.database import Database
+from bot.values import EngineState, Stats
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from typing import Any
 from bot.admin.office import called, named
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.models import Actor, Limits, Offer, Tier
 from bot.rules import tiers, wordfilter
 from bot.rules.markup import clean, escape
 from bot.tables import audit, members, plans, servers
 from bot.tables.database import Database, Transaction
+from bot.values import Actor, Limits, Offer, Tier
 
 LONGEST_NAME = 40
 LONGEST_WORD = 50

@@ -28,8 +28,8 @@ from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.config import Config
 from bot.errors import OperatorError
-from bot.models import Actor, Limits
 from bot.rules.tiers import DEFAULTS, FREE, ask
+from bot.values import Actor, Limits
 
 FIRST = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""

@@ -7,8 +7,8 @@ from bot import __version__
 from bot.config import Config, EngineName
 from bot.engine import weights
 from bot.errors import OperatorError
-from bot.models import About
 from bot.rules.tiers import LONGEST_MODEL
+from bot.values import About
 
 SETUP = "make setup"
 

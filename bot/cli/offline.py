@@ -13,7 +13,7 @@ from bot.config import engine_environment
 from bot.engine import process
 from bot.engine.messages import Part, Progress, Render
 from bot.errors import EngineError, JobError, OperatorError
-from bot.models import Request
+from bot.values import Request
 
 
 async def generate(choice: Choice, request: Request, out: Path, console: Console) -> list[Path]:

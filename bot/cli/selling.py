@@ -9,9 +9,9 @@ from bot.clock import utc_now
 from bot.config import Config
 from bot.engine import weights
 from bot.errors import OperatorError
-from bot.models import Limits
 from bot.rules.tiers import ANYONES, DEFAULTS, FREE, includes
 from bot.tables.database import reading
+from bot.values import Limits
 
 MEND = (
     "Meta's weights may not be used commercially: unmap the paid tiers (/tier unmap, SKUS), use "

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable
 
-from bot.models import Job
+from bot.values import Job
 
 log = logging.getLogger(__name__)
 

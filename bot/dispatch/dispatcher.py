@@ -27,9 +27,9 @@ from bot.engine.messages import (
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
-from bot.models import EngineState, Fault, Job, PostKind, Status
 from bot.tables import jobs, ledger, posts, settings, speeds, takes
 from bot.tables.database import Database, Transaction
+from bot.values import EngineState, Fault, Job, PostKind, Status
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from bot.engine.files import audio
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
-from bot.models import Job
 from bot.retention import disk
 from bot.tables import takes
 from bot.tables.database import Database
+from bot.values import Job
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW
 from bot.errors import FileError, Refusal, StorageError
-from bot.models import Forgotten, Job, Keep, Post, Status, Take, Viewer
 from bot.retention import disk
 from bot.retention.calendar import Calendar
 from bot.rules import sight
@@ -34,6 +33,7 @@ from bot.tables import (
     unneeded,
 )
 from bot.tables.database import Database, Transaction
+from bot.values import Forgotten, Job, Keep, Post, Status, Take, Viewer
 
 __all__ = ["Archive", "Format", "Keep"]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from weakref import WeakSet
 
-from bot.models import Job, Keep, Removal
 from bot.retention.calendar import Calendar
 from bot.tables import jobs, removals
 from bot.tables.database import Database
+from bot.values import Job, Keep, Removal
 
 log = logging.getLogger(__name__)
 

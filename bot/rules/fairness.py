@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from heapq import heapify, heapreplace
 
-from bot.models import Waiting
+from bot.values import Waiting
 
 WINDOW = timedelta(hours=1)
 AGED = 4

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
-from bot.models import Waiting
 from bot.rules.fairness import Line
+from bot.values import Waiting
 
 Paces = Mapping[str, float]
 """Seconds of work per second of music, by model."""

@@ -1,7 +1,7 @@
 """Which pieces somebody may know of: for any other the answer is the same as for none."""
 
 from bot.errors import Refusal
-from bot.models import Job, Viewer
+from bot.values import Job, Viewer
 
 
 def seen(job: Job | None, number: int, viewer: Viewer) -> Job:

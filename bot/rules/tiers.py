@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from bot.errors import Refusal
-from bot.models import Block, Grant, Limits, Membership, Offer, Request, Style, Tier
 from bot.rules.markup import LISTED, clean, escape, some
+from bot.values import Block, Grant, Limits, Membership, Offer, Request, Style, Tier
 
 
 def _tier(

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from bot.models import Actor, Change
 from bot.tables.database import Database, Row, Transaction
+from bot.values import Actor, Change
 
 PAGE = 10
 

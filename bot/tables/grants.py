@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bot.models import Grant
 from bot.tables.database import Database, Transaction, stamp
+from bot.values import Grant
 
 
 async def add(

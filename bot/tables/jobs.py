@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from bot.models import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 from bot.tables.database import Database, Row, Transaction, listed
+from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
 """The priority of what costs nothing and lets all others pass."""

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from bot.models import Entry, Promise, Status
 from bot.tables import grants, takes
 from bot.tables.database import Database, Transaction
+from bot.values import Entry, Promise, Status
 
 SHOWN = 10
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.models import Block
 from bot.tables.database import Database, Transaction, stamp
+from bot.values import Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The tables of a server's own tiers and of the roles that carry them."""
 
-from bot.models import Tier
 from bot.tables.database import Database, Row, Transaction
+from bot.values import Tier
 
 
 async def of(source: Database | Transaction, guild: int) -> list[Tier]:

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot.models import Post, PostKind, Route
 from bot.tables.database import Database, Row, Transaction, listed
+from bot.values import Post, PostKind, Route
 
 LONGEST_PAUSE = timedelta(hours=1)
 """How long a post waits at most until it is tried again."""

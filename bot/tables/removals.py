@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.models import Removal
 from bot.tables.database import Database, Transaction
+from bot.values import Removal
 
 
 async def repeated(tx: Transaction, job: int, channel: int, message: int) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.models import Limits
 from bot.tables.database import Database, Transaction
+from bot.values import Limits
 
 
 async def limits(source: Database | Transaction, guild: int, usual: Limits) -> Limits:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.models import Speed
 from bot.tables.database import Database, Row, Transaction
+from bot.values import Speed
 
 SLOWEST = 3600.0
 """The slowest pace that is believed, in seconds of work per second of music."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bot.models import Job, Take, TakeState
 from bot.tables.database import Database, Row, Transaction, listed
+from bot.values import Job, Take, TakeState
 
 
 async def add(tx: Transaction, job: Job, *, free: bool) -> None:

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from bot.models import Target
 from bot.tables.database import Database, Transaction
+from bot.values import Target
 
 
 async def refused_bytes(

@@ -7,7 +7,7 @@ import discord
 
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
-from bot.models import Job, Membership, Origin, Status
+from bot.values import Job, Membership, Origin, Status
 from cogs.ui import cards, doors
 from cogs.ui.buttons import cancel_view
 

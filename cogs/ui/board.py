@@ -9,8 +9,8 @@ import discord
 
 from bot.client import Fantasia
 from bot.errors import StorageError
-from bot.models import Job, Notice, Post, Route, Standing, Status
 from bot.studio import Studio
+from bot.values import Job, Notice, Post, Route, Standing, Status
 from bot.verdicts import UNREACHED, brief, definite
 from cogs.ui import cards
 from cogs.ui.buttons import last_view, open_view

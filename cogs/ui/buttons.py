@@ -10,8 +10,8 @@ from discord import ui
 
 from bot.client import Interaction, require_membership
 from bot.errors import StorageError
-from bot.models import Job, Status
 from bot.outbox import GONE
+from bot.values import Job, Status
 from cogs.ui import cards, doors
 
 

@@ -6,7 +6,11 @@ from datetime import datetime
 import discord
 from discord.utils import format_dt
 
-from bot.models import (
+from bot.outbox import PARTS
+from bot.rules import tiers
+from bot.rules.markup import escape, isolate, some
+from bot.studio import LOOKAHEAD
+from bot.values import (
     WHOLE,
     About,
     EngineState,
@@ -25,10 +29,6 @@ from bot.models import (
     Tier,
     Usage,
 )
-from bot.outbox import PARTS
-from bot.rules import tiers
-from bot.rules.markup import escape, isolate, some
-from bot.studio import LOOKAHEAD
 
 VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)

@@ -9,8 +9,8 @@ import discord
 from discord import app_commands
 
 from bot.client import Interaction, NotAllowed
-from bot.models import Actor, ChannelKind, Origin, Presence, Viewer
 from bot.rules.markup import escape
+from bot.values import Actor, ChannelKind, Origin, Presence, Viewer
 
 Offer = Callable[
     [discord.Interaction[Any], str], Coroutine[Any, Any, list[app_commands.Choice[str]]]

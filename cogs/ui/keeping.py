@@ -11,9 +11,9 @@ from discord import ui
 
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import Job, Post, Route, Take
 from bot.retention.archive import Format
 from bot.rules.markup import escape
+from bot.values import Job, Post, Route, Take
 from bot.verdicts import UNREACHED, brief, definite
 from cogs.ui import asking, cards, doors
 from cogs.ui.board import channel

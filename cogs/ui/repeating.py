@@ -10,9 +10,9 @@ from discord.ext import commands
 
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.models import Request, Style
 from bot.rules import tiers
 from bot.rules.markup import escape
+from bot.values import Request, Style
 from cogs.ui import asking, doors
 from cogs.ui.buttons import OfJob, Pressed
 

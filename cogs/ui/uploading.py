@@ -9,9 +9,9 @@ import discord
 from bot import verdicts
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.models import Job, Take, Target
 from bot.outbox import PARTS
 from bot.retention.archive import Format
+from bot.values import Job, Take, Target
 from cogs.ui import cards
 
 SMALLER = {
