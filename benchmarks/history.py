@@ -21,7 +21,7 @@ import simcord
 
 from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
-from bot import turns
+from bot import queue
 from bot.admin.operations import Operations
 from bot.app import Plan
 from bot.client import Fantasia
@@ -178,7 +178,7 @@ async def _asked_again(
 
     return {
         "a look at what is owed, shown and running": look,
-        "places and expected times": lambda: turns.expected(database, NOW),
+        "places and expected times": lambda: queue.expected(database, NOW),
         "/metrics": operations.stats,
         "looking for music to prune": lambda: archive.prune(Keep()),
         "looking for words and tokens that are too old": lambda: erasure.age(Keep(words=10**4)),

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot import turns
+from bot import queue
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
+from bot.queue import Expected
 from bot.rules import sight, tiers
 from bot.rules.markup import LISTED, some
 from bot.tables import (
@@ -57,7 +58,7 @@ FLOOR = 200_000_000
 LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a piece is too long for the memory: hardware changes."""
 
-LOOKAHEAD = turns.LOOKAHEAD
+LOOKAHEAD = queue.LOOKAHEAD
 
 OPEN = (Status.QUEUED, Status.RUNNING)
 
@@ -284,7 +285,7 @@ class Studio:
         async with self._database.snapshot() as tx:
             found = [job for number in numbers if (job := await jobs.find(tx, number))]
             if any(job.status in OPEN for job in found):
-                return await self._standings(tx, found, await turns.expected(tx, self.now()))
+                return await self._standings(tx, found, await queue.expected(tx, self.now()))
             return await self._standings(tx, found, {})
 
     async def queue(self, guild: int | None, page: int, size: int) -> tuple[list[Standing], int]:
@@ -293,7 +294,7 @@ class Studio:
         And how many there are in all.
         """
         async with self._database.snapshot() as tx:
-            expected = await turns.expected(tx, self.now())
+            expected = await queue.expected(tx, self.now())
             order = {number: i for i, number in enumerate(expected)}
             found = await jobs.open_ones(tx, guild)
             found.sort(key=lambda job: (order.get(job.id, len(order)), job.id))
@@ -398,7 +399,7 @@ class Studio:
         return job
 
     async def _standings(
-        self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, turns.Expected]
+        self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, Expected]
     ) -> list[Standing]:
         engine = EngineState(await settings.get(tx, "engine") or "loading")
         paused = await settings.get(tx, "paused")

@@ -39,7 +39,7 @@ ALLOWED = {
     "bot.tables.ledger": {"bot.tables.database", "bot.tables.grants", "bot.tables.takes"} | VALUES,
     "bot.clock": set(),
     "bot.retention.calendar": {"bot.tables.database"} | STORES | VALUES,
-    "bot.turns": {"bot.tables.database", "bot.rules.fairness", "bot.rules.forecast"}
+    "bot.queue": {"bot.tables.database", "bot.rules.fairness", "bot.rules.forecast"}
     | STORES
     | VALUES,
     "bot.admission": {"bot.tables.database", "bot.rules.tiers", "bot.rules.wordfilter"}
@@ -88,7 +88,7 @@ ALLOWED = {
         "bot.tables.database",
         "bot.rules.sight",
         "bot.rules.tiers",
-        "bot.turns",
+        "bot.queue",
     }
     | STORES
     | VALUES,
@@ -99,7 +99,7 @@ ALLOWED = {
         "bot.engine.messages",
         "bot.engine.process",
         "bot.dispatch.orders",
-        "bot.turns",
+        "bot.queue",
     }
     | STORES
     | VALUES,

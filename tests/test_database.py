@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import turns
+from bot import queue
 from bot.admission import Admission
 from bot.errors import OperatorError
 from bot.rules.tiers import DEFAULTS
@@ -204,7 +204,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         (owed,) = await owed_by(studio)
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
-            assert await turns.claim(tx, (), clock())
+            assert await queue.claim(tx, (), clock())
 
 
 async def test_an_older_program_refuses_the_newer_database(

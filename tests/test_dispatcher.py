@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import turns
+from bot import queue
 from bot.app import Plan, compose
 from bot.client import Fantasia
 from bot.dispatch.dispatcher import LOST
@@ -233,7 +233,7 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(
         loaded, served = ("small",), []
         while True:
             async with database.transaction() as tx:
-                job = await turns.claim(tx, loaded, clock())
+                job = await queue.claim(tx, loaded, clock())
                 if job is None:
                     break
                 await jobs.rendered(tx, job.id, clock())
@@ -254,7 +254,7 @@ async def test_who_needs_another_model_is_passed_by_four_at_most(
         served = []
         while large is None or large.id not in served:
             async with database.transaction() as tx:
-                job = await turns.claim(tx, ("small",), clock())
+                job = await queue.claim(tx, ("small",), clock())
                 assert job
                 await jobs.rendered(tx, job.id, clock())
             served.append(job.id)
@@ -270,24 +270,24 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
     async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         alone = await studio.submit(origin(), prompt="play", seconds=2, model="small")
         async with database.transaction() as tx:
-            assert await turns.claim(tx, ("small",), clock())
-            assert await turns.wait_again(tx, alone.id, clock(), deaths=1)
-            assert await turns.claim(tx, ("small",), clock())
+            assert await queue.claim(tx, ("small",), clock())
+            assert await queue.wait_again(tx, alone.id, clock(), deaths=1)
+            assert await queue.claim(tx, ("small",), clock())
             starts = await settings.get(tx, "starts")
         large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
         small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
-        for _ in range(turns.PATIENCE):
+        for _ in range(queue.PATIENCE):
             async with database.transaction() as tx:
-                assert await turns.claim(tx, ("small",), clock()) is None
+                assert await queue.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:
             assert await settings.get(tx, "starts") == starts
             assert [waiting.passed for waiting in await jobs.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
-            job = await turns.claim(tx, ("small",), clock())
+            job = await queue.claim(tx, ("small",), clock())
             assert job
             assert job.id == small.id, "its turn comes first, but its model is not at hand"
             await jobs.rendered(tx, small.id, clock())
-            job = await turns.claim(tx, ("small",), clock())
+            job = await queue.claim(tx, ("small",), clock())
             assert job
             assert job.id == large.id
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import turns
+from bot import queue
 from bot.admission import Admission
 from bot.app import Plan
 from bot.rules.fairness import AGED, Line, Shares
@@ -56,7 +56,7 @@ async def a_studio(
 async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
     """Claim and render one job, which takes `pace` seconds per second of music."""
     async with database.transaction() as tx:
-        job = await turns.claim(tx, ("small",), clock())
+        job = await queue.claim(tx, ("small",), clock())
     if job:
         clock.turn(seconds=pace * job.request.seconds * job.request.takes)
         async with database.transaction() as tx:
@@ -241,7 +241,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
                 expected[job.id] = ends_at - clock()
             if running is None:
                 async with database.transaction() as tx:
-                    claimed = await turns.claim(tx, ("small",), clock())
+                    claimed = await queue.claim(tx, ("small",), clock())
                 if claimed:
                     work = 2.0 * claimed.request.seconds * claimed.request.takes
                     ends = clock() + timedelta(seconds=work * dice.uniform(0.8, 1.2))
@@ -264,8 +264,8 @@ async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Cloc
             await studio.submit(origin(user=user), prompt="x", seconds=10)
         for _ in range(2):
             async with database.transaction() as tx:
-                assert await turns.claim(tx, ("small",), clock())
-        found = await turns.expected(database, clock())
+                assert await queue.claim(tx, ("small",), clock())
+        found = await queue.expected(database, clock())
     assert [at.place for at in found.values()] == [0, 0, 1]
     assert [at.ends_at for at in found.values()] == [clock() + timedelta(seconds=10)] * 3
 
@@ -375,7 +375,7 @@ async def test_more_than_are_counted_are_said_to_be_before_one(
 ) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         last = None
-        for _ in range(turns.LOOKAHEAD // 50 + 1):
+        for _ in range(queue.LOOKAHEAD // 50 + 1):
             for user in range(50):
                 last = await studio.submit(origin(user=user), prompt="x", seconds=8)
         assert last

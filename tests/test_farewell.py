@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import app, turns
+from bot import app, queue
 from bot.app import Plan
 from bot.errors import StorageError
 from bot.tables import jobs
@@ -146,7 +146,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
         await w.bot.operations.pause("")
         for _ in range(3):
             await w.generate("slow")
-        real, asked, claims = jobs.open_ones, turns.expected, list[asyncio.Task[None]]()
+        real, asked, claims = jobs.open_ones, queue.expected, list[asyncio.Task[None]]()
         counted = 0
 
         async def claim() -> None:
@@ -164,7 +164,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
             return await asked(*args)
 
         monkeypatch.setattr(jobs, "open_ones", open_ones)
-        monkeypatch.setattr(turns, "expected", expected)
+        monkeypatch.setattr(queue, "expected", expected)
         found, count = await w.studio.queue(w.guild.id, 0, 10)
         await claims[0]
         assert (count, counted) == (3, 1)

@@ -220,7 +220,7 @@ def test_the_rest_of_a_module_stays_as_it_is(
 def test_a_seed_gives_the_same_sample_with_its_share_of_sql_from_every_module() -> None:
     sources = {module: path(module).read_text(encoding="utf-8") for module in MODULES}
     chosen = sample(sources, 150, 14)
-    few = {module: sources[module] for module in ("bot.tables.takes", "bot.turns")}
+    few = {module: sources[module] for module in ("bot.tables.takes", "bot.queue")}
     assert sample(few, 20, 14) == sample(few, 20, 14) != sample(few, 20, 15)
     assert len(set(chosen)) == 150
     assert sum(is_sql(mutant.operator) for mutant in chosen) >= 50

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot import turns
+from bot import queue
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admission import Admission
@@ -153,9 +153,9 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await studio.usage(10, 1)
     await studio.to_show()
     async with database.transaction() as tx:
-        first = await turns.claim(tx, ("small",), clock())
+        first = await queue.claim(tx, ("small",), clock())
         assert first
-        assert await turns.claim(tx, ("other",), clock())
+        assert await queue.claim(tx, ("other",), clock())
     await jobs.running(database)
     await studio.cancel(job.id, member())
     async with database.transaction() as tx:

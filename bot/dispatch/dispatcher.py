@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from bot import turns
+from bot import queue
 from bot.dispatch import orders
 from bot.dispatch.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
 from bot.engine.messages import (
@@ -282,7 +282,7 @@ class Dispatcher:
     async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
         self._renderings[job.id].waits_again = True  # it begins again once its files are gone
         async with self._database.transaction() as tx:
-            if await turns.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
+            if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=why)
         await self._discard(job)
         self._news.set()
@@ -307,7 +307,7 @@ class Dispatcher:
             await settings.put(tx, "engine", EngineState.LOADING)
             for job in await jobs.running(tx):
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
-                    await turns.wait_again(tx, job.id, self._clock(), deaths=deaths)
+                    await queue.wait_again(tx, job.id, self._clock(), deaths=deaths)
                 else:
                     await self._record_failure(tx, job, LOST, Fault.CRASH)
                 self._cut_off[job.id] = job
@@ -322,7 +322,7 @@ class Dispatcher:
     async def _hand_back(self) -> None:
         async with self._database.transaction() as tx:
             for job in await jobs.running(tx):
-                await turns.wait_again(tx, job.id, self._clock(), attempts=0)
+                await queue.wait_again(tx, job.id, self._clock(), attempts=0)
                 self._cut_off[job.id] = job
             unmade = await self._unmade(tx)
         await self._discard(*unmade)
@@ -352,7 +352,7 @@ class Dispatcher:
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
-            job = await turns.claim(tx, self._models, self._clock())
+            job = await queue.claim(tx, self._models, self._clock())
         if job:
             waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
@@ -395,7 +395,7 @@ class Dispatcher:
             if not given_way or paused or not await jobs.somebody_pays(tx):
                 return
             for job in given_way:
-                await turns.wait_again(tx, job.id, self._clock(), attempts=0)
+                await queue.wait_again(tx, job.id, self._clock(), attempts=0)
         for job in given_way:
             self._renderings[job.id].waits_again = True
             self._cancel(engine, job.id)

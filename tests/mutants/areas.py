@@ -7,7 +7,7 @@ AREAS = {
     "bot.admission": ("ledger", "members", "admins", "money", "selling"),
     "bot.tables.posts": ("posts", "readings", "jobs", "outcomes", "previews", "forgetting"),
     "bot.outbox": ("jobs", "money", "outcomes", "delivery", "previews", "forgetting"),
-    "bot.turns": ("fairness", "forecast", "dispatcher"),
+    "bot.queue": ("fairness", "forecast", "dispatcher"),
     "bot.rules.fairness": ("fairness", "forecast"),
     "bot.dispatch.dispatcher": (
         "dispatcher",

@@ -23,7 +23,7 @@ MODULES = (
         "bot.tables.posts",
         "bot.outbox",
     ),
-    *("bot.turns", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
+    *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
     *("cogs.delivery", "cogs.ui.doors"),
 )
 
