@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bot import monitor
+from bot import metrics
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
@@ -142,10 +142,10 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 proxy=plan.proxy,
             )
             async with contextlib.AsyncExitStack() as stack:
-                pulse = monitor.Pulse(database)
+                pulse = metrics.Pulse(database)
                 if plan.metrics:
                     port = await stack.enter_async_context(
-                        monitor.serving(client, pulse, *plan.metrics)
+                        metrics.serving(client, pulse, *plan.metrics)
                     )
                     log.info("metrics on port %d of %s", port, plan.metrics[0])
                 group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -231,7 +231,7 @@ def heed_signals(client: Fantasia) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def tick(client: Fantasia, news: asyncio.Event, pulse: monitor.Pulse) -> None:
+async def tick(client: Fantasia, news: asyncio.Event, pulse: metrics.Pulse) -> None:
     """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
     while True:
         with contextlib.suppress(TimeoutError):

@@ -67,7 +67,7 @@ ALLOWED = {
     "bot.cli.guard": set(),
     "bot.admin.operations": {"bot.tables.database", "bot.retention.disk"} | STORES | VALUES,
     "bot.logs": {"bot.values"},
-    "bot.monitor": {"bot.client", "bot.tables.database"} | VALUES,
+    "bot.metrics": {"bot.client", "bot.tables.database"} | VALUES,
     "bot.admin.office": {"bot.admission", "bot.tables.database", "bot.rules.tiers"}
     | STORES
     | VALUES,
