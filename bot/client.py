@@ -18,13 +18,13 @@ from discord.ext import commands
 from bot.admin.office import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
+from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.values import About
-from bot.verdicts import UNREACHED, brief, definite
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from discord.ext import commands
 from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction
+from bot.discord_errors import UNREACHED
 from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Post, Take
-from bot.verdicts import UNREACHED
 from cogs.account import in_a_server
 from cogs.ui import asking, cards, doors, pages
 from cogs.ui.board import link

@@ -10,12 +10,12 @@ import discord
 from discord.ext import commands
 
 from bot.client import Fantasia
+from bot.discord_errors import UNREACHED, brief, definite, pause, too_large
 from bot.errors import Refusal, StorageError
 from bot.outbox import PARTS, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
 from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
-from bot.verdicts import UNREACHED, brief, definite, pause, too_large
 from cogs.ui import cards
 from cogs.ui.board import Board, apart, channel, failure
 from cogs.ui.buttons import last_view, stop_view

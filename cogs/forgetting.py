@@ -10,10 +10,10 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
+from bot.discord_errors import UNREACHED, definite, pause
 from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
 from bot.values import Forgotten, Removal
-from bot.verdicts import UNREACHED, definite, pause
 from cogs.ui.buttons import OfJob
 
 log = logging.getLogger(__name__)

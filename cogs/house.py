@@ -9,12 +9,12 @@ from discord.ext import commands
 
 from bot.admin.rulebook import LONGEST_WORD, Rulebook
 from bot.client import Fantasia, Interaction
+from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor
-from bot.verdicts import UNREACHED
 from cogs.quota import done
 from cogs.ui import asking, doors, pages
 from cogs.ui.cards import VIOLET

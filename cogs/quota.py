@@ -8,11 +8,11 @@ from discord.utils import format_dt
 
 from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.client import Fantasia, Interaction, answer
+from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio
 from bot.values import Change, Presence
-from bot.verdicts import UNREACHED
 from cogs.ui import cards, doors, pages
 
 SUBJECT, CHANGED = 60, 120

@@ -111,10 +111,10 @@ ALLOWED = {
     }
     | STORES
     | VALUES,
-    "bot.verdicts": set(),
-    "bot.cli.connection": {"bot.client", "bot.verdicts"} | VALUES,
-    "bot.client": {"bot.verdicts"} | DOMAIN | VALUES,
-    "cogs": {"bot.client", "bot.rules.tiers", "bot.verdicts", "bot.rules.wordfilter", "cogs"}
+    "bot.discord_errors": set(),
+    "bot.cli.connection": {"bot.client", "bot.discord_errors"} | VALUES,
+    "bot.client": {"bot.discord_errors"} | DOMAIN | VALUES,
+    "cogs": {"bot.client", "bot.rules.tiers", "bot.discord_errors", "bot.rules.wordfilter", "cogs"}
     | DOMAIN
     | VALUES,
     "bot.engine.process": {"bot.engine.messages", "bot.errors"},
@@ -140,7 +140,7 @@ TORCH = {f"bot.engine.{room}" for room in MUSICGEN}
 ONLY = {
     "aiosqlite": {"bot.tables.database"},
     "sqlite3": {"bot.tables.database"},
-    "discord": {"bot.client", "bot.cli.connection", "bot.verdicts", "bot.cli.demo", "cogs"},
+    "discord": {"bot.client", "bot.cli.connection", "bot.discord_errors", "bot.cli.demo", "cogs"},
     "simcord": {"bot.cli.demo"},
     "disarm": {"bot.rules.wordfilter"},
     "torch": TORCH,

@@ -15,10 +15,10 @@ import pytest
 
 from bot import outbox
 from bot.app import Plan
+from bot.discord_errors import brief, definite, pause
 from bot.retention import disk
 from bot.tables import jobs
 from bot.values import Status
-from bot.verdicts import brief, definite, pause
 from cogs.ui import cards
 from tests.conftest import Clock, World, member, until, world
 from tests.test_delivery import asked, looks, looks_until, postponed, sends, used

@@ -10,8 +10,8 @@ import discord
 from yarl import URL
 
 from bot.client import Fantasia
+from bot.discord_errors import UNREACHED, brief, definite, pause
 from bot.errors import OperatorError
-from bot.verdicts import UNREACHED, brief, definite, pause
 
 log = logging.getLogger(__name__)
 

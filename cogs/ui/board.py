@@ -8,10 +8,10 @@ from datetime import timedelta
 import discord
 
 from bot.client import Fantasia
+from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import StorageError
 from bot.studio import Studio
 from bot.values import Job, Notice, Post, Route, Standing, Status
-from bot.verdicts import UNREACHED, brief, definite
 from cogs.ui import cards
 from cogs.ui.buttons import last_view, open_view
 

@@ -10,11 +10,11 @@ import discord
 from discord import ui
 
 from bot.client import Fantasia, Interaction
+from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import Refusal
 from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
-from bot.verdicts import UNREACHED, brief, definite
 from cogs.ui import asking, cards, doors
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import discord
 
-from bot import verdicts
+from bot import discord_errors
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.outbox import PARTS
@@ -61,7 +61,7 @@ async def files(
     try:
         yield [file(*each) for each in zip(music, names, strict=True)]
     except discord.HTTPException as error:
-        if not verdicts.too_large(error):
+        if not discord_errors.too_large(error):
             raise
         await client.outbox.too_large(target, sizes)
         raise too_large from error
