@@ -15,7 +15,7 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
 from bot.queue import Expected
-from bot.rules import sight, tiers
+from bot.rules import tiers, visibility
 from bot.rules.markup import LISTED, some
 from bot.tables import (
     grants,
@@ -180,7 +180,7 @@ class Studio:
         async with self._database.transaction() as tx:
             if interaction and (job := await jobs.answered(tx, interaction)):
                 return job
-            job = sight.seen(await jobs.find(tx, number), number, viewer)
+            job = visibility.seen(await jobs.find(tx, number), number, viewer)
             if job.origin.user_id != viewer.user:
                 raise Refusal(f"Only the member who asked for #{number} may have it posted again.")
             if job.status is not Status.UNDELIVERABLE:
@@ -273,7 +273,7 @@ class Studio:
         job = await self._seen(number, viewer)
         known = viewer.manager or viewer.user == job.origin.user_id
         if job.status is not Status.DELIVERED and not known:
-            raise Refusal(sight.absent(number))
+            raise Refusal(visibility.absent(number))
         return job, tuple(await takes.of(self._database, number)), await self.result(job)
 
     async def standing(self, job: Job) -> Standing:
@@ -446,9 +446,9 @@ class Studio:
 
     async def _seen(self, number: int, viewer: Viewer) -> Job:
         """Return a job whose words are known; for what they may not see, refuse as for none."""
-        job = sight.seen(await jobs.find(self._database, number), number, viewer)
+        job = visibility.seen(await jobs.find(self._database, number), number, viewer)
         if job.forgotten:
-            raise Refusal(sight.absent(number))
+            raise Refusal(visibility.absent(number))
         return job
 
     async def _kept(self, number: int, take: int, viewer: Viewer) -> tuple[Job, Take]:
@@ -478,7 +478,7 @@ class Studio:
 
     async def _open(self, tx: Transaction, number: int, verb: str, viewer: Viewer) -> Job:
         """Return a waiting or running job that a member may do this to, or raise Refusal."""
-        job = sight.theirs(await jobs.find(tx, number), number, viewer, verb)
+        job = visibility.theirs(await jobs.find(tx, number), number, viewer, verb)
         if job.status not in (Status.QUEUED, Status.RUNNING):
             raise Refusal(f"#{number} is already {job.status}.")
         return job

@@ -46,7 +46,7 @@ ALLOWED = {
     | STORES
     | VALUES,
     "bot.engine.files.encoder": {"bot.engine.files.formats", "bot.engine.files.tags"},
-    "bot.rules.sight": VALUES,
+    "bot.rules.visibility": VALUES,
     "bot.settlement": {"bot.tables.database"} | STORES | VALUES,
     "bot.retention.archive": {
         *(
@@ -56,7 +56,7 @@ ALLOWED = {
             "bot.engine.files.encoder",
             "bot.dispatch.orders",
             "bot.settlement",
-            "bot.rules.sight",
+            "bot.rules.visibility",
         ),
         *("bot.engine.files.formats", "bot.engine.messages", "bot.engine.files.tags"),
     }
@@ -86,7 +86,7 @@ ALLOWED = {
     "bot.studio": {
         "bot.admission",
         "bot.tables.database",
-        "bot.rules.sight",
+        "bot.rules.visibility",
         "bot.rules.tiers",
         "bot.queue",
     }

@@ -19,7 +19,7 @@ from bot.engine.messages import PREVIEW
 from bot.errors import FileError, Refusal, StorageError
 from bot.retention import disk
 from bot.retention.calendar import Calendar
-from bot.rules import sight
+from bot.rules import visibility
 from bot.tables import (
     audit,
     grants,
@@ -157,7 +157,7 @@ class Archive:
     async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
         """Erase a piece's files, and return what was posted of it; raise Refusal if one may not."""
         async with self._database.transaction() as tx:
-            job = sight.theirs(await jobs.find(tx, number), number, viewer, "delete")
+            job = visibility.theirs(await jobs.find(tx, number), number, viewer, "delete")
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
                 raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
             await takes.erased(tx, [number])
