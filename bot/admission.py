@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.errors import Refusal
 from bot.rules import tiers, wordfilter
 from bot.rules.tiers import UsedUp
-from bot.tables import grants, jobs, ledger, members, plans, servers
+from bot.tables import grants, jobs, ledger, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
 from bot.values import (
     Grant,
@@ -95,7 +95,7 @@ class Admission:
         held = [_held(own[self._defaults[0].key], Source.DEFAULT)]
         if given := own.get(set_for.tier or ""):
             held.append(_held(given, Source.GIVEN, until=set_for.tier_until))
-        for role, key in (await plans.roles(source, guild)).items():
+        for role, key in (await server_tiers.roles(source, guild)).items():
             if role in presence.roles and key in own:
                 held.append(_held(own[key], Source.ROLE, role=role))
         for sku, tier in self._sold.items():
@@ -113,11 +113,11 @@ class Admission:
 
     async def tiers(self, source: Database | Transaction, guild: int) -> list[Tier]:
         """Return a server's tiers, lowest first."""
-        return sorted(await plans.of(source, guild) or self._defaults, key=tiers.rank)
+        return sorted(await server_tiers.of(source, guild) or self._defaults, key=tiers.rank)
 
     async def offers(self, source: Database | Transaction, guild: int) -> list[Offer]:
         """Return a server's tiers and how to get each, lowest first."""
-        roles = await plans.roles(source, guild)
+        roles = await server_tiers.roles(source, guild)
         skus = {tier.key: sku for sku, tier in self._sold.items()}
         return [
             Offer(

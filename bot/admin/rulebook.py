@@ -12,7 +12,7 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.rules import tiers, wordfilter
 from bot.rules.markup import clean, escape
-from bot.tables import audit, members, plans, servers
+from bot.tables import audit, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
 from bot.values import Actor, Limits, Offer, Tier
 
@@ -47,7 +47,7 @@ class Rulebook:
     async def paid_servers(self) -> int:
         """Return in how many servers a role carries a tier that costs money."""
         paid = set()
-        for guild, key in await plans.all_mapped(self._database):
+        for guild, key in await server_tiers.all_mapped(self._database):
             found = {tier.key: tier for tier in await self._admission.tiers(self._database, guild)}
             if key in found and found[key].price.casefold() != tiers.FREE.price:
                 paid.add(guild)
@@ -55,17 +55,17 @@ class Rulebook:
 
     async def role_names(self, guild: int) -> dict[int, str]:
         """Return the mapped roles and the names that they had then."""
-        return await plans.role_names(self._database, guild)
+        return await server_tiers.role_names(self._database, guild)
 
     async def map_role(self, guild: int, actor: Actor, role: Actor, name: str) -> Tier:
         """Let a role carry a tier; return it."""
         async with self._database.transaction() as tx:
             known = await self._admission.tiers(tx, guild)
             tier = named(known, name)
-            before = await plans.roles(tx, guild)
+            before = await server_tiers.roles(tx, guild)
             if role.id not in before and len(before) >= MOST_ROLES:
                 raise Refusal(f"At most {MOST_ROLES} roles can be mapped.")
-            await plans.mapped(tx, guild, role.id, role.name, tier.key)
+            await server_tiers.mapped(tx, guild, role.id, role.name, tier.key)
             await self._note(
                 tx,
                 guild,
@@ -80,18 +80,18 @@ class Rulebook:
     async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
         """Let a role, which may be deleted by now, carry nothing; return its name."""
         async with self._database.transaction() as tx:
-            name = (await plans.role_names(tx, guild)).get(role)
+            name = (await server_tiers.role_names(tx, guild)).get(role)
             if name is None:
                 raise Refusal("That role carries no tier. Choose one of the list.")
-            key = (await plans.roles(tx, guild))[role]
+            key = (await server_tiers.roles(tx, guild))[role]
             before = called(await self._admission.tiers(tx, guild), key)
-            await plans.unmapped(tx, guild, role)
+            await server_tiers.unmapped(tx, guild, role)
             await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
         return name
 
     async def role_deleted(self, guild: int, role: int) -> None:
         """A role is gone, and what it carried."""
-        if role in await plans.roles(self._database, guild):
+        if role in await server_tiers.roles(self._database, guild):
             await self.unmap_role(guild, Actor(id=0, name="Discord (role deleted)"), role)
 
     async def edit_tier(
@@ -106,7 +106,7 @@ class Rulebook:
             before = named(known, name)
             _require_free_name(known, wanted.get("name"), but=before)
             after = replace(before, **wanted)
-            await plans.put(tx, guild, after)
+            await server_tiers.put(tx, guild, after)
             changed = [field for field in wanted if getattr(before, field) != wanted[field]]
             await self._note(
                 tx,
@@ -130,7 +130,7 @@ class Rulebook:
             if len(known) >= tiers.MOST_TIERS:
                 raise Refusal(f"A server can have at most {tiers.MOST_TIERS} tiers.")
             _require_free_name(known, tier.name)
-            await plans.put(tx, guild, tier)
+            await server_tiers.put(tx, guild, tier)
             await self._note(tx, guild, actor, "tier add", tier.name, None, _told(tier, wanted))
         return tier
 
@@ -142,8 +142,8 @@ class Rulebook:
             if tier.key == tiers.FREE.key:
                 shown = escape(tier.name)
                 raise Refusal(f"{shown} is everybody's tier: it can be edited, not removed.")
-            roles = sum(key == tier.key for key in (await plans.roles(tx, guild)).values())
-            await plans.removed(tx, guild, tier.key)
+            roles = sum(key == tier.key for key in (await server_tiers.roles(tx, guild)).values())
+            await server_tiers.removed(tx, guild, tier.key)
             given = await members.untiered(tx, guild, tier.key)
             await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, BOUNDS))
         return tier, roles, given
@@ -238,9 +238,9 @@ class Rulebook:
     async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
         """Return the server's tiers, after copying the defaults if it has none of its own."""
         known = await self._admission.tiers(tx, guild)
-        if not await plans.of(tx, guild):
+        if not await server_tiers.of(tx, guild):
             for tier in known:
-                await plans.put(tx, guild, tier)
+                await server_tiers.put(tx, guild, tier)
         return known
 
     async def _note(
