@@ -30,7 +30,7 @@ from bot.outbox import Outbox
 from bot.retention.archive import FORGOTTEN_AFTER, Archive
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
-from bot.tables import jobs, servers, settings, takes
+from bot.tables import jobs, servers, state, takes
 from bot.tables.database import Database, Transaction, open_database
 from bot.values import Keep, Limits
 from tests.conftest import GENEROUS, SCRIPTED
@@ -170,7 +170,7 @@ async def _asked_again(
         await jobs.to_show(database)
         await jobs.running(database)
         await erasure.due(10)
-        await settings.get(database, "paused")
+        await state.get(database, "paused")
 
     async def start() -> None:
         await takes.files(database)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
-from bot.tables import jobs, posts, settings, speeds, takes
+from bot.tables import jobs, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Job
 
@@ -31,7 +31,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     While the next one's model is not loaded, others whose model is go first. A job that has seen
     the engine die renders alone: until it can, nobody starts.
     """
-    if await settings.get(tx, "paused") is not None:
+    if await state.get(tx, "paused") is not None:
         return None
     heads = await jobs.heads(tx)
     shares = Shares(await jobs.shares(tx, now - fairness.WINDOW, now) if heads else ())
@@ -47,7 +47,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if job:
         if chosen is not first:
             await jobs.passed(tx, first.id)
-        await settings.put(tx, "starts", str(turn + 1))
+        await state.put(tx, "starts", str(turn + 1))
     return job
 
 
@@ -73,7 +73,7 @@ async def expected(source: Database | Transaction, now: datetime) -> dict[int, E
     What may yet be asked for is not foreseen.
     """
     running, waiting = await jobs.under_way(source), await jobs.line(source)
-    slots = int(await settings.get(source, "slots") or 1)
+    slots = int(await state.get(source, "slots") or 1)
     paces = {speed.model: speed.pace for speed in await speeds.all_here(source)}
     shares = Shares(await jobs.shares(source, now - fairness.WINDOW, now) if waiting else ())
     line, turn = Line(waiting, shares), await _turn(source)
@@ -88,4 +88,4 @@ async def expected(source: Database | Transaction, now: datetime) -> dict[int, E
 
 
 async def _turn(source: Database | Transaction) -> int:
-    return int(await settings.get(source, "starts") or 0)
+    return int(await state.get(source, "starts") or 0)

@@ -17,18 +17,7 @@ from bot.logs import change
 from bot.queue import Expected
 from bot.rules import tiers, visibility
 from bot.rules.markup import LISTED, some
-from bot.tables import (
-    grants,
-    jobs,
-    ledger,
-    members,
-    posts,
-    removals,
-    servers,
-    settings,
-    speeds,
-    takes,
-)
+from bot.tables import grants, jobs, ledger, members, posts, removals, servers, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import (
     EngineState,
@@ -378,12 +367,12 @@ class Studio:
 
     async def synced(self, scope: str) -> str | None:
         """Return the digest of the commands last synced to a scope."""
-        return await settings.get(self._database, f"commands {scope}")
+        return await state.get(self._database, f"commands {scope}")
 
     async def note_synced(self, scope: str, digest: str) -> None:
         """Remember the digest of the commands synced to a scope."""
         async with self._database.transaction() as tx:
-            await settings.put(tx, f"commands {scope}", digest)
+            await state.put(tx, f"commands {scope}", digest)
 
     async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
         self._check_disk()
@@ -401,8 +390,8 @@ class Studio:
     async def _standings(
         self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, Expected]
     ) -> list[Standing]:
-        engine = EngineState(await settings.get(tx, "engine") or "loading")
-        paused = await settings.get(tx, "paused")
+        engine = EngineState(await state.get(tx, "engine") or "loading")
+        paused = await state.get(tx, "paused")
         if self._drain.is_set():
             paused = DRAINING
         return [
@@ -427,7 +416,7 @@ class Studio:
 
     async def _check_memory(self, tx: Transaction, request: Request) -> None:
         """Raise Refusal for what does not fit by the engine's count, or did not lately."""
-        if request.model in (await settings.get(tx, "unfit") or "").split():
+        if request.model in (await state.get(tx, "unfit") or "").split():
             raise Refusal(
                 f"The model {request.model} needs more memory than this machine has. Choose a "
                 "smaller one; nothing was queued or charged."

@@ -18,7 +18,7 @@ from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal
 from bot.rules import fairness
 from bot.studio import Studio
-from bot.tables import jobs, settings
+from bot.tables import jobs, state
 from bot.values import Job, PostKind, Status
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 from tests.processes import alive, children
@@ -273,14 +273,14 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
             assert await queue.claim(tx, ("small",), clock())
             assert await queue.wait_again(tx, alone.id, clock(), deaths=1)
             assert await queue.claim(tx, ("small",), clock())
-            starts = await settings.get(tx, "starts")
+            starts = await state.get(tx, "starts")
         large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
         small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
         for _ in range(queue.PATIENCE):
             async with database.transaction() as tx:
                 assert await queue.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:
-            assert await settings.get(tx, "starts") == starts
+            assert await state.get(tx, "starts") == starts
             assert [waiting.passed for waiting in await jobs.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
             job = await queue.claim(tx, ("small",), clock())

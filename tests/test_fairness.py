@@ -18,7 +18,7 @@ from bot.admission import Admission
 from bot.app import Plan
 from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
-from bot.tables import jobs, ledger, settings, speeds
+from bot.tables import jobs, ledger, speeds, state
 from bot.tables.database import Database, open_database
 from bot.values import Job, Limits, Status, Tier, Waiting
 from tests.conftest import GENEROUS, Clock, World, member, origin, world
@@ -219,8 +219,8 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     taken: dict[int, timedelta] = {}
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await settings.put(tx, "device", "cpu")
-            await settings.put(tx, "precision", "float32")
+            await state.put(tx, "device", "cpu")
+            await state.put(tx, "precision", "float32")
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0)
         running: tuple[Job, datetime] | None = None
         while arrivals or running:
@@ -256,9 +256,9 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
 async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await settings.put(tx, "device", "cpu")
-            await settings.put(tx, "precision", "float32")
-            await settings.put(tx, "slots", "4")
+            await state.put(tx, "device", "cpu")
+            await state.put(tx, "precision", "float32")
+            await state.put(tx, "slots", "4")
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0)
         for user in range(3):
             await studio.submit(origin(user=user), prompt="x", seconds=10)

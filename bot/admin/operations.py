@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.errors import Refusal
 from bot.retention import disk
 from bot.rules.markup import clean
-from bot.tables import jobs, posts, settings, speeds
+from bot.tables import jobs, posts, speeds, state
 from bot.tables.database import Database
 from bot.values import EngineState, Stats
 
@@ -43,16 +43,16 @@ class Operations:
         """Start no more jobs until `resume`, also over a restart; members read the reason."""
         reason = clean(reason)
         async with self._database.transaction() as tx:
-            await settings.put(tx, "paused", reason)
+            await state.put(tx, "paused", reason)
         log.warning("paused: %s", reason or "no reason was given")
         self._news.set()
 
     async def resume(self) -> None:
         """Start jobs again; raise Refusal if the studio is not paused."""
         async with self._database.transaction() as tx:
-            if await settings.get(tx, "paused") is None:
+            if await state.get(tx, "paused") is None:
                 raise Refusal("The studio is not paused.")
-            await settings.drop(tx, "paused")
+            await state.drop(tx, "paused")
         log.warning("resumed")
         self._work.set()
         self._news.set()
@@ -68,8 +68,8 @@ class Operations:
         oldest = await jobs.oldest_waiting(source)
         music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
-            engine=EngineState(await settings.get(source, "engine") or "loading"),
-            paused=await settings.get(source, "paused"),
+            engine=EngineState(await state.get(source, "engine") or "loading"),
+            paused=await state.get(source, "paused"),
             draining=self._drain.is_set(),
             jobs=await jobs.counts(source),
             faults=await jobs.faults(source),

@@ -25,7 +25,7 @@ from bot.engine import weights
 from bot.errors import OperatorError
 from bot.retention import archive, disk
 from bot.rules.tiers import ANYONES
-from bot.tables import database, jobs, settings, takes
+from bot.tables import database, jobs, state, takes
 
 ROOM = 2.0
 """Free disk that should be there for audio and the database, in GB."""
@@ -216,7 +216,7 @@ async def _state(path: Path) -> str:
     await database.check(path)
     async with database.reading(path) as opened:
         counts = await jobs.counts(opened)
-        paused = await settings.get(opened, "paused")
+        paused = await state.get(opened, "paused")
     told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no piece yet"
     return f"sound; {told}" + ("" if paused is None else f"; paused: {paused or 'no reason given'}")
 

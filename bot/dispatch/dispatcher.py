@@ -27,7 +27,7 @@ from bot.engine.messages import (
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
-from bot.tables import jobs, ledger, posts, settings, speeds, takes
+from bot.tables import jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import EngineState, Fault, Job, PostKind, Status
 
@@ -304,7 +304,7 @@ class Dispatcher:
     async def _recover(self, deaths: int = 1) -> None:
         """Let what ran wait again, or fail it where so many deaths more are too many."""
         async with self._database.transaction() as tx:
-            await settings.put(tx, "engine", EngineState.LOADING)
+            await state.put(tx, "engine", EngineState.LOADING)
             for job in await jobs.running(tx):
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
                     await queue.wait_again(tx, job.id, self._clock(), deaths=deaths)
@@ -338,11 +338,11 @@ class Dispatcher:
         self._deadlines.engine(ready.slots, ready.pace)
         self._pause = self._first_pause
         async with self._database.transaction() as tx:
-            await settings.put(tx, "engine", EngineState.READY)
-            await settings.put(tx, "slots", str(ready.slots))
-            await settings.put(tx, "device", ready.device)
-            await settings.put(tx, "precision", ready.precision)
-            await settings.put(tx, "unfit", " ".join(ready.unfit))
+            await state.put(tx, "engine", EngineState.READY)
+            await state.put(tx, "slots", str(ready.slots))
+            await state.put(tx, "device", ready.device)
+            await state.put(tx, "precision", ready.precision)
+            await state.put(tx, "unfit", " ".join(ready.unfit))
             await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
             for known in await speeds.all_here(tx):
                 self._deadlines.pace(known.model, known.pace)
@@ -391,7 +391,7 @@ class Dispatcher:
             return
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx) if job.idle]
-            paused = await settings.get(tx, "paused") is not None
+            paused = await state.get(tx, "paused") is not None
             if not given_way or paused or not await jobs.somebody_pays(tx):
                 return
             for job in given_way:

@@ -28,7 +28,7 @@ from bot.tables import (
     posts,
     removals,
     servers,
-    settings,
+    state,
     takes,
     unneeded,
 )
@@ -292,11 +292,11 @@ class Archive:
         """
         mark = await asyncio.to_thread(disk.mark, self._folder)
         async with self._database.transaction() as tx:
-            name, given = await settings.get(tx, "database"), await jobs.highest(tx)
+            name, given = await state.get(tx, "database"), await jobs.highest(tx)
             seen = max(highest, mark.given if mark else 0)
             known = (mark.database if mark else None) == name
             if name is None:
-                await settings.put(tx, "database", secrets.token_hex(8))
+                await state.put(tx, "database", secrets.token_hex(8))
             if given < seen or (mark and not known):
                 await jobs.numbered_above(tx, seen + UNSEEN)
                 log.warning(
@@ -308,7 +308,7 @@ class Archive:
     async def _mark(self) -> None:
         """Write down in the folder which database it has and what numbers that gave."""
         name, given = (
-            await settings.get(self._database, "database"),
+            await state.get(self._database, "database"),
             await jobs.highest(self._database),
         )
         mark = disk.Mark(database=name or "", given=given)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from bot.tables import jobs, servers, settings
+from bot.tables import jobs, servers, state
 from bot.tables.database import Database
 
 PROBATION = timedelta(days=1).total_seconds()
@@ -33,12 +33,12 @@ class Calendar:
         """Return the time by which to remove what is too old."""
         now, ticks = self._clock().timestamp(), self._ticks()
         async with self._database.transaction() as tx:
-            trusted, doubted = _read(await settings.get(tx, "calendar"), now)
+            trusted, doubted = _read(await state.get(tx, "calendar"), now)
             passed = ticks - self._last
             trusted, doubted = trusted + passed, doubted + passed
             if now - trusted <= PROBATION or doubted >= PROBATION:
                 trusted, doubted = now, 0.0
-            await settings.put(tx, "calendar", f"{trusted} {doubted}")
+            await state.put(tx, "calendar", f"{trusted} {doubted}")
             today = datetime.fromtimestamp(trusted, UTC)
             if today >= FIRST:
                 await jobs.dated(tx, FIRST, today)
