@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.report import Row
-from bot.admin.office import Office
+from bot.admin.members import Office
 from bot.admission import Admission
 from bot.rules.tiers import FREE, day
 from bot.studio import Studio

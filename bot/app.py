@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bot import metrics
-from bot.admin.office import Office
+from bot.admin.members import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission

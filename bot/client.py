@@ -15,7 +15,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.office import Office
+from bot.admin.members import Office
 from bot.admin.operations import Operations
 from bot.admin.rulebook import Rulebook
 from bot.discord_errors import UNREACHED, brief, definite

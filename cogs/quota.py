@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 from discord.utils import format_dt
 
-from bot.admin.office import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
+from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
 from bot.client import Fantasia, Interaction, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape

@@ -4,7 +4,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.office import MOST_DAYS, Office
+from bot.admin.members import MOST_DAYS, Office
 from bot.admin.rulebook import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some

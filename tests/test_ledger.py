@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bot.admin.office import Office
+from bot.admin.members import Office
 from bot.admin.rulebook import Rulebook
 from bot.admission import Admission
 from bot.dispatch.dispatcher import Dispatcher

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bot import queue
-from bot.admin.office import Office
+from bot.admin.members import Office
 from bot.admin.operations import Operations
 from bot.admission import Admission
 from bot.engine.files.encoder import Encoder

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot.admin.office import called, named
+from bot.admin.members import called, named
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.rules import tiers, wordfilter
