@@ -13,7 +13,7 @@ from pathlib import Path
 from bot import metrics
 from bot.admin.members import Office
 from bot.admin.operations import Operations
-from bot.admin.rulebook import Rulebook
+from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.client import Fantasia
 from bot.clock import Clock, SystemClock

@@ -17,7 +17,7 @@ from discord.ext import commands
 
 from bot.admin.members import Office
 from bot.admin.operations import Operations
-from bot.admin.rulebook import Rulebook
+from bot.admin.servers import Rulebook
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.outbox import Outbox

@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.rulebook import LONGEST_WORD, Rulebook
+from bot.admin.servers import LONGEST_WORD, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape

@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 
 from bot.admin.operations import Operations
-from bot.admin.rulebook import Rulebook, described
+from bot.admin.servers import Rulebook, described
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.rules.markup import escape

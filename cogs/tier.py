@@ -5,7 +5,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS, Office
-from bot.admin.rulebook import BOUNDS, LONGEST_NAME, Rulebook
+from bot.admin.servers import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some
 from bot.values import Actor, Offer, Tier

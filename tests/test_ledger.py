@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bot.admin.members import Office
-from bot.admin.rulebook import Rulebook
+from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine.files.encoder import Encoder

@@ -14,7 +14,7 @@ from discord import app_commands, ui
 from hypothesis import given, strategies
 
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
-from bot.admin.rulebook import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
+from bot.admin.servers import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
 from bot.app import Plan
 from bot.cli.engines import configured
 from bot.client import NotAllowed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin.rulebook import Rulebook
+from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.app import Plan
 from bot.cli import selling

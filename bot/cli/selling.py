@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bot.admin.rulebook import Rulebook
+from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.cli.engines import Choice
 from bot.clock import utc_now
