@@ -22,7 +22,7 @@ import simcord
 from benchmarks.load import Side, _discord, _part, _watch
 from benchmarks.report import Row
 from bot import queue
-from bot.admin.operations import Operations
+from bot.admin.owner import Operations
 from bot.app import Plan
 from bot.client import Fantasia
 from bot.engine.files.encoder import Encoder

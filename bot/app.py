@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot import metrics
 from bot.admin.members import Office
-from bot.admin.operations import Operations
+from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.client import Fantasia

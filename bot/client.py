@@ -16,7 +16,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.members import Office
-from bot.admin.operations import Operations
+from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, StorageError

@@ -5,7 +5,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.admin.operations import Operations
+from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook, described
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal

@@ -15,7 +15,7 @@ import pytest
 
 from bot import queue
 from bot.admin.members import Office
-from bot.admin.operations import Operations
+from bot.admin.owner import Operations
 from bot.admission import Admission
 from bot.engine.files.encoder import Encoder
 from bot.outbox import Outbox
