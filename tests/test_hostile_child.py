@@ -13,7 +13,7 @@ import discord
 import pytest
 
 from bot.app import Plan, compose
-from bot.dispatch import orders
+from bot.dispatch import render_order
 from bot.errors import OperatorError
 from bot.studio import NOBODY
 from bot.tables import takes
@@ -119,7 +119,7 @@ async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))
-    real, looked, go = orders.verify, threading.Event(), threading.Event()
+    real, looked, go = render_order.verify, threading.Event(), threading.Event()
 
     def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
         if job.id == 2:
@@ -127,7 +127,7 @@ async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
             go.wait()
         return real(folder, job, number, announced)
 
-    monkeypatch.setattr(orders, "verify", verify)
+    monkeypatch.setattr(render_order, "verify", verify)
     async with world(plan) as w:
         await w.generate("slow", 60, by=w.bob)
         await w.ended(1, Status.RUNNING)

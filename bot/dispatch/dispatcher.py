@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from bot import queue
-from bot.dispatch import orders
+from bot.dispatch import render_order
 from bot.dispatch.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
 from bot.engine.messages import (
     Loaded,
@@ -192,7 +192,7 @@ class Dispatcher:
         """Return the order for a job; fail the job and return None if there can be none."""
         alone = job.care == TAKE_BY_TAKE
         try:
-            return await orders.write(self._database, self._folder, job, one_by_one=alone)
+            return await render_order.write(self._database, self._folder, job, one_by_one=alone)
         except JobError as error:
             await self._refused(job, error)
             self._let_go(engine, job)
@@ -413,8 +413,10 @@ class Dispatcher:
                 await jobs.progressed(tx, rendering.job.id, done)
 
     async def _took(self, job: Job, said: Took) -> None:
-        seen = await self._seen(job, orders.verify, self._folder, job, said.number, said.seconds)
-        name = orders.file(job, said.number, "wav")
+        seen = await self._seen(
+            job, render_order.verify, self._folder, job, said.number, said.seconds
+        )
+        name = render_order.file(job, said.number, "wav")
         async with self._database.transaction() as tx:
             await takes.rendered(tx, job.id, said.number, said.seconds, name, seen)
 
@@ -433,10 +435,10 @@ class Dispatcher:
     async def _previewed(self, engine: Engine, rendering: Rendering) -> None:
         rendering.preview_due = False
         job = rendering.job
-        await self._seen(job, orders.verify_previews, self._folder, job)
+        await self._seen(job, render_order.verify_previews, self._folder, job)
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
-                name = orders.file(job, number, "preview.wav")
+                name = render_order.file(job, number, "preview.wav")
                 if not await takes.previewed(tx, job.id, number, name):
                     return
             now = await jobs.find(tx, job.id)
@@ -456,7 +458,7 @@ class Dispatcher:
         log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
-        picture = await self._seen(job, orders.verify_picture, self._folder, job)
+        picture = await self._seen(job, render_order.verify_picture, self._folder, job)
         async with self._database.transaction() as tx:
             if await jobs.rendered(tx, job.id, self._clock(), self._spent(job)):
                 await self._check_takes(tx, job)
@@ -516,4 +518,4 @@ class Dispatcher:
             self._news.set()
 
     async def _discard(self, *unmade: Job) -> None:
-        await asyncio.to_thread(orders.discard, self._folder, unmade)
+        await asyncio.to_thread(render_order.discard, self._folder, unmade)
