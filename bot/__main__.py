@@ -70,7 +70,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> None:
     """Render one request without Discord."""
-    from bot.cli import offline
+    from bot.cli import generate
 
     config = _configured()
     if options.model:
@@ -87,7 +87,7 @@ def generate(options: argparse.Namespace) -> None:
         max_seconds=config.max_seconds,
     )
     out = options.out or Path(f"{request.slug}.wav")
-    for path in asyncio.run(offline.generate(choice, request, out, console)):
+    for path in asyncio.run(generate.generate(choice, request, out, console)):
         sys.stdout.write(f"{path}\n")
     _say(f"Seed {request.seed}, {choice.model}")
 
