@@ -117,17 +117,17 @@ def audit(options: argparse.Namespace) -> None:
 
 def backup(options: argparse.Namespace) -> None:
     """Copy the database to a file, also while the bot runs."""
-    from bot.cli import backups
+    from bot.cli import backup
 
-    asyncio.run(backups.backup(_configured().data_dir, options.file))
+    asyncio.run(backup.backup(_configured().data_dir, options.file))
     _say(f"Backed up to {options.file}. The music in DATA_DIR/audio is not in it.")
 
 
 def restore(options: argparse.Namespace) -> None:
     """Put a backup in the database's place."""
-    from bot.cli import backups
+    from bot.cli import backup
 
-    done = asyncio.run(backups.restore(_configured().data_dir, options.file, datetime.now(UTC)))
+    done = asyncio.run(backup.restore(_configured().data_dir, options.file, datetime.now(UTC)))
     _say(
         f"Restored from {options.file}."
         + (f" What was there is now {done.old}." if done.old else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.cli.backups import Restored, backup, restore
+from bot.cli.backup import Restored, backup, restore
 from bot.errors import OperatorError
 from bot.retention.disk import MARK
 from bot.tables.database import open_database

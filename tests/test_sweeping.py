@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.cli.backups import backup
+from bot.cli.backup import backup
 from bot.retention.disk import MARK
 from bot.tables import takes
 from bot.values import Status
