@@ -109,10 +109,10 @@ def fetch(options: argparse.Namespace) -> None:
 
 def audit(options: argparse.Namespace) -> None:
     """Write a server's audit log to stdout as CSV."""
-    from bot.cli import export
+    from bot.cli import audit_export
 
     config = _configured()
-    asyncio.run(export.audit(config.data_dir, options.server, sys.stdout))
+    asyncio.run(audit_export.audit(config.data_dir, options.server, sys.stdout))
 
 
 def backup(options: argparse.Namespace) -> None:
