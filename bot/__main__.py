@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bot import __version__, logs
-from bot.cli import engines, guard, selling
+from bot.cli import engines, guard, licence
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import tiers
@@ -172,7 +172,7 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with compose(plan) as client, client:
         heed_signals(client)
-        for warning in await selling.warnings(client.rulebook, config, choice):
+        for warning in await licence.warnings(client.rulebook, config, choice):
             log.warning("%s", warning)
         await serve(client, token)
 

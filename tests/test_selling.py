@@ -8,7 +8,7 @@ import pytest
 from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.app import Plan
-from bot.cli import selling
+from bot.cli import licence
 from bot.cli.engines import Choice
 from bot.config import Config, EngineName
 from bot.rules import tiers
@@ -41,10 +41,10 @@ async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Cloc
     choice = Choice(engine=EngineName.MUSICGEN, command=(), models=("small",))
     async with open_database(plan.folder / "fantasia.db") as database:
         books = rulebook(database, clock)
-        (warning,) = await selling.warnings(books, Config(), choice)
+        (warning,) = await licence.warnings(books, Config(), choice)
         mine = Config(musicgen_model="me/my-own")
-        assert await selling.warnings(books, mine, choice) == []
-        assert await selling.warnings(books, Config(), replace(choice, models=("sketch",))) == []
+        assert await licence.warnings(books, mine, choice) == []
+        assert await licence.warnings(books, Config(), replace(choice, models=("sketch",))) == []
     assert "1 servers map roles" in warning
     assert "CC-BY-NC 4.0" in warning
     assert "unmap the paid tiers" in warning
@@ -52,17 +52,17 @@ async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Cloc
 
 async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:
     await map_role(plan, clock, "Free")
-    assert await selling.paid_servers(plan.folder) == 0
+    assert await licence.paid_servers(plan.folder) == 0
 
 
 def test_skus_sell_as_well() -> None:
-    (warning,) = selling.licence(0, Config(skus={1: "plus"}), ("small",))
+    (warning,) = licence.licence(0, Config(skus={1: "plus"}), ("small",))
     assert "SKUS sells tiers" in warning
 
 
 def test_a_model_that_free_lacks_is_warned_of() -> None:
-    assert "does not include the model large" in selling.unreachable(("large",))[0]
-    assert selling.unreachable(("large", "small")) == []
+    assert "does not include the model large" in licence.unreachable(("large",))[0]
+    assert licence.unreachable(("large", "small")) == []
 
 
 async def test_doctor_warns_too(plan: Plan, clock: Clock, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bot.cli import selling
+from bot.cli import licence
 from bot.cli.engines import SETUP
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
@@ -292,10 +292,10 @@ def _port(config: Config) -> Check:
 def _selling(config: Config) -> Check:
     sketch = config.engine is EngineName.SKETCH
     models = (ANYONES,) if sketch else tuple(weights.name(model) for model in config.wanted)
-    servers = asyncio.run(selling.paid_servers(config.data_dir))
-    if warnings := selling.licence(servers, config, models):
-        found = warnings[0].removesuffix(f" {selling.MEND}")
-        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=selling.MEND)
+    servers = asyncio.run(licence.paid_servers(config.data_dir))
+    if warnings := licence.licence(servers, config, models):
+        found = warnings[0].removesuffix(f" {licence.MEND}")
+        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=licence.MEND)
     return Check(what="Selling", verdict=Verdict.GOOD, found="nothing against the licence is sold")
 
 
