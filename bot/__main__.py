@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bot import __version__, logs
-from bot.cli import engines, guard, licence
+from bot.cli import engine_choice, guard, licence
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import tiers
@@ -63,7 +63,7 @@ def demo(options: argparse.Namespace) -> int:
         raise OperatorError(
             f"The demo's packages are not installed ({error}): make demo."
         ) from error
-    choice = engines.usable(config, options.engine, options.pace)
+    choice = engine_choice.usable(config, options.engine, options.pace)
     _say(choice.note)
     return asyncio.run(demo.run(choice, config, options, console))
 
@@ -76,7 +76,7 @@ def generate(options: argparse.Namespace) -> None:
     if options.model:
         asked = Config.from_env({"MUSICGEN_MODEL": options.model})
         config = replace(config, musicgen_model=asked.musicgen_model, models=())
-    choice = engines.usable(config, options.engine)
+    choice = engine_choice.usable(config, options.engine)
     _say(choice.note)
     request = tiers.ask(
         options.prompt,
@@ -98,7 +98,7 @@ def fetch(options: argparse.Namespace) -> None:
 
     config = _configured()
     if not weights.installed():
-        raise OperatorError(f"MusicGen is not installed: run `{engines.SETUP}` first.")
+        raise OperatorError(f"MusicGen is not installed: run `{engine_choice.SETUP}` first.")
     for model in options.model or config.wanted:
         try:
             weights.fetch(model)
@@ -151,14 +151,14 @@ async def _run(config: Config, token: str, *, sync: bool) -> None:
     from bot.app import Plan, compose, heed_signals
     from bot.cli.connection import proxy, serve
 
-    choice = engines.configured(config)
+    choice = engine_choice.configured(config)
     plan = Plan(
         folder=config.data_dir,
         command=choice.command,
         models=choice.models,
         limits=config.limits(),
         skus=config.skus,
-        about=engines.about(choice, config),
+        about=engine_choice.about(choice, config),
         dev_guild_id=config.dev_guild_id,
         owner_guild_id=config.owner_guild_id,
         sync=sync,

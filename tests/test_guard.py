@@ -34,8 +34,8 @@ sys.exit(7)
 
 BOT = """
 import asyncio, sys
-from bot import __main__; from bot.cli import engines
-from bot.cli.engines import Choice
+from bot import __main__; from bot.cli import engine_choice as engines
+from bot.cli.engine_choice import Choice
 command = sys.executable, "-c", *sys.argv[1:3]
 choice = Choice(engine="sketch", models=("sketch",), command=command)
 engines.usable = lambda *_: choice

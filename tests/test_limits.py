@@ -16,7 +16,7 @@ from hypothesis import given, strategies
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.admin.servers import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
 from bot.app import Plan
-from bot.cli.engines import configured
+from bot.cli.engine_choice import configured
 from bot.client import NotAllowed
 from bot.config import Config
 from bot.errors import OperatorError, Refusal

@@ -9,7 +9,7 @@ from bot.admin.servers import Rulebook
 from bot.admission import Admission
 from bot.app import Plan
 from bot.cli import licence
-from bot.cli.engines import Choice
+from bot.cli.engine_choice import Choice
 from bot.config import Config, EngineName
 from bot.rules import tiers
 from bot.tables.database import Database, open_database

@@ -23,7 +23,7 @@ from simcord.preview import Preview
 from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot.app import Plan, compose
-from bot.cli.engines import Choice, about
+from bot.cli.engine_choice import Choice, about
 from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.config import Config

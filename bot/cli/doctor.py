@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli import licence
-from bot.cli.engines import SETUP
+from bot.cli.engine_choice import SETUP
 from bot.config import Config, Device, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.errors import OperatorError

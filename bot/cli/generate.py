@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from bot.cli.engines import Choice
+from bot.cli.engine_choice import Choice
 from bot.config import engine_environment
 from bot.engine import process
 from bot.engine.messages import Part, Progress, Render

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bot.admin.servers import Rulebook
 from bot.admission import Admission
-from bot.cli.engines import Choice
+from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
 from bot.engine import weights
