@@ -37,7 +37,7 @@ EXTENSIONS = (
     "cogs.forgetting",
     "cogs.quota",
     "cogs.tier",
-    "cogs.house",
+    "cogs.server",
     "cogs.owner",
 )
 
