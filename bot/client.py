@@ -33,7 +33,7 @@ EXTENSIONS = (
     "cogs.delivery",
     "cogs.queue",
     "cogs.account",
-    "cogs.catalogue",
+    "cogs.library",
     "cogs.forgetting",
     "cogs.quota",
     "cogs.tier",
