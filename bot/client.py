@@ -34,7 +34,7 @@ EXTENSIONS = (
     "cogs.queue",
     "cogs.account",
     "cogs.library",
-    "cogs.forgetting",
+    "cogs.privacy",
     "cogs.quota",
     "cogs.tier",
     "cogs.server",

@@ -12,7 +12,7 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.values import Status
-from cogs.forgetting import ForgetButton
+from cogs.privacy import ForgetButton
 from cogs.queue import CancelSelect
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.keeping import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect

@@ -18,7 +18,7 @@ from bot.errors import Refusal, StorageError
 from bot.rules import tiers
 from bot.tables import unneeded
 from bot.values import Status
-from cogs.forgetting import ForgetButton
+from cogs.privacy import ForgetButton
 from tests.conftest import Clock, World, member, until, world
 from tests.test_bot import told
 from tests.test_members import card
