@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.values import About
-from cogs.ui import asking, cards, doors, pages
+from cogs.ui import asking, doors, embeds, pages
 
 
 class Account(commands.Cog):
@@ -25,7 +25,7 @@ class Account(commands.Cog):
         """Where you stand: your tier, what is left today, your last pieces."""
         guild = in_a_server(interaction)
         usage = await self._studio.usage(guild, interaction.user.id, doors.presence(interaction))
-        embed = cards.usage(usage, doors.named_roles(interaction))
+        embed = embeds.usage(usage, doors.named_roles(interaction))
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -38,14 +38,14 @@ class Account(commands.Cog):
     async def help(self, interaction: Interaction) -> None:
         """What I can do."""
         await interaction.response.send_message(
-            embed=cards.help_(manager=interaction.permissions.manage_guild), ephemeral=True
+            embed=embeds.help_(manager=interaction.permissions.manage_guild), ephemeral=True
         )
 
     @app_commands.command()
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
         """The version, the model and its licence, and where the code is."""
-        embed = cards.about(self._about, self._studio.models)
+        embed = embeds.about(self._about, self._studio.models)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
 
@@ -61,8 +61,8 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     """Fill a page of the tiers, as members see them."""
     studio = interaction.client.studio
     held, _longest = await asking.allowed(interaction)
-    found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, cards.TIERS)
-    return cards.plans(found, held, studio.models, doors.named_roles(interaction)), more
+    found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, embeds.TIERS)
+    return embeds.plans(found, held, studio.models, doors.named_roles(interaction)), more
 
 
 @pages.more("plans")

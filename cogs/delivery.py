@@ -16,7 +16,7 @@ from bot.outbox import PARTS, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
 from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
-from cogs.ui import cards
+from cogs.ui import embeds
 from cogs.ui.board import Board, apart, channel, failure
 from cogs.ui.buttons import last_view, stop_view
 from cogs.ui.keeping import removed, result_view
@@ -201,7 +201,7 @@ class Delivery(commands.Cog):
     def _is(self, message: discord.Message, owed: Owed) -> bool:
         assert self._bot.user
         footers = {embed.footer.text for embed in message.embeds}
-        return message.author.id == self._bot.user.id and cards.mark(owed) in footers
+        return message.author.id == self._bot.user.id and embeds.mark(owed) in footers
 
     async def _send(self, owed: Owed) -> int:
         if owed.post.kind is PostKind.FAILURE:
@@ -222,13 +222,13 @@ class Delivery(commands.Cog):
 
     async def _preview(self, owed: Owed) -> int:
         files = [
-            file(heard, cards.file_name(owed.job, take))
+            file(heard, embeds.file_name(owed.job, take))
             for take in owed.takes
             if take.preview and (heard := await self._archive.read(take.preview))
         ]
         if not files:  # the attempt that made it was given up meanwhile
             raise Unwanted
-        return await self._post(owed, cards.preview(owed.job), files, view=stop_view(owed.job.id))
+        return await self._post(owed, embeds.preview(owed.job), files, view=stop_view(owed.job.id))
 
     async def _music(self, owed: Owed, kind: Format) -> int:
         """Post the takes of a post in a format; raise TooLarge where that is too large."""
@@ -240,9 +240,9 @@ class Delivery(commands.Cog):
         target = Target(0 if direct else owed.job.origin.guild_id)
         async with files(self._bot, target, owed.job, takes, kind, part=part) as found:
             picture = None if part else await self._picture(owed, found)
-            embed = cards.result(owed.job, tuple(takes), picture, kind)
+            embed = embeds.result(owed.job, tuple(takes), picture, kind)
             if owed.post.part:
-                note = cards.PART if part else cards.ALONE
+                note = embeds.PART if part else embeds.ALONE
                 embed.add_field(name="Posted", value=note, inline=False)
             # A direct message belongs to no server, so nothing could be asked for there.
             alone = direct or part not in (0, PARTS)
@@ -265,8 +265,8 @@ class Delivery(commands.Cog):
         **more: Any,  # noqa: ANN401
     ) -> int:
         member = discord.Object(owed.job.origin.user_id)
-        embed.set_footer(text=cards.mark(owed))
-        doubt = f" {cards.REPEATED}" if await self._may_repeat(owed) else ""
+        embed.set_footer(text=embeds.mark(owed))
+        doubt = f" {embeds.REPEATED}" if await self._may_repeat(owed) else ""
         message: dict[str, Any] = {
             "content": f"<@{member.id}>{doubt}",
             "embed": embed,

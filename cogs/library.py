@@ -14,7 +14,7 @@ from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Post, Take
 from cogs.account import in_a_server
-from cogs.ui import asking, cards, doors, pages
+from cogs.ui import asking, doors, embeds, pages
 from cogs.ui.board import link
 from cogs.ui.keeping import result_view
 from cogs.ui.repeating import settings
@@ -109,7 +109,7 @@ class Catalogue(commands.Cog):
         target, most = answer(interaction)
         async with files(interaction.client, target, job, takes, kind, most=most) as found:
             message = await interaction.followup.send(
-                embed=cards.result(job, tuple(takes)),
+                embed=embeds.result(job, tuple(takes)),
                 files=found,
                 view=result_view(job.id),
                 wait=True,
@@ -155,7 +155,7 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
 def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
     """Say in a line what a piece is and where."""
     request = job.request
-    facts = f"{cards.lengths(takes)} · {request.model} · seed {request.seed}"
+    facts = f"{embeds.lengths(takes)} · {request.model} · seed {request.seed}"
     name = f"**#{job.id}** {escape(request.prompt, SHOWN)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
@@ -168,12 +168,12 @@ def card(
     """Show everything that a piece was made of."""
     request = job.request
     embed = discord.Embed(
-        title=f"Piece #{job.id}", description=cards.prompt(job), colour=cards.VIOLET
+        title=f"Piece #{job.id}", description=embeds.prompt(job), colour=embeds.VIOLET
     )
     made = [f"{take.number}: seed {take.seed}" for take in takes if take.audio]
-    embed.add_field(name="Length", value=cards.lengths(takes) or cards.length(request.length))
+    embed.add_field(name="Length", value=embeds.lengths(takes) or embeds.length(request.length))
     embed.add_field(name="Takes", value="\n".join(made) or str(request.takes))
-    embed.add_field(name="Model", value=cards.model(request.model))
+    embed.add_field(name="Model", value=embeds.model(request.model))
     embed.add_field(name="Settings", value=settings(request))
     embed.add_field(name="Asked for", value=f"<@{job.origin.user_id}>, {format_dt(job.created_at)}")
     at = link(job, post)

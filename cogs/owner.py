@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.rules.markup import escape
 from bot.rules.tiers import LONGEST_PIECE
 from cogs.quota import done
-from cogs.ui import cards, doors, pages
+from cogs.ui import doors, embeds, pages
 
 WORDS = {"allow": True, "refuse": False, "as the list says": None}
 
@@ -67,7 +67,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     ) -> None:
         """Start no more pieces; what is asked for is queued, and rendering ones go on."""
         await self._operations.pause(reason)
-        await done(interaction, cards.paused(reason))
+        await done(interaction, embeds.paused(reason))
 
     @app_commands.command()
     async def resume(self, interaction: Interaction) -> None:
@@ -96,7 +96,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     @app_commands.command()
     async def stats(self, interaction: Interaction) -> None:
         """How the studio is doing."""
-        embed = cards.stats(await self._operations.stats(), interaction.client.latency)
+        embed = embeds.stats(await self._operations.stats(), interaction.client.latency)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()

@@ -11,7 +11,7 @@ from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
-from cogs.ui import cards, doors, pages
+from cogs.ui import doors, embeds, pages
 from cogs.ui.buttons import Pressed
 
 SHOWN = 60
@@ -59,7 +59,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     found, count = await interaction.client.studio.queue(None if owner else guild, page, pages.PAGE)
     lines = [_line(interaction, standing, owner=owner) for standing in found]
     if not page and found and found[0].paused is not None:
-        lines.insert(0, cards.paused(found[0].paused))
+        lines.insert(0, embeds.paused(found[0].paused))
     return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.PAGE
 
 
@@ -90,7 +90,7 @@ def _line(interaction: Interaction, standing: Standing, *, owner: bool) -> str:
     lane = " · idle lane" if job.idle else ""
     expected = f", {format_dt(standing.ends_at, 'R')}" if standing.ends_at else ""
     star = "★ " if mine else ""
-    length = cards.asked_length(job.request)
+    length = embeds.asked_length(job.request)
     return f"{place} {star}#{job.id}{words} · {length}{who}{where}{lane}{expected}"
 
 

@@ -13,7 +13,7 @@ from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio
 from bot.values import Change, Presence
-from cogs.ui import cards, doors, pages
+from cogs.ui import doors, embeds, pages
 
 SUBJECT, CHANGED = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""
@@ -43,7 +43,7 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
             presence = Presence(roles=doors.roles(member))
         usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
-        embed = cards.usage(usage, doors.named_roles(interaction), title)
+        embed = embeds.usage(usage, doors.named_roles(interaction), title)
         await answer(interaction, note, embed=embed)
 
     @app_commands.command()

@@ -17,7 +17,7 @@ from bot.studio import Studio
 from bot.values import Actor
 from cogs.quota import done
 from cogs.ui import asking, doors, pages
-from cogs.ui.cards import VIOLET
+from cogs.ui.embeds import VIOLET
 from cogs.ui.offering import offered
 from cogs.ui.repeating import GenerateButton
 

@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some
 from bot.values import Actor, Offer, Tier
 from cogs.quota import done, ending
-from cogs.ui import cards, doors, pages
+from cogs.ui import doors, embeds, pages
 from cogs.ui.offering import offered
 
 Name = app_commands.Range[str, 1, LONGEST_NAME]
@@ -147,7 +147,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
                 "link": link,
             },
         )
-        await done(interaction, f"{shown(changed)}: {cards.allows(changed)}")
+        await done(interaction, f"{shown(changed)}: {embeds.allows(changed)}")
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
@@ -179,7 +179,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
                 "link": link,
             },
         )
-        await done(interaction, f"Added {shown(added)}: {cards.allows(added)}")
+        await done(interaction, f"Added {shown(added)}: {embeds.allows(added)}")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -213,17 +213,17 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     doors.require_manager(interaction)
     offers = await interaction.client.rulebook.offers(doors.guild_of(interaction))
     names = doors.named_roles(interaction)
-    found, more = pages.cut(offers, page, cards.TIERS)
+    found, more = pages.cut(offers, page, embeds.TIERS)
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
 
 
-def line(offer: Offer, names: cards.Roles) -> str:
+def line(offer: Offer, names: embeds.Roles) -> str:
     """Describe a tier and the roles that carry it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
-    carried = some(roles, cards.MOST_NAMES)
+    carried = some(roles, embeds.MOST_NAMES)
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
-        f"{shown(offer.tier)} · {escape(offer.tier.price)} · {cards.allows(offer.tier)}\n"
+        f"{shown(offer.tier)} · {escape(offer.tier.price)} · {embeds.allows(offer.tier)}\n"
         f"↳ {carried or 'no role'}{sold} · weight {offer.tier.weight}"
     )
 

@@ -19,7 +19,7 @@ from bot.app import Plan
 from bot.client import Fantasia
 from bot.rules import tiers
 from bot.values import Job, Limits, Status
-from cogs.ui import cards
+from cogs.ui import embeds
 from tests.conftest import GENEROUS, Clock, World, member, until, world
 
 PERMISSIONS = {
@@ -470,14 +470,14 @@ async def test_a_reply_that_comes_too_late_does_not_stop_the_music(plan: Plan) -
 async def test_one_post_that_cannot_be_sent_does_not_hold_up_the_others(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cards.result
+    real = embeds.result
 
     def broken(job: Job, *rest: Any) -> discord.Embed:
         if job.id == 1:
             raise RuntimeError("no card for this one")
         return real(job, *rest)
 
-    monkeypatch.setattr(cards, "result", broken)
+    monkeypatch.setattr(embeds, "result", broken)
     async with world(plan) as w:
         await w.generate("play one")
         shown = await w.generate("play two")

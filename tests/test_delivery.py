@@ -16,7 +16,7 @@ import pytest
 from bot.app import Plan
 from bot.client import Fantasia
 from bot.values import Keep, Status
-from cogs.ui import cards
+from cogs.ui import embeds
 from tests.conftest import Clock, World, member, until, world
 
 MESSAGES = "/channels/*/messages"
@@ -366,7 +366,7 @@ async def test_a_crash_between_posting_and_recording_does_not_post_twice(
         elif minutes < 2:
             assert contents == [w.alice.mention] * 2, "its nonce lets Discord know it again"
         else:
-            assert contents == [w.alice.mention, f"{w.alice.mention} {cards.REPEATED}"]
+            assert contents == [w.alice.mention, f"{w.alice.mention} {embeds.REPEATED}"]
 
 
 @pytest.mark.parametrize(("searched", "repeats"), [(500, 0), (50, 1)])
@@ -387,7 +387,7 @@ async def test_what_was_posted_is_found_by_no_clock(
             w.bot.dispatch("look")
             await w.ended(1, Status.DELIVERED)
         contents = [content for content, files in sent if files]
-        assert contents[1:] == [f"{w.alice.mention} {cards.REPEATED}"] * repeats
+        assert contents[1:] == [f"{w.alice.mention} {embeds.REPEATED}"] * repeats
 
 
 async def test_a_nonce_is_not_relied_upon_by_a_clock_that_was_set_back(
@@ -403,7 +403,7 @@ async def test_a_nonce_is_not_relied_upon_by_a_clock_that_was_set_back(
             w.bot.dispatch("look")
             await w.ended(1, Status.DELIVERED)
         contents = [content for content, files in sent if files]
-        assert contents[1:] == [f"{w.alice.mention} {cards.REPEATED}"]
+        assert contents[1:] == [f"{w.alice.mention} {embeds.REPEATED}"]
 
 
 async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(

@@ -19,7 +19,7 @@ from bot.discord_errors import brief, definite, pause
 from bot.retention import disk
 from bot.tables import jobs
 from bot.values import Status
-from cogs.ui import cards
+from cogs.ui import embeds
 from tests.conftest import Clock, World, member, until, world
 from tests.test_delivery import asked, looks, looks_until, postponed, sends, used
 
@@ -225,7 +225,7 @@ def footers(message: discord.Message) -> str:
 async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(
     plan: Plan, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tries = cards.result, 0
+    real, tries = embeds.result, 0
 
     def result(job: Any, *args: Any) -> discord.Embed:
         nonlocal tries
@@ -234,7 +234,7 @@ async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(
             raise KeyError("violins")
         return real(job, *args)
 
-    monkeypatch.setattr(cards, "result", result)
+    monkeypatch.setattr(embeds, "result", result)
     async with world(replace(plan, clock=clock)) as w:
         with sends(w.bot) as sent:
             shown = await asked(w)
@@ -288,7 +288,7 @@ async def test_of_music_that_is_gone_nothing_is_promised(plan: Plan, clock: Cloc
 async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cards.cancelled
+    real = embeds.cancelled
 
     def cancelled(job: Any) -> discord.Embed:
         if job.id == 1:
@@ -298,7 +298,7 @@ async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
     async with world(plan) as w:
         await w.bot.operations.pause("")
         shown = [await asked(w) for _ in range(2)]
-        monkeypatch.setitem(cards.WITHOUT_STANDING, Status.CANCELLED, cancelled)
+        monkeypatch.setitem(embeds.WITHOUT_STANDING, Status.CANCELLED, cancelled)
         for number in (1, 2):
             await w.studio.cancel(number, member(w.alice.id, w.guild.id))
         await w.status(shown[1], "#2 was cancelled")

@@ -8,7 +8,7 @@ import discord
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.values import Job, Membership, Origin, Status
-from cogs.ui import cards, doors
+from cogs.ui import doors, embeds
 from cogs.ui.buttons import cancel_view
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def reply(interaction: Interaction, job: Job) -> None:
     try:
         standing = await studio.standing(job)
         answer = await interaction.response.send_message(
-            embed=cards.waiting(standing), view=cancel_view(job.id)
+            embed=embeds.waiting(standing), view=cancel_view(job.id)
         )
         await studio.status_message(job, answer.message_id, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same

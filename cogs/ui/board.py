@@ -12,7 +12,7 @@ from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import StorageError
 from bot.studio import Studio
 from bot.values import Job, Notice, Post, Route, Standing, Status
-from cogs.ui import cards
+from cogs.ui import embeds
 from cogs.ui.buttons import last_view, open_view
 
 log = logging.getLogger(__name__)
@@ -166,11 +166,11 @@ class Board:
     async def _card(self, standing: Standing) -> discord.Embed:
         job = standing.job
         if job.status in EDITED_EVERY:
-            card = cards.waiting if job.status is Status.QUEUED else cards.rendering
+            card = embeds.waiting if job.status is Status.QUEUED else embeds.rendering
             return card(standing)
         if job.status is not Status.DELIVERED:
-            return cards.WITHOUT_STANDING[job.status](job)
-        return cards.done(job, link(job, await self._studio.result(job)))
+            return embeds.WITHOUT_STANDING[job.status](job)
+        return embeds.done(job, link(job, await self._studio.result(job)))
 
     def _message(self, job: Job) -> discord.PartialMessage:
         return channel(self._bot, job).get_partial_message(job.status_message_id or 0)
@@ -211,7 +211,7 @@ def _has_changed(notice: Notice) -> bool:
 
 def failure(job: Job) -> discord.Embed:
     """Show why there is no music of a job that has ended, or not all of it."""
-    return cards.WITHOUT_STANDING[job.status](job)
+    return embeds.WITHOUT_STANDING[job.status](job)
 
 
 def link(job: Job, post: Post | None) -> str | None:

@@ -12,7 +12,7 @@ from bot.client import Interaction, require_membership
 from bot.errors import StorageError
 from bot.outbox import GONE
 from bot.values import Job, Status
-from cogs.ui import cards, doors
+from cogs.ui import doors, embeds
 
 
 class Pressed:
@@ -65,9 +65,9 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
         studio = interaction.client.studio
         job = await studio.cancel(self.job, doors.viewer(interaction))
         if job.status is not Status.CANCELLED:
-            await interaction.response.edit_message(embed=cards.stopping(job), view=None)
+            await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
             return
-        await interaction.response.edit_message(embed=cards.cancelled(job), view=None)
+        await interaction.response.edit_message(embed=embeds.cancelled(job), view=None)
         with contextlib.suppress(StorageError):  # then it is told once more
             await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
@@ -87,7 +87,7 @@ class PostAgainButton(
             doors.viewer(interaction),
             interaction=interaction.id,
         )
-        await interaction.response.edit_message(embed=cards.posting(job), view=None)
+        await interaction.response.edit_message(embed=embeds.posting(job), view=None)
         if interaction.message and interaction.message.id != job.status_message_id:
             await interaction.delete_original_response()  # nobody would bring it up to date
 
@@ -100,7 +100,7 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
     async def press(self, interaction: Interaction) -> None:
         """Stop, and say so in the message."""
         job = await interaction.client.studio.stop(self.job, doors.viewer(interaction))
-        await interaction.response.edit_message(embed=cards.stopping(job), view=None)
+        await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
 
 
 def last_view(job: Job) -> ui.View | None:

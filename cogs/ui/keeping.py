@@ -15,7 +15,7 @@ from bot.errors import Refusal
 from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
-from cogs.ui import asking, cards, doors
+from cogs.ui import asking, doors, embeds
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
 from cogs.ui.repeating import AgainButton, EditButton
@@ -39,7 +39,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{more} s more",
-                description=f"{cards.length(take.seconds + more)} in all; costs {more} s",
+                description=f"{embeds.length(take.seconds + more)} in all; costs {more} s",
                 value=f"{take.number}:{more}",
             )
             for take in takes
@@ -192,6 +192,6 @@ def _why_not(job: Job, takes: tuple[Take, ...], tier: str, longest: int) -> str:
     if not any(take.codes for take in takes):
         return f"The codes of #{job.id} are gone, so it cannot go on."
     return (
-        f"#{job.id} has {cards.lengths(takes)} already, and your {escape(tier)} tier allows pieces "
+        f"#{job.id} has {embeds.lengths(takes)} already, and your {escape(tier)} tier allows pieces "
         f"of at most {longest} s. `/plans` shows which tiers allow longer ones."
     )

@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.rules.markup import some
 from cogs.ui import doors
 from cogs.ui.buttons import Pressed
-from cogs.ui.cards import MOST_TEXT, VIOLET
+from cogs.ui.embeds import MOST_TEXT, VIOLET
 
 T = TypeVar("T")
 

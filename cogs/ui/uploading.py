@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.outbox import PARTS
 from bot.retention.archive import Format
 from bot.values import Job, Take, Target
-from cogs.ui import cards
+from cogs.ui import embeds
 
 SMALLER = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",
@@ -57,7 +57,7 @@ async def files(
         raise too_large
     if not part and await client.outbox.known_too_large(target, sizes):
         raise too_large
-    names = [cards.file_name(job, take, kind, part) for take in takes]
+    names = [embeds.file_name(job, take, kind, part) for take in takes]
     try:
         yield [file(*each) for each in zip(music, names, strict=True)]
     except discord.HTTPException as error:
