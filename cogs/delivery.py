@@ -19,7 +19,7 @@ from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Ro
 from cogs.ui import embeds
 from cogs.ui.board import Board, apart, channel, failure
 from cogs.ui.buttons import last_view, stop_view
-from cogs.ui.keeping import removed, result_view
+from cogs.ui.result_buttons import removed, result_view
 from cogs.ui.uploading import TooLarge, file, files
 
 log = logging.getLogger(__name__)
