@@ -12,7 +12,7 @@ from bot.values import Style
 from cogs.ui import asking, phrases
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.offering import offered
-from cogs.ui.repeating import AgainButton, EditButton, Forms, GenerateButton
+from cogs.ui.request_form import AgainButton, EditButton, Forms, GenerateButton
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)

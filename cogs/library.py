@@ -16,7 +16,7 @@ from bot.values import Job, Post, Take
 from cogs.account import in_a_server
 from cogs.ui import asking, doors, embeds, pages
 from cogs.ui.board import link
-from cogs.ui.repeating import settings
+from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
 from cogs.ui.uploading import TooLarge, answer, files
 

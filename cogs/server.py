@@ -19,7 +19,7 @@ from cogs.quota import done
 from cogs.ui import asking, doors, pages
 from cogs.ui.embeds import VIOLET
 from cogs.ui.offering import offered
-from cogs.ui.repeating import GenerateButton
+from cogs.ui.request_form import GenerateButton
 
 Place = (
     discord.TextChannel

@@ -16,7 +16,7 @@ from cogs.privacy import ForgetButton
 from cogs.queue import CancelSelect
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.pages import PageButton
-from cogs.ui.repeating import AgainButton, EditButton
+from cogs.ui.request_form import AgainButton, EditButton
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from tests.conftest import World, until, world
 from tests.test_bot import told

@@ -11,7 +11,7 @@ from bot.app import Plan
 from bot.errors import Refusal
 from bot.rules import tiers
 from bot.values import Status, Style
-from cogs.ui.repeating import read
+from cogs.ui.request_form import read
 from tests.conftest import Clock, World, viewer, world
 from tests.test_bot import told
 

@@ -15,7 +15,7 @@ from bot.errors import Refusal
 from bot.values import Actor, Status
 from cogs.queue import CancelSelect
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.repeating import AgainButton, EditButton
+from cogs.ui.request_form import AgainButton, EditButton
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from tests.conftest import World, world
 from tests.test_bot import told

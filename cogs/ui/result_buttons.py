@@ -18,7 +18,7 @@ from bot.values import Job, Post, Route, Take
 from cogs.ui import asking, doors, embeds
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
-from cogs.ui.repeating import AgainButton, EditButton
+from cogs.ui.request_form import AgainButton, EditButton
 from cogs.ui.uploading import answer, files
 
 log = logging.getLogger(__name__)
