@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.values import About
-from cogs.ui import asking, doors, embeds, pages
+from cogs.ui import asking, embeds, pages, permissions
 
 
 class Account(commands.Cog):
@@ -24,8 +24,10 @@ class Account(commands.Cog):
     async def usage(self, interaction: Interaction) -> None:
         """Where you stand: your tier, what is left today, your last pieces."""
         guild = in_a_server(interaction)
-        usage = await self._studio.usage(guild, interaction.user.id, doors.presence(interaction))
-        embed = embeds.usage(usage, doors.named_roles(interaction))
+        usage = await self._studio.usage(
+            guild, interaction.user.id, permissions.presence(interaction)
+        )
+        embed = embeds.usage(usage, permissions.named_roles(interaction))
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -62,7 +64,7 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     studio = interaction.client.studio
     held, _longest = await asking.allowed(interaction)
     found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, embeds.TIERS)
-    return embeds.plans(found, held, studio.models, doors.named_roles(interaction)), more
+    return embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
 
 @pages.more("plans")

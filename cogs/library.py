@@ -14,7 +14,7 @@ from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Post, Take
 from cogs.account import in_a_server
-from cogs.ui import asking, doors, embeds, pages
+from cogs.ui import asking, embeds, pages, permissions
 from cogs.ui.board import link
 from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
@@ -51,7 +51,7 @@ class Catalogue(commands.Cog):
     ) -> None:
         """All about one piece, and the command that makes it again."""
         in_a_server(interaction)
-        job, takes, post = await self._studio.piece(number, doors.viewer(interaction))
+        job, takes, post = await self._studio.piece(number, permissions.viewer(interaction))
         await interaction.response.send_message(
             embed=card(job, takes, post, await self._studio.parent(job.request)),
             view=result_view(number),
@@ -72,9 +72,9 @@ class Catalogue(commands.Cog):
     ) -> None:
         """Post a piece of yours again."""
         in_a_server(interaction)
-        job, takes = await self._studio.takes(number, doors.viewer(interaction))
+        job, takes = await self._studio.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
-            doors.require_manager(interaction)
+            permissions.require_manager(interaction)
         asking.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._archive.saving(interaction.user.id):
@@ -144,7 +144,7 @@ class Catalogue(commands.Cog):
 async def pieces(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
-        doors.require_manager(interaction)
+        permissions.require_manager(interaction)
     found = await interaction.client.studio.history(
         in_a_server(interaction), member, pages.PAGE + 1, page * pages.PAGE
     )

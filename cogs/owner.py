@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.rules.markup import escape
 from bot.rules.tiers import LONGEST_PIECE
 from cogs.quota import done
-from cogs.ui import doors, embeds, pages
+from cogs.ui import embeds, pages, permissions
 
 WORDS = {"allow": True, "refuse": False, "as the list says": None}
 
@@ -27,7 +27,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let the owner pass."""
-        await doors.require_owner(interaction)
+        await permissions.require_owner(interaction)
         return True
 
     @app_commands.command()
@@ -50,7 +50,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         per_day: app_commands.Range[int, -1, 100_000_000] | None = None,
     ) -> None:
         """Allow or refuse a server, or set limits of its own."""
-        guild, actor = doors.snowflake(server), doors.actor(interaction.user)
+        guild, actor = permissions.snowflake(server), permissions.actor(interaction.user)
         if guild is None:
             raise Refusal("A server's id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
@@ -90,7 +90,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         """Cancel a piece of any server and refund it, whatever was heard of it."""
         studio = interaction.client.studio
         guild = (await studio.job(number)).origin.guild_id
-        job = await studio.cancel(number, doors.operator(interaction, guild), refund=True)
+        job = await studio.cancel(number, permissions.operator(interaction, guild), refund=True)
         await done(interaction, f"#{job.id} of server `{guild}` was cancelled and refunded.")
 
     @app_commands.command()
@@ -108,7 +108,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
 @pages.listed("servers")
 async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the servers."""
-    await doors.require_owner(interaction)
+    await permissions.require_owner(interaction)
     bot = interaction.client
     known = {*(guild.id for guild in bot.guilds), *await bot.rulebook.known_servers()}
     found, more = pages.cut(sorted(known), page)

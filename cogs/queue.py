@@ -11,7 +11,7 @@ from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
-from cogs.ui import doors, embeds, pages
+from cogs.ui import embeds, pages, permissions
 from cogs.ui.buttons import Pressed
 
 SHOWN = 60
@@ -47,7 +47,7 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and show the list as it is now."""
         number = pages.number(interaction)
-        await interaction.client.studio.cancel(number, doors.viewer(interaction))
+        await interaction.client.studio.cancel(number, permissions.viewer(interaction))
         await pages.turn(interaction, "queue")
 
 

@@ -13,7 +13,7 @@ from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.studio import Studio
 from bot.values import Change, Presence
-from cogs.ui import doors, embeds, pages
+from cogs.ui import embeds, pages, permissions
 
 SUBJECT, CHANGED = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""
@@ -22,7 +22,7 @@ Days = app_commands.Range[int, 1, MOST_DAYS]
 Reason = app_commands.Range[str, 1, LONGEST_REASON]
 
 
-class Quota(doors.AdminGroup, name="quota", description="What members may use"):
+class Quota(permissions.AdminGroup, name="quota", description="What members may use"):
     """The seconds of music that a member has."""
 
     def __init__(self, studio: Studio, office: Office) -> None:
@@ -37,13 +37,13 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
             await interaction.response.defer(ephemeral=True)
         note = ""
         try:
-            presence = await doors.presence_of(interaction, member)
+            presence = await permissions.presence_of(interaction, member)
         except UNREACHED:
             note = "Discord could not be asked about their subscriptions, so these are left out."
-            presence = Presence(roles=doors.roles(member))
-        usage = await self._studio.usage(doors.guild_of(interaction), member.id, presence)
+            presence = Presence(roles=permissions.roles(member))
+        usage = await self._studio.usage(permissions.guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
-        embed = embeds.usage(usage, doors.named_roles(interaction), title)
+        embed = embeds.usage(usage, permissions.named_roles(interaction), title)
         await answer(interaction, note, embed=embed)
 
     @app_commands.command()
@@ -58,9 +58,9 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
     ) -> None:
         """Give a member seconds beyond the day's allowance."""
         until = await self._office.grant(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
-            doors.actor(member),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
             seconds,
             reason,
             days,
@@ -77,9 +77,9 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
     ) -> None:
         """Set a member's seconds a day instead of the tier's."""
         await self._office.allow(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
-            doors.actor(member),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
             per_day,
         )
         await done(interaction, f"{member.mention} has {per_day} s a day from the next request on.")
@@ -88,7 +88,10 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
     async def clear(self, interaction: Interaction, member: discord.User) -> None:
         """Let the tier decide again how many seconds a day a member has."""
         await self._office.allow(
-            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member), None
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
+            None,
         )
         await done(interaction, f"{member.mention} has the seconds a day of their tier again.")
 
@@ -96,7 +99,9 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
     async def reset(self, interaction: Interaction, member: discord.User) -> None:
         """Let a member's use of today count from now."""
         freed = await self._office.reset(
-            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
         )
         await done(interaction, f"{freed} s that {member.mention} used today count no more.")
 
@@ -107,7 +112,7 @@ class Quota(doors.AdminGroup, name="quota", description="What members may use"):
         await pages.show(interaction, "log", member.id if member else 0)
 
 
-class Members(doors.AdminGroup, name="member", description="Who may ask for music"):
+class Members(permissions.AdminGroup, name="member", description="Who may ask for music"):
     """Blocks."""
 
     def __init__(self, office: Office) -> None:
@@ -125,9 +130,9 @@ class Members(doors.AdminGroup, name="member", description="Who may ask for musi
     ) -> None:
         """Let a member ask for nothing. What they have queued goes on."""
         until = await self._office.block(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
-            doors.actor(member),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
             reason,
             days,
         )
@@ -137,7 +142,9 @@ class Members(doors.AdminGroup, name="member", description="Who may ask for musi
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         """Let a member ask again."""
         await self._office.unblock(
-            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
         )
         await done(interaction, f"{member.mention} may ask for music again.")
 
@@ -145,9 +152,9 @@ class Members(doors.AdminGroup, name="member", description="Who may ask for musi
 @pages.listed("log")
 async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
-    doors.require_manager(interaction)
+    permissions.require_manager(interaction)
     office = interaction.client.office
-    found = await office.log(doors.guild_of(interaction), member or None, page)
+    found = await office.log(permissions.guild_of(interaction), member or None, page)
     lines = [line(change) for change in found[: pages.PAGE]]
     return pages.card("Changes", lines), len(found) > pages.PAGE
 

@@ -16,7 +16,7 @@ from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor
 from cogs.quota import done
-from cogs.ui import asking, doors, pages
+from cogs.ui import asking, pages, permissions
 from cogs.ui.embeds import VIOLET
 from cogs.ui.offering import offered
 from cogs.ui.request_form import GenerateButton
@@ -35,7 +35,7 @@ PANEL = (
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
 
-@doors.for_managers
+@permissions.for_managers
 async def allowed_channels(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
@@ -48,7 +48,7 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     return offered(found)
 
 
-@doors.for_managers
+@permissions.for_managers
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
     words = await interaction.client.rulebook.words(interaction.guild_id or 0)
@@ -56,7 +56,7 @@ async def refused_words(interaction: Interaction, typed: str) -> list[app_comman
     return offered((word, word) for word in found)
 
 
-class Channels(doors.AdminGroup, name="channel", description="Where music may be asked for"):
+class Channels(permissions.AdminGroup, name="channel", description="Where music may be asked for"):
     """The channels where /generate may be used; none set means everywhere."""
 
     def __init__(self, rulebook: Rulebook) -> None:
@@ -67,8 +67,8 @@ class Channels(doors.AdminGroup, name="channel", description="Where music may be
     async def allow(self, interaction: Interaction, channel: Place) -> None:
         """Let music be asked for in this channel or category, and then only in those allowed."""
         await self._rulebook.allow_channel(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
             Actor(id=channel.id, name=channel.name),
         )
         await done(interaction, f"Music may be asked for in {channel.mention}.")
@@ -77,11 +77,11 @@ class Channels(doors.AdminGroup, name="channel", description="Where music may be
     @app_commands.autocomplete(channel=allowed_channels)
     async def forget(self, interaction: Interaction, channel: str) -> None:
         """Take a channel off the list."""
-        number = doors.snowflake(channel) or 0
+        number = permissions.snowflake(channel) or 0
         found = interaction.guild and interaction.guild.get_channel_or_thread(number)
         left = await self._rulebook.forget_channel(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
             Actor(id=number, name=found.name if found else channel),
         )
         rest = "only in the others of `/channel list`" if left else "everywhere"
@@ -93,7 +93,7 @@ class Channels(doors.AdminGroup, name="channel", description="Where music may be
         await pages.show(interaction, "channels")
 
 
-class Words(doors.AdminGroup, name="words", description="Words that prompts may not have"):
+class Words(permissions.AdminGroup, name="words", description="Words that prompts may not have"):
     """Whole words, however they are capitalised and with letters that look alike."""
 
     def __init__(self, rulebook: Rulebook) -> None:
@@ -104,7 +104,7 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
     async def add(self, interaction: Interaction, word: Word) -> None:
         """Refuse prompts with this word."""
         folded = await self._rulebook.add_word(
-            doors.guild_of(interaction), doors.actor(interaction.user), word
+            permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
         told = f"Prompts with the word “{escape(folded)}” are refused. {UNSEEN_HERE}"
         await done(interaction, told)
@@ -114,7 +114,7 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
     async def remove(self, interaction: Interaction, word: Word) -> None:
         """Let a word pass again."""
         folded = await self._rulebook.remove_word(
-            doors.guild_of(interaction), doors.actor(interaction.user), word
+            permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
         await done(interaction, f"Prompts may have the word “{escape(folded)}” again.")
 
@@ -128,7 +128,7 @@ class Words(doors.AdminGroup, name="words", description="Words that prompts may 
 @app_commands.default_permissions(manage_guild=True)
 async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     """Post a message with a button that opens a form, for those who do not type commands."""
-    doors.require_manager(interaction)
+    permissions.require_manager(interaction)
     asking.require_permissions(interaction)
     view = discord.ui.View(timeout=None)
     view.add_item(GenerateButton())
@@ -174,8 +174,8 @@ async def _say(guild: discord.Guild, text: str) -> bool:
 @pages.listed("channels")
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
-    doors.require_manager(interaction)
-    found = await interaction.client.rulebook.channels(doors.guild_of(interaction))
+    permissions.require_manager(interaction)
+    found = await interaction.client.rulebook.channels(permissions.guild_of(interaction))
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
     return pages.card("Music may be asked for in", lines or ["every channel"]), more
 
@@ -183,8 +183,8 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
 @pages.listed("words")
 async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
-    doors.require_manager(interaction)
-    found = await interaction.client.rulebook.words(doors.guild_of(interaction))
+    permissions.require_manager(interaction)
+    found = await interaction.client.rulebook.words(permissions.guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
     return pages.card("Words that prompts may not have", lines or ["none"]), more
 

@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some
 from bot.values import Actor, Offer, Tier
 from cogs.quota import done, ending
-from cogs.ui import doors, embeds, pages
+from cogs.ui import embeds, pages, permissions
 from cogs.ui.offering import offered
 
 Name = app_commands.Range[str, 1, LONGEST_NAME]
@@ -32,7 +32,7 @@ FIELDS = {
 }
 
 
-@doors.for_managers
+@permissions.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
     offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
@@ -40,7 +40,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
     return offered((name, name) for name in names if typed.casefold() in name.casefold())
 
 
-@doors.for_managers
+@permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that carry a tier, by the name they had when they were mapped."""
     names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
@@ -51,7 +51,7 @@ async def mapped_roles(interaction: Interaction, typed: str) -> list[app_command
     )
 
 
-class Tiers(doors.AdminGroup, name="tier", description="What members may ask for"):
+class Tiers(permissions.AdminGroup, name="tier", description="What members may ask for"):
     """The tiers of a server, the roles that carry them, the members who were given one."""
 
     def __init__(self, rulebook: Rulebook, office: Office) -> None:
@@ -70,7 +70,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
         """Let a role carry a tier."""
         named = Actor(id=role.id, name=role.name)
         mapped = await self._rulebook.map_role(
-            doors.guild_of(interaction), doors.actor(interaction.user), named, tier
+            permissions.guild_of(interaction), permissions.actor(interaction.user), named, tier
         )
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
         await done(interaction, f"{whose} has the tier {shown(mapped)} from now on.")
@@ -80,9 +80,9 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Let a role, deleted ones too, carry nothing."""
         name = await self._rulebook.unmap_role(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
-            doors.snowflake(role) or 0,
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.snowflake(role) or 0,
         )
         await done(interaction, f"The role @{escape(name)} carries no tier any more.")
 
@@ -98,9 +98,9 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     ) -> None:
         """Give a member a tier."""
         until = await self._office.give(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
-            doors.actor(member),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
             tier,
             days,
         )
@@ -110,7 +110,9 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     async def take(self, interaction: Interaction, member: discord.User) -> None:
         """Take back the tier that a member was given."""
         await self._office.take(
-            doors.guild_of(interaction), doors.actor(interaction.user), doors.actor(member)
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
+            permissions.actor(member),
         )
         await done(interaction, f"{member.mention} has only what roles and subscriptions give.")
 
@@ -133,8 +135,8 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     ) -> None:
         """Change a tier. Queued jobs keep what they were promised."""
         changed = await self._rulebook.edit_tier(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
             tier,
             changes={
                 "name": name,
@@ -166,8 +168,8 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     ) -> None:
         """Add a tier."""
         added = await self._rulebook.add_tier(
-            doors.guild_of(interaction),
-            doors.actor(interaction.user),
+            permissions.guild_of(interaction),
+            permissions.actor(interaction.user),
             fields={
                 "name": name,
                 "longest": longest,
@@ -186,7 +188,7 @@ class Tiers(doors.AdminGroup, name="tier", description="What members may ask for
     async def remove(self, interaction: Interaction, tier: Name) -> None:
         """Remove a tier, and take it from the roles and members that have it."""
         removed, roles, members = await self._rulebook.remove_tier(
-            doors.guild_of(interaction), doors.actor(interaction.user), tier
+            permissions.guild_of(interaction), permissions.actor(interaction.user), tier
         )
         await done(
             interaction,
@@ -210,9 +212,9 @@ class Roles(commands.Cog):
 @pages.listed("tiers")
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
-    doors.require_manager(interaction)
-    offers = await interaction.client.rulebook.offers(doors.guild_of(interaction))
-    names = doors.named_roles(interaction)
+    permissions.require_manager(interaction)
+    offers = await interaction.client.rulebook.offers(permissions.guild_of(interaction))
+    names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, embeds.TIERS)
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
 

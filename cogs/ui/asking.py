@@ -8,7 +8,7 @@ import discord
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.values import Job, Membership, Origin, Status
-from cogs.ui import doors, embeds
+from cogs.ui import embeds, permissions
 from cogs.ui.buttons import cancel_view
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ USUAL = 8
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     """Return the member's tier and the seconds of the longest piece that may be asked for."""
     studio, guild = interaction.client.studio, interaction.guild_id or 0
-    held = await studio.membership(guild, interaction.user.id, doors.presence(interaction))
+    held = await studio.membership(guild, interaction.user.id, permissions.presence(interaction))
     return held, await studio.longest(guild, held)
 
 
@@ -37,7 +37,7 @@ async def usual(interaction: Interaction) -> int:
 async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401
     """Queue what `Studio.submit` takes for the member, and reply with the status message."""
     studio = interaction.client.studio
-    job = await studio.submit(origin(interaction), doors.presence(interaction), **wish)
+    job = await studio.submit(origin(interaction), permissions.presence(interaction), **wish)
     await reply(interaction, job)
 
 
@@ -65,7 +65,7 @@ def origin(interaction: Interaction) -> Origin:
     require_membership(interaction)
     require_permissions(interaction)
     assert interaction.channel_id is not None
-    kind, parent = doors.kind(interaction.channel)
+    kind, parent = permissions.kind(interaction.channel)
     return Origin(
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,

@@ -12,7 +12,7 @@ from bot.client import Interaction, require_membership
 from bot.errors import StorageError
 from bot.outbox import GONE
 from bot.values import Job, Status
-from cogs.ui import doors, embeds
+from cogs.ui import embeds, permissions
 
 
 class Pressed:
@@ -63,7 +63,7 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and say so in the message."""
         studio = interaction.client.studio
-        job = await studio.cancel(self.job, doors.viewer(interaction))
+        job = await studio.cancel(self.job, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
             await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
             return
@@ -83,8 +83,8 @@ class PostAgainButton(
         """Owe the piece once more, and say so in the message."""
         job = await interaction.client.studio.post_again(
             self.job,
-            doors.presence(interaction),
-            doors.viewer(interaction),
+            permissions.presence(interaction),
+            permissions.viewer(interaction),
             interaction=interaction.id,
         )
         await interaction.response.edit_message(embed=embeds.posting(job), view=None)
@@ -99,7 +99,7 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Stop, and say so in the message."""
-        job = await interaction.client.studio.stop(self.job, doors.viewer(interaction))
+        job = await interaction.client.studio.stop(self.job, permissions.viewer(interaction))
         await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
 
 

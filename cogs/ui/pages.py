@@ -10,7 +10,7 @@ from discord import ui
 from bot.client import Interaction
 from bot.errors import Refusal
 from bot.rules.markup import some
-from cogs.ui import doors
+from cogs.ui import permissions
 from cogs.ui.buttons import Pressed
 from cogs.ui.embeds import MOST_TEXT, VIOLET
 
@@ -115,7 +115,7 @@ def card(title: str, lines: Sequence[str]) -> discord.Embed:
 async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
-    if name not in LISTS or (subject and not doors.snowflake(str(subject))):
+    if name not in LISTS or (subject and not permissions.snowflake(str(subject))):
         raise Refusal("There is no such list.")
     embed, more = await LISTS[name](interaction, subject, page)
     view = ui.View(timeout=None)

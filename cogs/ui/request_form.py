@@ -13,7 +13,7 @@ from bot.errors import Refusal
 from bot.rules import tiers
 from bot.rules.markup import escape
 from bot.values import Request, Style
-from cogs.ui import asking, doors
+from cogs.ui import asking, permissions
 from cogs.ui.buttons import OfJob, Pressed
 
 LONGEST_NUMBER = 12
@@ -51,8 +51,8 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
             raise Refusal("The piece that it goes on from is gone.")
         job = await studio.extend(
             asking.origin(interaction),
-            doors.presence(interaction),
-            doors.viewer(interaction),
+            permissions.presence(interaction),
+            permissions.viewer(interaction),
             parent.job_id,
             parent.number,
             request.seconds,
@@ -219,4 +219,4 @@ def _decimal(name: str, found: dict[str, str]) -> float | None:
 
 
 async def _request(interaction: Interaction, number: int) -> Request:
-    return await interaction.client.studio.repeatable(number, doors.viewer(interaction))
+    return await interaction.client.studio.repeatable(number, permissions.viewer(interaction))

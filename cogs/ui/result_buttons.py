@@ -15,7 +15,7 @@ from bot.errors import Refusal
 from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
-from cogs.ui import asking, doors, embeds
+from cogs.ui import asking, embeds, permissions
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
 from cogs.ui.request_form import AgainButton, EditButton
@@ -34,7 +34,9 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
 
     async def press(self, interaction: Interaction) -> None:
         """Show the choices that the member's tier allows."""
-        job, takes = await interaction.client.studio.takes(self.job, doors.viewer(interaction))
+        job, takes = await interaction.client.studio.takes(
+            self.job, permissions.viewer(interaction)
+        )
         held, longest = await asking.allowed(interaction)
         choices = [
             discord.SelectOption(
@@ -59,7 +61,7 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Show the formats of each take."""
-        viewer = doors.viewer(interaction)
+        viewer = permissions.viewer(interaction)
         job, takes = await interaction.client.studio.takes(self.job, viewer)
         choices = [
             discord.SelectOption(
@@ -79,7 +81,7 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
     async def press(self, interaction: Interaction) -> None:
         """Delete what was posted and what is kept."""
         client = interaction.client
-        job, posted = await client.archive.delete(self.job, doors.viewer(interaction))
+        job, posted = await client.archive.delete(self.job, permissions.viewer(interaction))
         await interaction.response.send_message(
             f"#{job.id} was deleted. Its seconds stay used.", ephemeral=True
         )
@@ -126,8 +128,8 @@ class ExtendSelect(
         take, more = self.chosen("|".join(map(str, MORE)))
         job = await interaction.client.studio.extend(
             asking.origin(interaction),
-            doors.presence(interaction),
-            doors.viewer(interaction),
+            permissions.presence(interaction),
+            permissions.viewer(interaction),
             self.job,
             take,
             int(more),
@@ -145,7 +147,7 @@ class SaveSelect(
     async def press(self, interaction: Interaction) -> None:
         """Send it to the member alone."""
         number, kind = self.chosen("flac|mp3|ogg")
-        viewer = doors.viewer(interaction)
+        viewer = permissions.viewer(interaction)
         job, takes = await interaction.client.studio.takes(self.job, viewer)
         chosen = [take for take in takes if take.number == number]
         async with interaction.client.archive.saving(interaction.user.id):

@@ -19,5 +19,5 @@ AREAS = {
     ),
     "bot.retention.archive": ("keeping", "forgetting", "sweeping", "erasure", "money", "operator"),
     "cogs.delivery": ("delivery", "outcomes", "previews", "uploads", "keeping"),
-    "cogs.ui.doors": ("visibility", "places", "forged", "members", "admins"),
+    "cogs.ui.permissions": ("visibility", "places", "forged", "members", "admins"),
 }

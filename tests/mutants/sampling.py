@@ -24,7 +24,7 @@ MODULES = (
         "bot.outbox",
     ),
     *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
-    *("cogs.delivery", "cogs.ui.doors"),
+    *("cogs.delivery", "cogs.ui.permissions"),
 )
 
 SQL_SHARE = 0.4
