@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.values import About
-from cogs.ui import asking, embeds, pages, permissions
+from cogs.ui import embeds, pages, permissions, submit
 
 
 class Account(commands.Cog):
@@ -62,7 +62,7 @@ def in_a_server(interaction: Interaction) -> int:
 async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers, as members see them."""
     studio = interaction.client.studio
-    held, _longest = await asking.allowed(interaction)
+    held, _longest = await submit.allowed(interaction)
     found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, embeds.TIERS)
     return embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
@@ -70,7 +70,7 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 @pages.more("plans")
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return Discord's buttons for the tiers that it sells, all but the member's own."""
-    held, _ = await asking.allowed(interaction)
+    held, _ = await submit.allowed(interaction)
     return [
         ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)
         for offer in await interaction.client.studio.offers(in_a_server(interaction))

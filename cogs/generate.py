@@ -9,7 +9,7 @@ from bot.rules import tiers
 from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
 from bot.values import Style
-from cogs.ui import asking, phrases
+from cogs.ui import phrases, submit
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.offering import offered
 from cogs.ui.request_form import AgainButton, EditButton, Forms, GenerateButton
@@ -27,7 +27,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     @app_commands.command()
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
-        duration=f"How long, in seconds: 1 to {studio.max_seconds}; {asking.USUAL} if you may",
+        duration=f"How long, in seconds: 1 to {studio.max_seconds}; {submit.USUAL} if you may",
         takes="How many pieces of that length",
         model="What makes the music",
         seed="The same seed, words and settings make the same music again",
@@ -50,10 +50,10 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         top_k: app_commands.Range[int, *tiers.TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
-        await asking.queue(
+        await submit.queue(
             interaction,
             prompt=prompt,
-            seconds=duration or await asking.usual(interaction),
+            seconds=duration or await submit.usual(interaction),
             takes=takes,
             model=model,
             seed=seed,
@@ -65,7 +65,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
 
 async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
     """Offer lengths that the member's tier allows, and say so of one that it does not."""
-    held, longest = await asking.allowed(interaction)
+    held, longest = await submit.allowed(interaction)
     lengths = sorted({length for length in LENGTHS if length < longest} | {longest})
     if typed.isdecimal() and len(typed) < 4:
         asked = int(typed)
@@ -79,7 +79,7 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
 
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models, and say which of them the member may not choose or are not loaded."""
-    held, _ = await asking.allowed(interaction)
+    held, _ = await submit.allowed(interaction)
     loaded = interaction.client.studio.models
     found = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):

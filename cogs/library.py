@@ -14,7 +14,7 @@ from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Post, Take
 from cogs.account import in_a_server
-from cogs.ui import asking, embeds, pages, permissions
+from cogs.ui import embeds, pages, permissions, submit
 from cogs.ui.board import link
 from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
@@ -75,7 +75,7 @@ class Catalogue(commands.Cog):
         job, takes = await self._studio.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             permissions.require_manager(interaction)
-        asking.require_permissions(interaction)
+        submit.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._archive.saving(interaction.user.id):
             # What fails is told to the member alone, and what succeeds stands by itself.

@@ -16,7 +16,7 @@ from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor
 from cogs.quota import done
-from cogs.ui import asking, pages, permissions
+from cogs.ui import pages, permissions, submit
 from cogs.ui.embeds import VIOLET
 from cogs.ui.offering import offered
 from cogs.ui.request_form import GenerateButton
@@ -129,7 +129,7 @@ class Words(permissions.AdminGroup, name="words", description="Words that prompt
 async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     """Post a message with a button that opens a form, for those who do not type commands."""
     permissions.require_manager(interaction)
-    asking.require_permissions(interaction)
+    submit.require_permissions(interaction)
     view = discord.ui.View(timeout=None)
     view.add_item(GenerateButton())
     assert isinstance(interaction.channel, discord.abc.Messageable)

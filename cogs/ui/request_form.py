@@ -13,7 +13,7 @@ from bot.errors import Refusal
 from bot.rules import tiers
 from bot.rules.markup import escape
 from bot.values import Request, Style
-from cogs.ui import asking, permissions
+from cogs.ui import permissions, submit
 from cogs.ui.buttons import OfJob, Pressed
 
 LONGEST_NUMBER = 12
@@ -35,7 +35,7 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         style = Style(
             guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
         )
-        await asking.queue(
+        await submit.queue(
             interaction,
             prompt=request.prompt,
             seconds=request.seconds,
@@ -50,14 +50,14 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         if parent is None:
             raise Refusal("The piece that it goes on from is gone.")
         job = await studio.extend(
-            asking.origin(interaction),
+            submit.origin(interaction),
             permissions.presence(interaction),
             permissions.viewer(interaction),
             parent.job_id,
             parent.number,
             request.seconds,
         )
-        await asking.reply(interaction, job)
+        await submit.reply(interaction, job)
 
 
 class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
@@ -97,7 +97,7 @@ class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generat
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        seconds, (model, *_) = await asking.usual(interaction), interaction.client.studio.models
+        seconds, (model, *_) = await submit.usual(interaction), interaction.client.studio.models
         usual = Request(prompt="", seconds=seconds, model=model, seed=0)
         await _show(interaction, Form("Words into music", "generate", usual))
 
@@ -149,7 +149,7 @@ async def _submitted(interaction: Interaction) -> None:
     fields = (label["component"] for label in data["components"])
     said = {field["custom_id"]: field["value"] for field in fields}
     style, seed = read(said["settings"])
-    await asking.queue(
+    await submit.queue(
         interaction,
         prompt=said["prompt"],
         seconds=_number("Seconds", said["seconds"]),

@@ -15,7 +15,7 @@ from bot.errors import Refusal
 from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
-from cogs.ui import asking, embeds, permissions
+from cogs.ui import embeds, permissions, submit
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
 from cogs.ui.request_form import AgainButton, EditButton
@@ -37,7 +37,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         job, takes = await interaction.client.studio.takes(
             self.job, permissions.viewer(interaction)
         )
-        held, longest = await asking.allowed(interaction)
+        held, longest = await submit.allowed(interaction)
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{more} s more",
@@ -127,14 +127,14 @@ class ExtendSelect(
         """Queue it."""
         take, more = self.chosen("|".join(map(str, MORE)))
         job = await interaction.client.studio.extend(
-            asking.origin(interaction),
+            submit.origin(interaction),
             permissions.presence(interaction),
             permissions.viewer(interaction),
             self.job,
             take,
             int(more),
         )
-        await asking.reply(interaction, job)
+        await submit.reply(interaction, job)
 
 
 class SaveSelect(
