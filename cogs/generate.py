@@ -9,7 +9,7 @@ from bot.rules import tiers
 from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
 from bot.values import Style
-from cogs.ui import phrases, submit
+from cogs.ui import prompt_words, submit
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.offering import offered
 from cogs.ui.request_form import AgainButton, EditButton, Forms, GenerateButton
@@ -35,7 +35,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         temperature="How adventurous the music is: 1 unless you say otherwise",
         top_k="Among how many sounds each next one is drawn: 250 unless you say otherwise",
     )
-    @app_commands.autocomplete(prompt=phrases.phrases)
+    @app_commands.autocomplete(prompt=prompt_words.phrases)
     @app_commands.autocomplete(duration=durations)
     @app_commands.autocomplete(model=models)
     async def generate(
