@@ -10,8 +10,8 @@ from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
 from bot.studio import Studio
 from bot.values import Style
 from cogs.ui import prompt_words, submit
+from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.offering import offered
 from cogs.ui.request_form import AgainButton, EditButton, Forms, GenerateButton
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 

@@ -17,8 +17,8 @@ from bot.studio import Studio
 from bot.values import Actor
 from cogs.quota import done
 from cogs.ui import pages, permissions, submit
+from cogs.ui.autocomplete import offered
 from cogs.ui.embeds import VIOLET
-from cogs.ui.offering import offered
 from cogs.ui.request_form import GenerateButton
 
 Place = (

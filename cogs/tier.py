@@ -11,7 +11,7 @@ from bot.rules.markup import escape, some
 from bot.values import Actor, Offer, Tier
 from cogs.quota import done, ending
 from cogs.ui import embeds, pages, permissions
-from cogs.ui.offering import offered
+from cogs.ui.autocomplete import offered
 
 Name = app_commands.Range[str, 1, LONGEST_NAME]
 Seconds = app_commands.Range[int, *BOUNDS["longest"]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from discord import app_commands
 
 from bot.client import Interaction
-from cogs.ui.offering import LONGEST, MOST, offered
+from cogs.ui.autocomplete import LONGEST, MOST, offered
 
 VOCABULARY = {
     "genre": (
