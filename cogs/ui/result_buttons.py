@@ -16,10 +16,10 @@ from bot.retention.archive import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
 from cogs.ui import embeds, permissions, submit
+from cogs.ui.attachments import answer, files
 from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
 from cogs.ui.request_form import AgainButton, EditButton
-from cogs.ui.uploading import answer, files
 
 log = logging.getLogger(__name__)
 
