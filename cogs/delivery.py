@@ -18,9 +18,9 @@ from bot.studio import Studio
 from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
 from cogs.ui import embeds
 from cogs.ui.attachments import TooLarge, file, files
-from cogs.ui.board import Board, apart, channel, failure
 from cogs.ui.buttons import last_view, stop_view
 from cogs.ui.result_buttons import removed, result_view
+from cogs.ui.status import Board, apart, channel, failure
 
 log = logging.getLogger(__name__)
 

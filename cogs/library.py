@@ -16,9 +16,9 @@ from bot.values import Job, Post, Take
 from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions, submit
 from cogs.ui.attachments import TooLarge, answer, files
-from cogs.ui.board import link
 from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
+from cogs.ui.status import link
 
 SHOWN = 60
 """Characters of a prompt in a list."""

@@ -9,7 +9,7 @@ import pytest
 from bot.app import Plan
 from bot.errors import StorageError
 from bot.values import Job, Status
-from cogs.ui.board import EDITED_AT_ONCE
+from cogs.ui.status import EDITED_AT_ONCE
 from tests.conftest import Clock, member, until, world
 
 

@@ -17,9 +17,9 @@ from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
 from cogs.ui import embeds, permissions, submit
 from cogs.ui.attachments import answer, files
-from cogs.ui.board import channel
 from cogs.ui.buttons import OfJob
 from cogs.ui.request_form import AgainButton, EditButton
+from cogs.ui.status import channel
 
 log = logging.getLogger(__name__)
 
