@@ -194,6 +194,6 @@ def _why_not(job: Job, takes: tuple[Take, ...], tier: str, longest: int) -> str:
     if not any(take.codes for take in takes):
         return f"The codes of #{job.id} are gone, so it cannot go on."
     return (
-        f"#{job.id} has {embeds.lengths(takes)} already, and your {escape(tier)} tier allows pieces "
-        f"of at most {longest} s. `/plans` shows which tiers allow longer ones."
+        f"#{job.id} has {embeds.lengths(takes)} already, and your {escape(tier)} tier allows "
+        f"pieces of at most {longest} s. `/plans` shows which tiers allow longer ones."
     )
