@@ -37,9 +37,9 @@ from bot.engine.decoder import Decoder
 from bot.engine.fused import Fused
 from bot.engine.linears import Kernels, Precision, native
 from bot.engine.slot import Slot
-from tests.forced import divergence, error, teacher_forced
-from tests.operators import operators, operators_of_audiocraft
-from tests.random_lm import language_model, understood, wish
+from tests.support.forced import divergence, error, teacher_forced
+from tests.support.operators import operators, operators_of_audiocraft
+from tests.support.random_lm import language_model, understood, wish
 
 STEPS = 40
 LENGTHS = (30, 8, 15, 10, 25, 8, 20, 12)

@@ -73,7 +73,7 @@ def _sound(seconds: int, *, chunked: bool) -> dict[str, float]:
     import torch
 
     from bot.engine.codec import Codec, Sound
-    from tests.random_codec import encodec
+    from tests.support.random_codec import encodec
 
     codec = Codec(encodec(filters=64, width=128, bins=2048))
     codes = torch.randint(2048, (4, 50 * seconds))
@@ -155,7 +155,7 @@ def _answer(what: str, *words: str) -> dict[str, float]:
             return _load(words[0])
         case "audiocraft":
             return _audiocraft()
-    from tests.tiny_musicgen import write_full_size
+    from tests.support.tiny_musicgen import write_full_size
 
     write_full_size(Path(words[0]))
     return {}

@@ -1,7 +1,7 @@
 """A thousand members in twenty servers: the real bot, its real queue and posts, a quick engine.
 
-The engine is `tests.scripted_child`, so that all time but the rendering is the bot's; Discord is
-SimCord, whose own time is in all numbers, of both sides.
+The engine is `tests.support.scripted_child`, so that all time but the rendering is the bot's;
+Discord is SimCord, whose own time is in all numbers, of both sides.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
-from tests.random_lm import language_model, understood
+from tests.support.random_lm import language_model, understood
 
 PROMPT = "a slow waltz for piano and strings"
 PRESSES = 10

@@ -12,7 +12,7 @@ from bot.engine.attention import Words
 from bot.engine.decoder import Decoder
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
-from tests.random_lm import LMModel, wish
+from tests.support.random_lm import LMModel, wish
 
 Curve = dict[int, float]
 """Seconds of a step at a position."""

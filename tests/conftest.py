@@ -22,8 +22,8 @@ from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Job, Origin, Owed, Status, Tier, Viewer
-from tests.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
-from tests.limits import problems
+from tests.support.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
+from tests.support.limits import problems
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
 PATIENCE = 60.0
 """Seconds that an answer may take: what gives way to all else does so on a busy machine."""
 
-SCRIPTED = (sys.executable, "-m", "tests.scripted_child")
+SCRIPTED = (sys.executable, "-m", "tests.support.scripted_child")
 
 
 def pytest_configure() -> None:

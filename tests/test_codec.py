@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bot.engine.codec import Codec, Sound
-from tests.operators import Counted
-from tests.random_codec import encodec, encodec_of_transformers
+from tests.support.operators import Counted
+from tests.support.random_codec import encodec, encodec_of_transformers
 
 LENGTHS = (1, 2, 3, 4, 5, 49, 50, 51, 107, 503)
 HOP = 640

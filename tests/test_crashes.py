@@ -29,7 +29,7 @@ from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
 from bot.values import Status
 from tests.conftest import OPEN, World, until, world
-from tests.processes import alive, children
+from tests.support.processes import alive, children
 from tests.test_keeping import choose
 
 

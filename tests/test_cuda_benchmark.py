@@ -17,8 +17,8 @@ from bot.engine import graphs, memory
 from bot.engine.attention import Masked
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
-from tests.pretended_cuda import GB, Card, Cuda, capturing, card
-from tests.random_lm import MONO
+from tests.support.pretended_cuda import GB, Card, Cuda, capturing, card
+from tests.support.random_lm import MONO
 
 __all__ = ["card"]
 

@@ -19,7 +19,7 @@ from bot.tables import state
 from bot.tables.database import Database, exclusive, open_database
 from bot.values import Limits, Status
 from tests.conftest import Clock, owed_by
-from tests.processes import program
+from tests.support.processes import program
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:

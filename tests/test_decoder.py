@@ -20,9 +20,9 @@ from bot.engine.linears import Int8, Kernels, Precision
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
 from bot.engine.transformer import unknown
-from tests.forced import divergence, error, first_scores, teacher_forced
-from tests.operators import operators, operators_of_audiocraft
-from tests.random_lm import MONO, STEREO, language_model, understood, wish
+from tests.support.forced import divergence, error, first_scores, teacher_forced
+from tests.support.operators import operators, operators_of_audiocraft
+from tests.support.random_lm import MONO, STEREO, language_model, understood, wish
 
 POSITIONS = 760
 WISHES = ("mozart fantasia", "a", "slow piano with rain on the window and a distant choir")

@@ -9,7 +9,7 @@ from bot.engine import devices, memory
 from bot.engine.devices import device, runs
 from bot.engine.faults import LoadError
 from bot.engine.linears import Precision, chosen
-from tests.pretended_cuda import GB, WHEEL, Card, card
+from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
 __all__ = ["card"]
 

@@ -21,7 +21,7 @@ from bot.studio import Studio
 from bot.tables import jobs, state
 from bot.values import Job, PostKind, Status
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
-from tests.processes import alive, children
+from tests.support.processes import alive, children
 from tests.test_fairness import a_studio
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.limits import problems
+from tests.support.limits import problems
 
 HALF = "\ud83d"
 

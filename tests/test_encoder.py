@@ -19,7 +19,7 @@ from bot.engine.files.tags import Tags
 from bot.tables import takes
 from bot.values import Status
 from tests.conftest import until, world
-from tests.processes import alive, children, program
+from tests.support.processes import alive, children, program
 from tests.test_bot import told
 from tests.test_keeping import attached
 

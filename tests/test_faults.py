@@ -15,7 +15,7 @@ from bot.errors import Refusal, StorageError
 from bot.tables import speeds
 from bot.values import Job, Status
 from tests.conftest import Clock, World, member, origin, until, world
-from tests.processes import alive, children
+from tests.support.processes import alive, children
 
 
 async def asked(w: World, prompt: str, **options: int) -> Job:
@@ -219,7 +219,7 @@ async def test_what_cannot_be_written_down_is_not_late(plan: Plan) -> None:
 
 
 async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None:
-    script = (sys.executable, "-m", "tests.signalled_bot", str(tmp_path), "slow")
+    script = (sys.executable, "-m", "tests.support.signalled_bot", str(tmp_path), "slow")
     bot = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
     assert bot.stdout
     assert await bot.stdout.readline() == b"rendering\n"

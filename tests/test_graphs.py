@@ -11,9 +11,9 @@ from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
-from tests.operators import Counted
-from tests.pretended_cuda import WAITS, Cuda
-from tests.random_lm import language_model, understood
+from tests.support.operators import Counted
+from tests.support.pretended_cuda import WAITS, Cuda
+from tests.support.random_lm import language_model, understood
 from tests.test_decoder import PLAIN, WISHES, alone, begin, finish
 
 FRAMES = 14

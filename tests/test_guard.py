@@ -9,7 +9,7 @@ import pytest
 
 from bot.config import Config, Switch, engine_environment
 from bot.errors import OperatorError
-from tests.processes import unprivileged
+from tests.support.processes import unprivileged
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38

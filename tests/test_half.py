@@ -13,8 +13,8 @@ from torch import nn
 from bot.engine import decoder as room
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Dense, Precision
-from tests.forced import error, teacher_forced
-from tests.random_lm import language_model, understood
+from tests.support.forced import error, teacher_forced
+from tests.support.random_lm import language_model, understood
 from tests.test_decoder import WISHES
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ from bot.tables import jobs, posts, takes
 from bot.tables.database import Database, open_database
 from bot.values import Delivered, Job, Later, Limits, Outcome, Owed, PostKind, Status, Tier, Unsent
 from tests.conftest import Clock, member, origin
-from tests.scripted_child import READY
+from tests.support.scripted_child import READY
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from bot.cli import doctor
 from bot.config import Config
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Int8, Kernels, Native, Precision, native
-from tests.forced import error, teacher_forced
-from tests.random_lm import language_model, understood
+from tests.support.forced import error, teacher_forced
+from tests.support.random_lm import language_model, understood
 
 FEW = (1, 2, 3, 7, 8, 9, 16)
 

@@ -18,7 +18,7 @@ import pytest
 from bot.app import Plan
 from bot.values import EngineState, Status
 from tests.conftest import GENEROUS, origin, until, world
-from tests.processes import alive, children, program
+from tests.support.processes import alive, children, program
 
 ROUNDS = int(os.environ.get("KILLS", "10"))
 
@@ -27,7 +27,7 @@ DEMO_ROUNDS = min(ROUNDS, 50)
 
 
 def bot(folder: Path, what: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.killed_bot", folder, what]
+    command = [sys.executable, "-m", "tests.support.killed_bot", folder, what]
     return program(command, stdout=subprocess.PIPE)
 
 

@@ -31,7 +31,7 @@ from bot.tables import takes
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
 from tests.conftest import Clock, member, origin
-from tests.scripted_child import READY
+from tests.support.scripted_child import READY
 
 T = TypeVar("T")
 

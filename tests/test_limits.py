@@ -31,7 +31,7 @@ from bot.rules.tiers import (
 )
 from bot.values import Actor, Limits, Status
 from tests.conftest import GENEROUS, World, world
-from tests.limits import problems
+from tests.support.limits import problems
 from tests.test_repeating import values
 
 PIECES = 10**15 - 1000

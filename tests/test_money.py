@@ -18,7 +18,7 @@ from bot.studio import NOBODY
 from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
-from tests.processes import children
+from tests.support.processes import children
 from tests.test_bot import told
 from tests.test_delivery import MESSAGES, looks_until
 from tests.test_fairness import a_studio, serve

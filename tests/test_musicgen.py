@@ -32,8 +32,8 @@ from bot.engine.messages import (
     Report,
     Took,
 )
-from tests.engines import NUMBERS, OTHER, ROOT, SMALL, STEREO, Child, Files, environment
-from tests.tiny_musicgen import CARD, REVISION
+from tests.support.engines import NUMBERS, OTHER, ROOT, SMALL, STEREO, Child, Files, environment
+from tests.support.tiny_musicgen import CARD, REVISION
 
 FIRST, FRAMES = 1503, 1500
 """Decoder steps and frames of a window of 30 s."""

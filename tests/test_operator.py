@@ -28,7 +28,7 @@ from bot.errors import OperatorError, Refusal
 from bot.studio import NOBODY
 from bot.values import Keep, Status
 from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
-from tests.processes import alive, children, program
+from tests.support.processes import alive, children, program
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,7 +117,7 @@ def states(folder: Path) -> list[str]:
 def test_a_signal_drains_and_a_second_one_stops(
     tmp_path: Path, number: signal.Signals, first: str, signals: int, left: list[str]
 ) -> None:
-    command = [sys.executable, "-m", "tests.signalled_bot", tmp_path, first]
+    command = [sys.executable, "-m", "tests.support.signalled_bot", tmp_path, first]
     with program(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bot:
         assert bot.stdout
         assert bot.stderr

@@ -23,10 +23,10 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment
+from tests.support.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment
+from tests.support.tiny_musicgen import CARD
 from tests.test_musicgen import takes
 from tests.test_side_by_side import folders, together
-from tests.tiny_musicgen import CARD
 
 __all__ = ["folders"]
 

@@ -8,7 +8,7 @@ import pytest
 from bot.tables import posts
 from bot.tables.database import Database, Transaction
 from bot.values import PostKind, Route
-from tests.rows import Call, changes, put
+from tests.support.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)
 LATER = datetime.fromtimestamp(2000, UTC)

@@ -13,7 +13,7 @@ from bot.errors import Refusal
 from bot.tables import takes
 from bot.values import Job, Limits, Status
 from tests.conftest import Clock, World, member, origin, until, world
-from tests.processes import children
+from tests.support.processes import children
 from tests.test_bot import told
 from tests.test_delivery import MESSAGES, answers, looks, looks_until
 

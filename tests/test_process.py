@@ -24,7 +24,7 @@ from bot.engine.process import Engine, start
 from bot.engine.sketch.composer import Sketch
 from bot.errors import EngineError
 from tests.conftest import SCRIPTED
-from tests.processes import program
+from tests.support.processes import program
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import pytest
 from bot.tables import grants, jobs, ledger, posts, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Status
-from tests.rows import put
+from tests.support.rows import put
 
 NOW = datetime.fromtimestamp(1000, UTC)
 DAY = "2026-11-23"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import unprivileged
+from tests.support.processes import unprivileged
 from tests.test_command_line import bot, explained
 
 ROOT = Path(__file__).parent.parent

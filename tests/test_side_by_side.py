@@ -19,7 +19,7 @@ from bot.engine.messages import (
     Report,
     Took,
 )
-from tests.engines import BESIDE, SMALL, Child, Files
+from tests.support.engines import BESIDE, SMALL, Child, Files
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])

@@ -16,8 +16,8 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from tests.conftest import world
-from tests.processes import alive, children
-from tests.storm import Storm, StormClock, stormy
+from tests.support.processes import alive, children
+from tests.support.storm import Storm, StormClock, stormy
 
 SOAK = float(os.environ.get("SOAK", "0"))
 """Seconds; 0: so many turns as below, from a seed that stays the same."""

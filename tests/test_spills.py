@@ -25,11 +25,11 @@ from bot.engine.slotted import Slotted
 from bot.engine.spills import FULL, spilled
 from bot.values import Status
 from tests.conftest import world
-from tests.engines import NUMBERS, SMALL, Child, Files
-from tests.full import Full
-from tests.operators import Counted
-from tests.random_codec import encodec
-from tests.random_lm import language_model, understood
+from tests.support.engines import NUMBERS, SMALL, Child, Files
+from tests.support.full import Full
+from tests.support.operators import Counted
+from tests.support.random_codec import encodec
+from tests.support.random_lm import language_model, understood
 from tests.test_decoder import WISHES, alone, begin, finish
 from tests.test_faults import asked
 from tests.test_side_by_side import folders, last, together
@@ -190,7 +190,7 @@ def test_one_piece_ends_for_lack_of_memory_and_nobody_beside_it_hears(
     home: Path, folders: Callable[[], Files], expected: Files, place: str
 ) -> None:
     bad, beside = folders(), folders()
-    with Child(home, SMALL, start=("-m", "tests.full", place)) as child:
+    with Child(home, SMALL, start=("-m", "tests.support.full", place)) as child:
         assert isinstance(child.hear(), Ready)
         order, other = bad.order(3, 8, 9), beside.order(2, 7)
         reports = together(child, other, order)
@@ -209,7 +209,7 @@ def test_a_step_that_lacks_memory_ends_what_is_under_way_and_the_next_is_as_ever
     home: Path, folders: Callable[[], Files], expected: Files, place: str
 ) -> None:
     bad, after = folders(), folders()
-    with Child(home, SMALL, start=("-m", "tests.full", place)) as child:
+    with Child(home, SMALL, start=("-m", "tests.support.full", place)) as child:
         assert isinstance(child.hear(), Ready)
         orders = bad.order(2, 8), bad.order(2, 9)
         reports = together(child, *orders)
@@ -230,7 +230,7 @@ async def test_a_piece_that_lacked_memory_is_tried_again_alone_and_posted(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(home))
     engine = ("--engine", "musicgen", "--model", SMALL, "--device", "cpu", "--slots", "3")
-    command = (sys.executable, "-m", "tests.full", place, *engine, "--precision", "float32")
+    command = (sys.executable, "-m", "tests.support.full", place, *engine, "--precision", "float32")
     async with world(replaced(plan, command=command, models=("small",))) as w:
         await asked(w, "slow piano with rain", takes=2, seconds=3)
         job = await w.ended(1, Status.DELIVERED)

@@ -18,7 +18,7 @@ from bot.engine import graphs, split
 from bot.engine.attention import Masked
 from bot.engine.split import BLOCK, MOST, Split, splits
 
-INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/interpreted.py")
+INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/support/interpreted.py")
 GPU: Any = SimpleNamespace(device=torch.device("cuda"))
 
 

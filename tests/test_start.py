@@ -7,7 +7,7 @@ import pytest
 
 from bot.cli import connection
 from bot.errors import OperatorError
-from tests.stand_in import TOKEN, Run, page, running, said, standing_in, word
+from tests.support.stand_in import TOKEN, Run, page, running, said, standing_in, word
 
 COMMANDS = "/applications/123456789012345678/commands"
 

@@ -23,7 +23,7 @@ from bot.tables import database
 from bot.tables.database import check, exclusive, open_database, reading
 from bot.values import Job, Status
 from tests.conftest import origin, until, world
-from tests.stand_in import TOKEN
+from tests.support.stand_in import TOKEN
 from tests.test_bot import told
 
 

@@ -14,7 +14,7 @@ from bot.retention.disk import MARK
 from bot.tables import takes
 from bot.values import Status
 from tests.conftest import World, member, origin, until, world
-from tests.processes import children
+from tests.support.processes import children
 
 
 def audio(plan: Plan) -> set[str]:

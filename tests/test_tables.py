@@ -9,7 +9,7 @@ from bot.tables import jobs, ledger, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Membership, Promise, Source, Status
 from tests.conftest import GENEROUS
-from tests.rows import Call, changes, put
+from tests.support.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)
 

@@ -20,8 +20,8 @@ from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import MusicGen
 from bot.engine.slotted import Slotted
-from tests.random_codec import encodec
-from tests.random_lm import language_model
+from tests.support.random_codec import encodec
+from tests.support.random_lm import language_model
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from benchmarks.report import Row
 from bot.engine import memory
 from bot.engine.codec import Codec
 from bot.engine.sampling import Sampling
-from tests.random_codec import encodec
-from tests.random_lm import understood
+from tests.support.random_codec import encodec
+from tests.support.random_lm import understood
 
 ROOM = {"small": 4 * GIB, "large": 14.2 * GIB}
 """Bytes that are free for a model, the second as on a card of 15 GB."""

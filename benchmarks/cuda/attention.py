@@ -12,7 +12,7 @@ from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
 from bot.engine import graphs
 from bot.engine.attention import Masked, Memory, Together
-from tests.random_lm import LMModel, understood
+from tests.support.random_lm import LMModel, understood
 
 SIZE = 64
 """Of a head."""

@@ -13,7 +13,7 @@ from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
 from bot.engine import graphs, memory
 from bot.engine.decoder import Decoder
-from tests.random_lm import LMModel, understood
+from tests.support.random_lm import LMModel, understood
 
 
 def rows(stage: Stage) -> Iterator[Row]:

@@ -15,7 +15,7 @@ import torch
 
 from bot.engine import devices, memory
 from bot.engine.linears import Precision
-from tests.random_lm import language_model
+from tests.support.random_lm import language_model
 
 CARD = 2048
 """Tokens of a codebook."""

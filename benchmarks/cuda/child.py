@@ -16,7 +16,7 @@ from benchmarks.report import Row
 from bot.engine.messages import Progress, Ready, Render
 from bot.engine.process import Engine, start
 from bot.engine.worker import TOLD_EVERY
-from tests import tiny_musicgen
+from tests.support import tiny_musicgen
 
 TAKES = 5
 WITHIN = 3.0

@@ -8,7 +8,7 @@ import torch
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
 from bot.engine.codec import TOLERANCE, Codec, Samples, Sound
-from tests.random_codec import encodec
+from tests.support.random_codec import encodec
 
 SHORT = 10
 """Seconds of a piece that a long one is compared with."""

@@ -10,8 +10,8 @@ from benchmarks.cuda.tokens import scores_of_audiocraft
 from benchmarks.report import Row
 from bot.engine.faults import LoadError
 from bot.engine.linears import Precision, chosen
-from tests.forced import divergence, error, teacher_forced
-from tests.random_lm import understood
+from tests.support.forced import divergence, error, teacher_forced
+from tests.support.random_lm import understood
 
 
 def rows(stage: Stage) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from benchmarks.report import Row
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.slot import Slot
-from tests.random_lm import LMModel
+from tests.support.random_lm import LMModel
 
 LONG = "x" * 70
 """A text that is longer than most."""

@@ -24,7 +24,7 @@ from benchmarks.stepping import (
 from bot.engine import memory
 from bot.engine.decoder import Decoder
 from bot.engine.slot import Slot
-from tests.random_lm import understood
+from tests.support.random_lm import understood
 
 BURST = 10
 """Steps of ours between two waits for the GPU: the engine does not wait after each."""

@@ -18,8 +18,8 @@ from bot.engine.messages import Part, Render
 from bot.engine.musicgen import MusicGen
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
-from tests.random_codec import encodec
-from tests.random_lm import MONO, LMModel, language_model, understood
+from tests.support.random_codec import encodec
+from tests.support.random_lm import MONO, LMModel, language_model, understood
 
 CARD = 2048
 RATE = 50

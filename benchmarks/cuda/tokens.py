@@ -14,8 +14,8 @@ from benchmarks.report import Row
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
-from tests.forced import error, first_scores, teacher_forced
-from tests.random_lm import MONO, STEREO, LMModel, understood, wish
+from tests.support.forced import error, first_scores, teacher_forced
+from tests.support.random_lm import MONO, STEREO, LMModel, understood, wish
 
 SAMPLINGS = (
     Sampling(),

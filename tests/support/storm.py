@@ -26,8 +26,8 @@ from bot.retention.archive import Keep
 from bot.studio import NOBODY
 from bot.values import EngineState, Limits
 from tests.conftest import GENEROUS, World, member, until
-from tests.processes import alive, children
-from tests.promises_kept import Rows, broken_at_last, broken_meanwhile
+from tests.support.processes import alive, children
+from tests.support.promises_kept import Rows, broken_at_last, broken_meanwhile
 from tests.test_bot import lost_answers
 
 Act = Callable[["Storm"], Awaitable[None]]

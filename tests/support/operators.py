@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine.decoder import Decoder
-from tests.random_lm import wish
+from tests.support.random_lm import wish
 
 
 class Counted(TorchDispatchMode):

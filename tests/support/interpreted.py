@@ -15,7 +15,7 @@ from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
 from bot.engine.split import BLOCK, Split, check
-from tests.random_lm import language_model, understood
+from tests.support.random_lm import language_model, understood
 from tests.test_decoder import PLAIN, WISHES, alone, begin, finish
 
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")

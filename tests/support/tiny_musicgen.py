@@ -1,4 +1,6 @@
-"""Writes a tiny random MusicGen in the published format: `python -m tests.tiny_musicgen DIR`.
+"""Writes a tiny random MusicGen in the published format.
+
+`python -m tests.support.tiny_musicgen DIR` writes it there.
 
 With HF_HOME=DIR and HF_HUB_OFFLINE=1 the bot's engine and audiocraft itself load it under the
 names of the released models. What a test may rely on is as released: 50 frames a second at 32 kHz,

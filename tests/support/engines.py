@@ -32,9 +32,9 @@ from bot.engine.messages import (
     encode,
     report,
 )
-from tests.processes import SHARED
+from tests.support.processes import SHARED
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SMALL, STEREO, OTHER = "facebook/musicgen-small", "facebook/musicgen-stereo-small", "other"
 
 NUMBERS = count(1)
@@ -164,7 +164,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             part = folder.with_suffix(".part")
-            command = [sys.executable, "-m", "tests.tiny_musicgen", str(part)]
+            command = [sys.executable, "-m", "tests.support.tiny_musicgen", str(part)]
             subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
             part.rename(folder)
     return folder

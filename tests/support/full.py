@@ -1,4 +1,4 @@
-"""The engine's worker with too little memory at a PLACE: `python -m tests.full PLACE …`.
+"""The engine's worker with too little memory at a PLACE: `python -m tests.support.full PLACE …`.
 
 It lacks once, whenever something else is under way as well: as a take begins (`prefill`), in a
 `step` of two takes, in the `capture` of such a step (over a pretended torch.cuda, and as if it had
@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine import graphs, worker
-from tests.pretended_cuda import Cuda, capturing
+from tests.support.pretended_cuda import Cuda, capturing
 
 PLACES = ("prefill", "step", "capture", "chunk")
 
