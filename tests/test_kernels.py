@@ -15,7 +15,7 @@ from bot.engine.linears import Int8, Kernels, Native, Precision, native
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
 
-FEW = (1, 2, 3, 7, 8, 9, 16)
+FEW = (1, 2, 3, 6, 7, 8, 9, 14, 16)
 
 pytestmark = pytest.mark.skipif(
     len(native()) < 2, reason="this processor has no VNNI or no bfloat16"
@@ -27,21 +27,22 @@ def precision(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.mark.parametrize("width", [68, 1028])
 def test_a_product_is_right_and_a_row_of_it_is_the_same_beside_any_others(
-    precision: Precision,
+    precision: Precision, width: int
 ) -> None:
-    weight, rows = torch.randn(100, 68), torch.randn(16, 68)
+    weight, rows = torch.randn(100, width), torch.randn(16, width)
     product = Native(weight, precision)
     together = product(rows)
     assert error((rows @ weight.T).double(), together) < 0.04
     for many in FEW:
         assert torch.equal(product(rows[:many]), together[:many])
-        others = torch.cat([100 * torch.randn(many, 68), rows[:1]])
+        others = torch.cat([100 * torch.randn(many, width), rows[:1]])
         assert torch.equal(product(others)[-1], together[0])
     hidden = torch.ones(16, 100)
     product.onto(hidden, rows)
     assert torch.equal(hidden, together + 1)
-    assert torch.equal(product(torch.zeros(2, 68)), torch.zeros(2, 100))
+    assert torch.equal(product(torch.zeros(2, width)), torch.zeros(2, 100))
 
 
 def test_numbers_as_large_as_they_come_are_lost_in_no_sum(precision: Precision) -> None:

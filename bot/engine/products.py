@@ -30,6 +30,12 @@ OUTPUTS = 2 * LANES
 TALL = 8
 """Rows of the largest tile: with a block's outputs their sums fill half of the registers."""
 
+CHUNK = 64
+"""Lines of a block that all rows meet before the next are read: a quarter of the nearest cache."""
+
+LINE = 64
+"""Bytes that come from memory at once."""
+
 FOUR = 4
 """Bytes of a row that are multiplied at once."""
 
@@ -52,10 +58,11 @@ bytes: a line for each n inputs, and a last one of float32 that scales the outpu
 
 
 class Scratch(NamedTuple):
-    """What each thread writes on: a row's layer norm, and rows as they are packed."""
+    """What each thread writes on: a row's layer norm, rows as they are packed, and their sums."""
 
     normed: Floats
     packed: Packed
+    sums: Packed
     scales: Floats
     offsets: Packed
 
@@ -66,6 +73,7 @@ def scratch(weight: Weight, threads: int, rows: int, width: int) -> Scratch:
     return Scratch(
         normed=np.empty((threads, width), np.float32),
         packed=np.empty((threads, rows * width), small),
+        sums=np.empty((threads, rows, OUTPUTS), summed),
         scales=np.empty((threads, rows), np.float32),
         offsets=np.empty((threads, rows), summed),
     )
@@ -88,6 +96,7 @@ class _BFloat16(ir.types._BaseFloatType):  # type: ignore[misc]
 
 cgutils: Any = untyped
 _BFloat16._create_instance()
+_BYTE = ir.IntType(8)
 _WHOLE, _FLOAT = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.FloatType(), LANES)
 _INSTRUCTIONS = {
     types.uint8: ("llvm.x86.avx512.vpdpbusd.512", _WHOLE, _WHOLE),
@@ -100,51 +109,68 @@ _INSTRUCTIONS = {
 """For what a weight is made of: an instruction, what it sums to and what it multiplies."""
 
 
-def _tile(tall: int) -> Any:  # noqa: ANN401
-    """Return what sums the products of so many rows and a block, `into` [rows, 32].
+def _tile(tall: int, *, fetches: bool = False) -> Any:  # noqa: ANN401
+    """Return what adds the products of so many rows and some lines of a block to sums [rows, 32].
 
     It stands for this loop, in which Numba would not find the instructions::
 
-        for group in range(len(block) - 1):
+        for group in range(len(lines)):
             for row in range(tall):
-                into[row] += block[group] · four bytes of rows[row]
+                sums[row] += lines[group] · four bytes of rows[row]
+
+    and where it fetches, it asks for half as many bytes as the lines have, so many `ahead` of them.
     """
 
-    def typed(_: Any, block: Any, rows: Any, into: Any) -> Any:  # noqa: ANN401
-        name, summed, factors = _INSTRUCTIONS[block.dtype]
+    def typed(_: Any, lines: Any, rows: Any, sums: Any, ahead: Any) -> Any:  # noqa: ANN401
+        name, summed, factors = _INSTRUCTIONS[lines.dtype]
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
             arrays = [
                 context.make_array(kind)(context, builder, argument)
-                for kind, argument in zip(signature.args, arguments, strict=True)
+                for kind, argument in zip(signature.args[:3], arguments[:3], strict=True)
             ]
             weights, fours, results = (
                 builder.bitcast(array.data, kind.as_pointer())
                 for array, kind in zip(arrays, (factors, _WHOLE.element, summed), strict=True)
             )
-            groups = builder.sub(cgutils.unpack_tuple(builder, arrays[0].shape)[0], _number(1))
+            groups = cgutils.unpack_tuple(builder, arrays[0].shape)[0]
+            apart = builder.udiv(cgutils.unpack_tuple(builder, arrays[1].strides)[0], _number(FOUR))
+            start = builder.bitcast(arrays[0].data, _BYTE.as_pointer())
+            later = builder.gep(start, [arguments[3]])
             dot = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(summed, [summed, factors, factors]), name
             )
-            naught = ir.Constant(summed, [0] * LANES)
-            sums = [[cgutils.alloca_once_value(builder, naught) for _ in "12"] for _ in range(tall)]
+            places = [builder.gep(results, [_number(at)]) for at in range(2 * tall)]
+            totals = [
+                cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places
+            ]
             with cgutils.for_range(builder, groups) as loop:
+                if fetches:
+                    _fetch(builder, builder.gep(later, [builder.mul(loop.index, _number(LINE))]))
                 first = builder.gep(weights, [builder.mul(loop.index, _number(2))])
                 both = [builder.load(builder.gep(first, [_number(at)]), align=64) for at in (0, 1)]
-                for row, pair in enumerate(sums):
-                    at = builder.add(loop.index, builder.mul(groups, _number(row)))
+                for row in range(tall):
+                    at = builder.add(loop.index, builder.mul(apart, _number(row)))
                     four = builder.load(builder.gep(fours, [at]), align=4)
                     own = builder.bitcast(_everywhere(builder, four), factors)
-                    for total, weight in zip(pair, both, strict=True):
+                    for total, weight in zip(totals[2 * row : 2 * row + 2], both, strict=True):
                         added = builder.call(dot, [builder.load(total), weight, own])
                         builder.store(added, total)
-            for at, total in enumerate(total for pair in sums for total in pair):
-                builder.store(builder.load(total), builder.gep(results, [_number(at)]), align=4)
+            for place, total in zip(places, totals, strict=True):
+                builder.store(builder.load(total), place, align=4)
             return context.get_dummy_value()
 
-        return types.void(block, rows, into), generate
+        return types.void(lines, rows, sums, ahead), generate
 
     return intrinsic(typed)
+
+
+def _fetch(builder: Any, address: Any) -> None:  # noqa: ANN401
+    """Ask for a line of memory that will be read."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), number, number, number])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(prefetch, [address, *(ir.Constant(number, at) for at in (0, 3, 1))])
 
 
 def _number(value: int) -> Any:  # noqa: ANN401
@@ -158,24 +184,51 @@ def _everywhere(builder: Any, four: Any) -> Any:  # noqa: ANN401
     return builder.shuffle_vector(first, nothing, ir.Constant(_WHOLE, [0] * LANES))
 
 
-_eight, _four, _two, _one = (_tile(tall) for tall in (TALL, 4, 2, 1))
+def _adding(*, fetches: bool) -> Any:  # noqa: ANN401
+    """Return what adds products of the first of some rows, and says how many rows those are."""
+    eight, four, two, one = (_tile(tall, fetches=fetches) for tall in (TALL, 4, 2, 1))
+
+    @small
+    def add(lines: Packed, rows: Packed, sums: Packed, ahead: np.int64) -> int:
+        many = len(rows)
+        if many >= TALL:
+            eight(lines, rows, sums, ahead)
+            return TALL
+        if many >= 4:
+            four(lines, rows, sums, ahead)
+            return 4
+        if many >= 2:
+            two(lines, rows, sums, ahead)
+            return 2
+        one(lines, rows, sums, ahead)
+        return 1
+
+    return add
+
+
+_add, _add_and_fetch = _adding(fetches=False), _adding(fetches=True)
 
 
 @small
-def _summed(block: Packed, rows: Packed, into: Packed) -> int:
-    """Multiply the first of some rows, and return how many those are."""
-    many = len(rows)
-    if many >= TALL:
-        _eight(block, rows, into)
-        return TALL
-    if many >= 4:
-        _four(block, rows, into)
-        return 4
-    if many >= 2:
-        _two(block, rows, into)
-        return 2
-    _one(block, rows, into)
-    return 1
+def _multiply(block: Weight, rows: Packed, sums: Packed) -> None:
+    """Put the sums that rows have with a block in their place.
+
+    Where rows fill one tile, the block comes from memory in its order, as processors foresee. More
+    of them meet it chunk by chunk, and the next is fetched meanwhile.
+    """
+    many, lines = len(rows), len(block) - 1
+    one = FOUR // rows.itemsize
+    sums[:] = 0
+    done = _add(block[:lines], rows, sums, 0) if many in (1, 2, 4, TALL) else 0
+    if done == many:
+        return
+    for first in range(0, lines, CHUNK):
+        last = min(first + CHUNK, lines)
+        row, ahead = 0, 2 * LINE * CHUNK
+        while row < many:
+            fours = rows[row:, one * first : one * last]
+            row += _add_and_fetch(block[first:last], fours, sums[row:], ahead)
+            ahead += LINE * CHUNK
 
 
 @small
@@ -197,18 +250,18 @@ def gelu(number: np.float32) -> np.float32:
 
 @small
 def _finish(
-    sums: Packed, factors: Floats, scales: Floats, offsets: Packed, into: Floats, how: int
+    sums: Packed, factors: Floats, scale: np.float32, offset: np.number[Any], into: Floats, how: int
 ) -> None:
-    """Make products of a tile's sums, and put them into the block's part of their rows."""
-    for row in range(len(scales)):
+    """Make products of a row's sums with a block, and put them into the block's part of it."""
+    if how == ADDED:
         for at in range(OUTPUTS):
-            product = np.float32(sums[row, at] - offsets[row]) * (factors[at] * scales[row])
-            if how == ADDED:
-                into[row, at] += product
-            elif how == BENT:
-                into[row, at] = gelu(product)
-            else:
-                into[row, at] = product
+            into[at] += np.float32(sums[at] - offset) * (factors[at] * scale)
+    elif how == BENT:
+        for at in range(OUTPUTS):
+            into[at] = gelu(np.float32(sums[at] - offset) * (factors[at] * scale))
+    else:
+        for at in range(OUTPUTS):
+            into[at] = np.float32(sums[at] - offset) * (factors[at] * scale)
 
 
 @small
@@ -288,16 +341,14 @@ def product(
             scales[row], offsets[row] = packed(normed, room[row])
         else:
             scales[row], offsets[row] = packed(rows[row], room[row])
-    sums = np.empty((TALL, OUTPUTS), offsets.dtype)
+    sums = own.sums[worker, :many]
     begin, end = share(worker, workers, len(weight))
     for block in range(begin, end):
+        _multiply(weight[block], room, sums)
         factors = weight[block, -1].view(np.float32)
-        outputs = into[:, OUTPUTS * block : OUTPUTS * (block + 1)]
-        row = 0
-        while row < many:
-            done = row + _summed(weight[block], room[row:], sums)
-            _finish(sums, factors, scales[row:done], offsets[row:done], outputs[row:], how)
-            row = done
+        for row in range(many):
+            part = into[row, OUTPUTS * block : OUTPUTS * (block + 1)]
+            _finish(sums[row], factors, scales[row], offsets[row], part, how)
 
 
 @together
