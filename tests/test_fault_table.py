@@ -1,9 +1,10 @@
 """The fault table: what may go wrong, and the test that shows what becomes of it."""
 
 import ast
-from pathlib import Path
 
 import pytest
+
+from tests.support.places import ROOT, place_of
 
 TABLE = {
     "too large at every rung": (
@@ -241,6 +242,6 @@ TABLE = {
 @pytest.mark.parametrize("fault", TABLE)
 def test_each_fault_has_its_test(fault: str) -> None:
     file, test = TABLE[fault].split("::")
-    tree = ast.parse((Path(__file__).parent / f"test_{file}.py").read_text())
+    tree = ast.parse((ROOT / place_of(file)).read_text())
     names = {getattr(node, "name", None) for node in tree.body}
     assert test in names

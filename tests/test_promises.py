@@ -6,11 +6,10 @@ A promise that changes there changes here, and so does the test.
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.places import ROOT, place_of
 
 PROMISES: list[tuple[str, ...]] = [
     (
@@ -784,7 +783,7 @@ def _in_a_line(text: str) -> str:
 @cache
 def names_in(file: str) -> set[str]:
     """The tests of a file, those that are made of a class of Hypothesis' among them."""
-    tree = ast.parse((ROOT / f"tests/test_{file}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / place_of(file)).read_text(encoding="utf-8"))
     named = {getattr(node, "name", "") for node in tree.body}
     assigned = (
         target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets

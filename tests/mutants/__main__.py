@@ -21,6 +21,7 @@ from tests.mutants import report
 from tests.mutants.areas import AREAS
 from tests.mutants.sampling import MODULES, Mutant, every, path, sample
 from tests.mutants.trials import Baseline, BrokenBaseline, Result, attempt, copy
+from tests.support.places import place_of
 
 FOLDER = Path(".mutants")
 
@@ -60,7 +61,7 @@ def _digest(text: str) -> str:
 
 
 def _tests(module: str) -> str:
-    files = (Path(f"tests/test_{area}.py") for area in AREAS[module])
+    files = (place_of(area) for area in AREAS[module])
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 

@@ -19,6 +19,7 @@ from cosmic_ray.work_item import TestOutcome
 from tests.mutants.areas import AREAS
 from tests.mutants.recording import PATIENT, RECORD
 from tests.mutants.sampling import Mutant
+from tests.support.places import place_of
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 
@@ -88,7 +89,7 @@ class Baseline:
         command = (
             *(*PYTEST, "-n2", "--dist", "loadfile", "-p", "tests.mutants.recording"),
             *("--cov=bot", "--cov=cogs", "--cov-context=test", "--cov-report="),
-            *(f"tests/test_{area}.py" for area in areas),
+            *(str(place_of(area)) for area in areas),
         )
         more = {RECORD: str(record), "COVERAGE_FILE": str((folder / "coverage").resolve())}
         ended = subprocess.run(command, cwd=project, env=QUIET | more, check=False)
@@ -99,7 +100,7 @@ class Baseline:
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests of a mutant's area that run its function, the quickest first."""
-        files = {f"tests/test_{area}.py" for area in AREAS[mutant.module]}
+        files = {str(place_of(area)) for area in AREAS[mutant.module]}
         first, last = mutant.function
         contexts = self._contexts(mutant.path)
         found = {
