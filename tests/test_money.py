@@ -17,12 +17,12 @@ from bot.rules.fairness import is_aged
 from bot.studio import NOBODY
 from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, PostKind, Presence, Status, Unsent, Viewer
+from tests.cogs.test_bot import told
+from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
+from tests.rules.test_fairness import a_studio, serve
 from tests.support.processes import children
-from tests.test_bot import told
-from tests.test_delivery import MESSAGES, looks_until
-from tests.test_fairness import a_studio, serve
-from tests.test_ledger import Books, Only, books, lefts
+from tests.tables.test_ledger import Books, Only, books, lefts
 
 __all__ = ["books"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_command_line import bot, explained
 from tests.support.processes import unprivileged
-from tests.test_command_line import bot, explained
 
 ROOT = Path(__file__).parent.parent
 

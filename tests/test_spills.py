@@ -25,14 +25,14 @@ from bot.engine.slotted import Slotted
 from bot.engine.spills import FULL, spilled
 from bot.values import Status
 from tests.conftest import world
+from tests.dispatch.test_faults import asked
+from tests.engine.test_side_by_side import folders, last, together
 from tests.support.engines import NUMBERS, SMALL, Child, Files
 from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
 from tests.test_decoder import WISHES, alone, begin, finish
-from tests.test_faults import asked
-from tests.test_side_by_side import folders, last, together
 
 __all__ = ["folders"]
 

@@ -1,0 +1,75 @@
+"""What the operator is told before weights without commercial use are sold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.admin.servers import Rulebook
+from bot.admission import Admission
+from bot.app import Plan
+from bot.cli import licence
+from bot.cli.engine_choice import Choice
+from bot.config import Config, EngineName
+from bot.rules import tiers
+from bot.tables.database import Database, open_database
+from bot.values import Actor, Limits
+from tests.cli.test_command_line import bot
+from tests.conftest import Clock
+
+SOMEONE = Actor(id=1, name="someone")
+
+
+@pytest.fixture
+def plan(plan: Plan) -> Plan:
+    return replace(plan, defaults=tiers.DEFAULTS)
+
+
+async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
+    plan.folder.mkdir(exist_ok=True)
+    async with open_database(plan.folder / "fantasia.db") as database:
+        await rulebook(database, clock).map_role(10, SOMEONE, Actor(id=77, name="Patrons"), tier)
+
+
+def rulebook(database: Database, clock: Clock) -> Rulebook:
+    admission = Admission(defaults=tiers.DEFAULTS, limits=Limits(), skus={})
+    return Rulebook(database, admission=admission, clock=clock)
+
+
+async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
+    await map_role(plan, clock, "Plus")
+    choice = Choice(engine=EngineName.MUSICGEN, command=(), models=("small",))
+    async with open_database(plan.folder / "fantasia.db") as database:
+        books = rulebook(database, clock)
+        (warning,) = await licence.warnings(books, Config(), choice)
+        mine = Config(musicgen_model="me/my-own")
+        assert await licence.warnings(books, mine, choice) == []
+        assert await licence.warnings(books, Config(), replace(choice, models=("sketch",))) == []
+    assert "1 servers map roles" in warning
+    assert "CC-BY-NC 4.0" in warning
+    assert "unmap the paid tiers" in warning
+
+
+async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:
+    await map_role(plan, clock, "Free")
+    assert await licence.paid_servers(plan.folder) == 0
+
+
+def test_skus_sell_as_well() -> None:
+    (warning,) = licence.licence(0, Config(skus={1: "plus"}), ("small",))
+    assert "SKUS sells tiers" in warning
+
+
+def test_a_model_that_free_lacks_is_warned_of() -> None:
+    assert "does not include the model large" in licence.unreachable(("large",))[0]
+    assert licence.unreachable(("large", "small")) == []
+
+
+async def test_doctor_warns_too(plan: Plan, clock: Clock, tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(plan.folder), "COLUMNS": "200"}
+    assert "nothing against the licence is sold" in bot(tmp_path, "doctor", **settings).stdout
+    await map_role(plan, clock, "Pro")
+    done = bot(tmp_path, "doctor", **settings)
+    assert done.returncode == 0
+    assert "CC-BY-NC 4.0" in done.stdout
+    assert "unmap the paid tiers" in done.stdout

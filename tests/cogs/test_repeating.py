@@ -1,0 +1,226 @@
+"""The buttons under a result: again and edited, by anyone, for ever."""
+
+from dataclasses import replace
+from typing import Any
+
+import discord
+import pytest
+import simcord
+
+from bot.app import Plan
+from bot.errors import Refusal
+from bot.rules import tiers
+from bot.values import Status, Style
+from cogs.ui.request_form import read
+from tests.cogs.test_bot import told
+from tests.conftest import Clock, World, viewer, world
+
+
+@pytest.fixture
+def plan(plan: Plan, clock: Clock) -> Plan:
+    """A bot with the tiers that a server begins with."""
+    return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
+
+
+async def first(w: World, **options: Any) -> discord.Message:
+    """A result of alice's, to press buttons under."""
+    await w.alice.slash(w.music, "generate", prompt="play a waltz", duration=2, **options)
+    return await w.result()
+
+
+async def test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w, guidance=4.5, seed=7)
+        shown = await w.bob.click(message, label="Again")
+        await w.status(shown, "#2 is done")
+        one, two = [await w.ended(number, Status.DELIVERED) for number in (1, 2)]
+        assert two.origin.user_id == w.bob.id
+        assert two.request == replace(one.request, seed=two.request.seed)
+        assert two.request.seed != 7
+        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
+        assert (await w.studio.usage(w.guild.id, w.bob.id)).used == 2
+
+
+async def test_again_works_after_a_restart_and_asks_all_checks(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        await w.restart(plan)
+        await w.status(await w.alice.click(message, label="Again"), "#2 is done")
+        await w.admin.slash(w.music, "words add", word="waltz")
+        assert "a word that this server refuses" in told(
+            await w.alice.click(message, label="Again")
+        )
+        await w.admin.slash(w.music, "words remove", word="waltz")
+        await w.admin.slash(w.music, "tier edit", tier="Free", **{"seconds-per-day": 5})
+        assert "left today" in told(await w.alice.click(message, label="Again"))
+        await w.admin.slash(w.music, "member block", member=w.bob, reason="enough")
+        assert "enough" in told(await w.bob.click(message, label="Again"))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_again_and_edit_need_no_original_message(plan: Plan, restarts: bool) -> None:
+    async with world(plan) as w:
+        await w.admin_deletes(await first(w))
+        if restarts:
+            await w.restart(plan)
+        card = await w.bob.slash(w.music, "piece", number=1)
+        assert card.response
+        await w.status(await w.bob.click(card.response.message, label="Again"), "#2 is done")
+        form = await w.bob.click(card.response.message, label="Edit")
+        assert values(form)["prompt"] == "play a waltz"
+        shown = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
+        await w.status(shown, "#3 is done")
+        assert (await w.studio.job(3)).request.edited_from == 1
+
+
+async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w, guidance=4.5, temperature=0.8, top_k=90)
+        form = await w.bob.click(message, label="Edit")
+        assert values(form) == {
+            "prompt": "play a waltz",
+            "seconds": "2",
+            "takes": "1",
+            "model": "small",
+            "settings": "guidance 4.5, temperature 0.8, top_k 90",
+        }
+        changed = {"prompt": "play a tango", "settings": "top_k 40, seed 9"}
+        shown = await w.bob.submit_modal(form, values(form) | changed)
+        await w.status(shown, "#2 is done")
+        request = (await w.studio.job(2)).request
+        assert (request.prompt, request.seconds) == ("play a tango", 2)
+        assert (request.guidance, request.top_k, request.seed) == (3.0, 40, 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seconds": "soon"}, "Seconds must be a whole number"),
+        ({"seconds": "9"}, "at most 8 s"),
+        ({"takes": "2"}, "Free tier allows 1"),
+        ({"model": "enormous"}, "unavailable here"),
+        ({"settings": "loud 9"}, "I cannot read the settings “loud 9”"),
+        ({"settings": "guidance 99"}, "guidance may be 1 to 10"),
+    ],
+)
+async def test_a_wrong_edit_is_explained_and_charges_nothing(
+    plan: Plan, change: dict[str, str], sentence: str
+) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        assert sentence in told(await w.bob.submit_modal(form, values(form) | change))
+        assert (await w.studio.usage(w.guild.id, w.bob.id)).used == 0
+
+
+async def test_a_form_may_be_open_over_a_restart(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        await w.admin.slash(w.music, "panel")
+        (panel,) = [each for each in w.messages() if each.embeds[0].title == "Words into music"]
+        empty = await w.alice.click(panel, label="Generate")
+        await w.restart(plan)
+        edited = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
+        await w.status(edited, "#2 is done")
+        assert (await w.studio.job(2)).request.edited_from == 1
+        asked = await w.alice.submit_modal(
+            empty, values(empty) | {"prompt": "play", "seconds": "2"}
+        )
+        await w.status(asked, "#3 is done")
+        assert (await w.studio.job(3)).origin.user_id == w.alice.id
+
+
+async def test_two_members_forms_of_one_piece_never_meet(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        forms = [await member.click(message, label="Edit") for member in (w.alice, w.bob)]
+        for member, form in zip((w.alice, w.bob), forms, strict=True):
+            words = {"prompt": f"play for {member.name}"}
+            await member.submit_modal(form, values(form) | words)
+        for number, member in ((2, w.alice), (3, w.bob)):
+            job = await w.ended(number, Status.DELIVERED)
+            assert (job.origin.user_id, job.request.prompt) == (
+                member.id,
+                f"play for {member.name}",
+            )
+
+
+async def test_a_form_that_is_closed_leaves_nothing_behind(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        for _ in range(20):
+            await w.bob.click(message, label="Edit")
+        assert w.bot._connection._view_store._modals == {}
+
+
+async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        await w.bot.archive.forget(w.alice.id)
+        shown = await w.bob.submit_modal(form, values(form))
+        await w.status(shown, "#2 is done")
+        assert (await w.studio.job(2)).request.edited_from is None
+
+
+async def test_a_form_of_an_earlier_version_is_answered(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        form._interaction.modal["custom_id"] = "0123456789abcdef"
+        assert "That form is out of date" in told(await w.bob.submit_modal(form, values(form)))
+
+
+async def test_what_is_asked_for_unless_it_is_said_is_what_the_tier_allows(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.admin.slash(w.music, "tier edit", tier="Free", longest=6)
+        await w.alice.slash(w.music, "generate", prompt="play")
+        assert (await w.ended(1, Status.DELIVERED)).request.seconds == 6
+        await w.admin.slash(w.music, "panel")
+        (panel,) = [each for each in w.messages() if each.embeds[0].title == "Words into music"]
+        assert values(await w.bob.click(panel, label="Generate"))["seconds"] == "6"
+        await w.admin.slash(w.music, "tier edit", tier="Free", **{"seconds-per-day": 5})
+        await w.bob.slash(w.music, "generate", prompt="play")
+        assert (await w.ended(2, Status.DELIVERED)).request.seconds == 5
+
+
+async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
+    async with world(plan) as w:
+        await first(w)
+        other = w.env.create_guild("Elsewhere")
+        there = other.create_text_channel("music")
+        carol = other.add_member(w.env.create_user("carol"))
+        await carol.slash(there, "generate", prompt="play", duration=2)
+        await w.ended(2, Status.DELIVERED)
+        (message,) = [each for each in there.history() if each.attachments]
+        with pytest.raises(Refusal, match="no piece #1 here"):
+            await w.studio.repeatable(1, viewer(guild=other.id))
+        await w.status(await carol.click(message, label="Again"), "#3 is done")
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "seed"),
+    [
+        ("", Style(), None),
+        (" guidance: 4.5,temperature=0.5 ", Style(guidance=4.5, temperature=0.5), None),
+        ("TOP_K 9, seed 0", Style(top_k=9), 0),
+    ],
+)
+def test_settings_are_read_as_people_write_them(text: str, style: Style, seed: int | None) -> None:
+    assert read(text) == (style, seed)
+
+
+@pytest.mark.parametrize("text", ["guidance", "top_k 1.5", "guidance 1.2.3", "seed -1", "a b c"])
+def test_settings_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(Refusal):
+        read(text)
+
+
+def fields(form: simcord.InteractionResult) -> dict[str, dict[str, Any]]:
+    """The controls of a modal by their custom ids."""
+    assert form.modal
+    return {
+        label["component"]["custom_id"]: label["component"] for label in form.modal["components"]
+    }
+
+
+def values(form: simcord.InteractionResult) -> dict[str, Any]:
+    """What a modal is filled in with, by custom id; nothing is an empty field."""
+    return {name: field.get("value", "") for name, field in fields(form).items()}

@@ -1,0 +1,215 @@
+"""Music in other formats is made one by one, by a process that nothing has to wait for."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from bot.app import Plan
+from bot.engine.files.encoder import Encoder, encoding
+from bot.engine.files.encoding import MEMORY
+from bot.engine.files.formats import Format, convert
+from bot.engine.files.tags import Tags
+from bot.tables import takes
+from bot.values import Status
+from tests.cogs.test_bot import told
+from tests.cogs.test_keeping import attached
+from tests.conftest import until, world
+from tests.support.processes import alive, children, program
+
+TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from bot.engine.files.encoder import encoding
+from bot.engine.files.formats import Format
+from tests.engine.files.test_encoder import TAGS
+
+async def main():
+    async with encoding({}) as encoder:
+        for _ in range(1000):
+            await encoder.encode(Path(sys.argv[1]), Path(sys.argv[1] + ".mp3"), Format.MP3, TAGS)
+            print("made", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A minute of noise."""
+    with wave.open(str(tmp_path / "music.wav"), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(32_000)
+        out.writeframes(os.urandom(2 * 32_000 * 60))
+    return tmp_path / "music.wav"
+
+
+async def process(encoder: Encoder) -> int:
+    """Wait until an encoder has a process, and return its number."""
+
+    async def look() -> int | None:
+        return encoder._process and encoder._process.pid
+
+    return await until(look)
+
+
+@pytest.mark.parametrize("kind", [Format.FLAC, Format.MP3, Format.OGG])
+@pytest.mark.parametrize("part", [(1, 1), (2, 4)])
+async def test_it_writes_the_same_as_would_be_written_here(
+    music: Path, tmp_path: Path, kind: Format, part: tuple[int, int]
+) -> None:
+    convert(music, tmp_path / f"here.{kind}", kind, TAGS, part)
+    async with encoding({}) as encoder:
+        await encoder.encode(music, tmp_path / f"there.{kind}", kind, TAGS, part)
+    here, there = (tmp_path / f"{place}.{kind}" for place in ("here", "there"))
+    # Ogg has a random serial number in each page.
+    assert there.stat().st_size == here.stat().st_size
+    assert kind is Format.OGG or there.read_bytes() == here.read_bytes()
+
+
+async def test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory(
+    music: Path, tmp_path: Path
+) -> None:
+    async with encoding({}) as encoder:
+        names = [tmp_path / f"{number}.mp3" for number in range(5)]
+        making = [encoder.encode(music, name, Format.MP3, TAGS) for name in names]
+        await asyncio.gather(*making)
+        assert all(name.exists() for name in names)
+        child = await process(encoder)
+        assert children(os.getpid()).count(child) == 1
+        assert os.getpriority(os.PRIO_PROCESS, child) == 19
+        session = Path(f"/proc/{child}/autogroup")
+        assert not session.exists() or session.read_text().endswith(" nice 19\n")
+        assert resource.prlimit(child, resource.RLIMIT_AS) == (MEMORY, MEMORY)
+    assert not alive(child)
+
+
+async def test_what_cannot_be_written_is_told_and_the_next_is_made(
+    music: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "noise.wav").write_bytes(b"noise")
+    async with encoding({}) as encoder:
+        with pytest.raises(OSError, match="cannot be written as flac"):
+            await encoder.encode(tmp_path / "noise.wav", tmp_path / "a.flac", Format.FLAC, TAGS)
+        await encoder.encode(music, tmp_path / "a.flac", Format.FLAC, TAGS)
+
+
+async def test_a_process_that_is_killed_is_told_and_started_again(
+    music: Path, tmp_path: Path
+) -> None:
+    async with encoding({}) as encoder:
+        making = asyncio.create_task(encoder.encode(music, tmp_path / "a.mp3", Format.MP3, TAGS))
+        os.kill(await process(encoder), signal.SIGKILL)
+        with pytest.raises(OSError, match="ended with code -9"):
+            await making
+        await encoder.encode(music, tmp_path / "a.flac", Format.FLAC, TAGS)
+
+
+async def test_what_nobody_waits_for_is_not_made(music: Path, tmp_path: Path) -> None:
+    async with encoding({}) as encoder:
+        making = asyncio.create_task(encoder.encode(music, tmp_path / "a.mp3", Format.MP3, TAGS))
+        child = await process(encoder)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        assert not alive(child)
+        await encoder.encode(music, tmp_path / "a.flac", Format.FLAC, TAGS)
+
+
+async def test_a_bot_that_ends_while_something_is_made_ends_without_an_error(
+    music: Path, tmp_path: Path
+) -> None:
+    async with encoding({}) as encoder:
+        making = asyncio.create_task(encoder.encode(music, tmp_path / "a.mp3", Format.MP3, TAGS))
+        made_by = await process(encoder)
+        await asyncio.sleep(0.05)
+    assert not alive(made_by)
+    with pytest.raises(OSError, match="writing other formats ended with code -9"):
+        await making
+
+
+async def test_the_process_ends_with_a_bot_that_is_killed(music: Path) -> None:
+    with program([sys.executable, "-c", KILLED, music], stdout=subprocess.PIPE) as bot:
+        assert bot.stdout
+        assert await asyncio.to_thread(bot.stdout.readline) == "made\n"
+        (child,) = children(bot.pid)
+        bot.kill()
+
+    async def ended() -> bool:
+        return not alive(child)
+
+    await until(ended)
+
+
+async def test_a_copy_whose_making_is_killed_leaves_no_file(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("play")
+        job = await w.ended(1, Status.DELIVERED)
+        (take,) = await takes.of(w.studio._database, 1)
+
+        async def copied() -> None:
+            async with w.bot.archive.copy(job, take, Format.MP3):
+                pytest.fail("a copy was made")
+
+        encoder = w.bot.archive._encoder
+        os.kill(await _started(encoder), signal.SIGSTOP)
+        copying = asyncio.create_task(copied())
+
+        async def begun() -> bool:
+            return any((plan.folder / "copies").glob("*"))
+
+        await until(begun)
+        os.kill(await process(encoder), signal.SIGKILL)
+        with pytest.raises(OSError, match="ended with code -9"):
+            await copying
+        assert not list((plan.folder / "copies").glob("*"))
+
+
+async def _started(encoder: Encoder) -> int:
+    """Let an encoder start its process, and return its number."""
+    with pytest.raises(OSError, match="cannot be written"):
+        await encoder.encode(Path("absent.wav"), Path("absent.mp3"), Format.MP3, TAGS)
+    return await process(encoder)
+
+
+async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.generate("play")
+        chooser = await w.alice.click(await w.result(), label="Save as")
+        assert chooser.response
+        message = chooser.response.message
+        async with w.bot.archive.saving(w.alice.id):
+            assert "still being made" in told(await w.alice.select(message, ["1:mp3"]))
+            again = await w.alice.slash(w.music, "resend", number=1, format="mp3")
+            assert "still being made" in told(again)
+        saved = await w.alice.select(message, ["1:mp3"])
+        assert await attached(saved)
+        async with (
+            w.bot.archive.saving(1),
+            w.bot.archive.saving(2),
+            w.bot.archive.saving(3),
+            w.bot.archive.saving(4),
+            w.bot.archive.saving(5),
+        ):
+            assert "Many are saving" in told(await w.alice.select(message, ["1:mp3"]))
+
+
+async def test_who_would_wait_for_longer_than_discord_is_told(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.retention.archive.LONGEST_SAVING", 0.0)
+    async with world(plan) as w:
+        await w.generate("play")
+        chooser = await w.alice.click(await w.result(), label="Save as")
+        assert chooser.response
+        saved = await w.alice.select(chooser.response.message, ["1:mp3"])
+        assert "too busy to make that" in told(saved)

@@ -1,0 +1,111 @@
+"""A database that a bot left when it was stopped at work: it opens, and its jobs are kept.
+
+`data/schema_13.sql` is the backup of a bot that rendered and posted in two servers, at schema 13.
+"""
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.app import Plan, compose
+from bot.studio import Studio
+from bot.values import Actor, Job, Route, Status
+from tests.conftest import Clock, member, until
+
+WRITTEN = Path(__file__).parents[1] / "data" / "schema_13.sql"
+SERVER, OTHER = 1456074443980800018, 1456074443980800028
+ALICE, BOB, CAROL, ERIN, FRANK = (
+    *(1456074443980800023, 1456074443980800024, 1456074443980800026),
+    *(1456074443980800032, 1456074443980800103),
+)
+
+ENDED = {
+    Status.DELIVERED: {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14},
+    Status.FAILED: {3, 15},
+    Status.UNDELIVERABLE: {16},
+    Status.CANCELLED: {17},
+}
+USED = {ALICE: 2 + 6 + 4 + 40 + 2 + 16 + 8 + 9 + 15, BOB: 5 + 1, CAROL: 4, FRANK: 4}
+"""Seconds of the day's allowance; what was drawn from a grant is none of it."""
+
+
+@pytest.fixture
+def written(plan: Plan) -> Plan:
+    """A bot on what the other one left, minutes later."""
+    plan.folder.mkdir()
+    with closing(sqlite3.connect(plan.folder / "fantasia.db")) as connection:
+        connection.executescript(WRITTEN.read_text())
+    clock = Clock()
+    clock.time = datetime(2026, 11, 26, 20, tzinfo=UTC)
+    return replace(plan, clock=clock)
+
+
+async def all_of(studio: Studio) -> dict[int, Job]:
+    return {number: await studio.job(number) for number in range(1, 23)}
+
+
+async def test_a_database_left_at_work_keeps_what_ended_and_goes_on_with_the_rest(
+    written: Plan,
+) -> None:
+    async with compose(written) as bot:
+        studio, found = bot.studio, await all_of(bot.studio)
+        by_status = {
+            status: {number for number, job in found.items() if job.status is status}
+            for status in ENDED
+        }
+        assert by_status == ENDED
+        assert found[18].status is Status.RENDERED
+        for number in (19, 20, 21, 22):
+            assert found[number].status in (Status.QUEUED, Status.RUNNING)
+        assert (found[8].request.prompt, found[8].origin.user_name) == ("", "")
+        assert found[15].reason == "The engine stopped twice while rendering it."
+        assert found[12].idle
+        # What the engine was at has begun again, and would never end; then the rest is rendered.
+        await studio.cancel(19, member(0, SERVER, manager=True))
+
+        async def rendered() -> bool:
+            late = [await studio.job(number) for number in (20, 21, 22)]
+            return all(job.status is Status.RENDERED for job in late)
+
+        await until(rendered)
+
+
+async def test_a_database_left_at_work_keeps_every_sum(written: Plan) -> None:
+    async with compose(written) as bot:
+        usages = {user: await bot.studio.usage(SERVER, user) for user in USED}
+        assert {user: usage.used for user, usage in usages.items()} == USED
+        (prize,) = usages[BOB].grants
+        assert (prize.seconds, prize.left) == (20, 20 - 7 - 6 - 2)
+        assert (usages[BOB].membership.per_day, usages[FRANK].left) == (6, 0)
+        # Refused where no tier was given by hand.
+        await bot.office.take(SERVER, Actor(id=1, name="admin"), Actor(id=CAROL, name="carol"))
+        assert (await bot.studio.usage(OTHER, ERIN)).used == 10
+        blocked = await bot.studio.usage(SERVER, 1456074443980800027)
+        assert blocked.block
+        assert blocked.block.reason == "loud nights"
+
+
+async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
+    written: Plan,
+) -> None:
+    async with compose(written) as bot:
+        owed = await bot.outbox.owed()
+        # Discord called both takes too large for one message, and was down for each by itself.
+        assert [(each.job.id, each.post.route) for each in owed] == [(18, Route.CHANNEL)] * 2
+        assert len({each.post.nonce for each in owed}) == 2
+        again = await bot.studio.takes(13, member(ALICE, SERVER))
+        assert [take.charged_seconds for take in again[1]] == [8, 8]
+        assert await bot.erasure.left() == 2
+        assert await bot.rulebook.words(SERVER) == ["kazoo"]
+        assert await bot.rulebook.words(OTHER) == ["tuba"]
+        assert len(await bot.rulebook.channels(SERVER)) == 1
+        assert "Choir" in [offer.tier.name for offer in await bot.studio.offers(SERVER)]
+        limits = await bot.rulebook.limits(OTHER)
+        assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
+        changes = await bot.office.log(SERVER, None, 0)
+        assert Counter(change.action for change in changes)["quota set"] == 2
