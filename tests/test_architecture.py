@@ -33,7 +33,7 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention codec compiled decoder devices fused graphs linears loading memory musicgen "
+TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs linears loading memory musicgen "
 TORCH += "repertoire sampling slot slotted spills split transformer whole"
 ONLY = {
     "aiosqlite": "bot.tables.database",
@@ -42,7 +42,7 @@ ONLY = {
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
     "torch": " ".join(f"bot.engine.{room}" for room in TORCH.split()),
-    "triton": "bot.engine.split",
+    "triton": "bot.engine.gpu_draw bot.engine.gpu_layers bot.engine.split",
     "audiocraft": " ".join(f"bot.engine.{room}" for room in TORCH.split()),
 }
 """Where a library is imported."""

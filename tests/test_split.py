@@ -1,4 +1,4 @@
-"""The GPU's attention, as far as it can be shown without one."""
+"""The GPU's own kernels, as far as they can be shown without one."""
 
 import os
 import subprocess
@@ -14,7 +14,8 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bot.engine import graphs, split
+from bot.engine import decoder as room
+from bot.engine import gpu_draw, gpu_layers, graphs, split
 from bot.engine.attention import Masked
 from bot.engine.split import BLOCK, MOST, Split, splits
 
@@ -31,15 +32,24 @@ def test_in_tritons_interpreter_it_attends_as_torch_does() -> None:
 
 
 NUMBERS = dict.fromkeys(("takes", "heads", "positions", "apart"), "i32")
+NORMED = "gain", "shift"
+DRAWN = dict.fromkeys(("guidances", "temperatures", "naught"), "*fp32")
+DRAWN |= dict.fromkeys(("ranks", "rows", "places", "sequence"), "*i64")
+WHOLE = dict.fromkeys(("count", "outputs", "takes", "codebooks", "card", "positions"), "i32")
 KERNELS = {
     split._music: {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
     split._words: {"queries": "*fp16", "addresses": "*i64", "lengths": "*i64", "heads": "i32"},
     split._joined: {},
+    gpu_layers._product: {"rows": "*fp32", "weight": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
+    gpu_layers._added: {"hidden": "*fp32", "more": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
+    gpu_draw._drawn: {"scores": "*fp32", "noise": "*fp32", **DRAWN},
 }
 """The kernels, and the types of what they take in half precision."""
 
 BETWEEN = dict.fromkeys(("mixes", "tops", "totals"), "*fp32") | {"into": "*fp16"}
-CONSTANTS = {"wide": tl.float32, "splits": 8, "size": 64, "block": BLOCK}
+CONSTANTS = {"wide": tl.float32, "splits": 8, "size": 64, "block": BLOCK, "stages": split.STAGES}
+CONSTANTS |= {"width": 1536, "padded": 2048, "most": 2, "epsilon": 1e-5, "tiny": 1e-30, "bits": 31}
+CONSTANTS |= {"normed": True, "gelu": True, "onto": True, "unknown": -1, "whole": tl.int32}
 
 
 @pytest.mark.parametrize("capability", [75, 80, 90])
@@ -48,8 +58,10 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
 ) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     for kernel, types in KERNELS.items():
-        kinds = {name: (BETWEEN | types).get(name, "constexpr") for name in kernel.arg_names}
-        constants = {name: CONSTANTS[name] for name, kind in kinds.items() if kind == "constexpr"}
+        known = BETWEEN | WHOLE | types
+        kinds = {name: known.get(name, "constexpr") for name in kernel.arg_names}
+        given = CONSTANTS | {"early": capability >= 90, "block": 8 if "most" in kinds else BLOCK}
+        constants = {name: given[name] for name, kind in kinds.items() if kind == "constexpr"}
         aligned = {
             (at,): [["tt.divisibility", 16]]
             for at, kind in enumerate(kinds.values())
@@ -57,7 +69,8 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
         }
         source = ASTSource(kernel, kinds, constants, aligned)
         made = triton.compile(source, target=GPUTarget("cuda", capability, 32))
-        assert "ld.global.v4" in made.asm["ptx"], kernel
+        large = "ld.global.v4" in made.asm["ptx"] or "cp.async.cg" in made.asm["ptx"]
+        assert large or kernel is gpu_draw._drawn
         assert made.metadata.shared < 48 * 1024
 
 
@@ -114,3 +127,21 @@ def test_too_little_memory_is_no_reason_for_a_mask(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(split, "check", full)
     with pytest.raises(torch.OutOfMemoryError):
         graphs.attending(GPU)
+
+
+@pytest.mark.parametrize("room_of", ["gpu_layers", "gpu_draw"])
+def test_where_a_kernel_of_a_step_does_not_work_torch_does_and_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, room_of: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler.")
+
+    layers: Any = SimpleNamespace(layers=[], heads=1, dim=1, device=torch.device("cpu"))
+    monkeypatch.setattr(gpu_layers, "GpuLayers", lambda _: layers)
+    for module in (gpu_layers, gpu_draw):
+        monkeypatch.setattr(module, "check", lambda *_: None)
+    assert room.on_gpu(layers, fails) == (layers, gpu_draw.draw)
+    monkeypatch.setattr({"gpu_layers": gpu_layers, "gpu_draw": gpu_draw}[room_of], "check", fails)
+    assert room.on_gpu(layers, fails) is None
+    (line,) = caplog.messages
+    assert "Failed to find C compiler." in line

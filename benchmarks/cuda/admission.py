@@ -33,7 +33,7 @@ def _filled(stage: Stage, gpu: Gpu, shape: Shape, room: float) -> Row:
     model.condition_provider.to(stage.device, torch.float32)
     codec = Codec(encodec(**stage.scale.codec).to(stage.device))
     with gpu.crowded(room):
-        free = gpu.free()
+        free, held = gpu.free(), torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
         loaded: Any = SimpleNamespace(lm=model, max_duration=30, frame_rate=RATE)
         slots = memory.slots(loaded, stage.half, stage.device)
         with gpu.peak() as peak:
@@ -54,5 +54,5 @@ def _filled(stage: Stage, gpu: Gpu, shape: Shape, room: float) -> Row:
         theirs=free / 1e6,
         unit="MB",
         at_most=1,
-        note=f"{left / 1e6:,.0f} MB are left",
+        note=f"{left / 1e6:,.0f} MB are left; torch held {held / 1e6:,.0f} MB before",
     )

@@ -12,6 +12,7 @@ from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
 from bot.engine import graphs
 from bot.engine.attention import Masked, Memory, Together
+from bot.engine.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
 SIZE = 64
@@ -82,9 +83,9 @@ def _spent(stage: Stage, side: Together, parts: torch.Tensor) -> float:
 def _in_decoder(stage: Stage, shape: Shape) -> Iterator[Row]:
     model = stage.sized(shape, getattr(torch, stage.half))
     most = stage.scale.takes[-1]
-    ours = _steps(stage, model, most)
+    ours = steps(stage.decoder(model, slots=most), model)
     with patch.object(graphs, "attending", lambda _: Masked):
-        theirs = _steps(stage, model, most)
+        theirs = steps(stage.decoder(model, slots=most), model)
     for takes in (1, most):
         for place in (stage.scale.places[0], stage.scale.places[-1]):
             both = (stage.card.timed(partial(side, takes, place)) for side in (ours, theirs))
@@ -97,8 +98,7 @@ def _in_decoder(stage: Stage, shape: Shape) -> Iterator[Row]:
             )
 
 
-def _steps(stage: Stage, model: LMModel, takes: int) -> Callable[[int, int], None]:
+def steps(decoder: Decoder, model: LMModel) -> Callable[[int, int], None]:
     """Return what makes a step of so many takes at a place."""
-    decoder = stage.decoder(model, slots=takes)
-    slots = movable(decoder, decoder.read(understood(model, PROMPT)), takes)
+    slots = movable(decoder, decoder.read(understood(model, PROMPT)), decoder.free)
     return lambda count, place: stepped(decoder, slots[:count], place)

@@ -75,6 +75,7 @@ def _after_faults(stage: Stage, model: LMModel) -> Row:
         found = drawn(decoder)
         tally.add(f"after {name}", int((found == expected).sum()), found.numel())
         tally.add(f"torch's stream after {name}", torch.cuda.current_stream() == stream)
+        tally.add(f"memory that was used aside, after {name}", stage.card.returns())
     gone, stays = stage.decoder(model), stage.decoder(model)
     for decoder in (gone, stays):
         drawn(decoder)

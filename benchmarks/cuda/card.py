@@ -41,6 +41,10 @@ class Processor:
         """Whether it computes; a GPU may stop, for the rest of the process."""
         return True
 
+    def returns(self) -> bool:
+        """Whether memory that a second stream used comes back; a failed capture may prevent it."""
+        return True
+
     def timed(self, work: Callable[[], object], repeats: int = 10) -> float:
         """Return the median seconds of some work, the first time left out."""
         work()
@@ -101,6 +105,19 @@ class Gpu(Processor):
             return torch.ones(8, device=self.device).sum().item() == 8
         except RuntimeError:
             return False
+
+    def returns(self) -> bool:
+        """Whether memory that a second stream used comes back; a failed capture may prevent it."""
+        side, before = torch.cuda.Stream(), torch.cuda.memory_allocated()  # type: ignore[no-untyped-call]
+        block = torch.zeros(2**24, dtype=torch.uint8, device=self.device)
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            block.add_(1)
+        block.record_stream(side)
+        del block
+        self.wait()
+        self.clear()
+        return torch.cuda.memory_allocated() <= before
 
     def replayed(self, work: Callable[[], object]) -> Callable[[], object]:
         """Return a captured graph of the work."""

@@ -73,6 +73,7 @@ def _forget_captures(engine: MusicGen) -> None:
     if decoder._graphs:
         for step in decoder._graphs._steps:
             step.graph = None
+        decoder._graphs._side = graphs.Side()  # torch keeps no pool that no graph is left of
 
 
 def _recovered(stage: Stage, engine: MusicGen, tally: Tally) -> None:

@@ -15,9 +15,10 @@ from torch.nn import functional as nn
 
 from bot.engine.attention import Attention, Each, Memory, Words
 from bot.engine.graphs import Graphs
-from bot.engine.linears import Kernels, Precision, cast, kernels_for, linear, stream
+from bot.engine.linears import Kernels, Precision, attended, cast, kernels_for, linear, stream
 from bot.engine.sampling import Draw, Sampling, drawn, guided, special
 from bot.engine.slot import Slot
+from bot.engine.spills import spilled
 from bot.engine.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from bot.engine.compiled import Halves
     from bot.engine.fused import Fused
+    from bot.engine.gpu_layers import GpuLayers, LayerByLayer
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Decoder:
         `kernels` what multiplies, which depends on the processor if nothing is said.
         """
         self.device = device = device or lm.emb[0].weight.device
-        self._dtype = dtype = stream(precision, device)
+        self._dtype = dtype = stream(precision)
+        self._attended = attended(precision, device)
         kernels = kernels or kernels_for("auto", precision, device)
         make = linear(precision, device, kernels)
         self._weights = weights = Weights(lm, make, dtype, device, positions)
@@ -65,11 +68,14 @@ class Decoder:
             heads=self.heads,
             positions=positions,
             size=weights.dim // self.heads,
-            dtype=dtype if half is None else torch.bfloat16,
+            dtype=self._attended if half is None else torch.bfloat16,
             device=device,
         )
         self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self._memory)
-        self._fused: Fused | None = None
+        self._fused: Fused | GpuLayers | None = None
+        self._draw = None
+        if device.type == "cuda" and (works := on_gpu(weights, self._layer_by_layer)):
+            self._fused, self._draw = works
         if half:
             self._attend = halves = half(self._memory)
             self._fused = fused(weights, halves, slots) if kernels is Kernels.NATIVE else None
@@ -218,7 +224,12 @@ class Decoder:
 
     def _play(self, attention: Attention, draw: Draw, samplings: Sequence[Sampling] = ()) -> None:
         """Draw a step's tokens, and put them where none is known yet."""
-        scores = guided(self._scores(attention), draw)
+        scores = self._scores(attention)
+        if self._draw and all(sampling.plain for sampling in samplings):
+            rows, places = attention.rows, attention.places
+            self._draw(scores, draw, rows, places, self._sequence, self._naught, UNKNOWN)
+            return
+        scores = guided(scores, draw)
         tokens = drawn(scores, draw)
         special(tokens, scores, draw, samplings)
         self._write(attention, tokens)
@@ -246,11 +257,11 @@ class Decoder:
         takes = len(hidden) // 2
         for number, layer in enumerate(self._weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
-            parts = cast(projected, self._dtype).view(2, takes, 3, self.heads, -1)
+            parts = cast(projected, self._attended).view(2, takes, 3, self.heads, -1)
             layer.out.onto(hidden, attention.music(number, parts).view(hidden.shape))
             told = hidden[:takes]  # without words this attention adds nothing
             query = layer.query(self._normed(told, layer.norm_cross))
-            found = attention.words(number, cast(query, self._dtype))
+            found = attention.words(number, cast(query, self._attended))
             layer.out_cross.onto(told, found.view(told.shape))
             self._feed(layer, hidden)
 
@@ -270,7 +281,7 @@ class Decoder:
     def _heads(self, projected: torch.Tensor, parts: int) -> tuple[torch.Tensor, ...]:
         """Split [rows, length, parts · dim] into parts of [rows, heads, length, size]."""
         rows, length, _ = projected.shape
-        shaped = cast(projected, self._dtype).view(rows, length, parts, self.heads, -1)
+        shaped = cast(projected, self._attended).view(rows, length, parts, self.heads, -1)
         return shaped.permute(2, 0, 3, 1, 4).unbind()
 
     def _write(self, attention: Attention, tokens: torch.Tensor) -> None:
@@ -295,6 +306,24 @@ def compiled(precision: Precision, device: torch.device, size: int) -> "type[Hal
         log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
         return None
     return Halves if size == SIZE else None
+
+
+def on_gpu(
+    weights: Weights, theirs: "LayerByLayer"
+) -> "tuple[GpuLayers, Callable[..., None]] | None":
+    """Return what runs a step's layers and draws its tokens by Triton kernels, if they work."""
+    try:
+        from bot.engine import gpu_draw, gpu_layers
+
+        layers = gpu_layers.GpuLayers(weights)
+        gpu_layers.check(layers, theirs, weights)
+        gpu_draw.check(weights.device)
+    except Exception as problem:  # as in `graphs.attending`
+        if spilled(problem):
+            raise
+        log.warning("steps are slower than they could be: Triton does not work (%s)", problem)
+        return None
+    return layers, gpu_draw.draw
 
 
 def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":

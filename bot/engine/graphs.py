@@ -7,6 +7,7 @@ waiting for the CPU. Source: "Accelerating PyTorch with CUDA Graphs", pytorch.or
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 
@@ -193,6 +194,18 @@ class Side:
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
                 compute()
+        except BaseException:
+            _close(self._pool)
+            raise
         finally:
             torch.cuda.set_stream(current)  # torch does not, where a capture ends in an error
         return graph
+
+
+def _close(pool: tuple[int, int]) -> None:
+    """End a capture for torch's allocator too, which goes on with one that ended in an error.
+
+    As long as it does, it keeps whatever a second stream has used.
+    """
+    with suppress(RuntimeError):  # it has ended there
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)

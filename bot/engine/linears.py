@@ -110,13 +110,16 @@ def kept(precision: Precision) -> torch.dtype:
     return torch.float32 if precision is Precision.INT8 else getattr(torch, precision)
 
 
-def stream(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the dtype of what flows between the products: half only where that is faster."""
-    if precision is Precision.FLOAT64:
-        return torch.float64
+def stream(precision: Precision) -> torch.dtype:
+    """Return the dtype of what flows from layer to layer, and of norms and scores."""
+    return torch.float64 if precision is Precision.FLOAT64 else torch.float32
+
+
+def attended(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype of queries, keys and values: half only where that is faster."""
     if device.type == "cuda" and precision in (Precision.FLOAT16, Precision.BFLOAT16):
         return getattr(torch, precision)  # type: ignore[no-any-return]
-    return torch.float32
+    return stream(precision)
 
 
 def linear(
@@ -152,6 +155,11 @@ class Dense:
     ) -> None:
         cast_once = weight.to(getattr(torch, precision)).contiguous()
         self._turned = cast_once.to(device or weight.device).T
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """What it multiplies by, [out, in]."""
+        return self._turned.T
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out]."""

@@ -10,7 +10,7 @@ import torch
 from bot.engine import devices, weights
 from bot.engine.attention import LONGEST, SHORT, untouched
 from bot.engine.decoder import compiled
-from bot.engine.linears import Precision, stream
+from bot.engine.linears import Precision, attended
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
@@ -73,7 +73,7 @@ def slot(
     A model's `breadth` is the width of all its layers together, `head` the width of its heads.
     """
     half = compiled(precision, device, head)
-    size = torch.bfloat16.itemsize if half else stream(precision, device).itemsize
+    size = torch.bfloat16.itemsize if half else attended(precision, device).itemsize
     words = LONGEST if half else SHORT if device.type == "cuda" else 0
     sound = SOUND if device.type == "cuda" else 0
     return 2.0 * breadth * (2 * positions + words) * size + sound

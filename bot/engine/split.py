@@ -10,11 +10,16 @@ from functools import partial
 import torch
 import triton
 import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from bot.engine.attention import LONGEST, SHORT, Masked, Memory, Together
+from bot.engine.gpu_layers import early
 
 BLOCK = 64
 """Places that are read at once."""
+
+STAGES, WARPS = 2, 2
+"""How many of these are on their way at once, and warps of a block of threads."""
 
 BUSY, MOST = 4, 16
 """Blocks of threads that keep a multiprocessor busy, and parts that a past is read in at most."""
@@ -38,10 +43,11 @@ def _read(
     mixed: tl.tensor,
     size: tl.constexpr,
     block: tl.constexpr,
+    stages: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
     """Go on with a softmax over the places from `begin` to `end`, in the query's dtype."""
     inside = tl.arange(0, size)
-    for at in range(begin, end, block):
+    for at in tl.range(begin, end, block, num_stages=stages):
         places = at + tl.arange(0, block)
         there = places < end
         offsets = places[:, None] * size + inside[None, :]
@@ -73,6 +79,8 @@ def _music(
     splits: tl.constexpr,
     size: tl.constexpr,
     block: tl.constexpr,
+    stages: tl.constexpr,
+    early: tl.constexpr,
 ) -> None:
     """Read one part of the past of one row and head; the first also keeps the new token.
 
@@ -83,6 +91,9 @@ def _music(
     half, take = row // takes, row % takes
     place = tl.load(places + take).to(tl.int32)
     inside = tl.arange(0, size)
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
     own = parts + (row * 3 * heads + head).to(tl.int64) * size + inside
     query = tl.load(own).to(wide) * (size**-0.5)
     key, value = tl.load(own + heads * size), tl.load(own + 2 * heads * size)
@@ -96,7 +107,10 @@ def _music(
     chunk = tl.cdiv(tl.cdiv(place, splits), block) * block
     begin = part * chunk
     end = tl.minimum(begin + chunk, place)
-    top, total, mixed = _read(query, keys, keys + apart, begin, end, top, first, mixed, size, block)
+    values = keys + apart
+    top, total, mixed = _read(
+        query, keys, values, begin, end, top, first, mixed, size, block, stages
+    )
     at = task * splits + part
     tl.store(mixes + at * size + inside, mixed)
     tl.store(tops + at, top)
@@ -111,8 +125,12 @@ def _joined(
     into: tl.tensor,
     splits: tl.constexpr,
     size: tl.constexpr,
+    early: tl.constexpr,
 ) -> None:
     """Join the parts of one row and head."""
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
     task = tl.program_id(0)
     inside, each = tl.arange(0, size), task * splits + tl.arange(0, splits)
     top = tl.load(tops + each)
@@ -132,22 +150,34 @@ def _words(
     wide: tl.constexpr,
     size: tl.constexpr,
     block: tl.constexpr,
+    early: tl.constexpr,
 ) -> None:
-    """Read the words of one take for one head, wherever they are."""
+    """Read the words of one take for one head, wherever they are.
+
+    The first block of them is fetched before the kernel waits for the one before it.
+    """
     task = tl.program_id(0)
     take, head = task // heads, task % heads
     length = tl.load(lengths + take).to(tl.int32)
     inside = tl.arange(0, size)
-    query = tl.load(queries + task * size + inside).to(wide) * (size**-0.5)
     kept = tl.pointer_type(queries.dtype.element_ty)
-    keys = tl.multiple_of(tl.load(addresses + 2 * take).to(kept), 16)
-    values = tl.multiple_of(tl.load(addresses + 2 * take + 1).to(kept), 16)
     begin = head * length * size
-    total = tl.zeros((), wide)
-    mixed = tl.zeros((size,), wide)
-    _, total, mixed = _read(
-        query, keys + begin, values + begin, 0, length, total + LOWEST, total, mixed, size, block
-    )
+    keys = tl.multiple_of(tl.load(addresses + 2 * take).to(kept), 16) + begin
+    values = tl.multiple_of(tl.load(addresses + 2 * take + 1).to(kept), 16) + begin
+    places = tl.arange(0, block)
+    there = places < length
+    offsets = places[:, None] * size + inside[None, :]
+    key = tl.load(keys + offsets, mask=there[:, None], other=0.0).to(wide)
+    value = tl.load(values + offsets, mask=there[:, None], other=0.0).to(wide)
+    if early:
+        gdc_wait()
+        gdc_launch_dependents()
+    query = tl.load(queries + task * size + inside).to(wide) * (size**-0.5)
+    scores = tl.where(there, tl.sum(key * query[None, :], 1), LOWEST)
+    top = tl.max(scores, 0)
+    shares = tl.where(there, tl.exp(scores - top), 0.0)
+    total, mixed = tl.sum(shares, 0), tl.sum(shares[:, None] * value, 0)
+    _, total, mixed = _read(query, keys, values, block, length, top, total, mixed, size, block, 1)
     tl.store(into + task * size + inside, (mixed / total).to(into.dtype.element_ty))
 
 
@@ -167,6 +197,7 @@ class Split:
         self._splits = splits(rows, processors(memory.device))
         wide = torch.promote_types(memory.dtype, torch.float32)
         self._wide = tl.float64 if wide is torch.float64 else tl.float32
+        self._early = early(memory.device)
 
         def empty(*shape: int, dtype: torch.dtype = wide) -> torch.Tensor:
             return torch.empty(shape, dtype=dtype, device=memory.device)
@@ -199,8 +230,12 @@ class Split:
             splits=self._splits,
             size=size,
             block=BLOCK,
+            stages=STAGES,
+            num_warps=WARPS,
+            **self._early,
         )
-        _joined[(rows,)](*between, self._heard, splits=self._splits, size=size, num_warps=1)
+        joined = {"splits": self._splits, "size": size, "num_warps": 1}
+        _joined[(rows,)](*between, self._heard, **joined, **self._early)
         return self._heard
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
@@ -215,6 +250,8 @@ class Split:
             wide=self._wide,
             size=size,
             block=BLOCK,
+            num_warps=WARPS,
+            **self._early,
         )
         return self._said
 

@@ -48,6 +48,7 @@ def pretended(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     monkeypatch.setattr(spills, "SLOTS", 2)
     monkeypatch.setattr(Gpu, "device", torch.device("cpu"))
     monkeypatch.setattr(Gpu, "half", Precision.FLOAT32)
+    monkeypatch.setattr(Gpu, "returns", Processor.returns)
     return card
 
 

@@ -1,4 +1,4 @@
-"""The GPU's attention on a CPU, by Triton's interpreter: what `test_split` runs in a process.
+"""The GPU's kernels on a CPU, by Triton's interpreter: what `test_split` runs in a process.
 
 The interpreter takes over Triton for the whole of a process, if TRITON_INTERPRET is set.
 """
@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
-from bot.engine import graphs, split
+from bot.engine import decoder as room
+from bot.engine import gpu_draw, gpu_layers, graphs, split
 from bot.engine.attention import LONGEST, SHORT, Memory
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
+from bot.engine.sampling import Draw, Sampling, drawn, guided
 from bot.engine.split import BLOCK, Split, check
+from bot.engine.transformer import EPSILON
 from tests.support.random_lm import language_model, understood
 from tests.test_decoder import PLAIN, WISHES, alone, begin, finish
 
@@ -124,6 +126,93 @@ def test_the_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch, what: st
     monkeypatch.setattr(Split, what, lambda *given: right(*given) * 1.1)
     with pytest.raises(RuntimeError, match="not torch's"):
         check(Memory(1, 1, 2, 80, 64, torch.float32, CPU))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("width", [64, 96])
+@pytest.mark.parametrize(("normed", "curved", "onto"), [(1, 0, 0), (1, 1, 0), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float64, 1e-13), (torch.float32, 1e-5), (torch.float16, 4e-3)]
+)
+def test_a_product_has_its_norm_and_gelu_and_sum_within(
+    rows: int, width: int, normed: int, curved: int, onto: int, dtype: torch.dtype, near: float
+) -> None:
+    wide = torch.promote_types(dtype, torch.float32)
+    states, into = torch.randn(rows, width, dtype=wide), torch.randn(rows, 100, dtype=wide)
+    weight = torch.randn(100, width).to(dtype) * width**-0.5
+    norm = torch.randn(width, dtype=wide), torch.randn(width, dtype=wide)
+    expected = layer_norm(states, (width,), *norm, EPSILON) if normed else states
+    expected = expected @ weight.to(wide).T
+    expected = gelu(expected) if curved else expected
+    expected = expected + into if onto else expected
+    found = into if onto else torch.full((rows, 100), torch.nan, dtype=dtype)
+    gpu_layers.multiply(states, weight, found, norm if normed else None, gelu=curved, onto=onto)
+    assert (found - expected).abs().max() < near
+
+
+def test_a_sum_and_the_norm_behind_it_are_one() -> None:
+    hidden, more = torch.randn(4, 96, dtype=torch.float64), torch.randn(2, 96, dtype=torch.float64)
+    norm, into = torch.randn(2, 96, dtype=torch.float64).unbind(), torch.empty_like(hidden)
+    expected = hidden.clone()
+    expected[:2] += more
+    gpu_layers.add(hidden, more, norm, into)
+    assert torch.equal(hidden, expected)
+    assert (into - layer_norm(expected, (96,), *norm, EPSILON)).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("few", [0, 4])
+def test_steps_by_kernels_draw_the_same_tokens_whatever_goes_on_beside(
+    model: Any, few: int
+) -> None:
+    shared = Decoder(model, slots=3, positions=16, precision=Precision.FLOAT64, graphs=True)
+    works = room.on_gpu(shared._weights, shared._layer_by_layer)
+    assert works
+    shared._fused, shared._draw = works
+    shared._fused._few = few
+    slots = []
+    for text, sampling in list(zip(WISHES, PLAIN, strict=False))[: 3 if few == 0 else 2]:
+        slots.append(begin(shared, model, text=text, sampling=sampling, frames=4))
+        shared.step()
+    for slot, text, sampling in zip(slots, WISHES, PLAIN, strict=False):
+        expected = alone(model, text=text, sampling=sampling, frames=4)
+        assert torch.equal(finish(shared, slot), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("card", [64, 100])
+def test_a_kernel_draws_what_torch_does_where_nothing_is_known(
+    dtype: torch.dtype, card: int
+) -> None:
+    takes, column = 3, (3, 1, 1)
+    asked = Draw(
+        guidance=torch.tensor([3.0, 1.0, 0.0]).view(column).to(dtype),
+        temperature=torch.tensor([1.0, 0.7, 1.3]).view(column).to(dtype),
+        ranks=torch.tensor([25, card, 1]).view(column),
+        noise=torch.empty(takes, 2, card, dtype=dtype).exponential_(),
+        most=card,
+    )
+    scores = torch.randn(2, takes, 2, card, dtype=dtype)
+    scores[0, 2, 1, 5] = torch.nan
+    sequence, naught = torch.full((4, 2, 9), -1), torch.zeros(4, dtype=dtype)
+    sequence[3, 1, 8] = 77
+    rows, places = torch.tensor([3, 0, 2]), torch.tensor([7, 0, 3])
+    gpu_draw.draw(scores, asked, rows, places, sequence, naught, -1)
+    expected = drawn(guided(scores, asked), asked)
+    expected[0, 1] = 77
+    found = sequence[rows, :, places + 1]
+    assert torch.equal(found[:2], expected[:2])
+    assert found[2, 0] == expected[2, 0]
+    assert 0 <= found[2, 1] < card
+    assert naught.isnan().tolist() == [False, False, True, False]
+    assert int((sequence != -1).sum()) == takes * 2
+
+
+def test_the_kernels_check_themselves(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Decoder(model, slots=1, positions=4, precision=Precision.FLOAT64)
+    assert room.on_gpu(own._weights, own._layer_by_layer)
+    right = gpu_layers.multiply
+    monkeypatch.setattr(gpu_layers, "multiply", lambda *a, **b: [right(*a, **b), a[2].mul_(1.1)])
+    assert room.on_gpu(own._weights, own._layer_by_layer) is None
 
 
 def test_it_takes_the_longest_text_that_there_may_be() -> None:
