@@ -33,8 +33,8 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs linears loading memory musicgen "
-TORCH += "repertoire sampling slot slotted spills split transformer whole"
+TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs linears "
+TORCH += "loading memory musicgen repertoire sampling slot slotted spills split transformer whole"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",
