@@ -1,10 +1,12 @@
 """Who may import whom: a line for each folder, and for each library that has a place of its own."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.imports import circle, graph, imported, modules, name_of
+from tests.support.imports import ROOT, circle, graph, imported, modules, name_of
 
 MODULES = sorted(modules().values())
 
@@ -80,3 +82,25 @@ def test_no_modules_import_each_other_in_a_ring() -> None:
 def test_every_line_is_of_something_that_exists() -> None:
     named = {room for rooms in (*MAY.values(), *ONLY.values()) for room in rooms.split()}
     assert {*MAY, *ALL, *named} - modules().keys() == set()
+
+
+LAID_OUT = re.compile(r"( *)((?:\w+(?:/|\.py)(?: |$))+)")
+"""A line of the layout that names a folder, or files of the folder that it is indented below."""
+
+
+def laid_out() -> Iterator[str]:
+    """Yield the paths of all files that CONTRIBUTING.md's layout names."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    folders: list[str] = []
+    for line in text.partition("```\n")[2].partition("```")[0].splitlines():
+        if found := LAID_OUT.match(line):
+            depth, names = len(found[1]) // 2, found[2].split()
+            del folders[depth:]
+            yield from ("".join((*folders, name)) for name in names if name.endswith(".py"))
+            folders += [name for name in names if name.endswith("/")]
+
+
+def test_the_layout_names_every_file_once_and_nothing_else() -> None:
+    there = {path.relative_to(ROOT).as_posix() for path in MODULES if path.name != "__init__.py"}
+    named = [path for path in laid_out() if path.startswith(("bot/", "cogs/"))]
+    assert sorted(named) == sorted(there)
