@@ -16,7 +16,7 @@ MAY = {
     "bot.tables": f"bot.tables {COMMON}",
     "bot.engine": "bot.engine bot.errors bot.values",
     "bot.retention": f"bot.retention bot.settlement bot.rules bot.tables {COMMON} "
-    "bot.engine.files bot.engine.messages bot.dispatch.render_order",
+    "bot.engine.files bot.engine.messages",
     "bot.dispatch": f"bot.dispatch bot.queue bot.retention.disk bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages bot.engine.process",
     "bot.admin": f"bot.admin bot.admission bot.retention.disk bot.rules bot.tables {COMMON}",

@@ -27,6 +27,7 @@ from bot.engine.messages import (
 from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
+from bot.retention import disk
 from bot.tables import jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import EngineState, Fault, Job, PostKind, Status
@@ -416,7 +417,7 @@ class Dispatcher:
         seen = await self._seen(
             job, render_order.verify, self._folder, job, said.number, said.seconds
         )
-        name = render_order.file(job, said.number, "wav")
+        name = disk.take_file(job, said.number, "wav")
         async with self._database.transaction() as tx:
             await takes.rendered(tx, job.id, said.number, said.seconds, name, seen)
 
@@ -438,7 +439,7 @@ class Dispatcher:
         await self._seen(job, render_order.verify_previews, self._folder, job)
         async with self._database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
-                name = render_order.file(job, number, "preview.wav")
+                name = disk.take_file(job, number, "preview.wav")
                 if not await takes.previewed(tx, job.id, number, name):
                     return
             now = await jobs.find(tx, job.id)

@@ -1,4 +1,4 @@
-"""What the engine is told of a job, and where its files lie."""
+"""What the engine is told of a job, and what may be in the files that it leaves."""
 
 import logging
 import shutil
@@ -36,33 +36,14 @@ async def write(source: Database, folder: Path, job: Job, *, one_by_one: bool) -
         temperature=request.temperature,
         top_k=request.top_k,
         prefix=await _prefix(source, folder, job),
-        picture=str(folder / picture(job)),
+        picture=str(folder / disk.picture(job)),
         one_by_one=one_by_one,
     )
 
 
-def file(job: Job, number: int, kind: str) -> str:
-    """Return the name of a take's file within the data folder."""
-    return f"audio/{job.id}-{number}.{kind}"
-
-
-def picture(job: Job) -> str:
-    """Return the name of a job's picture within the data folder."""
-    return f"audio/{job.id}-picture.png"
-
-
-def files(job: Job) -> list[str]:
-    """Return the names of all that an engine may leave of a job within the data folder."""
-    kinds = ("wav", "npy", "preview.wav")
-    names = [
-        file(job, number, kind) for number in range(1, job.request.takes + 1) for kind in kinds
-    ]
-    return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", audio.HALF)]
-
-
 def discard(folder: Path, jobs: Iterable[Job]) -> None:
     """Remove all that an engine may have left of these jobs."""
-    for name in (name for job in jobs for name in files(job)):
+    for name in (name for job in jobs for name in disk.files_of(job)):
         try:
             (folder / name).unlink(missing_ok=True)
         except IsADirectoryError:
@@ -77,27 +58,27 @@ def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
     Raises EngineError if its files are not what the engine said, or cannot be.
     """
     before, longest = job.request.before, job.request.length
-    length = _length(folder / file(job, number, "wav"))
+    length = _length(folder / disk.take_file(job, number, "wav"))
     if not before < length <= longest + LEEWAY or abs(length - announced) > LEEWAY:
         raise EngineError(
             f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"
             + (f", and goes on from {before:g} s" if before else "")
         )
-    codes = file(job, number, "npy")
+    codes = disk.take_file(job, number, "npy")
     return codes if _begins(folder / codes, NUMPY, "codes") else None
 
 
 def verify_previews(folder: Path, job: Job) -> None:
     """Raise EngineError if the beginnings of a job's takes are not what they should be."""
     for number in range(1, job.request.takes + 1):
-        length = _length(folder / file(job, number, "preview.wav"))
+        length = _length(folder / disk.take_file(job, number, "preview.wav"))
         if not 0 < length <= PREVIEW + LEEWAY:
             raise EngineError(f"announced a beginning of {length:g} s")
 
 
 def verify_picture(folder: Path, job: Job) -> str | None:
     """Return the name of a job's picture, if it has one; raise EngineError if it is none."""
-    return picture(job) if _begins(folder / picture(job), PNG, "a picture") else None
+    return disk.picture(job) if _begins(folder / disk.picture(job), PNG, "a picture") else None
 
 
 def _length(path: Path) -> float:
@@ -127,9 +108,9 @@ def _part(folder: Path, job: Job, number: int) -> Part:
     return Part(
         number=number,
         seed=job.request.seed + number - 1,
-        audio=str(folder / file(job, number, "wav")),
-        codes=str(folder / file(job, number, "npy")),
-        preview=str(folder / file(job, number, "preview.wav")) if preview else None,
+        audio=str(folder / disk.take_file(job, number, "wav")),
+        codes=str(folder / disk.take_file(job, number, "npy")),
+        preview=str(folder / disk.take_file(job, number, "preview.wav")) if preview else None,
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot import settlement
-from bot.dispatch import render_order
 from bot.engine.files.encoder import Encoder
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
@@ -379,4 +378,4 @@ async def strays(source: Database, folder: Path) -> dict[str, int]:
 async def leftovers(source: Database, strays: Mapping[str, int]) -> set[str]:
     """Return those of them that unfinished jobs may have left."""
     unmade = await jobs.unmade(source, disk.by_job(strays))
-    return strays.keys() & {name for job in unmade for name in render_order.files(job)}
+    return strays.keys() & {name for job in unmade for name in disk.files_of(job)}

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from bot.engine.files.audio import HALF
+from bot.values import Job
+
 log = logging.getLogger(__name__)
 
 AUDIO = "audio"
@@ -22,6 +25,24 @@ OURS = re.compile(
     r"audio/([0-9]{1,12})-(?:[0-9]+\.(?:wav|npy|preview\.wav)|picture\.png)(?:\.part)?"
 )
 """How the files of jobs are named."""
+
+
+def take_file(job: Job, number: int, kind: str) -> str:
+    """Return the name of a take's file within the data folder."""
+    return f"{AUDIO}/{job.id}-{number}.{kind}"
+
+
+def picture(job: Job) -> str:
+    """Return the name of a job's picture within the data folder."""
+    return f"{AUDIO}/{job.id}-picture.png"
+
+
+def files_of(job: Job) -> list[str]:
+    """Return the names of all that an engine may leave of a job within the data folder."""
+    takes = range(1, job.request.takes + 1)
+    kinds = ("wav", "npy", "preview.wav")
+    names = [take_file(job, number, kind) for number in takes for kind in kinds]
+    return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", HALF)]
 
 
 def opened(path: Path) -> BinaryIO:
