@@ -28,7 +28,7 @@ from bot.app import Plan
 from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
 from bot.values import Status
-from tests.cogs.test_keeping import choose
+from tests.cogs.test_result_buttons import choose
 from tests.conftest import OPEN, World, until, world
 from tests.support.processes import alive, children
 

@@ -30,7 +30,7 @@ TABLE = {
         "delivery::test_a_preview_that_cannot_be_removed_yet_holds_nothing_up"
     ),
     "a fault while a status is told": (
-        "board::test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later"
+        "status::test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later"
     ),
     "channel deleted": "delivery::test_a_deleted_channel_sends_the_music_directly",
     "thread archived": "delivery::test_a_locked_thread_sends_the_music_directly",
@@ -59,7 +59,7 @@ TABLE = {
         "outcomes::test_a_reason_too_long_for_discord_is_cut_and_told"
     ),
     "a file larger than a message may hold": (
-        "uploads::test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked"
+        "attachments::test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked"
     ),
     "Discord is away at the start": (
         "start::test_what_waiting_mends_is_waited_out_while_one_engine_loads"
@@ -162,29 +162,29 @@ TABLE = {
         "kills::test_the_demo_is_killed_at_random_and_what_it_accepted_is_delivered"
     ),
     "all of it at once": "soak::test_a_storm_breaks_no_promise",
-    "SIGTERM, SIGINT, and once more": "operator::test_a_signal_drains_and_a_second_one_stops",
+    "SIGTERM, SIGINT, and once more": "owner::test_a_signal_drains_and_a_second_one_stops",
     "cards as the bot ends": "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
     "a message being sent as the bot ends": (
         "farewell::test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the_next"
     ),
-    "/studio drain": "operator::test_drain_lets_what_renders_end_and_closes",
+    "/studio drain": "owner::test_drain_lets_what_renders_end_and_closes",
     "/studio pause and resume": (
-        "operator::test_a_paused_studio_queues_and_says_so_also_after_a_restart"
+        "owner::test_a_paused_studio_queues_and_says_so_also_after_a_restart"
     ),
     "/studio cancel and stats": (
-        "operator::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does"
+        "owner::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does"
     ),
-    "backup of a running bot": "backups::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
+    "backup of a running bot": "backup::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
     "restore under a running bot": (
-        "backups::test_a_running_bot_is_not_restored_under_its_feet"
+        "backup::test_a_running_bot_is_not_restored_under_its_feet"
     ),
-    "a backup that is none, or newer": "backups::test_what_is_no_sound_backup_changes_nothing",
-    "a damaged database": "backups::test_a_damaged_database_is_refused_and_left_as_it_is",
+    "a backup that is none, or newer": "backup::test_what_is_no_sound_backup_changes_nothing",
+    "a damaged database": "backup::test_a_damaged_database_is_refused_and_left_as_it_is",
     "another database in the folder, an older copy, a lost one": (
         "sweeping::test_a_swapped_database_costs_no_music_and_gives_no_number_twice"
     ),
     "a restore of a backup that knows less": (
-        "backups::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away"
+        "backup::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away"
     ),
     "folders and links in the data folder": (
         "sweeping::test_folders_and_links_break_no_start_and_are_not_followed"
@@ -207,31 +207,31 @@ TABLE = {
         "long_histories::test_others_have_their_turn_while_many_pieces_are_forgotten"
     ),
     "what could not be posted crowds the disk": (
-        "operator::test_what_could_not_be_posted_goes_like_any_other_and_first"
+        "owner::test_what_could_not_be_posted_goes_like_any_other_and_first"
     ),
     "KEEP_DAYS": (
-        "operator::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever"
+        "owner::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever"
     ),
     "KEEP_GB": (
-        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from"
+        "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from"
     ),
-    "metrics and health": "operator::test_metrics_and_health_are_served",
+    "metrics and health": "owner::test_metrics_and_health_are_served",
     "health while Discord is away or the model loads": (
-        "operator::test_health_is_good_while_there_is_nothing_that_a_restart_would_mend"
+        "owner::test_health_is_good_while_there_is_nothing_that_a_restart_would_mend"
     ),
     "health once a restart would mend it": (
-        "operator::test_health_is_bad_when_a_task_ended_or_nothing_goes_on"
+        "owner::test_health_is_bad_when_a_task_ended_or_nothing_goes_on"
     ),
-    "log lines": "operator::test_each_change_is_one_line_with_whom_it_is_about",
-    "line breaks in the log": "operator::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
-    "the systemd unit": "operator::test_the_service_file_of_the_readme_is_sound",
+    "log lines": "owner::test_each_change_is_one_line_with_whom_it_is_about",
+    "line breaks in the log": "owner::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
+    "the systemd unit": "owner::test_the_service_file_of_the_readme_is_sound",
     "who fills the queue": "fairness::test_who_fills_the_queue_is_not_before_a_newcomer",
     "the longest wait": "fairness::test_nobody_waits_longer_than_the_formula_says",
     "expected times": "fairness::test_over_a_day_expected_times_are_honest",
     "the idle lane": "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
     "/queue": "fairness::test_the_queue_shows_what_each_may_see",
     "pings and markup in a prompt": "bot::test_a_prompt_pings_nobody_and_is_no_markup",
-    "file permissions": "backups::test_what_the_bot_writes_is_its_owners_alone",
+    "file permissions": "backup::test_what_the_bot_writes_is_its_owners_alone",
     "the token": "process::test_the_token_is_kept_from_the_child",
     "ids of another server": "forged::test_nothing_of_another_server_is_reached",
     "ids of another member": "forged::test_nothing_of_another_member_is_reached",

@@ -224,20 +224,20 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "how long what renders may go on when the bot is asked to end",
-        "operator::test_a_signal_drains_and_a_second_one_stops",
+        "owner::test_a_signal_drains_and_a_second_one_stops",
     ),
     (
         "how long delivered music is kept, and how much of it",
-        "operator::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever",
-        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
+        "owner::test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_ever",
+        "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
     ),
     (
         "one object a line, with job, server, member and seconds",
-        "operator::test_each_change_is_one_line_with_whom_it_is_about",
+        "owner::test_each_change_is_one_line_with_whom_it_is_about",
     ),
     (
         "where `/metrics` (Prometheus) and `/healthz` are served",
-        "operator::test_metrics_and_health_are_served",
+        "owner::test_metrics_and_health_are_served",
     ),
     (
         "shows the traceback of a failure that a sentence explains",
@@ -251,31 +251,31 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "the same with a new seed, or a form with everything filled in",
-        "repeating::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
-        "repeating::test_edit_opens_a_form_with_everything_filled_in",
+        "request_form::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+        "request_form::test_edit_opens_a_form_with_everything_filled_in",
     ),
     (
         "for everybody, on their own quota",
-        "repeating::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+        "request_form::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
     ),
     (
         "a new piece with all of it, which costs what is added",
-        "keeping::test_a_piece_is_extended_by_what_is_added",
+        "result_buttons::test_a_piece_is_extended_by_what_is_added",
         "pieces::test_what_was_heard_before_stays_as_it_was",
     ),
     (
         "FLAC, MP3 or Ogg, for nothing, for whoever presses",
-        "keeping::test_music_is_saved_in_other_formats_for_nothing",
+        "result_buttons::test_music_is_saved_in_other_formats_for_nothing",
     ),
     (
         "messages and files, for whoever asked for it or manages the server",
-        "keeping::test_what_was_posted_again_of_a_deleted_piece_goes_too",
-        "keeping::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
-        "keeping::test_a_manager_deletes_anyones",
+        "result_buttons::test_what_was_posted_again_of_a_deleted_piece_goes_too",
+        "result_buttons::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
+        "result_buttons::test_a_manager_deletes_anyones",
     ),
     (
         "keeps what is done so far and refunds the rest",
-        "keeping::test_a_long_piece_is_stopped_at_its_preview",
+        "result_buttons::test_a_long_piece_is_stopped_at_its_preview",
     ),
     (
         "what is playing and what waits in this server",
@@ -289,18 +289,18 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "your pieces, newest first, with links",
-        "catalogue::test_ones_pieces_are_listed_newest_first_and_paged",
-        "catalogue::test_others_pieces_are_for_managers",
+        "library::test_ones_pieces_are_listed_newest_first_and_paged",
+        "library::test_others_pieces_are_for_managers",
     ),
-    ("the command that makes it again", "catalogue::test_a_piece_tells_how_to_make_it_again"),
+    ("the command that makes it again", "library::test_a_piece_tells_how_to_make_it_again"),
     (
         "posts a piece of yours again, as WAV (or what fits)",
-        "keeping::test_a_piece_is_posted_again_in_any_format",
-        "uploads::test_what_is_too_large_is_posted_smaller",
+        "result_buttons::test_a_piece_is_posted_again_in_any_format",
+        "attachments::test_what_is_too_large_is_posted_smaller",
     ),
     (
         "erases your prompts, your name, music and codes in all servers",
-        "keeping::test_who_is_forgotten_leaves_numbers_alone",
+        "result_buttons::test_who_is_forgotten_leaves_numbers_alone",
         "erasure::test_neither_name_nor_words_stay_in_any_row",
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
     ),
@@ -335,7 +335,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "posts a message with one button, which opens a form",
-        "keeping::test_a_panel_opens_a_form_for_ever",
+        "result_buttons::test_a_panel_opens_a_form_for_ever",
     ),
     (
         "allow or refuse a server, or give it limits of its own",
@@ -343,16 +343,16 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "start nothing, also over a restart, and say so",
-        "operator::test_a_paused_studio_queues_and_says_so_also_after_a_restart",
+        "owner::test_a_paused_studio_queues_and_says_so_also_after_a_restart",
     ),
     (
         "let what renders end, post it, and end the program",
-        "operator::test_drain_lets_what_renders_end_and_closes",
+        "owner::test_drain_lets_what_renders_end_and_closes",
         "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
     ),
     (
         "cancel a piece of any server",
-        "operator::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does",
+        "owner::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does",
     ),
     (
         "music without Discord",
@@ -364,12 +364,12 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "copy the database into a new file, also while the bot runs",
-        "backups::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
+        "backup::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
     ),
     (
         "Refused while a bot runs, and for a damaged or newer FILE",
-        "backups::test_a_running_bot_is_not_restored_under_its_feet",
-        "backups::test_what_is_no_sound_backup_changes_nothing",
+        "backup::test_a_running_bot_is_not_restored_under_its_feet",
+        "backup::test_what_is_no_sound_backup_changes_nothing",
     ),
     (
         "`DATA_DIR/audio` that the database does not name stay too",
@@ -378,11 +378,11 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "which answers 503 for what a restart mends",
-        "operator::test_health_is_bad_when_a_task_ended_or_nothing_goes_on",
+        "owner::test_health_is_bad_when_a_task_ended_or_nothing_goes_on",
     ),
     (
         "says which pieces have lost their music since",
-        "backups::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away",
+        "backup::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away",
         "command_line::test_restore_says_what_music_is_missing",
     ),
     (
@@ -396,7 +396,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "A piece of more than 30 s shows how it begins while the rest is made",
-        "keeping::test_a_long_piece_shows_how_it_begins_and_then_is_there",
+        "result_buttons::test_a_long_piece_shows_how_it_begins_and_then_is_there",
     ),
     # Tiers
     (
@@ -494,8 +494,8 @@ PROMISES: list[tuple[str, ...]] = [
     ("`/tier give member tier days`", "admins::test_a_tier_is_given_for_some_days_and_taken"),
     (
         "when paid tiers are mapped and such weights are loaded",
-        "selling::test_a_paid_tier_on_metas_weights_is_warned_of",
-        "selling::test_doctor_warns_too",
+        "licence::test_a_paid_tier_on_metas_weights_is_warned_of",
+        "licence::test_doctor_warns_too",
     ),
     ("`/about` shows the licence to members", "members::test_help_and_about_fit_their_reader"),
     # How a result reaches the member
@@ -526,13 +526,13 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "What was refused for its size is remembered for a day",
-        "uploads::test_a_refusal_teaches_by_the_largest_file",
+        "attachments::test_a_refusal_teaches_by_the_largest_file",
         "delivery::test_what_a_server_took_is_remembered_for_a_day",
     ),
     (
         "send as much as Discord takes from the member who asks",
-        "uploads::test_an_answer_may_hold_what_its_member_may_send",
-        "uploads::test_takes_that_fit_but_not_together_are_posted_again_each_by_itself",
+        "attachments::test_an_answer_may_hold_what_its_member_may_send",
+        "attachments::test_takes_that_fit_but_not_together_are_posted_again_each_by_itself",
     ),
     (
         "what its edge answers in its stead",
@@ -590,11 +590,11 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "posts its first half minute as soon as it exists, and the final message replaces that",
         "pieces::test_a_long_piece_shows_its_first_half_minute_before_it_ends",
-        "keeping::test_a_long_piece_shows_how_it_begins_and_then_is_there",
+        "result_buttons::test_a_long_piece_shows_how_it_begins_and_then_is_there",
     ),
     (
         "is forgotten, as by `/forget me`, after 30 days",
-        "keeping::test_a_server_without_the_bot_is_forgotten_after_thirty_days",
+        "result_buttons::test_a_server_without_the_bot_is_forgotten_after_thirty_days",
     ),
     (
         "a loudness of −14 LUFS",
@@ -608,20 +608,20 @@ PROMISES: list[tuple[str, ...]] = [
     # Operating
     (
         "this goes to `/etc/systemd/system/fantasia.service`",
-        "operator::test_the_service_file_of_the_readme_is_sound",
+        "owner::test_the_service_file_of_the_readme_is_sound",
     ),
-    ("A second signal ends it at once.", "operator::test_a_signal_drains_and_a_second_one_stops"),
+    ("A second signal ends it at once.", "owner::test_a_signal_drains_and_a_second_one_stops"),
     (
         "What waits, and what was cut off, is rendered after the next start.",
         "dispatcher::test_an_interrupted_job_starts_again_after_a_restart",
     ),
     (
         "what a waiting piece goes on from, stays",
-        "operator::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
+        "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
     ),
     (
         "nothing that a member wrote can break a line",
-        "operator::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
+        "owner::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
     ),
     (
         "a piece that the memory is too small for is tried alone, then one take at a time",

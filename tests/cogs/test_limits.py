@@ -30,7 +30,7 @@ from bot.rules.tiers import (
     MOST_WAITING,
 )
 from bot.values import Actor, Limits, Status
-from tests.cogs.test_repeating import values
+from tests.cogs.test_request_form import values
 from tests.conftest import GENEROUS, World, world
 from tests.support.limits import problems
 

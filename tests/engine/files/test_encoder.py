@@ -19,7 +19,7 @@ from bot.engine.files.tags import Tags
 from bot.tables import takes
 from bot.values import Status
 from tests.cogs.test_bot import told
-from tests.cogs.test_keeping import attached
+from tests.cogs.test_result_buttons import attached
 from tests.conftest import until, world
 from tests.support.processes import alive, children, program
 

@@ -10,8 +10,8 @@ import simcord
 
 from bot.app import Plan
 from bot.values import Status, Target
-from tests.cogs.test_keeping import choose, first
-from tests.cogs.test_keeping import plan as plan
+from tests.cogs.test_result_buttons import choose, first
+from tests.cogs.test_result_buttons import plan as plan
 from tests.conftest import World, world
 
 
