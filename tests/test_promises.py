@@ -584,8 +584,8 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "height is loudness, colour is brightness",
-        "picture::test_what_is_louder_is_taller",
-        "picture::test_what_is_brighter_has_another_colour",
+        "waveform::test_what_is_louder_is_taller",
+        "waveform::test_what_is_brighter_has_another_colour",
     ),
     (
         "posts its first half minute as soon as it exists, and the final message replaces that",
@@ -598,12 +598,12 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "a loudness of −14 LUFS",
-        "finish::test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling",
+        "mastering::test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling",
     ),
-    ("silence stays silent", "finish::test_silence_stays_silent"),
+    ("silence stays silent", "mastering::test_silence_stays_silent"),
     (
         "`FINISH=off` keeps the model's samples",
-        "finish::test_an_engine_finishes_unless_it_is_told_not_to",
+        "mastering::test_an_engine_finishes_unless_it_is_told_not_to",
     ),
     # Operating
     (

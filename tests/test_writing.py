@@ -14,7 +14,7 @@ import torch
 from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.faults import OutOfMemory, Unsaved
-from bot.engine.files import finish, results
+from bot.engine.files import mastering, results
 from bot.engine.hand import Doer, Hand, Here, Idle, fulfil
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
@@ -143,14 +143,14 @@ def test_others_go_on_while_a_piece_is_written(
 def test_what_is_cancelled_while_it_is_finished_is_not_written(
     engine: Callable[[Doer], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go, pcm = threading.Event(), threading.Event(), finish.pcm
+    begun, go, pcm = threading.Event(), threading.Event(), mastering.pcm
 
     def slow(*sound: Any) -> Any:
         begun.set()
         go.wait()
         return pcm(*sound)
 
-    monkeypatch.setattr(finish, "pcm", slow)
+    monkeypatch.setattr(mastering, "pcm", slow)
     writer = Hand("writer")
     model = engine(writer)
     rendering = model.render(order(tmp_path, 1, 1, takes=2), lambda: False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine.files import audio, picture
+from bot.engine.files import audio, waveform
 from bot.engine.messages import (
     Cancel,
     Cancelled,
@@ -52,7 +52,7 @@ def play(order: Render, seconds: float | None = None) -> None:
     say(Progress(id=order.id, done=1, total=2))
     write_takes(order, seconds)
     if order.prompt.startswith("draw"):
-        picture.write(Path(order.picture), order.prompt, [picture.lane(np.ones((1, 9)), 9)])
+        waveform.write(Path(order.picture), order.prompt, [waveform.lane(np.ones((1, 9)), 9)])
     say(Done(id=order.id))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.faults import NotFinite, Unsaved
-from bot.engine.files import audio, finish, picture
+from bot.engine.files import audio, mastering, waveform
 from bot.engine.files.audio import pcm, write_codes, write_pcm
 from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW, Part, Render, Took
@@ -32,7 +32,7 @@ class Results:
     def __init__(self, order: Render, rate: int, *, finishes: bool) -> None:
         """Write at a sample rate; `finishes` says whether the sound is finished."""
         self.order, self._rate, self._finishes = order, rate, finishes
-        self._lanes: dict[int, picture.Lane] = {}
+        self._lanes: dict[int, waveform.Lane] = {}
         self._previews = all(part.preview for part in order.parts)
         self._writing, self._dropped = threading.Lock(), False
 
@@ -54,7 +54,7 @@ class Results:
         if not self._write(partial(self._write_take, part, sound, codes)):
             return None
         if self.order.picture:
-            self._lanes[part.number] = picture.lane(samples, self._rate)
+            self._lanes[part.number] = waveform.lane(samples, self._rate)
         seconds = samples.shape[-1] / self._rate
         return Took(id=self.order.id, number=part.number, seconds=seconds)
 
@@ -65,7 +65,7 @@ class Results:
         path, prompt = Path(self.order.picture), self.order.prompt
         lanes = [lane for _, lane in sorted(self._lanes.items())]
         try:
-            self._write(lambda: picture.write(path, prompt, lanes))
+            self._write(lambda: waveform.write(path, prompt, lanes))
         except Exception:
             log.exception("job %s: its picture was not drawn", self.order.id)
 
@@ -86,7 +86,7 @@ class Results:
 
     def _pcm(self, part: Part, samples: Samples) -> Pcm:
         try:
-            return finish.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
+            return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
         except audio.NotFinite as error:
             raise NotFinite(NO_SOUND) from error
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bot.engine.files import picture
+from bot.engine.files import waveform
 
 RATE = 32000
 
@@ -17,7 +17,7 @@ def tone(hertz: float, seconds: float = 2.0) -> np.ndarray:
 
 def drawn(folder: Path, *takes: np.ndarray, prompt: str = "mozart fantasia") -> np.ndarray:
     path = folder / "picture.png"
-    picture.write(path, prompt, [picture.lane(take, RATE) for take in takes])
+    waveform.write(path, prompt, [waveform.lane(take, RATE) for take in takes])
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -69,8 +69,8 @@ def test_any_prompt_is_drawn(tmp_path: Path, prompt: str) -> None:
 
 
 def test_letters_that_the_font_lacks_are_left_out() -> None:
-    assert picture._readable("mozart 🎵 fantasia") == "mozart fantasia"
-    assert picture._readable("雨の音 rain") == ""
+    assert waveform._readable("mozart 🎵 fantasia") == "mozart fantasia"
+    assert waveform._readable("雨の音 rain") == ""
 
 
 def test_the_same_music_gives_the_same_bytes(tmp_path: Path) -> None:

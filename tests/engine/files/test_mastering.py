@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.engine.files import finish
+from bot.engine.files import mastering
 from bot.engine.files.audio import write_pcm
 from bot.engine.messages import Part, Render
 from bot.engine.sketch.composer import Sketch
@@ -43,44 +43,44 @@ SOUNDS = {
 
 @pytest.mark.parametrize("name", SOUNDS)
 def test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling(name: str) -> None:
-    result = finish.finished(SOUNDS[name], RATE)
+    result = mastering.finished(SOUNDS[name], RATE)
     assert result.shape == SOUNDS[name].shape
-    assert finish.true_peak(result) <= finish.CEILING + 1e-6
-    assert finish.loudness(result, RATE) == pytest.approx(finish.TARGET, abs=0.5)
+    assert mastering.true_peak(result) <= mastering.CEILING + 1e-6
+    assert mastering.loudness(result, RATE) == pytest.approx(mastering.TARGET, abs=0.5)
 
 
 @pytest.mark.skipif(not FFMPEG, reason="ffmpeg is not installed")
 @pytest.mark.parametrize("name", SOUNDS)
 def test_ffmpeg_measures_the_same(name: str, tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
-    write_pcm(path, finish.pcm(SOUNDS[name], RATE, seed=1), RATE)
+    write_pcm(path, mastering.pcm(SOUNDS[name], RATE, seed=1), RATE)
     command = [str(FFMPEG), "-hide_banner", "-i", str(path)]
     measure = ["-af", "loudnorm=print_format=json", "-f", "null", "-"]
     done = subprocess.run([*command, *measure], capture_output=True, text=True, check=True)
     found = json.loads(done.stderr[done.stderr.rindex("{") : done.stderr.rindex("}") + 1])
-    assert float(found["input_i"]) == pytest.approx(finish.TARGET, abs=0.6)
-    assert float(found["input_tp"]) <= finish.CEILING + 0.05
+    assert float(found["input_i"]) == pytest.approx(mastering.TARGET, abs=0.6)
+    assert float(found["input_tp"]) <= mastering.CEILING + 0.05
 
 
 def test_silence_stays_silent() -> None:
     silence = np.zeros((2, RATE))
-    assert not finish.finished(silence, RATE).any()
-    assert not finish.dithered(silence, 1).any()
+    assert not mastering.finished(silence, RATE).any()
+    assert not mastering.dithered(silence, 1).any()
     hum = noise(2) * 1e-5
-    assert np.abs(finish.finished(hum, RATE)).max() <= np.abs(hum).max()
+    assert np.abs(mastering.finished(hum, RATE)).max() <= np.abs(hum).max()
 
 
 def test_the_ends_do_not_click_and_the_middle_is_not_touched() -> None:
-    sound = finish.faded(np.ones((2, RATE)), RATE)
+    sound = mastering.faded(np.ones((2, RATE)), RATE)
     assert np.abs(sound[:, [0, -1]]).max() < 1e-9
     assert np.abs(np.diff(sound)).max() < 0.02
     assert (sound[:, 1000:-1000] == 1).all()
-    assert finish.finished(noise(0.001), RATE).shape == (1, 32)
+    assert mastering.finished(noise(0.001), RATE).shape == (1, 32)
 
 
 def test_what_needs_no_limit_only_gets_a_gain() -> None:
     sound = noise(3) * 0.5
-    result = finish.finished(sound, RATE)
+    result = mastering.finished(sound, RATE)
     middle = slice(2000, -2000)
     gain = result[0, middle] / sound[0, middle]
     assert gain.std() / gain.mean() < 1e-9
@@ -88,16 +88,16 @@ def test_what_needs_no_limit_only_gets_a_gain() -> None:
 
 def test_dither_depends_on_the_seed_alone_and_never_wraps() -> None:
     sound = noise(1)
-    first, again, other = (finish.dithered(sound, seed) for seed in (1, 1, 2))
+    first, again, other = (mastering.dithered(sound, seed) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
     assert np.abs(first - sound * 32767).max() <= 1.5
-    assert finish.dithered(np.ones((1, 9)), 1).min() >= 32766
+    assert mastering.dithered(np.ones((1, 9)), 1).min() >= 32766
 
 
 def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
-        finish.pcm(np.full((1, 9), np.nan), RATE, seed=1)
+        mastering.pcm(np.full((1, 9), np.nan), RATE, seed=1)
 
 
 @pytest.mark.parametrize("finishes", [True, False])
@@ -116,5 +116,5 @@ def test_an_engine_finishes_unless_it_is_told_not_to(tmp_path: Path, finishes: b
     list(Sketch(finishes=finishes).render(order, lambda: False))
     with wave.open(part.audio) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), "<i2")[None] / 32768
-    level = finish.loudness(sound, RATE)
-    assert (level == pytest.approx(finish.TARGET, abs=0.5)) is finishes
+    level = mastering.loudness(sound, RATE)
+    assert (level == pytest.approx(mastering.TARGET, abs=0.5)) is finishes
