@@ -158,6 +158,19 @@ def test_a_size_that_cannot_be_captured_is_given_up_alone_and_tried_again(
     assert cuda.replays > FRAMES
 
 
+def test_a_capture_that_fails_is_over_for_torchs_allocator_too(
+    model: Any, cuda: Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda _, pool: closed.append(pool))
+    shared = captured(model)
+    begin(shared, model)
+    cuda.fault_at_end = not_permitted
+    shared.step()
+    assert closed == [cuda.captures[0][1]]
+
+
 def test_no_memory_as_a_capture_ends_is_no_failed_capture(model: Any, cuda: Cuda) -> None:
     """Where the end of a capture that lacked memory fails as well, its error is what comes."""
     shared = captured(model)

@@ -48,7 +48,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     ("nor take it away with", "money::test_what_is_sold_cannot_be_taken_away"),
     (
-        "has what to expect of one, computed, and how to measure yours",
+        "has more, what to expect of other cards, and how to measure yours",
         "cuda_benchmark::test_the_page_has_the_table_that_is_computed",
         "cuda_benchmark::test_what_is_done_on_a_gpu_alone_is_right_on_a_pretended_one",
     ),

@@ -1,10 +1,13 @@
-"""What to expect of a card: the table in `docs/gpu.md`, computed, as nobody has measured it yet.
+"""What to expect of a card: the table in `docs/gpu.md`, measured on one card, computed for others.
 
-A step reads its weights and the past of all takes, and launches its kernels; these times are added.
-How many takes fit is what `bot.engine.memory` says of a card that nobody else has a part of.
+A step reads its weights and the past of all takes, and runs its kernels; these times are added. How
+many takes fit is what `bot.engine.memory` says of a card that nobody else has a part of.
 `python -m benchmarks.cuda.cards` prints the table.
 """
 
+import json
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -13,6 +16,8 @@ from unittest.mock import patch
 
 import torch
 
+from benchmarks.report import RESULTS
+from benchmarks.stepping import Curve, seconds
 from bot.engine import devices, memory
 from bot.engine.linears import Precision
 from tests.support.random_lm import language_model
@@ -28,11 +33,15 @@ STEPS = SECONDS * RATE + DELAY
 SHARE = 0.85
 """Of a data sheet's bandwidth that reading reaches; others saw 0.84 on a T4 and 0.9 on an H100."""
 
-KERNEL = 2.25e-6
-"""Seconds of a small kernel in a captured graph, whatever it computes; others saw 2 to 2.5 µs."""
+KERNEL = 3.5e-6
+"""Seconds of a kernel in a captured graph besides its reading: 2.8 to 4.0 µs on an H200."""
 
-KERNELS, BESIDES = 13, 30
-"""Kernels of a layer, and of the rest of a step."""
+ALONE, KERNELS, BESIDES = 9, 13, 20
+"""Kernels of a layer for one take and for more, and of the rest of a step."""
+
+MEASURED = RESULTS.with_name("results-cuda.json")
+STEP = re.compile(r"(\w+): (\d+) at once at position (\d+)")
+"""The rows there that tell of steps."""
 
 BESIDE = 1.1e9
 """Bytes of CUDA itself, of the text encoder and of the codec, which are there before the model."""
@@ -84,7 +93,8 @@ class Card:
 
     def step(self, shape: Shape, takes: int, place: float) -> float:
         """Return the seconds of a step."""
-        launched = (KERNELS * shape.layers + BESIDES) * KERNEL
+        kernels = ALONE if takes == 1 else KERNELS
+        launched = (kernels * shape.layers + BESIDES) * KERNEL
         return shape.read(takes, place) / (SHARE * self.bandwidth) + launched
 
     def seconds(self, shape: Shape, takes: int) -> float:
@@ -114,6 +124,7 @@ def table() -> str:
     lines = [
         "| card | model | takes side by side | one piece, s | as many at once, s | |",
         "|---|---|---|---|---|---|",
+        *measured(json.loads(MEASURED.read_text())),
     ]
     for card in CARDS:
         for shape in (SMALL, MEDIUM, LARGE):
@@ -123,6 +134,21 @@ def table() -> str:
                 f"| {card.name} | {shape.name} | {slots} | {alone:.1f} | {all_:.1f} | computed |"
             )
     return "\n".join(lines)
+
+
+def measured(found: dict[str, Any]) -> list[str]:
+    """Return the lines of a card whose results are at hand."""
+    curves: dict[str, dict[int, Curve]] = defaultdict(lambda: defaultdict(dict))
+    for row in found["rows"]:
+        if match := STEP.fullmatch(row["name"]):
+            takes, place = int(match[2]), int(match[3])
+            curves[match[1]][takes][place] = takes / row["ours"]
+    lines = []
+    for name, own in curves.items():
+        alone, all_ = (seconds(own[takes], STEPS) for takes in (1, max(own)))
+        numbers = f"{max(own)} | {alone:.1f} | {all_:.1f}"
+        lines.append(f"| {found['machine']['card']} | {name} | {numbers} | measured |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from tests.support.random_lm import MONO
 
 __all__ = ["card"]
 
-PAGE = Path(__file__).parents[2] / "docs/gpu.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/gpu.md"
 TINY = ("cuda", "--tiny", "--device", "cpu")
 ROW = Row(name="a row", ours=1, theirs=1, unit="one")
 ALIKE = "child,crowded,faithful,large,tokens"
@@ -205,6 +206,18 @@ def test_a_near_tie_is_told_from_an_error() -> None:
 
 def test_the_page_has_the_table_that_is_computed() -> None:
     assert f"\n\n{cards.table()}\n\n" in PAGE.read_text(), "`python -m benchmarks.cuda.cards`"
+
+
+def test_the_pages_say_what_was_measured() -> None:
+    found = json.loads(cards.MEASURED.read_text())
+    ratio = {row["name"]: round(row["ratio"]) for row in found["rows"]}
+    one = ratio["small: one 8-second request"]
+    many = ratio["small: 16 takes of 8 seconds at once, against one by one"]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"made {one} times as many steps per second as audiocraft's own loop" in readme
+    assert f"and 16 at once {many} times" in readme
+    assert all(f"| {each} |\n" in PAGE.read_text() for each in (one, many))
+    assert not any(section["problem"] or section["cut"] for section in found["sections"])
 
 
 def test_the_page_names_all_sections() -> None:
