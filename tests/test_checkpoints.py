@@ -222,6 +222,20 @@ def test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along(
     assert not Path("executed").exists()
 
 
+def test_packages_in_pythonpath_are_found_by_the_process_that_reads_a_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = tmp_path / "elsewhere" / "msgspec.py"
+    elsewhere.write_text("raise ModuleNotFoundError('of another place')")
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere.parent))
+    told = str(weights.trouble(str(folder)))
+    assert "cannot be examined: Python does not find its packages" in told
+    elsewhere.unlink()
+    (folder / LM_FILE).touch()
+    assert weights.wrong(str(folder)) is None
+
+
 def test_a_folder_in_the_format_of_transformers_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
     (tmp_path / "model.safetensors").write_bytes(b"")

@@ -282,6 +282,8 @@ def _looked(name: str, file: Path, *_: int) -> Found:
     except (subprocess.SubprocessError, msgspec.MsgspecError) as error:
         words = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
         log.debug("%s cannot be read: %s; %s", file, error, words)
+        if "ModuleNotFoundError" in words.rpartition("\n")[2]:  # nothing that a file could do
+            return Found(wrong="cannot be examined: Python does not find its packages there")
         return Found(wrong="takes more memory or time to read than any checkpoint needs")
 
 
