@@ -17,7 +17,7 @@ TABLE = {
         "delivery::test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted"
     ),
     "a smaller format is posted": (
-        "bot::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so"
+        "routes::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so"
     ),
     "permission lost": "delivery::test_a_lost_permission_is_answered_through_the_interaction",
     "an interaction that can be answered no more": (
@@ -27,7 +27,7 @@ TABLE = {
         "delivery::test_a_size_that_was_refused_by_mistake_is_soon_forgotten"
     ),
     "a preview that cannot be removed": (
-        "delivery::test_a_preview_that_cannot_be_removed_yet_holds_nothing_up"
+        "discord_faults::test_a_preview_that_cannot_be_removed_yet_holds_nothing_up"
     ),
     "a fault while a status is told": (
         "status::test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later"
@@ -38,7 +38,7 @@ TABLE = {
         "delivery::test_a_member_who_left_or_closed_their_messages_is_logged_once_and_given_back"
     ),
     "Discord's 5xx and time-outs for days": (
-        "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone"
+        "discord_faults::test_days_of_discords_faults_are_waited_out_in_order_and_alone"
     ),
     "a refusal that is not of the channel": (
         "outcomes::test_what_is_not_said_of_the_channel_is_waited_out"
@@ -73,12 +73,12 @@ TABLE = {
     ),
     "a proxy": "start::test_everything_goes_by_the_proxy_that_the_environment_names",
     "the answer to an error fails": "answers::test_an_error_that_cannot_be_told_is_logged_once",
-    "a long rate limit": "delivery::test_a_long_rate_limit_is_waited_for_as_long_as_it_says",
+    "a long rate limit": "discord_faults::test_a_long_rate_limit_is_waited_for_as_long_as_it_says",
     "a crash between posting and recording": (
-        "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice"
+        "discord_faults::test_a_crash_between_posting_and_recording_does_not_post_twice"
     ),
-    "an answer that never came": "bot::test_a_lost_answer_is_repeated_with_the_same_nonce",
-    "a file that is gone": "bot::test_a_file_that_has_vanished_is_given_back",
+    "an answer that never came": "routes::test_a_lost_answer_is_repeated_with_the_same_nonce",
+    "a file that is gone": "routes::test_a_file_that_has_vanished_is_given_back",
     "out of memory beside others": "faults::test_out_of_memory_is_tried_again_alone",
     "out of memory alone": "faults::test_out_of_memory_is_tried_again_take_by_take",
     "out of memory at last": (

@@ -28,14 +28,14 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "After a second piece on one UTC day that Discord takes nowhere",
-        "money::test_after_two_undeliverable_pieces_a_day_a_member_waits",
-        "money::test_a_piece_that_is_posted_again_ends_the_wait",
-        "money::test_what_is_only_being_posted_again_does_not_end_the_wait",
+        "post_again::test_after_two_undeliverable_pieces_a_day_a_member_waits",
+        "post_again::test_a_piece_that_is_posted_again_ends_the_wait",
+        "post_again::test_what_is_only_being_posted_again_does_not_end_the_wait",
     ),
     (
         "to the day when it is pressed",
-        "money::test_post_again_costs_what_there_is_also_from_grants_and_after_a_reset",
-        "money::test_what_was_deleted_or_lost_is_not_posted_again",
+        "post_again::test_post_again_costs_what_there_is_also_from_grants_and_after_a_reset",
+        "post_again::test_what_was_deleted_or_lost_is_not_posted_again",
     ),
     (
         "so that no admin buys a larger share",
@@ -66,7 +66,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "a Cancel button that works while the piece is rendering",
-        "bot::test_a_rendering_job_is_cancelled_and_the_next_one_plays",
+        "cancelling::test_a_rendering_job_is_cancelled_and_the_next_one_plays",
         "writing::test_what_is_cancelled_while_it_is_finished_is_not_written",
     ),
     (
@@ -76,7 +76,7 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "Only delivered music is charged.",
         "jobs::TestLife",
-        "bot::test_what_every_route_refuses_is_given_back_and_kept",
+        "routes::test_what_every_route_refuses_is_given_back_and_kept",
     ),
     (
         "What fails, is cancelled or cannot be posted is given back.",
@@ -247,7 +247,7 @@ PROMISES: list[tuple[str, ...]] = [
     ("completed as you type", "bot::test_a_prompt_is_completed_and_never_held_back"),
     (
         "Cancel (for its owner, or a member with Manage Server)",
-        "bot::test_only_the_owner_or_a_manager_cancels",
+        "cancelling::test_only_the_owner_or_a_manager_cancels",
     ),
     (
         "the same with a new seed, or a form with everything filled in",
@@ -300,7 +300,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "erases your prompts, your name, music and codes in all servers",
-        "result_buttons::test_who_is_forgotten_leaves_numbers_alone",
+        "privacy::test_who_is_forgotten_leaves_numbers_alone",
         "erasure::test_neither_name_nor_words_stay_in_any_row",
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
     ),
@@ -506,7 +506,7 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "it comes as an answer to the interaction while that lives",
         "delivery::test_a_lost_permission_is_answered_through_the_interaction",
-        "bot::test_after_the_token_has_expired_a_direct_message_brings_it",
+        "routes::test_after_the_token_has_expired_a_direct_message_brings_it",
     ),
     ("then as a direct message", "delivery::test_a_deleted_channel_sends_the_music_directly"),
     (
@@ -543,10 +543,10 @@ PROMISES: list[tuple[str, ...]] = [
         "outcomes::test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded",
         "outcomes::test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number",
     ),
-    ("repeated with the same nonce", "bot::test_a_lost_answer_is_repeated_with_the_same_nonce"),
+    ("repeated with the same nonce", "routes::test_a_lost_answer_is_repeated_with_the_same_nonce"),
     (
         "it is posted as FLAC, or else as Ogg Vorbis",
-        "bot::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so",
+        "routes::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so",
     ),
     (
         "then each take has its own message",
@@ -558,16 +558,16 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "in order within a channel and without holding up others",
-        "delivery::test_days_of_discords_faults_are_waited_out_in_order_and_alone",
+        "discord_faults::test_days_of_discords_faults_are_waited_out_in_order_and_alone",
     ),
     (
         "the bot looks for it among its messages since it was asked for",
-        "delivery::test_what_was_posted_is_found_by_no_clock",
-        "delivery::test_a_crash_between_posting_and_recording_does_not_post_twice",
+        "discord_faults::test_what_was_posted_is_found_by_no_clock",
+        "discord_faults::test_a_crash_between_posting_and_recording_does_not_post_twice",
     ),
     (
         "What no route takes is charged nothing",
-        "bot::test_what_every_route_refuses_is_given_back_and_kept",
+        "routes::test_what_every_route_refuses_is_given_back_and_kept",
     ),
     (
         "Below 200 MB of free disk new requests are refused",
@@ -594,7 +594,7 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "is forgotten, as by `/forget me`, after 30 days",
-        "result_buttons::test_a_server_without_the_bot_is_forgotten_after_thirty_days",
+        "privacy::test_a_server_without_the_bot_is_forgotten_after_thirty_days",
     ),
     (
         "a loudness of −14 LUFS",
@@ -762,11 +762,11 @@ PROMISES: list[tuple[str, ...]] = [
     ),
     (
         "With `KEEP_WORDS_DAYS` words and names of ended pieces are erased",
-        "erasure::test_words_go_after_the_days_that_the_operator_keeps_them",
+        "ageing::test_words_go_after_the_days_that_the_operator_keeps_them",
     ),
     (
         "Interactions' tokens are erased once they are dead",
-        "erasure::test_dead_tokens_are_erased_and_living_ones_stay",
+        "ageing::test_dead_tokens_are_erased_and_living_ones_stay",
     ),
     (
         "once the beginning of a long piece is posted",

@@ -2,25 +2,19 @@
 
 import asyncio
 import io
-import json
 import shutil
 import sys
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import discord
 import pytest
-import simcord
 
 from bot.app import Plan
-from bot.client import Fantasia
 from bot.rules import tiers
 from bot.values import Job, Limits, Status
-from cogs.ui import embeds
-from tests.conftest import GENEROUS, Clock, World, member, until, world
+from tests.conftest import Clock, World, member, until, world
 
 PERMISSIONS = {
     "view_channel": "View Channel",
@@ -44,32 +38,6 @@ def charged(job: Job, w: World) -> Any:
         return int(owed[0])
 
     return look()
-
-
-@contextmanager
-def lost_answers(bot: Fantasia, times: int) -> Iterator[dict[str, Any]]:
-    """Let Discord act but lose its first answers; it knows a nonce when it comes again."""
-    real, by_nonce, lost = bot.http.request, dict[str, Any](), 0
-
-    async def request(route: Any, **options: Any) -> Any:
-        nonlocal lost
-        form = options.get("form") or []
-        payload = json.loads(form[0]["value"]) if form else {}
-        nonce = payload.get("nonce")
-        if nonce is None:
-            return await real(route, **options)
-        assert payload["enforce_nonce"]
-        assert len(str(nonce)) <= 25
-        if nonce not in by_nonce:
-            by_nonce[nonce] = await real(route, **options)
-        if lost < times:
-            lost += 1
-            raise TimeoutError
-        return by_nonce[nonce]
-
-    bot.http.request = request  # type: ignore[method-assign]
-    yield by_nonce
-    bot.http.request = real  # type: ignore[method-assign]
 
 
 async def test_words_become_a_message_with_music(plan: Plan) -> None:
@@ -179,63 +147,9 @@ async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock
         await w.status(await w.generate("play", 8), "#2 is done")
 
 
-async def test_a_second_waiting_job_is_refused_where_the_tier_has_one(plan: Plan) -> None:
-    one = replace(GENEROUS, waiting=1)
-    async with world(replace(plan, defaults=(one,))) as w:
-        await w.status(await w.generate("slow"), "Rendering #1")
-        await w.generate("play")
-        assert "You already have #2 waiting" in told(await w.generate("play"))
-        assert not (await w.generate("play", by=w.bob)).ephemeral
-
-
 async def test_a_blank_prompt_is_refused(plan: Plan) -> None:
     async with world(plan) as w:
         assert "1 to 500 characters" in told(await w.generate(" \n\t "))
-
-
-async def test_a_waiting_job_is_cancelled_by_its_button(plan: Plan) -> None:
-    async with world(plan) as w:
-        first = await w.generate("slow", 8)
-        await w.status(first, "Rendering #1")
-        shown = await w.generate("play")
-        assert shown.response
-        await w.alice.click(shown.response.message, label="Cancel")
-        embed = await w.status(shown, "#2 was cancelled")
-        assert "Nothing was charged" in str(embed.description)
-        assert shown.response.components == []
-        assert await charged(await w.ended(2, Status.CANCELLED), w) == 0
-
-
-async def test_a_rendering_job_is_cancelled_and_the_next_one_plays(plan: Plan) -> None:
-    async with world(plan) as w:
-        first = await w.generate("slow", 8)
-        await w.status(first, "Rendering #1")
-        assert first.response
-        await w.alice.click(first.response.message, label="Cancel")
-        await w.status(first, "#1 was cancelled")
-        await w.status(await w.generate("play"), "#2 is done")
-        assert len(w.results()) == 1
-
-
-async def test_only_the_owner_or_a_manager_cancels(plan: Plan) -> None:
-    async with world(plan) as w:
-        shown = await w.generate("slow", 8)
-        await w.status(shown, "Rendering #1")
-        assert shown.response
-        refused = await w.bob.click(shown.response.message, label="Cancel")
-        assert "Only the member who asked for #1" in told(refused)
-        await w.admin.click(shown.response.message, label="Cancel")
-        await w.status(shown, "#1 was cancelled")
-
-
-async def test_a_second_click_is_told_that_it_is_cancelled_already(plan: Plan) -> None:
-    async with world(plan) as w:
-        shown = await w.generate("slow", 8)
-        await w.status(shown, "Rendering #1")
-        assert shown.response
-        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
-        second = await w.alice.click(shown.response.message, label="Cancel")
-        assert "already cancelled" in told(second)
 
 
 async def test_a_job_that_fails_says_why_and_charges_nothing(plan: Plan) -> None:
@@ -317,76 +231,6 @@ async def test_a_prompt_pings_nobody_and_is_no_markup(plan: Plan) -> None:
     assert not list(plan.folder.parent.glob("etc*"))
 
 
-async def test_a_refused_channel_is_answered_through_the_interaction(plan: Plan) -> None:
-    async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=1)
-        shown = await w.generate("play")
-        job = await w.ended(1, Status.DELIVERED)
-        (followup,) = shown.followups
-        assert followup.attachments[0].filename == "play-1.wav"
-        assert await charged(job, w) == 2
-        assert (await w.status(shown, "is done")).title
-
-
-async def test_after_the_token_has_expired_a_direct_message_brings_it(
-    plan: Plan, clock: Clock
-) -> None:
-    async with world(replace(plan, clock=clock)) as w:
-        await w.status(await w.generate("slow", 8), "Rendering #1")
-        shown = await w.generate("play", by=w.bob)
-        clock.turn(minutes=16)
-        await w.env.advance_time(16 * 60)
-        place = f"/channels/{w.music.id}/messages"
-        w.env.inject_error("POST", place, status=403, code=50013, times=None)
-        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
-        await w.ended(2, Status.DELIVERED)
-        assert shown.followups == []
-        (message,) = w.direct_messages(w.bob)
-        assert message.attachments[0].filename == "play-2.wav"
-
-
-async def test_what_every_route_refuses_is_given_back_and_kept(plan: Plan) -> None:
-    async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=None)
-        w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
-        shown = await w.generate("play")
-        job = await w.ended(1, Status.UNDELIVERABLE)
-        assert await charged(job, w) == 0
-        assert (plan.folder / "audio" / "1-1.wav").exists()
-        embed = await w.status(shown, "could not be posted")
-        assert "Nothing was charged" in str(embed.description)
-
-
-async def done_in_time(w: World, clock: Clock, shown: simcord.InteractionResult) -> None:
-    """Let time pass, and the bot look, until the first piece was posted."""
-
-    async def look() -> bool:
-        clock.turn(seconds=10)
-        w.bot.dispatch("look")
-        await asyncio.sleep(0.1)
-        assert shown.response
-        return shown.response.embeds[0].title == "#1 is done"
-
-    await until(look)
-
-
-async def test_a_lost_answer_is_repeated_with_the_same_nonce(plan: Plan, clock: Clock) -> None:
-    async with world(replace(plan, clock=clock)) as w:
-        with lost_answers(w.bot, times=3) as sent:
-            shown = await w.generate("play")
-            await done_in_time(w, clock, shown)
-    assert len(sent) == 1
-    assert len(w.results()) == 1
-
-
-async def test_discords_own_faults_are_waited_out(plan: Plan, clock: Clock) -> None:
-    async with world(replace(plan, clock=clock)) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=503, times=3)
-        shown = await w.generate("play")
-        await done_in_time(w, clock, shown)
-        assert len(w.results()) == 1
-
-
 async def test_a_restart_loses_no_job(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, clock=clock)) as w:
         w.env.inject_error("POST", "/channels/*/messages", status=503, times=None)
@@ -402,16 +246,6 @@ async def test_a_restart_loses_no_job(plan: Plan, clock: Clock) -> None:
             await w.ended(number, Status.DELIVERED)
             await w.status(shown, f"#{number} is done")
         assert len(w.results()) == 3
-
-
-async def test_a_button_of_an_earlier_run_still_cancels(plan: Plan) -> None:
-    async with world(plan) as w:
-        shown = await w.generate("slow", 8)
-        await w.status(shown, "Rendering #1")
-        await w.restart(plan)
-        assert shown.response
-        await w.alice.click(shown.response.message, label="Cancel")
-        await w.status(shown, "#1 was cancelled")
 
 
 async def test_commands_are_registered_only_when_they_changed(plan: Plan) -> None:
@@ -467,34 +301,6 @@ async def test_a_reply_that_comes_too_late_does_not_stop_the_music(plan: Plan) -
         assert (await w.ended(1, Status.DELIVERED)).status_message_id is None
 
 
-async def test_one_post_that_cannot_be_sent_does_not_hold_up_the_others(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = embeds.result
-
-    def broken(job: Job, *rest: Any) -> discord.Embed:
-        if job.id == 1:
-            raise RuntimeError("no card for this one")
-        return real(job, *rest)
-
-    monkeypatch.setattr(embeds, "result", broken)
-    async with world(plan) as w:
-        await w.generate("play one")
-        shown = await w.generate("play two")
-        await w.status(shown, "#2 is done")
-        assert (await w.studio.job(1)).status is Status.RENDERED
-
-
-async def test_a_file_that_has_vanished_is_given_back(plan: Plan) -> None:
-    async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=503, times=1)
-        await w.generate("play")
-        await w.ended(1, Status.RENDERED)
-        (plan.folder / "audio" / "1-1.wav").unlink()
-        job = await w.ended(1, Status.UNDELIVERABLE)
-        assert await charged(job, w) == 0
-
-
 async def test_what_may_be_asked_for_reaches_the_engine_and_the_card(plan: Plan) -> None:
     async with world(plan) as w:
         options = {"seed": 7, "guidance": 4.5, "temperature": 0.8, "top_k": 90, "takes": 2}
@@ -531,37 +337,6 @@ async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
         assert (await offered("x" * 99))[0][1] == "x" * 99
         assert await offered("x" * 101) == []
         await w.status(await w.generate("play " + "x" * 300), "#1 is done")
-
-
-@pytest.mark.parametrize(
-    ("refusals", "kind", "sentence"),
-    [(1, "flac", "loses nothing"), (2, "ogg", "loses a little")],
-)
-@pytest.mark.parametrize("answer", [{"status": 413}, {"status": 400, "code": 40005}])
-async def test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so(
-    plan: Plan, refusals: int, kind: str, sentence: str, answer: dict[str, int]
-) -> None:
-    async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", times=refusals, **answer)
-        options = {"prompt": "play", "duration": 2, "takes": 5}
-        await w.alice.slash(w.music, "generate", **options)
-        message = await w.result()
-        await w.ended(1, Status.DELIVERED)
-        assert [file.filename[-len(kind) :] for file in message.attachments] == [kind] * 5
-        (field,) = [each for each in message.embeds[0].fields if each.name == "Format"]
-        assert sentence in str(field.value)
-        assert "kept" in str(field.value)
-        assert all(w.studio.path(f"audio/1-{take}.wav").exists() for take in range(1, 6))
-
-
-async def test_what_is_too_large_in_every_format_is_given_back(plan: Plan) -> None:
-    async with world(plan) as w:
-        w.env.inject_error("POST", "/channels/*/messages", status=413, times=None)
-        w.env.inject_error("POST", "/webhooks/*", status=413, times=None)
-        await w.generate("play")
-        await w.ended(1, Status.UNDELIVERABLE)
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
-        assert w.studio.path("audio/1-1.wav").exists()
 
 
 async def test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else(

@@ -13,7 +13,8 @@ from bot.errors import Refusal
 from bot.tables import takes
 from bot.values import Job, Limits, Status
 from tests.cogs.test_bot import told
-from tests.cogs.test_delivery import MESSAGES, answers, looks, looks_until
+from tests.cogs.test_delivery import MESSAGES, looks, looks_until
+from tests.cogs.test_discord_faults import answers
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.support.processes import children
 

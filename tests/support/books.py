@@ -1,0 +1,521 @@
+"""The books of some members beside a straightforward recount: a machine for Hypothesis."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from bot.admin.members import Office
+from bot.admin.servers import Rulebook
+from bot.admission import Admission
+from bot.dispatch.dispatcher import Dispatcher
+from bot.engine.files.encoder import Encoder
+from bot.engine.messages import Ready
+from bot.errors import Refusal
+from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.calendar import Calendar
+from bot.rules import tiers
+from bot.studio import Studio
+from bot.tables import takes
+from bot.tables.database import Database, open_database
+from bot.values import Actor, Delivered, Job, Limits, Presence, Status, Tier, Unsent
+from tests.conftest import Clock, member, origin
+from tests.support.scripted_child import READY
+
+T = TypeVar("T")
+
+
+ADMIN = Actor(id=9, name="admin")
+
+
+SKU, ROLE = 777, 55
+GUILDS, USERS = (10, 11), (1, 2)
+
+
+MEMBERS = [(guild, user) for guild in GUILDS for user in USERS]
+
+
+def tier(key: str, per_day: int) -> Tier:
+    return Tier(
+        key=key,
+        name=key.title(),
+        price="free",
+        longest=8,
+        takes=3,
+        per_day=per_day,
+        waiting=4,
+        models=frozenset({"*"}),
+        weight=1,
+    )
+
+
+SMALL = (tier("free", 5), tier("plus", 30))
+
+
+@dataclass(kw_only=True)
+class Given:
+    """A grant as the recount knows it."""
+
+    seconds: int
+    ends: datetime | None
+    drawn: int = 0
+
+
+@dataclass(kw_only=True)
+class Bill:
+    """A job as the recount knows it: what it is charged, and which grants pay how much of that."""
+
+    guild: int
+    user: int
+    day: str
+    cost: int
+    everywhere: bool
+    charged: int
+    draws: list[tuple[Given, int]] = field(default_factory=list)
+    forgiven: bool = False
+    unposted: str = ""
+    """The day on which it turned out undeliverable."""
+    idle: bool = False
+    """Whether it is made for nothing, since its member has used up the day."""
+
+    def from_allowance(self) -> int:
+        return self.charged - sum(seconds for _, seconds in self.draws)
+
+    def lower(self, charged: int) -> None:
+        """Refund down to this: to grants first, to the last drawn first."""
+        charged = 0 if self.idle else charged
+        back = self.charged - charged
+        self.charged = charged
+        for place, (grant, seconds) in reversed(list(enumerate(self.draws))):
+            returned = min(back, seconds)
+            grant.drawn -= returned
+            self.draws[place] = (grant, seconds - returned)
+            back -= returned
+
+
+class Books(RuleBasedStateMachine):
+    """Drives members, admins and the engine, and keeps books of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = TemporaryDirectory()
+        self.clock = Clock()
+        self.opened = open_database(Path(self.folder.name) / "test.db")
+        self.database: Database = self.do(self.opened.__aenter__())
+        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
+        limits = Limits(idle_lane=True)
+        admission = Admission(defaults=SMALL, limits=limits, skus={SKU: "plus"})
+        self.studio = Studio(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            models=("scripted",),
+            max_seconds=8,
+            admission=admission,
+            **bells,
+        )
+        self.archive = Archive(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
+            work=bells["work"],
+            encoder=Encoder((), {}, 0),
+        )
+        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
+        self.office = Office(self.database, admission=admission, clock=self.clock)
+        self.rulebook = Rulebook(self.database, admission=admission, clock=self.clock)
+        self.dispatcher = Dispatcher(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            start=lambda: pytest.fail("no engine here"),
+            **bells,
+        )
+        self.do(self.dispatcher._loaded(Ready(**READY)))
+        self.bills: dict[int, Bill] = {}
+        self.running: list[Job] = []
+        self.grants: dict[tuple[int, int], list[Given]] = {member: [] for member in MEMBERS}
+        self.overrides: dict[tuple[int, int], int] = {}
+        self.given: set[tuple[int, int]] = set()
+        self.subscribers: set[int] = set()
+        self.with_role: set[tuple[int, int]] = set()
+        self.plus = dict.fromkeys(GUILDS, 30)
+        for guild in GUILDS:
+            role = Actor(id=ROLE, name="patrons")
+            self.do(self.rulebook.map_role(guild, ADMIN, role, "plus"))
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await work
+
+        return self.runner.run(run())
+
+    def teardown(self) -> None:
+        self.do(self.opened.__aexit__(None, None, None))
+        self.runner.close()
+        self.folder.cleanup()
+
+    # What the recount says.
+
+    def presence(self, guild: int, user: int) -> Presence:
+        return Presence(
+            roles=frozenset({ROLE} if (guild, user) in self.with_role else ()),
+            user_skus=frozenset({SKU} if user in self.subscribers else ()),
+        )
+
+    def holds(self, guild: int, user: int) -> tuple[int, bool]:
+        """Return a member's seconds a day and whether they count over all servers."""
+        member = (guild, user)
+        ways = [(5, 0, False)]
+        if member in self.given:
+            ways.append((self.plus[guild], 1, False))
+        if member in self.with_role:
+            ways.append((self.plus[guild], 1, False))
+        if user in self.subscribers:
+            ways.append((30, 1, True))
+        per_day, _, everywhere = max(ways, key=lambda way: way[:2])
+        override = self.overrides.get(member)
+        if override is None:
+            return per_day, everywhere
+        return (30, True) if user in self.subscribers and override <= 30 else (override, False)
+
+    def used(self, guild: int, user: int) -> int:
+        today = tiers.day(self.clock())
+        everywhere = self.holds(guild, user)[1]
+        here = [bill for bill in self.bills.values() if (bill.user, bill.day) == (user, today)]
+        return sum(
+            bill.from_allowance()
+            for bill in here
+            if (bill.guild == guild and not bill.forgiven)
+            or (everywhere and bill.everywhere and bill.guild != guild)
+        )
+
+    def open_grants(self, guild: int, user: int) -> list[Given]:
+        now = self.clock()
+        alive = [
+            grant
+            for grant in self.grants[guild, user]
+            if grant.drawn < grant.seconds and (grant.ends is None or now < grant.ends)
+        ]
+        return sorted(alive, key=lambda grant: (grant.ends is None, grant.ends or now))
+
+    def charge(self, guild: int, user: int, cost: int) -> list[tuple[Given, int]] | None:
+        """Return what each grant pays of a cost, None if all of it is not enough."""
+        due = max(0, cost - max(0, self.holds(guild, user)[0] - self.used(guild, user)))
+        draws = []
+        for grant in self.open_grants(guild, user):
+            seconds = min(due, grant.seconds - grant.drawn)
+            draws += [(grant, seconds)] if seconds else []
+            due -= seconds
+        return None if due else draws
+
+    # What members and admins do.
+
+    @rule(
+        guild=st.sampled_from(GUILDS),
+        user=st.sampled_from(USERS),
+        seconds=st.integers(1, 8),
+        number=st.integers(1, 3),
+    )
+    def submit(self, guild: int, user: int, seconds: int, number: int) -> None:
+        cost = seconds * number
+        draws = self.charge(guild, user, cost)
+        waiting = len(self.do(self.studio.usage(guild, user)).waiting)
+        asked = self.studio.submit(
+            origin(user, guild),
+            self.presence(guild, user),
+            prompt="play",
+            seconds=seconds,
+            takes=number,
+        )
+        today = tiers.day(self.clock())
+        unposted = [
+            bill for bill in self.bills.values() if bill.user == user and bill.unposted >= today
+        ]
+        idle = draws is None and self.may_idle(guild, user)
+        if idle:
+            draws, cost = [], 0
+        if waiting >= 4 or len(unposted) >= 2 or draws is None:
+            kind = (
+                "waiting" if waiting >= 4 else "Post again" if len(unposted) >= 2 else "left today"
+            )
+            with pytest.raises(Refusal, match=kind):
+                self.do(asked)
+            return
+        job = self.do(asked)
+        for grant, drawn in draws:
+            grant.drawn += drawn
+        self.bills[job.id] = Bill(
+            guild=guild,
+            user=user,
+            day=tiers.day(self.clock()),
+            cost=cost,
+            everywhere=self.holds(guild, user)[1],
+            charged=cost,
+            draws=draws,
+            idle=idle,
+        )
+
+    def may_idle(self, guild: int, user: int) -> bool:
+        """Whether a member has used up a day that held something, and nobody waits."""
+        per_day = self.holds(guild, user)[0]
+        left = max(0, per_day - self.used(guild, user)) or self.open_grants(guild, user)
+        waits = self.do(self.database.fetch("SELECT 1 FROM jobs WHERE status = 'queued'"))
+        return per_day > 0 and not left and not waits
+
+    @rule(member=st.sampled_from(MEMBERS), fits=st.lists(st.integers(1, 9), min_size=2, max_size=3))
+    def submit_on_grants(self, member: tuple[int, int], fits: list[int]) -> None:
+        """Give a member several grants and let them ask for more than the day's allowance."""
+        for seconds in fits:
+            self.grant(member, seconds, seconds % 3 or None)
+        guild, user = member
+        self.submit(guild, user, 8, 1)
+
+    @rule()
+    def claim(self) -> None:
+        job = self.do(self.dispatcher._claim())
+        if job:
+            self.running.append(job)
+
+    @rule(data=st.data(), length=st.floats(0.1, 8), whole=st.booleans())
+    def finish(self, data: Any, length: float, whole: bool) -> None:
+        """Render a job, whole or stopped early."""
+        if not self.running:
+            return
+        job = data.draw(st.sampled_from(self.running))
+        self.running.remove(job)
+        seconds = job.request.seconds if whole else min(length, job.request.seconds)
+        self.do(self._rendered(job, seconds))
+        if self.do(self.studio.job(job.id)).status is Status.RENDERED:
+            self.bills[job.id].lower(math.ceil(round(seconds, 6)) * job.request.takes)
+
+    async def _rendered(self, job: Job, seconds: float) -> None:
+        async with self.database.transaction() as tx:
+            for number in range(1, job.request.takes + 1):
+                name = f"{job.id}-{number}.wav"
+                (Path(self.folder.name) / name).touch()
+                await takes.rendered(tx, job.id, number, seconds, name, None)
+        await self.dispatcher._rendered(job)
+
+    @rule(data=st.data())
+    def fail(self, data: Any) -> None:
+        if self.running:
+            job = data.draw(st.sampled_from(self.running))
+            self.running.remove(job)
+            self.do(self.dispatcher._failed(job, "no"))
+            self.ended(job.id)
+
+    @rule(data=st.data())
+    def cancel(self, data: Any) -> None:
+        if self.bills:
+            number = data.draw(st.sampled_from(sorted(self.bills)))
+            guild = self.bills[number].guild
+            with suppress(Refusal):
+                self.do(self.studio.cancel(number, member(9, guild, manager=True)))
+            self.ended(number)
+
+    def ended(self, number: int) -> None:
+        if self.do(self.studio.job(number)).status in (Status.FAILED, Status.CANCELLED):
+            self.bills[number].lower(0)
+
+    @rule(gently=st.booleans())
+    def restart(self, gently: bool) -> None:
+        if gently:
+            self.do(self.dispatcher._hand_back())
+        self.do(self.dispatcher._recover())
+        for job in self.running:
+            self.ended(job.id)
+        self.running.clear()
+
+    @rule(refused=st.booleans())
+    def deliver(self, refused: bool) -> None:
+        for owed in self.do(self.outbox.owed())[:1]:
+            if not refused:
+                self.do(self.outbox.settle(owed, Delivered(77)))
+                if self.do(self.studio.job(owed.job.id)).status is Status.DELIVERED:
+                    self.bills[owed.job.id].unposted = ""
+                continue
+            for _ in range(3):
+                found = [now for now in self.do(self.outbox.owed()) if now.post.id == owed.post.id]
+                for now in found:
+                    self.do(self.outbox.settle(now, Unsent.REFUSED))
+            if self.is_undeliverable(owed.job.id):
+                self.bills[owed.job.id].lower(0)
+                self.bills[owed.job.id].unposted = tiers.day(self.clock())
+
+    @rule(data=st.data())
+    def post_again(self, data: Any) -> None:
+        if not self.bills:
+            return
+        refused = [number for number in self.bills if self.is_undeliverable(number)]
+        number = data.draw(st.sampled_from(refused or sorted(self.bills)))
+        bill, job = self.bills[number], self.do(self.studio.job(number))
+        price = 0 if bill.idle else self.do(self.music(number))
+        draws = self.charge(bill.guild, bill.user, price)
+        asked = self.studio.post_again(
+            number, self.presence(bill.guild, bill.user), member(bill.user, bill.guild)
+        )
+        gone = job.deleted or job.forgotten
+        if job.status is not Status.UNDELIVERABLE or gone or draws is None:
+            with pytest.raises(Refusal):
+                self.do(asked)
+            return
+        everywhere = self.holds(bill.guild, bill.user)[1]
+        self.do(asked)
+        for grant, drawn in draws:
+            grant.drawn += drawn
+        bill.charged, bill.draws, bill.forgiven = price, draws, False
+        bill.day, bill.everywhere = tiers.day(self.clock()), everywhere
+
+    def is_undeliverable(self, number: int) -> bool:
+        return self.do(self.studio.job(number)).status is Status.UNDELIVERABLE
+
+    async def music(self, number: int) -> int:
+        """Return the whole seconds of music that a job has."""
+        return sum(
+            -int(-(take.seconds or 0) // 1) for take in await takes.of(self.database, number)
+        )
+
+    @rule(
+        member=st.sampled_from(MEMBERS),
+        seconds=st.integers(1, 20),
+        days=st.one_of(st.none(), st.integers(1, 3)),
+    )
+    def grant(self, member: tuple[int, int], seconds: int, days: int | None) -> None:
+        guild, user = member
+        someone = Actor(id=user, name="someone")
+        self.do(self.office.grant(guild, ADMIN, someone, seconds, "a gift", days))
+        ends = None if days is None else self.clock() + timedelta(days=days)
+        self.grants[member].append(Given(seconds=seconds, ends=ends))
+
+    @rule(member=st.sampled_from(MEMBERS))
+    def reset(self, member: tuple[int, int]) -> None:
+        guild, user = member
+        self.do(self.office.reset(guild, ADMIN, Actor(id=user, name="someone")))
+        for bill in self.bills.values():
+            today = bill.day == tiers.day(self.clock())
+            if (bill.guild, bill.user) == member and today and not bill.everywhere:
+                bill.forgiven = True
+
+    @rule(member=st.sampled_from(MEMBERS), per_day=st.one_of(st.none(), st.integers(0, 40)))
+    def allow(self, member: tuple[int, int], per_day: int | None) -> None:
+        guild, user = member
+        with suppress(Refusal):
+            self.do(self.office.allow(guild, ADMIN, Actor(id=user, name="someone"), per_day))
+        self.overrides.pop(member, None)
+        if per_day is not None:
+            self.overrides[member] = per_day
+
+    @rule(member=st.sampled_from(MEMBERS), way=st.sampled_from(["given", "role", "subscription"]))
+    def toggle(self, member: tuple[int, int], way: str) -> None:
+        """Give a member the higher tier in one of its ways, or take it away."""
+        if way == "role":
+            self.with_role ^= {member}
+        elif way == "subscription":
+            self.subscribers ^= {member[1]}
+        else:
+            someone = Actor(id=member[1], name="someone")
+            if member in self.given:
+                self.do(self.office.take(member[0], ADMIN, someone))
+            else:
+                self.do(self.office.give(member[0], ADMIN, someone, "Plus", None))
+            self.given ^= {member}
+
+    @rule(guild=st.sampled_from(GUILDS), per_day=st.integers(13, 40))
+    def edit(self, guild: int, per_day: int) -> None:
+        self.do(self.rulebook.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
+        self.plus[guild] = per_day
+
+    @rule(user=st.sampled_from(USERS))
+    def forget(self, user: int) -> None:
+        """Forget a member: what was not posted yet is not, and is refunded."""
+        theirs = [number for number, bill in self.bills.items() if bill.user == user]
+        before = {number: self.do(self.studio.job(number)).status for number in theirs}
+        self.do(self.archive.forget(user))
+        for number, status in before.items():
+            if status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
+                self.bills[number].lower(0)
+
+    @rule(data=st.data(), what=st.sampled_from(["stop", "delete"]))
+    def let_be(self, data: Any, what: str) -> None:
+        """Stop a piece, or delete it: neither changes what it is charged by itself."""
+        if self.bills:
+            number = data.draw(st.sampled_from(sorted(self.bills)))
+            act = self.studio.stop if what == "stop" else self.archive.delete
+            with suppress(Refusal):
+                self.do(act(number, member(9, self.bills[number].guild, manager=True)))
+
+    @rule(hours=st.integers(-3, 30))
+    def wait(self, hours: int) -> None:
+        self.clock.turn(hours=hours, seconds=7)
+
+    # What must hold.
+
+    @invariant()
+    def members_see_the_recount(self) -> None:
+        for guild, user in MEMBERS:
+            usage = self.do(self.studio.usage(guild, user, self.presence(guild, user)))
+            per_day, everywhere = self.holds(guild, user)
+            assert (usage.membership.per_day, usage.membership.everywhere) == (per_day, everywhere)
+            used = self.used(guild, user)
+            assert (usage.used, usage.left) == (used, max(0, per_day - used))
+            lefts = [grant.seconds - grant.drawn for grant in self.open_grants(guild, user)]
+            assert [grant.left for grant in usage.grants] == lefts
+
+    @invariant()
+    def nothing_is_given_away_or_taken_twice(self) -> None:
+        for number, bill in self.bills.items():
+            free = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
+            job = self.do(self.studio.job(number))
+            charged = sum(take.charged_seconds for take in self.do(takes.of(self.database, number)))
+            assert charged == bill.charged
+            assert 0 <= charged <= (0 if job.status in free else bill.cost)
+        for grants in self.grants.values():
+            assert all(0 <= grant.drawn <= grant.seconds for grant in grants)
+
+    @invariant()
+    def the_ledger_adds_up(self) -> None:
+        """Of a member with few entries all are shown, and their sum is what was used and given."""
+        for guild, user in MEMBERS:
+            entries = self.do(self.studio.usage(guild, user)).ledger
+            if len(entries) < 10:
+                theirs = [b for b in self.bills.values() if (b.guild, b.user) == (guild, user)]
+                given = sum(grant.seconds for grant in self.grants[guild, user])
+                total = sum(entry.seconds for entry in entries)
+                assert total == given - sum(bill.charged for bill in theirs)
+
+
+class Only:
+    """Draws the one thing there is."""
+
+    def draw(self, _: Any) -> Any:
+        return self.thing
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+
+@pytest.fixture
+def books() -> Iterator[Books]:
+    machine = Books()
+    yield machine
+    machine.members_see_the_recount()
+    machine.nothing_is_given_away_or_taken_twice()
+    machine.the_ledger_adds_up()
+    machine.teardown()
+
+
+def lefts(books: Books) -> list[int]:
+    return [grant.left for grant in books.do(books.studio.usage(10, 1)).grants]

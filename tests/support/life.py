@@ -1,0 +1,370 @@
+"""The life of jobs in any order of events: a machine for Hypothesis."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bot.admission import Admission
+from bot.dispatch.dispatcher import TRIES, Dispatcher
+from bot.engine.files.encoder import Encoder
+from bot.engine.messages import PREVIEW, Ready
+from bot.errors import Refusal
+from bot.outbox import Outbox
+from bot.retention.archive import Archive
+from bot.retention.calendar import Calendar
+from bot.studio import NOBODY, Studio
+from bot.tables import jobs, posts, takes
+from bot.tables.database import Database, open_database
+from bot.values import Delivered, Job, Later, Limits, Outcome, Owed, PostKind, Status, Tier, Unsent
+from tests.conftest import Clock, member, origin
+from tests.support.scripted_child import READY
+
+T = TypeVar("T")
+
+
+SMALL = Tier(
+    key="free",
+    name="Small",
+    price="free",
+    longest=40,
+    takes=2,
+    per_day=130,
+    waiting=3,
+    models=frozenset({"*"}),
+    weight=1,
+)
+
+
+USERS = (1, 2)
+
+
+OUTCOMES = [Delivered(77), Delivered(78), Later(), *Unsent]
+
+
+ANYBODY = member(manager=True)
+
+
+FREE_OF_CHARGE = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
+
+
+class Life(RuleBasedStateMachine):
+    """Drives the domain's every change of state, in any order, over a real database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = TemporaryDirectory()
+        self.clock = Clock()
+        self.opened = open_database(Path(self.folder.name) / "test.db")
+        self.database: Database = self.do(self.opened.__aenter__())
+        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
+        limits = Limits(idle_lane=True)
+        admission = Admission(defaults=(SMALL,), limits=limits, skus={})
+        self.studio = Studio(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            models=("scripted",),
+            max_seconds=40,
+            admission=admission,
+            **bells,
+        )
+        self.archive = Archive(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
+            work=bells["work"],
+            encoder=Encoder((), {}, 0),
+        )
+        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
+        self.dispatcher = Dispatcher(
+            self.database,
+            folder=Path(self.folder.name),
+            clock=self.clock,
+            start=lambda: pytest.fail("no engine here"),
+            **bells,
+        )
+        self.do(self.dispatcher._loaded(Ready(**READY)))
+        self.accepted: list[int] = []
+        self.told: list[tuple[int, PostKind, int]] = []
+        self.running: list[Job] = []
+        self.sent: list[Owed] = []
+        """What is being posted, its outcome unknown."""
+        self.stale: list[Owed] = []
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await work
+
+        return self.runner.run(run())
+
+    def teardown(self) -> None:
+        self.do(self.opened.__aexit__(None, None, None))
+        self.runner.close()
+        self.folder.cleanup()
+
+    @rule(
+        user=st.sampled_from(USERS),
+        seconds=st.one_of(st.integers(0, 9), st.just(40)),
+        takes=st.integers(0, 3),
+    )
+    def submit(self, user: int, seconds: int, takes: int) -> None:
+        try:
+            job = self.do(
+                self.studio.submit(origin(user), prompt="play", seconds=seconds, takes=takes)
+            )
+        except Refusal:
+            return
+        self.accepted.append(job.id)
+
+    @rule()
+    def claim(self) -> None:
+        job = self.do(self.dispatcher._claim())
+        if job:
+            self.running.append(job)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), early=st.floats(0.1, 40))
+    def take(self, data: Any, early: float) -> None:
+        job = data.draw(st.sampled_from(self.running))
+        self.do(self._take(job, min(early, job.request.seconds)))
+
+    async def _take(self, job: Job, seconds: float) -> None:
+        made = job.request.before + seconds
+        async with self.database.transaction() as tx:
+            for number in range(1, job.request.takes + 1):
+                audio, codes = f"{job.id}-{number}.wav", f"{job.id}-{number}.npy"
+                for name in (audio, codes):
+                    (Path(self.folder.name) / name).touch()
+                await takes.rendered(tx, job.id, number, made, audio, codes)
+
+    @precondition(lambda self: self.long())
+    @rule(data=st.data())
+    def begin(self, data: Any) -> None:
+        """Make the first half minute of a long piece."""
+        self.do(self._begin(data.draw(st.sampled_from(self.long()))))
+
+    def long(self) -> list[Job]:
+        return [job for job in self.running if job.request.seconds > PREVIEW]
+
+    async def _begin(self, job: Job) -> None:
+        async with self.database.transaction() as tx:
+            now = await jobs.find(tx, job.id)
+            if now is None or now.stopping or now.attempts != job.attempts:
+                return
+            if await takes.previewed(tx, job.id, 1, f"{job.id}-1.preview.wav"):
+                await posts.add_another(tx, job.id, PostKind.PREVIEW, self.clock())
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), fails=st.booleans())
+    def end(self, data: Any, fails: bool) -> None:
+        job = data.draw(st.sampled_from(self.running))
+        if not fails:
+            self.do(self._take(job, job.request.seconds))
+        ending = self.dispatcher._failed(job, "no") if fails else self.dispatcher._rendered(job)
+        self.do(ending)
+        self.running.remove(job)
+
+    def asked(self, work: Awaitable[T]) -> T | None:
+        """Return what comes of what a member asks, None where it is refused."""
+        try:
+            return self.do(work)
+        except Refusal:
+            return None
+
+    def number(self, data: Any) -> int:
+        return data.draw(st.sampled_from(self.accepted[-5:]))
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data(), what=st.sampled_from(["cancel", "stop"]))
+    def end_early(self, data: Any, what: str) -> None:
+        ended = getattr(self.studio, what)
+        self.asked(ended(self.number(data), member(manager=True)))
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data(), seconds=st.integers(1, 9))
+    def extend(self, data: Any, seconds: int) -> None:
+        number = self.number(data)
+        job = self.asked(self.studio.extend(origin(1), NOBODY, ANYBODY, number, 1, seconds))
+        if job:
+            self.accepted.append(job.id)
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def save(self, data: Any) -> None:
+        """Ask for music, which is had of what was delivered alone."""
+        number = self.number(data)
+        had = self.asked(self.studio.takes(number, ANYBODY))
+        if had:
+            assert had[0].status is Status.DELIVERED
+            assert not had[0].deleted
+            assert all((Path(self.folder.name) / (take.audio or "")).exists() for take in had[1])
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def post_again(self, data: Any) -> None:
+        number = self.number(data)
+        user = self.do(self.studio.job(number)).origin.user_id
+        self.asked(self.studio.post_again(number, NOBODY, member(user)))
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def delete(self, data: Any) -> None:
+        self.asked(self.archive.delete(self.number(data), member(manager=True)))
+
+    @rule(user=st.sampled_from(USERS))
+    def forget(self, user: int) -> None:
+        self.do(self.archive.forget(user))
+
+    @rule(gently=st.booleans())
+    def restart(self, gently: bool) -> None:
+        self.running.clear()
+        self.sent.clear()
+        if gently:
+            self.do(self.dispatcher._hand_back())
+        self.do(self.dispatcher._recover())
+
+    @rule()
+    def send(self) -> None:
+        """Begin to tell what is owed, one thing at a time in a place."""
+        busy = {owed.place for owed in self.sent}
+        for owed in self.do(self.outbox.owed()):
+            if owed.place not in busy:
+                if self.do(self.outbox.trying(owed)):
+                    self.sent.append(owed)
+                else:  # it is wanted no more, and stands nowhere
+                    self.do(self.outbox.settle(owed, Unsent.REFUSED))
+                return
+
+    @precondition(lambda self: self.sent)
+    @rule(outcome=st.sampled_from(OUTCOMES))
+    def hear(self, outcome: Outcome) -> None:
+        """Learn what became of what was sent."""
+        owed = self.sent.pop(0)
+        if isinstance(outcome, Delivered):
+            self.told.append((owed.job.id, owed.post.kind, owed.post.part))
+            self.stale.append(owed)
+        self.do(self.outbox.settle(owed, outcome))
+
+    @rule(
+        user=st.sampled_from(USERS),
+        kind=st.sampled_from(["short", "long", "begun"]),
+        outcome=st.sampled_from(OUTCOMES),
+    )
+    def go_all_the_way(self, user: int, kind: str, outcome: Outcome) -> None:
+        """Ask for a piece, make and post it, or find that it cannot be posted."""
+        self.submit(user, 5 if kind == "short" else 40, 1)
+        self.claim()
+        for job in self.running[-1:]:
+            if kind != "short":
+                self.do(self._begin(job))
+                self.send_and_hear(outcome)
+            if kind != "begun":
+                self.do(self._take(job, job.request.seconds))
+                self.do(self.dispatcher._rendered(job))
+                self.running.remove(job)
+        for _ in range(3):
+            self.send_and_hear(outcome)
+
+    def send_and_hear(self, outcome: Outcome) -> None:
+        self.send()
+        if self.sent:
+            self.hear(outcome)
+
+    @precondition(lambda self: self.stale)
+    @rule()
+    def hear_again(self) -> None:
+        """Learn of a message what is known."""
+        self.do(self.outbox.settle(self.stale[0], Delivered(77)))
+
+    @rule(hours=st.integers(-3, 30))
+    def wait(self, hours: int) -> None:
+        self.clock.turn(hours=hours, seconds=7)
+
+    @invariant()
+    def no_job_is_lost(self) -> None:
+        rows = self.do(self.database.fetch("SELECT id FROM jobs ORDER BY id"))
+        assert [row["id"] for row in rows] == self.accepted
+
+    @invariant()
+    def each_post_is_told_once(self) -> None:
+        assert len(self.told) == len(set(self.told))
+        for row in self.do(self.database.fetch("SELECT * FROM posts")):
+            told = (row["job_id"], PostKind(row["kind"]), row["part"]) in self.told
+            assert told == (row["delivered_at"] is not None)
+
+    @invariant()
+    def every_end_is_owed_exactly_its_own_post(self) -> None:
+        result, failure = {PostKind.RESULT}, {PostKind.FAILURE}
+        expected = {status: set[PostKind]() for status in Status}
+        expected |= dict.fromkeys((Status.RENDERED, Status.DELIVERED), result)
+        expected |= {Status.UNDELIVERABLE: result, Status.FAILED: failure}
+        for number in self.accepted:
+            job = self.do(self.studio.job(number))
+            rows = self.do(self.database.fetch("SELECT * FROM posts WHERE job_id = ?", (number,)))
+            results = [row for row in rows if row["kind"] == PostKind.RESULT]
+            delivered = any(row["delivered_at"] for row in results)
+            ended = bool(results) and all(r["delivered_at"] or r["refused_at"] for r in results)
+            assert (job.status is Status.DELIVERED) == (ended and delivered)
+            if job.status is Status.CANCELLED and job.forgotten:
+                assert not delivered
+                continue
+            assert (job.status is Status.UNDELIVERABLE) == (ended and not delivered)
+            if job.forgotten:  # so are its reasons
+                continue
+            partly = job.status is Status.DELIVERED and any(row["refused_at"] for row in results)
+            ours = job.status is Status.UNDELIVERABLE and job.reason is not None
+            told = failure if partly or ours else set()
+            kinds = {PostKind(row["kind"]) for row in rows} - {PostKind.PREVIEW}
+            assert kinds == expected[job.status] | told
+
+    @invariant()
+    def a_beginning_is_owed_while_its_job_runs(self) -> None:
+        owed = self.do(
+            self.database.fetch(
+                """
+                SELECT status FROM posts JOIN jobs ON jobs.id = job_id WHERE kind = 'preview'
+                AND delivered_at IS NULL AND refused_at IS NULL AND withdrawn_at IS NULL
+                """
+            )
+        )
+        assert {row["status"] for row in owed} <= {Status.RUNNING}
+
+    @invariant()
+    def seconds_used_stay_within_what_was_allowed(self) -> None:
+        rows = self.do(
+            self.database.fetch(
+                """
+                SELECT jobs.*, SUM(charged_seconds) AS charged FROM jobs
+                JOIN takes ON takes.job_id = jobs.id GROUP BY jobs.id
+                """
+            )
+        )
+        days: dict[tuple[int, str], int] = {}
+        for row in rows:
+            free = Status(row["status"]) in FREE_OF_CHARGE or row["priority"] < 0
+            if row["status"] == Status.CANCELLED and row["forgotten_at"] and row["heard"]:
+                free = row["charged"] > PREVIEW * row["takes"]  # only its beginning was heard
+            assert 0 <= row["charged"] <= (0 if free else row["seconds"] * row["takes"])
+            key = (row["user_id"], row["day"])
+            days[key] = days.get(key, 0) + row["charged"]
+        assert all(used <= SMALL.per_day for used in days.values())
+
+    @invariant()
+    def nothing_runs_that_had_its_tries(self) -> None:
+        for job in self.do(jobs.running(self.database)):
+            assert 1 <= job.attempts <= TRIES
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    life = Life()
+    yield life
+    life.teardown()
