@@ -1,4 +1,4 @@
-"""Attention over a past in bfloat16 by the kernels of `kernels`, for all slots at once."""
+"""Attention over a past in bfloat16 and the draw by compiled kernels, for all slots at once."""
 
 import ctypes
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bot.engine import kernels
+from bot.engine import draws, kernels
 from bot.engine.attention import LONGEST, Memory
 from bot.engine.kernels import SIZE, Floats, Past, Places
+from bot.engine.sampling import TINY, Draw
 
-__all__ = ["SIZE", "Halves"]
+__all__ = ["SIZE", "Halves", "draw"]
 
 
 class Halves:
@@ -67,6 +68,34 @@ class Compiled:
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
         return self._halves.words(layer, self, query.numpy())
+
+
+def draw(
+    scores: torch.Tensor,
+    how: Draw,
+    rows: torch.Tensor,
+    places: torch.Tensor,
+    sequence: torch.Tensor,
+    naught: torch.Tensor,
+    unknown: int,
+) -> None:
+    """Draw tokens for scores [2 (with words, without), takes, codebooks, card] into a `sequence`.
+
+    They go after the places of the rows [takes] where there is `unknown`, and naught times the
+    scores is added to what the rows have in `naught`.
+    """
+    draws.draw(
+        scores.contiguous().numpy(),
+        how.guidance.reshape(-1).numpy(),
+        how.temperature.clamp_min(TINY).reshape(-1).numpy(),
+        how.ranks.reshape(-1).numpy(),
+        how.noise.numpy(),
+        rows.numpy(),
+        places.numpy(),
+        sequence.numpy(),
+        naught.numpy(),
+        unknown,
+    )
 
 
 def _arrays(tensors: list[torch.Tensor]) -> list[kernels.Halves]:

@@ -73,10 +73,11 @@ class Decoder:
         )
         self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self._memory)
         self._fused: Fused | GpuLayers | None = None
-        self._draw = None
+        self._draw: Callable[..., None] | None = None
         if device.type == "cuda" and (works := on_gpu(weights, self._layer_by_layer)):
             self._fused, self._draw = works
         if half:
+            self._draw = draws()
             self._attend = halves = half(self._memory)
             self._fused = fused(weights, halves, slots) if kernels is Kernels.NATIVE else None
         self._sequence = torch.full(
@@ -331,3 +332,10 @@ def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":
     from bot.engine.fused import Fused
 
     return Fused(weights, halves, slots)
+
+
+def draws() -> Callable[..., None]:
+    """Return what draws a step's tokens by a compiled kernel."""
+    from bot.engine.compiled import draw
+
+    return draw
