@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -18,6 +19,11 @@ from bot.engine.compiling import alone, small, together
 
 SIZE = 64
 """Places of a head."""
+
+LINE = 64
+"""Bytes that come from memory at once."""
+
+cgutils: Any = untyped
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.uint16]
@@ -64,8 +70,29 @@ def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
     return types.uint32(types.float32), generate
 
 
+def ask_for(builder: Any, address: Any) -> None:  # noqa: ANN401
+    """Generate what asks for a line of memory that will be read."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    to_be_read_near_by = (ir.Constant(number, option) for option in (0, 3, 1))
+    builder.call(prefetch, [builder.bitcast(address, byte), *to_be_read_near_by])
+
+
+def _asking(_: Any, row: Any) -> Any:  # noqa: ANN401
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        for line in range(0, SIZE, LINE // 2):
+            ask_for(builder, builder.gep(data, [ir.Constant(ir.IntType(64), line)]))
+        return context.get_dummy_value()
+
+    return types.void(row), generate
+
+
 from_bits: Any = intrinsic(_as_float)
 to_bits: Any = intrinsic(_as_bits)
+fetch: Any = intrinsic(_asking)
+"""Asks for a row [64] of bfloat16 that will be read."""
 
 
 @small

@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from bot.engine.compiling import alone, together
-from bot.engine.kernels import Floats, Halves, Past, Places, attend, keep
+from bot.engine.compiling import alone, small, together
+from bot.engine.kernels import Floats, Halves, Past, Places, attend, fetch, keep
 from bot.engine.products import ADDED, BENT, STORED, Scratch, Weight, product, share
+
+AHEAD = 8
+"""Places of the next keys or values that are fetched early: from there on a processor foresees."""
 
 
 class LayerWeights(NamedTuple):
@@ -60,17 +63,30 @@ def _listen(
     takes, heads = len(rows), parts.shape[3]
     begin, end = share(worker, workers, 2 * takes * heads)
     for task in range(begin, end):  # heads outermost: each worker has all takes
-        head, pair = divmod(task, 2 * takes)
-        take, half = divmod(pair, 2)
+        take, half, head = _task(task, takes)
+        length = places[take] + 1
         keys, values = music[0, rows[take], half, head], music[1, rows[take], half, head]
         query, key, value = (
             parts[half, take, 0, head],
             parts[half, take, 1, head],
             parts[half, take, 2, head],
         )
-        keep(key, keys[places[take]])
-        keep(value, values[places[take]])
-        attend(query, keys, values, places[take] + 1, scores[worker], found[half, take, head])
+        keep(key, keys[length - 1])
+        keep(value, values[length - 1])
+        take_after, half_after, head_after = _task(task + 1 if task + 1 < end else task, takes)
+        after = music[0, rows[take_after], half_after, head_after]
+        for at in range(min(AHEAD, length)):
+            fetch(values[at])
+            fetch(after[at])
+        attend(query, keys, values, length, scores[worker], found[half, take, head])
+
+
+@small
+def _task(task: int, takes: int) -> tuple[int, int, int]:
+    """Return the take, the half and the head of one of so many takes' tasks."""
+    head, pair = divmod(task, 2 * takes)
+    take, half = divmod(pair, 2)
+    return take, half, head
 
 
 @alone

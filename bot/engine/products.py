@@ -13,13 +13,12 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils as untyped
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from bot.engine.compiling import OPTIONS, alone, small, together
-from bot.engine.kernels import HALF, Floats, exp, from_bits, to_bits
+from bot.engine.kernels import HALF, LINE, Floats, ask_for, cgutils, exp, from_bits, to_bits
 
 LANES = 16
 """Numbers of 32 bits that a register holds."""
@@ -32,9 +31,6 @@ TALL = 8
 
 CHUNK = 64
 """Lines of a block that all rows meet before the next are read: a quarter of the nearest cache."""
-
-LINE = 64
-"""Bytes that come from memory at once."""
 
 FOUR = 4
 """Bytes of a row that are multiplied at once."""
@@ -70,10 +66,11 @@ class Scratch(NamedTuple):
 def scratch(weight: Weight, threads: int, rows: int, width: int) -> Scratch:
     """Return room for products of so many rows with weights of one kind."""
     small, summed = (np.int8, np.int32) if weight.dtype == np.uint8 else (np.uint16, np.float32)
+    filled = -(-rows // TALL) * TALL
     return Scratch(
         normed=np.empty((threads, width), np.float32),
-        packed=np.empty((threads, rows * width), small),
-        sums=np.empty((threads, rows, OUTPUTS), summed),
+        packed=np.zeros((threads, filled * width), small),
+        sums=np.empty((threads, filled, OUTPUTS), summed),
         scales=np.empty((threads, rows), np.float32),
         offsets=np.empty((threads, rows), summed),
     )
@@ -94,7 +91,6 @@ class _BFloat16(ir.types._BaseFloatType):  # type: ignore[misc]
         return "bfloat"
 
 
-cgutils: Any = untyped
 _BFloat16._create_instance()
 _BYTE = ir.IntType(8)
 _WHOLE, _FLOAT = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.FloatType(), LANES)
@@ -146,7 +142,7 @@ def _tile(tall: int, *, fetches: bool = False) -> Any:  # noqa: ANN401
             ]
             with cgutils.for_range(builder, groups) as loop:
                 if fetches:
-                    _fetch(builder, builder.gep(later, [builder.mul(loop.index, _number(LINE))]))
+                    ask_for(builder, builder.gep(later, [builder.mul(loop.index, _number(LINE))]))
                 first = builder.gep(weights, [builder.mul(loop.index, _number(2))])
                 both = [builder.load(builder.gep(first, [_number(at)]), align=64) for at in (0, 1)]
                 for row in range(tall):
@@ -165,14 +161,6 @@ def _tile(tall: int, *, fetches: bool = False) -> Any:  # noqa: ANN401
     return intrinsic(typed)
 
 
-def _fetch(builder: Any, address: Any) -> None:  # noqa: ANN401
-    """Ask for a line of memory that will be read."""
-    number = ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), number, number, number])
-    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(prefetch, [address, *(ir.Constant(number, at) for at in (0, 3, 1))])
-
-
 def _number(value: int) -> Any:  # noqa: ANN401
     return ir.Constant(ir.IntType(64), value)
 
@@ -185,23 +173,19 @@ def _everywhere(builder: Any, four: Any) -> Any:  # noqa: ANN401
 
 
 def _adding(*, fetches: bool) -> Any:  # noqa: ANN401
-    """Return what adds products of the first of some rows, and says how many rows those are."""
+    """Return what adds products of the first of some rows: of so many, or of a few beyond."""
     eight, four, two, one = (_tile(tall, fetches=fetches) for tall in (TALL, 4, 2, 1))
 
     @small
-    def add(lines: Packed, rows: Packed, sums: Packed, ahead: np.int64) -> int:
-        many = len(rows)
-        if many >= TALL:
+    def add(many: int, lines: Packed, rows: Packed, sums: Packed, ahead: np.int64) -> None:
+        if many > 4:
             eight(lines, rows, sums, ahead)
-            return TALL
-        if many >= 4:
+        elif many > 2:
             four(lines, rows, sums, ahead)
-            return 4
-        if many >= 2:
+        elif many > 1:
             two(lines, rows, sums, ahead)
-            return 2
-        one(lines, rows, sums, ahead)
-        return 1
+        else:
+            one(lines, rows, sums, ahead)
 
     return add
 
@@ -210,24 +194,24 @@ _add, _add_and_fetch = _adding(fetches=False), _adding(fetches=True)
 
 
 @small
-def _multiply(block: Weight, rows: Packed, sums: Packed) -> None:
-    """Put the sums that rows have with a block in their place.
+def _multiply(many: int, block: Weight, rows: Packed, sums: Packed) -> None:
+    """Put the sums that so many rows have with a block in their place; beyond them is room.
 
-    Where rows fill one tile, the block comes from memory in its order, as processors foresee. More
+    Where they fill one tile, the block comes from memory in its order, as processors foresee. More
     of them meet it chunk by chunk, and the next is fetched meanwhile.
     """
-    many, lines = len(rows), len(block) - 1
-    one = FOUR // rows.itemsize
-    sums[:] = 0
-    done = _add(block[:lines], rows, sums, 0) if many in (1, 2, 4, TALL) else 0
-    if done == many:
+    lines = len(block) - 1
+    sums[:many] = 0
+    if many <= TALL:
+        _add(many, block[:lines], rows, sums, 0)
         return
+    one = FOUR // rows.itemsize
     for first in range(0, lines, CHUNK):
         last = min(first + CHUNK, lines)
-        row, ahead = 0, 2 * LINE * CHUNK
-        while row < many:
+        ahead = 2 * LINE * CHUNK
+        for row in range(0, many, TALL):
             fours = rows[row:, one * first : one * last]
-            row += _add_and_fetch(block[first:last], fours, sums[row:], ahead)
+            _add_and_fetch(many - row, block[first:last], fours, sums[row:], ahead)
             ahead += LINE * CHUNK
 
 
@@ -332,7 +316,8 @@ def product(
 ) -> None:
     """Multiply rows [n, in], or their layer norm, by a worker's share of the outputs."""
     many, width = rows.shape
-    room = own.packed[worker, : many * width].reshape(many, width)
+    filled = own.sums.shape[1]
+    room = own.packed[worker, : filled * width].reshape(filled, width)
     scales, offsets = own.scales[worker], own.offsets[worker]
     normed = own.normed[worker, :width]
     for row in range(many):
@@ -341,10 +326,10 @@ def product(
             scales[row], offsets[row] = packed(normed, room[row])
         else:
             scales[row], offsets[row] = packed(rows[row], room[row])
-    sums = own.sums[worker, :many]
+    sums = own.sums[worker]
     begin, end = share(worker, workers, len(weight))
     for block in range(begin, end):
-        _multiply(weight[block], room, sums)
+        _multiply(many, weight[block], room, sums)
         factors = weight[block, -1].view(np.float32)
         for row in range(many):
             part = into[row, OUTPUTS * block : OUTPUTS * (block + 1)]
