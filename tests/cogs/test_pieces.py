@@ -23,10 +23,10 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.engine.test_side_by_side import folders, together
+from tests.engine.musicgen.test_musicgen import takes
+from tests.engine.musicgen.test_side_by_side import folders, together
 from tests.support.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment
 from tests.support.tiny_musicgen import CARD
-from tests.test_musicgen import takes
 
 __all__ = ["folders"]
 

@@ -26,13 +26,13 @@ from bot.engine.spills import FULL, spilled
 from bot.values import Status
 from tests.conftest import world
 from tests.dispatch.test_faults import asked
-from tests.engine.test_side_by_side import folders, last, together
+from tests.engine.musicgen.test_decoder import WISHES, alone, begin, finish
+from tests.engine.musicgen.test_side_by_side import folders, last, together
 from tests.support.engines import NUMBERS, SMALL, Child, Files
 from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
-from tests.test_decoder import WISHES, alone, begin, finish
 
 __all__ = ["folders"]
 

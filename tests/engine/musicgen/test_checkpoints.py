@@ -20,10 +20,10 @@ from omegaconf import OmegaConf
 
 from bot.engine import weights
 from bot.engine.messages import Ready
-from tests.engine.test_side_by_side import folders
+from tests.engine.musicgen.test_musicgen import checkpoint, refusal, takes
+from tests.engine.musicgen.test_side_by_side import folders
 from tests.support.engines import Child, Files, environment
 from tests.support.tiny_musicgen import CODEC, SMALL
-from tests.test_musicgen import checkpoint, refusal, takes
 
 __all__ = ["folders"]
 
