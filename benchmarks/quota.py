@@ -14,7 +14,8 @@ from pathlib import Path
 from benchmarks.report import Row
 from bot.admin.members import Office
 from bot.admission import Admission
-from bot.rules.tiers import FREE, day
+from bot.rules.quota import day
+from bot.rules.tiers import FREE
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Limits, Origin

@@ -18,7 +18,7 @@ from bot import __version__, logs
 from bot.cli import engine_choice, guard, licence
 from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
-from bot.rules import tiers
+from bot.rules import bounds
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
@@ -78,7 +78,7 @@ def generate(options: argparse.Namespace) -> None:
         config = replace(config, musicgen_model=asked.musicgen_model, models=())
     choice = engine_choice.usable(config, options.engine)
     _say(choice.note)
-    request = tiers.ask(
+    request = bounds.ask(
         options.prompt,
         seconds=options.duration,
         takes=options.takes,

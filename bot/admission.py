@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.errors import Refusal
-from bot.rules import tiers, wordfilter
-from bot.rules.tiers import UsedUp
+from bot.rules import quota, tiers, wordfilter
+from bot.rules.quota import UsedUp
 from bot.tables import grants, jobs, ledger, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
 from bot.values import (
@@ -51,14 +51,14 @@ class Admission:
         await _check_house(tx, guild, user, presence, request, now)
         held = await self.membership(tx, guild, user, presence, now)
         offers = await self.offers(tx, guild)
-        tiers.check(held, request, offers)
-        tiers.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
+        quota.check(held, request, offers)
+        quota.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
         waiting = await jobs.count_waiting(tx, guild)
-        tiers.check_studio(limits, *waiting)
-        unposted = await jobs.unposted(tx, user, tiers.day_began(now), now)
-        tiers.check_unposted(unposted, now)
+        quota.check_studio(limits, *waiting)
+        unposted = await jobs.unposted(tx, user, quota.day_began(now), now)
+        quota.check_unposted(unposted, now)
         try:
-            return await self._paid(tx, origin, held, request, tiers.cost(request), now)
+            return await self._paid(tx, origin, held, request, quota.cost(request), now)
         except UsedUp as used_up:
             # The lane is for who has used up a day; who was given none, or has some left, has not.
             if limits.idle_lane and held.per_day and not used_up.left and not any(waiting):
@@ -137,7 +137,7 @@ class Admission:
     ) -> int:
         """Return the seconds used today of what a membership allows."""
         count = ledger.used_everywhere if held.everywhere else ledger.used
-        return await count(source, guild, user, tiers.day(now))
+        return await count(source, guild, user, quota.day(now))
 
     async def grants(
         self, source: Database | Transaction, guild: int, user: int, now: datetime
@@ -157,9 +157,9 @@ class Admission:
         guild, user = origin.guild_id, origin.user_id
         limits = await self.limits(tx, guild)
         if limits.server_seconds_per_day is not None:
-            here = await ledger.used_by_server(tx, guild, tiers.day(now))
-            tiers.check_server_day(limits, price, here, now)
-        draws = tiers.pay(
+            here = await ledger.used_by_server(tx, guild, quota.day(now))
+            quota.check_server_day(limits, price, here, now)
+        draws = quota.pay(
             held,
             request,
             price,
@@ -179,7 +179,7 @@ def _held(
 
 def _check_server(limits: Limits, guild: int, request: Request) -> None:
     if not limits.allows(guild):
-        raise Refusal(tiers.NOT_ALLOWED)
+        raise Refusal(quota.NOT_ALLOWED)
     if request.length > limits.max_seconds:
         raise Refusal(
             f"You asked for {request.length:g} s; the operator allows this server pieces of at "
@@ -192,7 +192,7 @@ async def _check_house(
 ) -> None:
     block = (await members.find(tx, guild, user, now)).block
     if block:
-        raise Refusal(tiers.blocked(block))
+        raise Refusal(quota.blocked(block))
     channels = await servers.channels(tx, guild)
     if channels and not presence.places.intersection(channels):
         named = " ".join(f"<#{channel}>" for channel in channels[:20])

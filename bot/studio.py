@@ -15,7 +15,7 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
 from bot.queue import Expected
-from bot.rules import tiers, visibility
+from bot.rules import bounds, quota, visibility
 from bot.rules.markup import LISTED, some
 from bot.tables import grants, jobs, ledger, members, posts, removals, servers, speeds, state, takes
 from bot.tables.database import Database, Transaction
@@ -103,11 +103,11 @@ class Studio:
         takes: int = 1,
         model: str | None = None,
         seed: int | None = None,
-        style: Style = tiers.PLAIN,
+        style: Style = bounds.PLAIN,
         edited_from: int | None = None,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
-        request = tiers.ask(
+        request = bounds.ask(
             prompt,
             seconds=seconds,
             takes=takes,
@@ -180,7 +180,7 @@ class Studio:
                 raise Refusal(f"The music of #{number} is not kept any more.")
             now, price = self.now(), sum(take.added or 0 for take in made)
             promise = await self._admission.admit_again(tx, job, price, presence, now)
-            await ledger.charged_again(tx, number, promise, tiers.day(now), now)
+            await ledger.charged_again(tx, number, promise, quota.day(now), now)
             await posts.wanted_again(tx, number, now)
             if interaction:
                 await jobs.answer(tx, interaction, number)
@@ -305,7 +305,7 @@ class Studio:
                 membership=held,
                 used=used,
                 left=max(0, held.per_day - used),
-                resets_at=tiers.resets_at(now),
+                resets_at=quota.resets_at(now),
                 grants=tuple(await grants.open_ones(tx, guild, user, now)),
                 waiting=tuple(await jobs.waiting(tx, guild, user)),
                 running=tuple(await jobs.rendering(tx, guild, user)),
@@ -453,7 +453,7 @@ class Studio:
         now = self.now()
         await self._check_memory(tx, request)
         promise = await self._admission.admit(tx, origin, presence, request, now)
-        job = await jobs.add(tx, origin, request, promise, tiers.day(now), now)
+        job = await jobs.add(tx, origin, request, promise, quota.day(now), now)
         await takes.add(tx, job, free=promise.idle)
         await grants.drawn(tx, job.id, promise.draws)
         return job

@@ -5,8 +5,9 @@ from typing import Any
 from discord import app_commands
 
 from bot.client import Fantasia, Interaction
-from bot.rules import tiers
-from bot.rules.tiers import LONGEST_PROMPT, MOST_TAKES, includes
+from bot.rules import bounds
+from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES
+from bot.rules.tiers import includes
 from bot.studio import Studio
 from bot.values import Style
 from cogs.ui import prompt_words, submit
@@ -44,10 +45,10 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         duration: app_commands.Range[int, 1, studio.max_seconds] | None = None,
         takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
         model: app_commands.Range[str, 1, 100] | None = None,
-        seed: app_commands.Range[int, 0, tiers.HIGHEST_SEED] | None = None,
-        guidance: app_commands.Range[float, *tiers.GUIDANCE] | None = None,
-        temperature: app_commands.Range[float, *tiers.TEMPERATURE] | None = None,
-        top_k: app_commands.Range[int, *tiers.TOP_K] | None = None,
+        seed: app_commands.Range[int, 0, bounds.HIGHEST_SEED] | None = None,
+        guidance: app_commands.Range[float, *bounds.GUIDANCE] | None = None,
+        temperature: app_commands.Range[float, *bounds.TEMPERATURE] | None = None,
+        top_k: app_commands.Range[int, *bounds.TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
         await submit.queue(

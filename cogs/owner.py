@@ -9,8 +9,8 @@ from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook, described
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
+from bot.rules.bounds import LONGEST_PIECE
 from bot.rules.markup import escape
-from bot.rules.tiers import LONGEST_PIECE
 from cogs.quota import done
 from cogs.ui import embeds, pages, permissions
 

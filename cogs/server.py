@@ -11,7 +11,7 @@ from bot.admin.servers import LONGEST_WORD, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
-from bot.rules.tiers import NOT_ALLOWED
+from bot.rules.quota import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor

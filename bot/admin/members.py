@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.rules import tiers
+from bot.rules import quota, tiers
 from bot.rules.markup import LISTED, clean, escape, some
 from bot.tables import audit, grants, ledger, members
 from bot.tables.database import Database
@@ -76,7 +76,7 @@ class Office:
         """Let a member's use of today count from now; return the seconds that count no more."""
         async with self._database.transaction() as tx:
             now = self._clock()
-            day = tiers.day(now)
+            day = quota.day(now)
             before = await ledger.used(tx, guild, member.id, day)
             await ledger.forgiven(tx, guild, member.id, day)
             after = await ledger.used(tx, guild, member.id, day)

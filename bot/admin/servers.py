@@ -10,7 +10,7 @@ from typing import Any
 from bot.admin.members import called, named
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.rules import tiers, wordfilter
+from bot.rules import bounds, tiers, wordfilter
 from bot.rules.markup import clean, escape
 from bot.tables import audit, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
@@ -23,8 +23,8 @@ MOST_CHANNELS = 100
 MOST_ROLES = 250
 
 BOUNDS = {
-    "longest": (1, tiers.LONGEST_PIECE),
-    "takes": (1, tiers.MOST_TAKES),
+    "longest": (1, bounds.LONGEST_PIECE),
+    "takes": (1, bounds.MOST_TAKES),
     "per_day": (0, tiers.MOST_PER_DAY),
     "waiting": (1, tiers.MOST_WAITING),
 }

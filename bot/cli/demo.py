@@ -28,7 +28,8 @@ from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.config import Config
 from bot.errors import OperatorError
-from bot.rules.tiers import DEFAULTS, FREE, ask
+from bot.rules.bounds import ask
+from bot.rules.tiers import DEFAULTS, FREE
 from bot.values import Actor, Limits
 
 FIRST = "Starter"

@@ -7,7 +7,7 @@ import discord
 from discord.utils import format_dt
 
 from bot.outbox import PARTS
-from bot.rules import tiers
+from bot.rules import bounds, quota, tiers
 from bot.rules.markup import escape, isolate, some
 from bot.studio import LOOKAHEAD
 from bot.values import (
@@ -222,7 +222,7 @@ def _settings(request: Request) -> str:
     usual = Request(prompt="", seconds=1, model="", seed=0)
     asked = (
         f"{name} {getattr(request, name):g}"
-        for name in tiers.BOUNDS
+        for name in bounds.BOUNDS
         if getattr(request, name) != getattr(usual, name)
     )
     return ", ".join(asked)
@@ -243,7 +243,7 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
     left = f"**{usage.left} s** of {held.per_day} s{everywhere}"
     embed.add_field(name="Left today", value=f"{left}, anew {format_dt(usage.resets_at, 'R')}")
     if usage.block:
-        embed.add_field(name="Blocked", value=tiers.blocked(usage.block), inline=False)
+        embed.add_field(name="Blocked", value=quota.blocked(usage.block), inline=False)
     if usage.grants:
         lines = [
             f"**{grant.left} s** of {grant.seconds} s"

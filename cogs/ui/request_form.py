@@ -10,7 +10,7 @@ from discord.ext import commands
 
 from bot.client import Interaction
 from bot.errors import Refusal
-from bot.rules import tiers
+from bot.rules import bounds
 from bot.rules.markup import escape
 from bot.values import Request, Style
 from cogs.ui import permissions, submit
@@ -107,7 +107,7 @@ class Form(ui.Modal):
 
     def __init__(self, title: str, about: str, request: Request) -> None:
         super().__init__(title=title, custom_id=f"form:{about}")
-        prompt = _field("prompt", request.prompt, tiers.LONGEST_PROMPT)
+        prompt = _field("prompt", request.prompt, bounds.LONGEST_PROMPT)
         prompt.style = discord.TextStyle.paragraph
         wishes = _field("settings", settings(request), LONGEST_TEXT)
         wishes.required = False
@@ -172,7 +172,7 @@ async def _still(interaction: Interaction, number: int) -> int | None:
 
 def settings(request: Request) -> str:
     """Write a request's settings as `read` reads them."""
-    return ", ".join(f"{name} {getattr(request, name):g}" for name in tiers.BOUNDS)
+    return ", ".join(f"{name} {getattr(request, name):g}" for name in bounds.BOUNDS)
 
 
 def read(text: str) -> tuple[Style, int | None]:
@@ -183,7 +183,7 @@ def read(text: str) -> tuple[Style, int | None]:
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-        if not match or match[1] not in {*tiers.BOUNDS, "seed"}:
+        if not match or match[1] not in {*bounds.BOUNDS, "seed"}:
             raise Refusal(
                 f"I cannot read the settings “{escape(part, 40)}”; they look like: guidance 3, "
                 "temperature 1, top_k 250, seed 7."

@@ -20,15 +20,9 @@ from bot.cli.engine_choice import configured
 from bot.client import NotAllowed
 from bot.config import Config
 from bot.errors import OperatorError, Refusal
+from bot.rules.bounds import HIGHEST_SEED, LONGEST_PROMPT
 from bot.rules.markup import some
-from bot.rules.tiers import (
-    HIGHEST_SEED,
-    LONGEST_MODEL,
-    LONGEST_PROMPT,
-    MOST_PER_DAY,
-    MOST_TIERS,
-    MOST_WAITING,
-)
+from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
 from bot.values import Actor, Limits, Status
 from tests.cogs.test_request_form import values
 from tests.conftest import GENEROUS, World, world

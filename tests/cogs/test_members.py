@@ -11,7 +11,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.rules import tiers
+from bot.rules import quota, tiers
 from bot.values import About, Limits, Status
 from tests.cogs.test_bot import charged, told
 from tests.conftest import Clock, World, until, world
@@ -70,7 +70,7 @@ async def test_a_refusal_for_the_day_says_what_is_left_until_when_and_what_would
         await w.status(await w.generate("play", 5), "#1 is done")
         refusal = told(await w.generate("play", 5))
         assert "takes 5 s of music and you have 3 s of your 8 s left today" in refusal
-        assert f"<t:{int(tiers.resets_at(clock()).timestamp())}:R>" in refusal
+        assert f"<t:{int(quota.resets_at(clock()).timestamp())}:R>" in refusal
         assert "**Starter** ($5 / month) allows it" in refusal
         await w.status(await w.generate("play", 3), "#2 is done")
         clock.turn(days=1)
@@ -333,7 +333,7 @@ async def test_a_server_that_is_not_allowed_is_told_once_and_then_nothing(plan: 
                 return bool(w.messages())
 
             await until(said)
-        assert [message.content for message in w.messages()] == [tiers.NOT_ALLOWED]
+        assert [message.content for message in w.messages()] == [quota.NOT_ALLOWED]
         await w.restart(closed)
         assert len(w.messages()) == 1
-        assert told(await w.generate("play")) == tiers.NOT_ALLOWED
+        assert told(await w.generate("play")) == quota.NOT_ALLOWED

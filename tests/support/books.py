@@ -24,7 +24,7 @@ from bot.errors import Refusal
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
-from bot.rules import tiers
+from bot.rules import quota
 from bot.studio import Studio
 from bot.tables import takes
 from bot.tables.database import Database, open_database
@@ -192,7 +192,7 @@ class Books(RuleBasedStateMachine):
         return (30, True) if user in self.subscribers and override <= 30 else (override, False)
 
     def used(self, guild: int, user: int) -> int:
-        today = tiers.day(self.clock())
+        today = quota.day(self.clock())
         everywhere = self.holds(guild, user)[1]
         here = [bill for bill in self.bills.values() if (bill.user, bill.day) == (user, today)]
         return sum(
@@ -240,7 +240,7 @@ class Books(RuleBasedStateMachine):
             seconds=seconds,
             takes=number,
         )
-        today = tiers.day(self.clock())
+        today = quota.day(self.clock())
         unposted = [
             bill for bill in self.bills.values() if bill.user == user and bill.unposted >= today
         ]
@@ -260,7 +260,7 @@ class Books(RuleBasedStateMachine):
         self.bills[job.id] = Bill(
             guild=guild,
             user=user,
-            day=tiers.day(self.clock()),
+            day=quota.day(self.clock()),
             cost=cost,
             everywhere=self.holds(guild, user)[1],
             charged=cost,
@@ -353,7 +353,7 @@ class Books(RuleBasedStateMachine):
                     self.do(self.outbox.settle(now, Unsent.REFUSED))
             if self.is_undeliverable(owed.job.id):
                 self.bills[owed.job.id].lower(0)
-                self.bills[owed.job.id].unposted = tiers.day(self.clock())
+                self.bills[owed.job.id].unposted = quota.day(self.clock())
 
     @rule(data=st.data())
     def post_again(self, data: Any) -> None:
@@ -377,7 +377,7 @@ class Books(RuleBasedStateMachine):
         for grant, drawn in draws:
             grant.drawn += drawn
         bill.charged, bill.draws, bill.forgiven = price, draws, False
-        bill.day, bill.everywhere = tiers.day(self.clock()), everywhere
+        bill.day, bill.everywhere = quota.day(self.clock()), everywhere
 
     def is_undeliverable(self, number: int) -> bool:
         return self.do(self.studio.job(number)).status is Status.UNDELIVERABLE
@@ -405,7 +405,7 @@ class Books(RuleBasedStateMachine):
         guild, user = member
         self.do(self.office.reset(guild, ADMIN, Actor(id=user, name="someone")))
         for bill in self.bills.values():
-            today = bill.day == tiers.day(self.clock())
+            today = bill.day == quota.day(self.clock())
             if (bill.guild, bill.user) == member and today and not bill.everywhere:
                 bill.forgiven = True
 

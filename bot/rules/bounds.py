@@ -1,0 +1,47 @@
+"""What a request must be by itself, whoever asks: the bounds that hold for all."""
+
+from dataclasses import asdict
+
+from bot.errors import Refusal
+from bot.rules.markup import clean
+from bot.values import Request, Style
+
+LONGEST_PROMPT = 500
+LONGEST_PIECE = 120
+MOST_TAKES = 5
+
+GUIDANCE = (1.0, 10.0)
+TEMPERATURE = (0.1, 2.0)
+TOP_K = (1, 2048)
+"""What may be asked for; no released checkpoint has more than 2048 tokens to draw from."""
+
+BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
+PLAIN = Style()
+HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
+
+
+def ask(
+    prompt: str,
+    *,
+    seconds: int,
+    takes: int,
+    model: str,
+    seed: int,
+    max_seconds: int,
+    style: Style = PLAIN,
+) -> Request:
+    """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
+    words = clean(prompt)
+    if not 1 <= len(words) <= LONGEST_PROMPT:
+        raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
+    if not 1 <= seconds <= max_seconds:
+        raise Refusal(f"A piece may be 1 to {max_seconds} s long here: the operator's limit.")
+    if not 1 <= takes <= MOST_TAKES:
+        raise Refusal(f"One request may have 1 to {MOST_TAKES} takes.")
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise Refusal(f"A seed is a whole number from 0 to {HIGHEST_SEED}.")
+    asked = {name: value for name, value in asdict(style).items() if value is not None}
+    for name, (least, most) in BOUNDS.items():
+        if not least <= asked.get(name, least) <= most:
+            raise Refusal(f"{name} may be {least:g} to {most:g}.")
+    return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed, **asked)

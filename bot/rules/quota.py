@@ -1,0 +1,200 @@
+"""What a request costs, what it is paid from, and what would allow it where it is refused."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bot.errors import Refusal
+from bot.rules.markup import LISTED, escape, some
+from bot.rules.tiers import includes, rank
+from bot.values import Block, Grant, Limits, Membership, Offer, Request, Tier
+
+NOT_ALLOWED = (
+    "This server is not on the operator's list, so I make no music here. "
+    "Whoever runs this bot can allow it."
+)
+
+MOST_UNPOSTED = 2
+"""How many pieces of a member may turn out undeliverable on a UTC day before they have to wait."""
+
+
+class UsedUp(Refusal):
+    """The member's seconds of the day, and what they were granted, are not enough.
+
+    `left` is what remains of both, in seconds of music.
+    """
+
+    def __init__(self, text: str, left: int) -> None:
+        super().__init__(text)
+        self.left = left
+
+
+def cost(request: Request) -> int:
+    """Return the seconds of music that a request is charged."""
+    return request.seconds * request.takes
+
+
+def day(now: datetime) -> str:
+    """Return the UTC day that `now` counts towards, as YYYY-MM-DD."""
+    return now.astimezone(UTC).date().isoformat()
+
+
+def day_began(now: datetime) -> datetime:
+    """Return the last midnight UTC."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def resets_at(now: datetime) -> datetime:
+    """Return when the day's allowance starts anew: the next midnight UTC."""
+    return day_began(now) + timedelta(days=1)
+
+
+def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
+    """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
+    tier, name = held.tier, escape(held.tier.name)
+    if request.length > tier.longest:
+        raise Refusal(
+            f"You asked for {request.length:g} s; your {name} tier allows pieces of at most "
+            f"{tier.longest} s. {remedy(offers, lambda other: request.length <= other.longest)}"
+        )
+    if request.takes > tier.takes:
+        raise Refusal(
+            f"You asked for {request.takes} takes; your {name} tier allows {tier.takes}. "
+            f"{remedy(offers, lambda other: request.takes <= other.takes)}"
+        )
+    if not includes(tier, request.model):
+        raise Refusal(
+            f"Your {name} tier does not include the model {request.model}. "
+            f"{remedy(offers, lambda other: includes(other, request.model))}"
+        )
+
+
+def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:
+    """Name the lowest tier that fits, and how to get it."""
+    found = next((offer for offer in offers if fits(offer.tier)), None)
+    if found is None:
+        return "No tier of this server allows more."
+    how = [f"with the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
+    how = how if found.roles else []
+    how += [f"at <{found.tier.link}>"] if found.tier.link else []
+    how += ["as a subscription: see `/plans`"] if found.sku else []
+    where = ", ".join(how) or "if an admin gives it to you: see `/plans`"
+    return f"**{escape(found.tier.name)}** ({escape(found.tier.price)}) allows it, {where}."
+
+
+def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Offer]) -> None:
+    """Raise Refusal if the member's waiting jobs, given by number, fill what the tier allows."""
+    tier = held.tier
+    if len(waiting) >= tier.waiting:
+        numbers = some([f"#{job}" for job in waiting], LISTED)
+        raise Refusal(
+            f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
+            f"{tier.waiting} at a time. Cancel one or wait until it is done. "
+            f"{remedy(offers, lambda other: other.waiting > len(waiting))}"
+        )
+
+
+def pay(
+    held: Membership,
+    request: Request,
+    price: int,
+    used: int,
+    grants: Sequence[Grant],
+    offers: Sequence[Offer],
+    now: datetime,
+) -> tuple[tuple[int, int], ...]:
+    """Return what each grant pays of a price, by id: the day's allowance is used first.
+
+    `price` and `used` are in seconds of music; `grants` are the open ones in the order they are
+    drawn from. Raises UsedUp if all of it is not enough.
+    """
+    due = max(0, price - max(0, held.per_day - used))
+    draws = []
+    for grant in grants:
+        if drawn := min(due, grant.left):
+            draws.append((grant.id, drawn))
+            due -= drawn
+    if due:
+        left = max(0, held.per_day - used) + sum(grant.left for grant in grants)
+        raise UsedUp(_too_little(held, request, price, used, grants, offers, now), left)
+    return tuple(draws)
+
+
+def _too_little(
+    held: Membership,
+    request: Request,
+    price: int,
+    used: int,
+    grants: Sequence[Grant],
+    offers: Sequence[Offer],
+    now: datetime,
+) -> str:
+    granted = sum(grant.left for grant in grants)
+    left = max(0, held.per_day - used)
+    extra = f" and {granted} s from grants" if granted else ""
+    everywhere = " on all servers" if held.everywhere else ""
+    more = remedy(
+        offers,
+        lambda other: (
+            other.per_day - used + granted >= price
+            and rank(other) > rank(held.tier)
+            and request.length <= other.longest
+            and request.takes <= other.takes
+            and includes(other, request.model)
+        ),
+    )
+    return (
+        f"That takes {price} s of music and you have {left} s of your {held.per_day} s left "
+        f"today{everywhere}{extra} ({escape(held.tier.name)} tier). "
+        f"{_fits(left + granted, request.takes)}"
+        f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>. {more}"
+    )
+
+
+def _fits(left: int, takes: int) -> str:
+    """Say what the seconds that are left are enough for; nothing where there are none."""
+    if left >= takes:
+        return f"Up to {left // takes} s{' a take' if takes > 1 else ''} would fit. "
+    return f"A single take of up to {left} s would fit. " if left else ""
+
+
+def check_unposted(unposted: Sequence[int], now: datetime) -> None:
+    """Raise Refusal for a member whose pieces, given by number, could not be posted today."""
+    if len(unposted) >= MOST_UNPOSTED:
+        numbers = " and ".join(f"#{job}" for job in unposted[:MOST_UNPOSTED])
+        raise Refusal(
+            f"{numbers} could not be posted today. Let me post where you ask for music, or allow "
+            "direct messages, then press **Post again** under one of them. You can ask for more "
+            f"once one is posted, or <t:{int(resets_at(now).timestamp())}:R>."
+        )
+
+
+def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
+    """Raise Refusal if the operator's limits of waiting jobs are reached."""
+    if waiting >= limits.waiting:
+        raise Refusal(
+            f"The studio's queue is full: {limits.waiting} pieces wait, the operator's limit. "
+            "Try again in a while; nothing was charged."
+        )
+    if waiting_here >= limits.waiting_per_server:
+        raise Refusal(
+            f"{waiting_here} pieces of this server wait already, the operator's limit for one "
+            "server. Try again in a while; nothing was charged."
+        )
+
+
+def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> None:
+    """Raise Refusal if the operator's seconds a day for one server are used up."""
+    most = limits.server_seconds_per_day
+    if most is not None and used + price > most:
+        raise Refusal(
+            f"That takes {price} s of music and this server has {max(0, most - used)} s of "
+            f"its {most} s left today: the operator's limit for one server. It starts anew "
+            f"<t:{int(resets_at(now).timestamp())}:R>."
+        )
+
+
+def blocked(block: Block) -> str:
+    """Tell a blocked member until when and why."""
+    why = f" The reason given: {escape(block.reason)}" if block.reason else ""
+    until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "without an end"
+    return f"An admin of this server blocked you from asking for music, {until}.{why}"
