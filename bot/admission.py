@@ -182,8 +182,8 @@ def _check_server(limits: Limits, guild: int, request: Request) -> None:
         raise Refusal(quota.NOT_ALLOWED)
     if request.length > limits.max_seconds:
         raise Refusal(
-            f"You asked for {request.length:g} s; the operator allows this server pieces of at "
-            f"most {limits.max_seconds} s."
+            f"You asked for {request.length:g} s; the operator allows this server up to "
+            f"{limits.max_seconds} s per piece."
         )
 
 
@@ -195,10 +195,9 @@ async def _check_house(
         raise Refusal(quota.blocked(block))
     channels = await servers.channels(tx, guild)
     if channels and not presence.places.intersection(channels):
-        named = " ".join(f"<#{channel}>" for channel in channels[:20])
-        raise Refusal(f"This server wants music asked for elsewhere: {named}.")
+        named = ", ".join(f"<#{channel}>" for channel in channels[:20])
+        raise Refusal(f"Please request music in {named}.")
     if wordfilter.refuses(await servers.words(tx, guild), request.prompt):
         raise Refusal(
-            "Your prompt has a word that this server refuses. Say it otherwise; nothing was "
-            "charged."
+            "Your prompt contains a word that this server blocks. Rephrase it; nothing was charged."
         )

@@ -51,7 +51,7 @@ LOOKAHEAD = queue.LOOKAHEAD
 
 OPEN = (Status.QUEUED, Status.RUNNING)
 
-DRAINING = "it is about to be started again"
+DRAINING = "it is about to restart"
 
 NOBODY = Presence()
 
@@ -130,7 +130,7 @@ class Studio:
         """Queue a piece that goes on from a take's music; raise Refusal if it is not allowed."""
         job, kept = await self._kept(number, take, viewer)
         if kept.codes is None or not self.path(kept.codes).exists():
-            raise Refusal(f"The codes of #{number} are gone, so it cannot go on.")
+            raise Refusal(f"#{number} can no longer be extended: its source data is gone.")
         assert kept.seconds is not None
         request = replace(
             job.request,
@@ -171,13 +171,13 @@ class Studio:
                 return job
             job = visibility.seen(await jobs.find(tx, number), number, viewer)
             if job.origin.user_id != viewer.user:
-                raise Refusal(f"Only the member who asked for #{number} may have it posted again.")
+                raise Refusal(f"Only the member who requested #{number} can post it again.")
             if job.status is not Status.UNDELIVERABLE:
                 raise Refusal(f"#{number} is {job.status}, so there is nothing to post again.")
             made = [take for take in await takes.of(tx, number) if take.audio]
             lost = not all(self.path(take.audio or "").exists() for take in made)
             if lost or not await jobs.wanted_again(tx, number):
-                raise Refusal(f"The music of #{number} is not kept any more.")
+                raise Refusal(f"The music of #{number} is no longer kept.")
             now, price = self.now(), sum(take.added or 0 for take in made)
             promise = await self._admission.admit_again(tx, job, price, presence, now)
             await ledger.charged_again(tx, number, promise, quota.day(now), now)
@@ -236,7 +236,7 @@ class Studio:
             if take.state is TakeState.RENDERED and take.audio
         )
         if job.deleted or not had:
-            raise Refusal(f"The music of #{number} is not kept any more.")
+            raise Refusal(f"The music of #{number} is no longer kept.")
         return job, had
 
     async def parent(self, request: Request) -> Take | None:
@@ -408,10 +408,10 @@ class Studio:
     def _check_disk(self) -> None:
         free = shutil.disk_usage(self._folder).free
         if free < FLOOR:
-            log.error("%s: %d MB are free, so no request is accepted", self._folder, free / 1e6)
+            log.error("%s: only %d MB free, so requests are refused", self._folder, free / 1e6)
             raise Refusal(
-                "The studio's disk is nearly full, so no music can be accepted now. Whoever runs "
-                "this bot has to make room; nothing was queued or charged."
+                "The studio's disk is nearly full. Whoever runs this bot must free some space; "
+                "nothing was queued or charged."
             )
 
     async def _check_memory(self, tx: Transaction, request: Request) -> None:
@@ -427,10 +427,10 @@ class Studio:
         ago = abs(self.now().timestamp() - known.too_long_at)  # the clock may have been put back
         lately = ago < LIMITS_REMEMBERED.total_seconds()
         if lately and request.length >= known.too_long:
-            fits = f"It fits {known.fits:g} s" if known.fits else "Ask for a shorter piece"
+            fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
             raise Refusal(
-                f"The memory of this machine was too small for {known.too_long:g} s with "
-                f"{request.model} lately. {fits}; nothing was queued or charged."
+                f"This machine recently ran out of memory for {known.too_long:g} s with "
+                f"{request.model}. {fits}; nothing was queued or charged."
             )
 
     async def _seen(self, number: int, viewer: Viewer) -> Job:
@@ -462,7 +462,7 @@ class Studio:
         name = (model or self.models[0]).strip().casefold()
         if name not in self.models:
             loaded = some(self.models, LISTED)
-            raise Refusal(f"That model is unavailable here; loaded: {loaded}.")
+            raise Refusal(f"That model is not available here. Available: {loaded}.")
         return name
 
     async def _open(self, tx: Transaction, number: int, verb: str, viewer: Viewer) -> Job:
@@ -474,16 +474,17 @@ class Studio:
 
     async def _stop(self, tx: Transaction, job: Job) -> None:
         if not await jobs.stopped(tx, job.id):
-            raise Refusal(f"#{job.id} is stopping already: what is done so far will be posted.")
+            raise Refusal(f"#{job.id} is already stopping: what is done so far will be posted.")
 
 
 def _not_delivered(job: Job) -> str:
     """Say why there is no music to be had of a piece."""
     if job.status is Status.UNDELIVERABLE:
         return (
-            f"#{job.id} could not be posted, so it was refunded. **Post again** charges it and "
-            "tries once more; after that it can be saved and extended."
+            f"#{job.id} could not be posted, so it was refunded. **Post again** tries once more "
+            "and charges it; once posted, it can be saved and extended."
         )
     if job.status in (Status.FAILED, Status.CANCELLED):
-        return f"#{job.id} was not made: it is {job.status}."
+        did = "failed" if job.status is Status.FAILED else "was cancelled"
+        return f"#{job.id} {did}, so there is no music."
     return f"#{job.id} is {job.status}: it can be saved and extended once it is posted."

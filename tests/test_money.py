@@ -116,7 +116,7 @@ async def test_to_cancel_what_was_heard_is_to_stop_it(plan: Plan) -> None:
         await until(stoppable)
         job = await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert (job.status, job.stopping) == (Status.RUNNING, True)
-        with pytest.raises(Refusal, match="#1 is stopping already"):
+        with pytest.raises(Refusal, match="#1 is already stopping"):
             await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(1, Status.DELIVERED)
         (take,) = await takes.of(w.studio._database, 1)
@@ -270,7 +270,7 @@ async def test_who_was_given_no_seconds_is_given_none_in_the_idle_lane(plan: Pla
     async with world(replace(plan, limits=Limits(idle_lane=True))) as w:
         alice = Actor(id=w.alice.id, name="alice")
         await w.bot.office.allow(w.guild.id, ADMIN, alice, 0)
-        assert "0 s of your 0 s left" in told(await w.generate("play", 2))
+        assert "0 s of 0 s left" in told(await w.generate("play", 2))
 
 
 SOLD = (replace(GENEROUS, per_day=8), replace(GENEROUS, key="plus", name="Plus", per_day=300))

@@ -28,7 +28,7 @@ async def test_what_was_deleted_or_lost_is_not_posted_again(plan: Plan) -> None:
         w.studio.path("audio/2-1.wav").unlink()
         for number in (1, 2):
             answer = told(await press_again(w, number))
-            assert answer == f"The music of #{number} is not kept any more."
+            assert answer == f"The music of #{number} is no longer kept."
             assert (await w.studio.job(number)).status is Status.UNDELIVERABLE
         assert await used(w) == 0
 

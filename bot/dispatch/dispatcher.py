@@ -40,14 +40,14 @@ TRIES = 2
 MOST_STARTS = 6
 """How often a job may be started in all, whoever died meanwhile."""
 
-LOST = "The engine stopped twice while rendering it."
-LATE = "It took several times as long as such a piece usually takes here, twice."
+LOST = "The engine stopped twice while rendering this piece."
+LATE = "Twice, this piece took several times longer than it should have here."
 UNMADE = (Status.QUEUED, Status.CANCELLED, Status.FAILED)
 """States in which a job has no music, whatever an engine was writing."""
 
 UNSAVED = (
-    "The studio's disk is full or cannot be written, so the music could not be saved. Whoever runs "
-    "this bot has to make room."
+    "The studio's disk is full or not writable, so the music could not be saved. Whoever runs this "
+    "bot must fix that."
 )
 
 Report = Loading | Loaded | Progress | Previewed | Took
@@ -151,7 +151,7 @@ class Dispatcher:
             if self._ready is None:
                 raise OperatorError(f"The engine cannot start: {reason}") from lost
             self._died = lost.subgroup(EngineError) is not None
-            log.error("The engine is started again: %s", reason)
+            log.error("restarting the engine: %s", reason)
 
     async def _serve(self, engine: Engine) -> None:
         ready = await engine.ready()
@@ -272,9 +272,7 @@ class Dispatcher:
         elif error.memory:
             await self._too_long(job)
         elif error.disk:
-            log.error(
-                "job %d: %s Make room in DATA_DIR, or let the bot write there.", job.id, error
-            )
+            log.error("job %d: %s Free some space in DATA_DIR, or make it writable.", job.id, error)
             await self._failed(job, UNSAVED, Fault.DISK)
         else:
             fault = Fault.NUMBERS if error.numbers else Fault.REQUEST
@@ -295,10 +293,10 @@ class Dispatcher:
             known = await speeds.here(tx, request.model)
             fits = known.fits if known else 0.0
             reason = (
-                f"The memory of this machine is too small for {request.length:g} s with "
-                f"{request.model}, even alone and one take at a time. "
+                f"This machine has too little memory for {request.length:g} s with "
+                f"{request.model}, even with nothing beside it and one take at a time. "
             )
-            reason += f"It fits {fits:g} s." if fits else "Ask for a shorter piece."
+            reason += f"Up to {fits:g} s fits." if fits else "Request a shorter piece."
             await self._record_failure(tx, job, reason, Fault.MEMORY)
         await self._discard(job)
 
@@ -400,7 +398,7 @@ class Dispatcher:
         for job in given_way:
             self._renderings[job.id].waits_again = True
             self._cancel(engine, job.id)
-            change(log, job, "queued", because="another waits, who pays")
+            change(log, job, "queued", because="a paying request is waiting")
         self._news.set()
 
     async def _progressed(self, rendering: Rendering, said: Progress) -> None:
@@ -456,7 +454,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             await speeds.found(tx, self._setup(said.model), said.pace)
             await self._go_by_what_is_known(tx, said.model)
-        log.info("engine loaded %s; at hand: %s", said.model, ", ".join(said.models))
+        log.info("engine loaded %s; in memory: %s", said.model, ", ".join(said.models))
 
     async def _rendered(self, job: Job) -> None:
         picture = await self._seen(job, render_order.verify_picture, self._folder, job)
@@ -485,7 +483,7 @@ class Dispatcher:
         missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
         some = now is not None and now.stopping and len(missing) < job.request.takes
         if missing and not some:
-            raise EngineError(f"called job {job.id} done without take {missing[0]}")
+            raise EngineError(f"reported job {job.id} done without take {missing[0]}")
 
     async def _measured(self, tx: Transaction, job: Job) -> None:
         """Learn from a job how fast this machine is, and that its length fits."""

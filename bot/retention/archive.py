@@ -113,7 +113,7 @@ class Archive:
         """
         kept = self._folder / take.audio if take.audio else None
         if kept is None or not kept.is_file() or kept.is_symlink():
-            raise Refusal(f"The music of #{job.id} is not kept any more.")
+            raise Refusal(f"The music of #{job.id} is no longer kept.")
         if kind is Format.WAV and part == (1, 1):
             yield kept
             return

@@ -35,13 +35,13 @@ def ask(
     if not 1 <= len(words) <= LONGEST_PROMPT:
         raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
     if not 1 <= seconds <= max_seconds:
-        raise Refusal(f"A piece may be 1 to {max_seconds} s long here: the operator's limit.")
+        raise Refusal(f"A piece must be 1 to {max_seconds} s long here, the operator's limit.")
     if not 1 <= takes <= MOST_TAKES:
-        raise Refusal(f"One request may have 1 to {MOST_TAKES} takes.")
+        raise Refusal(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
-        raise Refusal(f"A seed is a whole number from 0 to {HIGHEST_SEED}.")
+        raise Refusal(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
     asked = {name: value for name, value in asdict(style).items() if value is not None}
     for name, (least, most) in BOUNDS.items():
         if not least <= asked.get(name, least) <= most:
-            raise Refusal(f"{name} may be {least:g} to {most:g}.")
+            raise Refusal(f"`{name}` must be between {least:g} and {most:g}.")
     return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed, **asked)

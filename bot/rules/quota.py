@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from bot.errors import Refusal
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.tiers import includes, rank
+from bot.rules.wording import counted, span
 from bot.values import Block, Grant, Limits, Membership, Offer, Request, Tier
 
 NOT_ALLOWED = (
-    "This server is not on the operator's list, so I make no music here. "
-    "Whoever runs this bot can allow it."
+    "This server is not on the operator's list, so I cannot make music here. "
+    "Ask whoever runs this bot to allow it."
 )
 
 MOST_UNPOSTED = 2
@@ -44,7 +45,7 @@ def day_began(now: datetime) -> datetime:
 
 
 def resets_at(now: datetime) -> datetime:
-    """Return when the day's allowance starts anew: the next midnight UTC."""
+    """Return when the day's allowance resets: the next midnight UTC."""
     return day_began(now) + timedelta(days=1)
 
 
@@ -53,12 +54,13 @@ def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     tier, name = held.tier, escape(held.tier.name)
     if request.length > tier.longest:
         raise Refusal(
-            f"You asked for {request.length:g} s; your {name} tier allows pieces of at most "
-            f"{tier.longest} s. {remedy(offers, lambda other: request.length <= other.longest)}"
+            f"You asked for {request.length:g} s; your {name} tier allows up to {tier.longest} s "
+            f"per piece. {remedy(offers, lambda other: request.length <= other.longest)}"
         )
     if request.takes > tier.takes:
         raise Refusal(
-            f"You asked for {request.takes} takes; your {name} tier allows {tier.takes}. "
+            f"You asked for {request.takes} takes; your {name} tier allows {tier.takes} per "
+            "request. "
             f"{remedy(offers, lambda other: request.takes <= other.takes)}"
         )
     if not includes(tier, request.model):
@@ -72,13 +74,13 @@ def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:
     """Name the lowest tier that fits, and how to get it."""
     found = next((offer for offer in offers if fits(offer.tier)), None)
     if found is None:
-        return "No tier of this server allows more."
-    how = [f"with the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
+        return "No tier on this server allows more."
+    how = [f"get the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
     how = how if found.roles else []
-    how += [f"at <{found.tier.link}>"] if found.tier.link else []
-    how += ["as a subscription: see `/plans`"] if found.sku else []
-    where = ", ".join(how) or "if an admin gives it to you: see `/plans`"
-    return f"**{escape(found.tier.name)}** ({escape(found.tier.price)}) allows it, {where}."
+    how += [f"get it at <{found.tier.link}>"] if found.tier.link else []
+    how += ["subscribe (see `/plans`)"] if found.sku else []
+    way = ", or ".join(how) or "ask an admin for it (see `/plans`)"
+    return f"**{escape(found.tier.name)}** ({escape(found.tier.price)}) allows it: {way}."
 
 
 def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Offer]) -> None:
@@ -88,7 +90,7 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
         numbers = some([f"#{job}" for job in waiting], LISTED)
         raise Refusal(
             f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
-            f"{tier.waiting} at a time. Cancel one or wait until it is done. "
+            f"{tier.waiting} at a time. Cancel one, or wait for it to finish. "
             f"{remedy(offers, lambda other: other.waiting > len(waiting))}"
         )
 
@@ -130,7 +132,7 @@ def _too_little(
 ) -> str:
     granted = sum(grant.left for grant in grants)
     left = max(0, held.per_day - used)
-    extra = f" and {granted} s from grants" if granted else ""
+    extra = f", and {span(granted)} from grants" if granted else ""
     everywhere = " on all servers" if held.everywhere else ""
     more = remedy(
         offers,
@@ -143,17 +145,17 @@ def _too_little(
         ),
     )
     return (
-        f"That takes {price} s of music and you have {left} s of your {held.per_day} s left "
-        f"today{everywhere}{extra} ({escape(held.tier.name)} tier). "
+        f"This needs {span(price)}; you have {span(left)} of {span(held.per_day)} left "
+        f"today{everywhere} ({escape(held.tier.name)} tier){extra}. "
         f"{_fits(left + granted, request.takes)}"
-        f"Your allowance starts anew <t:{int(resets_at(now).timestamp())}:R>. {more}"
+        f"Your allowance resets <t:{int(resets_at(now).timestamp())}:R>. {more}"
     )
 
 
 def _fits(left: int, takes: int) -> str:
     """Say what the seconds that are left are enough for; nothing where there are none."""
     if left >= takes:
-        return f"Up to {left // takes} s{' a take' if takes > 1 else ''} would fit. "
+        return f"Up to {left // takes} s{' per take' if takes > 1 else ''} would fit. "
     return f"A single take of up to {left} s would fit. " if left else ""
 
 
@@ -162,8 +164,8 @@ def check_unposted(unposted: Sequence[int], now: datetime) -> None:
     if len(unposted) >= MOST_UNPOSTED:
         numbers = " and ".join(f"#{job}" for job in unposted[:MOST_UNPOSTED])
         raise Refusal(
-            f"{numbers} could not be posted today. Let me post where you ask for music, or allow "
-            "direct messages, then press **Post again** under one of them. You can ask for more "
+            f"{numbers} could not be posted today. Let me post where you request music, or allow "
+            "direct messages, then press **Post again** under one of them. You can request more "
             f"once one is posted, or <t:{int(resets_at(now).timestamp())}:R>."
         )
 
@@ -172,13 +174,13 @@ def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
     """Raise Refusal if the operator's limits of waiting jobs are reached."""
     if waiting >= limits.waiting:
         raise Refusal(
-            f"The studio's queue is full: {limits.waiting} pieces wait, the operator's limit. "
-            "Try again in a while; nothing was charged."
+            f"The studio's queue is full: it holds {counted(limits.waiting, 'piece')}, the most "
+            "the operator allows. Try again later; nothing was charged."
         )
     if waiting_here >= limits.waiting_per_server:
         raise Refusal(
-            f"{waiting_here} pieces of this server wait already, the operator's limit for one "
-            "server. Try again in a while; nothing was charged."
+            f"This server already has {counted(waiting_here, 'piece')} waiting, the most the "
+            "operator allows. Try again later; nothing was charged."
         )
 
 
@@ -187,14 +189,14 @@ def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> No
     most = limits.server_seconds_per_day
     if most is not None and used + price > most:
         raise Refusal(
-            f"That takes {price} s of music and this server has {max(0, most - used)} s of "
-            f"its {most} s left today: the operator's limit for one server. It starts anew "
+            f"This needs {span(price)}; this server has {span(max(0, most - used))} of "
+            f"{span(most)} left today, the most the operator allows. It resets "
             f"<t:{int(resets_at(now).timestamp())}:R>."
         )
 
 
 def blocked(block: Block) -> str:
     """Tell a blocked member until when and why."""
-    why = f" The reason given: {escape(block.reason)}" if block.reason else ""
-    until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "without an end"
-    return f"An admin of this server blocked you from asking for music, {until}.{why}"
+    why = f" Reason: {escape(block.reason)}" if block.reason else ""
+    until = f"until <t:{int(block.until.timestamp())}:f>" if block.until else "indefinitely"
+    return f"An admin of this server has blocked you from requesting music {until}.{why}"

@@ -15,7 +15,7 @@ def theirs(job: Job | None, number: int, viewer: Viewer, verb: str) -> Job:
     """Return a piece that they asked for or manage; raise Refusal if they may not `verb` it."""
     found = seen(job, number, viewer)
     if viewer.user != found.origin.user_id and not viewer.manager:
-        raise Refusal(f"Only the member who asked for #{number} or a manager may {verb} it.")
+        raise Refusal(f"Only the member who requested #{number} or a manager can {verb} it.")
     return found
 
 

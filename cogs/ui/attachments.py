@@ -45,7 +45,7 @@ async def files(
     nothing smaller is made: it is always tried.
     """
     if not takes:
-        raise Refusal(f"The music of #{job.id} is not kept any more.")
+        raise Refusal(f"The music of #{job.id} is no longer kept.")
     piece = (part, PARTS) if part else (1, 1)
     music = [await client.archive.music(job, take, kind, piece) for take in takes]
     sizes = [len(each) for each in music]

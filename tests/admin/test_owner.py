@@ -94,7 +94,7 @@ async def test_drain_lets_what_renders_end_and_closes(plan: Plan) -> None:
         await w.ended(1, Status.RUNNING)
         assert "then the program ends" in await studio(w, root, "drain")
         late = await w.generate("play", by=w.admin)
-        assert "about to be started again" in late.response.embeds[0].description
+        assert "about to restart" in late.response.embeds[0].description
 
         async def closed() -> bool:
             return w.bot.is_closed()
@@ -155,7 +155,7 @@ async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_eve
         w.env.backend.faults.clear()
         shown = await w.alice.slash(w.music, "history")
         assert "play one" in shown.response.embeds[0].description
-        with pytest.raises(Refusal, match="not kept any more"):
+        with pytest.raises(Refusal, match="no longer kept"):
             await w.studio.takes(1, viewer(guild=w.guild.id))
 
 

@@ -136,6 +136,6 @@ async def test_a_file_that_vanished_is_told_to_who_asked(plan: Plan) -> None:
         await first(w)
         w.studio.path("audio/1-1.wav").unlink()
         shown = await w.alice.slash(w.music, "resend", number=1)
-        assert "not kept any more" in private(shown)
+        assert "no longer kept" in private(shown)
         assert len(w.results()) == 1
         assert (await w.studio.job(1)).status is Status.DELIVERED

@@ -141,7 +141,7 @@ async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock
         assert "at most 8 s" in told(await w.generate("play", 9))
         await w.status(await w.generate("play", 8), "#1 is done")
         refusal = told(await w.generate("play", 8))
-        assert "0 s of your 8 s left today" in refusal
+        assert "0 s of 8 s left today" in refusal
         assert f"<t:{int(quota.resets_at(clock()).timestamp())}:R>" in refusal
         clock.turn(hours=12)
         await w.status(await w.generate("play", 8), "#2 is done")

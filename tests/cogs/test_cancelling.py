@@ -47,7 +47,7 @@ async def test_only_the_owner_or_a_manager_cancels(plan: Plan) -> None:
         await w.status(shown, "Rendering #1")
         assert shown.response
         refused = await w.bob.click(shown.response.message, label="Cancel")
-        assert "Only the member who asked for #1" in told(refused)
+        assert "Only the member who requested #1" in told(refused)
         await w.admin.click(shown.response.message, label="Cancel")
         await w.status(shown, "#1 was cancelled")
 

@@ -98,11 +98,11 @@ async def test_nothing_of_another_server_is_reached(
 
 
 OWNERS: list[tuple[Callable[[World], ui.Item[Any]], str, str]] = [
-    (lambda _: CancelButton(2), "", "Only the member who asked for #2 or a manager may cancel"),
-    (lambda _: StopButton(2), "", "Only the member who asked for #2"),
-    (lambda _: CancelSelect(option("2")), "2", "Only the member who asked for #2"),
-    (lambda _: DeleteButton(1), "", "Only the member who asked for #1 or a manager"),
-    (lambda _: PostAgainButton(1), "", "Only the member who asked for #1"),
+    (lambda _: CancelButton(2), "", "Only the member who requested #2 or a manager can cancel"),
+    (lambda _: StopButton(2), "", "Only the member who requested #2"),
+    (lambda _: CancelSelect(option("2")), "2", "Only the member who requested #2"),
+    (lambda _: DeleteButton(1), "", "Only the member who requested #1 or a manager"),
+    (lambda _: PostAgainButton(1), "", "Only the member who requested #1"),
     (lambda w: ForgetButton(w.alice.id), "", "Only you yourself"),
     (lambda w: PageButton("history", w.alice.id, 0), "", "Manage Server"),
     (lambda w: PageButton("log", w.alice.id, 0), "", "Manage Server"),

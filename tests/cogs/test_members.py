@@ -52,8 +52,8 @@ async def change_role(w: World, member: Any, role: Any, *, has: bool) -> None:
 async def test_a_role_counts_from_the_next_request_on(plan: Plan) -> None:
     async with selling(plan) as (w, role):
         refusal = told(await w.generate("play", 20))
-        assert "Free tier allows pieces of at most 8 s" in refusal
-        assert f"**Plus** ($10 / month) allows it, with the role <@&{role.id}>" in refusal
+        assert "Free tier allows up to 8 s per piece" in refusal
+        assert f"**Plus** ($10 / month) allows it: get the role <@&{role.id}>" in refusal
         await change_role(w, w.alice, role, has=True)
         await w.status(await w.generate("play", 20), "#1 is done")
         assert "**Plus**, by the role @\u2068Patrons ✨ عازف\u2069" in card(
@@ -69,7 +69,7 @@ async def test_a_refusal_for_the_day_says_what_is_left_until_when_and_what_would
     async with selling(plan) as (w, _):
         await w.status(await w.generate("play", 5), "#1 is done")
         refusal = told(await w.generate("play", 5))
-        assert "takes 5 s of music and you have 3 s of your 8 s left today" in refusal
+        assert "needs 5 s; you have 3 s of 8 s left today" in refusal
         assert f"<t:{int(quota.resets_at(clock()).timestamp())}:R>" in refusal
         assert "**Starter** ($5 / month) allows it" in refusal
         await w.status(await w.generate("play", 3), "#2 is done")
@@ -83,8 +83,10 @@ async def test_takes_models_and_waiting_jobs_are_refused_by_the_tier(plan: Plan)
         async def ask(**options: Any) -> str:
             return told(await w.alice.slash(w.music, "generate", prompt="slow", **options))
 
-        assert "2 takes; your Free tier allows 1. **Plus**" in await ask(duration=2, takes=2)
-        assert "unavailable here; loaded: small" in await ask(duration=2, model="large")
+        assert "2 takes; your Free tier allows 1 per request. **Plus**" in await ask(
+            duration=2, takes=2
+        )
+        assert "not available here. Available: small" in await ask(duration=2, model="large")
         await w.status(await w.generate("slow", 2), "Rendering #1")
         await w.generate("play", 2)
         refusal = told(await w.generate("play", 2))
@@ -101,9 +103,9 @@ async def test_a_model_that_the_tier_lacks_is_refused_though_it_is_loaded(plan: 
 @pytest.mark.parametrize(
     ("limits", "sentence"),
     [
-        (Limits(waiting=1), "queue is full: 1 pieces wait, the operator's limit"),
-        (Limits(waiting_per_server=1), "1 pieces of this server wait already, the operator's"),
-        (Limits(server_seconds_per_day=5), "1 s of its 5 s left today: the operator's limit"),
+        (Limits(waiting=1), "queue is full: it holds 1 piece, the most the operator allows"),
+        (Limits(waiting_per_server=1), "already has 1 piece waiting, the most the operator"),
+        (Limits(server_seconds_per_day=5), "1 s of 5 s left today, the most the operator allows"),
         (Limits(servers=frozenset({1})), "not on the operator's list"),
     ],
 )
@@ -127,7 +129,7 @@ async def test_a_piece_longer_than_the_operator_allows_is_not_the_tiers_fault(pl
                 "INSERT INTO servers (guild_id, max_seconds) VALUES (?, 9)", (w.guild.id,)
             )
         refusal = told(await w.generate("play", 10))
-        assert "the operator allows this server pieces of at most 9 s" in refusal
+        assert "the operator allows this server up to 9 s per piece" in refusal
 
 
 async def test_a_subscription_counts_over_all_servers_and_only_while_it_lives(plan: Plan) -> None:
@@ -145,7 +147,7 @@ async def test_a_subscription_counts_over_all_servers_and_only_while_it_lives(pl
         assert "**Starter**, by your subscription" in text
         assert "**0 s** of 120 s on all servers" in text
         refusal = told(await member.slash(stage, "generate", prompt="play", duration=2))
-        assert "0 s of your 120 s left today on all servers" in refusal
+        assert "0 s of 120 s left today on all servers" in refusal
         await held.end()
         assert "**8 s** of 8 s" in card(await member.slash(stage, "usage"))
         assert "**0 s** of 8 s" in card(await w.alice.slash(w.music, "usage"))
@@ -304,12 +306,14 @@ async def test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_aga
         assert shown.response
         message = shown.response.message
         clock.turn(days=1)
-        assert "Only the member who asked" in told(await w.bob.click(message, label="Post again"))
+        assert "Only the member who requested" in told(
+            await w.bob.click(message, label="Post again")
+        )
         await w.alice.click(message, label="Post again")
         await w.status(shown, "#1 is done")
         job = await w.ended(1, Status.DELIVERED)
         assert await charged(job, w) == 8
-        assert "0 s of your 8 s left today" in told(await w.generate("play", 2))
+        assert "0 s of 8 s left today" in told(await w.generate("play", 2))
 
 
 async def test_posting_again_is_refused_where_nothing_is_left(plan: Plan) -> None:
@@ -318,7 +322,7 @@ async def test_posting_again_is_refused_where_nothing_is_left(plan: Plan) -> Non
         await w.status(await w.generate("play", 8), "#2 is done")
         assert shown.response
         clicked = await w.alice.click(shown.response.message, label="Post again")
-        assert "0 s of your 8 s left today" in told(clicked)
+        assert "0 s of 8 s left today" in told(clicked)
         assert (await w.studio.job(1)).status is Status.UNDELIVERABLE
 
 

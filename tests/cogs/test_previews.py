@@ -188,7 +188,7 @@ async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> Non
 
         await until(waits)
         await w.alice.click(preview, label="Stop here")
-        with pytest.raises(Refusal, match="#1 is stopping already"):
+        with pytest.raises(Refusal, match="#1 is already stopping"):
             await w.studio.stop(1, member(w.alice.id, w.guild.id))
         await w.bot.operations.resume()
         job = await w.ended(1, Status.DELIVERED)

@@ -47,9 +47,7 @@ async def test_again_works_after_a_restart_and_asks_all_checks(plan: Plan) -> No
         await w.restart(plan)
         await w.status(await w.alice.click(message, label="Again"), "#2 is done")
         await w.admin.slash(w.music, "words add", word="waltz")
-        assert "a word that this server refuses" in told(
-            await w.alice.click(message, label="Again")
-        )
+        assert "a word that this server blocks" in told(await w.alice.click(message, label="Again"))
         await w.admin.slash(w.music, "words remove", word="waltz")
         await w.admin.slash(w.music, "tier edit", tier="Free", **{"seconds-per-day": 5})
         assert "left today" in told(await w.alice.click(message, label="Again"))
@@ -96,11 +94,11 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
     ("change", "sentence"),
     [
         ({"seconds": "soon"}, "Seconds must be a whole number"),
-        ({"seconds": "9"}, "at most 8 s"),
+        ({"seconds": "9"}, "up to 8 s"),
         ({"takes": "2"}, "Free tier allows 1"),
-        ({"model": "enormous"}, "unavailable here"),
+        ({"model": "enormous"}, "not available here"),
         ({"settings": "loud 9"}, "I cannot read the settings “loud 9”"),
-        ({"settings": "guidance 99"}, "guidance may be 1 to 10"),
+        ({"settings": "guidance 99"}, "`guidance` must be between 1 and 10"),
     ],
 )
 async def test_a_wrong_edit_is_explained_and_charges_nothing(

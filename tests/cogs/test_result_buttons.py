@@ -102,7 +102,7 @@ async def test_a_take_is_chosen_and_longer_pieces_go_on_again(plan: Plan) -> Non
 async def test_what_cannot_be_extended_is_explained(plan: Plan) -> None:
     async with world(plan) as w:
         message = await first(w, duration=8)
-        assert "Free tier allows pieces of at most 8 s" in told(
+        assert "Free tier allows up to 8 s per piece" in told(
             await w.alice.click(message, label="Extend")
         )
         await w.admin.slash(w.music, "tier edit", tier="Free", **(LONG | {"seconds-per-day": 10}))
@@ -111,7 +111,7 @@ async def test_what_cannot_be_extended_is_explained(plan: Plan) -> None:
         shown = await w.bob.click(message, label="Extend")
         (plan.folder / "audio" / "1-1.npy").unlink()
         refused = told(await choose(w.bob, shown, "5 s more"))
-        assert refused == "The codes of #1 are gone, so it cannot go on."
+        assert refused == "#1 can no longer be extended: its source data is gone."
         assert await used(w, w.bob) == 0
 
 
@@ -167,17 +167,17 @@ async def test_a_deleted_piece_is_gone_and_its_seconds_stay_used(plan: Plan) -> 
     async with world(plan) as w:
         message = await first(w, prompt="draw a waltz")
         assert len(message.attachments) == 2
-        assert "Only the member who asked" in told(await w.bob.click(message, label="Delete"))
+        assert "Only the member who requested" in told(await w.bob.click(message, label="Delete"))
         shown = await w.alice.click(message, label="Extend")
         await w.restart(plan)
         assert "#1 was deleted" in told(await w.alice.click(message, label="Delete"))
         assert w.results() == []
         assert list((plan.folder / "audio").iterdir()) == []
         assert await used(w, w.alice) == 2
-        assert "not kept any more" in told(await choose(w.alice, shown, "5 s more"))
+        assert "no longer kept" in told(await choose(w.alice, shown, "5 s more"))
         assert "Nothing here" in card(await w.alice.slash(w.music, "history"))
         assert "deleted" in card(await w.alice.slash(w.music, "piece", number=1))
-        assert "not kept any more" in told(await w.alice.slash(w.music, "resend", number=1))
+        assert "no longer kept" in told(await w.alice.slash(w.music, "resend", number=1))
 
 
 async def test_what_was_posted_again_of_a_deleted_piece_goes_too(plan: Plan, clock: Clock) -> None:
@@ -238,7 +238,7 @@ async def test_a_refusal_of_resend_is_told_though_its_first_answer_cannot_be_del
         (plan.folder / "audio" / "1-1.wav").unlink()
         w.env.inject_error("DELETE", "/webhooks/*", status=404, code=10008, times=1)
         shown = await w.alice.slash(w.music, "resend", number=1)
-        assert ["not kept any more" in each.content for each in shown.followups] == [True]
+        assert ["no longer kept" in each.content for each in shown.followups] == [True]
 
 
 async def test_a_message_that_cannot_be_deleted_now_is_spoken_of(plan: Plan) -> None:
@@ -284,7 +284,7 @@ async def test_what_was_not_delivered_is_not_posted_for_nothing(plan: Plan) -> N
     async with world(plan) as w:
         await w.generate("fail")
         await w.ended(1, Status.FAILED)
-        assert "#1 was not made" in told(await w.alice.slash(w.music, "resend", number=1))
+        assert "so there is no music" in told(await w.alice.slash(w.music, "resend", number=1))
 
 
 async def test_a_long_piece_shows_how_it_begins_and_then_is_there(plan: Plan) -> None:
@@ -310,7 +310,9 @@ async def test_a_long_piece_is_stopped_at_its_preview(plan: Plan) -> None:
         (file,) = preview.attachments
         assert len(soundfile.read(io.BytesIO(await file.read()))[0]) == 30 * 8000
         assert "The first half minute of #1" in str(preview.embeds[0].title)
-        assert "Only the member who asked" in told(await w.bob.click(preview, label="Stop here"))
+        assert "Only the member who requested" in told(
+            await w.bob.click(preview, label="Stop here")
+        )
         assert await used(w, w.alice) == 60
         await w.alice.click(preview, label="Stop here")
         await w.status(shown, "#1 is done")

@@ -73,7 +73,7 @@ LOSSES = {
     "nowav": "announced a take whose file cannot be read",
     "wrongtake": "announced take 9, which was not due",
     "wronglength": "announced 2 s of 2 s; the file holds 1 s",
-    "nothing": "called job 1 done without take 1",
+    "nothing": "reported job 1 done without take 1",
 }
 
 
@@ -137,7 +137,7 @@ async def test_a_cancelled_job_is_no_ones_but_its_owners_or_a_managers(plan: Pla
     async with composed(plan) as studio:
         await studio.submit(origin(), prompt="slow", seconds=8)
         job = await studio.submit(origin(), prompt="play", seconds=8)
-        with pytest.raises(Refusal, match="Only the member who asked"):
+        with pytest.raises(Refusal, match="Only the member who requested"):
             await studio.cancel(job.id, member(2, 10))
         with pytest.raises(Refusal, match="no piece"):
             await studio.cancel(job.id, member(1, 11, manager=True))

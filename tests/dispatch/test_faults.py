@@ -53,10 +53,10 @@ async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
         await asked(w, "hungry", seconds=60)
         job = await w.ended(2, Status.FAILED)
         assert job.reason
-        assert "too small for 60 s with scripted, even alone" in job.reason
-        assert job.reason.endswith("It fits 45 s.")
+        assert "too little memory for 60 s with scripted, even with nothing beside" in job.reason
+        assert job.reason.endswith("Up to 45 s fits.")
         assert await used(w) == 45
-        with pytest.raises(Refusal, match="It fits 45 s; nothing was queued"):
+        with pytest.raises(Refusal, match="Up to 45 s fits; nothing was queued"):
             await asked(w, "play", seconds=60)
         await asked(w, "play", seconds=59)
         await w.ended(3, Status.DELIVERED)
@@ -83,7 +83,7 @@ async def test_a_job_over_its_deadline_is_tried_once_more_and_then_failed(plan: 
         await asked(w, "play", seconds=1)
         job = await w.ended(1, Status.FAILED)
         assert job.reason
-        assert "several times as long" in job.reason
+        assert "several times longer" in job.reason
         assert job.attempts == 2
         await w.ended(2, Status.DELIVERED)
         assert await used(w) == 1
@@ -115,9 +115,9 @@ async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(
         await asked(w, "play")
         await w.ended(2, Status.DELIVERED)
     assert job.reason
-    assert "disk is full or cannot be written" in job.reason
+    assert "disk is full or not writable" in job.reason
     assert "/secret/path" not in job.reason
-    assert "/secret/path Make room in DATA_DIR" in caplog.text
+    assert "/secret/path Free some space in DATA_DIR" in caplog.text
 
 
 async def test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk(
@@ -215,7 +215,7 @@ async def test_what_cannot_be_written_down_is_not_late(plan: Plan) -> None:
         assert (job.attempts, job.deaths) == (1, 0)
         await asked(w, "slow", seconds=1)
         late = await w.ended(2, Status.FAILED)
-        assert "several times as long" in (late.reason or "")
+        assert "several times longer" in (late.reason or "")
 
 
 async def test_no_engine_outlives_the_bot_that_is_killed(tmp_path: Path) -> None:
@@ -262,4 +262,4 @@ async def test_what_fitted_once_and_then_did_not_is_no_promise(plan: Plan) -> No
         await asked(w, "hungry", seconds=20)
         job = await w.ended(2, Status.FAILED)
         assert job.reason
-        assert job.reason.endswith("Ask for a shorter piece.")
+        assert job.reason.endswith("Request a shorter piece.")
