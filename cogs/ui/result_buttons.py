@@ -192,8 +192,8 @@ def _named(job: Job, take: Take) -> str:
 
 def _why_not(job: Job, takes: tuple[Take, ...], tier: str, longest: int) -> str:
     if not any(take.codes for take in takes):
-        return f"The codes of #{job.id} are gone, so it cannot go on."
+        return f"#{job.id} can no longer be extended: its source data is gone."
     return (
-        f"#{job.id} has {embeds.lengths(takes)} already, and your {escape(tier)} tier allows "
-        f"pieces of at most {longest} s. `/plans` shows which tiers allow longer ones."
+        f"#{job.id} is already {embeds.lengths(takes)} long, and your {escape(tier)} tier allows "
+        f"up to {longest} s per piece. `/plans` shows which tiers allow more."
     )
