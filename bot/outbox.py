@@ -10,7 +10,6 @@ from bot.logs import change
 from bot.tables import jobs, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
-    WHOLE,
     Delivered,
     Job,
     Later,
@@ -19,6 +18,7 @@ from bot.values import (
     Post,
     PostKind,
     Route,
+    Share,
     Target,
     Unsent,
 )
@@ -165,9 +165,9 @@ class Outbox:
             since=await jobs.first_interaction(self._database, job.id) if post.tried_at else None,
         )
 
-    async def _split(self, tx: Transaction, owed: Owed, parts: Sequence[int]) -> bool:
+    async def _split(self, tx: Transaction, owed: Owed, shares: Sequence[Share]) -> bool:
         """Owe a result in these parts instead; return False if there are none."""
-        return bool(parts) and await posts.split(tx, owed.post, parts, self._clock())
+        return bool(shares) and await posts.split(tx, owed.post, shares, self._clock())
 
     async def _refused(self, tx: Transaction, owed: Owed) -> None:
         """Discord refused a post for good on its route: take the next, if there is one."""
@@ -196,20 +196,20 @@ class Outbox:
             await settlement.posted(tx, job, self._clock(), reason)
 
 
-def _each(owed: Owed) -> list[int]:
-    """Return the parts in which the takes of a message are owed each by itself, if it has several.
+def _each(owed: Owed) -> list[Share]:
+    """Return the shares in which the takes of a message are owed each by itself, if it has several.
 
     So none is lost by what is wrong with another.
     """
-    if owed.post.kind is not PostKind.RESULT or owed.post.part:
+    if owed.post.kind is not PostKind.RESULT or owed.post.share.take:
         return []
-    made = [WHOLE * take.number for take in owed.takes if take.audio]
+    made = [Share(take.number) for take in owed.takes if take.audio]
     return made if len(made) > 1 else []
 
 
-def _smaller(owed: Owed) -> list[int]:
-    """Return the smaller parts in which a result is owed that is too large; none of parts."""
-    if owed.post.kind is not PostKind.RESULT or owed.post.part % WHOLE:
+def _smaller(owed: Owed) -> list[Share]:
+    """Return the smaller shares in which a result is owed that is too large; none of parts."""
+    if owed.post.kind is not PostKind.RESULT or owed.post.share.part:
         return []
-    take = owed.post.part or WHOLE * next(take.number for take in owed.takes if take.audio)
-    return _each(owed) or [take + number for number in range(1, PARTS + 1)]
+    take = owed.post.share.take or next(take.number for take in owed.takes if take.audio)
+    return _each(owed) or [Share(take, part) for part in range(1, PARTS + 1)]

@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.logs import change
 from bot.tables import jobs, ledger, posts, takes
 from bot.tables.database import Transaction
-from bot.values import WHOLE, Job, Post, PostKind, Status
+from bot.values import Job, Post, PostKind, Status
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ async def unheard(tx: Transaction, job: int, now: datetime) -> None:
 
 async def _refund_lost(tx: Transaction, job: int, results: Sequence[Post], now: datetime) -> None:
     """Refund the takes, or of one in parts the share, that Discord refused."""
-    for take in sorted({post.part // WHOLE for post in results if post.refused}):
-        parts = [post for post in results if post.part // WHOLE == take]
+    for take in sorted({post.share.take for post in results if post.refused}):
+        parts = [post for post in results if post.share.take == take]
         stands = sum(post.delivered_at is not None for post in parts)
         await ledger.take_lost(tx, job, take, stands, len(parts), now)

@@ -365,8 +365,19 @@ class Take:
     preview: str | None
 
 
-WHOLE = 100
-"""A post's part is this times the number of a take that it holds by itself."""
+class Share(NamedTuple):
+    """What of a job a message holds: a take by its number, and which part of it.
+
+    0 is all takes, or the whole of one. Of a preview or a failure the part says how many of its
+    kind came before it.
+    """
+
+    take: int = 0
+    part: int = 0
+
+
+EVERYTHING = Share()
+"""All takes of a job, whole, in one message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,15 +385,13 @@ class Post:
     """A message that is owed to a member.
 
     `attempts` counts tries that had no clear answer, `faults` those that we failed ourselves.
-    `part` is 0 for a message with all takes, 100 n for take n by itself, and 100 n + k for the k-th
-    part of that take; of a preview or a failure, how many came before it. `tried_at` is when it was
-    first sent without an answer that settles it. One that was `withdrawn` meanwhile is not sent
-    again: it remains to be learnt whether it stands.
+    `tried_at` is when it was first sent without an answer that settles it. One that was `withdrawn`
+    meanwhile is not sent again: it remains to be learnt whether it stands.
     """
 
     id: int
     job_id: int
-    part: int
+    share: Share
     kind: PostKind
     nonce: str
     route: Route

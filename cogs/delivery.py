@@ -15,7 +15,7 @@ from bot.errors import Refusal, StorageError
 from bot.outbox import PARTS, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
-from bot.values import WHOLE, Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
+from bot.values import Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
 from cogs.ui import embeds
 from cogs.ui.attachments import TooLarge, file, files
 from cogs.ui.buttons import last_view, stop_view
@@ -209,7 +209,7 @@ class Delivery(commands.Cog):
             return edited or await self._failure(owed)
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
-        *larger, last = LADDER[-1:] if owed.post.part % WHOLE else LADDER
+        *larger, last = LADDER[-1:] if owed.post.share.part else LADDER
         for kind in larger:
             with contextlib.suppress(TooLarge):
                 return await self._music(owed, kind)
@@ -232,7 +232,7 @@ class Delivery(commands.Cog):
 
     async def _music(self, owed: Owed, kind: Format) -> int:
         """Post the takes of a post in a format; raise TooLarge where that is too large."""
-        number, part = divmod(owed.post.part, WHOLE)
+        number, part = owed.post.share
         takes = [
             take for take in owed.takes if take.audio and (not number or take.number == number)
         ]
@@ -241,7 +241,7 @@ class Delivery(commands.Cog):
         async with files(self._bot, target, owed.job, takes, kind, part=part) as found:
             picture = None if part else await self._picture(owed, found)
             embed = embeds.result(owed.job, tuple(takes), picture, kind)
-            if owed.post.part:
+            if number:
                 note = embeds.PART if part else embeds.ALONE
                 embed.add_field(name="Posted", value=note, inline=False)
             # A direct message belongs to no server, so nothing could be asked for there.

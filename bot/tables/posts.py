@@ -5,30 +5,32 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.tables.database import Database, Row, Transaction, listed
-from bot.values import Post, PostKind, Route
+from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
 LONGEST_PAUSE = timedelta(hours=1)
 """How long a post waits at most until it is tried again."""
 
 
-async def add(tx: Transaction, job: int, kind: PostKind, now: datetime, part: int = 0) -> None:
+async def add(
+    tx: Transaction, job: int, kind: PostKind, now: datetime, share: Share = EVERYTHING
+) -> None:
     """Owe a message, if it is not owed yet.
 
     Its nonce (24 characters) lets Discord recognise a repeated send.
     """
     await tx.execute(
         """
-        INSERT OR IGNORE INTO posts (job_id, part, kind, nonce, due_at, place)
-        SELECT id, ?, ?, ?, ?, channel_id FROM jobs WHERE id = ?
+        INSERT OR IGNORE INTO posts (job_id, take, part, kind, nonce, due_at, place)
+        SELECT id, ?, ?, ?, ?, ?, channel_id FROM jobs WHERE id = ?
         """,
-        (part, kind, secrets.token_hex(12), now.timestamp(), job),
+        (*share, kind, secrets.token_hex(12), now.timestamp(), job),
     )
 
 
 async def add_another(tx: Transaction, job: int, kind: PostKind, now: datetime) -> None:
     """Owe the preview of an attempt, or why it failed; the part is the number of earlier ones."""
     rows = await tx.fetch("SELECT id FROM posts WHERE job_id = ? AND kind = ?", (job, kind))
-    await add(tx, job, kind, now, len(rows))
+    await add(tx, job, kind, now, Share(part=len(rows)))
 
 
 async def undelivered(source: Database, now: datetime) -> list[Post]:
@@ -128,14 +130,14 @@ async def failed(tx: Transaction, post: int, due_at: datetime) -> None:
     )
 
 
-async def split(tx: Transaction, post: Post, parts: Sequence[int], now: datetime) -> bool:
+async def split(tx: Transaction, post: Post, shares: Sequence[Share], now: datetime) -> bool:
     """A result is too large for one message: owe several; return False if it is not wanted."""
     if not await tx.changes(
         "DELETE FROM posts WHERE id = ? AND refused_at IS NULL AND withdrawn_at IS NULL", (post.id,)
     ):
         return False
-    for part in parts:
-        await add(tx, post.job_id, post.kind, now, part)
+    for share in shares:
+        await add(tx, post.job_id, post.kind, now, share)
     return True
 
 
@@ -216,7 +218,7 @@ def _post(row: Row) -> Post:
     return Post(
         id=row["id"],
         job_id=row["job_id"],
-        part=row["part"],
+        share=Share(row["take"], row["part"]),
         kind=PostKind(row["kind"]),
         nonce=row["nonce"],
         route=Route(row["route"]),

@@ -11,7 +11,6 @@ from bot.rules import bounds, quota, tiers
 from bot.rules.markup import escape, isolate, some
 from bot.studio import LOOKAHEAD
 from bot.values import (
-    WHOLE,
     About,
     EngineState,
     Entry,
@@ -166,8 +165,8 @@ def stopping(job: Job) -> discord.Embed:
 
 def mark(owed: Owed) -> str:
     """Return the words in a message's footer by which the bot knows it again."""
-    number, (take, part) = owed.job.id, divmod(owed.post.part, WHOLE)
-    again = f", attempt {owed.post.part + 1}" if owed.post.part else ""
+    number, (take, part) = owed.job.id, owed.post.share
+    again = f", attempt {part + 1}" if part else ""
     if owed.post.kind is PostKind.PREVIEW:
         return f"Preview of #{number}{again}"
     if owed.post.kind is PostKind.FAILURE:

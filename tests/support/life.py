@@ -93,7 +93,7 @@ class Life(RuleBasedStateMachine):
         )
         self.do(self.dispatcher._loaded(Ready(**READY)))
         self.accepted: list[int] = []
-        self.told: list[tuple[int, PostKind, int]] = []
+        self.told: list[tuple[int, PostKind, tuple[int, int]]] = []
         self.running: list[Job] = []
         self.sent: list[Owed] = []
         """What is being posted, its outcome unknown."""
@@ -249,7 +249,7 @@ class Life(RuleBasedStateMachine):
         """Learn what became of what was sent."""
         owed = self.sent.pop(0)
         if isinstance(outcome, Delivered):
-            self.told.append((owed.job.id, owed.post.kind, owed.post.part))
+            self.told.append((owed.job.id, owed.post.kind, owed.post.share))
             self.stale.append(owed)
         self.do(self.outbox.settle(owed, outcome))
 
@@ -297,7 +297,7 @@ class Life(RuleBasedStateMachine):
     def each_post_is_told_once(self) -> None:
         assert len(self.told) == len(set(self.told))
         for row in self.do(self.database.fetch("SELECT * FROM posts")):
-            told = (row["job_id"], PostKind(row["kind"]), row["part"]) in self.told
+            told = (row["job_id"], PostKind(row["kind"]), (row["take"], row["part"])) in self.told
             assert told == (row["delivered_at"] is not None)
 
     @invariant()

@@ -8,9 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-WHOLE = 100
-"""A post's part is this times the number of a take that it holds by itself."""
-
 PREVIEW = 30
 """Seconds of a long piece that are heard before it is whole."""
 
@@ -146,9 +143,7 @@ def _due(rows: Rows, job: Row, take: Row) -> tuple[int, ...]:
     if job["status"] == "cancelled":  # its beginning was heard before its owner was forgotten
         heard = job["heard"] and job["forgotten_at"] is not None
         return (0, min(PREVIEW, job["seconds"])) if heard else (0,)
-    parts = [
-        post for post in rows.results[job["id"]] if post["part"] // WHOLE in (0, take["number"])
-    ]
+    parts = [post for post in rows.results[job["id"]] if post["take"] in (0, take["number"])]
     stands = sum(post["delivered_at"] is not None for post in parts)
     added = math.ceil(round((take["seconds"] or job["before"]) - job["before"], 6))
     return (math.ceil(min(added, job["seconds"]) * stands / max(1, len(parts))),)

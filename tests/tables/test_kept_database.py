@@ -14,7 +14,9 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.studio import Studio
-from bot.values import Actor, Job, Route, Status
+from bot.tables import posts
+from bot.tables.database import open_database
+from bot.values import Actor, Job, PostKind, Route, Share, Status
 from tests.conftest import Clock, member, until
 
 WRITTEN = Path(__file__).parents[1] / "data" / "schema_13.sql"
@@ -97,7 +99,10 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         owed = await bot.outbox.owed()
         # Discord called both takes too large for one message, and was down for each by itself.
         assert [(each.job.id, each.post.route) for each in owed] == [(18, Route.CHANNEL)] * 2
+        assert [each.post.share for each in owed] == [Share(1), Share(2)]
         assert len({each.post.nonce for each in owed}) == 2
+        shares = [each.share for each in await posts.of(bot.studio._database, 14)]
+        assert shares == [Share(1, part) for part in (1, 2, 3, 4)]
         again = await bot.studio.takes(13, member(ALICE, SERVER))
         assert [take.charged_seconds for take in again[1]] == [8, 8]
         assert await bot.erasure.left() == 2
@@ -109,3 +114,23 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
         changes = await bot.office.log(SERVER, None, 0)
         assert Counter(change.action for change in changes)["quota set"] == 2
+
+
+async def test_what_one_number_said_of_a_message_is_said_by_two(written: Plan) -> None:
+    path = written.folder / "fantasia.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(5, 1, "preview"), (5, 102, "preview"), (3, 2, "failure")]
+        connection.executemany(
+            "INSERT INTO posts (job_id, part, kind, nonce, due_at) VALUES (?, ?, ?, ?2 || ?3, 0)",
+            rows,
+        )
+    async with open_database(path) as database:
+        found = {number: await posts.of(database, number) for number in (1, 3, 5)}
+    shares = {number: [(each.kind, each.share) for each in of] for number, of in found.items()}
+    preview, failure, result = PostKind.PREVIEW, PostKind.FAILURE, PostKind.RESULT
+    assert shares == {
+        1: [(result, Share())],
+        3: [(failure, Share()), (failure, Share(part=2))],
+        5: [(preview, Share()), (result, Share())]
+        + [(preview, Share(part=part)) for part in (1, 102)],
+    }

@@ -7,7 +7,7 @@ import pytest
 
 from bot.tables import posts
 from bot.tables.database import Database, Transaction
-from bot.values import PostKind, Route
+from bot.values import PostKind, Route, Share
 from tests.support.rows import Call, changes, put
 
 NOW = datetime.fromtimestamp(1000, UTC)
@@ -32,7 +32,7 @@ async def again(tx: Transaction) -> bool:
 
 async def split(tx: Transaction) -> bool:
     (post, *_) = await posts.of(tx, 1)
-    return await posts.split(tx, post, [100, 200], NOW)
+    return await posts.split(tx, post, [Share(1), Share(2, 3)], NOW)
 
 
 POSTS: list[tuple[str, Call, set[str], dict[str, dict[str, Any]]]] = [
@@ -127,10 +127,10 @@ async def test_a_result_is_cut_if_it_is_wanted(database: Database, state: str) -
             assert not await split(tx)
         return
     assert written["posts 1"] == {}
-    new = [row for row in written.values() if row.get("part")]
-    assert [(row["job_id"], row["part"], row["kind"]) for row in new] == [
-        (1, 100, "result"),
-        (1, 200, "result"),
+    new = [row for row in written.values() if row.get("take")]
+    assert [(row["job_id"], row["take"], row["part"], row["kind"]) for row in new] == [
+        (1, 1, 0, "result"),
+        (1, 2, 3, "result"),
     ]
     assert len({row["nonce"] for row in new}) == 2
     assert {(row["due_at"], row["place"], row["tried_at"]) for row in new} == {(1000.0, 100, None)}
