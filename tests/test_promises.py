@@ -134,12 +134,15 @@ PROMISES: list[tuple[str, ...]] = [
     (
         "In float64 its tokens equal audiocraft's, one for one.",
         "decoder::test_tokens_equal_audiocrafts_in_the_small_models_geometry",
+        "kernels::test_the_compiled_kernel_draws_the_tokens_that_torch_draws",
     ),
     ("a score is off by at most 7 %", "decoder::test_each_precision_is_as_faithful_as_it_says"),
     (
         "A take does not depend on who is rendered beside it",
         "decoder::test_a_take_is_the_same_whoever_is_beside_it",
         "side_by_side::test_what_happens_to_one_changes_no_bit_of_the_others",
+        "kernels::test_a_product_is_right_and_a_row_of_it_is_the_same_beside_any_others",
+        "kernels::test_it_draws_some_token_where_scores_are_not_finite_and_others_as_ever",
     ),
     (
         "int8 gives the same bits",
