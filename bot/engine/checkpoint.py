@@ -55,20 +55,20 @@ TEXT_ENCODERS = frozenset(
 FAMILIES = {"audiogen": "an AudioGen", "jasco": "a JASCO", "compression": "a codec"}
 
 
-class Unusable(Exception):
+class UnusableFile(Exception):
     """A file is of no use; the text goes on after its name, and says what to do."""
 
 
-class Damaged(Exception):
+class DamagedFile(Exception):
     """A file is no whole archive."""
 
 
-class Inert:
+class Placeholder:
     """Stands where a pickle names anything; keeps the state that it is given."""
 
     state: Any = None
 
-    def __new__(cls, *_: object, **__: object) -> "Inert":
+    def __new__(cls, *_: object, **__: object) -> "Placeholder":
         return super().__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -77,7 +77,7 @@ class Inert:
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
         self.state = state
 
-    def __call__(self, *_: object) -> "Inert":
+    def __call__(self, *_: object) -> "Placeholder":
         return self
 
     def __setitem__(self, *_: object) -> None:
@@ -89,29 +89,33 @@ class Inert:
     extend = add = append
 
 
-class Tensor(Inert):
+class TensorPlaceholder(Placeholder):
     """Stands for one."""
 
 
-class Names(dict[Any, Any]):
+class PlaceholderDict(dict[Any, Any]):
     """An OrderedDict, whose other state does not count."""
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
-class Reader(pickle.Unpickler):
+class InertUnpickler(pickle.Unpickler):
     """Makes nothing but plain values and what stands for others."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         """Return what stands for a class or a function."""
         if (module, name) == ("collections", "OrderedDict"):
-            return Names
-        return Tensor if name.startswith("_rebuild_") and module == "torch._utils" else Inert
+            return PlaceholderDict
+        return (
+            TensorPlaceholder
+            if name.startswith("_rebuild_") and module == "torch._utils"
+            else Placeholder
+        )
 
-    def persistent_load(self, _: Any) -> Inert:  # noqa: ANN401
+    def persistent_load(self, _: Any) -> Placeholder:  # noqa: ANN401
         """Return what stands for the numbers of a tensor."""
-        return Inert()
+        return Placeholder()
 
 
 def look(name: str, file: Path) -> Found:
@@ -119,9 +123,9 @@ def look(name: str, file: Path) -> Found:
     try:
         package = _package(file)
         return _codec(package) if name == CODEC else _language_model(package)
-    except Unusable as problem:
+    except UnusableFile as problem:
         return Found(wrong=str(problem))
-    except (Damaged, zipfile.BadZipFile, OSError):
+    except (DamagedFile, zipfile.BadZipFile, OSError):
         return Found(damaged=True)
 
 
@@ -129,21 +133,23 @@ def _package(file: Path) -> Mapping[Any, Any]:
     with file.open("rb") as opened:
         begin = opened.read(64)
     if begin.startswith(LFS):
-        raise Unusable("is a pointer of Git LFS: run `git lfs pull` in its folder")
+        raise UnusableFile("is a pointer of Git LFS: run `git lfs pull` in its folder")
     if begin.startswith(LEGACY):
-        raise Unusable("is in torch's old format: load it with torch.load, and torch.save it again")
+        raise UnusableFile(
+            "is in torch's old format: load it with torch.load, and torch.save it again"
+        )
     if not zipfile.is_zipfile(file):
-        raise Damaged
+        raise DamagedFile
     with zipfile.ZipFile(file) as archive:
         entry = next((each for each in archive.infolist() if each.filename.endswith(PICKLE)), None)
         if entry is None:
-            raise Damaged
+            raise DamagedFile
         if entry.file_size > MOST_BYTES:
-            raise Unusable("holds more besides its weights than any checkpoint needs")
+            raise UnusableFile("holds more besides its weights than any checkpoint needs")
         with archive.open(entry) as opened:
             pickled = opened.read(MOST_BYTES)
     if pickled[:1] == pickle.PROTO and pickled[1] != 2:
-        raise Unusable(
+        raise UnusableFile(
             f"was saved with pickle protocol {pickled[1]}, which torch does not open safely: save "
             "it again with torch.save's own, 2"
         )
@@ -152,13 +158,15 @@ def _package(file: Path) -> Mapping[Any, Any]:
 
 def _unpickled(pickled: bytes) -> Mapping[Any, Any]:
     try:
-        package = Reader(io.BytesIO(pickled)).load()
+        package = InertUnpickler(io.BytesIO(pickled)).load()
     except MemoryError:
         raise
     except Exception as error:
-        raise Unusable("is no checkpoint that torch saved, or is damaged") from error
+        raise UnusableFile("is no checkpoint that torch saved, or is damaged") from error
     if not isinstance(package, dict):
-        raise Unusable(CODE if isinstance(package, Inert) else "is no checkpoint of audiocraft")
+        raise UnusableFile(
+            CODE if isinstance(package, Placeholder) else "is no checkpoint of audiocraft"
+        )
     return package
 
 
@@ -169,7 +177,7 @@ def _language_model(package: Mapping[Any, Any]) -> Found:
     encoder = _conditions(settings)
     seconds = _chosen(settings, "dataset.segment_duration")
     if not isinstance(seconds, int | float) or not 1 <= seconds <= 3600:
-        raise Unusable("does not say on clips of which length it was trained")
+        raise UnusableFile("does not say on clips of which length it was trained")
     _check_names(names, settings)
     return Found(text_encoder=encoder, breadth=_breadth(settings))
 
@@ -187,18 +195,18 @@ def _codec(package: Mapping[Any, Any]) -> Found:
         return Found(reference=_reference(reference))
     names, settings = _names(package), _settings(package)
     if "emb.0.weight" in names or _chosen(settings, "lm_model"):
-        raise Unusable(f"is a language model's and not a codec's: {A_CODEC}")
+        raise UnusableFile(f"is a language model's and not a codec's: {A_CODEC}")
     kind = _chosen(settings, "compression_model")
     if kind != "encodec" or not any(name.startswith("decoder.") for name in names):
-        raise Unusable(f"is no EnCodec, the only codec that is supported: {A_CODEC}")
+        raise UnusableFile(f"is no EnCodec, the only codec that is supported: {A_CODEC}")
     return Found()
 
 
 def _reference(name: str) -> str:
     if name.startswith("dac_"):
-        raise Unusable(f"refers to {name}, and EnCodec is the only codec that is supported")
+        raise UnusableFile(f"refers to {name}, and EnCodec is the only codec that is supported")
     if not REPOSITORY.fullmatch(name) or ".." in name:
-        raise Unusable(
+        raise UnusableFile(
             f"refers to the codec {_told(name)}, which is no repository on the hub: copy that "
             "codec's file there instead"
         )
@@ -210,13 +218,13 @@ def _names(package: Mapping[Any, Any]) -> list[str]:
     state = package.get("best_state")
     trained = isinstance(state, dict) and isinstance(state.get("model"), dict)
     if trained or package.get("fsdp_best_state"):
-        raise Unusable(f"is the trainer's own, with more than the weights: {EXPORT}")
-    if isinstance(state, Inert):
-        raise Unusable(CODE)
+        raise UnusableFile(f"is the trainer's own, with more than the weights: {EXPORT}")
+    if isinstance(state, Placeholder):
+        raise UnusableFile(CODE)
     if not isinstance(state, dict) or not state:
-        if any(isinstance(each, Tensor) for each in package.values()):
-            raise Unusable(f"holds weights without their settings (xp.cfg): {EXPORT}")
-        raise Unusable("is no checkpoint of audiocraft: it has no weights (best_state)")
+        if any(isinstance(each, TensorPlaceholder) for each in package.values()):
+            raise UnusableFile(f"holds weights without their settings (xp.cfg): {EXPORT}")
+        raise UnusableFile("is no checkpoint of audiocraft: it has no weights (best_state)")
     return [name for name in state if isinstance(name, str)]
 
 
@@ -224,38 +232,38 @@ def _settings(package: Mapping[Any, Any]) -> DictConfig:
     """Return the settings, a text or, in early releases, OmegaConf's own objects."""
     found = package.get("xp.cfg")
     if found is None:
-        raise Unusable(f"has no settings (xp.cfg): {EXPORT}")
+        raise UnusableFile(f"has no settings (xp.cfg): {EXPORT}")
     if isinstance(found, str):
         _check_limits(found)
     try:
         settings = OmegaConf.create(found if isinstance(found, str) else _plain(found, DEEPEST))
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
-        raise Unusable(UNREADABLE) from error
+        raise UnusableFile(UNREADABLE) from error
     if not isinstance(settings, DictConfig):
-        raise Unusable(UNREADABLE)
+        raise UnusableFile(UNREADABLE)
     return settings
 
 
 def _check_limits(text: str) -> None:
     depth = aliases = 0
     if len(text) > MOST_SETTINGS:
-        raise Unusable(UNREADABLE)
+        raise UnusableFile(UNREADABLE)
     try:
         for event in yaml.parse(text):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             aliases += isinstance(event, yaml.AliasEvent)
             if depth > DEEPEST or aliases > MOST_ALIASES:
-                raise Unusable(UNREADABLE)
+                raise UnusableFile(UNREADABLE)
     except (yaml.YAMLError, ValueError) as error:
-        raise Unusable(UNREADABLE) from error
+        raise UnusableFile(UNREADABLE) from error
 
 
 def _plain(node: object, depth: int) -> Any:  # noqa: ANN401
     """Return what a pickled node of OmegaConf holds."""
     if not depth:
-        raise Unusable(UNREADABLE)
-    if isinstance(node, Inert):
+        raise UnusableFile(UNREADABLE)
+    if isinstance(node, Placeholder):
         state = node.state if isinstance(node.state, dict) else {}
         return _plain(state.get("_content", state.get("_val")), depth - 1)
     if isinstance(node, dict):
@@ -272,19 +280,19 @@ def _chosen(settings: DictConfig, key: str) -> Any:  # noqa: ANN401
         if isinstance(found, DictConfig | ListConfig):
             return OmegaConf.to_container(found, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
-        raise Unusable(f"has settings that refer to what is not there ({key})") from error
+        raise UnusableFile(f"has settings that refer to what is not there ({key})") from error
     return found
 
 
 def _check_family(settings: DictConfig) -> None:
     kind, solver = _chosen(settings, "lm_model"), _chosen(settings, "solver")
     if not kind and _chosen(settings, "compression_model"):
-        raise Unusable("is a codec's and not a language model's")
+        raise UnusableFile("is a codec's and not a language model's")
     if "magnet" in f"{kind} {solver}":
-        raise Unusable("is a MAGNeT's, and only MusicGen is supported")
+        raise UnusableFile("is a MAGNeT's, and only MusicGen is supported")
     if solver not in (None, "musicgen"):
         family = FAMILIES.get(str(solver), f"a {_told(solver)}")
-        raise Unusable(f"is {family}'s, and only MusicGen is supported")
+        raise UnusableFile(f"is {family}'s, and only MusicGen is supported")
 
 
 def _conditions(settings: DictConfig) -> str | None:
@@ -293,49 +301,49 @@ def _conditions(settings: DictConfig) -> str | None:
     conditions = {str(name): how for name, how in (found or {}).items() if name != "args"}
     kinds = {name: how.get("model") for name, how in conditions.items() if isinstance(how, dict)}
     if "style" in kinds.values():
-        raise Unusable(
+        raise UnusableFile(
             "is a MusicGen-Style's: it wants style besides the words, which is not supported"
         )
     if others := sorted(conditions.keys() - {"description", "self_wav"}):
         listed = ", ".join(map(_told, others))
-        raise Unusable(f"wants {listed} besides the words, which is not supported")
+        raise UnusableFile(f"wants {listed} besides the words, which is not supported")
     if kinds.get("description") != "t5" or kinds.get("self_wav", "chroma_stem") != "chroma_stem":
-        raise Unusable("is not steered by words that a T5 reads, and nothing else is supported")
+        raise UnusableFile("is not steered by words that a T5 reads, and nothing else is supported")
     reads = conditions["description"].get("t5") or {}
     if reads.get("normalize_text"):
-        raise Unusable(
+        raise UnusableFile(
             "wants its words normalised (normalize_text), for which spaCy would download a model "
             "of its own: that is not supported"
         )
     name = reads.get("name")
     if name not in TEXT_ENCODERS:
-        raise Unusable(f"wants the text encoder {_told(name)}, which audiocraft does not know")
+        raise UnusableFile(f"wants the text encoder {_told(name)}, which audiocraft does not know")
     return str(name)
 
 
 def _check_names(names: Iterable[str], settings: DictConfig) -> None:
     known = set(names)
     if adapters := sorted(name for name in known if "lora" in name.lower()):
-        raise Unusable(
+        raise UnusableFile(
             f"holds adapters beside the weights ({_told(adapters[0])}): merge them into it first"
         )
     first = "emb.0.weight"
     if first not in known:
         prefixed = [name.removesuffix(first) for name in known if name.endswith(f".{first}")]
         if prefixed:
-            raise Unusable(
+            raise UnusableFile(
                 f"has names of weights that begin with {_told(prefixed[0])}: save it without"
             )
     if lacking := [name for name in _expected(settings) if name not in known]:
         listed = ", ".join(lacking[:3]) + (" and more" if len(lacking) > 3 else "")
-        raise Unusable(f"lacks weights that its settings call for: {listed}")
+        raise UnusableFile(f"lacks weights that its settings call for: {listed}")
 
 
 def _expected(settings: DictConfig) -> list[str]:
     """Return the names of the weights at both ends of every stack."""
     books, layers = (_chosen(settings, f"transformer_lm.{key}") for key in ("n_q", "num_layers"))
     if not all(isinstance(number, int) and 1 <= number <= 1000 for number in (books, layers)):
-        raise Unusable("does not say how many codebooks and layers it has")
+        raise UnusableFile("does not say how many codebooks and layers it has")
     expected = [f"{part}.{book}.weight" for part in ("emb", "linears") for book in range(books)]
     expected += [f"transformer.layers.{layer}.linear1.weight" for layer in range(layers)]
     if _chosen(settings, "transformer_lm.norm_first"):
