@@ -8,7 +8,7 @@ from bot.errors import Refusal
 from bot.rules import quota, tiers, wordfilter
 from bot.rules.quota import UsedUp
 from bot.tables import grants, jobs, ledger, members, server_tiers, servers
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import (
     Grant,
     Job,
@@ -83,19 +83,19 @@ class Admission:
 
     async def membership(
         self,
-        source: Database | Transaction,
+        reader: Reader,
         guild: int,
         user: int,
         presence: Presence,
         now: datetime,
     ) -> Membership:
         """Return the highest tier that a member has by role, by hand or by subscription."""
-        own = {tier.key: tier for tier in await self.tiers(source, guild)}
-        set_for = await members.find(source, guild, user, now)
+        own = {tier.key: tier for tier in await self.tiers(reader, guild)}
+        set_for = await members.find(reader, guild, user, now)
         held = [_held(own[self._defaults[0].key], Source.DEFAULT)]
         if given := own.get(set_for.tier or ""):
             held.append(_held(given, Source.GIVEN, until=set_for.tier_until))
-        for role, key in (await server_tiers.roles(source, guild)).items():
+        for role, key in (await server_tiers.roles(reader, guild)).items():
             if role in presence.roles and key in own:
                 held.append(_held(own[key], Source.ROLE, role=role))
         for sku, tier in self._sold.items():
@@ -111,13 +111,13 @@ class Admission:
             return tiers.highest(sold)
         return replace(best, per_day=set_for.per_day, override=True)
 
-    async def tiers(self, source: Database | Transaction, guild: int) -> list[Tier]:
+    async def tiers(self, reader: Reader, guild: int) -> list[Tier]:
         """Return a server's tiers, lowest first."""
-        return sorted(await server_tiers.of(source, guild) or self._defaults, key=tiers.rank)
+        return sorted(await server_tiers.of(reader, guild) or self._defaults, key=tiers.rank)
 
-    async def offers(self, source: Database | Transaction, guild: int) -> list[Offer]:
+    async def offers(self, reader: Reader, guild: int) -> list[Offer]:
         """Return a server's tiers and how to get each, lowest first."""
-        roles = await server_tiers.roles(source, guild)
+        roles = await server_tiers.roles(reader, guild)
         skus = {tier.key: sku for sku, tier in self._sold.items()}
         return [
             Offer(
@@ -125,25 +125,25 @@ class Admission:
                 roles=tuple(role for role, key in roles.items() if key == tier.key),
                 sku=skus.get(tier.key),
             )
-            for tier in await self.tiers(source, guild)
+            for tier in await self.tiers(reader, guild)
         ]
 
-    async def limits(self, source: Database | Transaction, guild: int) -> Limits:
+    async def limits(self, reader: Reader, guild: int) -> Limits:
         """Return the operator's limits as they hold for a server."""
-        return await servers.limits(source, guild, self._limits)
+        return await servers.limits(reader, guild, self._limits)
 
     async def used(
-        self, source: Database | Transaction, guild: int, user: int, held: Membership, now: datetime
+        self, reader: Reader, guild: int, user: int, held: Membership, now: datetime
     ) -> int:
         """Return the seconds used today of what a membership allows."""
         count = ledger.used_everywhere if held.everywhere else ledger.used
-        return await count(source, guild, user, quota.day(now))
+        return await count(reader, guild, user, quota.day(now))
 
     async def grants(
-        self, source: Database | Transaction, guild: int, user: int, now: datetime
+        self, reader: Reader, guild: int, user: int, now: datetime
     ) -> list[Grant]:
         """Return a member's open grants in the order they are drawn from."""
-        return await grants.open_ones(source, guild, user, now)
+        return await grants.open_ones(reader, guild, user, now)
 
     async def _paid(
         self,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
 from bot.tables import jobs, posts, speeds, state, takes
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import Job
 
 PATIENCE = 4
@@ -67,16 +67,16 @@ async def wait_again(
     return True
 
 
-async def expected(source: Database | Transaction, now: datetime) -> dict[int, Expected]:
+async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     """Return the running jobs and the next `LOOKAHEAD` by number, in the order of their start.
 
     What may yet be asked for is not foreseen.
     """
-    running, waiting = await jobs.under_way(source), await jobs.line(source)
-    slots = int(await state.get(source, "slots") or 1)
-    paces = {speed.model: speed.pace for speed in await speeds.all_here(source)}
-    shares = Shares(await jobs.shares(source, now - fairness.WINDOW, now) if waiting else ())
-    line, turn = Line(waiting, shares), await _turn(source)
+    running, waiting = await jobs.under_way(reader), await jobs.line(reader)
+    slots = int(await state.get(reader, "slots") or 1)
+    paces = {speed.model: speed.pace for speed in await speeds.all_here(reader)}
+    shares = Shares(await jobs.shares(reader, now - fairness.WINDOW, now) if waiting else ())
+    line, turn = Line(waiting, shares), await _turn(reader)
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
@@ -87,5 +87,5 @@ async def expected(source: Database | Transaction, now: datetime) -> dict[int, E
     return found
 
 
-async def _turn(source: Database | Transaction) -> int:
-    return int(await state.get(source, "starts") or 0)
+async def _turn(reader: Reader) -> int:
+    return int(await state.get(reader, "starts") or 0)

@@ -11,7 +11,7 @@ from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
 from bot.retention import disk
 from bot.tables import takes
-from bot.tables.database import Database
+from bot.tables.database import Reader
 from bot.values import Job
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ NUMPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
 """How the files of codes and pictures begin."""
 
 
-async def write(source: Database, folder: Path, job: Job, *, one_by_one: bool) -> Render:
+async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> Render:
     """Return the order for a job; raise JobError if what it goes on from is gone."""
     request = job.request
     return Render(
@@ -35,7 +35,7 @@ async def write(source: Database, folder: Path, job: Job, *, one_by_one: bool) -
         guidance=request.guidance,
         temperature=request.temperature,
         top_k=request.top_k,
-        prefix=await _prefix(source, folder, job),
+        prefix=await _prefix(reader, folder, job),
         picture=str(folder / disk.picture(job)),
         one_by_one=one_by_one,
     )
@@ -114,10 +114,10 @@ def _part(folder: Path, job: Job, number: int) -> Part:
     )
 
 
-async def _prefix(source: Database, folder: Path, job: Job) -> str | None:
+async def _prefix(reader: Reader, folder: Path, job: Job) -> str | None:
     if job.request.parent_take is None:
         return None
-    parent = await takes.find(source, job.request.parent_take)
+    parent = await takes.find(reader, job.request.parent_take)
     if parent is None or parent.codes is None or not (folder / parent.codes).exists():
         raise JobError("The piece that it should continue was deleted meanwhile.")
     return str(folder / parent.codes)

@@ -31,7 +31,7 @@ from bot.tables import (
     takes,
     unneeded,
 )
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Database, Reader, Transaction
 from bot.values import Forgotten, Job, Keep, Post, Status, Take, Viewer
 
 __all__ = ["Archive", "Format", "Keep"]
@@ -367,15 +367,15 @@ class Archive:
         return len(found)
 
 
-async def strays(source: Database, folder: Path) -> dict[str, int]:
+async def strays(reader: Reader, folder: Path) -> dict[str, int]:
     """Return the files with music that no row names, by name, and their bytes."""
     found = await asyncio.to_thread(disk.music, folder)
-    named = await takes.files(source) | await jobs.pictures(source)
-    named |= {*await unneeded.due(source)}
+    named = await takes.files(reader) | await jobs.pictures(reader)
+    named |= {*await unneeded.due(reader)}
     return {name: size for name, size in found.items() if name not in named}
 
 
-async def leftovers(source: Database, strays: Mapping[str, int]) -> set[str]:
+async def leftovers(reader: Reader, strays: Mapping[str, int]) -> set[str]:
     """Return those of them that unfinished jobs may have left."""
-    unmade = await jobs.unmade(source, disk.by_job(strays))
+    unmade = await jobs.unmade(reader, disk.by_job(strays))
     return strays.keys() & {name for job in unmade for name in disk.files_of(job)}

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from bot.tables.database import Database, Row, Transaction
+from bot.tables.database import Reader, Row, Transaction
 from bot.values import Actor, Change
 
 PAGE = 10
@@ -64,15 +64,15 @@ async def forgotten_where_left(tx: Transaction, before: datetime, most: int) -> 
     )
 
 
-async def page(source: Database, guild: int, member: int | None, number: int) -> list[Change]:
+async def page(reader: Reader, guild: int, member: int | None, number: int) -> list[Change]:
     """Return a page of a server's changes, newest first, and one more if there are more pages."""
     if member is None:
-        rows = await source.fetch(
+        rows = await reader.fetch(
             "SELECT * FROM audit WHERE guild_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
             (guild, PAGE + 1, number * PAGE),
         )
     else:
-        rows = await source.fetch(
+        rows = await reader.fetch(
             """
             SELECT * FROM audit WHERE guild_id = ? AND member_id = ?
             ORDER BY id DESC LIMIT ? OFFSET ?
@@ -82,10 +82,10 @@ async def page(source: Database, guild: int, member: int | None, number: int) ->
     return [_change(row) for row in rows]
 
 
-async def every(source: Database, guild: int) -> AsyncIterator[Change]:
+async def every(reader: Reader, guild: int) -> AsyncIterator[Change]:
     """Yield all of a server's changes, oldest first."""
     last = 0
-    while rows := await source.fetch(
+    while rows := await reader.fetch(
         "SELECT * FROM audit WHERE guild_id = ? AND id > ? ORDER BY id LIMIT 500", (guild, last)
     ):
         for row in rows:

@@ -6,11 +6,12 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 
 import aiosqlite
 
@@ -18,6 +19,8 @@ from bot.errors import OperatorError, StorageError
 
 Row = sqlite3.Row
 Value = str | int | float | None
+Parameters = Sequence[Value] | Mapping[str, Value]
+"""What stands for the `?` of a statement in their order, or for its `:names`."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -49,22 +52,29 @@ def listed(values: Iterable[int | str]) -> str:
     return json.dumps([*values])
 
 
+class Reader(Protocol):
+    """What answers reading statements: the database itself, or a transaction that is open."""
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Run one statement and return its rows."""
+
+
 class Transaction:
     """What may be asked while a transaction is open."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
-    async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Run one statement and return all its rows, those of RETURNING included."""
         return list(await self._connection.execute_fetchall(sql, parameters))
 
-    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+    async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement and return how many rows it changed."""
         async with self._connection.execute(sql, parameters) as cursor:
             return cursor.rowcount
 
-    async def changes(self, sql: str, parameters: Sequence[Value] = ()) -> bool:
+    async def changes(self, sql: str, parameters: Parameters = ()) -> bool:
         """Run one guarded UPDATE and return whether it found its row."""
         return await self.execute(sql, parameters) == 1
 
@@ -104,7 +114,7 @@ class Database:
             finally:
                 await asyncio.shield(self._connection.rollback())
 
-    async def fetch(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Run one reading statement outside any transaction and return its rows."""
         async with self._turn():
             return await Transaction(self._connection).fetch(sql, parameters)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bot.tables.database import Database, Transaction, stamp
+from bot.tables.database import Reader, Transaction, stamp
 from bot.values import Grant
 
 
@@ -26,11 +26,9 @@ async def add(
     )
 
 
-async def open_ones(
-    source: Database | Transaction, guild: int, user: int, now: datetime
-) -> list[Grant]:
+async def open_ones(reader: Reader, guild: int, user: int, now: datetime) -> list[Grant]:
     """Return the grants that still hold something, soonest end first."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM (
             SELECT grants.*, grants.seconds - COALESCE(

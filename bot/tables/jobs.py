@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from bot.tables.database import Database, Row, Transaction, listed
+from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
 
 IDLE = -1
@@ -65,9 +65,9 @@ async def add(
     return _job(rows[0])
 
 
-async def answered(source: Database | Transaction, interaction: int) -> Job | None:
+async def answered(reader: Reader, interaction: int) -> Job | None:
     """Return the job that an interaction queued or had posted again."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT jobs.* FROM interactions JOIN jobs ON jobs.id = job_id WHERE interactions.id = ?",
         (interaction,),
     )
@@ -79,24 +79,22 @@ async def answer(tx: Transaction, interaction: int, job: int) -> None:
     await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
 
 
-async def first_interaction(source: Database | Transaction, job: int) -> int | None:
+async def first_interaction(reader: Reader, job: int) -> int | None:
     """Return the id of the interaction that queued a job, if it is known."""
-    rows = await source.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
+    rows = await reader.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
     first: int | None = rows[0]["id"]
     return first
 
 
-async def find(source: Database | Transaction, job: int) -> Job | None:
+async def find(reader: Reader, job: int) -> Job | None:
     """Return the job with this number."""
-    rows = await source.fetch("SELECT * FROM jobs WHERE id = ?", (job,))
+    rows = await reader.fetch("SELECT * FROM jobs WHERE id = ?", (job,))
     return _job(rows[0]) if rows else None
 
 
-async def history(
-    source: Database | Transaction, guild: int, user: int, limit: int, skip: int
-) -> list[Job]:
+async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) -> list[Job]:
     """Return the member's jobs that became music, newest first."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM jobs WHERE guild_id = ? AND user_id = ? AND rendered_at IS NOT NULL
         AND deleted_at IS NULL AND forgotten_at IS NULL
@@ -107,27 +105,27 @@ async def history(
     return [_job(row) for row in rows]
 
 
-async def waiting(source: Database | Transaction, guild: int, user: int) -> list[int]:
+async def waiting(reader: Reader, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are still queued."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
         (guild, user),
     )
     return [row["id"] for row in rows]
 
 
-async def rendering(source: Database | Transaction, guild: int, user: int) -> list[int]:
+async def rendering(reader: Reader, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are being rendered."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'running' ORDER BY id",
         (guild, user),
     )
     return [row["id"] for row in rows]
 
 
-async def count_waiting(source: Database | Transaction, guild: int) -> tuple[int, int]:
+async def count_waiting(reader: Reader, guild: int) -> tuple[int, int]:
     """Return how many jobs are queued in all, and how many of them are of one server."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS everywhere,
             (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?) AS here
@@ -152,9 +150,9 @@ async def heads(tx: Transaction) -> list[Waiting]:
     return list(map(Waiting._make, rows))
 
 
-async def line(source: Database | Transaction) -> list[Waiting]:
+async def line(reader: Reader) -> list[Waiting]:
     """Return all queued jobs."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
             attempts, passed
@@ -164,12 +162,12 @@ async def line(source: Database | Transaction) -> list[Waiting]:
     return list(map(Waiting._make, rows))
 
 
-async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float]]:
+async def under_way(reader: Reader) -> list[tuple[Waiting, float]]:
     """Return the running jobs with their progress, 0…1, in the order they were started.
 
     Their attempts are those before this one.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
             attempts - 1, passed, progress
@@ -180,14 +178,14 @@ async def under_way(source: Database | Transaction) -> list[tuple[Waiting, float
 
 
 async def shares(
-    source: Database | Transaction, since: datetime, now: datetime
+    reader: Reader, since: datetime, now: datetime
 ) -> list[tuple[int, int, float, float]]:
     """Return what was started from then on: server, member, seconds of music by their weight.
 
     First by the weight that counts among members, then by that among servers. What was started
     after now, by a clock that was ahead, does not count.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
             SUM(1.0 * seconds * takes / server_weight)
@@ -199,9 +197,9 @@ async def shares(
     return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
 
 
-async def open_ones(source: Database | Transaction, guild: int | None) -> list[Job]:
+async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
     """Return the running and queued jobs of a server, or of all, oldest first."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR guild_id = ?1)
         UNION ALL
@@ -213,9 +211,9 @@ async def open_ones(source: Database | Transaction, guild: int | None) -> list[J
     return [_job(row) for row in rows]
 
 
-async def somebody_pays(source: Database | Transaction) -> bool:
+async def somebody_pays(reader: Reader) -> bool:
     """Whether a job waits that is not of the idle lane."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
     )
     return bool(rows)
@@ -275,15 +273,15 @@ async def drawn(tx: Transaction, job: int, picture: str) -> None:
     await tx.execute("UPDATE jobs SET picture = ? WHERE id = ?", (picture, job))
 
 
-async def pictures(source: Database | Transaction) -> set[str]:
+async def pictures(reader: Reader) -> set[str]:
     """Return the names of all pictures."""
-    rows = await source.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
+    rows = await reader.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
     return {row["picture"] for row in rows}
 
 
-async def highest(source: Database | Transaction) -> int:
+async def highest(reader: Reader) -> int:
     """Return the highest number that a job was ever given here."""
-    rows = await source.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+    rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
     return rows[0]["seq"] if rows else 0
 
 
@@ -298,9 +296,9 @@ async def numbered_above(tx: Transaction, number: int) -> None:
     await tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'jobs'", (number,))
 
 
-async def unmade(source: Database | Transaction, numbers: Iterable[int]) -> list[Job]:
+async def unmade(reader: Reader, numbers: Iterable[int]) -> list[Job]:
     """Return those of these jobs that have no music, whatever an engine was writing of them."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))
         AND status IN ('queued', 'running', 'cancelled', 'failed')
@@ -360,19 +358,17 @@ async def words_erased(tx: Transaction, before: datetime, now: datetime, most: i
     )
 
 
-async def of_member(source: Database | Transaction, user: int, limit: int) -> list[Job]:
+async def of_member(reader: Reader, user: int, limit: int) -> list[Job]:
     """Return so many of a member's jobs, in all servers, whose words are not forgotten."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL LIMIT ?", (user, limit)
     )
     return [_job(row) for row in rows]
 
 
-async def of_left_servers(
-    source: Database | Transaction, before: datetime, limit: int
-) -> list[Job]:
+async def of_left_servers(reader: Reader, before: datetime, limit: int) -> list[Job]:
     """Return so many jobs, whose words are not forgotten, of servers left before a time."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT jobs.* FROM servers INDEXED BY servers_left
         CROSS JOIN jobs INDEXED BY jobs_by_server USING (guild_id)
@@ -442,9 +438,9 @@ async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int,
     )
 
 
-async def running(source: Database | Transaction) -> list[Job]:
+async def running(reader: Reader) -> list[Job]:
     """Return the jobs that are being rendered."""
-    rows = await source.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
+    rows = await reader.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
     return [_job(row) for row in rows]
 
 
@@ -495,15 +491,13 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     )
 
 
-async def unposted(
-    source: Database | Transaction, user: int, since: datetime, now: datetime
-) -> list[int]:
+async def unposted(reader: Reader, user: int, since: datetime, now: datetime) -> list[int]:
     """Return the numbers of a member's jobs that could not be posted since then, in any server.
 
     Not those that we ourselves failed to post, nor any of a clock that was ahead; but also those
     that are being posted again, for none of these was posted yet.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT id FROM jobs WHERE user_id = ?1 AND status = 'undeliverable'
         AND ended_at BETWEEN ?2 AND ?3 AND reason IS NULL
@@ -534,9 +528,9 @@ async def status_message(tx: Transaction, job: int, message: int | None, shown: 
     )
 
 
-async def to_show(source: Database) -> list[Notice]:
+async def to_show(reader: Reader) -> list[Notice]:
     """Return the status messages that may be out of date, oldest first."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT id, channel_id, status, shown, created_at FROM jobs WHERE id IN (
             SELECT id FROM jobs
@@ -558,17 +552,17 @@ async def to_show(source: Database) -> list[Notice]:
     ]
 
 
-async def counts(source: Database) -> dict[Status, int]:
+async def counts(reader: Reader) -> dict[Status, int]:
     """Return how many jobs are in each state."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT status, SUM(jobs) AS count FROM tallies GROUP BY status HAVING SUM(jobs) > 0"
     )
     return {Status(row["status"]): row["count"] for row in rows}
 
 
-async def faults(source: Database) -> dict[str, int]:
+async def faults(reader: Reader) -> dict[str, int]:
     """Return how many jobs failed, by kind."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0
         """
@@ -576,15 +570,15 @@ async def faults(source: Database) -> dict[str, int]:
     return {row["fault"]: row["jobs"] for row in rows}
 
 
-async def oldest_waiting(source: Database) -> datetime | None:
+async def oldest_waiting(reader: Reader) -> datetime | None:
     """Return when the oldest queued job was asked for."""
-    rows = await source.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
+    rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
     return _time_or_none(rows[0]["at"])
 
 
-async def rendered_since(source: Database, since: datetime) -> tuple[int, int]:
+async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:
     """Return how many jobs were rendered since then, and their seconds of music."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT COUNT(*) AS jobs, COALESCE(SUM(seconds * takes), 0) AS seconds
         FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND rendered_at IS NOT NULL

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from bot.tables import grants, takes
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import Entry, Promise, Status
 
 SHOWN = 10
@@ -14,9 +14,9 @@ REASONS = {
 }
 
 
-async def used(source: Database | Transaction, guild: int, user: int, day: str) -> int:
+async def used(reader: Reader, guild: int, user: int, day: str) -> int:
     """Return the seconds of a day's allowance that a member used in a server since the reset."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(
             (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
@@ -29,9 +29,9 @@ async def used(source: Database | Transaction, guild: int, user: int, day: str) 
     return int(rows[0]["used"])
 
 
-async def used_everywhere(source: Database | Transaction, guild: int, user: int, day: str) -> int:
+async def used_everywhere(reader: Reader, guild: int, user: int, day: str) -> int:
     """Return the same for an allowance that counts over all servers: with its use in others."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(
             (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
@@ -41,12 +41,12 @@ async def used_everywhere(source: Database | Transaction, guild: int, user: int,
         """,
         (user, day, guild),
     )
-    return int(rows[0]["used"]) + await used(source, guild, user, day)
+    return int(rows[0]["used"]) + await used(reader, guild, user, day)
 
 
-async def used_by_server(source: Database | Transaction, guild: int, day: str) -> int:
+async def used_by_server(reader: Reader, guild: int, day: str) -> int:
     """Return all the seconds that a server is charged on a day; no reset lowers it."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(charged_seconds), 0) AS used
         FROM jobs JOIN takes ON takes.job_id = jobs.id WHERE guild_id = ? AND day = ?
@@ -119,10 +119,10 @@ async def charged_again(
     await _given_back(tx, job, now)
 
 
-async def last(source: Database | Transaction, guild: int, user: int) -> list[Entry]:
+async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     """Return the newest entries of a member's ledger, newest first."""
     member = (guild, user, SHOWN)
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM (
             SELECT charged_at AS at, 0 AS kind, id, -price AS seconds,

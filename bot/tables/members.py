@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.tables.database import Database, Transaction, stamp
+from bot.tables.database import Reader, Transaction, stamp
 from bot.values import Block
 
 
@@ -17,9 +17,9 @@ class Settings:
     block: Block | None = None
 
 
-async def find(source: Database | Transaction, guild: int, user: int, now: datetime) -> Settings:
+async def find(reader: Reader, guild: int, user: int, now: datetime) -> Settings:
     """Return what is in force for a member now."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT * FROM members WHERE guild_id = ? AND user_id = ?", (guild, user)
     )
     if not rows:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot.tables.database import Database, Row, Transaction, listed
+from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
 LONGEST_PAUSE = timedelta(hours=1)
@@ -33,13 +33,13 @@ async def add_another(tx: Transaction, job: int, kind: PostKind, now: datetime) 
     await add(tx, job, kind, now, Share(part=len(rows)))
 
 
-async def undelivered(source: Database, now: datetime) -> list[Post]:
+async def undelivered(reader: Reader, now: datetime) -> list[Post]:
     """Return the posts that are due, oldest first, but none that would overtake a postponed one.
 
     One that is due only after the longest pause was postponed by a clock that has been set since:
     it is due now. The `+` keeps SQLite from reading all posts by id to save the sort.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL
         AND NOT (due_at > ?1 AND due_at <= ?2)
@@ -56,17 +56,17 @@ async def undelivered(source: Database, now: datetime) -> list[Post]:
     return [_post(row) for row in rows]
 
 
-async def count_owed(source: Database) -> int:
+async def count_owed(reader: Reader) -> int:
     """Return how many messages are not delivered yet, due or not."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT COUNT(*) FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
     )
     return int(rows[0][0])
 
 
-async def of(source: Database | Transaction, job: int) -> list[Post]:
+async def of(reader: Reader, job: int) -> list[Post]:
     """Return all posts of a job, in the order they were owed."""
-    rows = await source.fetch("SELECT * FROM posts WHERE job_id = ? ORDER BY id", (job,))
+    rows = await reader.fetch("SELECT * FROM posts WHERE job_id = ? ORDER BY id", (job,))
     return [_post(row) for row in rows]
 
 
@@ -141,9 +141,9 @@ async def split(tx: Transaction, post: Post, shares: Sequence[Share], now: datet
     return True
 
 
-async def previews_to_replace(source: Database) -> list[Post]:
+async def previews_to_replace(reader: Reader) -> list[Post]:
     """Return the previews that stand though their job has ended, or a later one stands."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT posts.* FROM posts INDEXED BY posts_to_replace CROSS JOIN jobs ON jobs.id = job_id
         WHERE kind = 'preview' AND delivered_at IS NOT NULL AND replaced_at IS NULL AND (

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import Removal
 
 
@@ -66,12 +66,12 @@ async def add_late(tx: Transaction, job: int, now: datetime) -> None:
         await add(tx, [job], None, now)
 
 
-async def said(source: Database | Transaction, user: int, after: int, most: int) -> list[int]:
+async def said(reader: Reader, user: int, after: int, most: int) -> list[int]:
     """Return a member's forgotten jobs whose messages still stand, after a number, in order.
 
     Such as those whose words the operator let age.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT id FROM jobs INDEXED BY jobs_forgotten
         WHERE user_id = ? AND forgotten_at IS NOT NULL AND id > ? AND (
@@ -85,14 +85,12 @@ async def said(source: Database | Transaction, user: int, after: int, most: int)
     return [row["id"] for row in rows]
 
 
-async def due(
-    source: Database | Transaction, now: datetime, latest: datetime, most: int
-) -> list[Removal]:
+async def due(reader: Reader, now: datetime, latest: datetime, most: int) -> list[Removal]:
     """Return the messages that are to be deleted now, those due longest first.
 
     What is due after the latest time was postponed by a clock that has been set since.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT * FROM (
             SELECT * FROM removals WHERE due_at <= ?1 ORDER BY due_at, message_id LIMIT ?3
@@ -108,9 +106,9 @@ async def due(
     ]
 
 
-async def count(source: Database | Transaction) -> int:
+async def count(reader: Reader) -> int:
     """Return how many messages are to be deleted."""
-    rows = await source.fetch("SELECT COUNT(*) FROM removals")
+    rows = await reader.fetch("SELECT COUNT(*) FROM removals")
     return int(rows[0][0])
 
 

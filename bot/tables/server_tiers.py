@@ -1,12 +1,12 @@
 """The tables of a server's own tiers and of the roles that carry them."""
 
-from bot.tables.database import Database, Row, Transaction
+from bot.tables.database import Reader, Row, Transaction
 from bot.values import Tier
 
 
-async def of(source: Database | Transaction, guild: int) -> list[Tier]:
+async def of(reader: Reader, guild: int) -> list[Tier]:
     """Return a server's own tiers; none means that it has the defaults."""
-    rows = await source.fetch("SELECT * FROM tiers WHERE guild_id = ?", (guild,))
+    rows = await reader.fetch("SELECT * FROM tiers WHERE guild_id = ?", (guild,))
     return [_tier(row) for row in rows]
 
 
@@ -40,17 +40,17 @@ async def removed(tx: Transaction, guild: int, key: str) -> None:
     await tx.execute("DELETE FROM role_tiers WHERE guild_id = ? AND tier = ?", (guild, key))
 
 
-async def roles(source: Database | Transaction, guild: int) -> dict[int, str]:
+async def roles(reader: Reader, guild: int) -> dict[int, str]:
     """Return the key of the tier that each mapped role carries."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT role_id, tier FROM role_tiers WHERE guild_id = ? ORDER BY role_id", (guild,)
     )
     return {row["role_id"]: row["tier"] for row in rows}
 
 
-async def role_names(source: Database | Transaction, guild: int) -> dict[int, str]:
+async def role_names(reader: Reader, guild: int) -> dict[int, str]:
     """Return the name that each mapped role had when it was mapped."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT role_id, role_name FROM role_tiers WHERE guild_id = ? ORDER BY role_name", (guild,)
     )
     return {row["role_id"]: row["role_name"] for row in rows}
@@ -70,9 +70,9 @@ async def unmapped(tx: Transaction, guild: int, role: int) -> bool:
     )
 
 
-async def all_mapped(source: Database) -> list[tuple[int, str]]:
+async def all_mapped(reader: Reader) -> list[tuple[int, str]]:
     """Return every server and tier's key that some role is mapped to."""
-    rows = await source.fetch("SELECT DISTINCT guild_id, tier FROM role_tiers")
+    rows = await reader.fetch("SELECT DISTINCT guild_id, tier FROM role_tiers")
     return [(row["guild_id"], row["tier"]) for row in rows]
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import Limits
 
 
-async def limits(source: Database | Transaction, guild: int, usual: Limits) -> Limits:
+async def limits(reader: Reader, guild: int, usual: Limits) -> Limits:
     """Return the operator's limits as they hold for a server."""
-    rows = await source.fetch("SELECT * FROM servers WHERE guild_id = ?", (guild,))
+    rows = await reader.fetch("SELECT * FROM servers WHERE guild_id = ?", (guild,))
     if not rows:
         return usual
     row = rows[0]
@@ -45,9 +45,9 @@ async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]
     )
 
 
-async def was_told(source: Database, guild: int) -> bool:
+async def was_told(reader: Reader, guild: int) -> bool:
     """Whether a server was told that it is not allowed."""
-    rows = await source.fetch("SELECT told_at FROM servers WHERE guild_id = ?", (guild,))
+    rows = await reader.fetch("SELECT told_at FROM servers WHERE guild_id = ?", (guild,))
     return bool(rows) and rows[0]["told_at"] is not None
 
 
@@ -80,18 +80,18 @@ async def returned(tx: Transaction, guild: int) -> None:
     )
 
 
-async def known(source: Database | Transaction) -> dict[int, bool]:
+async def known(reader: Reader) -> dict[int, bool]:
     """Return the servers that have asked for music or have a word of the operator.
 
     By id, and whether the bot is in them as far as is known.
     """
-    rows = await source.fetch("SELECT guild_id, left_at FROM servers ORDER BY guild_id")
+    rows = await reader.fetch("SELECT guild_id, left_at FROM servers ORDER BY guild_id")
     return {row["guild_id"]: row["left_at"] is None for row in rows}
 
 
-async def channels(source: Database | Transaction, guild: int) -> list[int]:
+async def channels(reader: Reader, guild: int) -> list[int]:
     """Return the ids of the channels where music may be asked for; none means everywhere."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT channel_id FROM channels WHERE guild_id = ? ORDER BY channel_id", (guild,)
     )
     return [row["channel_id"] for row in rows]
@@ -109,9 +109,9 @@ async def channel_forgotten(tx: Transaction, guild: int, channel: int) -> bool:
     )
 
 
-async def words(source: Database | Transaction, guild: int) -> list[str]:
+async def words(reader: Reader, guild: int) -> list[str]:
     """Return the words that a server refuses in prompts, case folded."""
-    rows = await source.fetch("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
+    rows = await reader.fetch("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
     return [row["word"] for row in rows]
 
 

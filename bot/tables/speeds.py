@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.tables.database import Database, Row, Transaction
+from bot.tables.database import Reader, Row, Transaction
 from bot.values import Speed
 
 SLOWEST = 3600.0
@@ -68,17 +68,17 @@ async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -
     )
 
 
-async def here(source: Database | Transaction, model: str) -> Speed | None:
+async def here(reader: Reader, model: str) -> Speed | None:
     """Return what is known of a model on the device that the engine runs on."""
-    return next((speed for speed in await all_here(source) if speed.model == model), None)
+    return next((speed for speed in await all_here(reader) if speed.model == model), None)
 
 
-async def all_here(source: Database | Transaction) -> list[Speed]:
+async def all_here(reader: Reader) -> list[Speed]:
     """Return what is known of all models on the device that the engine runs on.
 
     A pace that cannot be is not known.
     """
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT speeds.* FROM speeds
         JOIN settings AS device ON device.key = 'device' AND device.value = speeds.device

@@ -1,11 +1,11 @@
 """The table of settings: what the program remembers by name."""
 
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 
 
-async def get(source: Database | Transaction, key: str) -> str | None:
+async def get(reader: Reader, key: str) -> str | None:
     """Return what was kept under `key`."""
-    rows = await source.fetch("SELECT value FROM settings WHERE key = ?", (key,))
+    rows = await reader.fetch("SELECT value FROM settings WHERE key = ?", (key,))
     return rows[0]["value"] if rows else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bot.tables.database import Database, Row, Transaction, listed
+from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import Job, Take, TakeState
 
 
@@ -17,9 +17,9 @@ async def add(tx: Transaction, job: Job, *, free: bool) -> None:
         )
 
 
-async def of(source: Database | Transaction, job: int) -> list[Take]:
+async def of(reader: Reader, job: int) -> list[Take]:
     """Return a job's takes by number."""
-    rows = await source.fetch("SELECT * FROM takes WHERE job_id = ? ORDER BY number", (job,))
+    rows = await reader.fetch("SELECT * FROM takes WHERE job_id = ? ORDER BY number", (job,))
     return [_take(row) for row in rows]
 
 
@@ -52,15 +52,15 @@ async def previewed(tx: Transaction, job: int, number: int, preview: str) -> boo
     )
 
 
-async def find(source: Database | Transaction, take: int) -> Take | None:
+async def find(reader: Reader, take: int) -> Take | None:
     """Return the take with this id."""
-    rows = await source.fetch("SELECT * FROM takes WHERE id = ?", (take,))
+    rows = await reader.fetch("SELECT * FROM takes WHERE id = ?", (take,))
     return _take(rows[0]) if rows else None
 
 
-async def files(source: Database | Transaction) -> set[str]:
+async def files(reader: Reader) -> set[str]:
     """Return the names of all files that takes have."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT audio, codes, preview FROM takes
         WHERE audio IS NOT NULL OR codes IS NOT NULL OR preview IS NOT NULL
@@ -78,9 +78,9 @@ class Kept(NamedTuple):
     ended_at: datetime
 
 
-async def kept(source: Database | Transaction, after: int, limit: int) -> list[Kept]:
+async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
     """Return so many takes of ended jobs that have files, from the one that follows an id on."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT takes.id, job_id, status = 'delivered' AS delivered,
             COALESCE(ended_at, created_at) AS ended_at

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from bot.tables.database import Database, Transaction, listed
+from bot.tables.database import Reader, Transaction, listed
 
 
-async def due(source: Database | Transaction, after: str = "", limit: int = -1) -> list[str]:
+async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
     """Return so many names that follow one, in order; all by default."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         "SELECT name FROM unneeded WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
     )
     return [row["name"] for row in rows]

@@ -2,15 +2,15 @@
 
 from datetime import datetime
 
-from bot.tables.database import Database, Transaction
+from bot.tables.database import Reader, Transaction
 from bot.values import Target
 
 
 async def refused_bytes(
-    source: Database | Transaction, target: Target, files: int, since: datetime, now: datetime
+    reader: Reader, target: Target, files: int, since: datetime, now: datetime
 ) -> int | None:
     """Return the bytes of a file that were too many beside so many or fewer, from a time to now."""
-    rows = await source.fetch(
+    rows = await reader.fetch(
         """
         SELECT MIN(refused_bytes) AS least FROM uploads
         WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_at BETWEEN ? AND ?

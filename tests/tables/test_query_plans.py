@@ -24,7 +24,7 @@ from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
-from bot.tables.database import Database, Row, Transaction, open_database
+from bot.tables.database import Database, Reader, Row, Transaction, open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status
 from tests.conftest import GENEROUS, Clock, member, origin
 
@@ -256,10 +256,10 @@ async def test_a_search_over_a_state_that_grows_is_noticed(
 ) -> None:
     sql = "SELECT MAX(seed) FROM jobs WHERE status = 'delivered'"
 
-    async def searched(source: Database) -> int:
-        (step,) = await source.fetch(f"EXPLAIN QUERY PLAN {sql}")
+    async def searched(reader: Reader) -> int:
+        (step,) = await reader.fetch(f"EXPLAIN QUERY PLAN {sql}")
         assert step["detail"].startswith("SEARCH jobs USING INDEX jobs_by_status")
-        await source.fetch(sql)
+        await reader.fetch(sql)
         return 0
 
     monkeypatch.setattr(posts, "count_owed", searched)
