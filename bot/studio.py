@@ -32,7 +32,7 @@ from bot.values import (
     Request,
     Standing,
     Status,
-    Style,
+    SamplingOptions,
     Take,
     TakeState,
     Usage,
@@ -103,7 +103,7 @@ class Studio:
         takes: int = 1,
         model: str | None = None,
         seed: int | None = None,
-        style: Style = bounds.PLAIN,
+        style: SamplingOptions = bounds.PLAIN,
         edited_from: int | None = None,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""

@@ -187,7 +187,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+class SamplingOptions:
     """How tokens are drawn; what is None is as MusicGen's authors set it."""
 
     guidance: float | None = None

@@ -9,7 +9,7 @@ from bot.rules import bounds
 from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES
 from bot.rules.tiers import includes
 from bot.studio import Studio
-from bot.values import Style
+from bot.values import SamplingOptions
 from cogs.ui import prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
@@ -58,7 +58,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
             takes=takes,
             model=model,
             seed=seed,
-            style=Style(guidance=guidance, temperature=temperature, top_k=top_k),
+            style=SamplingOptions(guidance=guidance, temperature=temperature, top_k=top_k),
         )
 
     return generate

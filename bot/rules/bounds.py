@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from bot.errors import Refusal
 from bot.rules.markup import clean
-from bot.values import Request, Style
+from bot.values import Request, SamplingOptions
 
 LONGEST_PROMPT = 500
 LONGEST_PIECE = 120
@@ -16,7 +16,7 @@ TOP_K = (1, 2048)
 """What may be asked for; no released checkpoint has more than 2048 tokens to draw from."""
 
 BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
-PLAIN = Style()
+PLAIN = SamplingOptions()
 HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 
 
@@ -28,7 +28,7 @@ def ask(
     model: str,
     seed: int,
     max_seconds: int,
-    style: Style = PLAIN,
+    style: SamplingOptions = PLAIN,
 ) -> Request:
     """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
     words = clean(prompt)

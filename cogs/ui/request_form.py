@@ -12,7 +12,7 @@ from bot.client import Interaction
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape
-from bot.values import Request, Style
+from bot.values import Request, SamplingOptions
 from cogs.ui import permissions, submit
 from cogs.ui.buttons import OfJob, Pressed
 
@@ -32,7 +32,7 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         if request.parent_take is not None:
             await self._go_on(interaction, request)
             return
-        style = Style(
+        style = SamplingOptions(
             guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
         )
         await submit.queue(
@@ -175,7 +175,7 @@ def settings(request: Request) -> str:
     return ", ".join(f"{name} {getattr(request, name):g}" for name in bounds.BOUNDS)
 
 
-def read(text: str) -> tuple[Style, int | None]:
+def read(text: str) -> tuple[SamplingOptions, int | None]:
     """Return the settings and the seed that a text names; raise Refusal for what it does not say.
 
     Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7.
@@ -189,7 +189,7 @@ def read(text: str) -> tuple[Style, int | None]:
                 "temperature 1, top_k 250, seed 7."
             )
         found[match[1]] = match[2]
-    style = Style(
+    style = SamplingOptions(
         guidance=_decimal("guidance", found),
         temperature=_decimal("temperature", found),
         top_k=_whole("top_k", found),

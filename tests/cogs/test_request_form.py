@@ -10,7 +10,7 @@ import simcord
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.rules import tiers
-from bot.values import Status, Style
+from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
 from tests.cogs.test_bot import told
 from tests.conftest import Clock, World, viewer, world
@@ -196,12 +196,14 @@ async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("text", "style", "seed"),
     [
-        ("", Style(), None),
-        (" guidance: 4.5,temperature=0.5 ", Style(guidance=4.5, temperature=0.5), None),
-        ("TOP_K 9, seed 0", Style(top_k=9), 0),
+        ("", SamplingOptions(), None),
+        (" guidance: 4.5,temperature=0.5 ", SamplingOptions(guidance=4.5, temperature=0.5), None),
+        ("TOP_K 9, seed 0", SamplingOptions(top_k=9), 0),
     ],
 )
-def test_settings_are_read_as_people_write_them(text: str, style: Style, seed: int | None) -> None:
+def test_settings_are_read_as_people_write_them(
+    text: str, style: SamplingOptions, seed: int | None
+) -> None:
     assert read(text) == (style, seed)
 
 
