@@ -300,7 +300,7 @@ class Job:
         return self.priority < 0
 
 
-class Waiting(NamedTuple):
+class QueuedJob(NamedTuple):
     """A job as the queue sees it; a tuple, since each place that is told takes a whole queue.
 
     `weight` counts among the members of a server, `server_weight` among servers.

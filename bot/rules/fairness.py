@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from heapq import heapify, heapreplace
 
-from bot.values import Waiting
+from bot.values import QueuedJob
 
 WINDOW = timedelta(hours=1)
 AGED = 4
@@ -46,7 +46,7 @@ class Shares:
         """Return what was started for a member of a server."""
         return self._members.get((guild, user), 0.0)
 
-    def start(self, job: Waiting) -> None:
+    def start(self, job: QueuedJob) -> None:
         """Count a job that is started."""
         member, guild = (job.guild, job.user), job.guild
         self._members[member] = self._members.get(member, 0.0) + job.work / job.weight
@@ -60,11 +60,11 @@ class Lane:
     put right when it comes to the top.
     """
 
-    def __init__(self, waiting: Iterable[Waiting], shares: Shares) -> None:
+    def __init__(self, waiting: Iterable[QueuedJob], shares: Shares) -> None:
         self._shares = shares
         self._by_age = deque(sorted(waiting, key=lambda job: job.id))
         self._started: set[int] = set()
-        self._queues: dict[int, dict[int, deque[Waiting]]] = {}
+        self._queues: dict[int, dict[int, deque[QueuedJob]]] = {}
         for job in self._by_age:
             members = self._queues.setdefault(job.guild, {})
             members.setdefault(job.user, deque()).append(job)
@@ -73,20 +73,20 @@ class Lane:
         }
         self._servers = _heap(self._queues, self._key)
 
-    def oldest(self) -> Waiting | None:
+    def oldest(self) -> QueuedJob | None:
         """Return the job that has waited longest."""
         while self._by_age and self._by_age[0].id in self._started:
             self._by_age.popleft()
         return self._by_age[0] if self._by_age else None
 
-    def fairest(self) -> Waiting | None:
+    def fairest(self) -> QueuedJob | None:
         """Return the job of who was served least; of those, the oldest."""
         if self.oldest() is None:
             return None
         guild = _least(self._servers, self._key)
         return self._queues[guild][_least(self._members[guild], self._key_in(guild))][0]
 
-    def start(self, job: Waiting) -> None:
+    def start(self, job: QueuedJob) -> None:
         """Take out the oldest job of a member, and count it."""
         self._shares.start(job)
         self._started.add(job.id)
@@ -111,20 +111,20 @@ class Lane:
 class Line:
     """The waiting jobs, and the shares by which it is their turn."""
 
-    def __init__(self, waiting: Iterable[Waiting], shares: Shares) -> None:
+    def __init__(self, waiting: Iterable[QueuedJob], shares: Shares) -> None:
         self._lanes: dict[bool, Lane] = {}
         every = list(waiting)
         for idle in (False, True):  # who pays goes first
             self._lanes[idle] = Lane((job for job in every if job.idle == idle), shares)
 
-    def next(self, turn: int) -> Waiting | None:
+    def next(self, turn: int) -> QueuedJob | None:
         """Return the job to start as the `turn`-th of all; None if none waits."""
         for lane in self._lanes.values():
             if job := lane.oldest() if is_aged(turn) else lane.fairest():
                 return job
         return None
 
-    def start(self, job: Waiting) -> None:
+    def start(self, job: QueuedJob) -> None:
         """Take out a job that `next` returned, and count it to the shares."""
         self._lanes[job.idle].start(job)
 

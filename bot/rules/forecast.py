@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
 from bot.rules.fairness import Line
-from bot.values import Waiting
+from bot.values import QueuedJob
 
 Paces = Mapping[str, float]
 """Seconds of work per second of music, by model."""
@@ -25,7 +25,7 @@ class Slots:
         self._alone = False
         self._now = 0.0
 
-    def begin(self, job: Waiting, work: float) -> float:
+    def begin(self, job: QueuedJob, work: float) -> float:
         """Begin a job, each take of which takes `work` seconds, and return when it is done."""
         while self._under_way and (
             job.alone or self._alone or sum(takes for _, takes in self._under_way) >= self._slots
@@ -42,12 +42,12 @@ class Slots:
 
 
 def ends(
-    running: Sequence[tuple[Waiting, float]],
+    running: Sequence[tuple[QueuedJob, float]],
     line: Line,
     turn: int,
     paces: Paces,
     slots: int,
-) -> Iterator[tuple[Waiting, float | None]]:
+) -> Iterator[tuple[QueuedJob, float | None]]:
     """Yield running jobs, given with their progress, then waiting ones in the order of their start.
 
     Each with the seconds from now until it is done; None from the first on whose speed is unknown.

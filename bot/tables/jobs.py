@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from bot.tables.database import Reader, Row, Transaction, listed
-from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status, Waiting
+from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, QueuedJob, Request, Status
 
 IDLE = -1
 """The priority of what costs nothing and lets all others pass."""
@@ -135,7 +135,7 @@ async def count_waiting(reader: Reader, guild: int) -> tuple[int, int]:
     return rows[0]["everywhere"], rows[0]["here"]
 
 
-async def heads(tx: Transaction) -> list[Waiting]:
+async def heads(tx: Transaction) -> list[QueuedJob]:
     """Return the oldest queued job of each member for each model, and those of the idle lane."""
     rows = await tx.fetch(
         """
@@ -147,10 +147,10 @@ async def heads(tx: Transaction) -> list[Waiting]:
         )
         """
     )
-    return list(map(Waiting._make, rows))
+    return list(map(QueuedJob._make, rows))
 
 
-async def line(reader: Reader) -> list[Waiting]:
+async def line(reader: Reader) -> list[QueuedJob]:
     """Return all queued jobs."""
     rows = await reader.fetch(
         """
@@ -159,10 +159,10 @@ async def line(reader: Reader) -> list[Waiting]:
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
     )
-    return list(map(Waiting._make, rows))
+    return list(map(QueuedJob._make, rows))
 
 
-async def under_way(reader: Reader) -> list[tuple[Waiting, float]]:
+async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
     """Return the running jobs with their progress, 0…1, in the order they were started.
 
     Their attempts are those before this one.
@@ -174,7 +174,7 @@ async def under_way(reader: Reader) -> list[tuple[Waiting, float]]:
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """
     )
-    return [(Waiting(*waiting), progress) for *waiting, progress in rows]
+    return [(QueuedJob(*waiting), progress) for *waiting, progress in rows]
 
 
 async def shares(

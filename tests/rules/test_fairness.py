@@ -20,7 +20,7 @@ from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, ledger, speeds, state
 from bot.tables.database import Database, open_database
-from bot.values import Job, Limits, Status, Tier, Waiting
+from bot.values import Job, Limits, QueuedJob, Status, Tier
 from tests.conftest import GENEROUS, Clock, World, member, origin, world
 
 OPEN = replace(GENEROUS, per_day=86_400)
@@ -108,16 +108,16 @@ def test_nobody_waits_longer_than_the_formula_says(
 ) -> None:
     """However many newcomers that were served nothing arrive before each start."""
     waiting = [
-        Waiting(id=n, guild=g, user=u, weight=w, server_weight=1, seconds=8, takes=1, model="m")
+        QueuedJob(id=n, guild=g, user=u, weight=w, server_weight=1, seconds=8, takes=1, model="m")
         for n, (g, u, w) in enumerate(before)
     ]
-    mine = Waiting(
+    mine = QueuedJob(
         id=100, guild=1, user=99, weight=1, server_weight=1, seconds=120, takes=5, model="m"
     )
     waiting.append(mine)
     shares = Shares([(1, 99, 1e6, 1e6)])
     for start, (guild, weight) in enumerate(later, start=1):
-        new = Waiting(
+        new = QueuedJob(
             id=100 + start, guild=guild * 100 + start, user=start, weight=weight,
             server_weight=weight, seconds=1, takes=1, model="m",
         )  # fmt: skip
@@ -152,7 +152,7 @@ def test_the_line_is_served_as_its_rules_say(
 ) -> None:
     """By heaps that are put right when it is needed, against the rules word for word."""
     waiting = [
-        Waiting(
+        QueuedJob(
             id=n, guild=g, user=u, weight=w, server_weight=w if sold else 1, seconds=s, takes=1,
             model="m", priority=-int(idle),
         )
@@ -163,7 +163,7 @@ def test_the_line_is_served_as_its_rules_say(
     for (guild, _), share in served.items():
         servers[guild] += 2 * share  # type: ignore[assignment]
     while waiting:
-        heads: dict[tuple[int, int], Waiting] = {}
+        heads: dict[tuple[int, int], QueuedJob] = {}
         for job in waiting:
             if job.idle == all(other.idle for other in waiting):
                 heads.setdefault((job.guild, job.user), job)

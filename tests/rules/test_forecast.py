@@ -4,11 +4,11 @@ import pytest
 
 from bot.rules.fairness import Line, Shares
 from bot.rules.forecast import ends
-from bot.values import Waiting
+from bot.values import QueuedJob
 
 
-def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -> Waiting:
-    return Waiting(
+def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -> QueuedJob:
+    return QueuedJob(
         id=number,
         guild=1,
         user=1,
@@ -21,7 +21,7 @@ def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -
     )
 
 
-Case = tuple[list[tuple[Waiting, float]], list[Waiting], int, list[float]]
+Case = tuple[list[tuple[QueuedJob, float]], list[QueuedJob], int, list[float]]
 
 CASES: list[Case] = [
     ([], [job(8)], 1, [16]),
@@ -38,7 +38,10 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize(("running", "waiting", "slots", "expected"), CASES)
 def test_the_queue_is_played_forward_as_it_is_served(
-    running: list[tuple[Waiting, float]], waiting: list[Waiting], slots: int, expected: list[float]
+    running: list[tuple[QueuedJob, float]],
+    waiting: list[QueuedJob],
+    slots: int,
+    expected: list[float],
 ) -> None:
     numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
     found = list(ends(running, Line(numbered, Shares()), 0, {"small": 2.0}, slots))
