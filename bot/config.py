@@ -26,7 +26,7 @@ class EngineName(StrEnum):
     SKETCH = "sketch"
 
 
-class Device(StrEnum):
+class DeviceSetting(StrEnum):
     """Where MusicGen runs."""
 
     AUTO = "auto"
@@ -34,7 +34,7 @@ class Device(StrEnum):
     CPU = "cpu"
 
 
-class Precision(StrEnum):
+class PrecisionSetting(StrEnum):
     """What MusicGen's weights are kept in."""
 
     AUTO = "auto"
@@ -44,7 +44,7 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
-class Kernels(StrEnum):
+class KernelsSetting(StrEnum):
     """What multiplies on a CPU, in bfloat16 and in int8."""
 
     AUTO = "auto"
@@ -86,9 +86,9 @@ class Config:
     musicgen_model: str = "facebook/musicgen-small"
     models: tuple[str, ...] = ()
     models_loaded: int | None = None
-    device: Device = Device.AUTO
-    precision: Precision = Precision.AUTO
-    kernels: Kernels = Kernels.AUTO
+    device: DeviceSetting = DeviceSetting.AUTO
+    precision: PrecisionSetting = PrecisionSetting.AUTO
+    kernels: KernelsSetting = KernelsSetting.AUTO
     slots: int | None = None
     finish: Switch = Switch.ON
     max_seconds: int = 120
@@ -320,9 +320,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "MUSICGEN_MODEL": _model,
     "MODELS": _models,
     "MODELS_LOADED": _auto,
-    "DEVICE": _choice(Device),
-    "PRECISION": _choice(Precision),
-    "KERNELS": _choice(Kernels),
+    "DEVICE": _choice(DeviceSetting),
+    "PRECISION": _choice(PrecisionSetting),
+    "KERNELS": _choice(KernelsSetting),
     "SLOTS": _auto,
     "FINISH": _choice(Switch),
     "MAX_SECONDS": _number(1, 120),

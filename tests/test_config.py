@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.connection import proxy
-from bot.config import Config, Device, EngineName, Precision, Switch, load
+from bot.config import Config, DeviceSetting, EngineName, PrecisionSetting, Switch, load
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
@@ -41,8 +41,8 @@ def test_every_key_is_read() -> None:
     assert config.discord_token == TOKEN
     assert config.data_dir == Path("/srv/fantasia")
     assert config.engine is EngineName.SKETCH
-    assert config.device is Device.CUDA
-    assert (config.precision, config.slots) == (Precision.BFLOAT16, 4)
+    assert config.device is DeviceSetting.CUDA
+    assert (config.precision, config.slots) == (PrecisionSetting.BFLOAT16, 4)
     assert config.finish is Switch.OFF
     assert Config.from_env({"SLOTS": "auto"}).slots is None
     assert (config.max_seconds, config.dev_guild_id) == (30, 123456789012345678)

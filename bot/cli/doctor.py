@@ -20,7 +20,7 @@ from rich.table import Table
 
 from bot.cli import licence
 from bot.cli.engine_choice import SETUP
-from bot.config import Config, Device, EngineName, engine_environment, load
+from bot.config import Config, DeviceSetting, EngineName, engine_environment, load
 from bot.engine import weights
 from bot.errors import OperatorError
 from bot.retention import archive, disk
@@ -156,16 +156,19 @@ def _device(config: Config) -> Check:
     if asked.returncode:
         words = (asked.stderr.strip() or "no word").splitlines()[-1]
         return Check(
-            what="Device", verdict=Verdict.BAD, found=f"torch fails: {words}", mend=f"`{SETUP}`"
+            what="DeviceSetting",
+            verdict=Verdict.BAD,
+            found=f"torch fails: {words}",
+            mend=f"`{SETUP}`",
         )
     gpu, kernels = json.loads(asked.stdout.splitlines()[-1])
     cores += f"; native kernels for {', '.join(kernels) or 'nothing'}"
     if gpu and not gpu[2]:
         found = f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}"
-        return Check(what="Device", verdict=Verdict.GOOD, found=found)
-    wanted = config.device is Device.CUDA
+        return Check(what="DeviceSetting", verdict=Verdict.GOOD, found=found)
+    wanted = config.device is DeviceSetting.CUDA
     return Check(
-        what="Device",
+        what="DeviceSetting",
         verdict=Verdict.BAD if wanted else Verdict.NOTE,
         found=f"{gpu[2] if gpu else 'no CUDA GPU'}; {cores}",
         mend="set DEVICE=auto"

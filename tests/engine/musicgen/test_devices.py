@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from bot.cli import doctor
-from bot.config import Config, Device
+from bot.config import Config, DeviceSetting
 from bot.engine import devices, memory
 from bot.engine.devices import device, runs
 from bot.engine.faults import LoadError
-from bot.engine.linears import Precision, chosen
+from bot.engine.linears import PrecisionSetting, chosen
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
 __all__ = ["card"]
@@ -75,13 +75,13 @@ def test_a_card_that_is_taken_attends_without_cudnn_and_rounds_little() -> None:
 
 
 def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
-    assert chosen("bfloat16", CUDA) is Precision.BFLOAT16
+    assert chosen("bfloat16", CUDA) is PrecisionSetting.BFLOAT16
     card.capability = (7, 5)
-    assert chosen("auto", CUDA) is Precision.FLOAT16
-    assert chosen("float16", CUDA) is Precision.FLOAT16
+    assert chosen("auto", CUDA) is PrecisionSetting.FLOAT16
+    assert chosen("float16", CUDA) is PrecisionSetting.FLOAT16
     with pytest.raises(LoadError, match="not native to Some Card: set PRECISION=auto or float16"):
         chosen("bfloat16", CUDA)
-    assert chosen("bfloat16", torch.device("cpu")) is Precision.BFLOAT16
+    assert chosen("bfloat16", torch.device("cpu")) is PrecisionSetting.BFLOAT16
 
 
 def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
@@ -106,13 +106,13 @@ torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="Some Card", t
 @pytest.mark.parametrize(
     ("asked", "capability", "verdict"),
     [
-        (Device.AUTO, "(7, 5)", doctor.Verdict.GOOD),
-        (Device.AUTO, "(6, 1)", doctor.Verdict.NOTE),
-        (Device.CUDA, "(6, 1)", doctor.Verdict.BAD),
+        (DeviceSetting.AUTO, "(7, 5)", doctor.Verdict.GOOD),
+        (DeviceSetting.AUTO, "(6, 1)", doctor.Verdict.NOTE),
+        (DeviceSetting.CUDA, "(6, 1)", doctor.Verdict.BAD),
     ],
 )
 def test_doctor_sees_whether_torch_has_code_for_the_card(
-    monkeypatch: pytest.MonkeyPatch, asked: Device, capability: str, verdict: doctor.Verdict
+    monkeypatch: pytest.MonkeyPatch, asked: DeviceSetting, capability: str, verdict: doctor.Verdict
 ) -> None:
     script = OLD.replace("(6, 1)", capability) + doctor.DEVICE
     monkeypatch.setattr(doctor, "DEVICE", script)
