@@ -52,7 +52,7 @@ def play(order: Render, seconds: float | None = None) -> None:
     say(Progress(id=order.id, done=1, total=2))
     write_takes(order, seconds)
     if order.prompt.startswith("draw"):
-        waveform.write(Path(order.picture), order.prompt, [waveform.lane(np.ones((1, 9)), 9)])
+        waveform.write(Path(order.picture), order.prompt, [waveform.strip(np.ones((1, 9)), 9)])
     say(Done(id=order.id))
 
 

@@ -32,7 +32,7 @@ class Results:
     def __init__(self, order: Render, rate: int, *, finishes: bool) -> None:
         """Write at a sample rate; `finishes` says whether the sound is finished."""
         self.order, self._rate, self._finishes = order, rate, finishes
-        self._lanes: dict[int, waveform.Lane] = {}
+        self._strips: dict[int, waveform.Strip] = {}
         self._previews = all(part.preview for part in order.parts)
         self._writing, self._dropped = threading.Lock(), False
 
@@ -54,18 +54,18 @@ class Results:
         if not self._write(partial(self._write_take, part, sound, codes)):
             return None
         if self.order.picture:
-            self._lanes[part.number] = waveform.lane(samples, self._rate)
+            self._strips[part.number] = waveform.strip(samples, self._rate)
         seconds = samples.shape[-1] / self._rate
         return Took(id=self.order.id, number=part.number, seconds=seconds)
 
     def drawn(self) -> None:
         """Draw the picture of all takes; the music is posted without one if that fails."""
-        if not self.order.picture or not self._lanes:
+        if not self.order.picture or not self._strips:
             return
         path, prompt = Path(self.order.picture), self.order.prompt
-        lanes = [lane for _, lane in sorted(self._lanes.items())]
+        strips = [strip for _, strip in sorted(self._strips.items())]
         try:
-            self._write(lambda: waveform.write(path, prompt, lanes))
+            self._write(lambda: waveform.write(path, prompt, strips))
         except Exception:
             log.exception("job %s: its picture was not drawn", self.order.id)
 

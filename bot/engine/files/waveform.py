@@ -1,4 +1,4 @@
-"""The picture under a result: a lane per take, its loudness as height, its brightness as colour.
+"""The picture under a result: a strip per take, its loudness as height, its brightness as colour.
 
 Brightness is the spectral centroid, on a logarithmic scale: the darker a sound, the more violet.
 """
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.engine.files.audio import replace
 
 WIDTH, MARGIN = 960, 36
-HEADER, LANE, LEAST_LANE, MOST = 72, 190, 104, 640
+HEADER, STRIP, LEAST_STRIP, MOST = 72, 190, 104, 640
 """Pixels; Discord shows 960 of them in about 400, a phone in about 350."""
 
 BAR, GAP = 5, 2
@@ -37,7 +37,7 @@ COLOURS = np.array(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class Strip:
     """What is drawn of a take: its seconds, and of each column the height and brightness, 0…1."""
 
     seconds: float
@@ -45,33 +45,33 @@ class Lane:
     brightness: NDArray[np.floating]
 
 
-def lane(samples: NDArray[np.floating], rate: int) -> Lane:
+def strip(samples: NDArray[np.floating], rate: int) -> Strip:
     """Return what is drawn of samples [channels, length] at a sample rate."""
     mono = samples.mean(axis=0, dtype=np.float32)
     edges = np.linspace(0, mono.size, COLUMNS + 1).astype(int)
     loud = np.array([_level(mono[a:b]) for a, b in itertools.pairwise(edges)])
-    return Lane(
+    return Strip(
         seconds=mono.size / rate,
         heights=loud / max(float(loud.max()), 1e-4),
         brightness=_brightness(mono, edges, rate),
     )
 
 
-def write(path: Path, prompt: str, lanes: Sequence[Lane]) -> None:
-    """Draw the lanes of a result on one time axis; raise OSError where it cannot be written."""
+def write(path: Path, prompt: str, strips: Sequence[Strip]) -> None:
+    """Draw the strips of a result on one time axis; raise OSError where it cannot be written."""
     header = _readable(prompt)
     top = HEADER if header else MARGIN // 2
-    each = max(LEAST_LANE, min(LANE, (MOST - top) // len(lanes)))
-    image = Image.new("RGB", (WIDTH, top + each * len(lanes) + MARGIN // 2), BACKGROUND)
+    each = max(LEAST_STRIP, min(STRIP, (MOST - top) // len(strips)))
+    image = Image.new("RGB", (WIDTH, top + each * len(strips) + MARGIN // 2), BACKGROUND)
     draw = ImageDraw.Draw(image)
     if header:
         font = _font(TEXT)
         draw.text((MARGIN, top // 2), _cut(header, font), INK, font, anchor="lm")
-    longest = max(shown.seconds for shown in lanes)
-    for number, shown in enumerate(lanes, 1):
+    longest = max(shown.seconds for shown in strips)
+    for number, shown in enumerate(strips, 1):
         y = top + each * (number - 1)
         _draw(draw, shown, y, each, longest)
-        if len(lanes) > 1:
+        if len(strips) > 1:
             _label(draw, MARGIN, y, str(number), "lt")
         _label(draw, WIDTH - MARGIN, y, _time(shown.seconds), "rt")
     small = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -98,7 +98,7 @@ def _brightness(
     return found
 
 
-def _draw(draw: ImageDraw.ImageDraw, shown: Lane, top: int, height: int, longest: float) -> None:
+def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longest: float) -> None:
     middle, half = top + height // 2 + 8, (height - 28) / 2
     count = max(1, round(COLUMNS * shown.seconds / longest)) if longest else 1
     draw.line((MARGIN, middle, WIDTH - MARGIN, middle), LINE, 2)

@@ -17,7 +17,7 @@ def tone(hertz: float, seconds: float = 2.0) -> np.ndarray:
 
 def drawn(folder: Path, *takes: np.ndarray, prompt: str = "mozart fantasia") -> np.ndarray:
     path = folder / "picture.png"
-    waveform.write(path, prompt, [waveform.lane(take, RATE) for take in takes])
+    waveform.write(path, prompt, [waveform.strip(take, RATE) for take in takes])
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -53,7 +53,7 @@ def test_what_is_brighter_has_another_colour(tmp_path: Path) -> None:
 def test_takes_share_one_time_axis(tmp_path: Path) -> None:
     pixels = painted(drawn(tmp_path, tone(440, 4), tone(440, 2), prompt=""))
     half = len(pixels) // 2
-    ends = [np.flatnonzero(lane.any(axis=0)).max() for lane in (pixels[:half], pixels[half:])]
+    ends = [np.flatnonzero(strip.any(axis=0)).max() for strip in (pixels[:half], pixels[half:])]
     assert ends[0] > 900
     assert 450 < ends[1] < 510
 
