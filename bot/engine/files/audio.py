@@ -19,14 +19,14 @@ PEAK = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
 
 
-class NotFinite(ValueError):
+class NonFiniteSamples(ValueError):
     """Samples that hold NaN or infinity."""
 
 
 def pcm(samples: NDArray[np.floating]) -> NDArray[np.int16]:
     """Return samples in -1…1 in 16 bits; louder ones are turned down as a whole, so none clips.
 
-    Raises NotFinite for such samples.
+    Raises NonFiniteSamples for such samples.
     """
     check_finite(samples)
     peak = float(np.abs(samples).max(initial=0.0))
@@ -36,9 +36,9 @@ def pcm(samples: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def check_finite(samples: NDArray[np.floating]) -> None:
-    """Raise NotFinite for samples that are."""
+    """Raise NonFiniteSamples for samples that are."""
     if not np.isfinite(samples).all():
-        raise NotFinite("the samples are not finite")
+        raise NonFiniteSamples("the samples are not finite")
 
 
 def write_pcm(

@@ -46,7 +46,7 @@ PASSES = 8
 def pcm(samples: NDArray[np.floating], rate: int, seed: int) -> NDArray[np.int16]:
     """Return samples [channels, length] finished, in 16 bits dithered by a seed.
 
-    Raises NotFinite for such samples.
+    Raises NonFiniteSamples for such samples.
     """
     check_finite(samples)
     return dithered(finished(samples, rate), seed)

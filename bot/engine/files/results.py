@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.faults import NotFinite, Unsaved
-from bot.engine.files import audio, mastering, waveform
-from bot.engine.files.audio import pcm, write_codes, write_pcm
+from bot.engine.files import mastering, waveform
+from bot.engine.files.audio import NonFiniteSamples, pcm, write_codes, write_pcm
 from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW, Part, Render, Took
 
@@ -87,7 +87,7 @@ class Results:
     def _pcm(self, part: Part, samples: Samples) -> Pcm:
         try:
             return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
-        except audio.NotFinite as error:
+        except NonFiniteSamples as error:
             raise NotFinite(NO_SOUND) from error
 
     def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.integer]) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
 from bot.engine.faults import RenderError
-from bot.engine.files.audio import NotFinite
+from bot.engine.files.audio import NonFiniteSamples
 from bot.engine.files.results import Results
 from bot.engine.linears import native
 from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
@@ -209,5 +209,5 @@ def test_sound_of_no_numbers_is_no_full_disk(tmp_path: Path, finishes: bool, wro
         results.took(order.parts[0], np.full((1, 32000), wrong), np.zeros((4, 50), int))
     assert told.value.kind is Fault.NUMBERS
     assert "PRECISION=float32" in str(told.value)
-    assert isinstance(told.value.__cause__, NotFinite)
+    assert isinstance(told.value.__cause__, NonFiniteSamples)
     assert list(tmp_path.iterdir()) == []
