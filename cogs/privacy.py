@@ -28,7 +28,7 @@ GONE = {10003, 10008}
 """Discord's codes for an unknown channel and an unknown message."""
 
 
-class Waiting(NamedTuple):
+class AwaitedReceipt(NamedTuple):
     """A member who is to be told what became of the messages, once it is known or by a time."""
 
     interaction: Interaction
@@ -42,14 +42,14 @@ class Forgetting(commands.Cog):
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
         self._erasure = bot.erasure
-        self._waiting: list[Waiting] = []
+        self._waiting: list[AwaitedReceipt] = []
         self._deleting = asyncio.Lock()
 
     @commands.Cog.listener()
     async def on_forgotten(self, interaction: Interaction, receipt: Receipt) -> None:
         """Remember who is to be told."""
         until = self._bot.studio.ticks() + ANSWERED_FOR
-        self._waiting.append(Waiting(interaction, receipt, until))
+        self._waiting.append(AwaitedReceipt(interaction, receipt, until))
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
