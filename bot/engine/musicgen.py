@@ -22,17 +22,17 @@ from bot.engine.files.results import Results
 from bot.engine.hand import Doer, Errands, Here
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
-from bot.engine.slotted import Slotted
+from bot.engine.slotted import SlotLoop
 from bot.engine.spills import SPILLS, spilled
 from bot.engine.transformer import unknown
-from bot.engine.whole import Whole
+from bot.engine.whole import AudiocraftLoop
 
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 8
 
 
-class Take(Protocol):
+class SlottedTake(Protocol):
     """A take in the making."""
 
     total: int
@@ -79,16 +79,16 @@ class Loop(Protocol):
     def step(self) -> None:
         """Draw the next tokens of all takes that have begun."""
 
-    def begin(self, order: Render) -> Sequence[Take]:
+    def begin(self, order: Render) -> Sequence[SlottedTake]:
         """Return the takes of an order, none of which has begun."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Making:
+class PartInProgress:
     """A take on its way to its files."""
 
     part: Part
-    take: Take
+    take: SlottedTake
     sound: Sound
     before: int
     """Frames that it continues."""
@@ -156,9 +156,9 @@ class MusicGen:
                 model,
                 reason,
             )
-            return Whole(loaded)
+            return AudiocraftLoop(loaded)
         room = slots or memory.slots(loaded, precision, self._device, others)
-        return Slotted(
+        return SlotLoop(
             loaded, slots=room, precision=precision, device=self._device, kernels=kernels
         )
 
@@ -212,7 +212,7 @@ class MusicGen:
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         makings = [
-            Making(part=part, take=take, sound=Sound(self._codec), before=take.frames)
+            PartInProgress(part=part, take=take, sound=Sound(self._codec), before=take.frames)
             for part, take in zip(order.parts, self._loop.begin(order), strict=True)
         ]
         results = Results(order, self._codec.sample_rate, finishes=self._finishes)
@@ -248,19 +248,19 @@ class MusicGen:
             for making in left:
                 making.take.drop()
 
-    def _worth_keeping(self, makings: Sequence[Making]) -> bool:
+    def _worth_keeping(self, makings: Sequence[PartInProgress]) -> bool:
         """Whether a take has a second of new music."""
         return any(
             making.take.frames - making.before >= self._codec.frame_rate for making in makings
         )
 
-    def _proceed(self, making: Making, *, stop: bool) -> None:
+    def _proceed(self, making: PartInProgress, *, stop: bool) -> None:
         if stop:
             making.take.stop()
         else:
             making.take.proceed()
 
-    def _hear(self, making: Making) -> bool:
+    def _hear(self, making: PartInProgress) -> bool:
         """Decode a chunk of its sound, if one is there; return whether more will come."""
         take, sound = making.take, making.sound
         if sound.due(take.frames, ended=take.ended):
@@ -268,18 +268,18 @@ class MusicGen:
             return True
         return not take.ended
 
-    def _took(self, results: Results, making: Making) -> Took | None:
+    def _took(self, results: Results, making: PartInProgress) -> Took | None:
         """Write a take that is complete, and whose last frames were heard."""
         with self._codec.aside():
             codes = making.take.codes().cpu().numpy()
         return results.took(making.part, making.sound.samples(), codes)
 
-    def _previewed(self, results: Results, makings: Sequence[Making]) -> Previewed:
+    def _previewed(self, results: Results, makings: Sequence[PartInProgress]) -> Previewed:
         for making in makings:
             results.previewed(making.part, making.sound.samples())
         return Previewed(id=results.order.id)
 
-    def _check_numbers(self, making: Making) -> None:
+    def _check_numbers(self, making: PartInProgress) -> None:
         """Raise NotFinite if a take was drawn from scores that say nothing."""
         if not making.take.finite:
             raise NotFinite(f"There is no music in this piece: {self._nonsense()}.")

@@ -24,7 +24,7 @@ PROMPTS = 64
 """How many texts stay encoded."""
 
 
-class Slotted:
+class SlotLoop:
     """The takes of all requests, one token of each per step."""
 
     wider = "PRECISION=float32"
@@ -61,10 +61,10 @@ class Slotted:
         """Draw the next token of every codebook for every take."""
         self.decoder.step()
 
-    def begin(self, order: Render) -> list["Take"]:
+    def begin(self, order: Render) -> list["SlottedTake"]:
         """Return the takes of an order; each waits until there is a slot for it."""
-        request = Request(self, order)
-        return [Take(request, part.seed) for part in order.parts]
+        request = OrderInputs(self, order)
+        return [SlottedTake(request, part.seed) for part in order.parts]
 
     def windows(self, seconds: float, before: int) -> list[Window]:
         """Return the windows of so much music after a number of frames."""
@@ -108,10 +108,10 @@ def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
     return torch.from_numpy(codes.astype("int64"))
 
 
-class Request:
+class OrderInputs:
     """What the takes of one order have in common."""
 
-    def __init__(self, loop: Slotted, order: Render) -> None:
+    def __init__(self, loop: SlotLoop, order: Render) -> None:
         self._loop, self._prompt = loop, order.prompt
         self.decoder = decoder = loop.decoder
         self.before = prefix(order, decoder.codebooks, decoder.card).to(decoder.device)
@@ -129,10 +129,10 @@ class Request:
         return self.decoder.read(text)
 
 
-class Take:
+class SlottedTake:
     """One take; it draws from a random generator of its own, as a request by itself would."""
 
-    def __init__(self, request: Request, seed: int) -> None:
+    def __init__(self, request: OrderInputs, seed: int) -> None:
         self._request, self._decoder = request, request.decoder
         self._generator = torch.Generator(self._decoder.device).manual_seed(seed)
         self._windows = list(request.windows)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Callback = Callable[[int, int], None]
 
 
-class Whole:
+class AudiocraftLoop:
     """Renders the takes of all requests one after the other, each seeded by itself.
 
     One thread computes for all of them: OpenMP keeps a pool of threads for each that computes, and
@@ -36,7 +36,7 @@ class Whole:
         """Take a model as audiocraft loads it."""
         self.model, self.hand = model, Hand("loop")
         self.precision = str(next(model.lm.parameters()).dtype).removeprefix("torch.")
-        self.running: Take | None = None
+        self.running: AudiocraftTake | None = None
         self.finite = torch.ones((), dtype=torch.bool, device=model.device)
         """Whether all scores of the take that is running were finite."""
         model.lm.register_forward_hook(self._heed)
@@ -46,11 +46,11 @@ class Whole:
         if self.running:
             self.running.step()
 
-    def begin(self, order: Render) -> list["Take"]:
+    def begin(self, order: Render) -> list["AudiocraftTake"]:
         """Return the takes of an order; each waits for those before it."""
         lm = self.model.lm
         before = prefix(order, lm.num_codebooks, lm.card).to(self.model.device)
-        return [Take(self, order, part.seed, before[None]) for part in order.parts]
+        return [AudiocraftTake(self, order, part.seed, before[None]) for part in order.parts]
 
     def _heed(self, _: object, __: object, scores: torch.Tensor) -> torch.Tensor:
         """Note scores that are not finite, and let audiocraft draw from others in their place.
@@ -76,10 +76,12 @@ class Whole:
         return windows(seconds, rate, float(model.max_duration), stride, steps, before)
 
 
-class Take:
+class AudiocraftTake:
     """One take. What it has are its complete windows: audiocraft tells nothing of the one begun."""
 
-    def __init__(self, loop: Whole, order: Render, seed: int, before: torch.Tensor) -> None:
+    def __init__(
+        self, loop: AudiocraftLoop, order: Render, seed: int, before: torch.Tensor
+    ) -> None:
         """Begin with the codes [1, codebooks, frames] that an order continues."""
         self._loop, self._order, self._seed = loop, order, seed
         self._windows = loop.windows(order.seconds, before.shape[-1])
@@ -175,7 +177,7 @@ class Take:
         return codes
 
 
-class Left(BaseException):
+class StepsAbandoned(BaseException):
     """Raised inside a call whose steps nobody wants any more."""
 
 
@@ -229,4 +231,4 @@ class Steps:
     def _pause(self) -> None:
         self._go.acquire()
         if self._left:
-            raise Left
+            raise StepsAbandoned

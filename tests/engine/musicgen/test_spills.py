@@ -21,7 +21,7 @@ from bot.engine.decoder import Decoder
 from bot.engine.faults import LoadError
 from bot.engine.linears import Precision
 from bot.engine.messages import Done, Failed, Fault, Ready
-from bot.engine.slotted import Slotted
+from bot.engine.slotted import SlotLoop
 from bot.engine.spills import FULL, spilled
 from bot.values import Status
 from tests.conftest import world
@@ -116,7 +116,7 @@ def test_a_take_is_dropped_where_there_is_no_memory_for_its_codes(
         raise torch.OutOfMemoryError
 
     own = SimpleNamespace(lm=language_model(), frame_rate=50, extend_stride=0.2, max_duration=0.4)
-    loop = Slotted(own, slots=2, precision=Precision.FLOAT64, device=torch.device("cpu"))
+    loop = SlotLoop(own, slots=2, precision=Precision.FLOAT64, device=torch.device("cpu"))
     takes = loop.begin(Files(tmp_path).order(1, 7, 8))
     for take in takes:
         take.proceed()

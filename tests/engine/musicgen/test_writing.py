@@ -19,7 +19,7 @@ from bot.engine.hand import Doer, Hand, Here, Idle, fulfil
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import MusicGen
-from bot.engine.slotted import Slotted
+from bot.engine.slotted import SlotLoop
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
 
@@ -55,7 +55,7 @@ def engine(codec: Codec) -> Callable[[Doer], MusicGen]:
         lm = language_model(card=CARD, dtype=torch.float32)
         own = SimpleNamespace(lm=lm, frame_rate=50, extend_stride=4, max_duration=6)
         made: Any = MusicGen.__new__(MusicGen)
-        made._loop = Slotted(own, slots=3, precision=Precision.FLOAT32, device=torch.device("cpu"))
+        made._loop = SlotLoop(own, slots=3, precision=Precision.FLOAT32, device=torch.device("cpu"))
         made._codec, made._card, made._name, made._device = codec, CARD, "small", codec._device
         made._finishes, made._writer, made._spills = True, writer, 0
         return made
