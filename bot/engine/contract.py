@@ -1,10 +1,16 @@
 """What every engine is to the child process that it renders in."""
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Protocol
 
-from bot.engine.hand import Idle
 from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Render, Took
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a render yields while it can only wait, for its files or for another render."""
+
 
 Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | None, None, None]
 

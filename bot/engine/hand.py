@@ -1,42 +1,38 @@
-"""Who does a call: a thread of its own, or whoever asks, at once."""
+"""Executors of calls: a thread of its own, or the caller's, at once."""
 
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from bot.engine.contract import Idle
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """What a render yields while it can only wait, for its files or for another render."""
+class Executor(Protocol):
+    """Runs calls in the order in which they come."""
 
-
-class Doer(Protocol):
-    """Does calls in the order in which they come."""
-
-    def do(self, call: Callable[[], T]) -> "Future[T]":
+    def submit(self, call: Callable[[], T]) -> "Future[T]":
         """Begin a call, or line it up; the future tells what becomes of it."""
 
 
-class Hand:
-    """A thread that does calls one after another.
+class ThreadExecutor:
+    """A thread that runs calls one after another.
 
-    Not an executor: a process that dies would wait for its thread.
+    Not one of concurrent.futures: a process that dies would wait for its thread.
     """
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def do(self, call: Callable[[], T]) -> "Future[T]":
+    def submit(self, call: Callable[[], T]) -> "Future[T]":
         """Begin a call as soon as those before it are over, unless it is cancelled before."""
         future: Future[T] = Future()
-        self._calls.put(lambda: fulfil(future, call))
+        self._calls.put(lambda: run_future(future, call))
         return future
 
     def _work(self) -> None:
@@ -44,18 +40,18 @@ class Hand:
             self._calls.get()()
 
 
-class Here:
-    """Does calls at once."""
+class InlineExecutor:
+    """Runs calls at once, in the thread that submits them."""
 
-    def do(self, call: Callable[[], T]) -> "Future[T]":
+    def submit(self, call: Callable[[], T]) -> "Future[T]":
         """Return what became of a call."""
         future: Future[T] = Future()
-        fulfil(future, call)
+        run_future(future, call)
         return future
 
 
-def fulfil(future: "Future[T]", call: Callable[[], T]) -> None:
-    """Do a call whose future is not cancelled, and let that tell what became of it."""
+def run_future(future: "Future[T]", call: Callable[[], T]) -> None:
+    """Run a call whose future is not cancelled, and let that tell what became of it."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -64,31 +60,31 @@ def fulfil(future: "Future[T]", call: Callable[[], T]) -> None:
         future.set_exception(error)
 
 
-class Errands(Generic[T]):
-    """Calls of one render, and what comes of them, in the order in which they were asked for."""
+class Tasks(Generic[T]):
+    """Calls of one render, and what comes of them, in the order in which they were submitted."""
 
-    def __init__(self, doer: Doer) -> None:
-        self._doer = doer
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._calls: deque[Future[T | None]] = deque()
 
-    def ask(self, call: Callable[[], T | None]) -> None:
-        """Let a call be done."""
-        self._calls.append(self._doer.do(call))
+    def submit(self, call: Callable[[], T | None]) -> None:
+        """Let a call be run."""
+        self._calls.append(self._executor.submit(call))
 
-    def done(self) -> Iterator[T]:
+    def finished(self) -> Iterator[T]:
         """Yield what came of those that are over; raise what one of them raised."""
         while self._calls and self._calls[0].done():
             if (made := self._calls.popleft().result()) is not None:
                 yield made
 
-    def rest(self) -> Iterator[T | Idle]:
+    def remaining(self) -> Iterator[T | Idle]:
         """Yield what comes of all, and Idle where that is not yet known."""
         while self._calls:
-            yield from self.done()
+            yield from self.finished()
             if self._calls:
                 yield Idle()
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """Let none begin that has not begun."""
         for call in self._calls:
             call.cancel()

@@ -19,7 +19,7 @@ from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Rendering
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.files.results import Results
-from bot.engine.hand import Doer, Errands, Here
+from bot.engine.hand import Executor, InlineExecutor, Tasks
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.slotted import SlotLoop
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 WARM_UP_STEPS = 8
 
 
-class SlottedTake(Protocol):
-    """A take in the making."""
+class TakeInProgress(Protocol):
+    """A take that is being rendered."""
 
     total: int
     """Its decoder steps."""
@@ -79,16 +79,16 @@ class Loop(Protocol):
     def step(self) -> None:
         """Draw the next tokens of all takes that have begun."""
 
-    def begin(self, order: Render) -> Sequence[SlottedTake]:
+    def begin(self, order: Render) -> Sequence[TakeInProgress]:
         """Return the takes of an order, none of which has begun."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class PartInProgress:
+class TakeOutput:
     """A take on its way to its files."""
 
     part: Part
-    take: SlottedTake
+    take: TakeInProgress
     sound: Sound
     before: int
     """Frames that it continues."""
@@ -106,7 +106,7 @@ class MusicGen:
         *,
         kernels: str = "auto",
         finishes: bool = True,
-        writer: Doer | None = None,
+        writer: Executor | None = None,
         others: Sequence[str] = (),
     ) -> None:
         """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
@@ -117,7 +117,7 @@ class MusicGen:
         finished, or kept as the model made it. `writer` fetches the sound from the device, finishes
         and writes it; nobody makes a step meanwhile if it is not given.
         """
-        self._finishes, self._writer = finishes, writer or Here()
+        self._finishes, self._writer = finishes, writer or InlineExecutor()
         self._kernels = kernels
         self._spills = 0
         """How many steps the memory was too small for."""
@@ -211,77 +211,77 @@ class MusicGen:
         raise OutOfMemory("The memory is too small for this piece now.")
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        makings = [
-            PartInProgress(part=part, take=take, sound=Sound(self._codec), before=take.frames)
+        outputs = [
+            TakeOutput(part=part, take=take, sound=Sound(self._codec), before=take.frames)
             for part, take in zip(order.parts, self._loop.begin(order), strict=True)
         ]
         results = Results(order, self._codec.sample_rate, finishes=self._finishes)
-        written: Errands[Took | Previewed] = Errands(self._writer)
-        total = sum(making.take.total for making in makings)
-        left, told, spills = list(makings), 0, self._spills
+        written: Tasks[Took | Previewed] = Tasks(self._writer)
+        total = sum(output.take.total for output in outputs)
+        left, told, spills = list(outputs), 0, self._spills
         try:
             while left:
                 if self._spills > spills:
                     raise OutOfMemory("The memory is too small for this piece now.")
-                stop = finishing() and self._worth_keeping(makings)
-                for making in left[:1] if order.one_by_one and not stop else left:
-                    self._proceed(making, stop=stop)
-                done = sum(making.take.done for making in makings)
+                stop = finishing() and self._worth_keeping(outputs)
+                for output in left[:1] if order.one_by_one and not stop else left:
+                    self._proceed(output, stop=stop)
+                done = sum(output.take.done for output in outputs)
                 yield Progress(id=order.id, done=done, total=total) if done > told else None
                 told = done
-                for making in [making for making in left if not self._hear(making)]:
-                    left.remove(making)
-                    self._check_numbers(making)
-                    if making.take.frames > making.before:
-                        written.ask(partial(self._took, results, making))
-                        yield from written.done()
-                if left and results.previews_due(min(each.sound.seconds for each in makings)):
-                    for making in makings:
-                        self._check_numbers(making)
-                    written.ask(partial(self._previewed, results, makings))
-                yield from written.done()
-            written.ask(results.drawn)
-            yield from written.rest()
+                for output in [output for output in left if not self._hear(output)]:
+                    left.remove(output)
+                    self._check_numbers(output)
+                    if output.take.frames > output.before:
+                        written.submit(partial(self._took, results, output))
+                        yield from written.finished()
+                if left and results.previews_due(min(each.sound.seconds for each in outputs)):
+                    for output in outputs:
+                        self._check_numbers(output)
+                    written.submit(partial(self._previewed, results, outputs))
+                yield from written.finished()
+            written.submit(results.drawn)
+            yield from written.remaining()
         finally:
-            written.drop()
+            written.cancel()
             results.drop()
-            for making in left:
-                making.take.drop()
+            for output in left:
+                output.take.drop()
 
-    def _worth_keeping(self, makings: Sequence[PartInProgress]) -> bool:
+    def _worth_keeping(self, outputs: Sequence[TakeOutput]) -> bool:
         """Whether a take has a second of new music."""
         return any(
-            making.take.frames - making.before >= self._codec.frame_rate for making in makings
+            output.take.frames - output.before >= self._codec.frame_rate for output in outputs
         )
 
-    def _proceed(self, making: PartInProgress, *, stop: bool) -> None:
+    def _proceed(self, output: TakeOutput, *, stop: bool) -> None:
         if stop:
-            making.take.stop()
+            output.take.stop()
         else:
-            making.take.proceed()
+            output.take.proceed()
 
-    def _hear(self, making: PartInProgress) -> bool:
+    def _hear(self, output: TakeOutput) -> bool:
         """Decode a chunk of its sound, if one is there; return whether more will come."""
-        take, sound = making.take, making.sound
+        take, sound = output.take, output.sound
         if sound.due(take.frames, ended=take.ended):
             sound.hear(take.codes())
             return True
         return not take.ended
 
-    def _took(self, results: Results, making: PartInProgress) -> Took | None:
+    def _took(self, results: Results, output: TakeOutput) -> Took | None:
         """Write a take that is complete, and whose last frames were heard."""
         with self._codec.aside():
-            codes = making.take.codes().cpu().numpy()
-        return results.took(making.part, making.sound.samples(), codes)
+            codes = output.take.codes().cpu().numpy()
+        return results.took(output.part, output.sound.samples(), codes)
 
-    def _previewed(self, results: Results, makings: Sequence[PartInProgress]) -> Previewed:
-        for making in makings:
-            results.previewed(making.part, making.sound.samples())
+    def _previewed(self, results: Results, outputs: Sequence[TakeOutput]) -> Previewed:
+        for output in outputs:
+            results.previewed(output.part, output.sound.samples())
         return Previewed(id=results.order.id)
 
-    def _check_numbers(self, making: PartInProgress) -> None:
+    def _check_numbers(self, output: TakeOutput) -> None:
         """Raise NotFinite if a take was drawn from scores that say nothing."""
-        if not making.take.finite:
+        if not output.take.finite:
             raise NotFinite(f"There is no music in this piece: {self._nonsense()}.")
 
     def _nonsense(self) -> str:

@@ -12,9 +12,9 @@ from functools import partial
 import torch
 
 from bot.engine import devices, loading, memory, weights
-from bot.engine.contract import Rendering
+from bot.engine.contract import Idle, Rendering
 from bot.engine.faults import LoadError, RenderError
-from bot.engine.hand import Doer, Hand, Here, Idle
+from bot.engine.hand import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import MusicGen
@@ -26,12 +26,12 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at the memory, for a model that has no room."""
 
 
-def writer(device: torch.device) -> Doer:
+def writer(device: torch.device) -> Executor:
     """Return who writes what was rendered on a device.
 
     On a GPU that is a thread beside the steps; on a CPU they would share its cores.
     """
-    return Hand("writer") if device.type == "cuda" else Here()
+    return ThreadExecutor("writer") if device.type == "cuda" else InlineExecutor()
 
 
 class Repertoire:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 
-from bot.engine.hand import Hand
+from bot.engine.hand import ThreadExecutor
 from bot.engine.linears import Kernels
 from bot.engine.messages import Render
 from bot.engine.slotted import prefix
@@ -34,7 +34,7 @@ class AudiocraftLoop:
 
     def __init__(self, model: "Pretrained") -> None:
         """Take a model as audiocraft loads it."""
-        self.model, self.hand = model, Hand("loop")
+        self.model, self.thread = model, ThreadExecutor("loop")
         self.precision = str(next(model.lm.parameters()).dtype).removeprefix("torch.")
         self.running: AudiocraftTake | None = None
         self.finite = torch.ones((), dtype=torch.bool, device=model.device)
@@ -140,7 +140,7 @@ class AudiocraftTake:
     def _played(self) -> Iterator[None]:
         torch.manual_seed(self._seed)
         for window in self._windows:
-            with Steps(self._loop.hand, partial(self._extended, window)) as steps:
+            with Steps(self._loop.thread, partial(self._extended, window)) as steps:
                 for _ in steps:
                     self.done += 1
                     yield
@@ -191,13 +191,13 @@ class Steps:
 
     result: torch.Tensor
 
-    def __init__(self, hand: Hand, call: Callable[[Callback], torch.Tensor]) -> None:
-        self._hand, self._call = hand, call
+    def __init__(self, thread: ThreadExecutor, call: Callable[[Callback], torch.Tensor]) -> None:
+        self._thread, self._call = thread, call
         self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
         self._left = False
 
     def __enter__(self) -> Self:
-        self._future = self._hand.do(self._run)
+        self._future = self._thread.submit(self._run)
         self._future.add_done_callback(lambda _: self._came.release())
         return self
 

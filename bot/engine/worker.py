@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import BinaryIO, NoReturn
 
-from bot.engine.contract import Engine, Rendering
+from bot.engine.contract import Engine, Idle, Rendering
 from bot.engine.faults import LoadError, RenderError
-from bot.engine.hand import Idle
 from bot.engine.messages import (
     Cancel,
     Cancelled,

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from bot.config import engine_environment
 from bot.engine import messages, worker
+from bot.engine.contract import Idle
 from bot.engine.faults import RenderError
 from bot.engine.files import audio
-from bot.engine.hand import Idle
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
 from bot.engine.sketch.composer import Sketch

@@ -44,7 +44,7 @@ BESIDE = (
     """
 import sys
 from bot.engine import repertoire, worker
-repertoire.writer = lambda _: repertoire.Hand("writer")
+repertoire.writer = lambda _: repertoire.ThreadExecutor("writer")
 sys.exit(worker.main())
 """,
 )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bot.engine import memory, repertoire
 from bot.engine.attention import SHORT, Memory, untouched
-from bot.engine.hand import Idle
+from bot.engine.contract import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
 from tests.engine.musicgen.test_musicgen import hub_cache, snapshot

@@ -564,7 +564,7 @@ FAULTY = """
 import sys, torch
 from bot.engine import slotted, worker
 
-step = slotted.Slotted.step
+step = slotted.SlotLoop.step
 
 def faulty(self):
     match self.slots - self.decoder.free:
@@ -574,7 +574,7 @@ def faulty(self):
             raise torch.AcceleratorError("CUDA error: an illegal access\\nCompile it otherwise.")
     step(self)
 
-slotted.Slotted.step = faulty
+slotted.SlotLoop.step = faulty
 sys.exit(worker.main())
 """
 """As on a GPU with room for one take, which three break: with torch's own errors."""

@@ -13,9 +13,10 @@ import torch
 
 from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
+from bot.engine.contract import Idle
 from bot.engine.faults import OutOfMemory, Unsaved
 from bot.engine.files import mastering, results
-from bot.engine.hand import Doer, Hand, Here, Idle, fulfil
+from bot.engine.hand import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import MusicGen
@@ -34,9 +35,9 @@ class Later:
     def __init__(self) -> None:
         self._calls: list[Callable[[], None]] = []
 
-    def do(self, call: Callable[[], T]) -> "Future[T]":
+    def submit(self, call: Callable[[], T]) -> "Future[T]":
         future: Future[T] = Future()
-        self._calls.append(lambda: fulfil(future, call))
+        self._calls.append(lambda: run_future(future, call))
         return future
 
     def work(self) -> None:
@@ -50,8 +51,8 @@ def codec() -> Codec:
 
 
 @pytest.fixture
-def engine(codec: Codec) -> Callable[[Doer], MusicGen]:
-    def new(writer: Doer) -> MusicGen:
+def engine(codec: Codec) -> Callable[[Executor], MusicGen]:
+    def new(writer: Executor) -> MusicGen:
         lm = language_model(card=CARD, dtype=torch.float32)
         own = SimpleNamespace(lm=lm, frame_rate=50, extend_stride=4, max_duration=6)
         made: Any = MusicGen.__new__(MusicGen)
@@ -105,23 +106,23 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_files_are_the_same_whoever_writes_them(
-    engine: Callable[[Doer], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Callable[[Executor], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "PREVIEW", 2)
     said = []
-    for writer in (Here(), Hand("writer")):
+    for writer in (InlineExecutor(), ThreadExecutor("writer")):
         model, folder = engine(writer), tmp_path / type(writer).__name__
         orders = order(folder, 1, 5, takes=2), order(folder, 2, 3)
         renderings = [model.render(each, lambda: False) for each in orders]
         said.append(sorted(together(model, *renderings), key=lambda each: each.id))
     assert said[0] == said[1]
     assert [type(each) for each in said[0]] == [Previewed, Took, Took, Previewed, Took]
-    assert contents(tmp_path / "Here") == contents(tmp_path / "Hand")
-    assert len(contents(tmp_path / "Here")) == 11
+    assert contents(tmp_path / "InlineExecutor") == contents(tmp_path / "ThreadExecutor")
+    assert len(contents(tmp_path / "InlineExecutor")) == 11
 
 
 def test_others_go_on_while_a_piece_is_written(
-    engine: Callable[[Doer], MusicGen], tmp_path: Path
+    engine: Callable[[Executor], MusicGen], tmp_path: Path
 ) -> None:
     writer = Later()
     model = engine(writer)
@@ -141,7 +142,7 @@ def test_others_go_on_while_a_piece_is_written(
 
 
 def test_what_is_cancelled_while_it_is_finished_is_not_written(
-    engine: Callable[[Doer], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Callable[[Executor], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go, pcm = threading.Event(), threading.Event(), mastering.pcm
 
@@ -151,7 +152,7 @@ def test_what_is_cancelled_while_it_is_finished_is_not_written(
         return pcm(*sound)
 
     monkeypatch.setattr(mastering, "pcm", slow)
-    writer = Hand("writer")
+    writer = ThreadExecutor("writer")
     model = engine(writer)
     rendering = model.render(order(tmp_path, 1, 1, takes=2), lambda: False)
     while not isinstance(next(rendering), Idle):
@@ -159,7 +160,7 @@ def test_what_is_cancelled_while_it_is_finished_is_not_written(
     begun.wait()
     rendering.close()
     go.set()
-    writer.do(lambda: None).result()
+    writer.submit(lambda: None).result()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,12 +170,12 @@ def no_memory(*_: object) -> None:
 
 @pytest.mark.parametrize("fault", ["disk", "memory"])
 def test_what_fails_in_the_writer_fails_that_piece_alone(
-    engine: Callable[[Doer], MusicGen],
+    engine: Callable[[Executor], MusicGen],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
 ) -> None:
-    model = engine(Hand("writer"))
+    model = engine(ThreadExecutor("writer"))
     bad, good = order(tmp_path / "bad", 1, 1, takes=2), order(tmp_path / "good", 2, 3)
     rendering, other = model.render(bad, lambda: False), model.render(good, lambda: False)
     with monkeypatch.context() as patched:
@@ -191,5 +192,5 @@ def test_what_fails_in_the_writer_fails_that_piece_alone(
 
 
 def test_a_gpu_has_a_writer_beside_its_steps_and_a_cpu_has_none() -> None:
-    assert isinstance(repertoire.writer(torch.device("cuda")), Hand)
-    assert isinstance(repertoire.writer(torch.device("cpu")), Here)
+    assert isinstance(repertoire.writer(torch.device("cuda")), ThreadExecutor)
+    assert isinstance(repertoire.writer(torch.device("cpu")), InlineExecutor)
