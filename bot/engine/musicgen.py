@@ -17,9 +17,9 @@ import torch
 from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Rendering
+from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.files.results import Results
-from bot.engine.hand import Executor, InlineExecutor, Tasks
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.slotted import SlotLoop

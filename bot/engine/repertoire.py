@@ -13,8 +13,8 @@ import torch
 
 from bot.engine import devices, loading, memory, weights
 from bot.engine.contract import Idle, Rendering
+from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.faults import LoadError, RenderError
-from bot.engine.hand import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import MusicGen

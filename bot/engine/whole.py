@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 
-from bot.engine.hand import ThreadExecutor
+from bot.engine.executors import ThreadExecutor
 from bot.engine.linears import Kernels
 from bot.engine.messages import Render
 from bot.engine.slotted import prefix

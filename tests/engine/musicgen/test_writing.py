@@ -14,9 +14,9 @@ import torch
 from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Idle
+from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.faults import OutOfMemory, Unsaved
 from bot.engine.files import mastering, results
-from bot.engine.hand import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import MusicGen
