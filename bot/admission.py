@@ -139,9 +139,7 @@ class Admission:
         count = ledger.used_everywhere if held.everywhere else ledger.used
         return await count(reader, guild, user, quota.day(now))
 
-    async def grants(
-        self, reader: Reader, guild: int, user: int, now: datetime
-    ) -> list[Grant]:
+    async def grants(self, reader: Reader, guild: int, user: int, now: datetime) -> list[Grant]:
         """Return a member's open grants in the order they are drawn from."""
         return await grants.open_ones(reader, guild, user, now)
 
