@@ -1,0 +1,159 @@
+"""What the README promises of the commands."""
+
+PROMISES: tuple[tuple[str, ...], ...] = (
+    # Commands
+    ("completed as you type", "bot::test_a_prompt_is_completed_and_never_held_back"),
+    (
+        "Cancel (for its owner, or a member with Manage Server)",
+        "cancelling::test_only_the_owner_or_a_manager_cancels",
+    ),
+    (
+        "the same with a new seed, or a form with everything filled in",
+        "request_form::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+        "request_form::test_edit_opens_a_form_with_everything_filled_in",
+    ),
+    (
+        "for everybody, on their own quota",
+        "request_form::test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks",
+    ),
+    (
+        "a new piece with all of it, which costs what is added",
+        "result_buttons::test_a_piece_is_extended_by_what_is_added",
+        "pieces::test_what_was_heard_before_stays_as_it_was",
+    ),
+    (
+        "FLAC, MP3 or Ogg, for nothing, for whoever presses",
+        "result_buttons::test_music_is_saved_in_other_formats_for_nothing",
+    ),
+    (
+        "messages and files, for whoever asked for it or manages the server",
+        "result_buttons::test_what_was_posted_again_of_a_deleted_piece_goes_too",
+        "result_buttons::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
+        "result_buttons::test_a_manager_deletes_anyones",
+    ),
+    (
+        "keeps what is done so far and refunds the rest",
+        "result_buttons::test_a_long_piece_is_stopped_at_its_preview",
+    ),
+    (
+        "what is playing and what waits in this server",
+        "fairness::test_the_queue_shows_what_each_may_see",
+        "fairness::test_a_piece_is_cancelled_from_the_queue",
+    ),
+    ("your tier and where it comes from", "members::test_usage_tells_the_whole_story"),
+    (
+        "the server's tiers side by side and how to get each",
+        "members::test_plans_show_the_way_to_each_tier_and_mark_ones_own",
+    ),
+    (
+        "your pieces, newest first, with links",
+        "library::test_ones_pieces_are_listed_newest_first_and_paged",
+        "library::test_others_pieces_are_for_managers",
+    ),
+    ("the command that makes it again", "library::test_a_piece_tells_how_to_make_it_again"),
+    (
+        "posts a piece of yours again, as WAV (or what fits)",
+        "result_buttons::test_a_piece_is_posted_again_in_any_format",
+        "attachments::test_what_is_too_large_is_posted_smaller",
+    ),
+    (
+        "erases your prompts, your name, music and codes in all servers",
+        "privacy::test_who_is_forgotten_leaves_numbers_alone",
+        "erasure::test_neither_name_nor_words_stay_in_any_row",
+        "erasure::test_the_bots_own_messages_about_it_are_deleted",
+    ),
+    ("one screen; version, model, licence, code", "members::test_help_and_about_fit_their_reader"),
+    (
+        "for members with Manage Server",
+        "admins::test_others_are_refused_in_code_as_well",
+        "admins::test_admins_commands_are_hidden_from_others_and_in_direct_messages",
+    ),
+    (
+        "the log of every change, page by page",
+        "admins::test_long_lists_are_paged_with_buttons_that_survive_a_restart",
+    ),
+    (
+        "tiers, the roles that carry them, members who were given one",
+        "admins::test_tiers_are_added_and_removed_with_all_that_leads_to_them",
+        "admins::test_a_tier_is_given_for_some_days_and_taken",
+    ),
+    (
+        "with a reason that the member reads",
+        "admins::test_a_blocked_member_is_told_until_when_and_why",
+    ),
+    (
+        "a category's and a forum's channels and threads count",
+        "admins::test_a_category_allows_all_that_lies_in_it",
+        "admins::test_a_thread_of_an_allowed_channel_is_allowed",
+    ),
+    ("none set means everywhere", "admins::test_music_is_asked_for_in_the_allowed_channels_only"),
+    (
+        "whole words that prompts may not have",
+        "admins::test_refused_words_are_whole_folded_and_not_repeated",
+    ),
+    (
+        "posts a message with one button, which opens a form",
+        "result_buttons::test_a_panel_opens_a_form_for_ever",
+    ),
+    (
+        "allow or refuse a server, or give it limits of its own",
+        "admins::test_the_owner_lets_servers_in_and_limits_them",
+    ),
+    (
+        "start nothing, also over a restart, and say so",
+        "owner::test_a_paused_studio_queues_and_says_so_also_after_a_restart",
+    ),
+    (
+        "let what renders end, post it, and end the program",
+        "owner::test_drain_lets_what_renders_end_and_closes",
+        "farewell::test_a_stop_leaves_no_card_that_tells_what_is_past",
+    ),
+    (
+        "cancel a piece of any server",
+        "owner::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does",
+    ),
+    (
+        "music without Discord",
+        "command_line::test_generate_writes_a_wav_and_says_what_played_and_how_to_get_more",
+    ),
+    (
+        "a server's log of changes, also while the bot runs",
+        "admins::test_every_change_is_exported_as_csv",
+    ),
+    (
+        "copy the database into a new file, also while the bot runs",
+        "backup::test_a_backup_is_taken_while_the_bot_runs_and_put_back",
+    ),
+    (
+        "Refused while a bot runs, and for a damaged or newer FILE",
+        "backup::test_a_running_bot_is_not_restored_under_its_feet",
+        "backup::test_what_is_no_sound_backup_changes_nothing",
+    ),
+    (
+        "`DATA_DIR/audio` that the database does not name stay too",
+        "sweeping::test_what_unfinished_jobs_left_goes_and_all_else_stays",
+        "sweeping::test_a_swapped_database_costs_no_music_and_gives_no_number_twice",
+    ),
+    (
+        "which answers 503 for what a restart mends",
+        "owner::test_health_is_bad_when_a_task_ended_or_nothing_goes_on",
+    ),
+    (
+        "says which pieces have lost their music since",
+        "backup::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away",
+        "command_line::test_restore_says_what_music_is_missing",
+    ),
+    (
+        "1 for a failure that one sentence on stderr explains",
+        "command_line::test_generate_explains_what_is_wrong",
+    ),
+    ("2 for wrong usage", "command_line::test_wrong_usage_is_code_two"),
+    (
+        "Five takes of one request, each with a lane in the picture",
+        "pieces::test_five_takes_of_one_request_are_made_end_to_end",
+    ),
+    (
+        "A piece of more than 30 s shows how it begins while the rest is made",
+        "result_buttons::test_a_long_piece_shows_how_it_begins_and_then_is_there",
+    ),
+)

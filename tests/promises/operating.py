@@ -1,0 +1,171 @@
+"""What the README promises of operating it."""
+
+PROMISES: tuple[tuple[str, ...], ...] = (
+    # Operating
+    (
+        "this goes to `/etc/systemd/system/fantasia.service`",
+        "owner::test_the_service_file_of_the_readme_is_sound",
+    ),
+    ("A second signal ends it at once.", "owner::test_a_signal_drains_and_a_second_one_stops"),
+    (
+        "What waits, and what was cut off, is rendered after the next start.",
+        "dispatcher::test_an_interrupted_job_starts_again_after_a_restart",
+    ),
+    (
+        "what a waiting piece goes on from, stays",
+        "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
+    ),
+    (
+        "nothing that a member wrote can break a line",
+        "owner::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
+    ),
+    (
+        "a piece that the memory is too small for is tried alone, then one take at a time",
+        "faults::test_out_of_memory_is_tried_again_alone",
+        "faults::test_out_of_memory_is_tried_again_take_by_take",
+        "faults::test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door",
+    ),
+    (
+        "is cancelled, tried once more, and failed",
+        "faults::test_a_job_over_its_deadline_is_tried_once_more_and_then_failed",
+    ),
+    (
+        "waiting for slots or for a model does not count",
+        "deadlines::test_who_waits_for_slots_has_the_time_of_those_who_hold_them",
+        "faults::test_loading_a_model_does_not_count_for_the_deadline",
+    ),
+    (
+        "An engine that dies or says nothing for two minutes is replaced",
+        "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on",
+    ),
+    (
+        "A piece whose numbers are not finite (NaN, infinity) fails, refunded, and is never posted",
+        "numbers::test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged",
+        "numbers::test_no_preview_is_written_of_what_is_no_music",
+        "faults::test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk",
+    ),
+    (
+        "a model of such numbers is refused when it loads",
+        "numbers::test_a_model_of_no_numbers_is_refused_when_it_loads",
+    ),
+    (
+        "what runs as the same user as the bot, in memory and in the environment",
+        "guard::test_the_engine_finds_the_token_neither_in_the_bots_process_nor_in_its_own",
+    ),
+    (
+        "gets of the environment only what Python, torch and CUDA heed",
+        "guard::test_the_engine_gets_of_the_environment_what_it_needs_and_nothing_else",
+    ),
+    (
+        "systemd can hand the token over without a `.env`",
+        "guard::test_the_token_may_come_from_a_file",
+    ),
+    (
+        "So is one that says, or leaves in a file, what cannot be true",
+        "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
+    ),
+    (
+        "work, deadlines and pauses within a run do not go by it",
+        "time::test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece",
+    ),
+    (
+        "no stored pause is longer than an hour",
+        "time::test_what_a_clock_that_was_ahead_postponed_is_not_waited_for",
+    ),
+    (
+        "until the bot has run for a day with it",
+        "time::test_a_calendar_believes_a_jump_once_the_bot_ran_for_a_day",
+        "time::test_a_clock_that_is_ahead_for_one_start_removes_nothing",
+    ),
+    (
+        "dated before 2026 is kept from then on",
+        "time::test_what_was_made_by_a_clock_that_stood_at_1970_is_kept_as_long_as_any",
+    ),
+    (
+        "tries anew",
+        "outcomes::test_what_fails_once_more_after_post_again_is_told_once_more",
+    ),
+    (
+        "A database that another program holds is waited for",
+        "faults::test_a_database_that_somebody_holds_is_waited_for_with_the_engine_alive",
+    ),
+    (
+        "what cannot be saved fails, given back, and the log says where",
+        "faults::test_a_disk_that_the_engine_cannot_write_is_told_and_logged",
+    ),
+    (
+        "a command that the database cannot write is answered so",
+        "faults::test_a_full_database_refuses_and_goes_on_once_there_is_room",
+    ),
+    (
+        "What writes other formats gives way",
+        "encoder::test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory",
+        "encoder::test_a_member_saves_one_at_a_time_and_a_studio_a_few",
+    ),
+    (
+        "also in the log of changes and in the reasons that admins gave",
+        "erasure::test_neither_name_nor_words_stay_in_any_row",
+    ),
+    (
+        "and deletes the bot's messages about your pieces",
+        "erasure::test_the_bots_own_messages_about_it_are_deleted",
+        "erasure::test_direct_messages_go_too",
+    ),
+    (
+        "These two and `/forget me` also work in the bot's direct messages",
+        "places::test_in_direct_messages_one_may_be_forgotten_and_ask_for_help",
+    ),
+    (
+        "in whatever capitals, styles or look-alike letters of other scripts",
+        "wordfilter::test_a_word_is_seen",
+        "wordfilter::test_another_word_passes",
+    ),
+    (
+        "What was asked for in a channel stays in it",
+        "visibility::test_the_piece_of_a_channel_out_of_sight_is_not_there",
+        "visibility::test_no_button_opens_a_channel_out_of_sight",
+        "visibility::test_it_is_there_for_its_owner_for_managers_and_for_who_has_the_role",
+    ),
+    (
+        "(and join it, if it is a voice channel)",
+        "visibility::test_what_is_written_in_a_voice_channel_is_for_who_may_join_it",
+    ),
+    (
+        "A private thread is open from within it and to those who manage threads",
+        "visibility::test_a_private_thread_is_open_from_within",
+        "visibility::test_a_private_thread_is_for_its_owner_and_for_who_manages_threads",
+    ),
+    (
+        "who has used up their seconds of the day, to the last one",
+        "money::test_the_idle_lane_is_for_who_has_used_up_the_day",
+    ),
+    (
+        "it makes itself undumpable",
+        "guard::test_the_engine_finds_the_token_neither_in_the_bots_process_nor_in_its_own",
+    ),
+    (
+        "not work unless `DEBUGGABLE=on`",
+        "guard::test_a_debugger_may_look_where_the_operator_lets_it",
+    ),
+    (
+        "takes the bot's messages down as fast as Discord lets it, also over a restart",
+        "erasure::test_messages_are_deleted_after_a_restart_too",
+        "erasure::test_what_is_unwell_is_tried_again_after_growing_pauses",
+    ),
+    (
+        "stays, is logged, and is told to the member",
+        "erasure::test_what_cannot_be_deleted_is_told_and_logged",
+    ),
+    (
+        "With `KEEP_WORDS_DAYS` words and names of ended pieces are erased",
+        "ageing::test_words_go_after_the_days_that_the_operator_keeps_them",
+    ),
+    (
+        "Interactions' tokens are erased once they are dead",
+        "ageing::test_dead_tokens_are_erased_and_living_ones_stay",
+    ),
+    (
+        "once the beginning of a long piece is posted",
+        "money::test_to_cancel_what_was_heard_is_to_stop_it",
+    ),
+)
