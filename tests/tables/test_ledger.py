@@ -12,7 +12,8 @@ from bot.studio import Studio
 from bot.tables.database import open_database
 from bot.values import Job, Limits
 from tests.conftest import Clock, origin
-from tests.support.books import Books, Only, books, lefts, tier
+from tests.support.books import Books, Only, books, lefts
+from tests.support.recount import tier
 
 __all__ = ["books"]
 
