@@ -22,7 +22,8 @@ from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Job, Origin, Owed, Status, Tier, Viewer
-from tests.support.engines import home, mono, other, stereo  # noqa: F401  # fixtures of all files
+from tests.support.engines import files, home, mono, other, stereo  # noqa: F401  # fixtures
+from tests.support.hub import hub_cache  # noqa: F401  # of all files
 from tests.support.limits import problems
 
 T = TypeVar("T")
@@ -58,8 +59,9 @@ def pytest_configure() -> None:
 
 
 LONGEST = (
-    *("musicgen", "decoder", "pieces", "kills", "crashes", "spills", "ledger", "soak"),
-    *("side_by_side", "numbers", "checkpoints", "limits", "demo", "cuda_benchmark", "storage"),
+    *("musicgen", "decoder", "precisions", "pieces", "kills", "crashes", "spills", "ledger"),
+    *("soak", "side_by_side", "numbers", "checkpoints", "limits", "demo", "cuda_benchmark"),
+    *("storage", "weights"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""
 

@@ -104,3 +104,15 @@ def test_the_layout_names_every_file_once_and_nothing_else() -> None:
     there = {path.relative_to(ROOT).as_posix() for path in MODULES if path.name != "__init__.py"}
     named = [path for path in laid_out() if path.startswith(("bot/", "cogs/"))]
     assert sorted(named) == sorted(there)
+
+
+MOST_LINES = 400
+"""Lines of a file of tests: as much as is read at one go."""
+
+
+def test_no_file_of_tests_is_too_long_to_be_read_at_one_go() -> None:
+    files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    lines = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in files
+    }
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}

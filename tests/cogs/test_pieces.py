@@ -23,9 +23,8 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.engine.musicgen.test_musicgen import takes
 from tests.engine.musicgen.test_side_by_side import folders, together
-from tests.support.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment
+from tests.support.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment, takes
 from tests.support.tiny_musicgen import CARD
 
 __all__ = ["folders"]

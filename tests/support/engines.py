@@ -5,9 +5,11 @@ Those that any file may play with are started once for all of them.
 
 import fcntl
 import os
+import pickle
 import subprocess
 import sys
 import wave
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -24,11 +26,14 @@ from bot.engine.messages import (
     Cancelled,
     Done,
     Failed,
+    Fault,
     Message,
     Part,
+    Progress,
     Ready,
     Render,
     Report,
+    Took,
     encode,
     report,
 )
@@ -202,3 +207,34 @@ def other(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chil
     ):
         child.log = log
         yield child
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    return Files(folder)
+
+
+def steps(reports: list[Report]) -> list[tuple[int, int]]:
+    return [(told.done, told.total) for told in reports if isinstance(told, Progress)]
+
+
+def takes(reports: list[Report]) -> list[tuple[int, float]]:
+    return [(told.number, told.seconds) for told in reports if isinstance(told, Took)]
+
+
+def refusal(home: Path, model: str, device: str = "cpu") -> str:
+    with Child(home, model, device) as child:
+        said = child.hear()
+        assert isinstance(said, Failed)
+        assert (said.id, said.kind) == (0, Fault.LOAD)
+        assert child.process.wait() == 1
+    return said.reason
+
+
+def checkpoint(file: Path, **package: object) -> None:
+    """Write a file as torch.save would, without torch."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(package, protocol=2))
+        archive.writestr("archive/version", "3\n")

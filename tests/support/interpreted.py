@@ -17,7 +17,7 @@ from bot.engine.linears import Precision
 from bot.engine.sampling import Draw, Sampling, drawn, guided
 from bot.engine.split import BLOCK, Split, check
 from bot.engine.transformer import EPSILON
-from tests.engine.musicgen.test_decoder import PLAIN, WISHES, alone, begin, finish
+from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
 
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")

@@ -20,9 +20,8 @@ from omegaconf import OmegaConf
 
 from bot.engine import weights
 from bot.engine.messages import Ready
-from tests.engine.musicgen.test_musicgen import checkpoint, refusal, takes
 from tests.engine.musicgen.test_side_by_side import folders
-from tests.support.engines import Child, Files, environment
+from tests.support.engines import Child, Files, checkpoint, environment, refusal, takes
 from tests.support.tiny_musicgen import CODEC, SMALL
 
 __all__ = ["folders"]

@@ -11,7 +11,7 @@ from bot.engine.decoder import Decoder
 from bot.engine.linears import Precision
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
-from tests.engine.musicgen.test_decoder import PLAIN, WISHES, alone, begin, finish
+from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.operators import Counted
 from tests.support.pretended_cuda import WAITS, Cuda
 from tests.support.random_lm import language_model, understood

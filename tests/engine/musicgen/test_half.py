@@ -13,7 +13,7 @@ from torch import nn
 from bot.engine import decoder as room
 from bot.engine.decoder import Decoder
 from bot.engine.linears import Dense, Precision
-from tests.engine.musicgen.test_decoder import WISHES
+from tests.support.decoding import WISHES
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
 

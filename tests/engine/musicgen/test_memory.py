@@ -15,12 +15,10 @@ from bot.engine.attention import SHORT, Memory, untouched
 from bot.engine.contract import Idle
 from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
-from tests.engine.musicgen.test_musicgen import hub_cache, snapshot
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
+from tests.support.hub import snapshot
 from tests.support.random_lm import language_model
-
-__all__ = ["hub_cache"]
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LAYERS, DIM = 2, 128

@@ -1,15 +1,9 @@
 """The MusicGen engine, in its own process as in production, on a tiny random checkpoint."""
 
 import json
-import pickle
-import shutil
 import subprocess
 import sys
-import threading
-import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bot.engine import weights
 from bot.engine.files import audio
 from bot.engine.messages import (
     Cancel,
@@ -30,10 +23,20 @@ from bot.engine.messages import (
     Progress,
     Ready,
     Report,
-    Took,
 )
-from tests.support.engines import NUMBERS, OTHER, ROOT, SMALL, STEREO, Child, Files, environment
-from tests.support.tiny_musicgen import CARD, REVISION
+from tests.support.engines import (
+    NUMBERS,
+    OTHER,
+    ROOT,
+    SMALL,
+    STEREO,
+    Child,
+    Files,
+    environment,
+    steps,
+    takes,
+)
+from tests.support.tiny_musicgen import CARD
 
 FIRST, FRAMES = 1503, 1500
 """Decoder steps and frames of a window of 30 s."""
@@ -70,13 +73,6 @@ def melody(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chi
         yield child
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    folder = tmp_path / "audio"
-    folder.mkdir()
-    return Files(folder)
-
-
 @pytest.fixture(scope="module")
 def own(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.floating]]:
     """What audiocraft's own `generate` makes of the same requests."""
@@ -102,14 +98,6 @@ def long(mono: Child, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Re
     """A piece of three windows, rendered once for all who look at it."""
     files = Files(tmp_path_factory.mktemp("long"))
     return mono.render(files.order(LONG, 7)), files
-
-
-def steps(reports: list[Report]) -> list[tuple[int, int]]:
-    return [(told.done, told.total) for told in reports if isinstance(told, Progress)]
-
-
-def takes(reports: list[Report]) -> list[tuple[int, float]]:
-    return [(told.number, told.seconds) for told in reports if isinstance(told, Took)]
 
 
 def test_a_loaded_engine_says_what_it_is(home: Path) -> None:
@@ -335,229 +323,6 @@ def test_music_that_cannot_be_saved_fails_that_render_only(mono: Child, files: F
     assert isinstance(reports[-1], Failed)
     assert reports[-1].reason.startswith("The music cannot be saved: ")
     assert files.all() == {"1.wav"}
-
-
-def refusal(home: Path, model: str, device: str = "cpu") -> str:
-    with Child(home, model, device) as child:
-        said = child.hear()
-        assert isinstance(said, Failed)
-        assert (said.id, said.kind) == (0, Fault.LOAD)
-        assert child.process.wait() == 1
-    return said.reason
-
-
-def checkpoint(file: Path, **package: object) -> None:
-    """Write a file as torch.save would, without torch."""
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(package, protocol=2))
-        archive.writestr("archive/version", "3\n")
-
-
-@pytest.fixture
-def folder(home: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model as a folder, to spoil."""
-    return Path(shutil.copytree(home / "local", tmp_path / "model"))
-
-
-def test_missing_weights_are_refused_with_the_command_that_fetches_them(tmp_path: Path) -> None:
-    assert refusal(tmp_path, SMALL) == (
-        "MusicGen lacks the language model (state_dict.bin of facebook/musicgen-small), the codec "
-        "(compression_state_dict.bin of facebook/musicgen-small), the text encoder t5-base: "
-        "`python -m bot fetch facebook/musicgen-small` downloads what is missing."
-    )
-
-
-def test_a_truncated_checkpoint_is_refused(home: Path, folder: Path) -> None:
-    file = folder / "state_dict.bin"
-    file.write_bytes(file.read_bytes()[:-1000])
-    assert "is damaged: copy it there again" in refusal(home, str(folder))
-
-
-def test_a_gpu_that_is_not_there_is_refused(home: Path) -> None:
-    assert refusal(home, SMALL, "cuda") == (
-        "DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu."
-    )
-
-
-def test_a_checkpoint_with_code_in_it_is_refused(home: Path, folder: Path) -> None:
-    class Code:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (folder / "executed",)
-
-    checkpoint(folder / "state_dict.bin", best_state=Code())
-    assert "holds code besides weights" in refusal(home, str(folder))
-    assert not (folder / "executed").exists()
-
-
-@pytest.fixture
-def hub_cache(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    return lambda home: monkeypatch.setattr(
-        "huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub")
-    )
-
-
-def test_a_complete_cache_lacks_nothing(home: Path, hub_cache: Callable[[Path], None]) -> None:
-    hub_cache(home)
-    assert weights.installed()
-    assert [weights.missing(model) for model in (SMALL, STEREO, str(home / "local"))] == [[]] * 3
-
-
-def test_an_empty_cache_lacks_everything(tmp_path: Path, hub_cache: Callable[[Path], None]) -> None:
-    hub_cache(tmp_path)
-    assert len(weights.missing(SMALL)) == 3
-    assert len(weights.missing(str(tmp_path / "nowhere"))) == 3
-    assert weights.missing(str(tmp_path)) == ["the text encoder t5-base"]
-    assert "state_dict.bin is missing in your folder" in str(weights.trouble(str(tmp_path)))
-
-
-def test_a_codec_by_reference_is_missed(
-    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
-) -> None:
-    hub_cache(Path(shutil.copytree(home, tmp_path / "home")))
-    shutil.rmtree(tmp_path / "home/hub/models--facebook--encodec_32khz")
-    assert weights.missing(SMALL) == []
-    assert weights.missing(STEREO) == ["the codec facebook/encodec_32khz"]
-
-
-@contextmanager
-def hub(home: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve a home's repositories as the hub does; yield the address and the paths asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.answer()
-
-        def do_HEAD(self) -> None:
-            self.answer()
-
-        def answer(self) -> None:
-            body = self.found()
-            self.send_response(200 if body is not None else 404)
-            if body is None:
-                self.send_header("X-Error-Code", self.lack())
-            self.send_header("X-Repo-Commit", REVISION)
-            self.send_header("ETag", f'"{self.path.rpartition("/")[2]}"')
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body or b"")
-
-        def found(self) -> bytes | None:
-            if self.path.startswith("/api/models/"):
-                repository, _, rest = self.path.removeprefix("/api/models/").partition("/tree/")
-                if not rest:
-                    repository, _, rest = repository.partition("/revision/")
-                there = snapshot(home, repository).is_dir()
-                return listing(home, repository, tree="/tree/" in self.path) if there else None
-            repository, _, rest = self.path.removeprefix("/").partition("/resolve/")
-            file = snapshot(home, repository) / rest.partition("/")[2]
-            return file.read_bytes() if file.is_file() else None
-
-        def lack(self) -> str:
-            repository = self.path.removeprefix("/").partition("/resolve/")[0]
-            there = snapshot(home, repository).is_dir()
-            return "EntryNotFound" if there else "RepoNotFound"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
-
-
-def snapshot(home: Path, repository: str) -> Path:
-    return home / "hub" / f"models--{repository.replace('/', '--')}" / "snapshots" / REVISION
-
-
-def listing(home: Path, repository: str, tree: bool) -> bytes:
-    paths = sorted(snapshot(home, repository).iterdir())
-    sizes = {path.name: path.stat().st_size for path in paths}
-    files = [{"type": "file", "path": k, "size": v, "oid": "tiny"} for k, v in sizes.items()]
-    siblings = [{"rfilename": name} for name in sizes]
-    model = {"id": repository, "sha": REVISION, "siblings": siblings}
-    return json.dumps(files if tree else model).encode()
-
-
-def fetch(model: str, home: Path, endpoint: str, **more: str) -> str:
-    """Fetch in a process of its own and return the sentence it fails with."""
-    script = f"""
-import sys, time
-from bot.engine import weights
-time.sleep = lambda _: None  # the hub's library waits 23 s before it gives up
-try:
-    weights.fetch({model!r})
-except weights.FetchError as error:
-    print(error)
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(home, HF_ENDPOINT=endpoint, HF_HUB_DISABLE_XET="1", **more),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_a_fetch_downloads_what_is_missing_and_only_that(
-    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
-) -> None:
-    served = Path(shutil.copytree(home, tmp_path / "served"))
-    for name in ("flax_model.msgpack", "pytorch_model.bin"):
-        (snapshot(served, "t5-base") / name).write_bytes(b"large")
-    hub_cache(tmp_path)
-    with hub(served) as (address, asked):
-        assert fetch(STEREO, tmp_path, address) == ""
-        assert weights.missing(STEREO) == []
-        assert not [path for path in asked if path.endswith(("msgpack", "pytorch_model.bin"))]
-        asked.clear()
-        assert fetch(STEREO, tmp_path, address) == ""
-        assert asked == []
-        shutil.rmtree(tmp_path / "hub/models--t5-base")
-        assert fetch(STEREO, tmp_path, address) == ""
-        assert not [path for path in asked if "facebook" in path]
-
-
-def test_a_fetch_replaces_a_damaged_file(
-    home: Path, tmp_path: Path, hub_cache: Callable[[Path], None]
-) -> None:
-    hub_cache(Path(shutil.copytree(home, tmp_path, dirs_exist_ok=True)))
-    (snapshot(tmp_path, SMALL) / "state_dict.bin").write_bytes(b"damaged")
-    assert weights.missing(SMALL) != []
-    with hub(home) as (address, _):
-        assert fetch(SMALL, tmp_path, address) == ""
-    assert weights.missing(SMALL) == []
-
-
-def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -> None:
-    with hub(home) as (address, _):
-        assert fetch("facebook/nothing", tmp_path, address) == (
-            "The hub shows no facebook/nothing: it does not exist or wants a login "
-            "(`hf auth login`)."
-        )
-        assert fetch("t5-base", tmp_path, address) == (
-            "t5-base is no such model: it has no state_dict.bin."
-        )
-    assert fetch(SMALL, tmp_path, "http://127.0.0.1:9") == (
-        "The hub cannot be reached at http://127.0.0.1:9: facebook/musicgen-small was not "
-        "downloaded."
-    )
-    assert fetch(SMALL, tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1") == (
-        "HF_HUB_OFFLINE is set: unset it to download facebook/musicgen-small."
-    )
-    assert fetch("a/b/c", tmp_path, "http://127.0.0.1:9") == (
-        "a/b/c is neither a folder nor a name on the hub."
-    )
-    assert fetch(str(tmp_path), tmp_path, "http://127.0.0.1:9") == (
-        f"state_dict.bin is missing in your folder {tmp_path}: copy it there, as it was written by "
-        "audiocraft.utils.export."
-    )
 
 
 FAULTY = """

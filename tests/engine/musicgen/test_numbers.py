@@ -19,9 +19,9 @@ from bot.engine.files.audio import NonFiniteSamples
 from bot.engine.files.results import Results
 from bot.engine.linears import native
 from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
-from tests.engine.musicgen.test_musicgen import snapshot
 from tests.engine.musicgen.test_side_by_side import folders, together
 from tests.support.engines import ROOT, SMALL, Child, Files, environment
+from tests.support.hub import snapshot
 
 __all__ = ["folders"]
 

@@ -26,8 +26,8 @@ from bot.engine.spills import FULL, spilled
 from bot.values import Status
 from tests.conftest import world
 from tests.dispatch.test_faults import asked
-from tests.engine.musicgen.test_decoder import WISHES, alone, begin, finish
 from tests.engine.musicgen.test_side_by_side import folders, last, together
+from tests.support.decoding import WISHES, alone, begin, finish
 from tests.support.engines import NUMBERS, SMALL, Child, Files
 from tests.support.full import Full
 from tests.support.operators import Counted
