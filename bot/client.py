@@ -46,14 +46,14 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
-BUSY = "The studio is busy just now, so nothing was changed or charged. Try again in a minute."
+BUSY = "The studio is busy, so nothing was changed or charged. Try again in a minute."
 DAMAGED = (
-    "The studio's records are damaged, so nothing was changed or charged. Whoever runs this bot "
-    "has to put a backup in their place."
+    "The studio's database is damaged, so nothing was changed or charged. Whoever runs this bot "
+    "must restore a backup."
 )
 UNWRITTEN = (
-    "The studio cannot write to its disk now, so nothing was changed or charged. Whoever runs this "
-    "bot has to make room; try again later."
+    "The studio cannot write to its disk, so nothing was changed or charged. Whoever runs this bot "
+    "must fix that; try again later."
 )
 
 LONGEST_TEXT = 2000
@@ -64,8 +64,8 @@ LONGEST_LIMIT = 60.0
 
 
 NO_MEMBER = (
-    "I am not a member of this server, so I can make no music here; nothing was charged. Whoever "
-    "manages the server can add me to it."
+    "I am not a member of this server, so I cannot make music here; nothing was charged. Whoever "
+    "manages the server can add me."
 )
 
 
@@ -74,7 +74,7 @@ class NotAllowed(app_commands.CheckFailure):
 
 
 class Tree(app_commands.CommandTree["Fantasia"]):
-    """Who may pass to the commands at all, and the one place where an exception becomes a reply."""
+    """Who may use the commands at all, and the one place where an exception becomes a reply."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Let pass what comes from where the bot is a member; that of autocompletes is silent."""
@@ -83,7 +83,7 @@ class Tree(app_commands.CommandTree["Fantasia"]):
         return is_member(interaction)
 
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
-        """Answer with a refusal's sentence, or with the number under which the log has the rest."""
+        """Answer with a refusal's sentence, or with a reference to the log."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         if isinstance(cause, discord.NotFound) and cause.code == 10062:
             log.warning("interaction %d was answered too late", interaction.id)
@@ -91,23 +91,23 @@ class Tree(app_commands.CommandTree["Fantasia"]):
         try:
             await answer(interaction, _reply(cause))
         except UNREACHED as failure:
-            log.warning("interaction %d is not answered: %s", interaction.id, brief(failure))
+            log.warning("interaction %d was not answered: %s", interaction.id, brief(failure))
         except Exception:
-            log.exception("interaction %d cannot be answered", interaction.id)
+            log.exception("interaction %d could not be answered", interaction.id)
 
 
 def _reply(cause: Exception) -> str:
-    """Return what a member reads of what went wrong, and log what is not theirs to mend."""
+    """Return what a member reads of an error, and log what is not theirs to fix."""
     if isinstance(cause, Refusal | NotAllowed):
         return str(cause)
     if isinstance(cause, StorageError):
         log.error("%s", cause)
         return _told(cause)
     if isinstance(cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
-        return "That command has changed. Try it again in a minute."
+        return "This command was just updated. Try again in a minute."
     reference = secrets.token_hex(4)
     log.error("error %s", reference, exc_info=cause)
-    return f"That went wrong on our side; its number is `{reference}`."
+    return f"Something went wrong on our side (reference `{reference}`)."
 
 
 class Fantasia(commands.AutoShardedBot):
@@ -162,7 +162,7 @@ class Fantasia(commands.AutoShardedBot):
         await super().close()
 
     async def left_alone(self, seconds: float) -> None:
-        """Wait so long, or until the connection is ended."""
+        """Wait for a time, or until the connection is closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -173,14 +173,14 @@ class Fantasia(commands.AutoShardedBot):
             try:
                 await self.load_extension(name)
             except commands.ExtensionError as error:
-                raise OperatorError(f"The part {name} cannot be loaded: {error}") from error
+                raise OperatorError(f"The module {name} cannot be loaded: {error}") from error
         if self._dev_guild:
             self.tree.copy_global_to(guild=self._dev_guild)
         for guild in {self._dev_guild, self.owner_guild if self.owner_guild else self._dev_guild}:
             await self._register(guild)
 
     async def on_error(self, event_method: str, /, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
-        """Tell in one line what the database or the end did not let a listener do."""
+        """Log in one line what failed because of the database or because the bot is closing."""
         error = sys.exception()
         if isinstance(error, StorageError):
             log.error("%s: %s", event_method, error)
@@ -200,14 +200,14 @@ class Fantasia(commands.AutoShardedBot):
             if guild and isinstance(error, discord.Forbidden) and definite(error):
                 raise OperatorError(
                     f"Commands cannot be registered in the server {guild.id}: invite the bot there "
-                    "first, or mend DEV_GUILD_ID and OWNER_GUILD_ID."
+                    "first, or correct DEV_GUILD_ID and OWNER_GUILD_ID."
                 ) from error
             if known is None:
                 raise
-            log.error("commands were not registered, the earlier ones stay: %s", brief(error))
+            log.error("commands were not registered; the old ones stay: %s", brief(error))
         else:
             log.info("commands registered: %s", scope)
-            with contextlib.suppress(StorageError):  # then they are once more at the next start
+            with contextlib.suppress(StorageError):  # then the next start registers them again
                 await self.studio.note_synced(scope, digest)
 
     def _digest(self, guild: discord.Object | None) -> str:
@@ -239,12 +239,12 @@ def _told(error: StorageError) -> str:
 
 
 def _json_only() -> aiohttp.TraceConfig:
-    """Take a page of HTML for what it is, also with status 200: a word of what stands between."""
+    """Refuse a page of HTML even with status 200: it comes from a proxy, not from Discord."""
 
     async def ended(_: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
         if request.response.ok and request.response.content_type == "text/html":
             request.response.close()
-            raise aiohttp.ClientPayloadError("a page of HTML was answered")
+            raise aiohttp.ClientPayloadError("the answer is a page of HTML")
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(ended)
@@ -252,7 +252,7 @@ def _json_only() -> aiohttp.TraceConfig:
 
 
 async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401
-    """Tell the member something that only they see, whether or not they had a reply already."""
+    """Tell the member something that only they see, whether or not they already had a reply."""
     text = text[:LONGEST_TEXT]
     if interaction.response.is_done():
         await interaction.followup.send(text, ephemeral=True, **options)

@@ -43,8 +43,8 @@ PARTS = 4
 GONE = "Its music is gone from the studio's disk."
 
 REASONS: Mapping[Outcome, str] = {
-    Unsent.BROKEN: "The studio failed to post it. The music is kept: Post again charges it and "
-    "tries once more.",
+    Unsent.BROKEN: "The studio failed to post it. The music is saved; Post again tries once more "
+    "and charges it.",
     Unsent.GONE: GONE,
 }
 """What a member reads of what we ourselves failed to post."""

@@ -1,4 +1,4 @@
-"""What a member asks about themselves and the service: /usage, /plans, /help, /about."""
+"""What members can look up about themselves and the service: /usage, /plans, /help, /about."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Account(commands.Cog):
 
     @app_commands.command()
     async def usage(self, interaction: Interaction) -> None:
-        """Where you stand: your tier, what is left today, your last pieces."""
+        """Your tier, what is left today, and your latest pieces."""
         guild = in_a_server(interaction)
         usage = await self._studio.usage(
             guild, interaction.user.id, permissions.presence(interaction)
@@ -32,7 +32,7 @@ class Account(commands.Cog):
 
     @app_commands.command()
     async def plans(self, interaction: Interaction) -> None:
-        """The tiers of this server and how to get each."""
+        """The tiers on this server and how to get each."""
         await pages.show(interaction, "plans")
 
     @app_commands.command()
@@ -54,7 +54,7 @@ class Account(commands.Cog):
 def in_a_server(interaction: Interaction) -> int:
     """Return the server's id; raise Refusal in a direct message."""
     if interaction.guild_id is None:
-        raise Refusal("Tiers belong to servers: use this in a channel of one that has me.")
+        raise Refusal("Use this command in a server that I am in.")
     return interaction.guild_id
 
 
@@ -69,7 +69,7 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 @pages.more("plans")
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
-    """Return Discord's buttons for the tiers that it sells, all but the member's own."""
+    """Return Discord's buy buttons for the tiers it sells, except the member's own."""
     held, _ = await submit.allowed(interaction)
     return [
         ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)

@@ -1,4 +1,4 @@
-"""Posts what members are owed: the music, or why there is none."""
+"""Posts what members are owed: the music, or the reason why there is none."""
 
 import asyncio
 import contextlib
@@ -25,21 +25,21 @@ from cogs.ui.status import Board, apart, channel, failure
 log = logging.getLogger(__name__)
 
 LADDER = (Format.WAV, Format.FLAC, Format.OGG)
-"""What is tried in turn where the files are larger than Discord takes."""
+"""The formats to try in turn when the files are too large for Discord."""
 
 SEARCHED = 500
-"""How many messages of a place are looked through at most for one that may stand there already."""
+"""How many messages of a channel are searched at most for one that may already be there."""
 
 NONCE_LIFE = timedelta(minutes=2)
-"""How long Discord is relied upon to recognise a repeated send by its nonce."""
+"""How long we rely on Discord to recognise a repeated send by its nonce."""
 
 
 class Unwanted(Exception):
-    """What was owed is not wanted any more."""
+    """What was owed is no longer wanted."""
 
 
 class Unanswerable(Exception):
-    """The interaction is dead that should have been answered."""
+    """The interaction to be answered has expired."""
 
 
 class Delivery(commands.Cog):
@@ -137,8 +137,8 @@ class Delivery(commands.Cog):
         except StorageError:
             raise
         except Exception:
-            # A fault of our own must neither hold up others nor be tried for ever.
-            log.exception("job %d: its message cannot be made", owed.job.id)
+            # A bug of ours must neither hold up other posts nor be retried for ever.
+            log.exception("job %d: its message could not be built", owed.job.id)
             return Unsent.BROKEN
 
     async def _posted(self, owed: Owed) -> int:
@@ -156,12 +156,12 @@ class Delivery(commands.Cog):
         for place in await self._places(owed):
             for message in await self._seen(place, owed) or ():
                 if self._is(message, owed):
-                    log.info("job %d: its message was posted before", owed.job.id)
+                    log.info("job %d: its message was already posted", owed.job.id)
                     return message.id
         return None
 
     async def _may_repeat(self, owed: Owed) -> bool:
-        """Whether it is unknown that a post does not stand there, and no nonce helps."""
+        """Whether a post may already be there, and no nonce rules out a second one."""
         tried_at, now = owed.post.tried_at, self._studio.now()
         if tried_at is None:
             return False
@@ -226,7 +226,7 @@ class Delivery(commands.Cog):
             for take in owed.takes
             if take.preview and (heard := await self._archive.read(take.preview))
         ]
-        if not files:  # the attempt that made it was given up meanwhile
+        if not files:  # the attempt that made it was abandoned meanwhile
             raise Unwanted
         return await self._post(owed, embeds.preview(owed.job), files, view=stop_view(owed.job.id))
 
@@ -244,7 +244,7 @@ class Delivery(commands.Cog):
             if number:
                 note = embeds.PART if part else embeds.ALONE
                 embed.add_field(name="Posted", value=note, inline=False)
-            # A direct message belongs to no server, so nothing could be asked for there.
+            # A direct message belongs to no server, so its buttons could request nothing.
             alone = direct or part not in (0, PARTS)
             more = {} if alone else {"view": result_view(owed.job.id)}
             return await self._post(owed, embed, found, **more)
@@ -284,7 +284,7 @@ class Delivery(commands.Cog):
     def _webhook(self, job: Job) -> discord.Webhook:
         origin = job.origin
         webhook = discord.Webhook.partial(origin.application_id, origin.token, client=self._bot)
-        # The library leaves out what other webhooks have of the client.
+        # The library sets these on other webhooks, but not on partial ones.
         webhook.proxy, webhook.proxy_auth = self._bot.http.proxy, self._bot.http.proxy_auth
         return webhook
 

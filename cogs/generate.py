@@ -1,4 +1,4 @@
-"""The command that asks for music."""
+"""/generate: the command that requests music."""
 
 from typing import Any
 
@@ -28,13 +28,13 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     @app_commands.command()
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
-        duration=f"How long, in seconds: 1 to {studio.max_seconds}; {submit.USUAL} if you may",
-        takes="How many pieces of that length",
-        model="What makes the music",
-        seed="The same seed, words and settings make the same music again",
-        guidance="How closely the music follows the words: 3 unless you say otherwise",
-        temperature="How adventurous the music is: 1 unless you say otherwise",
-        top_k="Among how many sounds each next one is drawn: 250 unless you say otherwise",
+        duration=f"Seconds, 1 to {studio.max_seconds} (default {submit.USUAL}, if allowed)",
+        takes="How many versions of that length (default 1)",
+        model="The model that makes the music",
+        seed="The same seed, prompt and settings make the same music again",
+        guidance="How closely the music follows the prompt (default 3)",
+        temperature="How adventurous the music is (default 1)",
+        top_k="How many candidates each step chooses from (default 250)",
     )
     @app_commands.autocomplete(prompt=prompt_words.phrases)
     @app_commands.autocomplete(duration=durations)
@@ -65,13 +65,13 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
 
 
 async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
-    """Offer lengths that the member's tier allows, and say so of one that it does not."""
+    """Offer lengths that the member's tier allows, and flag one that it does not."""
     held, longest = await submit.allowed(interaction)
     lengths = sorted({length for length in LENGTHS if length < longest} | {longest})
     if typed.isdecimal() and len(typed) < 4:
         asked = int(typed)
         if asked > longest:
-            name = f"{longest} s: the longest of your {held.tier.name} tier"
+            name = f"{longest} s: the longest your {held.tier.name} tier allows"
             return offered([(name, longest)])
         lengths = [asked] * (asked > 0) + [n for n in lengths if str(n).startswith(typed)]
     unique = dict.fromkeys(lengths)
@@ -79,13 +79,13 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
 
 
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """Offer the models, and say which of them the member may not choose or are not loaded."""
+    """Offer the models, and flag those the member cannot choose or that are not loaded."""
     held, _ = await submit.allowed(interaction)
     loaded = interaction.client.studio.models
     found = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
         note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
-        note = note if name in loaded else ": unavailable here"
+        note = note if name in loaded else ": not available here"
         if typed.casefold() in name:
             found.append((f"{name}{note}", name))
     return offered(found)

@@ -24,23 +24,23 @@ SHOWN = 60
 """Characters of a prompt in a list."""
 
 FORGET_EVERY = 3600.0
-"""How often servers are looked for that removed the bot long ago, in seconds."""
+"""How often to look for servers that removed the bot long ago, in seconds."""
 
 COMMAND = 1000
 """Characters of a field of an embed, and what stands around the command."""
 
 
 class Catalogue(commands.Cog):
-    """What is kept of the music, for who may see it."""
+    """The music that is kept, for those who may see it."""
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot, self._studio, self._archive = bot, bot.studio, bot.archive
         self._next = bot.studio.ticks()
 
     @app_commands.command()
-    @app_commands.describe(member="Whose pieces: your own, unless you manage the server")
+    @app_commands.describe(member="Another member's pieces, for server managers")
     async def history(self, interaction: Interaction, member: discord.User | None = None) -> None:
-        """The pieces that were made for you, newest first."""
+        """Your pieces, newest first."""
         in_a_server(interaction)
         await pages.show(interaction, "history", (member or interaction.user).id)
 
@@ -49,7 +49,7 @@ class Catalogue(commands.Cog):
     async def piece(
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
-        """All about one piece, and the command that makes it again."""
+        """Everything about one piece, with the command that makes it again."""
         in_a_server(interaction)
         job, takes, post = await self._studio.piece(number, permissions.viewer(interaction))
         await interaction.response.send_message(
@@ -61,7 +61,7 @@ class Catalogue(commands.Cog):
     @app_commands.command()
     @app_commands.describe(
         number="The number of the piece, such as 42",
-        format_="WAV unless you say otherwise, or what fits",
+        format_="The file format (default: WAV, or the best that fits)",
     )
     @app_commands.rename(format_="format")
     async def resend(
@@ -70,7 +70,7 @@ class Catalogue(commands.Cog):
         number: app_commands.Range[int, 1, 10**15],
         format_: Literal["wav", "flac", "mp3", "ogg"] | None = None,
     ) -> None:
-        """Post a piece of yours again."""
+        """Post one of your pieces again."""
         in_a_server(interaction)
         job, takes = await self._studio.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
@@ -78,7 +78,7 @@ class Catalogue(commands.Cog):
         submit.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._archive.saving(interaction.user.id):
-            # What fails is told to the member alone, and what succeeds stands by itself.
+            # A failure is shown to the member alone; a success is a message of its own.
             await interaction.response.defer(ephemeral=True, thinking=True)
             await interaction.edit_original_response(content=f"Posting #{number} here.")
             try:
@@ -118,22 +118,22 @@ class Catalogue(commands.Cog):
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Notice what servers the bot was removed from while it was away."""
+        """Notice which servers the bot was removed from while it was offline."""
         await self._archive.present({guild.id for guild in self._bot.guilds})
 
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
-        """Keep what is of a server that has the bot again."""
+        """Keep the pieces of a server that added the bot again."""
         await self._archive.present({each.id for each in self._bot.guilds} | {guild.id})
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """Remember since when the bot is not there."""
+        """Remember when the bot was removed."""
         await self._archive.left(guild.id)
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
-        """Once an hour, forget what is of servers that removed the bot long ago."""
+        """Once an hour, forget the pieces of servers that removed the bot long ago."""
         now = self._studio.ticks()
         if now >= self._next:
             self._next = now + FORGET_EVERY
@@ -165,7 +165,7 @@ def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
 def card(
     job: Job, takes: tuple[Take, ...], post: Post | None, parent: Take | None
 ) -> discord.Embed:
-    """Show everything that a piece was made of."""
+    """Show everything that went into a piece."""
     request = job.request
     embed = discord.Embed(
         title=f"Piece #{job.id}", description=embeds.prompt(job), colour=embeds.VIOLET
@@ -175,7 +175,8 @@ def card(
     embed.add_field(name="Takes", value="\n".join(made) or str(request.takes))
     embed.add_field(name="Model", value=embeds.model(request.model))
     embed.add_field(name="Settings", value=settings(request))
-    embed.add_field(name="Asked for", value=f"<@{job.origin.user_id}>, {format_dt(job.created_at)}")
+    requested = f"<@{job.origin.user_id}>, {format_dt(job.created_at)}"
+    embed.add_field(name="Requested by", value=requested)
     at = link(job, post)
     state = f"[{job.status}]({at})" if at else str(job.status)
     embed.add_field(name="State", value="deleted" if job.deleted else state)
@@ -185,7 +186,7 @@ def card(
         return embed
     if request.edited_from:
         embed.add_field(name="Edited from", value=f"#{request.edited_from}")
-    embed.add_field(name="To make it again", value=f"```{command(job)[:COMMAND]}```", inline=False)
+    embed.add_field(name="Make it again", value=f"```{command(job)[:COMMAND]}```", inline=False)
     return embed
 
 

@@ -14,11 +14,11 @@ from bot.rules.markup import escape
 from cogs.quota import done
 from cogs.ui import embeds, pages, permissions
 
-WORDS = {"allow": True, "refuse": False, "as the list says": None}
+WORDS = {"allow": True, "refuse": False, "follow the list": None}
 
 
 class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
-    """Which servers may use the studio, how much, and the operator's hand on it."""
+    """Which servers may use the studio, how much, and the operator's controls."""
 
     def __init__(self, rulebook: Rulebook, operations: Operations) -> None:
         super().__init__(default_permissions=discord.Permissions(administrator=True))
@@ -36,9 +36,9 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     @app_commands.describe(
         server="The server's id",
         word="Whether it may use the studio",
-        max_seconds="The longest piece; 0: as .env says",
-        waiting="How many jobs may wait; 0: as .env says",
-        per_day="Seconds of music a day; -1: as .env says",
+        max_seconds="The longest piece, in seconds; 0 for the value in .env",
+        waiting="How many pieces may wait; 0 for the value in .env",
+        per_day="Seconds of music a day; -1 for the value in .env",
     )
     async def server(
         self,
@@ -52,7 +52,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         """Allow or refuse a server, or set limits of its own."""
         guild, actor = permissions.snowflake(server), permissions.actor(interaction.user)
         if guild is None:
-            raise Refusal("A server's id is a number of 15 to 20 digits, as Discord shows it.")
+            raise Refusal("A server id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
             await self._rulebook.allow_server(guild, actor, WORDS.get(word))
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
@@ -65,7 +65,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     async def pause(
         self, interaction: Interaction, reason: app_commands.Range[str, 1, 200] = ""
     ) -> None:
-        """Start no more pieces; what is asked for is queued, and rendering ones go on."""
+        """Start no more pieces. New requests are queued; current renders finish."""
         await self._operations.pause(reason)
         await done(interaction, embeds.paused(reason))
 
@@ -73,12 +73,12 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     async def resume(self, interaction: Interaction) -> None:
         """Start pieces again."""
         await self._operations.resume()
-        await done(interaction, "The studio goes on.")
+        await done(interaction, "The studio has resumed.")
 
     @app_commands.command()
     async def drain(self, interaction: Interaction) -> None:
-        """Let the rendering pieces end, post them, and end the program; what waits stays."""
-        await done(interaction, "What renders is finished and posted; then the program ends.")
+        """Finish and post current renders, then shut down. Queued pieces stay queued."""
+        await done(interaction, "Finishing and posting current renders, then shutting down.")
         self._operations.drain()
 
     @app_commands.command()
@@ -87,11 +87,11 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
     async def cancel(
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
-        """Cancel a piece of any server and refund it, whatever was heard of it."""
+        """Cancel a piece on any server and refund it, even if a preview was posted."""
         studio = interaction.client.studio
         guild = (await studio.job(number)).origin.guild_id
         job = await studio.cancel(number, permissions.operator(interaction, guild), refund=True)
-        await done(interaction, f"#{job.id} of server `{guild}` was cancelled and refunded.")
+        await done(interaction, f"#{job.id} on server `{guild}` was cancelled and refunded.")
 
     @app_commands.command()
     async def stats(self, interaction: Interaction) -> None:
@@ -101,7 +101,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
 
     @app_commands.command()
     async def servers(self, interaction: Interaction) -> None:
-        """The servers that the studio knows, and what they may."""
+        """The servers that the studio knows, and what they are allowed."""
         await pages.show(interaction, "servers")
 
 
@@ -116,10 +116,10 @@ async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.
 
 
 async def line(bot: Fantasia, guild: int) -> str:
-    """Say what a server may."""
+    """Say in a line what a server is allowed."""
     limits = await bot.rulebook.limits(guild)
     known = bot.get_guild(guild)
-    name = escape(known.name) if known else "not a member there"
+    name = escape(known.name) if known else "I am not in that server"
     verdict = "allowed" if limits.allows(guild) else "refused"
     return f"`{guild}` {name}: **{verdict}**, {described(limits)}"
 

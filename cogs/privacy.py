@@ -1,4 +1,4 @@
-"""/forget me: erasing what is kept of somebody, and the bot's own messages about it."""
+"""/forget me: erasing what is kept about somebody, and the bot's own messages about it."""
 
 import asyncio
 import contextlib
@@ -13,23 +13,24 @@ from bot.client import Fantasia, Interaction
 from bot.discord_errors import UNREACHED, definite, pause
 from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
+from bot.rules.wording import counted
 from bot.values import Forgotten, Removal
 from cogs.ui.buttons import OfJob
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 10
-"""Messages that are deleted at a look; Discord takes about one a second in a channel."""
+"""Messages deleted per look; Discord allows about one a second in a channel."""
 
 ANSWERED_FOR = 780.0
-"""Seconds that the second answer waits for the messages; Discord takes it for 15 minutes."""
+"""Seconds that the second answer waits for the messages; Discord accepts it for 15 minutes."""
 
 GONE = {10003, 10008}
 """Discord's codes for an unknown channel and an unknown message."""
 
 
 class AwaitedReceipt(NamedTuple):
-    """A member who is to be told what became of the messages, once it is known or by a time."""
+    """A member to be told what became of the messages, once that is known or time is up."""
 
     interaction: Interaction
     receipt: Receipt
@@ -37,7 +38,7 @@ class AwaitedReceipt(NamedTuple):
 
 
 class Forgetting(commands.Cog):
-    """Deletes the messages about forgotten pieces, and says which of them it could not."""
+    """Deletes the messages about forgotten pieces, and reports how many it could not delete."""
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
@@ -71,7 +72,7 @@ class Forgetting(commands.Cog):
             elif definite(error):
                 await self._erasure.done(removal, gone=False)
                 log.warning(
-                    "message %d of channel %d cannot be deleted, and stays: %s (%d still to go)",
+                    "message %d in channel %d cannot be deleted and stays: %s (%d still to go)",
                     removal.message,
                     removal.channel,
                     error,
@@ -92,8 +93,8 @@ class Forgetting(commands.Cog):
 
 
 @app_commands.allowed_contexts(guilds=True, dms=True)
-class Forget(app_commands.Group, name="forget", description="Erase what is kept of you"):
-    """Erasing, after one more question."""
+class Forget(app_commands.Group, name="forget", description="Erase what is kept about you"):
+    """Erasing, after a confirmation."""
 
     @app_commands.command()
     async def me(self, interaction: Interaction) -> None:
@@ -101,9 +102,9 @@ class Forget(app_commands.Group, name="forget", description="Erase what is kept 
         view = discord.ui.View(timeout=None)
         view.add_item(ForgetButton(interaction.user.id))
         await interaction.response.send_message(
-            "This erases your prompts, your name, your music and what it could be extended from, "
-            "in all servers, and cancels what waits. My messages about your pieces are deleted. "
-            "The numbers of what you used stay. It cannot be undone.",
+            "This erases your prompts, your name, your music and the data to extend it, in all "
+            "servers, and cancels your queued pieces. My messages about your pieces are deleted. "
+            "Only the amounts you have used are kept. This cannot be undone.",
             view=view,
             ephemeral=True,
         )
@@ -119,16 +120,16 @@ class ForgetButton(
     async def press(self, interaction: Interaction) -> None:
         """Erase."""
         if interaction.user.id != self.job:
-            raise Refusal("Only you yourself may have your pieces erased.")
+            raise Refusal("You can only erase your own pieces. Use `/forget me`.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
         client, receipt = interaction.client, interaction.client.erasure.receipt()
         try:
             found = await client.archive.forget(self.job, await _direct(interaction))
         except StorageError as error:
-            log.error("user %d is not forgotten yet: %s", self.job, error)
+            log.error("user %d is not fully forgotten yet: %s", self.job, error)
             raise Refusal(
-                "Not everything is erased yet: the studio's records are busy. Press the button "
-                "once more in a minute."
+                "Not everything is erased yet: the studio's database is busy. Press the button "
+                "again in a minute."
             ) from None
         receipt.expect(found.messages)
         await interaction.edit_original_response(content=_erased(found), view=None)
@@ -137,36 +138,32 @@ class ForgetButton(
 
 
 async def _direct(interaction: Interaction) -> int | None:
-    """Return the channel of the member's direct messages, if it can be had."""
+    """Return the channel of the member's direct messages, if Discord gives it."""
     with contextlib.suppress(*UNREACHED):
         return (await interaction.client.create_dm(interaction.user)).id
     return None
 
 
 def _erased(found: Forgotten) -> str:
-    text = f"Erased: {_counted(found.pieces, 'piece')}."
+    text = f"Erased: {counted(found.pieces, 'piece')}."
     if found.messages:
         text += (
-            f" To be deleted: {_counted(len(found.messages), 'message')} of mine about them; I "
-            "will tell you here if any cannot be."
+            f" I am now deleting my {counted(len(found.messages), 'message')} about them, and will "
+            "report here."
         )
     return text
 
 
 def _became(receipt: Receipt) -> str:
-    text = f"Deleted: {_counted(receipt.gone, 'message')} about your pieces."
+    text = f"Deleted: {counted(receipt.gone, 'message')} about your pieces."
     if receipt.lost:
         text += (
-            f" Not to be deleted by me: {receipt.lost}, in an archived thread or where I can no "
-            "longer look. Whoever manages that server can delete them."
+            f" I could not delete {receipt.lost}, in an archived thread or a channel that I can no "
+            "longer see. Whoever manages that server can delete them."
         )
     if receipt.left:
         text += f" Still to go: {receipt.left}."
     return text
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 async def setup(bot: Fantasia) -> None:

@@ -1,4 +1,4 @@
-"""/queue: what is running and waiting, one's own pieces marked, and a way to cancel them."""
+"""/queue: what is running and waiting, with your own pieces marked and a way to cancel them."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ MOST = 25
 
 
 class Queue(commands.Cog):
-    """What the members see of the line."""
+    """The queue as members see it."""
 
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:
-        """What is being rendered and what waits, with places and expected times."""
+        """What is rendering and waiting, with expected times; cancel your pieces here."""
         in_a_server(interaction)
         await pages.show(interaction, "queue")
 
 
 class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
-    """Cancels a piece that is chosen by its number; who may is asked of the studio."""
+    """Cancels a piece chosen by its number; the studio decides who may."""
 
     def __init__(self, choices: list[discord.SelectOption] | None = None) -> None:
         super().__init__(
@@ -41,7 +41,7 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
 
     @classmethod
     async def from_custom_id(cls, *_: object) -> "CancelSelect":
-        """Make the select again that was used."""
+        """Rebuild the select that was used."""
         return cls()
 
     async def press(self, interaction: Interaction) -> None:
@@ -79,7 +79,7 @@ async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
 
 
 def _line(interaction: Interaction, standing: Standing, *, owner: bool) -> str:
-    """Say where a job stands; its words are for who asked and who manages the place."""
+    """Say where a job stands; only its owner and managers see its prompt."""
     job = standing.job
     mine = job.origin.user_id == interaction.user.id
     place = f"**{standing.place}.**" if standing.place else _far(job)

@@ -1,4 +1,4 @@
-"""/quota and /member: what admins may do for single members."""
+"""/quota and /member: what admins can do for individual members."""
 
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from bot.client import Fantasia, Interaction, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
+from bot.rules.wording import span
 from bot.studio import Studio
 from bot.values import Change, Presence
 from cogs.ui import embeds, pages, permissions
@@ -22,7 +23,7 @@ Days = app_commands.Range[int, 1, MOST_DAYS]
 Reason = app_commands.Range[str, 1, LONGEST_REASON]
 
 
-class Quota(permissions.AdminGroup, name="quota", description="What members may use"):
+class Quota(permissions.AdminGroup, name="quota", description="Seconds for individual members"):
     """The seconds of music that a member has."""
 
     def __init__(self, studio: Studio, office: Office) -> None:
@@ -32,14 +33,14 @@ class Quota(permissions.AdminGroup, name="quota", description="What members may 
 
     @app_commands.command()
     async def show(self, interaction: Interaction, member: discord.User) -> None:
-        """Where a member stands, as they see it in /usage."""
+        """Show a member's tier and usage, as they see it in /usage."""
         if self._office.skus:
             await interaction.response.defer(ephemeral=True)
         note = ""
         try:
             presence = await permissions.presence_of(interaction, member)
         except UNREACHED:
-            note = "Discord could not be asked about their subscriptions, so these are left out."
+            note = "Discord did not answer about their subscriptions, so these are left out."
             presence = Presence(roles=permissions.roles(member))
         usage = await self._studio.usage(permissions.guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
@@ -47,7 +48,7 @@ class Quota(permissions.AdminGroup, name="quota", description="What members may 
         await answer(interaction, note, embed=embed)
 
     @app_commands.command()
-    @app_commands.describe(days="After how many days they end; without it, never")
+    @app_commands.describe(days="Days until they expire (default: never)")
     async def grant(
         self,
         interaction: Interaction,
@@ -56,7 +57,7 @@ class Quota(permissions.AdminGroup, name="quota", description="What members may 
         reason: Reason,
         days: Days | None = None,
     ) -> None:
-        """Give a member seconds beyond the day's allowance."""
+        """Give a member extra seconds on top of the daily allowance."""
         until = await self._office.grant(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
@@ -65,7 +66,7 @@ class Quota(permissions.AdminGroup, name="quota", description="What members may 
             reason,
             days,
         )
-        await done(interaction, f"{member.mention} has {seconds} s more{ending(until)}.")
+        await done(interaction, f"{member.mention} has {span(seconds)} more{ending(until)}.")
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
@@ -75,52 +76,54 @@ class Quota(permissions.AdminGroup, name="quota", description="What members may 
         member: discord.User,
         per_day: app_commands.Range[int, 0, MOST_PER_DAY],
     ) -> None:
-        """Set a member's seconds a day instead of the tier's."""
+        """Set a member's daily seconds, overriding their tier."""
         await self._office.allow(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
             per_day,
         )
-        await done(interaction, f"{member.mention} has {per_day} s a day from the next request on.")
+        told = f"{member.mention} has {span(per_day)} a day from the next request on."
+        await done(interaction, told)
 
     @app_commands.command()
     async def clear(self, interaction: Interaction, member: discord.User) -> None:
-        """Let the tier decide again how many seconds a day a member has."""
+        """Put a member back on their tier's daily seconds."""
         await self._office.allow(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
             None,
         )
-        await done(interaction, f"{member.mention} has the seconds a day of their tier again.")
+        await done(interaction, f"{member.mention} is back to their tier's daily seconds.")
 
     @app_commands.command()
     async def reset(self, interaction: Interaction, member: discord.User) -> None:
-        """Let a member's use of today count from now."""
+        """Reset what a member has used today."""
         freed = await self._office.reset(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
         )
-        await done(interaction, f"{freed} s that {member.mention} used today count no more.")
+        told = f"Reset: {span(freed)} of today's usage no longer count for {member.mention}."
+        await done(interaction, told)
 
     @app_commands.command()
-    @app_commands.describe(member="Only what was done for this member")
+    @app_commands.describe(member="Only changes about this member")
     async def log(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """What admins changed, newest first."""
         await pages.show(interaction, "log", member.id if member else 0)
 
 
-class Members(permissions.AdminGroup, name="member", description="Who may ask for music"):
-    """Blocks."""
+class Members(permissions.AdminGroup, name="member", description="Who can request music"):
+    """Blocking and unblocking."""
 
     def __init__(self, office: Office) -> None:
         super().__init__()
         self._office = office
 
     @app_commands.command()
-    @app_commands.describe(days="For how many days; without it, until unblocked")
+    @app_commands.describe(days="For how many days (default: until unblocked)")
     async def block(
         self,
         interaction: Interaction,
@@ -128,7 +131,7 @@ class Members(permissions.AdminGroup, name="member", description="Who may ask fo
         reason: Reason,
         days: Days | None = None,
     ) -> None:
-        """Let a member ask for nothing. What they have queued goes on."""
+        """Block a member from requesting music. Queued pieces continue."""
         until = await self._office.block(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
@@ -140,13 +143,13 @@ class Members(permissions.AdminGroup, name="member", description="Who may ask fo
 
     @app_commands.command()
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
-        """Let a member ask again."""
+        """Let a member request music again."""
         await self._office.unblock(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
         )
-        await done(interaction, f"{member.mention} may ask for music again.")
+        await done(interaction, f"{member.mention} can request music again.")
 
 
 @pages.listed("log")
@@ -162,7 +165,7 @@ async def changes(interaction: Interaction, member: int, page: int) -> tuple[dis
 def line(change: Change) -> str:
     """Say in a line who changed what, and why."""
     subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject, SUBJECT)
-    who = escape(change.actor.name) or "somebody who was forgotten"
+    who = escape(change.actor.name) or "a forgotten user"
     text = f"{format_dt(change.at, 'd')} **{who}** `/{change.action}` {subject}"
     if change.before or change.after:
         told = " → ".join(filter(None, (change.before, change.after)))

@@ -1,4 +1,4 @@
-"""/channel, /words and /panel: where a server wants music asked for, and how."""
+"""/channel, /words and /panel: where and how music is requested in a server."""
 
 import asyncio
 import contextlib
@@ -29,8 +29,8 @@ Place = (
     | discord.Thread
 )
 PANEL = (
-    "Press **Generate**, say what the music should be, such as *mozart fantasia*, and how long. It "
-    "is posted here when it is done."
+    "Press **Generate**, say what the music should be, such as *mozart fantasia*, and how long. "
+    "The piece is posted here when it is done."
 )
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
@@ -56,8 +56,8 @@ async def refused_words(interaction: Interaction, typed: str) -> list[app_comman
     return offered((word, word) for word in found)
 
 
-class Channels(permissions.AdminGroup, name="channel", description="Where music may be asked for"):
-    """The channels where /generate may be used; none set means everywhere."""
+class Channels(permissions.AdminGroup, name="channel", description="Where music can be requested"):
+    """The channels where /generate may be used; an empty list means everywhere."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
 
     @app_commands.command()
     async def allow(self, interaction: Interaction, channel: Place) -> None:
-        """Let music be asked for in this channel or category, and then only in those allowed."""
+        """Allow requests in this channel or category. Once one is allowed, all others are not."""
         await self._rulebook.allow_channel(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             Actor(id=channel.id, name=channel.name),
         )
-        await done(interaction, f"Music may be asked for in {channel.mention}.")
+        await done(interaction, f"Music can be requested in {channel.mention}.")
 
     @app_commands.command()
     @app_commands.autocomplete(channel=allowed_channels)
@@ -84,17 +84,17 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
             permissions.actor(interaction.user),
             Actor(id=number, name=found.name if found else channel),
         )
-        rest = "only in the others of `/channel list`" if left else "everywhere"
-        await done(interaction, f"Taken off the list. Music may now be asked for {rest}.")
+        rest = "only in the channels in `/channel list`" if left else "everywhere"
+        await done(interaction, f"Removed. Music can now be requested {rest}.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
-        """The channels where music may be asked for."""
+        """The channels where music can be requested."""
         await pages.show(interaction, "channels")
 
 
-class Words(permissions.AdminGroup, name="words", description="Words that prompts may not have"):
-    """Whole words, however they are capitalised and with letters that look alike."""
+class Words(permissions.AdminGroup, name="words", description="Blocked words"):
+    """Whole words, in any capitalisation and with look-alike letters."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__()
@@ -102,32 +102,32 @@ class Words(permissions.AdminGroup, name="words", description="Words that prompt
 
     @app_commands.command()
     async def add(self, interaction: Interaction, word: Word) -> None:
-        """Refuse prompts with this word."""
+        """Block prompts that contain this word."""
         folded = await self._rulebook.add_word(
             permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
-        told = f"Prompts with the word “{escape(folded)}” are refused. {UNSEEN_HERE}"
+        told = f"Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
         await done(interaction, told)
 
     @app_commands.command()
     @app_commands.autocomplete(word=refused_words)
     async def remove(self, interaction: Interaction, word: Word) -> None:
-        """Let a word pass again."""
+        """Unblock a word."""
         folded = await self._rulebook.remove_word(
             permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
-        await done(interaction, f"Prompts may have the word “{escape(folded)}” again.")
+        await done(interaction, f"Prompts may contain “{escape(folded)}” again.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
-        """The words that prompts may not have."""
+        """The blocked words."""
         await pages.show(interaction, "words")
 
 
 @app_commands.command()
 @app_commands.default_permissions(manage_guild=True)
 async def panel(interaction: discord.Interaction[Fantasia]) -> None:
-    """Post a message with a button that opens a form, for those who do not type commands."""
+    """Post a message with a button that opens the request form."""
     permissions.require_manager(interaction)
     submit.require_permissions(interaction)
     view = discord.ui.View(timeout=None)
@@ -136,11 +136,11 @@ async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     await interaction.channel.send(
         embed=discord.Embed(title="Words into music", description=PANEL, colour=VIOLET), view=view
     )
-    await done(interaction, "Posted. The button works for as long as the message stands.")
+    await done(interaction, "Posted. The button works for as long as the message exists.")
 
 
 class Door(commands.Cog):
-    """Tells a server that the operator did not let in, once."""
+    """Tells a server once that the operator has not allowed it."""
 
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
         self._bot = bot
@@ -149,14 +149,14 @@ class Door(commands.Cog):
 
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
-        """Say it where the server reads, if that may be."""
+        """Post the notice where members will see it, if the bot may post at all."""
         async with self._saying:
             if await self._studio.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
                 await self._studio.told(guild.id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Say it to those that it joined while it was away, too."""
+        """Tell the servers that it joined while it was offline, too."""
         for guild in self._bot.guilds:
             await self.on_guild_join(guild)
 
@@ -177,7 +177,7 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
     permissions.require_manager(interaction)
     found = await interaction.client.rulebook.channels(permissions.guild_of(interaction))
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
-    return pages.card("Music may be asked for in", lines or ["every channel"]), more
+    return pages.card("Music can be requested in", lines or ["every channel"]), more
 
 
 @pages.listed("words")
@@ -186,7 +186,7 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     permissions.require_manager(interaction)
     found = await interaction.client.rulebook.words(permissions.guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
-    return pages.card("Words that prompts may not have", lines or ["none"]), more
+    return pages.card("Blocked words", lines or ["none"]), more
 
 
 async def setup(bot: Fantasia) -> None:

@@ -8,6 +8,7 @@ from bot.admin.members import MOST_DAYS, Office
 from bot.admin.servers import BOUNDS, LONGEST_NAME, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some
+from bot.rules.wording import counted
 from bot.values import Actor, Offer, Tier
 from cogs.quota import done, ending
 from cogs.ui import embeds, pages, permissions
@@ -24,11 +25,11 @@ Link = app_commands.Range[str, 4, 198]
 FIELDS = {
     "longest": "The longest piece, in seconds",
     "takes": "Takes per request",
-    "per_day": "Seconds of music a UTC day",
-    "waiting": "How many jobs may wait",
+    "per_day": "Seconds of music per UTC day",
+    "waiting": "How many pieces may wait at a time",
     "models": "Models: small medium …, or * for all",
-    "price": "As it is shown, such as: $5 / month",
-    "link": "Where it can be had, https://…; none removes it",
+    "price": "The price to show, such as: $5 / month",
+    "link": "Where to get it, https://…; “none” removes it",
 }
 
 
@@ -42,7 +43,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
 
 @permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """Offer the roles that carry a tier, by the name they had when they were mapped."""
+    """Offer the roles that grant a tier, by the name they had when they were mapped."""
     names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
     return offered(
         (f"@{name}", str(role))
@@ -51,8 +52,8 @@ async def mapped_roles(interaction: Interaction, typed: str) -> list[app_command
     )
 
 
-class Tiers(permissions.AdminGroup, name="tier", description="What members may ask for"):
-    """The tiers of a server, the roles that carry them, the members who were given one."""
+class Tiers(permissions.AdminGroup, name="tier", description="What members can request"):
+    """The tiers of a server, the roles that grant them, the members who were given one."""
 
     def __init__(self, rulebook: Rulebook, office: Office) -> None:
         super().__init__()
@@ -61,34 +62,34 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members may a
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
-        """The server's tiers and the roles that carry them."""
+        """The server's tiers and the roles that grant them."""
         await pages.show(interaction, "tiers")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
     async def map(self, interaction: Interaction, role: discord.Role, tier: Name) -> None:
-        """Let a role carry a tier."""
+        """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
         mapped = await self._rulebook.map_role(
             permissions.guild_of(interaction), permissions.actor(interaction.user), named, tier
         )
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
-        await done(interaction, f"{whose} has the tier {shown(mapped)} from now on.")
+        await done(interaction, f"{whose} now has the tier {shown(mapped)}.")
 
     @app_commands.command()
     @app_commands.autocomplete(role=mapped_roles)
     async def unmap(self, interaction: Interaction, role: str) -> None:
-        """Let a role, deleted ones too, carry nothing."""
+        """Remove a role's tier (works for deleted roles too)."""
         name = await self._rulebook.unmap_role(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.snowflake(role) or 0,
         )
-        await done(interaction, f"The role @{escape(name)} carries no tier any more.")
+        await done(interaction, f"The role @{escape(name)} no longer grants a tier.")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
-    @app_commands.describe(days="For how many days; without it, until taken back")
+    @app_commands.describe(days="For how many days (default: until taken back)")
     async def give(
         self,
         interaction: Interaction,
@@ -108,13 +109,14 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members may a
 
     @app_commands.command()
     async def take(self, interaction: Interaction, member: discord.User) -> None:
-        """Take back the tier that a member was given."""
+        """Take back a tier given to a member."""
         await self._office.take(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
         )
-        await done(interaction, f"{member.mention} has only what roles and subscriptions give.")
+        told = f"{member.mention} is back to the tier from their roles and subscriptions."
+        await done(interaction, told)
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -133,7 +135,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members may a
         price: Name | None = None,
         link: Link | None = None,
     ) -> None:
-        """Change a tier. Queued jobs keep what they were promised."""
+        """Change a tier. Queued pieces are not affected."""
         changed = await self._rulebook.edit_tier(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
@@ -186,19 +188,19 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members may a
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
     async def remove(self, interaction: Interaction, tier: Name) -> None:
-        """Remove a tier, and take it from the roles and members that have it."""
+        """Remove a tier, also from the roles and members that have it."""
         removed, roles, members = await self._rulebook.remove_tier(
             permissions.guild_of(interaction), permissions.actor(interaction.user), tier
         )
         await done(
             interaction,
-            f"Removed {shown(removed)}; {roles} roles and {members} members had it. "
-            "Queued jobs keep what they were promised.",
+            f"Removed {shown(removed)} from {counted(roles, 'role')} and "
+            f"{counted(members, 'member')}. Queued pieces are not affected.",
         )
 
 
 class Roles(commands.Cog):
-    """Forgets what a role carried when it is deleted."""
+    """Forgets a role's tier when the role is deleted."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
@@ -220,7 +222,7 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 
 def line(offer: Offer, names: embeds.Roles) -> str:
-    """Describe a tier and the roles that carry it, in two lines."""
+    """Describe a tier and the roles that grant it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
     carried = some(roles, embeds.MOST_NAMES)
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""

@@ -66,7 +66,7 @@ def play(page: Page) -> None:
     done(page, 2)
     kept(page, "takes")
     page.get_by_role("button", name="Edit", exact=True).last.click()
-    page.get_by_text("Edit and ask for it").wait_for()
+    page.get_by_text("Edit and resubmit").wait_for()
     kept(page, "edit")
     page.keyboard.press("Escape")
     command(page, "generate", prompt="a long orchestral journey", duration="90")

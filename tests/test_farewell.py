@@ -173,5 +173,5 @@ async def test_a_list_of_the_queue_is_of_one_instant(
         ]
         begun = await w.studio.standing(found[0].job)
         assert begun.job.status is Status.RUNNING, "it is told as it is now"
-        assert "It is rendering already" in str(embeds.waiting(begun).description)
+        assert "It is already rendering" in str(embeds.waiting(begun).description)
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))

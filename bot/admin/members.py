@@ -1,4 +1,4 @@
-"""What a server's admins may do for single members: grants, allowances, tiers, blocks."""
+"""What a server's admins can do for individual members: grants, allowances, tiers, blocks."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ class Office:
             now = self._clock()
             before = (await members.find(tx, guild, member.id, now)).per_day
             if before is None and per_day is None:
-                raise Refusal(f"{escape(member.name)} has no allowance of their own.")
+                raise Refusal(f"{escape(member.name)} is already on their tier's daily seconds.")
             await members.allowed(tx, guild, member.id, per_day)
             await audit.note(
                 tx,
@@ -73,7 +73,7 @@ class Office:
             )
 
     async def reset(self, guild: int, actor: Actor, member: Actor) -> int:
-        """Let a member's use of today count from now; return the seconds that count no more."""
+        """Reset what a member has used today; return the seconds that no longer count."""
         async with self._database.transaction() as tx:
             now = self._clock()
             day = quota.day(now)
@@ -124,7 +124,10 @@ class Office:
             before = (await members.find(tx, guild, member.id, now)).tier
             if before is None:
                 name = escape(member.name)
-                raise Refusal(f"{name} was given no tier; roles and subscriptions stay.")
+                raise Refusal(
+                    f"{name} was not given a tier. One from a role or subscription cannot be taken "
+                    "back here."
+                )
             await members.given(tx, guild, member.id, None, None)
             await audit.note(
                 tx,
@@ -140,7 +143,7 @@ class Office:
     async def block(
         self, guild: int, actor: Actor, member: Actor, reason: str, days: int | None
     ) -> datetime | None:
-        """Let a member ask for nothing; return until when. Queued jobs go on."""
+        """Block a member from requesting music; return until when. Queued jobs continue."""
         until = self._until(days)
         async with self._database.transaction() as tx:
             now = self._clock()
@@ -159,7 +162,7 @@ class Office:
         return until
 
     async def unblock(self, guild: int, actor: Actor, member: Actor) -> None:
-        """Let a member ask again."""
+        """Let a member request music again."""
         async with self._database.transaction() as tx:
             now = self._clock()
             if (await members.find(tx, guild, member.id, now)).block is None:
@@ -173,7 +176,7 @@ class Office:
                 "member unblock",
                 member.name,
                 member=member.id,
-                before="blocked",  # the reason stands in the line of the block
+                before="blocked",  # the reason is in the line of the block
             )
 
     async def log(self, guild: int, member: int | None, page: int) -> list[Change]:
@@ -188,23 +191,23 @@ class Office:
 
 
 def named(known: list[Tier], name: str) -> Tier:
-    """Return the tier with this name or key; raise Refusal with the names there are."""
+    """Return the tier with this name or key; raise Refusal that lists the existing names."""
     wanted = tiers.key(name)
     for tier in known:
         if wanted in (tier.key, tiers.key(tier.name)):
             return tier
     names = some([escape(tier.name) for tier in known], LISTED)
-    raise Refusal(f"This server has no tier of that name. It has: {names}.")
+    raise Refusal(f"This server has no tier with that name. Its tiers: {names}.")
 
 
 def called(known: Iterable[Tier], key: str | None) -> str | None:
-    """Return the name of the tier with a key, which is what people read of it."""
+    """Return the name that people read for a tier's key."""
     return next((tier.name for tier in known if tier.key == key), key)
 
 
 def _within(what: str, number: int, least: int, most: int) -> None:
     if not least <= number <= most:
-        raise Refusal(f"{what} is a whole number from {least} to {most}.")
+        raise Refusal(f"{what} must be a whole number from {least} to {most}.")
 
 
 def _reason(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The operator's hand: pause, resume, drain, and how the studio is doing."""
+"""The operator's controls: pause, resume, drain, and how the studio is doing."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 class Operations:
-    """What the bot's owner may do to the whole studio, and see of it."""
+    """What the bot's owner can do with the whole studio, and see of it."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Operations:
         self._drain = drain
 
     async def pause(self, reason: str) -> None:
-        """Start no more jobs until `resume`, also over a restart; members read the reason."""
+        """Start no more jobs until `resume`, even after a restart; members read the reason."""
         reason = clean(reason)
         async with self._database.transaction() as tx:
             await state.put(tx, "paused", reason)
-        log.warning("paused: %s", reason or "no reason was given")
+        log.warning("paused: %s", reason or "no reason given")
         self._news.set()
 
     async def resume(self) -> None:
@@ -58,7 +58,7 @@ class Operations:
         self._news.set()
 
     def drain(self) -> None:
-        """Start no more jobs, let the rendering ones end, post, and end the program."""
+        """Start no more jobs, finish and post the current ones, and shut down."""
         self._drain.set()
         self._news.set()
 

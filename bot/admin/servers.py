@@ -1,4 +1,4 @@
-"""What admins and the operator may do for a whole server: tiers, roles, channels, words."""
+"""What admins and the operator can do for a whole server: tiers, roles, channels, words."""
 
 import re
 import secrets
@@ -12,6 +12,7 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.rules import bounds, tiers, wordfilter
 from bot.rules.markup import clean, escape
+from bot.rules.wording import span
 from bot.tables import audit, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
 from bot.values import Actor, Limits, Offer, Tier
@@ -28,6 +29,8 @@ BOUNDS = {
     "per_day": (0, tiers.MOST_PER_DAY),
     "waiting": (1, tiers.MOST_WAITING),
 }
+NAMES = {field: field for field in BOUNDS} | {"per_day": "seconds-per-day"}
+"""What the commands call them."""
 
 
 class Rulebook:
@@ -45,7 +48,7 @@ class Rulebook:
         return await self._admission.offers(self._database, guild)
 
     async def paid_servers(self) -> int:
-        """Return in how many servers a role carries a tier that costs money."""
+        """Return the number of servers where a role grants a tier that costs money."""
         paid = set()
         for guild, key in await server_tiers.all_mapped(self._database):
             found = {tier.key: tier for tier in await self._admission.tiers(self._database, guild)}
@@ -58,7 +61,7 @@ class Rulebook:
         return await server_tiers.role_names(self._database, guild)
 
     async def map_role(self, guild: int, actor: Actor, role: Actor, name: str) -> Tier:
-        """Let a role carry a tier; return it."""
+        """Make a role grant a tier; return it."""
         async with self._database.transaction() as tx:
             known = await self._admission.tiers(tx, guild)
             tier = named(known, name)
@@ -78,11 +81,11 @@ class Rulebook:
         return tier
 
     async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
-        """Let a role, which may be deleted by now, carry nothing; return its name."""
+        """Remove the tier of a role, which may be deleted by now; return the role's name."""
         async with self._database.transaction() as tx:
             name = (await server_tiers.role_names(tx, guild)).get(role)
             if name is None:
-                raise Refusal("That role carries no tier. Choose one of the list.")
+                raise Refusal("That role does not grant a tier. Choose one from the list.")
             key = (await server_tiers.roles(tx, guild))[role]
             before = called(await self._admission.tiers(tx, guild), key)
             await server_tiers.unmapped(tx, guild, role)
@@ -90,7 +93,7 @@ class Rulebook:
         return name
 
     async def role_deleted(self, guild: int, role: int) -> None:
-        """A role is gone, and what it carried."""
+        """Remove the tier of a role that was deleted."""
         if role in await server_tiers.roles(self._database, guild):
             await self.unmap_role(guild, Actor(id=0, name="Discord (role deleted)"), role)
 
@@ -100,7 +103,7 @@ class Rulebook:
         """Change a tier's fields, all but its weight; return it as it is now."""
         wanted = _checked({field: value for field, value in changes.items() if value is not None})
         if not wanted:
-            raise Refusal("Say at least one thing to change.")
+            raise Refusal("Nothing to change: give at least one option.")
         async with self._database.transaction() as tx:
             known = await self._own(tx, guild)
             before = named(known, name)
@@ -141,7 +144,7 @@ class Rulebook:
             tier = named(known, name)
             if tier.key == tiers.FREE.key:
                 shown = escape(tier.name)
-                raise Refusal(f"{shown} is everybody's tier: it can be edited, not removed.")
+                raise Refusal(f"{shown} is the default tier: it can be edited, not removed.")
             roles = sum(key == tier.key for key in (await server_tiers.roles(tx, guild)).values())
             await server_tiers.removed(tx, guild, tier.key)
             given = await members.untiered(tx, guild, tier.key)
@@ -153,16 +156,16 @@ class Rulebook:
         return await servers.channels(self._database, guild)
 
     async def allow_channel(self, guild: int, actor: Actor, channel: Actor) -> None:
-        """Let music be asked for in a channel, and then only in those allowed."""
+        """Allow requests in a channel, and from then on only in allowed ones."""
         async with self._database.transaction() as tx:
             if len(await servers.channels(tx, guild)) >= MOST_CHANNELS:
                 raise Refusal(f"At most {MOST_CHANNELS} channels can be allowed.")
             if not await servers.channel_allowed(tx, guild, channel.id):
-                raise Refusal("That channel is allowed already.")
+                raise Refusal("That channel is already allowed.")
             await self._note(tx, guild, actor, "channel allow", f"#{channel.name}")
 
     async def forget_channel(self, guild: int, actor: Actor, channel: Actor) -> bool:
-        """Take a channel off the list; return whether others are left on it."""
+        """Remove a channel from the list; return whether others are left on it."""
         async with self._database.transaction() as tx:
             if not await servers.channel_forgotten(tx, guild, channel.id):
                 raise Refusal("That channel is not on the list.")
@@ -170,27 +173,27 @@ class Rulebook:
             return bool(await servers.channels(tx, guild))
 
     async def words(self, guild: int) -> list[str]:
-        """Return the words that a server refuses in prompts."""
+        """Return the words that a server blocks in prompts."""
         return await servers.words(self._database, guild)
 
     async def add_word(self, guild: int, actor: Actor, word: str) -> str:
-        """Refuse a word, or words in that order; return it as it is matched."""
+        """Block a word, or words in that order; return it as it is matched."""
         folded = wordfilter.folded(word)
         if not 1 <= len(folded) <= LONGEST_WORD:
-            raise Refusal(f"A word has 1 to {LONGEST_WORD} letters or digits.")
+            raise Refusal(f"A word must have 1 to {LONGEST_WORD} letters or digits.")
         async with self._database.transaction() as tx:
             if len(await servers.words(tx, guild)) >= MOST_WORDS:
-                raise Refusal(f"At most {MOST_WORDS} words can be refused.")
+                raise Refusal(f"At most {MOST_WORDS} words can be blocked.")
             if not await servers.word_added(tx, guild, folded):
-                raise Refusal("That word is refused already.")
+                raise Refusal("That word is already blocked.")
             await self._note(tx, guild, actor, "words add", folded)
         return folded
 
     async def remove_word(self, guild: int, actor: Actor, word: str) -> str:
-        """Let a word pass again; return it."""
+        """Unblock a word; return it."""
         wanted = wordfilter.folded(word)
         async with self._database.transaction() as tx:
-            # What was listed before may have been folded otherwise.
+            # Words listed by an earlier version may have been folded differently.
             listed = [each for each in await servers.words(tx, guild) if each in (word, wanted)]
             if not listed or not await servers.word_removed(tx, guild, listed[0]):
                 raise Refusal("That word is not on the list.")
@@ -202,11 +205,11 @@ class Rulebook:
         return await self._admission.limits(self._database, guild)
 
     async def known_servers(self) -> list[int]:
-        """Return the ids of the servers that the operator has to do with."""
+        """Return the ids of the servers with settings of their own."""
         return list(await servers.known(self._database))
 
     async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> Limits:
-        """Let the operator's word on a server come before the list; None goes back to the list."""
+        """Allow or refuse a server, whatever the list says; None follows the list again."""
         async with self._database.transaction() as tx:
             before = await self._admission.limits(tx, guild)
             await servers.allowed(tx, guild, allowed)
@@ -225,7 +228,7 @@ class Rulebook:
     async def limit_server(
         self, guild: int, actor: Actor, changes: Mapping[str, int | None]
     ) -> Limits:
-        """Set limits of a server's own; None leaves one as it is, what is too small as in .env."""
+        """Set a server's own limits; None changes nothing, too small a number means as in .env."""
         async with self._database.transaction() as tx:
             before = await self._admission.limits(tx, guild)
             await servers.limited(tx, guild, changes)
@@ -261,8 +264,8 @@ def described(limits: Limits) -> str:
     """Say what the operator allows a server."""
     per_day = limits.server_seconds_per_day
     return (
-        f"pieces up to {limits.max_seconds} s, {limits.waiting_per_server} waiting, "
-        f"{'any' if per_day is None else per_day} s a day"
+        f"pieces up to {limits.max_seconds} s, up to {limits.waiting_per_server} waiting, "
+        f"{'no daily limit' if per_day is None else f'{span(per_day)} a day'}"
     )
 
 
@@ -273,12 +276,12 @@ def _word(limits: Limits, guild: int) -> str:
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     for field, (least, most) in BOUNDS.items():
         if field in fields and not least <= fields[field] <= most:
-            raise Refusal(f"{field.replace('_', ' ')} is a whole number from {least} to {most}.")
+            raise Refusal(f"`{NAMES[field]}` must be a whole number from {least} to {most}.")
     for field in ("name", "price"):
         if field in fields:
             fields[field] = clean(fields[field])
             if not 1 <= len(fields[field]) <= LONGEST_NAME:
-                raise Refusal(f"A {field} has 1 to {LONGEST_NAME} characters.")
+                raise Refusal(f"The {field} must have 1 to {LONGEST_NAME} characters.")
     if "models" in fields:
         fields["models"] = _models(fields["models"])
     if fields.get("link") is not None:
@@ -290,7 +293,7 @@ def _models(text: str) -> frozenset[str]:
     names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
     known = rf"[\w.-]{{1,{tiers.LONGEST_MODEL}}}|\*"
     if not all(re.fullmatch(known, name) for name in names) or len(names) > 20:
-        raise Refusal("Models are named like: small, medium, large, stereo-small; or * for all.")
+        raise Refusal("Name models like this: small, medium, large, stereo-small; or * for all.")
     return frozenset(names)
 
 
@@ -300,7 +303,7 @@ def _link(text: str) -> str | None:
         return None
     if not re.fullmatch(r"https://[^\s<>()\[\]]{3,190}", link):
         raise Refusal(
-            "A link begins with https:// and has at most 198 characters; none removes it."
+            "A link must begin with https:// and have at most 198 characters; “none” removes it."
         )
     return link
 
@@ -308,7 +311,7 @@ def _link(text: str) -> str | None:
 def _require_free_name(known: list[Tier], name: str | None, but: Tier | None = None) -> None:
     taken = {key for tier in known if tier != but for key in (tier.key, tiers.key(tier.name))}
     if name is not None and tiers.key(name) in taken:
-        raise Refusal("There is a tier of that name already.")
+        raise Refusal("There is already a tier with that name.")
 
 
 def _told(tier: Tier, fields: Iterable[str]) -> str:

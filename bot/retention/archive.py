@@ -19,6 +19,7 @@ from bot.errors import FileError, Refusal, StorageError
 from bot.retention import disk
 from bot.retention.calendar import Calendar
 from bot.rules import visibility
+from bot.rules.wording import counted
 from bot.tables import (
     audit,
     grants,
@@ -91,15 +92,15 @@ class Archive:
     async def saving(self, member: int) -> AsyncIterator[None]:
         """Let a member have music in another format meanwhile; raise Refusal if it is too much."""
         if member in self._saving:
-            raise Refusal("What you asked for last is still being made. Ask again when it is here.")
+            raise Refusal("Your last file is still being made. Try again when it has arrived.")
         if len(self._saving) >= MOST_SAVING:
-            raise Refusal("Many are saving music right now. Try again in a minute.")
+            raise Refusal("Too many members are saving music right now. Try again in a minute.")
         self._saving.add(member)
         try:
             async with asyncio.timeout(LONGEST_SAVING):
                 yield
         except TimeoutError:
-            raise Refusal("The studio was too busy to make that. Try again later.") from None
+            raise Refusal("The studio is too busy to make that file. Try again later.") from None
         finally:
             self._saving.discard(member)
 
@@ -158,7 +159,7 @@ class Archive:
         async with self._database.transaction() as tx:
             job = visibility.theirs(await jobs.find(tx, number), number, viewer, "delete")
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
-                raise Refusal(f"#{number} is {job.status}: it can be deleted once it has ended.")
+                raise Refusal(f"#{number} is still {job.status}. Delete it once it has finished.")
             await takes.erased(tx, [number])
             await jobs.deleted(tx, number, self._clock())
             await removals.add_repeats(tx, number, self._clock())
@@ -188,7 +189,12 @@ class Archive:
             async with self._database.transaction() as tx:
                 await unsay(tx, numbers)
         await self._database.purge()
-        log.info("%d jobs of user %d forgotten, %d messages to go", pieces, user, len(messages))
+        log.info(
+            "forgot %s of user %d, %s to delete",
+            counted(pieces, "job"),
+            user,
+            counted(len(messages), "message"),
+        )
         return Forgotten(pieces=pieces, messages=frozenset(messages))
 
     async def left(self, guild: int) -> None:
@@ -241,7 +247,9 @@ class Archive:
             await self._set_aside(unfinished)
         if left := found.keys() - unfinished:
             size = sum(found[name] for name in left) / 1e6
-            log.warning("%d files (%.0f MB) are named by no row, and stay", len(left), size)
+            log.warning(
+                "%s (%.0f MB) not in the database, left alone", counted(len(left), "file"), size
+            )
         await self._mark()
 
     async def prune(self, keep: Keep) -> int:
@@ -272,7 +280,8 @@ class Archive:
         await self._clear()
         await self._mark()
         if removed:
-            log.info("the music of %d jobs was removed; %.1f GB are kept", removed, left / 1e9)
+            pieces = counted(removed, "job")
+            log.info("removed the music of %s; %.1f GB kept", pieces, left / 1e9)
         return removed
 
     async def _kept(self) -> list[takes.Kept]:
@@ -299,7 +308,7 @@ class Archive:
             if given < seen or (mark and not known):
                 await jobs.numbered_above(tx, seen + UNSEEN)
                 log.warning(
-                    "DATA_DIR had another database, or a newer one; numbers go on above #%d",
+                    "DATA_DIR had another database, or a newer one; numbering continues above #%d",
                     max(given, seen + UNSEEN),
                 )
         return known and given >= seen
@@ -328,7 +337,7 @@ class Archive:
                 async with self._database.transaction() as tx:
                     await unneeded.done(tx, gone)
         except StorageError as error:
-            log.warning("files that no row needs are looked at again later: %s", error)
+            log.warning("unneeded files will be removed later: %s", error)
 
     async def _set_aside(self, names: Iterable[str]) -> None:
         """Keep what this database, which may be a wrong one, has no music of or would remove."""

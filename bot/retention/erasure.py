@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from weakref import WeakSet
 
 from bot.retention.calendar import Calendar
+from bot.rules.wording import counted
 from bot.tables import jobs, removals
 from bot.tables.database import Database
 from bot.values import Job, Keep, Removal
@@ -115,7 +116,7 @@ class Erasure:
                 break
         if erased:
             await self._database.purge()
-            log.info("the words of %d jobs were erased: they are older than is kept", erased)
+            log.info("erased the words of %s older than KEEP_WORDS_DAYS", counted(erased, "job"))
 
     async def _without_tokens(self, before: datetime) -> int:
         async with self._database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""The words that a server refuses, seen in a prompt through what hides them from a reader's eye."""
+"""The words that a server blocks, found in a prompt even when they are disguised."""
 
 import re
 import unicodedata
@@ -10,11 +10,11 @@ import disarm
 from bot.rules.markup import UNSEEN
 
 UNSEEN_HERE = (
-    "It is seen in any capitals, styles and look-alike letters of other scripts, and through "
-    "invisible characters and underscores. What I cannot see: accents, digits and signs in place "
-    "of letters, spaces and signs between them, and other forms of the word."
+    "I recognise it in any capitals, styles and look-alike letters of other scripts, and through "
+    "invisible characters and underscores. I do not recognise accents, digits or signs in place of "
+    "letters, spaces or signs between them, or other forms of the word."
 )
-"""What admins should know of it."""
+"""What admins should know about it."""
 
 STYLED = re.compile(
     "(?!COMBINING|TAG)(?:.* )?(?:LATIN (?:CAPITAL |SMALL )?|REGIONAL INDICATOR SYMBOL )"

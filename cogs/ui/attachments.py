@@ -18,13 +18,13 @@ SMALLER = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",
     Format.FLAC: ": choose MP3 or OGG.",
     Format.OGG: ": choose MP3.",
-    Format.MP3: ", and no format is smaller.",
+    Format.MP3: ", and no other format is smaller.",
 }
 """What helps where a format is too large, by that format."""
 
 
 class TooLarge(Refusal):
-    """Discord takes no files as large as these there."""
+    """The files are larger than Discord accepts there."""
 
 
 @contextlib.asynccontextmanager
@@ -38,11 +38,11 @@ async def files(
     most: int | None = None,
     part: int = 0,
 ) -> AsyncIterator[list[discord.File]]:
-    """Have takes as files for the block to send; raise TooLarge if Discord does not take them.
+    """Yield takes as files for the block to send; raise TooLarge if Discord does not accept them.
 
-    Not tried is what has a file of more than `most` bytes, where that is known, or no smaller one
-    than was refused there lately. What comes of the block is remembered. Of a `part` (from 1)
-    nothing smaller is made: it is always tried.
+    Files are not tried if one is larger than `most` bytes, where that is known, or as large as what
+    was recently refused there. The outcome of the block is remembered. A `part` (from 1) is always
+    tried, since there is nothing smaller.
     """
     if not takes:
         raise Refusal(f"The music of #{job.id} is no longer kept.")
@@ -50,7 +50,7 @@ async def files(
     music = [await client.archive.music(job, take, kind, piece) for take in takes]
     sizes = [len(each) for each in music]
     too_large = TooLarge(
-        f"As {kind.upper()} it has {max(sizes) / 2**20:.1f} MiB, more than Discord takes here"
+        f"As {kind.upper()} it is {max(sizes) / 2**20:.1f} MiB, more than Discord accepts here"
         f"{SMALLER[kind]}"
     )
     if most is not None and max(sizes) > most:
@@ -69,9 +69,9 @@ async def files(
 
 
 def answer(interaction: Interaction) -> tuple[Target, int]:
-    """Return where the answer to an interaction goes, and the bytes that a file of it may have.
+    """Return where the answer to an interaction goes, and the most bytes that a file may have.
 
-    Discord names the member's limit; what it says of the server is a table of the library's.
+    Discord states the member's limit; the server's comes from a table in the library.
     """
     server = interaction.guild.filesize_limit if interaction.guild else 0
     target = Target(interaction.guild_id or 0, answer=True)
@@ -79,5 +79,5 @@ def answer(interaction: Interaction) -> tuple[Target, int]:
 
 
 def file(content: bytes, name: str) -> discord.File:
-    """Return a file to send: read before, so that no fault of the disk is taken for Discord's."""
+    """Return a file to send, already read: a disk error must not look like one of Discord's."""
     return discord.File(io.BytesIO(content), name)

@@ -17,7 +17,7 @@ MOST = 25
 
 
 def offered(found: Iterable[tuple[str, T]]) -> list[app_commands.Choice[T]]:
-    """Return the first names and values as choices; what has another's name shows its value too."""
+    """Return the first names and values as choices; a repeated name shows its value too."""
     names: dict[str, T] = {}
     for name, value in found:
         shown = isolate(name, LONGEST)

@@ -16,7 +16,7 @@ from cogs.ui import embeds, permissions
 
 
 class Pressed:
-    """What is pressed or chosen from, and answers when that fails; mixed into a DynamicItem."""
+    """A component that answers with the reason if its action fails; mixed into a DynamicItem."""
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what it is for, or answer with the reason why not."""
@@ -51,7 +51,7 @@ class OfJob(Pressed):
         match: re.Match[str],
         /,
     ) -> Self:
-        """Make the button again that a click names."""
+        """Rebuild the button that was clicked."""
         return cls(int(match["job"]))
 
 
@@ -68,7 +68,7 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
             await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
             return
         await interaction.response.edit_message(embed=embeds.cancelled(job), view=None)
-        with contextlib.suppress(StorageError):  # then it is told once more
+        with contextlib.suppress(StorageError):  # then the message is edited once more
             await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
 
@@ -89,11 +89,11 @@ class PostAgainButton(
         )
         await interaction.response.edit_message(embed=embeds.posting(job), view=None)
         if interaction.message and interaction.message.id != job.status_message_id:
-            await interaction.delete_original_response()  # nobody would bring it up to date
+            await interaction.delete_original_response()  # nothing would keep it up to date
 
 
 class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):
-    """Lets a long piece end with what exists, for its owner or a member with Manage Server."""
+    """Ends a long piece with what is done so far, for its owner or a member with Manage Server."""
 
     LABEL, NAME = "Stop here", "stop"
 
@@ -104,7 +104,7 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
 
 
 def last_view(job: Job) -> ui.View | None:
-    """Return what may still be done with a job that has ended."""
+    """Return the buttons of a job that has ended."""
     if job.status is not Status.UNDELIVERABLE or job.reason == GONE:
         return None
     view = ui.View(timeout=None)

@@ -9,6 +9,7 @@ from discord.utils import format_dt
 from bot.outbox import PARTS
 from bot.rules import bounds, quota, tiers
 from bot.rules.markup import escape, isolate, some
+from bot.rules.wording import counted, span
 from bot.studio import LOOKAHEAD
 from bot.values import (
     About,
@@ -44,45 +45,45 @@ Roles = Mapping[int, str]
 TIERS, MOST_NAMES = 5, 250
 """Tiers on a page, and characters for the roles of one and for its models, so that it fits."""
 
-DELETED = "that was deleted"
+DELETED = "@deleted-role"
 
 SMALLER = {
-    "flac": "FLAC, which loses nothing: Discord takes no WAV as large as this here. It is kept.",
-    "ogg": "Ogg Vorbis, which loses a little: Discord takes no WAV as large as this here. It is "
-    "kept, and `Save as` has FLAC where that fits.",
+    "flac": "FLAC (lossless): the WAV is too large to upload here. The WAV is kept.",
+    "ogg": "Ogg Vorbis (slightly lossy): the WAV is too large to upload here. The WAV is kept, and "
+    "`Save as` offers FLAC where that fits.",
 }
 
-MANY = f"More than {LOOKAHEAD} pieces are before it"
+MANY = f"More than {LOOKAHEAD} pieces are ahead of it"
 
-STARTED = "It is rendering already"
+STARTED = "It is already rendering"
 
 IDLE = (
-    "Idle lane: your seconds of the day are used up and nobody waited, so it costs nothing, and "
-    "any other request goes before it."
+    "Idle lane: your daily seconds are used up, but nobody is waiting, so this one is free. Any "
+    "other request goes first."
 )
 
-ALONE = "Its takes were too large for one message here, so each has its own."
-PART = "It was too large for one file here, so it comes in parts that follow each other."
-"""What a result says that was posted otherwise than in one message."""
+ALONE = "The takes were too large for one message here, so each is posted in its own."
+PART = "Too large for one file here, so it is posted in consecutive parts."
+"""What a result says when it takes several messages."""
 
 STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
 
 NO_ROUTE = (
-    "Discord refused the file everywhere it could be posted. The music is kept: Post again charges "
-    "it and tries once more."
+    "Discord refused the file everywhere it could be posted. The music is saved; **Post again** "
+    "tries once more and charges it."
 )
 
-INCOMPLETE = "Not all of it could be posted. What is missing was refunded."
+INCOMPLETE = "Part of it could not be posted. That part was refunded."
 
 LONGEST_REASON = 2000
 """Characters of a reason that are shown: an embed's text has at most 4,096."""
 
-REPEATED = "This may be a repeat: it is not known whether it reached you already."
+REPEATED = "You may already have this one: Discord never confirmed the first attempt."
 
 
 def waiting(standing: Standing) -> discord.Embed:
     """Show a queued job's place and when its music is expected."""
-    place = f"Place **{standing.place}** in the queue" if standing.place else MANY
+    place = f"Number **{standing.place}** in the queue" if standing.place else MANY
     if standing.job.status is not Status.QUEUED:
         place = STARTED
     lines = [f"{place}{_expected(standing.ends_at)}."]
@@ -92,14 +93,14 @@ def waiting(standing: Standing) -> discord.Embed:
     if standing.paused is not None:
         lines.append(paused(standing.paused))
     elif standing.engine is EngineState.LOADING:
-        lines.append("The engine is loading; rendering begins as soon as it is ready.")
+        lines.append("The engine is loading; rendering starts as soon as it is ready.")
     return _card(standing.job, f"Queued as #{standing.job.id}", "\n".join(lines))
 
 
 def paused(reason: str) -> str:
     """Say that the studio starts nothing, and why."""
     because = f": {escape(reason)}" if reason else ""
-    return f"The studio is paused{because}. What is asked for is queued, and played after that."
+    return f"The studio is paused{because}. New requests are queued and start when it resumes."
 
 
 def rendering(standing: Standing) -> discord.Embed:
@@ -113,13 +114,13 @@ def rendering(standing: Standing) -> discord.Embed:
 
 
 def posting(job: Job) -> discord.Embed:
-    """Show that the music exists and is on its way."""
+    """Show that the music is ready and on its way."""
     return _card(job, f"Posting #{job.id}", "The music is ready and is being posted.")
 
 
 def done(job: Job, link: str | None) -> discord.Embed:
     """Show where the result is."""
-    where = f"[Listen to it here]({link})." if link else "The music was delivered."
+    where = f"[Listen to it here]({link})." if link else "Delivered."
     return _card(job, f"#{job.id} is done", where)
 
 
@@ -158,9 +159,8 @@ def preview(job: Job) -> discord.Embed:
 
 def stopping(job: Job) -> discord.Embed:
     """Show that a piece ends early."""
-    return _card(
-        job, f"#{job.id} stops here", "What exists is being posted; the rest is not charged."
-    )
+    text = "Posting what is done so far. The rest is not charged."
+    return _card(job, f"#{job.id} stops here", text)
 
 
 def mark(owed: Owed) -> str:
@@ -189,7 +189,7 @@ def result(
     several = len(takes) > 1
     seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
     embed.add_field(name="Seeds" if several else "Seed", value="\n".join(seeds))
-    embed.add_field(name="Asked for by", value=escape(job.origin.user_name) or "somebody")
+    embed.add_field(name="Requested by", value=escape(job.origin.user_name) or "somebody")
     if job.spent is not None:
         embed.add_field(name="Rendered in", value=f"{job.spent:.1f} s")
     embed.add_field(name="Model", value=model(job.request.model))
@@ -209,7 +209,7 @@ def length(seconds: float) -> str:
 
 
 def lengths(takes: tuple[Take, ...]) -> str:
-    """Say how long the takes are that were made; nothing where none was."""
+    """Say how long the finished takes are; nothing where there are none."""
     made = [length(take.seconds) for take in takes if take.seconds]
     if len(made) > 1 and len(set(made)) == 1:
         return f"{len(made)} takes of {made[0]}"
@@ -217,7 +217,7 @@ def lengths(takes: tuple[Take, ...]) -> str:
 
 
 def _settings(request: Request) -> str:
-    """Name the settings that are not the usual ones."""
+    """Name the settings that differ from the defaults."""
     usual = Request(prompt="", seconds=1, model="", seed=0)
     asked = (
         f"{name} {getattr(request, name):g}"
@@ -229,7 +229,7 @@ def _settings(request: Request) -> str:
 
 def model(name: str) -> str:
     """Name what made the music."""
-    return "Sketch engine: not MusicGen" if name == "sketch" else f"MusicGen {name}"
+    return "Sketch engine (not MusicGen)" if name == "sketch" else f"MusicGen {name}"
 
 
 def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embed:
@@ -239,25 +239,25 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
     tier = f"**{escape(held.tier.name)}**"
     embed.add_field(name="Tier", value=f"{tier}, {_source(held, roles)}")
     everywhere = " on all servers" if held.everywhere else ""
-    left = f"**{usage.left} s** of {held.per_day} s{everywhere}"
-    embed.add_field(name="Left today", value=f"{left}, anew {format_dt(usage.resets_at, 'R')}")
+    left = f"**{span(usage.left)}** of {span(held.per_day)}{everywhere}"
+    embed.add_field(name="Left today", value=f"{left}, resets {format_dt(usage.resets_at, 'R')}")
     if usage.block:
         embed.add_field(name="Blocked", value=quota.blocked(usage.block), inline=False)
     if usage.grants:
         lines = [
-            f"**{grant.left} s** of {grant.seconds} s"
+            f"**{span(grant.left)}** of {span(grant.seconds)}"
             + (f": {escape(grant.reason, 120)}" if grant.reason else "")
             + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
             for grant in usage.grants
         ]
         embed.add_field(name="Granted", value=some(lines, MOST_FIELD, "\n"), inline=False)
     jobs = [f"#{job} is rendering" for job in usage.running]
-    jobs += [f"#{job} waits" for job in usage.waiting]
+    jobs += [f"#{job} is waiting" for job in usage.waiting]
     if jobs:
         embed.add_field(name="Pieces", value=some(jobs, MOST_FIELD), inline=False)
     if usage.ledger:
         lines = [_entry(entry) for entry in usage.ledger]
-        embed.add_field(name="Last entries", value=some(lines, MOST_FIELD, "\n"), inline=False)
+        embed.add_field(name="Latest entries", value=some(lines, MOST_FIELD, "\n"), inline=False)
     return embed
 
 
@@ -265,16 +265,16 @@ def plans(
     offers: Sequence[Offer], held: Membership, loaded: tuple[str, ...], roles: Roles
 ) -> discord.Embed:
     """Show a server's tiers side by side, the member's own marked."""
-    embed = discord.Embed(title="The tiers of this server", colour=VIOLET)
+    embed = discord.Embed(title="Tiers on this server", colour=VIOLET)
     for offer in offers:
         tier = offer.tier
         mine = tier.key == held.tier.key
         lines = [
             escape(tier.price),
             f"pieces up to {tier.longest} s",
-            f"{tier.per_day} s of music a day",
-            f"{tier.takes} takes a request" if tier.takes > 1 else "1 take a request",
-            f"{tier.waiting} may wait",
+            f"{span(tier.per_day)} of music a day",
+            f"{counted(tier.takes, 'take')} per request",
+            f"up to {tier.waiting} waiting",
             _models(tier, loaded),
             _how(offer, roles),
         ]
@@ -286,10 +286,10 @@ def plans(
 
 def allows(tier: Tier) -> str:
     """Say in a line what a tier allows."""
-    names = ["every model"] if "*" in tier.models else map(escape, tiers.ordered(tier))
+    names = ["all models"] if "*" in tier.models else map(escape, tiers.ordered(tier))
     return (
-        f"{tier.longest} s, {tier.takes} per request, {tier.per_day} s a day, "
-        f"{tier.waiting} waiting, {some(list(names), MOST_NAMES)}"
+        f"pieces up to {tier.longest} s, {counted(tier.takes, 'take')} per request, "
+        f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, {some(list(names), MOST_NAMES)}"
     )
 
 
@@ -300,47 +300,48 @@ def help_(*, manager: bool) -> discord.Embed:
         colour=VIOLET,
         description=(
             "`/generate` takes a prompt such as *mozart fantasia* and a length, queues it, and "
-            "posts the music in the channel. Its reply shows your place and the progress, and has "
-            "a Cancel button."
+            "posts the music in the channel. Its reply shows your place in the queue and the "
+            "progress, with a Cancel button."
         ),
     )
     embed.add_field(
         name="About you",
         value=(
-            "`/usage` your tier, what is left today, your last pieces\n"
-            "`/queue` what is playing and waiting, and Cancel\n"
-            "`/plans` the tiers of this server and how to get them\n"
-            "`/history` your pieces · `/piece` all about one of them\n"
-            "`/resend` posts one again, in any format · `/forget me` erases all of yours"
+            "`/usage` your tier, what is left today, your latest pieces\n"
+            "`/queue` what is rendering and waiting; cancel yours there\n"
+            "`/plans` the tiers on this server and how to get them\n"
+            "`/history` your pieces · `/piece` everything about one of them\n"
+            "`/resend` posts one again, in any format · `/forget me` erases everything of yours"
         ),
         inline=False,
     )
     embed.add_field(
         name="Under a result",
         value=(
-            "**Again** with a new seed · **Edit** and ask · **Extend** by 5 to 30 s · **Save as** "
-            "FLAC, MP3 or Ogg · **Delete**. Long pieces show how they begin, and may be stopped."
+            "**Again** with a new seed · **Edit** and resubmit · **Extend** by 5 to 30 s · **Save "
+            "as** FLAC, MP3 or Ogg · **Delete**. Long pieces are previewed, and can be stopped "
+            "early."
         ),
         inline=False,
     )
     if manager:
         embed.add_field(
-            name="For those who manage this server",
+            name="For server managers",
             value=(
-                "`/tier` what members may ask for, and which roles carry it\n"
-                "`/quota` seconds of single members, and the log of all changes\n"
+                "`/tier` what members can request, and which roles grant it\n"
+                "`/quota` seconds for individual members, and the log of all changes\n"
                 "`/member` block and unblock\n"
-                "`/channel` where music may be asked for\n"
-                "`/panel` a message with a button that opens a form\n"
-                "`/words` what prompts may not say"
+                "`/channel` where music can be requested\n"
+                "`/panel` a message with a button that opens the request form\n"
+                "`/words` blocked words"
             ),
             inline=False,
         )
     embed.add_field(
         name="What it costs",
         value=(
-            "A piece takes its seconds from your day when it is queued. What fails, is cancelled "
-            "or cannot be posted is given back. The day starts at midnight UTC."
+            "Seconds are deducted when a piece is queued. Pieces that fail, are cancelled or "
+            "cannot be posted are refunded. Your allowance resets at midnight UTC."
         ),
         inline=False,
     )
@@ -355,16 +356,17 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
     jobs = ", ".join(f"{stats.jobs[state]} {state}" for state in Status if stats.jobs.get(state))
     embed.add_field(name="Pieces", value=jobs or "none yet", inline=False)
     embed.add_field(name="Engine", value=stats.engine)
-    embed.add_field(name="Longest wait now", value=f"{stats.waited:.0f} s")
+    embed.add_field(name="Longest wait now", value=span(stats.waited))
     embed.add_field(name="Messages owed", value=str(stats.owed))
     pieces, seconds = stats.rendered
-    embed.add_field(name="Last 24 hours", value=f"{pieces} pieces, {seconds} s of music")
+    made = f"{counted(pieces, 'piece')}, {span(seconds)} of music"
+    embed.add_field(name="Last 24 hours", value=made)
     for speed in stats.speeds[:5]:
         pace = f"{speed.pace:.2f} s of work per second of music"
         embed.add_field(name=f"Speed of {speed.model}"[:256], value=pace)
     faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
     embed.add_field(name="Failed", value=faults or "none")
-    kept = f"{stats.kept_bytes / 1e9:.1f} GB in {stats.files} files"
+    kept = f"{stats.kept_bytes / 1e9:.1f} GB in {counted(stats.files, 'file')}"
     embed.add_field(name="Disk", value=f"{kept}, {stats.free_bytes / 1e9:.1f} GB free")
     embed.add_field(name="Discord", value=f"heartbeat in {latency * 1000:.0f} ms")
     return embed
@@ -375,9 +377,9 @@ def about(about: About, models: tuple[str, ...]) -> discord.Embed:
     embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
     embed.add_field(name="Model", value=some([model(name) for name in models], MOST_FIELD))
     if models != ("sketch",):
-        licence = about.licence or "unknown: ask who runs this bot"
+        licence = about.licence or "unknown: ask whoever runs this bot"
         embed.add_field(name="Licence of the weights", value=licence)
-    embed.add_field(name="Code", value=about.code or "ask who runs this bot; MIT licence")
+    embed.add_field(name="Code", value=about.code or "ask whoever runs this bot; MIT licence")
     return embed
 
 
@@ -401,7 +403,7 @@ def asked_length(request: Request) -> str:
 
 
 def _reason(job: Job) -> str:
-    """Return why there is no music, as much as a message holds; the engine may say anything."""
+    """Return why there is no music, cut to fit a message: the engine may say anything."""
     return escape(job.reason or "", LONGEST_REASON)
 
 
@@ -411,9 +413,9 @@ def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> d
 
 
 def _heard(job: Job) -> list[str]:
-    """Say what ending a job comes to once its beginning was posted."""
+    """Say what stopping a job means once its preview was posted."""
     if job.stopping:
-        return ["It stops early: what is done so far is posted, and the rest is not charged."]
+        return ["Stopping early: what is done so far will be posted, and the rest is not charged."]
     return [STOP_HERE] if job.heard else []
 
 
@@ -424,18 +426,19 @@ def _expected(ends_at: datetime | None) -> str:
 def _source(held: Membership, roles: Roles | None = None) -> str:
     match held.source:
         case Source.ROLE:
-            where = f"by the role {roles.get(held.role or 0, DELETED)}" if roles else "by a role"
+            role = roles.get(held.role or 0, DELETED) if roles else ""
+            where = f"from the role {role}" if role else "from a role"
         case Source.GIVEN:
             where = "given to you by an admin"
             if held.until and roles is not None:
                 where += f" until {format_dt(held.until, 'f')}"
         case Source.USER_SUBSCRIPTION:
-            where = "by your subscription"
+            where = "from your subscription"
         case Source.SERVER_SUBSCRIPTION:
-            where = "by this server's subscription"
+            where = "from this server's subscription"
         case Source.DEFAULT:
-            where = "everybody's"
-    return f"{where}; an admin set the seconds a day" if held.override else where
+            where = "the default tier"
+    return f"{where}; daily seconds set by an admin" if held.override else where
 
 
 def _entry(entry: Entry) -> str:
@@ -446,20 +449,20 @@ def _entry(entry: Entry) -> str:
 
 def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     if "*" in tier.models:
-        return "every model"
+        return "all models"
     here = tier.models if loaded == ("sketch",) else loaded
     names = [
         escape(name) if name in here else f"~~{escape(name)}~~" for name in tiers.ordered(tier)
     ]
     shown = some(names, MOST_NAMES)
-    return f"models {shown}{' (struck: unavailable here)' if '~~' in shown else ''}"
+    return f"models {shown}{' (struck through: not available here)' if '~~' in shown else ''}"
 
 
 def _how(offer: Offer, roles: Roles) -> str:
     names = [roles[role] for role in offer.roles if role in roles]
     ways = [some(names, MOST_NAMES)] if names else []
     ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []
-    ways += ["a subscription: the button below"] if offer.sku else []
+    ways += ["subscribe with the button below"] if offer.sku else []
     return f"→ {', '.join(ways)}" if ways else ""
 
 

@@ -21,12 +21,12 @@ LINE = 390
 """Characters of a line, so that a page of them fits."""
 
 Lines = Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
-"""Gives a page, from 0, of a list about a subject's id (0: none), and whether there are more."""
+"""Returns a page, from 0, of a list about a subject's id (0: none), and whether there are more."""
 
 LISTS: dict[str, Lines] = {}
 
 Items = Callable[[Interaction], Awaitable[Sequence[ui.Item[Any]]]]
-"""Gives what else stands under a list."""
+"""Returns what else goes under a list."""
 
 MORE: dict[str, Items] = {}
 
@@ -42,7 +42,7 @@ def listed(name: str) -> Callable[[Lines], Lines]:
 
 
 def more(name: str) -> Callable[[Items], Items]:
-    """Register what stands under a list besides the buttons that turn its pages."""
+    """Register what goes under a list besides the buttons that turn its pages."""
 
     def register(items: Items) -> Items:
         MORE[name] = items
@@ -71,7 +71,7 @@ class PageButton(
         match: re.Match[str],
         /,
     ) -> Self:
-        """Make the button again that a click names."""
+        """Rebuild the button that was clicked."""
         return cls(match["name"], int(match["subject"]), int(match["page"]))
 
     async def press(self, interaction: Interaction) -> None:
@@ -92,16 +92,16 @@ async def turn(interaction: Interaction, name: str, subject: int = 0, page: int 
 
 
 def number(interaction: Interaction) -> int:
-    """Return the number of the piece that was chosen; raise Refusal for what is none."""
+    """Return the number of the piece that was chosen; raise Refusal for anything else."""
     data: Any = interaction.data or {}
     chosen = next(iter(data.get("values", [])), "")
     if not re.fullmatch("[0-9]{1,15}", str(chosen), re.ASCII):
-        raise Refusal("That is no piece's number.")
+        raise Refusal("That is not a piece number.")
     return int(chosen)
 
 
 def cut(found: Sequence[T], page: int, size: int = PAGE) -> tuple[Sequence[T], bool]:
-    """Return a page of what is all at hand, and whether there are more."""
+    """Return a page of items that are all in memory, and whether there are more."""
     start = page * size
     return found[start : start + size], len(found) > start + size
 
@@ -116,7 +116,7 @@ async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
     if name not in LISTS or (subject and not permissions.snowflake(str(subject))):
-        raise Refusal("There is no such list.")
+        raise Refusal("That list does not exist.")
     embed, more = await LISTS[name](interaction, subject, page)
     view = ui.View(timeout=None)
     by_age = name in ("log", "history")

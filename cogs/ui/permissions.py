@@ -120,7 +120,7 @@ def snowflake(text: str) -> int | None:
 def require_manager(interaction: Interaction) -> None:
     """Raise NotAllowed unless the member manages the server."""
     if not interaction.permissions.manage_guild:
-        raise NotAllowed("Only members with the permission Manage Server may do that.")
+        raise NotAllowed("Only members with the Manage Server permission can do that.")
 
 
 def for_managers(offer: Offer) -> Offer:
@@ -137,7 +137,7 @@ def for_managers(offer: Offer) -> Offer:
 async def require_owner(interaction: Interaction) -> None:
     """Raise NotAllowed unless the user owns the bot."""
     if not await interaction.client.is_owner(interaction.user):
-        raise NotAllowed("Only the owner of this bot may do that.")
+        raise NotAllowed("Only the owner of this bot can do that.")
 
 
 class AdminGroup(app_commands.Group):

@@ -1,4 +1,4 @@
-"""Words that prompts are made of, offered while a member types; any other words will do as well."""
+"""Words for prompts, suggested while a member types; any other words will do as well."""
 
 import random
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ VOCABULARY = {
 
 
 async def phrases(_: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """Offer what a prompt could go on with; Discord takes any other words too."""
+    """Suggest how a prompt could continue; Discord accepts any other words too."""
     found = [(text, text) for text in completions(typed)]
     if not typed.strip():
         surprise = surprising(random.Random())  # noqa: S311  # music, not a secret

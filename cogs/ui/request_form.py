@@ -1,4 +1,4 @@
-"""Asking for the same again, or edited, or by a form alone; on the quota of whoever does."""
+"""Requesting a piece again, edited, or from an empty form; on the quota of whoever does so."""
 
 import math
 import re
@@ -22,12 +22,12 @@ LONGEST_TEXT = 100
 
 
 class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
-    """Asks for the same with a new seed."""
+    """Requests the same piece with a new seed."""
 
     LABEL, NAME = "Again", "again"
 
     async def press(self, interaction: Interaction) -> None:
-        """Queue the same request, or go on once more from where the piece did."""
+        """Queue the same request, or extend the same take once more."""
         request = await _request(interaction, self.job)
         if request.parent_take is not None:
             await self._go_on(interaction, request)
@@ -48,7 +48,7 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         studio = interaction.client.studio
         parent = await studio.parent(request)
         if parent is None:
-            raise Refusal("The piece that it goes on from is gone.")
+            raise Refusal("The piece that this one extends is gone.")
         job = await studio.extend(
             submit.origin(interaction),
             permissions.presence(interaction),
@@ -68,7 +68,7 @@ class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
         request = await _request(interaction, self.job)
-        await _show(interaction, Form("Edit and ask for it", f"edit:{self.job}", request))
+        await _show(interaction, Form("Edit and resubmit", f"edit:{self.job}", request))
 
 
 class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generate"):
@@ -92,7 +92,7 @@ class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generat
         match: re.Match[str],  # noqa: ARG003
         /,
     ) -> "GenerateButton":
-        """Make the button again."""
+        """Rebuild the button."""
         return cls()
 
     async def press(self, interaction: Interaction) -> None:
@@ -103,7 +103,7 @@ class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generat
 
 
 class Form(ui.Modal):
-    """What a request has, to fill in or to change; its custom id says what it is about."""
+    """A request to fill in or to change; its custom id says which."""
 
     def __init__(self, title: str, about: str, request: Request) -> None:
         super().__init__(title=title, custom_id=f"form:{about}")
@@ -116,13 +116,13 @@ class Form(ui.Modal):
             ("Seconds", _field("seconds", math.ceil(request.length))),
             ("Takes", _field("takes", request.takes)),
             ("Model", _field("model", request.model, LONGEST_TEXT)),
-            ("Settings: a new seed unless one is named", wishes),
+            ("Settings (a new seed unless you give one)", wishes),
         ):
             self.add_item(ui.Label(text=name, component=field))
 
 
 class Forms(commands.Cog):
-    """Answers forms from what they carry, so that one may be filled in over a restart."""
+    """Answers forms from what they carry, so that one survives a restart while it is open."""
 
     @commands.Cog.listener()
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
@@ -136,7 +136,7 @@ class Forms(commands.Cog):
 
 
 async def _show(interaction: Interaction, form: Form) -> None:
-    """Open a form that discord.py does not remember: it would, for ever, and by its id alone."""
+    """Open a form that discord.py does not store: it would keep it for ever, by its id alone."""
     form.stop()
     await interaction.response.send_modal(form)
 
@@ -162,7 +162,7 @@ async def _submitted(interaction: Interaction) -> None:
 
 
 async def _still(interaction: Interaction, number: int) -> int | None:
-    """Return the number of a piece if it is there; a form may be open when it is forgotten."""
+    """Return the number of a piece if it still exists: it may be forgotten while a form is open."""
     try:
         await _request(interaction, number)
     except Refusal:
@@ -176,7 +176,7 @@ def settings(request: Request) -> str:
 
 
 def read(text: str) -> tuple[SamplingOptions, int | None]:
-    """Return the settings and the seed that a text names; raise Refusal for what it does not say.
+    """Return the settings and the seed in a text; raise Refusal if it cannot be read.
 
     Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7.
     """
@@ -185,8 +185,8 @@ def read(text: str) -> tuple[SamplingOptions, int | None]:
         match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
         if not match or match[1] not in {*bounds.BOUNDS, "seed"}:
             raise Refusal(
-                f"I cannot read the settings “{escape(part, 40)}”; they look like: guidance 3, "
-                "temperature 1, top_k 250, seed 7."
+                f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
+                "guidance 3, temperature 1, top_k 250, seed 7."
             )
         found[match[1]] = match[2]
     style = SamplingOptions(

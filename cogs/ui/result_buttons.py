@@ -1,4 +1,4 @@
-"""What may be done with music that is there: go on from it, keep it, delete it."""
+"""The buttons under a result: extend, save, delete."""
 
 import contextlib
 import logging
@@ -28,7 +28,7 @@ MORE = (5, 10, 15, 30)
 
 
 class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<job>[0-9]{1,18})"):
-    """Asks which take shall go on, and for how long."""
+    """Asks which take to extend, and by how much."""
 
     LABEL, NAME = "Extend", "extend"
 
@@ -51,11 +51,11 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         ]
         if not choices:
             raise Refusal(_why_not(job, takes, held.tier.name, longest))
-        await _ask(interaction, ExtendSelect(job.id, choices), "How shall it go on?")
+        await _ask(interaction, ExtendSelect(job.id, choices), "Extend which take, by how much?")
 
 
 class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>[0-9]{1,18})"):
-    """Asks in which format the music shall be had."""
+    """Asks for the format to save in."""
 
     LABEL, NAME = "Save as", "save"
 
@@ -70,7 +70,7 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
             for take in takes
             for kind in (Format.FLAC, Format.MP3, Format.OGG)
         ]
-        await _ask(interaction, SaveSelect(job.id, choices), "In which format? It costs nothing.")
+        await _ask(interaction, SaveSelect(job.id, choices), "Which format? Saving is free.")
 
 
 class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<job>[0-9]{1,18})"):
@@ -83,13 +83,13 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
         client = interaction.client
         job, posted = await client.archive.delete(self.job, permissions.viewer(interaction))
         await interaction.response.send_message(
-            f"#{job.id} was deleted. Its seconds stay used.", ephemeral=True
+            f"#{job.id} was deleted. Its seconds are not refunded.", ephemeral=True
         )
         gone = [await removed(client, job, post) for post in posted]
         if not all(gone):
             await interaction.followup.send(
-                "Discord did not let me delete every message of it just now. What still stands in "
-                "the channel can be deleted by hand.",
+                "Discord did not let me delete all of its messages. Whatever is still in the "
+                "channel can be deleted by hand.",
                 ephemeral=True,
             )
         if interaction.message and not interaction.message.flags.ephemeral:
@@ -108,7 +108,7 @@ class OfJobSelect(OfJob):
         self.job = job
 
     def chosen(self, pattern: str) -> tuple[int, str]:
-        """Return the take and what was chosen of it; raise Refusal for what was not offered."""
+        """Return the take and the choice; raise Refusal for what was not offered."""
         values = self.item.values  # type: ignore[attr-defined]
         match = re.fullmatch(rf"([1-9]):({pattern})", values[0]) if values else None
         if not match:
@@ -119,9 +119,9 @@ class OfJobSelect(OfJob):
 class ExtendSelect(
     OfJobSelect, ui.DynamicItem[ui.Select[Any]], template=r"extend-by:(?P<job>[0-9]{1,18})"
 ):
-    """Queues the piece that goes on."""
+    """Queues the extension."""
 
-    LABEL, NAME = "A take, and how many seconds more", "extend-by"
+    LABEL, NAME = "Choose a take and the seconds to add", "extend-by"
 
     async def press(self, interaction: Interaction) -> None:
         """Queue it."""
@@ -142,7 +142,7 @@ class SaveSelect(
 ):
     """Answers with the file."""
 
-    LABEL, NAME = "A take, and a format", "save-as"
+    LABEL, NAME = "Choose a take and a format", "save-as"
 
     async def press(self, interaction: Interaction) -> None:
         """Send it to the member alone."""
@@ -173,7 +173,7 @@ async def removed(client: Fantasia, job: Job, post: Post) -> bool:
 
 
 def result_view(job: int) -> ui.View:
-    """Return what may be done with a result."""
+    """Return the buttons of a result."""
     view = ui.View(timeout=None)
     for button in (AgainButton, EditButton, ExtendButton, SaveButton, DeleteButton):
         view.add_item(button(job))

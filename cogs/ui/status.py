@@ -18,10 +18,10 @@ from cogs.ui.buttons import last_view, open_view
 log = logging.getLogger(__name__)
 
 EDITED_EVERY = {Status.QUEUED: 30.0, Status.RUNNING: 4.0}
-"""How often the message of a job is edited that goes on, in seconds."""
+"""How often an open job's message is edited, in seconds."""
 
 EDITED_AT_ONCE = 5
-"""How many messages of a channel are edited before what is new is looked for again.
+"""How many messages of a channel are edited before checking for news again.
 
 Discord takes about one edit a second in a channel.
 """
@@ -34,7 +34,7 @@ EDITABLE_FOR = timedelta(minutes=55)
 
 
 class Board:
-    """Keeps the status messages true, and edits them no oftener than members can read."""
+    """Keeps the status messages up to date, edited no more often than members can read."""
 
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
         self._bot = bot

@@ -18,18 +18,18 @@ NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files",
 
 
 USUAL = 8
-"""Seconds of a piece unless the member says otherwise."""
+"""The default length of a piece, in seconds."""
 
 
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
-    """Return the member's tier and the seconds of the longest piece that may be asked for."""
+    """Return the member's tier and the length of the longest piece they may request, in seconds."""
     studio, guild = interaction.client.studio, interaction.guild_id or 0
     held = await studio.membership(guild, interaction.user.id, permissions.presence(interaction))
     return held, await studio.longest(guild, held)
 
 
 async def usual(interaction: Interaction) -> int:
-    """Return the seconds that are asked for where the member names none: what they always may."""
+    """Return the default length for a member, in seconds: one that their tier always allows."""
     held, longest = await allowed(interaction)
     return max(1, min(USUAL, longest, held.per_day))
 
@@ -53,15 +53,15 @@ async def reply(interaction: Interaction, job: Job) -> None:
     except StorageError as error:  # the job is queued and charged all the same
         log.error("job %d: its status cannot be shown: %s", job.id, error)
         raise Refusal(
-            f"#{job.id} is queued, and posted here when it is done, but the studio's records are "
-            "busy: how it stands may not be shown here. `/queue` tells it, and cancels it too."
+            f"#{job.id} is queued and will be posted here, but the studio's database is busy, so "
+            "its progress may not show here. Use `/queue` to follow or cancel it."
         ) from None
 
 
 def origin(interaction: Interaction) -> Origin:
     """Return who asks and where; raise Refusal where no music could be posted."""
     if interaction.guild_id is None:
-        raise Refusal("Music is made in servers: use /generate in a channel of one that has me.")
+        raise Refusal("I only make music in servers. Use `/generate` in a server channel.")
     require_membership(interaction)
     require_permissions(interaction)
     assert interaction.channel_id is not None
@@ -82,13 +82,13 @@ def origin(interaction: Interaction) -> Origin:
 def require_permissions(interaction: Interaction) -> None:
     """Raise Refusal where no music could be posted."""
     if interaction.channel_id is None:
-        raise Refusal("I do not know this kind of channel: use me in another one.")
+        raise Refusal("I do not know this kind of channel. Use another one.")
     thread = isinstance(interaction.channel, discord.Thread)
     needed = NEEDED_IN_THREADS if thread else NEEDED
     lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]
     if lacking:
         names = ", ".join(name.replace("_", " ").title() for name in lacking)
         raise Refusal(
-            f"I lack a permission in this channel: {names}. "
-            "Ask whoever manages the server to allow it; nothing was queued."
+            f"I am missing permissions in this channel: {names}. "
+            "Ask whoever manages the server to grant them; nothing was queued."
         )

@@ -56,7 +56,7 @@ async def studio(w: World, root: simcord.MemberActor, command: str, **options: A
 async def test_a_paused_studio_queues_and_says_so_also_after_a_restart(plan: Plan) -> None:
     async with owned(plan) as (w, root):
         told = await studio(w, root, "pause", reason="new *strings*")
-        assert "queued, and played after that" in told
+        assert "queued and start when it resumes" in told
         shown = await w.generate("play")
         card = await w.status(shown, "Queued")
         assert r"The studio is paused: new \*strings\*." in (card.description or "")
@@ -66,7 +66,7 @@ async def test_a_paused_studio_queues_and_says_so_also_after_a_restart(plan: Pla
         assert (await w.studio.job(1)).status is Status.QUEUED
         queue = await w.alice.slash(w.music, "queue")
         assert "paused" in queue.response.embeds[0].description
-        assert "goes on" in await studio(w, root, "resume")
+        assert "has resumed" in await studio(w, root, "resume")
         await w.ended(1, Status.DELIVERED)
         assert "not paused" in await studio(w, root, "resume")
 
@@ -79,11 +79,11 @@ async def test_the_owner_cancels_any_piece_and_sees_how_the_studio_does(plan: Pl
         await w.ended(2, Status.RUNNING)
         foreign = await w.studio.submit(origin(user=5, guild=77), prompt="play", seconds=2)
         told = await studio(w, root, "cancel", id=foreign.id)
-        assert "#3 of server `77` was cancelled" in told
+        assert "#3 on server `77` was cancelled" in told
         assert "no piece #99" in await studio(w, root, "cancel", id=99)
         told = await studio(w, root, "stats")
         assert "1 running, 1 delivered, 1 cancelled" in told
-        assert "1 pieces, 2 s of music" in told
+        assert "1 piece, 2 s of music" in told
         assert "Speed of scripted" in told
 
 
@@ -92,7 +92,7 @@ async def test_drain_lets_what_renders_end_and_closes(plan: Plan) -> None:
         await w.generate("swap")
         await w.generate("play", by=w.bob)
         await w.ended(1, Status.RUNNING)
-        assert "then the program ends" in await studio(w, root, "drain")
+        assert "then shutting down" in await studio(w, root, "drain")
         late = await w.generate("play", by=w.admin)
         assert "about to restart" in late.response.embeds[0].description
 

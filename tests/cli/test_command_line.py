@@ -85,7 +85,7 @@ def music(path: Path) -> bytes:
     [
         (("--duration", "0"), "1 to 120 s"),
         (("--takes", "6"), "1 to 5 takes"),
-        (("--seed", "-1"), "A seed is a whole number"),
+        (("--seed", "-1"), "The seed must be a whole number"),
         (("--out", "x.mp3"), "must end in .wav"),
         (("--out", "/proc/x.wav"), "cannot be written"),
         (("--model", "not a model"), "MUSICGEN_MODEL: found 'not a model'"),

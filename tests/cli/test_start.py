@@ -104,7 +104,7 @@ async def test_commands_that_are_registered_need_no_second_time(tmp_path: Path) 
             async with running(discord, tmp_path, "--sync") as run:
                 await discord.ready.wait()
                 assert await run.stopped() == 0
-            assert "the earlier ones stay" in sound(run)
+            assert "the old ones stay" in sound(run)
 
 
 async def test_a_server_of_the_operators_that_the_bot_is_not_in_is_named(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_what_was_queued_is_not_denied_for_what_fails_later(
         monkeypatch.setattr(w.studio, step, BUSY)
         shown = await w.generate("play")
         told = [str(each.content) for each in (shown.response, *shown.followups) if each]
-        assert "#1 is queued, and posted here when it is done" in told[-1]
+        assert "#1 is queued and will be posted here" in told[-1]
         assert not any("nothing was changed" in text for text in told)
         await w.ended(1, Status.DELIVERED)
 

@@ -64,7 +64,11 @@ async def test_what_is_too_large_is_posted_smaller(
 
 @pytest.mark.parametrize(
     ("format_", "advice"),
-    [("wav", "choose FLAC, MP3"), ("flac", "choose MP3 or OGG"), ("mp3", "no format is smaller")],
+    [
+        ("wav", "choose FLAC, MP3"),
+        ("flac", "choose MP3 or OGG"),
+        ("mp3", "no other format is smaller"),
+    ],
 )
 async def test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, format_: str, advice: str

@@ -47,7 +47,7 @@ async def test_words_become_a_message_with_music(plan: Plan) -> None:
         assert not shown.ephemeral
         queued = shown.response.embeds[0]
         assert queued.title == "Queued as #1"
-        assert "Place **1**" in str(queued.description)
+        assert "Number **1** in the queue" in str(queued.description)
         message = await w.result()
         done = await w.status(shown, "#1 is done")
         job = await w.ended(1, Status.DELIVERED)
@@ -65,7 +65,7 @@ async def test_words_become_a_message_with_music(plan: Plan) -> None:
     assert fields["Length"] == "8 s"
     assert fields["Seed"] == str(job.request.seed)
     assert fields["Model"] == "MusicGen scripted"
-    assert fields["Asked for by"] == "alice"
+    assert fields["Requested by"] == "alice"
     assert "Rendered in" in fields
     assert message.content == w.alice.mention
 
@@ -288,7 +288,7 @@ async def test_the_whole_way_with_the_sketch_engine(plan: Plan) -> None:
     with wave.open(io.BytesIO(content)) as file:
         assert file.getparams()[:4] == (1, 2, 32000, 256000)
     fields = {field.name: field.value for field in message.embeds[0].fields}
-    assert fields["Model"] == "Sketch engine: not MusicGen"
+    assert fields["Model"] == "Sketch engine (not MusicGen)"
 
 
 async def test_a_reply_that_comes_too_late_does_not_stop_the_music(plan: Plan) -> None:

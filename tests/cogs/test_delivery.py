@@ -95,7 +95,7 @@ async def test_five_takes_too_large_together_come_each_by_itself(plan: Plan) -> 
         assert names == [[f"play-1-{take}.wav"] for take in range(1, 6)]
         footers = [message.embeds[0].footer.text for message in w.results()]
         assert footers == [f"Piece #1, take {take}" for take in range(1, 6)]
-        assert all("each has its own" in str(m.embeds[0].to_dict()) for m in w.results())
+        assert all("each is posted in its own" in str(m.embeds[0].to_dict()) for m in w.results())
         assert await used(w) == 10
 
 

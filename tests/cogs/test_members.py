@@ -56,7 +56,7 @@ async def test_a_role_counts_from_the_next_request_on(plan: Plan) -> None:
         assert f"**Plus** ($10 / month) allows it: get the role <@&{role.id}>" in refusal
         await change_role(w, w.alice, role, has=True)
         await w.status(await w.generate("play", 20), "#1 is done")
-        assert "**Plus**, by the role @\u2068Patrons ✨ عازف\u2069" in card(
+        assert "**Plus**, from the role @\u2068Patrons ✨ عازف\u2069" in card(
             await w.alice.slash(w.music, "usage")
         )
         await change_role(w, w.alice, role, has=False)
@@ -144,7 +144,7 @@ async def test_a_subscription_counts_over_all_servers_and_only_while_it_lives(pl
         for number in range(1, 9):
             await w.status(await w.generate("play", 15), f"#{number} is done")
         text = card(await member.slash(stage, "usage"))
-        assert "**Starter**, by your subscription" in text
+        assert "**Starter**, from your subscription" in text
         assert "**0 s** of 120 s on all servers" in text
         refusal = told(await member.slash(stage, "generate", prompt="play", duration=2))
         assert "0 s of 120 s left today on all servers" in refusal
@@ -171,7 +171,7 @@ async def test_admins_are_told_where_subscriptions_are_not_known(
         await w.env.grant_entitlement(w.env.create_sku("Starter", id=SKU), user=w.alice)
         monkeypatch.setattr(w.bot.http, "get_entitlements", unreached)
         shown = await w.admin.slash(w.music, "quota show", member=w.alice)
-        assert "could not be asked about their subscriptions" in told(shown)
+        assert "did not answer about their subscriptions" in told(shown)
         assert "**Free**" in card(shown)
 
 
@@ -183,7 +183,7 @@ async def test_a_servers_subscription_is_each_members_own(plan: Plan) -> None:
     async with world(replace(plan, skus={SKU: "starter"})) as w:
         await w.env.grant_entitlement(w.env.create_sku("Starter", id=SKU), guild=w.guild)
         await w.status(await w.generate("play", 15), "#1 is done")
-        assert "by this server's subscription" in card(await w.alice.slash(w.music, "usage"))
+        assert "from this server's subscription" in card(await w.alice.slash(w.music, "usage"))
         assert "**105 s** of 120 s" in card(await w.alice.slash(w.music, "usage"))
         assert "**120 s** of 120 s" in card(await w.bob.slash(w.music, "usage"))
 
@@ -216,7 +216,7 @@ async def test_usage_tells_the_whole_story(plan: Plan) -> None:
         )
         await w.status(await w.generate("slow", 8), "Rendering #3")
         text = card(await w.alice.slash(w.music, "usage"))
-        assert "**Free**, everybody's" in text
+        assert "**Free**, the default tier" in text
         assert "**0 s** of 8 s" in text
         assert "**55 s** of 60 s: won the contest, until <t:" in text
         assert "#3 is rendering" in text
@@ -255,7 +255,7 @@ async def test_plans_show_the_way_to_each_tier_and_mark_ones_own(plan: Plan) -> 
         assert "★ Plus (yours): $10 / month" in text
         assert "→ @\u2068Patrons ✨ عازف\u2069" in text
         assert "→ [get it here](https://example.org/premium)" in text
-        assert "models small, ~~medium~~ (struck: unavailable here)" in text
+        assert "models small, ~~medium~~ (struck through: not available here)" in text
         assert shown.response
         (row,) = shown.response.components
         (button,) = row["components"]
@@ -281,11 +281,11 @@ async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None
             return [choice["name"] for choice in found]
 
         assert await offered("duration", "") == ["5 s", "8 s"]
-        assert await offered("duration", "30") == ["8 s: the longest of your Free tier"]
+        assert await offered("duration", "30") == ["8 s: the longest your Free tier allows"]
         await change_role(w, w.alice, role, has=True)
         assert await offered("duration", "") == ["5 s", "8 s", "15 s", "30 s"]
         assert await offered("duration", "21") == ["21 s"]
-        assert await offered("model", "") == ["small", "medium: unavailable here"]
+        assert await offered("model", "") == ["small", "medium: not available here"]
 
 
 async def unposted(w: World) -> simcord.InteractionResult:

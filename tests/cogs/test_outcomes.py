@@ -168,7 +168,9 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
         began = clock().replace(hour=0)
         assert await jobs.unposted(w.studio._database, w.alice.id, began, clock()) == []
         broken = [record for record in caplog.records if record.exc_info]
-        assert {record.getMessage() for record in broken} == {"job 1: its message cannot be made"}
+        assert {record.getMessage() for record in broken} == {
+            "job 1: its message could not be built"
+        }
         assert "Input/output error" in caplog.text
         damaged = False
         assert shown.response

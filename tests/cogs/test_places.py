@@ -124,7 +124,7 @@ async def test_a_role_counts_while_its_server_is_unavailable(plan: Plan) -> None
         carol = w.guild.add_member(w.env.create_user("carol"), roles=[role])
         await w.admin.slash(w.music, "tier map", role=w.guild.default_role, tier="Plus")
         unavailable(w)
-        assert f"**Pro**, by the role <@&{role.id}>" in card(await carol.slash(w.music, "usage"))
+        assert f"**Pro**, from the role <@&{role.id}>" in card(await carol.slash(w.music, "usage"))
         assert "**Plus**" in card(await w.bob.slash(w.music, "usage"))
         await w.status(await w.generate("play", 30, by=carol), "#1 is done")
 

@@ -97,7 +97,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
         ({"seconds": "9"}, "up to 8 s"),
         ({"takes": "2"}, "Free tier allows 1"),
         ({"model": "enormous"}, "not available here"),
-        ({"settings": "loud 9"}, "I cannot read the settings “loud 9”"),
+        ({"settings": "loud 9"}, "I cannot read the setting “loud 9”"),
         ({"settings": "guidance 99"}, "`guidance` must be between 1 and 10"),
     ],
 )

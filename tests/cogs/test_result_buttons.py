@@ -209,7 +209,7 @@ async def test_what_has_not_ended_is_not_deleted(plan: Plan) -> None:
         shown = await w.alice.slash(w.music, "piece", number=1)
         assert shown.response
         refused = await w.alice.click(shown.response.message, label="Delete")
-        assert told(refused) == "#1 is running: it can be deleted once it has ended."
+        assert told(refused) == "#1 is still running. Delete it once it has finished."
 
 
 async def test_a_manager_deletes_anyones(plan: Plan) -> None:

@@ -86,7 +86,7 @@ async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
         owed = {item.job.id: item for item in await owed_by(studio)}
     assert (bad.status, bad.attempts) == (Status.FAILED, 2)
     assert bad.reason == LOST
-    told = [line.getMessage() for line in caplog.records if "started again" in line.getMessage()]
+    told = [line.getMessage() for line in caplog.records if "restarting" in line.getMessage()]
     assert len(told) == 2
     assert all(words in line for line in told), told
     assert good.status is Status.RENDERED

@@ -118,7 +118,7 @@ async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Pla
         assert [(row["actor_name"], row["reason"]) for row in rows] == [("", None)] * 2
         assert "carol says so" not in await everything(w)
         log = card(await w.admin.slash(w.music, "quota log"))
-        assert "**somebody who was forgotten** `/quota grant`" in log
+        assert "**a forgotten user** `/quota grant`" in log
         assert "9 s" in log
 
 
@@ -145,7 +145,7 @@ async def test_the_bots_own_messages_about_it_are_deleted(plan: Plan) -> None:
     async with told_everywhere(plan) as w:
         before, mine = len(w.messages()), told_of_it(w)
         done = await forget(w)
-        assert f"Erased: 2 pieces. To be deleted: {mine} messages of mine" in answered(done)
+        assert f"Erased: 2 pieces. I am now deleting my {mine} messages" in answered(done)
         await swept(w)
         assert told_of_it(w) == 0
         assert len(w.messages()) == before - mine
@@ -198,9 +198,9 @@ async def test_what_cannot_be_deleted_is_told_and_logged(
         mine = told_of_it(w)
         text = await followed(w, await forget(w))
         assert f"Deleted: {0 if lost else mine} messages about your pieces" in text
-        assert (f"Not to be deleted by me: {mine}," in text) == lost
+        assert (f"I could not delete {mine}," in text) == lost
         assert await w.bot.erasure.left() == 0
-        assert caplog.text.count("cannot be deleted, and stays") == (mine if lost else 0)
+        assert caplog.text.count("cannot be deleted and stays") == (mine if lost else 0)
 
 
 async def test_the_second_answer_does_not_wait_for_longer_than_discord_takes_it(

@@ -48,7 +48,7 @@ async def test_what_unfinished_jobs_left_goes_and_all_else_stays(
             (folder / name).write_bytes(b"x" * 10)
         await w.restart(plan)
         assert audio(plan) == kept | foreign
-    assert "5 files (0 MB) are named by no row, and stay" in caplog.text
+    assert "5 files (0 MB) not in the database, left alone" in caplog.text
 
 
 async def test_folders_and_links_break_no_start_and_are_not_followed(

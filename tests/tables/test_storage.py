@@ -64,7 +64,7 @@ async def test_a_database_that_is_held_is_called_busy_and_nobody_waits_long(plan
             later = await w.generate("play", by=w.bob)
             times.append(loop.time())
         for shown in (first, later):
-            assert told(shown).startswith("The studio is busy just now")
+            assert told(shown).startswith("The studio is busy, so")
         waits = [after - before for before, after in pairwise(times)]
         assert waits[1] < waits[0], "who comes after one who waited in vain does not wait as long"
         await w.generate("play")
@@ -114,7 +114,7 @@ async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentence
         await w.studio._database.purge()
         spoil(plan.folder / "fantasia.db")
         await w.studio._database.fetch("PRAGMA shrink_memory")
-        assert "records are damaged" in told(await w.generate("play"))
+        assert "database is damaged" in told(await w.generate("play"))
         w.bot.dispatch("look")
         await asyncio.sleep(0.3)
         assert not w.bot.is_closed()

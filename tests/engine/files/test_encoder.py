@@ -200,7 +200,7 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
             w.bot.archive.saving(4),
             w.bot.archive.saving(5),
         ):
-            assert "Many are saving" in told(await w.alice.select(message, ["1:mp3"]))
+            assert "Too many members are saving" in told(await w.alice.select(message, ["1:mp3"]))
 
 
 async def test_who_would_wait_for_longer_than_discord_is_told(
