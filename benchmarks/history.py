@@ -34,6 +34,7 @@ from bot.tables import jobs, servers, state, takes
 from bot.tables.database import Database, Transaction, open_database
 from bot.values import Keep, Limits
 from tests.conftest import GENEROUS, SCRIPTED
+from tests.support import inside
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LONG, SHORT = 1_000_000, 10_000
@@ -219,7 +220,7 @@ async def _forgetting(left: int) -> list[Row]:
             room = guild.create_text_channel("music")
             members = [guild.add_member(env.create_user(f"member {i}")) for i in range(20)]
             gone = 77
-            await _lived(bot.studio._database, plan.folder, members[0].id, gone, left)
+            await _lived(inside.database(bot), plan.folder, members[0].id, gone, left)
             await bot.archive.left(gone)
             many = [
                 (f"/forget me of {FORGOTTEN:,} pieces", bot.archive.forget(members[0].id)),
@@ -244,7 +245,7 @@ async def _lived(database: Database, folder: Path, member: int, gone: int, left:
 
 
 async def _leaving(bot: Fantasia) -> None:
-    async with bot.studio._database.transaction() as tx:
+    async with inside.database(bot).transaction() as tx:
         before = time.time() - 2 * FORGOTTEN_AFTER.total_seconds()
         await tx.execute("UPDATE servers SET left_at = ? WHERE left_at IS NOT NULL", (before,))
     await bot.archive.forget_the_left()

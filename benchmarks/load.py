@@ -30,6 +30,7 @@ from bot.client import Fantasia
 from bot.tables.jobs import counts
 from bot.values import Limits, Status
 from tests.conftest import GENEROUS, SCRIPTED, LateAdapter
+from tests.support import inside
 
 MEMBERS, SERVERS, JOBS = 1_000, 20, 5_000
 LONG_QUEUE = 1_000
@@ -155,7 +156,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
     assert len(side.replies) == jobs
     if paused:
         await env.bot.operations.resume()
-    database = env.bot.studio._database
+    database = inside.database(env.bot)
     while (await counts(database)).get(Status.DELIVERED) != jobs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     side.seconds = time.perf_counter() - begun

@@ -22,6 +22,7 @@ from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Job, Origin, Owed, Status, Tier, Viewer
+from tests.support import inside
 from tests.support.engines import files, home, mono, other, stereo  # noqa: F401  # fixtures
 from tests.support.hub import hub_cache  # noqa: F401  # of all files
 from tests.support.limits import problems
@@ -183,6 +184,10 @@ class World:
     def studio(self) -> Studio:
         return self.bot.studio
 
+    @property
+    def database(self) -> Database:
+        return inside.database(self.bot)
+
     def messages(self) -> list[discord.Message]:
         return self.music.history()
 
@@ -214,7 +219,7 @@ class World:
         async def look() -> discord.Message | None:
             found = self.results()
             unrecorded = "SELECT 1 FROM jobs WHERE status = 'rendered'"
-            if len(found) < number or await self.studio._database.fetch(unrecorded):
+            if len(found) < number or await self.database.fetch(unrecorded):
                 return None
             return found[number - 1]
 

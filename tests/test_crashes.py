@@ -149,8 +149,8 @@ async def everything_ended(w: World) -> None:
     """Wait until no job is open and nothing is owed."""
 
     async def look() -> bool:
-        rows = await w.studio._database.fetch("SELECT status FROM jobs")
-        owed = await w.studio._database.fetch(
+        rows = await w.database.fetch("SELECT status FROM jobs")
+        owed = await w.database.fetch(
             "SELECT id FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
         )
         return not owed and not any(row[0] in OPEN for row in rows)

@@ -150,7 +150,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
         counted = 0
 
         async def claim() -> None:
-            async with w.studio._database.transaction() as tx:
+            async with w.database.transaction() as tx:
                 await jobs.start(tx, 1, w.studio.now())
 
         async def open_ones(*args: Any) -> Any:

@@ -89,7 +89,7 @@ async def test_a_finished_take_is_not_had_while_the_others_render(plan: Plan) ->
         await w.alice.slash(w.music, "generate", prompt="half", duration=60, takes=2)
 
         async def took() -> bool:
-            return any(take.audio for take in await takes.of(w.studio._database, 1))
+            return any(take.audio for take in await takes.of(w.database, 1))
 
         await until(took)
         shown = await w.alice.slash(w.music, "piece", number=1)
@@ -119,7 +119,7 @@ async def test_to_cancel_what_was_heard_is_to_stop_it(plan: Plan) -> None:
         with pytest.raises(Refusal, match="#1 is already stopping"):
             await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         await w.ended(1, Status.DELIVERED)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
         assert (take.seconds, await used(w)) == (33.5, 34)
 
 
@@ -166,7 +166,7 @@ async def heard(w: World, attempt: int) -> None:
     async def look() -> bool:
         job = await w.studio.job(1)
         sql = "SELECT 1 FROM posts WHERE delivered_at IS NOT NULL"
-        posted = await w.studio._database.fetch(sql)
+        posted = await w.database.fetch(sql)
         return job.attempts == attempt and job.heard and len(posted) == attempt
 
     await until(look)
@@ -179,7 +179,7 @@ async def test_a_beginning_that_cannot_be_posted_was_not_heard(plan: Plan) -> No
         await w.generate("long", 60)
 
         async def refused() -> bool:
-            rows = await w.studio._database.fetch("SELECT refused_at FROM posts")
+            rows = await w.database.fetch("SELECT refused_at FROM posts")
             return bool(rows and rows[0]["refused_at"])
 
         await until(refused)

@@ -149,7 +149,7 @@ async def test_tiers_are_added_and_removed_with_all_that_leads_to_them(plan: Pla
 async def test_a_map_to_a_tier_that_is_gone_breaks_nothing(plan: Plan) -> None:
     async with world(plan) as w:
         role = w.guild.create_role("Ghosts")
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             values = (w.guild.id, role.id, "Ghosts", "no such tier")
             await tx.execute("INSERT INTO role_tiers VALUES (?, ?, ?, ?)", values)
         await change_role(w, w.alice, role, has=True)

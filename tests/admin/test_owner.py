@@ -179,7 +179,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
 async def test_metrics_and_health_are_served(plan: Plan) -> None:
     async with (
         world(plan) as w,
-        metrics.serving(w.bot, metrics.Pulse(w.studio._database), "127.0.0.1", 0) as port,
+        metrics.serving(w.bot, metrics.Pulse(w.database), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         await w.generate("play")
@@ -204,7 +204,7 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         assert found["fantasia_engine_ready",] == 1
         assert found["fantasia_paused",] == found["fantasia_draining",] == 0
         with pytest.raises(OperatorError, match=f"METRICS_PORT {port} of 127.0.0.1"):
-            async with metrics.serving(w.bot, metrics.Pulse(w.studio._database), "127.0.0.1", port):
+            async with metrics.serving(w.bot, metrics.Pulse(w.database), "127.0.0.1", port):
                 pass
 
 
@@ -234,7 +234,7 @@ async def test_health_is_good_while_there_is_nothing_that_a_restart_would_mend(
         await w.bot.operations.pause("for a while")
         monkeypatch.setattr(w.bot, "is_ready", lambda: False)  # Discord is away
         assert await health() == (200, None)
-        async with w.studio._database.transaction():
+        async with w.database.transaction():
             assert await health() == (200, None), "it asks no database"
 
 
@@ -243,7 +243,7 @@ async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
 ) -> None:
     async with watched(plan) as (w, health):
         monkeypatch.setattr(metrics, "STUCK", 3.0)
-        async with w.studio._database.transaction():
+        async with w.database.transaction():
             await asyncio.sleep(3.1)
             assert await health() == (503, "the database is stuck")
         assert await health() == (200, None)

@@ -88,7 +88,7 @@ async def test_an_answer_may_hold_what_its_member_may_send(
     async with world(plan) as w:
         message = await first(w)
         limits(monkeypatch, server=100, member=10**7)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             refused = (w.guild.id, w.studio.now().timestamp())
             await tx.execute("INSERT INTO uploads VALUES (?, 0, 1, 100, ?)", refused)
         saved = await choose(w.alice, await w.alice.click(message, label="Save as"), "FLAC")

@@ -32,7 +32,7 @@ def told(shown: Any) -> str:
 
 def charged(job: Job, w: World) -> Any:
     async def look() -> int:
-        (owed,) = await w.studio._database.fetch(
+        (owed,) = await w.database.fetch(
             "SELECT SUM(charged_seconds) FROM takes WHERE job_id = ?", (job.id,)
         )
         return int(owed[0])
@@ -102,7 +102,7 @@ async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: C
             return not delivery._board._busy
 
         async def progressed(percent: int) -> None:
-            async with w.studio._database.transaction() as tx:
+            async with w.database.transaction() as tx:
                 await tx.execute("UPDATE jobs SET progress = ?", (percent / 100,))
             w.bot.dispatch("look")
 
@@ -133,7 +133,7 @@ async def test_a_missing_permission_is_named_before_anything_is_queued(
         channel = w.guild.create_text_channel("closed", overwrites={w.bot.user: overwrite})
         shown = await w.alice.slash(channel, "generate", prompt="play", duration=2)
         assert PERMISSIONS[lacking] in told(shown)
-        assert await w.studio._database.fetch("SELECT * FROM jobs") == []
+        assert await w.database.fetch("SELECT * FROM jobs") == []
 
 
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:

@@ -36,7 +36,7 @@ async def postponed(w: World) -> None:
     """Wait until it is noted that the first post is to be tried again."""
 
     async def look() -> bool:
-        rows = await w.studio._database.fetch("SELECT attempts FROM posts")
+        rows = await w.database.fetch("SELECT attempts FROM posts")
         return [row["attempts"] for row in rows] == [1]
 
     await until(look)
@@ -151,7 +151,7 @@ async def test_what_a_server_took_is_remembered_for_a_day(plan: Plan, clock: Clo
 
 async def test_a_size_that_was_refused_by_mistake_is_soon_forgotten(plan: Plan) -> None:
     async with world(plan) as w:
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             refused = (w.guild.id, w.studio.now().timestamp())
             await tx.execute("INSERT INTO uploads VALUES (?, 0, 1, 1, ?)", refused)
         await asked(w, duration=8)

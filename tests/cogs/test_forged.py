@@ -59,7 +59,7 @@ async def rows(w: World) -> list[tuple[Any, ...]]:
     return [
         tuple(row)
         for table in ("jobs", "takes", "posts")
-        for row in await w.studio._database.fetch(f"SELECT * FROM {table}")
+        for row in await w.database.fetch(f"SELECT * FROM {table}")
     ]
 
 

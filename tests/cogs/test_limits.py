@@ -107,7 +107,7 @@ async def extremes(plan: Plan) -> AsyncIterator[Extremes]:
 async def filled(x: Extremes, roles: list[int]) -> None:
     """Bring a server to its limits, by what its admins may do."""
     w, guild, member = x.w, x.w.guild.id, Actor(id=x.member.id, name=wide(32))
-    async with w.studio._database.transaction() as tx:
+    async with w.database.transaction() as tx:
         await tx.execute("INSERT INTO sqlite_sequence VALUES ('jobs', ?)", (PIECES - 1,))
     for number in range(len(TIERS), MOST_TIERS - 1):
         await w.bot.rulebook.add_tier(guild, member, tier_fields(number))

@@ -124,7 +124,7 @@ async def test_a_piece_longer_than_the_operator_allows_is_not_the_tiers_fault(pl
         with pytest.raises(simcord.SetupError):  # Discord itself does not let it pass
             await w.generate("play", 26)
         refusal = ""
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute(
                 "INSERT INTO servers (guild_id, max_seconds) VALUES (?, 9)", (w.guild.id,)
             )

@@ -140,7 +140,7 @@ async def test_a_failure_that_the_edge_keeps_from_being_told_is_told_once_it_is_
 
 
 async def fetched(w: World) -> list[dict[str, Any]]:
-    rows = await w.studio._database.fetch("SELECT * FROM posts ORDER BY id")
+    rows = await w.database.fetch("SELECT * FROM posts ORDER BY id")
     return [dict(row) for row in rows]
 
 
@@ -166,7 +166,7 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
             (await w.status(shown, "#1 could not be posted")).description
         )
         began = clock().replace(hour=0)
-        assert await jobs.unposted(w.studio._database, w.alice.id, began, clock()) == []
+        assert await jobs.unposted(w.database, w.alice.id, began, clock()) == []
         broken = [record for record in caplog.records if record.exc_info]
         assert {record.getMessage() for record in broken} == {
             "job 1: its message could not be built"

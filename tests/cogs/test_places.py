@@ -95,7 +95,7 @@ async def test_where_the_bot_is_no_member_nothing_is_made(
         abroad["channel_id"] = abroad["channel"]["id"] = str(ABROAD + 1)
         abroad["authorizing_integration_owners"] = owners
         assert told(await sent(w, record, abroad)) == NO_MEMBER
-        assert await w.studio._database.fetch("SELECT id FROM jobs") == []
+        assert await w.database.fetch("SELECT id FROM jobs") == []
 
 
 async def test_no_button_makes_anything_where_the_bot_was_removed(plan: Plan) -> None:
@@ -106,7 +106,7 @@ async def test_no_button_makes_anything_where_the_bot_was_removed(plan: Plan) ->
         message = await w.result()
         w.bot._connection._guilds.pop(w.guild.id)
         assert told(await w.alice.click(message, label="Again")) == NO_MEMBER
-        assert await w.studio._database.fetch("SELECT id FROM jobs WHERE id > 1") == []
+        assert await w.database.fetch("SELECT id FROM jobs WHERE id > 1") == []
 
 
 async def test_a_channel_of_an_unknown_kind_is_called_that(plan: Plan) -> None:

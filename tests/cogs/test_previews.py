@@ -23,7 +23,7 @@ async def owed(w: World) -> bool:
     """Wait until a preview was tried in vain."""
 
     async def look() -> bool:
-        rows = await w.studio._database.fetch("SELECT attempts FROM posts WHERE kind = 'preview'")
+        rows = await w.database.fetch("SELECT attempts FROM posts WHERE kind = 'preview'")
         return bool(rows and rows[0]["attempts"])
 
     return await until(look)
@@ -170,9 +170,9 @@ async def test_stopping_a_second_attempt_before_it_has_music_waits_for_its_begin
         (plan.folder / "go-1").touch()
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
         assert (take.seconds, take.charged_seconds) == (33.5, 34)
-        rows = await w.studio._database.fetch("SELECT id FROM posts WHERE kind = 'preview'")
+        rows = await w.database.fetch("SELECT id FROM posts WHERE kind = 'preview'")
         assert len(rows) == 1, "the music itself comes in a moment"
 
 
@@ -193,7 +193,7 @@ async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> Non
         await w.bot.operations.resume()
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
         assert (take.seconds, take.charged_seconds) == (30, 30)
 
 
@@ -225,7 +225,7 @@ async def test_what_is_rendered_already_is_not_stopped_any_more(plan: Plan, cloc
             await w.studio.cancel(1, alice)
         assert "#1 is already rendered" in told(await w.alice.click(preview, label="Stop here"))
         await looks_until(w, clock, 1, Status.DELIVERED, seconds=10)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
         assert (take.seconds, take.charged_seconds) == (33.5, 34)
 
 

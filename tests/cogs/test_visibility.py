@@ -79,7 +79,7 @@ async def test_no_button_opens_a_channel_out_of_sight(
 ) -> None:
     async with staffed(plan) as (w, _, _):
         assert await forged(w, w.bob, w.music, item(), value) == ABSENT
-        assert await w.studio._database.fetch("SELECT id FROM jobs WHERE id > 1") == []
+        assert await w.database.fetch("SELECT id FROM jobs WHERE id > 1") == []
 
 
 async def test_it_is_there_for_its_owner_for_managers_and_for_who_has_the_role(plan: Plan) -> None:
@@ -190,7 +190,7 @@ async def test_a_thread_of_which_nothing_was_stored_stays_closed(plan: Plan) -> 
     """As of pieces that were asked for before that was."""
     async with threaded(plan, discord.ChannelType.public_thread) as (w, thread):
         uncached(w, thread)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute("UPDATE jobs SET channel_kind = NULL, parent_id = NULL")
         assert await shown(w, w.bob) == ABSENT
 

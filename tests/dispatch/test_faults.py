@@ -63,7 +63,7 @@ async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
         clock.turn(days=1, seconds=1)
         await asked(w, "play", seconds=60)
         await w.ended(4, Status.DELIVERED)
-        known = await speeds.here(w.studio._database, "scripted")
+        known = await speeds.here(w.database, "scripted")
         assert known
         assert (known.fits, known.too_long) == (60, None)
 
@@ -99,11 +99,11 @@ async def test_the_measured_speed_outlives_a_restart(plan: Plan) -> None:
     async with world(plan) as w:
         await asked(w, "play", seconds=30)
         await w.ended(1, Status.DELIVERED)
-        before = await speeds.here(w.studio._database, "scripted")
+        before = await speeds.here(w.database, "scripted")
         await w.restart(plan)
         assert before
         assert before.pace < 0.25, "learnt from the piece"
-        assert await speeds.here(w.studio._database, "scripted") == before
+        assert await speeds.here(w.database, "scripted") == before
 
 
 async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(
@@ -159,7 +159,7 @@ async def test_a_full_database_refuses_and_goes_on_once_there_is_room(plan: Plan
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
         w.tolerated = (Refusal, StorageError)
-        database = w.studio._database
+        database = w.database
         (pages,) = (await database.fetch("PRAGMA page_count"))[0]
         await database.fetch(f"PRAGMA max_page_count = {pages}")
         told = ""
@@ -186,7 +186,7 @@ async def test_a_database_that_somebody_holds_is_waited_for_with_the_engine_aliv
     """Twice, and whatever the engine says meanwhile: it is lost neither time."""
     async with world(plan) as w:
         w.tolerated = (Refusal, StorageError, sqlite3.OperationalError)
-        await w.studio._database.fetch("PRAGMA busy_timeout = 50")
+        await w.database.fetch("PRAGMA busy_timeout = 50")
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
         for number in (2, 3):
@@ -204,7 +204,7 @@ async def test_a_database_that_somebody_holds_is_waited_for_with_the_engine_aliv
 async def test_what_cannot_be_written_down_is_not_late(plan: Plan) -> None:
     async with world(replace(plan, grace=1.5)) as w:
         w.tolerated = (Refusal, StorageError, sqlite3.OperationalError)
-        await w.studio._database.fetch("PRAGMA busy_timeout = 50")
+        await w.database.fetch("PRAGMA busy_timeout = 50")
         await asked(w, "pause", seconds=1)
         await w.ended(1, Status.RUNNING)
         with closing(sqlite3.connect(plan.folder / "fantasia.db", timeout=60)) as other:

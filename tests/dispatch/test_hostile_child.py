@@ -78,7 +78,7 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
     async with world(plan) as w:
         await asked(w, "play", seconds=8)
         await w.ended(1, Status.DELIVERED)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute("UPDATE jobs SET prompt = 'lie shorter than before' WHERE id = 1")
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         await w.studio.extend(here, NOBODY, viewer(guild=w.guild.id), 1, 1, 5)
@@ -139,7 +139,7 @@ async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
         await w.ended(3, Status.DELIVERED)
         bob = await w.studio.job(1)
         assert (bob.status, bob.attempts, bob.deaths) == (Status.RUNNING, 1, 0)
-        assert [take.audio for take in await takes.of(w.studio._database, 2)] == [None] * 3
+        assert [take.audio for take in await takes.of(w.database, 2)] == [None] * 3
         assert not list((plan.folder / "audio").glob("2-*"))
 
 
@@ -157,7 +157,7 @@ async def test_a_take_that_is_announced_as_its_piece_is_cancelled_does_not_count
             assert (await w.ended(1, Status.FAILED)).attempts == 2
         await asked(w, "play", seconds=1)
         await w.ended(2, Status.DELIVERED)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
         assert (take.audio, take.codes, take.charged_seconds) == (None, None, 0)
         assert not list((plan.folder / "audio").glob("1-*"))
         assert len(_music(w)) == 1

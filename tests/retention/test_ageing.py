@@ -47,7 +47,7 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         erased, other = await row(w, 1), await row(w, 2)
         assert (erased["prompt"], erased["user_name"]) == ("", "")
         assert other["prompt"] == "play on"
-        (charged,) = await w.studio._database.fetch(
+        (charged,) = await w.database.fetch(
             "SELECT SUM(charged_seconds) AS seconds FROM takes WHERE job_id = 1"
         )
         assert charged["seconds"] == 2
@@ -67,7 +67,7 @@ async def test_words_stay_as_long_as_any_file_that_is_named_after_them(
         for gone in ("takes SET audio", "takes SET codes", "jobs SET picture"):
             await w.bot.erasure.age(Keep(words=30))
             assert (await row(w))["prompt"] == "draw a secret"
-            async with w.studio._database.transaction() as tx:
+            async with w.database.transaction() as tx:
                 await tx.execute(f"UPDATE {gone} = NULL")
         await w.bot.erasure.age(Keep(words=30))
         assert (await row(w))["prompt"] == ""
@@ -102,7 +102,7 @@ async def test_a_server_that_removed_the_bot_leaves_no_names_either(
         assert because not in kept
         assert "'admin'" not in kept
         for table, words in (("grants", "reason"), ("members", "block_reason")):
-            found = await w.studio._database.fetch(f"SELECT DISTINCT {words} FROM {table}")
+            found = await w.database.fetch(f"SELECT DISTINCT {words} FROM {table}")
             assert sorted(row[0] for row in found) == ["", "a prize"]
         log = card(await boss.slash(there, "quota log"))
         assert log.count("**boss**") == log.count("a prize") == 4

@@ -35,11 +35,11 @@ def answered(done: simcord.InteractionResult) -> str:
 
 async def everything(w: World) -> str:
     """All that the database holds."""
-    tables = await w.studio._database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = await w.database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
     rows = [
         tuple(row)
         for table in tables
-        for row in await w.studio._database.fetch(f"SELECT * FROM {table['name']}")
+        for row in await w.database.fetch(f"SELECT * FROM {table['name']}")
     ]
     return repr(rows)
 
@@ -114,7 +114,7 @@ async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Pla
         shown = await carol.slash(w.music, "forget me")
         assert shown.response
         await carol.click(shown.response.message, label="Erase everything")
-        rows = await w.studio._database.fetch("SELECT * FROM audit WHERE actor_id = ?", (carol.id,))
+        rows = await w.database.fetch("SELECT * FROM audit WHERE actor_id = ?", (carol.id,))
         assert [(row["actor_name"], row["reason"]) for row in rows] == [("", None)] * 2
         assert "carol says so" not in await everything(w)
         log = card(await w.admin.slash(w.music, "quota log"))
@@ -172,7 +172,7 @@ async def test_what_is_unwell_is_tried_again_after_growing_pauses(plan: Plan, cl
 
             async def tried(tries: int = tries) -> bool:
                 w.bot.dispatch("look")
-                rows = await w.studio._database.fetch("SELECT attempts FROM removals")
+                rows = await w.database.fetch("SELECT attempts FROM removals")
                 return {row["attempts"] for row in rows} == {tries}
 
             await until(tried)
@@ -252,7 +252,7 @@ async def test_a_message_that_is_posted_meanwhile_goes_as_well(
 
             async def recorded() -> bool:
                 sql = "SELECT 1 FROM posts WHERE delivered_at IS NOT NULL"
-                return bool(await w.studio._database.fetch(sql))
+                return bool(await w.database.fetch(sql))
 
             await until(recorded)
         await swept(w)
@@ -279,7 +279,7 @@ async def test_what_resend_posts_meanwhile_goes_as_well(
 
 
 async def row(w: World, number: int = 1) -> Any:
-    return (await w.studio._database.fetch("SELECT * FROM jobs WHERE id = ?", (number,)))[0]
+    return (await w.database.fetch("SELECT * FROM jobs WHERE id = ?", (number,)))[0]
 
 
 async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:
@@ -287,7 +287,7 @@ async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:
     async with world(plan) as w:
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         job = await w.studio.submit(here, prompt="slow secret", seconds=2)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute(
                 """
                 INSERT INTO posts (

@@ -26,7 +26,7 @@ def left(plan: Plan) -> list[str]:
 
 
 async def owed(w: World) -> int:
-    rows = await w.studio._database.fetch(
+    rows = await w.database.fetch(
         "SELECT 1 FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
     )
     return len(rows)
@@ -146,7 +146,7 @@ async def test_an_upload_whose_answer_was_lost_over_a_restart_is_looked_for(
 
         async def withdrawn() -> bool:
             sql = "SELECT 1 FROM posts WHERE withdrawn_at IS NOT NULL AND attempts = 1"
-            return bool(await w.studio._database.fetch(sql))
+            return bool(await w.database.fetch(sql))
 
         await until(withdrawn)
         await w.restart(plan)
@@ -171,14 +171,14 @@ async def test_of_five_messages_the_three_that_stand_stay_charged(plan: Plan) ->
 
             async def three() -> bool:
                 sql = "SELECT 1 FROM posts WHERE delivered_at IS NOT NULL"
-                return len(await w.studio._database.fetch(sql)) == 3
+                return len(await w.database.fetch(sql)) == 3
 
             await until(three)
             await forget(w)
             assert await used(w) == 10, "the fourth is under way, and the fifth is settled with it"
             go.set()
             await w.ended(1, Status.DELIVERED)
-        stood = await w.studio._database.fetch("SELECT 1 FROM posts WHERE delivered_at IS NOT NULL")
+        stood = await w.database.fetch("SELECT 1 FROM posts WHERE delivered_at IS NOT NULL")
         assert await used(w) == 2 * len(stood) == 8
         assert await owed(w) == 0
 

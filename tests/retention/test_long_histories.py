@@ -12,6 +12,7 @@ from bot.retention.archive import AT_ONCE, Archive
 from bot.retention.calendar import Calendar
 from bot.tables.database import Database, open_database
 from tests.conftest import Clock
+from tests.support import inside
 
 MANY = 6 * AT_ONCE
 
@@ -49,7 +50,7 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
     plan: Plan, clock: Clock, way: str
 ) -> None:
     async with compose(replace(plan, clock=clock)) as client:
-        database, archive = client.studio._database, client.archive
+        database, archive = inside.database(client), client.archive
         await lived(database, plan.folder)
         if way == "a member":
             forgetting = asyncio.create_task(archive.forget(1))

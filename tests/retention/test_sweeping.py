@@ -152,12 +152,12 @@ async def test_a_mark_that_cannot_be_written_breaks_no_start(
 async def test_what_was_to_go_when_the_bot_died_goes_at_the_next_start(plan: Plan) -> None:
     async with world(plan) as w:
         await made(w, 1)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute("INSERT INTO unneeded SELECT audio FROM takes")
             await tx.execute("UPDATE takes SET audio = NULL")
         await w.restart(plan)
         assert "1-1.wav" not in audio(plan)
-        assert await w.studio._database.fetch("SELECT * FROM unneeded") == []
+        assert await w.database.fetch("SELECT * FROM unneeded") == []
 
 
 async def test_a_file_that_cannot_be_removed_holds_up_no_other(plan: Plan) -> None:
@@ -169,7 +169,7 @@ async def test_a_file_that_cannot_be_removed_holds_up_no_other(plan: Plan) -> No
         for number in (1, 2):
             await w.bot.archive.delete(number, member(w.alice.id, w.guild.id))
         assert audio(plan) == {"1-1.wav"}
-        left = await w.studio._database.fetch("SELECT name FROM unneeded")
+        left = await w.database.fetch("SELECT name FROM unneeded")
         assert [row["name"] for row in left] == ["audio/1-1.wav"]
 
 
@@ -181,7 +181,7 @@ async def test_no_row_names_the_files_of_what_was_not_made(plan: Plan, end: str)
         for attempt in (1, 2):
 
             async def took(attempt: int = attempt) -> bool:
-                found = await takes.files(w.studio._database)
+                found = await takes.files(w.database)
                 return bool(found) and (await w.studio.job(1)).attempts == attempt
 
             await until(took)
@@ -196,4 +196,4 @@ async def test_no_row_names_the_files_of_what_was_not_made(plan: Plan, end: str)
             return not audio(plan)
 
         await until(gone)
-        assert await takes.files(w.studio._database) == set()
+        assert await takes.files(w.database) == set()

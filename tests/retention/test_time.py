@@ -74,7 +74,7 @@ async def test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece(
         spent = re.search(r"Rendered in\D*([-\d.]+) s", str(w.results()[0].embeds[0].to_dict()))
         assert spent
         assert 0.3 < float(spent[1]) < 100
-        learnt = await speeds.here(w.studio._database, "sketch")
+        learnt = await speeds.here(w.database, "sketch")
         assert learnt
         assert 0 < learnt.pace < 20
         for number in range(2, 6):
@@ -96,7 +96,7 @@ async def test_what_a_clock_that_was_ahead_postponed_is_not_waited_for(
         await asked(w, "play")
 
         async def tried() -> bool:
-            rows = await w.studio._database.fetch("SELECT attempts FROM posts")
+            rows = await w.database.fetch("SELECT attempts FROM posts")
             return any(row["attempts"] for row in rows)
 
         await until(tried)
@@ -112,7 +112,7 @@ async def test_a_pace_that_cannot_be_is_measured_again(plan: Plan, pace: float) 
     async with world(plan) as w:
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute("UPDATE speeds SET pace = ?", (pace,))
         for number in range(2, 14):
             shown = await w.generate("play", 1)
@@ -121,7 +121,7 @@ async def test_a_pace_that_cannot_be_is_measured_again(plan: Plan, pace: float) 
         await w.restart(plan)
         await asked(w, "play", seconds=120)
         assert (await w.ended(14, Status.DELIVERED)).attempts == 1
-        found = await speeds.here(w.studio._database, "scripted")
+        found = await speeds.here(w.database, "scripted")
         assert found
         assert 0 < found.pace <= speeds.SLOWEST
 
@@ -238,7 +238,7 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
     plan: Plan, clock: Clock
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
-        database, real = w.studio._database, clock()
+        database, real = w.database, clock()
         clock.set(days=400)
         await asked(w, "hungry", seconds=60)
         await w.ended(1, Status.FAILED)

@@ -116,7 +116,7 @@ async def test_a_disguised_word_is_refused_and_admins_are_told_what_is_not_seen(
 
 async def test_a_word_that_was_folded_otherwise_can_be_removed(plan: Plan) -> None:
     async with world(plan) as w:
-        async with w.studio._database.transaction() as tx:
+        async with w.database.transaction() as tx:
             await tx.execute("INSERT INTO words VALUES (?, 'a_b')", (w.guild.id,))
         assert "refuses" in told(await w.generate("a b"))
         assert "again" in told(await w.admin.slash(w.music, "words remove", word="a_b"))

@@ -361,7 +361,7 @@ class Storm:
 
     async def act_discord_finds_it_too_large(self) -> None:
         # As if a day had passed since the last time: else all would come in parts from then on.
-        async with self.w.studio._database.transaction() as tx:
+        async with self.w.database.transaction() as tx:
             await tx.execute("DELETE FROM uploads")
         self._inject(413, 40005)
 

@@ -154,7 +154,7 @@ async def test_a_copy_whose_making_is_killed_leaves_no_file(plan: Plan) -> None:
     async with world(plan) as w:
         await w.generate("play")
         job = await w.ended(1, Status.DELIVERED)
-        (take,) = await takes.of(w.studio._database, 1)
+        (take,) = await takes.of(w.database, 1)
 
         async def copied() -> None:
             async with w.bot.archive.copy(job, take, Format.MP3):
