@@ -211,13 +211,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("demo", help="the real bot in a simulated Discord")
     _add_engine(command)
-    command.add_argument("--pace", type=_pace, default=0.5, metavar="S", help=PACE)
+    command.add_argument("--pace", type=_pace, default=0.5, metavar="S", help=PACE_HELP)
     command.add_argument("--data", type=Path, metavar="DIR", help="keep the data in DIR")
     command.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
     command.add_argument("--no-browser", action="store_true", help="only print the address")
     command.add_argument("--headless", action="store_true", help="one request and no page")
     _add_request(command, prompt="--prompt")
-    command.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help=OUT)
+    command.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help=OUT_HELP)
     command.set_defaults(action=demo)
 
     command = commands.add_parser("generate", help="music without Discord")
@@ -250,8 +250,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-PACE = "seconds of work that the sketch engine pretends per second of music"
-OUT = "where --headless writes what the channel received"
+PACE_HELP = "seconds of work that the sketch engine pretends per second of music"
+OUT_HELP = "where --headless writes what the channel received"
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:

@@ -34,19 +34,19 @@ from bot.values import About, Limits, Tier
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 2.0
+NEWS_INTERVAL = 2.0
 """How long news may go unnoticed at most, in seconds."""
 
-FLUSH = 30.0
+FLUSH_SECONDS = 30.0
 """How long what is owed may still be told once nothing renders any more, in seconds."""
 
-HELD = 1.0
+HELD_DATABASE_PAUSE = 1.0
 """How long until a start asks again for a database that another program holds, in seconds."""
 
-TIDY_EVERY = 600.0
+TIDY_INTERVAL = 600.0
 """How often music is looked for that need not be kept any longer, in seconds."""
 
-PRIVATE = 0o077
+PRIVATE_UMASK = 0o077
 """What is taken from the permissions of the engine's files: they are their owner's alone."""
 
 
@@ -81,7 +81,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     with exclusive(plan.folder):
         async with (
             open_database(plan.folder / "fantasia.db") as database,
-            encoding(engine_environment(), PRIVATE) as encoder,
+            encoding(engine_environment(), PRIVATE_UMASK) as encoder,
         ):
             calendar = Calendar(database, clock=plan.clock, ticks=plan.clock.ticks)
             archive = Archive(
@@ -115,7 +115,11 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 news=news,
                 drain=drain,
                 start=partial(
-                    process.start, plan.command, engine_environment(), plan.silence, umask=PRIVATE
+                    process.start,
+                    plan.command,
+                    engine_environment(),
+                    plan.silence,
+                    umask=PRIVATE_UMASK,
                 ),
                 pause=plan.pause,
                 grace=plan.grace,
@@ -170,7 +174,7 @@ async def _swept(archive: Archive) -> None:
             if not error.busy:
                 raise
             log.warning("waiting for the database: %s", error)
-        await asyncio.sleep(HELD)
+        await asyncio.sleep(HELD_DATABASE_PAUSE)
 
 
 async def farewell(
@@ -187,7 +191,7 @@ async def farewell(
         async with asyncio.timeout(patience):
             await dispatcher.idle()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FLUSH):
+        async with asyncio.timeout(FLUSH_SECONDS):
             while client.is_ready() and await _untold(client):
                 news.set()
                 await asyncio.sleep(0.1)
@@ -211,7 +215,7 @@ async def tidy(archive: Archive, erasure: Erasure, keep: Keep) -> None:
             await erasure.age(keep)
         except (OSError, StorageError) as error:
             log.error("what need not be kept cannot be removed: %s", error)
-        await asyncio.sleep(TIDY_EVERY)
+        await asyncio.sleep(TIDY_INTERVAL)
 
 
 def heed_signals(client: Fantasia) -> None:
@@ -235,7 +239,7 @@ async def tick(client: Fantasia, news: asyncio.Event, pulse: metrics.Pulse) -> N
     """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
     while True:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_EVERY):
+            async with asyncio.timeout(NEWS_INTERVAL):
                 await news.wait()
         news.clear()
         pulse.beat()

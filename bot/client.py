@@ -56,10 +56,10 @@ UNWRITTEN = (
     "must fix that; try again later."
 )
 
-LONGEST_TEXT = 2000
+LONGEST_MESSAGE = 2000
 """Characters of a message's text."""
 
-LONGEST_LIMIT = 60.0
+LONGEST_RATE_LIMIT = 60.0
 """Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
 
 
@@ -138,7 +138,7 @@ class Fantasia(commands.AutoShardedBot):
             tree_cls=Tree,
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
             allowed_contexts=app_commands.AppCommandContext(guild=True),
-            max_ratelimit_timeout=LONGEST_LIMIT,
+            max_ratelimit_timeout=LONGEST_RATE_LIMIT,
             http_trace=_json_only(),
             proxy=proxy,
         )
@@ -253,7 +253,7 @@ def _json_only() -> aiohttp.TraceConfig:
 
 async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401
     """Tell the member something that only they see, whether or not they already had a reply."""
-    text = text[:LONGEST_TEXT]
+    text = text[:LONGEST_MESSAGE]
     if interaction.response.is_done():
         await interaction.followup.send(text, ephemeral=True, **options)
     else:

@@ -15,9 +15,9 @@ TOKEN_ENDED = 50027
 TOO_LARGE = 40005
 """A request that is too large; the edge says so by the status 413 alone."""
 
-LONGEST_BID = 86_400.0
+LONGEST_RETRY_AFTER = 86_400.0
 
-PASSING = frozenset(
+PASSING_CODES = frozenset(
     {
         20016,  # slow mode
         20022,  # too many edits of announcements
@@ -49,7 +49,7 @@ def definite(error: Exception) -> bool:
         return False
     if error.status in (401, 408, 429):
         return error.code == TOKEN_ENDED
-    return error.code != 0 and error.code not in PASSING
+    return error.code != 0 and error.code not in PASSING_CODES
 
 
 def too_large(error: Exception) -> bool:
@@ -62,10 +62,10 @@ def too_large(error: Exception) -> bool:
 def pause(error: Exception) -> float:
     """Return for how many seconds Discord bids to wait, a day at most."""
     if isinstance(error, discord.RateLimited):
-        return min(error.retry_after, LONGEST_BID)
+        return min(error.retry_after, LONGEST_RETRY_AFTER)
     headers = getattr(getattr(error, "response", None), "headers", {})
     try:
-        return min(max(0.0, float(headers.get("Retry-After", 0))), LONGEST_BID)
+        return min(max(0.0, float(headers.get("Retry-After", 0))), LONGEST_RETRY_AFTER)
     except ValueError:  # a date
         return 0.0
 

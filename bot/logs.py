@@ -8,7 +8,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from bot.values import Job
 
-TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What could end a line or steer a terminal."""
@@ -35,7 +35,7 @@ def start(level: str, *, as_json: bool) -> None:
         renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
         handler.setFormatter(JsonFormatter(fields, rename_fields=renamed))
     else:
-        handler.setFormatter(OneLine(TEXT))
+        handler.setFormatter(OneLine(TEXT_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

@@ -1,7 +1,7 @@
 """For machines that watch: /metrics in Prometheus' text format, and /healthz.
 
 /healthz answers 503 for what a restart of the program mends, and for nothing else: one of its tasks
-has ended, the one that tells the others to look has not come round for `STUCK` seconds, or the
+has ended, the one that tells the others to look has not come round for `STUCK_SECONDS`, or the
 database has been kept by one turn for as long. It reads nothing but memory, so that it answers in
 time; a loop that is stuck answers nothing, which a watcher takes for the same. It answers 200 while
 Discord is away, the model loads, the studio is paused or its disk is full: that is for /metrics.
@@ -24,10 +24,10 @@ from bot.errors import OperatorError
 from bot.tables.database import Database
 from bot.values import EngineState, Stats, Status
 
-STUCK = 120.0
+STUCK_SECONDS = 120.0
 """Seconds after which what has not gone on is not expected to any more."""
 
-LOOK_EVERY = 0.25
+LAG_INTERVAL = 0.25
 """Seconds between two looks at the event loop."""
 
 
@@ -41,8 +41,8 @@ class Lag:
         """Measure for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LOOK_EVERY
-            await asyncio.sleep(LOOK_EVERY)
+            due = loop.time() + LAG_INTERVAL
+            await asyncio.sleep(LAG_INTERVAL)
             self._worst = max(self._worst, loop.time() - due)
 
     def take(self) -> float:
@@ -67,9 +67,9 @@ class Pulse:
         """Return what a restart would mend; None where there is nothing."""
         if ended := [task.get_name() for task in self.tasks if task.done()]:
             return f"ended: {', '.join(ended)}"
-        if time.monotonic() - self._looked > STUCK:
+        if time.monotonic() - self._looked > STUCK_SECONDS:
             return "nothing is looked for any more"
-        return "the database is stuck" if self._database.held_for() > STUCK else None
+        return "the database is stuck" if self._database.held_for() > STUCK_SECONDS else None
 
 
 class Snapshot(Collector):

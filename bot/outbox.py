@@ -25,27 +25,27 @@ from bot.values import (
 
 log = logging.getLogger(__name__)
 
-TOKEN_LIFE = timedelta(minutes=14)
+TOKEN_RELIED_UPON = timedelta(minutes=14)
 """How long an interaction's token is relied upon; Discord gives it 15 minutes."""
 
-LONGEST_PAUSE = timedelta(minutes=5)
+LONGEST_RETRY_PAUSE = timedelta(minutes=5)
 """How long the pauses between tries become, unless Discord asks for longer ones."""
 
-LIMITS_REMEMBERED = timedelta(days=1)
+UPLOAD_LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a file is too large: boosts change."""
 
-TRIES = 10
+POST_TRIES = 10
 """How often a post is tried that fails by a fault of our own: for about nine minutes."""
 
-PARTS = 4
+PARTS_PER_TAKE = 4
 """How many parts a take is cut into that is too large by itself."""
 
-GONE = "Its music is gone from the studio's disk."
+MUSIC_GONE = "Its music is gone from the studio's disk."
 
-REASONS: Mapping[Outcome, str] = {
+UNSENT_REASONS: Mapping[Outcome, str] = {
     Unsent.BROKEN: "The studio failed to post it. The music is saved; Post again tries once more "
     "and charges it.",
-    Unsent.GONE: GONE,
+    Unsent.GONE: MUSIC_GONE,
 }
 """What a member reads of what we ourselves failed to post."""
 
@@ -91,7 +91,7 @@ class Outbox:
 
     def answerable(self, job: Job) -> bool:
         """Whether the interaction that asked for a job can still be answered."""
-        return bool(job.origin.token) and self._clock() < job.created_at + TOKEN_LIFE
+        return bool(job.origin.token) and self._clock() < job.created_at + TOKEN_RELIED_UPON
 
     async def settle(self, owed: Owed, outcome: Outcome) -> None:
         """Decide what becomes of a post, and of its job, by what came of sending it."""
@@ -104,7 +104,7 @@ class Outbox:
                 case Later(least):
                     due = self.after(owed.post.attempts, least)
                     await posts.postponed(tx, owed.post.id, due)
-                case Unsent.BROKEN if owed.post.faults + 1 < TRIES:
+                case Unsent.BROKEN if owed.post.faults + 1 < POST_TRIES:
                     await posts.failed(tx, owed.post.id, self.after(owed.post.faults))
                 case Unsent.BROKEN | Unsent.GONE if not await self._split(tx, owed, _each(owed)):
                     await self._lost(tx, owed)
@@ -114,7 +114,7 @@ class Outbox:
                     await self._refused(tx, owed)
                 case Unsent.UNWANTED:
                     await self._lost(tx, owed)
-            await self._settle(tx, owed, REASONS.get(outcome))
+            await self._settle(tx, owed, UNSENT_REASONS.get(outcome))
             await removals.add_late(tx, owed.job.id, self._clock())
         if isinstance(outcome, Delivered):
             took = (self._clock() - owed.job.created_at).total_seconds()
@@ -131,13 +131,13 @@ class Outbox:
 
     def pause(self, tries: int, least: float = 0.0) -> float:
         """Return the seconds until the next try: they grow, and are so many at least."""
-        grown = min(2.0 ** min(tries, 30), LONGEST_PAUSE.total_seconds())
-        return min(max(least, grown), posts.LONGEST_PAUSE.total_seconds())
+        grown = min(2.0 ** min(tries, 30), LONGEST_RETRY_PAUSE.total_seconds())
+        return min(max(least, grown), posts.LONGEST_POST_PAUSE.total_seconds())
 
     async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
         """Whether Discord lately refused files that were no larger than these, in bytes, there."""
         now = self._clock()
-        since = now - LIMITS_REMEMBERED
+        since = now - UPLOAD_LIMITS_REMEMBERED
         least = await uploads.refused_bytes(self._database, target, len(sizes), since, now)
         return least is not None and max(sizes) >= least
 
@@ -212,4 +212,4 @@ def _smaller(owed: Owed) -> list[Share]:
     if owed.post.kind is not PostKind.RESULT or owed.post.share.part:
         return []
     take = owed.post.share.take or next(take.number for take in owed.takes if take.audio)
-    return _each(owed) or [Share(take, part) for part in range(1, PARTS + 1)]
+    return _each(owed) or [Share(take, part) for part in range(1, PARTS_PER_TAKE + 1)]

@@ -10,7 +10,7 @@ from bot.tables import jobs, posts, speeds, state, takes
 from bot.tables.database import Reader, Transaction
 from bot.values import Job
 
-PATIENCE = 4
+MOST_PASSED = 4
 """How many jobs may go before one whose model is not loaded, save on an aged turn."""
 
 LOOKAHEAD = 300
@@ -40,7 +40,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if first is None:
         return None
     chosen = first
-    if first.model not in loaded and first.passed < PATIENCE and not fairness.is_aged(turn):
+    if first.model not in loaded and first.passed < MOST_PASSED and not fairness.is_aged(turn):
         at_hand = (job for job in heads if job.model in loaded and job.idle == first.idle)
         chosen = Line(at_hand, shares).next(turn) or first
     job = await jobs.start(tx, chosen.id, now)

@@ -41,10 +41,10 @@ from bot.values import (
 
 log = logging.getLogger(__name__)
 
-FLOOR = 200_000_000
+LEAST_FREE_BYTES = 200_000_000
 """Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
 
-LIMITS_REMEMBERED = timedelta(days=1)
+MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a piece is too long for the memory: hardware changes."""
 
 LOOKAHEAD = queue.LOOKAHEAD
@@ -103,7 +103,7 @@ class Studio:
         takes: int = 1,
         model: str | None = None,
         seed: int | None = None,
-        style: SamplingOptions = bounds.PLAIN,
+        style: SamplingOptions = bounds.DEFAULT_SAMPLING,
         edited_from: int | None = None,
     ) -> Job:
         """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
@@ -407,7 +407,7 @@ class Studio:
 
     def _check_disk(self) -> None:
         free = shutil.disk_usage(self._folder).free
-        if free < FLOOR:
+        if free < LEAST_FREE_BYTES:
             log.error("%s: only %d MB free, so requests are refused", self._folder, free / 1e6)
             raise Refusal(
                 "The studio's disk is nearly full. Whoever runs this bot must free some space; "
@@ -425,7 +425,7 @@ class Studio:
         if known is None or known.too_long is None or known.too_long_at is None:
             return
         ago = abs(self.now().timestamp() - known.too_long_at)  # the clock may have been put back
-        lately = ago < LIMITS_REMEMBERED.total_seconds()
+        lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
         if lately and request.length >= known.too_long:
             fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
             raise Refusal(

@@ -63,7 +63,9 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     """Fill a page of the tiers, as members see them."""
     studio = interaction.client.studio
     held, _longest = await submit.allowed(interaction)
-    found, more = pages.cut(await studio.offers(in_a_server(interaction)), page, embeds.TIERS)
+    found, more = pages.cut(
+        await studio.offers(in_a_server(interaction)), page, embeds.TIERS_PER_PAGE
+    )
     return embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
 

@@ -12,7 +12,7 @@ from discord.ext import commands
 from bot.client import Fantasia
 from bot.discord_errors import UNREACHED, brief, definite, pause, too_large
 from bot.errors import Refusal, StorageError
-from bot.outbox import PARTS, Outbox
+from bot.outbox import PARTS_PER_TAKE, Outbox
 from bot.retention.archive import Format
 from bot.studio import Studio
 from bot.values import Delivered, Job, Later, Outcome, Owed, PostKind, Route, Target, Unsent
@@ -242,10 +242,10 @@ class Delivery(commands.Cog):
             picture = None if part else await self._picture(owed, found)
             embed = embeds.result(owed.job, tuple(takes), picture, kind)
             if number:
-                note = embeds.PART if part else embeds.ALONE
+                note = embeds.IN_PARTS if part else embeds.TAKES_APART
                 embed.add_field(name="Posted", value=note, inline=False)
             # A direct message belongs to no server, so its buttons could request nothing.
-            alone = direct or part not in (0, PARTS)
+            alone = direct or part not in (0, PARTS_PER_TAKE)
             more = {} if alone else {"view": result_view(owed.job.id)}
             return await self._post(owed, embed, found, **more)
 

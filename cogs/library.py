@@ -20,13 +20,13 @@ from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
 from cogs.ui.status import link
 
-SHOWN = 60
+PROMPT_SHOWN = 60
 """Characters of a prompt in a list."""
 
 FORGET_EVERY = 3600.0
 """How often to look for servers that removed the bot long ago, in seconds."""
 
-COMMAND = 1000
+LONGEST_COMMAND = 1000
 """Characters of a field of an embed, and what stands around the command."""
 
 
@@ -146,17 +146,17 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
     if member != interaction.user.id:
         permissions.require_manager(interaction)
     found = await interaction.client.studio.history(
-        in_a_server(interaction), member, pages.PAGE + 1, page * pages.PAGE
+        in_a_server(interaction), member, pages.LINES_PER_PAGE + 1, page * pages.LINES_PER_PAGE
     )
-    lines = [line(*piece) for piece in found[: pages.PAGE]]
-    return pages.card("Pieces, newest first", lines), len(found) > pages.PAGE
+    lines = [line(*piece) for piece in found[: pages.LINES_PER_PAGE]]
+    return pages.card("Pieces, newest first", lines), len(found) > pages.LINES_PER_PAGE
 
 
 def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
     """Say in a line what a piece is and where."""
     request = job.request
     facts = f"{embeds.lengths(takes)} · {request.model} · seed {request.seed}"
-    name = f"**#{job.id}** {escape(request.prompt, SHOWN)}"
+    name = f"**#{job.id}** {escape(request.prompt, PROMPT_SHOWN)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
     return f"{name}\n{format_dt(job.created_at, 'd')} · {facts}{where}"
@@ -186,7 +186,9 @@ def card(
         return embed
     if request.edited_from:
         embed.add_field(name="Edited from", value=f"#{request.edited_from}")
-    embed.add_field(name="Make it again", value=f"```{command(job)[:COMMAND]}```", inline=False)
+    embed.add_field(
+        name="Make it again", value=f"```{command(job)[:LONGEST_COMMAND]}```", inline=False
+    )
     return embed
 
 

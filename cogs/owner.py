@@ -14,7 +14,7 @@ from bot.rules.markup import escape
 from cogs.quota import done
 from cogs.ui import embeds, pages, permissions
 
-WORDS = {"allow": True, "refuse": False, "follow the list": None}
+ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 
 
 class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
@@ -32,7 +32,9 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
 
     @app_commands.command()
     @app_commands.rename(server="id", max_seconds="max-seconds", per_day="seconds-per-day")
-    @app_commands.choices(word=[app_commands.Choice(name=word, value=word) for word in WORDS])
+    @app_commands.choices(
+        word=[app_commands.Choice(name=word, value=word) for word in ACCESS_CHOICES]
+    )
     @app_commands.describe(
         server="The server's id",
         word="Whether it may use the studio",
@@ -54,7 +56,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         if guild is None:
             raise Refusal("A server id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
-            await self._rulebook.allow_server(guild, actor, WORDS.get(word))
+            await self._rulebook.allow_server(guild, actor, ACCESS_CHOICES.get(word))
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
         if any(value is not None for value in changes.values()):
             await self._rulebook.limit_server(guild, actor, changes)

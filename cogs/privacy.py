@@ -19,13 +19,13 @@ from cogs.ui.buttons import OfJob
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 10
+DELETIONS_PER_LOOK = 10
 """Messages deleted per look; Discord allows about one a second in a channel."""
 
 ANSWERED_FOR = 780.0
 """Seconds that the second answer waits for the messages; Discord accepts it for 15 minutes."""
 
-GONE = {10003, 10008}
+GONE_CODES = {10003, 10008}
 """Discord's codes for an unknown channel and an unknown message."""
 
 
@@ -58,7 +58,7 @@ class Forgetting(commands.Cog):
         if self._deleting.locked():
             return
         async with self._deleting:
-            for removal in await self._erasure.due(AT_ONCE):
+            for removal in await self._erasure.due(DELETIONS_PER_LOOK):
                 await self._delete(removal)
             await self._tell()
 
@@ -67,7 +67,7 @@ class Forgetting(commands.Cog):
         try:
             await place.get_partial_message(removal.message).delete()
         except UNREACHED as error:
-            if getattr(error, "code", None) in GONE:
+            if getattr(error, "code", None) in GONE_CODES:
                 await self._erasure.done(removal, gone=True)
             elif definite(error):
                 await self._erasure.done(removal, gone=False)

@@ -14,10 +14,10 @@ from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions
 from cogs.ui.buttons import Pressed
 
-SHOWN = 60
+PROMPT_SHOWN = 60
 """Characters of a prompt in the list."""
 
-MOST = 25
+MOST_CHOICES = 25
 """Choices that Discord shows in one select."""
 
 
@@ -56,11 +56,13 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
     guild = in_a_server(interaction)
     owner = await interaction.client.is_owner(interaction.user)
-    found, count = await interaction.client.studio.queue(None if owner else guild, page, pages.PAGE)
+    found, count = await interaction.client.studio.queue(
+        None if owner else guild, page, pages.LINES_PER_PAGE
+    )
     lines = [_line(interaction, standing, owner=owner) for standing in found]
     if not page and found and found[0].paused is not None:
         lines.insert(0, embeds.paused(found[0].paused))
-    return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.PAGE
+    return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.LINES_PER_PAGE
 
 
 @pages.more("queue")
@@ -73,7 +75,7 @@ async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
     )
     options = [
         discord.SelectOption(label=f"#{job.id} {_label(job)}", value=str(job.id))
-        for job in found[:MOST]
+        for job in found[:MOST_CHOICES]
     ]
     return [CancelSelect(options)] if options else []
 
@@ -99,11 +101,11 @@ def _far(job: Job) -> str:
 
 
 def _label(job: Job) -> str:
-    return isolate(job.request.prompt, SHOWN)
+    return isolate(job.request.prompt, PROMPT_SHOWN)
 
 
 def _words(job: Job) -> str:
-    return f"*{escape(job.request.prompt, SHOWN)}*"
+    return f"*{escape(job.request.prompt, PROMPT_SHOWN)}*"
 
 
 async def setup(bot: Fantasia) -> None:

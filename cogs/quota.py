@@ -16,7 +16,7 @@ from bot.studio import Studio
 from bot.values import Change, Presence
 from cogs.ui import embeds, pages, permissions
 
-SUBJECT, CHANGED = 60, 120
+LONGEST_SUBJECT, LONGEST_CHANGE = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""
 
 Days = app_commands.Range[int, 1, MOST_DAYS]
@@ -158,19 +158,21 @@ async def changes(interaction: Interaction, member: int, page: int) -> tuple[dis
     permissions.require_manager(interaction)
     office = interaction.client.office
     found = await office.log(permissions.guild_of(interaction), member or None, page)
-    lines = [line(change) for change in found[: pages.PAGE]]
-    return pages.card("Changes", lines), len(found) > pages.PAGE
+    lines = [line(change) for change in found[: pages.LINES_PER_PAGE]]
+    return pages.card("Changes", lines), len(found) > pages.LINES_PER_PAGE
 
 
 def line(change: Change) -> str:
     """Say in a line who changed what, and why."""
-    subject = f"<@{change.member_id}>" if change.member_id else escape(change.subject, SUBJECT)
+    subject = (
+        f"<@{change.member_id}>" if change.member_id else escape(change.subject, LONGEST_SUBJECT)
+    )
     who = escape(change.actor.name) or "a forgotten user"
     text = f"{format_dt(change.at, 'd')} **{who}** `/{change.action}` {subject}"
     if change.before or change.after:
         told = " → ".join(filter(None, (change.before, change.after)))
-        text += f" ({escape(told, CHANGED)})"
-    why = change.reason and escape(change.reason, pages.LINE - len(text) - 3)
+        text += f" ({escape(told, LONGEST_CHANGE)})"
+    why = change.reason and escape(change.reason, pages.LONGEST_LINE - len(text) - 3)
     return f"{text} — {why}" if why else text
 
 

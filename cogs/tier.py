@@ -5,7 +5,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS, Office
-from bot.admin.servers import BOUNDS, LONGEST_NAME, Rulebook
+from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, Rulebook
 from bot.client import Fantasia, Interaction
 from bot.rules.markup import escape, some
 from bot.rules.wording import counted
@@ -14,13 +14,13 @@ from cogs.quota import done, ending
 from cogs.ui import embeds, pages, permissions
 from cogs.ui.autocomplete import offered
 
-Name = app_commands.Range[str, 1, LONGEST_NAME]
-Seconds = app_commands.Range[int, *BOUNDS["longest"]]
-Takes = app_commands.Range[int, *BOUNDS["takes"]]
-PerDay = app_commands.Range[int, *BOUNDS["per_day"]]
-Waiting = app_commands.Range[int, *BOUNDS["waiting"]]
+TierName = app_commands.Range[str, 1, LONGEST_NAME]
+Seconds = app_commands.Range[int, *TIER_BOUNDS["longest"]]
+Takes = app_commands.Range[int, *TIER_BOUNDS["takes"]]
+PerDay = app_commands.Range[int, *TIER_BOUNDS["per_day"]]
+WaitingLimit = app_commands.Range[int, *TIER_BOUNDS["waiting"]]
 Models = app_commands.Range[str, 1, 200]
-Link = app_commands.Range[str, 4, 198]
+TierLink = app_commands.Range[str, 4, 198]
 
 FIELDS = {
     "longest": "The longest piece, in seconds",
@@ -67,7 +67,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
-    async def map(self, interaction: Interaction, role: discord.Role, tier: Name) -> None:
+    async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
         mapped = await self._rulebook.map_role(
@@ -94,7 +94,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         self,
         interaction: Interaction,
         member: discord.User,
-        tier: Name,
+        tier: TierName,
         days: app_commands.Range[int, 1, MOST_DAYS] | None = None,
     ) -> None:
         """Give a member a tier."""
@@ -125,15 +125,15 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def edit(
         self,
         interaction: Interaction,
-        tier: Name,
-        name: Name | None = None,
+        tier: TierName,
+        name: TierName | None = None,
         longest: Seconds | None = None,
         takes: Takes | None = None,
         per_day: PerDay | None = None,
-        waiting: Waiting | None = None,
+        waiting: WaitingLimit | None = None,
         models: Models | None = None,
-        price: Name | None = None,
-        link: Link | None = None,
+        price: TierName | None = None,
+        link: TierLink | None = None,
     ) -> None:
         """Change a tier. Queued pieces are not affected."""
         changed = await self._rulebook.edit_tier(
@@ -159,14 +159,14 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def add(
         self,
         interaction: Interaction,
-        name: Name,
-        price: Name,
+        name: TierName,
+        price: TierName,
         longest: Seconds,
         per_day: PerDay,
         takes: Takes = 1,
-        waiting: Waiting = 1,
+        waiting: WaitingLimit = 1,
         models: Models = "small",
-        link: Link | None = None,
+        link: TierLink | None = None,
     ) -> None:
         """Add a tier."""
         added = await self._rulebook.add_tier(
@@ -187,7 +187,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
-    async def remove(self, interaction: Interaction, tier: Name) -> None:
+    async def remove(self, interaction: Interaction, tier: TierName) -> None:
         """Remove a tier, also from the roles and members that have it."""
         removed, roles, members = await self._rulebook.remove_tier(
             permissions.guild_of(interaction), permissions.actor(interaction.user), tier
@@ -217,14 +217,14 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     permissions.require_manager(interaction)
     offers = await interaction.client.rulebook.offers(permissions.guild_of(interaction))
     names = permissions.named_roles(interaction)
-    found, more = pages.cut(offers, page, embeds.TIERS)
+    found, more = pages.cut(offers, page, embeds.TIERS_PER_PAGE)
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
 
 
 def line(offer: Offer, names: embeds.Roles) -> str:
     """Describe a tier and the roles that grant it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
-    carried = some(roles, embeds.MOST_NAMES)
+    carried = some(roles, embeds.LONGEST_NAMES)
     sold = f" · subscription `{offer.sku}`" if offer.sku else ""
     return (
         f"{shown(offer.tier)} · {escape(offer.tier.price)} · {embeds.allows(offer.tier)}\n"

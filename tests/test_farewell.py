@@ -74,7 +74,7 @@ async def test_a_stop_leaves_no_card_that_tells_what_is_past(
 async def test_a_stop_waits_for_no_card_longer_than_it_may(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "FLUSH", 0.5)
+    monkeypatch.setattr(app, "FLUSH_SECONDS", 0.5)
     async with world(plan) as w:
         w.env.inject_error("PATCH", "/channels/*/messages/*", status=403, times=None)
         await w.generate("play")
@@ -87,7 +87,7 @@ async def test_a_stop_waits_for_no_card_longer_than_it_may(
 async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the_next(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "FLUSH", 0.5)
+    monkeypatch.setattr(app, "FLUSH_SECONDS", 0.5)
     async with world(plan) as w:
         hang(w)
         await w.generate("play")

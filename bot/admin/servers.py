@@ -23,13 +23,13 @@ MOST_WORDS = 500
 MOST_CHANNELS = 100
 MOST_ROLES = 250
 
-BOUNDS = {
+TIER_BOUNDS = {
     "longest": (1, bounds.LONGEST_PIECE),
     "takes": (1, bounds.MOST_TAKES),
     "per_day": (0, tiers.MOST_PER_DAY),
     "waiting": (1, tiers.MOST_WAITING),
 }
-NAMES = {field: field for field in BOUNDS} | {"per_day": "seconds-per-day"}
+NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
 """What the commands call them."""
 
 
@@ -148,7 +148,7 @@ class Rulebook:
             roles = sum(key == tier.key for key in (await server_tiers.roles(tx, guild)).values())
             await server_tiers.removed(tx, guild, tier.key)
             given = await members.untiered(tx, guild, tier.key)
-            await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, BOUNDS))
+            await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, TIER_BOUNDS))
         return tier, roles, given
 
     async def channels(self, guild: int) -> list[int]:
@@ -274,7 +274,7 @@ def _word(limits: Limits, guild: int) -> str:
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    for field, (least, most) in BOUNDS.items():
+    for field, (least, most) in TIER_BOUNDS.items():
         if field in fields and not least <= fields[field] <= most:
             raise Refusal(f"`{NAMES[field]}` must be a whole number from {least} to {most}.")
     for field in ("name", "price"):

@@ -7,7 +7,7 @@ from typing import TextIO
 from bot.tables import audit as log
 from bot.tables.database import reading
 
-COLUMNS = ("id", "at", "actor_id", "actor", "action", "member_id", "subject", "before", "after")
+CSV_COLUMNS = ("id", "at", "actor_id", "actor", "action", "member_id", "subject", "before", "after")
 
 
 async def audit(folder: Path, guild: int, out: TextIO) -> None:
@@ -18,7 +18,7 @@ async def audit(folder: Path, guild: int, out: TextIO) -> None:
     """
     writer = csv.writer(out, lineterminator="\n")
     async with reading(folder / "fantasia.db") as database:
-        writer.writerow((*COLUMNS, "reason"))
+        writer.writerow((*CSV_COLUMNS, "reason"))
         async for change in log.every(database, guild):
             texts = (change.subject, change.before, change.after, change.reason)
             cells = (_cell(text or "") for text in texts)

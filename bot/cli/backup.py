@@ -13,7 +13,7 @@ from bot.retention.archive import strays
 from bot.tables import jobs, takes
 from bot.tables.database import check, copy, exclusive, open_database, reading
 
-NAME = "fantasia.db"
+DATABASE_NAME = "fantasia.db"
 
 
 async def backup(folder: Path, target: Path) -> None:
@@ -25,7 +25,7 @@ async def backup(folder: Path, target: Path) -> None:
         raise OperatorError(f"{target} exists and is not overwritten: name another file.")
     part = target.with_name(f"{target.name}.part")
     try:
-        await copy(folder / NAME, _private(part))
+        await copy(folder / DATABASE_NAME, _private(part))
         _synced(part)
         part.rename(target)
     except OSError as error:
@@ -57,14 +57,14 @@ async def restore(folder: Path, source: Path, now: datetime) -> Restored:
         raise OperatorError(f"There is no file {source}.")
     with exclusive(folder):
         await check(source)
-        part = folder / f"{NAME}.part"
+        part = folder / f"{DATABASE_NAME}.part"
         try:
             shutil.copyfile(source, _private(part))
             lost, unnamed = await _compared(part, folder)
             _synced(part)
             await _keep_numbers(folder)
-            old = _moved(folder / NAME, now)
-            part.rename(folder / NAME)
+            old = _moved(folder / DATABASE_NAME, now)
+            part.rename(folder / DATABASE_NAME)
         except OSError as error:
             raise OperatorError(f"{source} cannot be restored: {error}.") from error
         finally:
@@ -87,7 +87,7 @@ async def _keep_numbers(folder: Path) -> None:
     mark = disk.mark(folder)
     given = mark.given if mark else 0
     with suppress(OperatorError):  # a damaged one, which is why another takes its place
-        async with reading(folder / NAME) as database:
+        async with reading(folder / DATABASE_NAME) as database:
             given = max(given, await jobs.highest(database))
     disk.write_mark(folder, disk.Mark(database="", given=given))
 

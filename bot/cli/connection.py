@@ -15,18 +15,18 @@ from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+FIRST_LOGIN_PAUSE, LONGEST_LOGIN_PAUSE = 5.0, 300.0
 """Seconds until another try, which double from the one to the other; Discord may bid more."""
 
-HOST = "discord.com"
+DISCORD_HOST = "discord.com"
 
-UNKNOWN = (
+NOT_ACCEPTED = (
     "Discord does not accept DISCORD_TOKEN: copy it again from the Bot page of your application, "
     "where Reset Token makes a new one."
 )
 
-CLOSED = {
-    4004: UNKNOWN,
+CLOSE_REASONS = {
+    4004: NOT_ACCEPTED,
     4010: "Discord knows no such shard of the bot (4010). Start it again.",
     4011: "Discord wants the bot's servers on more connections (4011). Start it again.",
     4012: "Discord speaks no such version with the bot any more (4012). Install a newer Fantasia.",
@@ -47,11 +47,11 @@ async def serve(client: Fantasia, token: str) -> None:
         await _insist(client, partial(_login, client, token))
         await _insist(client, partial(_connect, client))
     except discord.LoginFailure as error:
-        raise OperatorError(UNKNOWN) from error
+        raise OperatorError(NOT_ACCEPTED) from error
     except discord.PrivilegedIntentsRequired as error:
-        raise OperatorError(CLOSED[4014]) from error
+        raise OperatorError(CLOSE_REASONS[4014]) from error
     except discord.ConnectionClosed as error:
-        known = CLOSED.get(error.code)
+        known = CLOSE_REASONS.get(error.code)
         raise OperatorError(known or f"Discord ended the connection: {error}.") from error
 
 
@@ -61,7 +61,7 @@ def proxy() -> str | None:
     As other programs read it: HTTPS_PROXY, and NO_PROXY for what is reached without.
     """
     found = getproxies().get("https")
-    if not found or proxy_bypass(HOST):
+    if not found or proxy_bypass(DISCORD_HOST):
         return None
     with contextlib.suppress(ValueError):
         url = URL(found if "://" in found else f"http://{found}")
@@ -93,7 +93,7 @@ async def _connect(client: Fantasia) -> None:
 
 async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None:
     """Take a step until it succeeds or the client is closed, with growing pauses between."""
-    grown = FIRST_PAUSE
+    grown = FIRST_LOGIN_PAUSE
     while not client.is_closed():
         try:
             return await step()
@@ -106,7 +106,7 @@ async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None
                 raise OperatorError(f"Discord refuses the bot: {brief(cause)}.") from error
             wait = max(grown, pause(cause))
             log.warning("Discord is not reached: %s. Next try in %.0f s.", brief(cause), wait)
-        grown = min(2 * grown, LONGEST_PAUSE)
+        grown = min(2 * grown, LONGEST_LOGIN_PAUSE)
         await client.left_alone(wait)
     return None
 

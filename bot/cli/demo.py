@@ -32,10 +32,10 @@ from bot.rules.bounds import ask
 from bot.rules.tiers import DEFAULTS, FREE
 from bot.values import Actor, Limits
 
-FIRST = "Starter"
+FIRST_TIER = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""
 
-PROMPT = "mozart fantasia"
+FIRST_PROMPT = "mozart fantasia"
 
 
 @dataclass(kw_only=True)
@@ -100,7 +100,7 @@ async def _members(
         if tier is not FREE:
             mapped = Actor(id=role.id, name=role.name)
             await bot.rulebook.map_role(guild.id, Actor(id=0, name="Demo"), mapped, tier.name)
-        name = "visitor" if tier.name == FIRST else tier.name.lower()
+        name = "visitor" if tier.name == FIRST_TIER else tier.name.lower()
         members.append(guild.add_member(env.create_user(name), roles=[role]))
     members.sort(key=lambda member: member.name != "visitor")
     return [*members, guild.add_member(env.create_user("admin"), roles=[admin])]
@@ -167,7 +167,7 @@ def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    prompt, longest = options.prompt or PROMPT, stage.bot.studio.max_seconds
+    prompt, longest = options.prompt or FIRST_PROMPT, stage.bot.studio.max_seconds
     ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
     if (await stage.bot.operations.stats()).paused is not None:
         raise OperatorError("The studio of this --data is paused: use another folder.")

@@ -27,13 +27,13 @@ from bot.retention import archive, disk
 from bot.rules.tiers import ANYONES
 from bot.tables import database, jobs, state, takes
 
-ROOM = 2.0
+FREE_GIGABYTES = 2.0
 """Free disk that should be there for audio and the database, in GB."""
 
-OTHERS = 0o077
+OTHERS_PERMISSIONS = 0o077
 """Permissions of whoever is not a file's owner."""
 
-DEVICE = """
+DEVICE_PROBE = """
 import json, torch
 from bot.engine.devices import unfit
 from bot.engine.linears import native
@@ -43,7 +43,7 @@ print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()])
 """
 
 
-SLOW = "the small model plays in about real time on a good CPU; larger ones want a GPU"
+SLOW_ON_A_CPU = "the small model plays in about real time on a good CPU; larger ones want a GPU"
 
 
 class Verdict(StrEnum):
@@ -54,7 +54,7 @@ class Verdict(StrEnum):
     BAD = "bad"
 
 
-COLOURS = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
+VERDICT_COLOURS = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def examine(console: Console) -> bool:
     for heading in ("Check", "", "Found", "What to do"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        colour = COLOURS[check.verdict]
+        colour = VERDICT_COLOURS[check.verdict]
         table.add_row(check.what, f"[{colour}]{check.verdict}[/]", check.found, check.mend)
     console.print(table)
     return all(check.verdict is not Verdict.BAD for check in checks)
@@ -120,7 +120,7 @@ def _token(config: Config) -> Check:
 def _secrets(file: Path) -> Iterator[Check]:
     """Say so where others may read the token."""
     with suppress(OSError):
-        if file.stat().st_mode & OTHERS:
+        if file.stat().st_mode & OTHERS_PERMISSIONS:
             mend = f"`chmod 600 {file}`"
             found = f"others on this machine can read {file.absolute()}, and the token in it"
             yield Check(what="Secrets", verdict=Verdict.NOTE, found=found, mend=mend)
@@ -147,7 +147,7 @@ def _device(config: Config) -> Check:
     memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory"
     cores = f"{os.cpu_count()} CPU cores, {memory}"
     asked = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", DEVICE],
+        [sys.executable, "-c", DEVICE_PROBE],
         capture_output=True,
         text=True,
         check=False,
@@ -205,7 +205,7 @@ def _database(path: Path) -> Check:
             found=str(error),
             mend="`python -m bot restore FILE`" if damaged else "let the bot read and write it",
         )
-    if path.stat().st_mode & OTHERS:
+    if path.stat().st_mode & OTHERS_PERMISSIONS:
         mend = f"`chmod 600 {path}`: others on this machine can read it"
         return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
     if database.is_held(path):
@@ -297,8 +297,8 @@ def _selling(config: Config) -> Check:
     models = (ANYONES,) if sketch else tuple(weights.name(model) for model in config.wanted)
     servers = asyncio.run(licence.paid_servers(config.data_dir))
     if warnings := licence.licence(servers, config, models):
-        found = warnings[0].removesuffix(f" {licence.MEND}")
-        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=licence.MEND)
+        found = warnings[0].removesuffix(f" {licence.REMEDY}")
+        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=licence.REMEDY)
     return Check(what="Selling", verdict=Verdict.GOOD, found="nothing against the licence is sold")
 
 
@@ -321,7 +321,7 @@ def _folder(folder: Path) -> Iterator[Check]:
     free = shutil.disk_usage(existing).free / 1e9
     yield Check(
         what="Free disk",
-        verdict=Verdict.GOOD if free >= ROOM else Verdict.NOTE,
+        verdict=Verdict.GOOD if free >= FREE_GIGABYTES else Verdict.NOTE,
         found=f"{free:.1f} GB",
-        mend="" if free >= ROOM else f"have {ROOM:g} GB free for audio",
+        mend="" if free >= FREE_GIGABYTES else f"have {FREE_GIGABYTES:g} GB free for audio",
     )

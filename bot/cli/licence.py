@@ -13,7 +13,7 @@ from bot.rules.tiers import ANYONES, DEFAULTS, FREE, includes
 from bot.tables.database import reading
 from bot.values import Limits
 
-MEND = (
+REMEDY = (
     "Meta's weights may not be used commercially: unmap the paid tiers (/tier unmap, SKUS), use "
     "weights whose licence allows it (MUSICGEN_MODEL can be a folder of your own), or ask Meta."
 )
@@ -45,7 +45,7 @@ def licence(servers: int, config: Config, models: tuple[str, ...]) -> list[str]:
         return []
     if weights.NON_COMMERCIAL not in map(weights.licence, config.wanted):
         return []
-    return [f"{' and '.join(sold)}, but the weights are {weights.NON_COMMERCIAL}. {MEND}"]
+    return [f"{' and '.join(sold)}, but the weights are {weights.NON_COMMERCIAL}. {REMEDY}"]
 
 
 def unreachable(models: tuple[str, ...]) -> list[str]:

@@ -42,13 +42,13 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
-AT_ONCE = 10
+JOBS_PER_TRANSACTION = 10
 """How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
 
-PAGE = 500
+ROWS_PER_TURN = 500
 """How many rows are read, or files removed, before others have their turn."""
 
-UNSEEN = 1000
+UNSEEN_NUMBERS = 1000
 """How many numbers a lost database may have given since the folder was marked."""
 
 MOST_SAVING = 5
@@ -178,13 +178,15 @@ class Archive:
         async def unsay(tx: Transaction, numbers: Sequence[int]) -> None:
             messages.update(await removals.add(tx, numbers, direct, self._clock()))
 
-        pieces = await self._forget(lambda tx: jobs.of_member(tx, user, AT_ONCE), unsay)
+        pieces = await self._forget(
+            lambda tx: jobs.of_member(tx, user, JOBS_PER_TRANSACTION), unsay
+        )
         async with self._database.transaction() as tx:
             await audit.forgotten(tx, user)
             await grants.forgotten(tx, user)
             await members.forgotten(tx, user)
         after = 0
-        while numbers := await removals.said(self._database, user, after, AT_ONCE):
+        while numbers := await removals.said(self._database, user, after, JOBS_PER_TRANSACTION):
             after = numbers[-1]
             async with self._database.transaction() as tx:
                 await unsay(tx, numbers)
@@ -206,9 +208,9 @@ class Archive:
         """The bot is in these servers, and was removed from any other that it knew."""
         known = await servers.known(self._database)
         changed = [guild for guild, there in known.items() if there is not (guild in guilds)]
-        for start in range(0, len(changed), AT_ONCE):
+        for start in range(0, len(changed), JOBS_PER_TRANSACTION):
             async with self._database.transaction() as tx:
-                for guild in changed[start : start + AT_ONCE]:
+                for guild in changed[start : start + JOBS_PER_TRANSACTION]:
                     if guild in guilds:
                         await servers.returned(tx, guild)
                     else:
@@ -217,7 +219,7 @@ class Archive:
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""
         before = await self._calendar.today() - FORGOTTEN_AFTER
-        await self._forget(lambda tx: jobs.of_left_servers(tx, before, AT_ONCE))
+        await self._forget(lambda tx: jobs.of_left_servers(tx, before, JOBS_PER_TRANSACTION))
         async with self._database.transaction() as tx:
             await grants.forgotten_where_left(tx, before)
             await members.forgotten_where_left(tx, before)
@@ -229,7 +231,7 @@ class Archive:
 
     async def _forget_changes(self, before: datetime) -> int:
         async with self._database.transaction() as tx:
-            return await audit.forgotten_where_left(tx, before, AT_ONCE)
+            return await audit.forgotten_where_left(tx, before, JOBS_PER_TRANSACTION)
 
     async def sweep(self) -> None:
         """Remove what unfinished jobs left behind, and leave all else that no row names.
@@ -265,12 +267,12 @@ class Archive:
         order = old + [each for each in kept if each.ended_at > too_old]
         left = sum(sizes.get(each.job, 0) for each in kept)
         removed = 0
-        for start in range(0, len(order), AT_ONCE):
+        for start in range(0, len(order), JOBS_PER_TRANSACTION):
             if start >= len(old) and left <= keep.most:
                 break
             gone = []
             async with self._database.transaction() as tx:
-                for place, each in enumerate(order[start : start + AT_ONCE], start):
+                for place, each in enumerate(order[start : start + JOBS_PER_TRANSACTION], start):
                     due = place < len(old) or left > keep.most
                     if due and await takes.dispensable(tx, each.job):
                         gone.append(each.job)
@@ -288,7 +290,7 @@ class Archive:
         """Return the ended jobs whose files are kept, in the order in which they go."""
         found: dict[int, takes.Kept] = {}
         after = 0
-        while page := await takes.kept(self._database, after, PAGE):
+        while page := await takes.kept(self._database, after, ROWS_PER_TURN):
             after = page[-1].take
             found |= {each.job: each for each in page}
         return sorted(found.values(), key=lambda each: (each.delivered, each.ended_at, each.job))
@@ -306,10 +308,10 @@ class Archive:
             if name is None:
                 await state.put(tx, "database", secrets.token_hex(8))
             if given < seen or (mark and not known):
-                await jobs.numbered_above(tx, seen + UNSEEN)
+                await jobs.numbered_above(tx, seen + UNSEEN_NUMBERS)
                 log.warning(
                     "DATA_DIR had another database, or a newer one; numbering continues above #%d",
-                    max(given, seen + UNSEEN),
+                    max(given, seen + UNSEEN_NUMBERS),
                 )
         return known and given >= seen
 
@@ -331,7 +333,7 @@ class Archive:
         """Remove from the disk what no row needs any more, as far as that can be done now."""
         after = ""
         try:
-            while names := await unneeded.due(self._database, after, PAGE):
+            while names := await unneeded.due(self._database, after, ROWS_PER_TURN):
                 after = names[-1]
                 gone = await asyncio.to_thread(disk.unlinked, self._folder, names)
                 async with self._database.transaction() as tx:

@@ -9,7 +9,7 @@ from bot.tables.database import Database
 PROBATION = timedelta(days=1).total_seconds()
 """How far the time may be ahead of what has passed, and how long it takes until it is believed."""
 
-FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+EARLIEST_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 """No time before this can be: there was no Fantasia. Clocks without a battery begin at 1970."""
 
 
@@ -40,9 +40,9 @@ class Calendar:
                 trusted, doubted = now, 0.0
             await state.put(tx, "calendar", f"{trusted} {doubted}")
             today = datetime.fromtimestamp(trusted, UTC)
-            if today >= FIRST:
-                await jobs.dated(tx, FIRST, today)
-                await servers.dated(tx, FIRST, today)
+            if today >= EARLIEST_TIME:
+                await jobs.dated(tx, EARLIEST_TIME, today)
+                await servers.dated(tx, EARLIEST_TIME, today)
         self._last = ticks
         return today
 

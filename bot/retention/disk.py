@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from bot.engine.files.audio import HALF
+from bot.engine.files.audio import PARTIAL_SUFFIX
 from bot.values import Job
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def files_of(job: Job) -> list[str]:
     takes = range(1, job.request.takes + 1)
     kinds = ("wav", "npy", "preview.wav")
     names = [take_file(job, number, kind) for number in takes for kind in kinds]
-    return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", HALF)]
+    return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", PARTIAL_SUFFIX)]
 
 
 def opened(path: Path) -> BinaryIO:

@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 TOKEN_LIFE = timedelta(minutes=15)
 """How long Discord takes answers to an interaction."""
 
-AT_ONCE = 200
+ROWS_PER_TRANSACTION = 200
 """Rows that a transaction changes at most, so that whoever waits for the next soon has it."""
 
-LONGEST_PAUSE = timedelta(hours=1)
+LONGEST_DELETION_PAUSE = timedelta(hours=1)
 """How long a message waits at most until it is tried again."""
 
 
@@ -74,7 +74,7 @@ class Erasure:
     async def due(self, most: int) -> list[Removal]:
         """Return messages that are to be deleted now, so many at most."""
         now = self._clock()
-        return await removals.due(self._database, now, now + LONGEST_PAUSE, most)
+        return await removals.due(self._database, now, now + LONGEST_DELETION_PAUSE, most)
 
     async def left(self) -> int:
         """Return how many messages are still to be deleted."""
@@ -89,8 +89,8 @@ class Erasure:
 
     async def postponed(self, removal: Removal, at_least: float = 0.0) -> None:
         """Discord gave no clear answer: try again after a growing pause, `at_least` in seconds."""
-        grown = min(2.0 ** min(removal.attempts, 30), LONGEST_PAUSE.total_seconds())
-        pause = min(max(at_least, grown), LONGEST_PAUSE.total_seconds())
+        grown = min(2.0 ** min(removal.attempts, 30), LONGEST_DELETION_PAUSE.total_seconds())
+        pause = min(max(at_least, grown), LONGEST_DELETION_PAUSE.total_seconds())
         due_at = self._clock() + timedelta(seconds=pause)
         async with self._database.transaction() as tx:
             await removals.postponed(tx, removal.message, due_at)
@@ -105,14 +105,14 @@ class Erasure:
     async def age(self, keep: Keep) -> None:
         """Erase the tokens that are dead, and the words that the operator keeps no longer."""
         now = await self._calendar.today()
-        while await self._without_tokens(now - TOKEN_LIFE) == AT_ONCE:
+        while await self._without_tokens(now - TOKEN_LIFE) == ROWS_PER_TRANSACTION:
             pass
         if keep.words is None:
             return
         erased, before = 0, now - timedelta(days=keep.words)
         while last := await self._without_words(before):
             erased += last
-            if last < AT_ONCE:
+            if last < ROWS_PER_TRANSACTION:
                 break
         if erased:
             await self._database.purge()
@@ -120,8 +120,8 @@ class Erasure:
 
     async def _without_tokens(self, before: datetime) -> int:
         async with self._database.transaction() as tx:
-            return await jobs.tokens_erased(tx, before, AT_ONCE)
+            return await jobs.tokens_erased(tx, before, ROWS_PER_TRANSACTION)
 
     async def _without_words(self, before: datetime) -> int:
         async with self._database.transaction() as tx:
-            return await jobs.words_erased(tx, before, self._clock(), AT_ONCE)
+            return await jobs.words_erased(tx, before, self._clock(), ROWS_PER_TRANSACTION)

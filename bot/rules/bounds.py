@@ -15,8 +15,8 @@ TEMPERATURE = (0.1, 2.0)
 TOP_K = (1, 2048)
 """What may be asked for; no released checkpoint has more than 2048 tokens to draw from."""
 
-BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
-PLAIN = SamplingOptions()
+SAMPLING_BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
+DEFAULT_SAMPLING = SamplingOptions()
 HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 
 
@@ -28,7 +28,7 @@ def ask(
     model: str,
     seed: int,
     max_seconds: int,
-    style: SamplingOptions = PLAIN,
+    style: SamplingOptions = DEFAULT_SAMPLING,
 ) -> Request:
     """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
     words = clean(prompt)
@@ -41,7 +41,7 @@ def ask(
     if not 0 <= seed <= HIGHEST_SEED:
         raise Refusal(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
     asked = {name: value for name, value in asdict(style).items() if value is not None}
-    for name, (least, most) in BOUNDS.items():
+    for name, (least, most) in SAMPLING_BOUNDS.items():
         if not least <= asked.get(name, least) <= most:
             raise Refusal(f"`{name}` must be between {least:g} and {most:g}.")
     return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed, **asked)

@@ -10,7 +10,7 @@ LIVE = re.compile(r"[][\\*_~`|<>#()@:.+-]")
 CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What turns the direction of all that follows, and halves of characters."""
 
-UNSEEN = re.compile(
+INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -21,7 +21,7 @@ LISTED = 1000
 """Characters of a list within a sentence, so that this fits into a message."""
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
-ISOLATE, END = "\u2068", "\u2069"
+ISOLATE, END_ISOLATE = "\u2068", "\u2069"
 
 
 def clean(text: str) -> str:
@@ -30,7 +30,7 @@ def clean(text: str) -> str:
     It is empty if nothing of it can be seen.
     """
     line = _line(text)
-    seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in UNSEEN.sub("", line))
+    seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in INVISIBLE.sub("", line))
     return line if seen else ""
 
 
@@ -64,7 +64,7 @@ def _fitted(line: str, most: int | None) -> str:
         # An escape is never cut in two: its backslash would take the meaning from what follows.
         begun = line[: max(0, most - 2 * turns - 1)]
         line = re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", begun) + "…"
-    return f"{ISOLATE}{line}{END}" if turns else line
+    return f"{ISOLATE}{line}{END_ISOLATE}" if turns else line
 
 
 def _line(text: str) -> str:

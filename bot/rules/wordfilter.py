@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 import disarm
 
-from bot.rules.markup import UNSEEN
+from bot.rules.markup import INVISIBLE
 
 UNSEEN_HERE = (
     "I recognise it in any capitals, styles and look-alike letters of other scripts, and through "
@@ -28,7 +28,7 @@ def folded(text: str) -> str:
 
     Source for case folding: The Unicode Standard, section 3.13 (caseless matching).
     """
-    seen = UNSEEN.sub("", unicodedata.normalize("NFKC", _plain(text)))
+    seen = INVISIBLE.sub("", unicodedata.normalize("NFKC", _plain(text)))
     return _words(_plain(unicodedata.normalize("NFKC", seen.casefold())))
 
 

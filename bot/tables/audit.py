@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Actor, Change
 
-PAGE = 10
+CHANGES_PER_PAGE = 10
 
 
 async def note(
@@ -69,7 +69,7 @@ async def page(reader: Reader, guild: int, member: int | None, number: int) -> l
     if member is None:
         rows = await reader.fetch(
             "SELECT * FROM audit WHERE guild_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
-            (guild, PAGE + 1, number * PAGE),
+            (guild, CHANGES_PER_PAGE + 1, number * CHANGES_PER_PAGE),
         )
     else:
         rows = await reader.fetch(
@@ -77,7 +77,7 @@ async def page(reader: Reader, guild: int, member: int | None, number: int) -> l
             SELECT * FROM audit WHERE guild_id = ? AND member_id = ?
             ORDER BY id DESC LIMIT ? OFFSET ?
             """,
-            (guild, member, PAGE + 1, number * PAGE),
+            (guild, member, CHANGES_PER_PAGE + 1, number * CHANGES_PER_PAGE),
         )
     return [_change(row) for row in rows]
 

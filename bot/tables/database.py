@@ -30,10 +30,10 @@ PRAGMAS = (
     "PRAGMA cache_size = -65536",  # 64 MiB: the upper pages of every index of a long history
 )
 
-PATIENCE = 2000
+BUSY_TIMEOUT = 2000
 """Milliseconds for which another program may hold the database: Discord waits 3 s for a reply."""
 
-IMPATIENCE = 100
+BUSY_TIMEOUT_WHILE_HELD = 100
 """The same for what comes next while it is still held."""
 
 BEYOND_REPAIR = (
@@ -140,12 +140,12 @@ class Database:
     async def _begin(self) -> None:
         """Begin to write; who comes after one who waited in vain does not wait as long again."""
         try:
-            await self._wait_for(self._patience or PATIENCE)
+            await self._wait_for(self._patience or BUSY_TIMEOUT)
             await self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            await self._wait_for(IMPATIENCE)
+            await self._wait_for(BUSY_TIMEOUT_WHILE_HELD)
             raise
-        await self._wait_for(PATIENCE)
+        await self._wait_for(BUSY_TIMEOUT)
 
     async def _wait_for(self, patience: int) -> None:
         if patience != self._patience:
@@ -208,7 +208,7 @@ async def reading(path: Path) -> AsyncIterator[Database]:
         async with await _connection(_to_read(path), uri=True) as connection:
             connection.row_factory = sqlite3.Row
             database = Database(connection)
-            await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
+            await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
             version = (await database.fetch("PRAGMA user_version"))[0][0]
             if version != len(_steps()):
                 raise OperatorError(
@@ -230,7 +230,7 @@ async def check(path: Path) -> None:
         async with await _connection(_to_read(path), uri=True) as connection:
             connection.row_factory = sqlite3.Row
             database = Database(connection)
-            await database.fetch(f"PRAGMA busy_timeout = {PATIENCE}")
+            await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
             (found,) = (await database.fetch("PRAGMA integrity_check(1)"))[0]
             if found != "ok":
                 words = found.replace("\n", " ")
@@ -297,9 +297,9 @@ def lock(descriptor: int, folder: Path) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another program keeps the database at `path` from being written, for `PATIENCE`."""
+    """Whether another program keeps the database at `path` locked for all of `BUSY_TIMEOUT`."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE / 1000
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT / 1000
     )
     try:
         connection.isolation_level = None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, QueuedJob, Request, Status
 
-IDLE = -1
+IDLE_PRIORITY = -1
 """The priority of what costs nothing and lets all others pass."""
 
 
@@ -58,7 +58,7 @@ async def add(
             day,
             now.timestamp(),
             now.timestamp(),
-            IDLE if promise.idle else 0,
+            IDLE_PRIORITY if promise.idle else 0,
             promise.price,
         ),
     )

@@ -6,9 +6,9 @@ from bot.tables import grants, takes
 from bot.tables.database import Reader, Transaction
 from bot.values import Entry, Promise, Status
 
-SHOWN = 10
+ENTRIES_SHOWN = 10
 
-REASONS = {
+REFUND_REASONS = {
     Status.CANCELLED: "cancelled",
     Status.UNDELIVERABLE: "could not be posted",
 }
@@ -121,7 +121,7 @@ async def charged_again(
 
 async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     """Return the newest entries of a member's ledger, newest first."""
-    member = (guild, user, SHOWN)
+    member = (guild, user, ENTRIES_SHOWN)
     rows = await reader.fetch(
         """
         SELECT * FROM (
@@ -139,7 +139,7 @@ async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
             FROM grants WHERE guild_id = ? AND user_id = ? ORDER BY created_at DESC LIMIT ?
         ) ORDER BY at DESC, kind DESC, id DESC LIMIT ?
         """,
-        (*member, *member, *member, SHOWN),
+        (*member, *member, *member, ENTRIES_SHOWN),
     )
     return [
         Entry(
@@ -157,7 +157,7 @@ def _text(kind: int, status: str | None, text: str | None) -> str:
     if kind == 2:
         return f"granted: {text}" if text else "granted"
     assert status
-    return f"given back: {text or REASONS.get(Status(status), 'stopped early')}"
+    return f"given back: {text or REFUND_REASONS.get(Status(status), 'stopped early')}"
 
 
 async def _given_back(tx: Transaction, job: int, now: datetime) -> None:

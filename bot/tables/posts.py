@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
-LONGEST_PAUSE = timedelta(hours=1)
+LONGEST_POST_PAUSE = timedelta(hours=1)
 """How long a post waits at most until it is tried again."""
 
 
@@ -51,7 +51,7 @@ async def undelivered(reader: Reader, now: datetime) -> list[Post]:
         )
         ORDER BY +id
         """,
-        (now.timestamp(), (now + LONGEST_PAUSE).timestamp()),
+        (now.timestamp(), (now + LONGEST_POST_PAUSE).timestamp()),
     )
     return [_post(row) for row in rows]
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Speed
 
-SLOWEST = 3600.0
+SLOWEST_PACE = 3600.0
 """The slowest pace that is believed, in seconds of work per second of music."""
 
-NEWEST = 0.2
+NEWEST_WEIGHT = 0.2
 """How much the newest piece counts in a pace."""
 
 
@@ -33,7 +33,7 @@ async def found(tx: Transaction, setup: Setup, pace: float) -> None:
         ON CONFLICT (model, device, precision) DO UPDATE SET pace = excluded.pace
         WHERE NOT (pace > 0 AND pace <= ?5)
         """,
-        (setup.model, setup.device, setup.precision, pace, SLOWEST),
+        (setup.model, setup.device, setup.precision, pace, SLOWEST_PACE),
     )
 
 
@@ -49,7 +49,7 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
             fits = MAX(fits, ?4), too_long = IIF(too_long > ?4, too_long, NULL)
         WHERE model = ?5 AND device = ?6 AND precision = ?7
         """,
-        (pace, SLOWEST, NEWEST, length, setup.model, setup.device, setup.precision),
+        (pace, SLOWEST_PACE, NEWEST_WEIGHT, length, setup.model, setup.device, setup.precision),
     )
 
 
@@ -87,7 +87,7 @@ async def all_here(reader: Reader) -> list[Speed]:
         WHERE speeds.pace > 0 AND speeds.pace <= ?
         ORDER BY model
         """,
-        (SLOWEST,),
+        (SLOWEST_PACE,),
     )
     return [_speed(row) for row in rows]
 

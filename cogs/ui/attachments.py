@@ -9,12 +9,12 @@ import discord
 from bot import discord_errors
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
-from bot.outbox import PARTS
+from bot.outbox import PARTS_PER_TAKE
 from bot.retention.archive import Format
 from bot.values import Job, Take, Target
 from cogs.ui import embeds
 
-SMALLER = {
+SMALLER_FORMATS = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",
     Format.FLAC: ": choose MP3 or OGG.",
     Format.OGG: ": choose MP3.",
@@ -46,12 +46,12 @@ async def files(
     """
     if not takes:
         raise Refusal(f"The music of #{job.id} is no longer kept.")
-    piece = (part, PARTS) if part else (1, 1)
+    piece = (part, PARTS_PER_TAKE) if part else (1, 1)
     music = [await client.archive.music(job, take, kind, piece) for take in takes]
     sizes = [len(each) for each in music]
     too_large = TooLarge(
         f"As {kind.upper()} it is {max(sizes) / 2**20:.1f} MiB, more than Discord accepts here"
-        f"{SMALLER[kind]}"
+        f"{SMALLER_FORMATS[kind]}"
     )
     if most is not None and max(sizes) > most:
         raise too_large

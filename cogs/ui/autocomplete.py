@@ -9,10 +9,10 @@ from bot.rules.markup import isolate
 
 T = TypeVar("T", str, int)
 
-LONGEST = 100
+LONGEST_CHOICE = 100
 """Characters of a name, and of a value that is a text."""
 
-MOST = 25
+MOST_CHOICES = 25
 """Choices that Discord shows."""
 
 
@@ -20,9 +20,11 @@ def offered(found: Iterable[tuple[str, T]]) -> list[app_commands.Choice[T]]:
     """Return the first names and values as choices; a repeated name shows its value too."""
     names: dict[str, T] = {}
     for name, value in found:
-        shown = isolate(name, LONGEST)
+        shown = isolate(name, LONGEST_CHOICE)
         if shown in names:
             mark = f" ({value})"
-            shown = isolate(name, LONGEST - len(mark)) + mark
+            shown = isolate(name, LONGEST_CHOICE - len(mark)) + mark
         names[shown] = value
-    return [app_commands.Choice(name=name, value=value) for name, value in names.items()][:MOST]
+    return [app_commands.Choice(name=name, value=value) for name, value in names.items()][
+        :MOST_CHOICES
+    ]

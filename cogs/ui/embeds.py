@@ -6,7 +6,7 @@ from datetime import datetime
 import discord
 from discord.utils import format_dt
 
-from bot.outbox import PARTS
+from bot.outbox import PARTS_PER_TAKE
 from bot.rules import bounds, quota, tiers
 from bot.rules.markup import escape, isolate, some
 from bot.rules.wording import counted, span
@@ -34,36 +34,36 @@ VIOLET = discord.Colour(0x7C5CFC)
 GREY = discord.Colour(0x80848E)
 RED = discord.Colour(0xD83C3E)
 
-BAR = 12
+PROGRESS_CELLS = 12
 
-MOST_TEXT, MOST_FIELD = 4096, 1024
+LONGEST_DESCRIPTION, LONGEST_FIELD = 4096, 1024
 """Characters that Discord takes as an embed's description, and as the value of a field."""
 
 Roles = Mapping[int, str]
 """A server's roles by id, as they are shown."""
 
-TIERS, MOST_NAMES = 5, 250
+TIERS_PER_PAGE, LONGEST_NAMES = 5, 250
 """Tiers on a page, and characters for the roles of one and for its models, so that it fits."""
 
-DELETED = "@deleted-role"
+DELETED_ROLE = "@deleted-role"
 
-SMALLER = {
+SMALLER_FORMAT = {
     "flac": "FLAC (lossless): the WAV is too large to upload here. The WAV is kept.",
     "ogg": "Ogg Vorbis (slightly lossy): the WAV is too large to upload here. The WAV is kept, and "
     "`Save as` offers FLAC where that fits.",
 }
 
-MANY = f"More than {LOOKAHEAD} pieces are ahead of it"
+MANY_AHEAD = f"More than {LOOKAHEAD} pieces are ahead of it"
 
 STARTED = "It is already rendering"
 
-IDLE = (
+IDLE_LANE = (
     "Idle lane: your daily seconds are used up, but nobody is waiting, so this one is free. Any "
     "other request goes first."
 )
 
-ALONE = "The takes were too large for one message here, so each is posted in its own."
-PART = "Too large for one file here, so it is posted in consecutive parts."
+TAKES_APART = "The takes were too large for one message here, so each is posted in its own."
+IN_PARTS = "Too large for one file here, so it is posted in consecutive parts."
 """What a result says when it takes several messages."""
 
 STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
@@ -75,7 +75,7 @@ NO_ROUTE = (
 
 INCOMPLETE = "Part of it could not be posted. That part was refunded."
 
-LONGEST_REASON = 2000
+LONGEST_SHOWN_REASON = 2000
 """Characters of a reason that are shown: an embed's text has at most 4,096."""
 
 REPEATED = "You may already have this one: Discord never confirmed the first attempt."
@@ -83,12 +83,12 @@ REPEATED = "You may already have this one: Discord never confirmed the first att
 
 def waiting(standing: Standing) -> discord.Embed:
     """Show a queued job's place and when its music is expected."""
-    place = f"Number **{standing.place}** in the queue" if standing.place else MANY
+    place = f"Number **{standing.place}** in the queue" if standing.place else MANY_AHEAD
     if standing.job.status is not Status.QUEUED:
         place = STARTED
     lines = [f"{place}{_expected(standing.ends_at)}."]
     if standing.job.idle:
-        lines.append(IDLE)
+        lines.append(IDLE_LANE)
     lines += _heard(standing.job)
     if standing.paused is not None:
         lines.append(paused(standing.paused))
@@ -106,8 +106,8 @@ def paused(reason: str) -> str:
 def rendering(standing: Standing) -> discord.Embed:
     """Show how far a running job is."""
     progress = min(1.0, standing.job.progress)
-    done = int(progress * BAR)
-    bar = "▰" * done + "▱" * (BAR - done)
+    done = int(progress * PROGRESS_CELLS)
+    bar = "▰" * done + "▱" * (PROGRESS_CELLS - done)
     lines = [f"{bar} **{int(progress * 100)} %**{_expected(standing.ends_at)}"]
     lines += _heard(standing.job)
     return _card(standing.job, f"Rendering #{standing.job.id}", "\n".join(lines))
@@ -173,7 +173,7 @@ def mark(owed: Owed) -> str:
         return f"About #{number}{again}"
     words = [f"Piece #{number}"]
     words += [f"take {take}"] if take and owed.job.request.takes > 1 else []
-    words += [f"part {part} of {PARTS}"] if part else []
+    words += [f"part {part} of {PARTS_PER_TAKE}"] if part else []
     return ", ".join(words)
 
 
@@ -197,8 +197,8 @@ def result(
         embed.add_field(name="Settings", value=settings)
     if job.idle:
         embed.add_field(name="Charged", value="nothing (idle lane)")
-    if kind in SMALLER:
-        embed.add_field(name="Format", value=SMALLER[kind], inline=False)
+    if kind in SMALLER_FORMAT:
+        embed.add_field(name="Format", value=SMALLER_FORMAT[kind], inline=False)
     embed.set_footer(text=f"Piece #{job.id}")
     return embed
 
@@ -221,7 +221,7 @@ def _settings(request: Request) -> str:
     usual = Request(prompt="", seconds=1, model="", seed=0)
     asked = (
         f"{name} {getattr(request, name):g}"
-        for name in bounds.BOUNDS
+        for name in bounds.SAMPLING_BOUNDS
         if getattr(request, name) != getattr(usual, name)
     )
     return ", ".join(asked)
@@ -250,14 +250,14 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
             + (f", until {format_dt(grant.expires_at, 'd')}" if grant.expires_at else "")
             for grant in usage.grants
         ]
-        embed.add_field(name="Granted", value=some(lines, MOST_FIELD, "\n"), inline=False)
+        embed.add_field(name="Granted", value=some(lines, LONGEST_FIELD, "\n"), inline=False)
     jobs = [f"#{job} is rendering" for job in usage.running]
     jobs += [f"#{job} is waiting" for job in usage.waiting]
     if jobs:
-        embed.add_field(name="Pieces", value=some(jobs, MOST_FIELD), inline=False)
+        embed.add_field(name="Pieces", value=some(jobs, LONGEST_FIELD), inline=False)
     if usage.ledger:
         lines = [_entry(entry) for entry in usage.ledger]
-        embed.add_field(name="Latest entries", value=some(lines, MOST_FIELD, "\n"), inline=False)
+        embed.add_field(name="Latest entries", value=some(lines, LONGEST_FIELD, "\n"), inline=False)
     return embed
 
 
@@ -289,7 +289,7 @@ def allows(tier: Tier) -> str:
     names = ["all models"] if "*" in tier.models else map(escape, tiers.ordered(tier))
     return (
         f"pieces up to {tier.longest} s, {counted(tier.takes, 'take')} per request, "
-        f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, {some(list(names), MOST_NAMES)}"
+        f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, {some(list(names), LONGEST_NAMES)}"
     )
 
 
@@ -375,7 +375,7 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
 def about(about: About, models: tuple[str, ...]) -> discord.Embed:
     """Show the version, the models and their licence, and where the code is."""
     embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
-    embed.add_field(name="Model", value=some([model(name) for name in models], MOST_FIELD))
+    embed.add_field(name="Model", value=some([model(name) for name in models], LONGEST_FIELD))
     if models != ("sketch",):
         licence = about.licence or "unknown: ask whoever runs this bot"
         embed.add_field(name="Licence of the weights", value=licence)
@@ -404,7 +404,7 @@ def asked_length(request: Request) -> str:
 
 def _reason(job: Job) -> str:
     """Return why there is no music, cut to fit a message: the engine may say anything."""
-    return escape(job.reason or "", LONGEST_REASON)
+    return escape(job.reason or "", LONGEST_SHOWN_REASON)
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:
@@ -426,7 +426,7 @@ def _expected(ends_at: datetime | None) -> str:
 def _source(held: Membership, roles: Roles | None = None) -> str:
     match held.source:
         case Source.ROLE:
-            role = roles.get(held.role or 0, DELETED) if roles else ""
+            role = roles.get(held.role or 0, DELETED_ROLE) if roles else ""
             where = f"from the role {role}" if role else "from a role"
         case Source.GIVEN:
             where = "given to you by an admin"
@@ -454,13 +454,13 @@ def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     names = [
         escape(name) if name in here else f"~~{escape(name)}~~" for name in tiers.ordered(tier)
     ]
-    shown = some(names, MOST_NAMES)
+    shown = some(names, LONGEST_NAMES)
     return f"models {shown}{' (struck through: not available here)' if '~~' in shown else ''}"
 
 
 def _how(offer: Offer, roles: Roles) -> str:
     names = [roles[role] for role in offer.roles if role in roles]
-    ways = [some(names, MOST_NAMES)] if names else []
+    ways = [some(names, LONGEST_NAMES)] if names else []
     ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []
     ways += ["subscribe with the button below"] if offer.sku else []
     return f"→ {', '.join(ways)}" if ways else ""

@@ -12,12 +12,12 @@ from bot.errors import Refusal
 from bot.rules.markup import some
 from cogs.ui import permissions
 from cogs.ui.buttons import Pressed
-from cogs.ui.embeds import MOST_TEXT, VIOLET
+from cogs.ui.embeds import LONGEST_DESCRIPTION, VIOLET
 
 T = TypeVar("T")
 
-PAGE = 10
-LINE = 390
+LINES_PER_PAGE = 10
+LONGEST_LINE = 390
 """Characters of a line, so that a page of them fits."""
 
 Lines = Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
@@ -100,7 +100,7 @@ def number(interaction: Interaction) -> int:
     return int(chosen)
 
 
-def cut(found: Sequence[T], page: int, size: int = PAGE) -> tuple[Sequence[T], bool]:
+def cut(found: Sequence[T], page: int, size: int = LINES_PER_PAGE) -> tuple[Sequence[T], bool]:
     """Return a page of items that are all in memory, and whether there are more."""
     start = page * size
     return found[start : start + size], len(found) > start + size
@@ -108,7 +108,7 @@ def cut(found: Sequence[T], page: int, size: int = PAGE) -> tuple[Sequence[T], b
 
 def card(title: str, lines: Sequence[str]) -> discord.Embed:
     """Show a page of lines."""
-    text = some(lines, MOST_TEXT, "\n") or "Nothing here."
+    text = some(lines, LONGEST_DESCRIPTION, "\n") or "Nothing here."
     return discord.Embed(title=title, description=text, colour=VIOLET)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from discord import app_commands
 
 from bot.client import Interaction
-from cogs.ui.autocomplete import LONGEST, MOST, offered
+from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES, offered
 
 VOCABULARY = {
     "genre": (
@@ -53,7 +53,7 @@ def completions(typed: str) -> list[str]:
     """Return prompts that begin with what was typed: itself, its last word completed, one more."""
     typed = typed.encode(errors="ignore").decode().lstrip()  # without halves of characters
     unique = dict.fromkeys(_completions(typed))
-    return [text for text in unique if 0 < len(text) <= LONGEST][:MOST]
+    return [text for text in unique if 0 < len(text) <= LONGEST_CHOICE][:MOST_CHOICES]
 
 
 def _completions(typed: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from cogs.ui import permissions, submit
 from cogs.ui.buttons import OfJob, Pressed
 
 LONGEST_NUMBER = 12
-LONGEST_TEXT = 100
+LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
 
@@ -109,13 +109,13 @@ class Form(ui.Modal):
         super().__init__(title=title, custom_id=f"form:{about}")
         prompt = _field("prompt", request.prompt, bounds.LONGEST_PROMPT)
         prompt.style = discord.TextStyle.paragraph
-        wishes = _field("settings", settings(request), LONGEST_TEXT)
+        wishes = _field("settings", settings(request), LONGEST_FIELD_TEXT)
         wishes.required = False
         for name, field in (
             ("Prompt", prompt),
             ("Seconds", _field("seconds", math.ceil(request.length))),
             ("Takes", _field("takes", request.takes)),
-            ("Model", _field("model", request.model, LONGEST_TEXT)),
+            ("Model", _field("model", request.model, LONGEST_FIELD_TEXT)),
             ("Settings (a new seed unless you give one)", wishes),
         ):
             self.add_item(ui.Label(text=name, component=field))
@@ -172,7 +172,7 @@ async def _still(interaction: Interaction, number: int) -> int | None:
 
 def settings(request: Request) -> str:
     """Write a request's settings as `read` reads them."""
-    return ", ".join(f"{name} {getattr(request, name):g}" for name in bounds.BOUNDS)
+    return ", ".join(f"{name} {getattr(request, name):g}" for name in bounds.SAMPLING_BOUNDS)
 
 
 def read(text: str) -> tuple[SamplingOptions, int | None]:
@@ -183,7 +183,7 @@ def read(text: str) -> tuple[SamplingOptions, int | None]:
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-        if not match or match[1] not in {*bounds.BOUNDS, "seed"}:
+        if not match or match[1] not in {*bounds.SAMPLING_BOUNDS, "seed"}:
             raise Refusal(
                 f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
                 "guidance 3, temperature 1, top_k 250, seed 7."

@@ -23,7 +23,7 @@ from cogs.ui.status import channel
 
 log = logging.getLogger(__name__)
 
-MORE = (5, 10, 15, 30)
+EXTENSION_SECONDS = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time."""
 
 
@@ -46,7 +46,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
             )
             for take in takes
             if take.codes and take.seconds
-            for more in MORE
+            for more in EXTENSION_SECONDS
             if take.seconds + more <= longest
         ]
         if not choices:
@@ -125,7 +125,7 @@ class ExtendSelect(
 
     async def press(self, interaction: Interaction) -> None:
         """Queue it."""
-        take, more = self.chosen("|".join(map(str, MORE)))
+        take, more = self.chosen("|".join(map(str, EXTENSION_SECONDS)))
         job = await interaction.client.studio.extend(
             submit.origin(interaction),
             permissions.presence(interaction),

@@ -26,7 +26,7 @@ EDITED_AT_ONCE = 5
 Discord takes about one edit a second in a channel.
 """
 
-AFTER_A_FAILURE, LONGEST_PAUSE = 30.0, 300.0
+FIRST_EDIT_PAUSE, LONGEST_EDIT_PAUSE = 30.0, 300.0
 """Seconds for which a message is left alone that could not be edited: twice as long each time."""
 
 EDITABLE_FOR = timedelta(minutes=55)
@@ -145,7 +145,7 @@ class Board:
         now = self._studio.ticks()
         at, _ = self._edited.get(notice.job, (self._posted[notice.job], None))
         times = self._failed.get(notice.job, 0)
-        if times and now < at + min(AFTER_A_FAILURE * 2 ** min(times - 1, 9), LONGEST_PAUSE):
+        if times and now < at + min(FIRST_EDIT_PAUSE * 2 ** min(times - 1, 9), LONGEST_EDIT_PAUSE):
             return False
         if notice.status not in EDITED_EVERY:
             return True

@@ -242,14 +242,14 @@ async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(plan) as (w, health):
-        monkeypatch.setattr(metrics, "STUCK", 3.0)
+        monkeypatch.setattr(metrics, "STUCK_SECONDS", 3.0)
         async with w.database.transaction():
             await asyncio.sleep(3.1)
             assert await health() == (503, "the database is stuck")
         assert await health() == (200, None)
-        monkeypatch.setattr(metrics, "STUCK", -1.0)
+        monkeypatch.setattr(metrics, "STUCK_SECONDS", -1.0)
         assert await health() == (503, "nothing is looked for any more")
-        monkeypatch.setattr(metrics, "STUCK", 120.0)
+        monkeypatch.setattr(metrics, "STUCK_SECONDS", 120.0)
         (tidy,) = [task for task in asyncio.all_tasks() if task.get_name() == "tidy"]
         tidy.cancel()
         await asyncio.wait([tidy])

@@ -77,7 +77,7 @@ async def test_a_gateway_that_closes_for_good_ends_it_with_a_sentence(
 
 
 def test_each_code_for_good_has_its_sentence() -> None:
-    assert set(connection.CLOSED) == {4004, *range(4010, 4015)}
+    assert set(connection.CLOSE_REASONS) == {4004, *range(4010, 4015)}
 
 
 async def test_a_token_that_discord_does_not_know_ends_it_with_a_sentence(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from bot.app import Plan
-from bot.client import LONGEST_TEXT
+from bot.client import LONGEST_MESSAGE
 from bot.errors import Refusal, StorageError
 from bot.tables import audit
 from bot.values import Status
@@ -111,4 +111,4 @@ async def test_an_answer_too_long_for_discord_is_cut(
         monkeypatch.setattr(w.studio, "submit", submit)
         shown = await w.generate("play")
         assert shown.response
-        assert len(str(shown.response.content).strip()) <= LONGEST_TEXT
+        assert len(str(shown.response.content).strip()) <= LONGEST_MESSAGE

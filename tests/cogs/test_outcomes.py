@@ -243,7 +243,7 @@ async def test_a_fault_of_our_own_holds_up_nobody_and_is_told_with_its_number(
             await asked(w)
             await w.ended(2, Status.DELIVERED)
             await looks_until(w, clock, 1, Status.UNDELIVERABLE, minutes=5)
-        assert tries == outbox.TRIES
+        assert tries == outbox.POST_TRIES
         assert [files for _, files in sent if files] == [["play-2.wav"]]
         await w.status(shown, "#1 could not be posted")
         assert await used(w) == 2

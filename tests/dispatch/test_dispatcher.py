@@ -276,7 +276,7 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
             starts = await state.get(tx, "starts")
         large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
         small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
-        for _ in range(queue.PATIENCE):
+        for _ in range(queue.MOST_PASSED):
             async with database.transaction() as tx:
                 assert await queue.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:

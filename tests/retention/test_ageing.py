@@ -76,7 +76,7 @@ async def test_words_stay_as_long_as_any_file_that_is_named_after_them(
 async def test_a_server_that_removed_the_bot_leaves_no_names_either(
     plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "AT_ONCE", 2)
+    monkeypatch.setattr(archive, "JOBS_PER_TRANSACTION", 2)
     because = f"{NAME} said {WORDS}"
     async with world(replace(plan, clock=clock)) as w:
         other = w.env.create_guild("Elsewhere")
@@ -117,7 +117,7 @@ async def test_many_words_and_tokens_are_erased_in_small_transactions(
             job = await w.studio.submit(here, prompt="slow secret", seconds=1)
             await w.studio.cancel(job.id, member(w.bob.id, w.guild.id))
         clock.turn(days=40)
-        monkeypatch.setattr(erasure, "AT_ONCE", 2)
+        monkeypatch.setattr(erasure, "ROWS_PER_TRANSACTION", 2)
         await w.bot.erasure.age(Keep(words=30))
         kept = await everything(w)
         assert "secret" not in kept

@@ -8,13 +8,13 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.engine.files.encoder import Encoder
-from bot.retention.archive import AT_ONCE, Archive
+from bot.retention.archive import JOBS_PER_TRANSACTION, Archive
 from bot.retention.calendar import Calendar
 from bot.tables.database import Database, open_database
 from tests.conftest import Clock
 from tests.support import inside
 
-MANY = 6 * AT_ONCE
+MANY = 6 * JOBS_PER_TRANSACTION
 
 PIECES = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
@@ -63,8 +63,8 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
             async with database.transaction() as tx:
                 rows = await tx.fetch("SELECT COUNT(*) FROM jobs WHERE forgotten_at IS NOT NULL")
             seen.add(rows[0][0])
-        assert {number % AT_ONCE for number in seen} == {0}
-        assert len(seen) > MANY / AT_ONCE - 2
+        assert {number % JOBS_PER_TRANSACTION for number in seen} == {0}
+        assert len(seen) > MANY / JOBS_PER_TRANSACTION - 2
         assert [*(plan.folder / "audio").iterdir()] == []
         assert await database.fetch("SELECT * FROM unneeded") == []
         assert await database.fetch("SELECT 1 FROM jobs WHERE prompt <> ''") == []

@@ -14,7 +14,7 @@ from bot.app import Plan
 from bot.clock import utc_now
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.retention.calendar import PROBATION, Calendar
-from bot.retention.erasure import LONGEST_PAUSE
+from bot.retention.erasure import LONGEST_DELETION_PAUSE
 from bot.tables import jobs, removals, speeds, uploads
 from bot.tables.database import open_database
 from bot.values import Job, Keep, Status, Target
@@ -123,7 +123,7 @@ async def test_a_pace_that_cannot_be_is_measured_again(plan: Plan, pace: float) 
         assert (await w.ended(14, Status.DELIVERED)).attempts == 1
         found = await speeds.here(w.database, "scripted")
         assert found
-        assert 0 < found.pace <= speeds.SLOWEST
+        assert 0 < found.pace <= speeds.SLOWEST_PACE
 
 
 async def test_a_clock_that_is_ahead_for_one_start_removes_nothing(
@@ -253,7 +253,7 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
                 "INSERT INTO removals (message_id, channel_id, due_at) VALUES (9, 8, ?)",
                 ((real + 400 * DAY).timestamp(),),
             )
-            due = await removals.due(tx, clock(), clock() + LONGEST_PAUSE, 1)
+            due = await removals.due(tx, clock(), clock() + LONGEST_DELETION_PAUSE, 1)
             assert [removal.message for removal in due] == [9]
         await asked(w, "play", seconds=60)
         await w.ended(2, Status.DELIVERED)

@@ -74,8 +74,8 @@ async def test_a_database_that_is_held_is_called_busy_and_nobody_waits_long(plan
 async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE", 50)
-    monkeypatch.setattr(app, "HELD", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 50)
+    monkeypatch.setattr(app, "HELD_DATABASE_PAUSE", 0.05)
 
     async def started() -> Job:
         async with compose(plan) as client:

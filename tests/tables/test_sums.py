@@ -65,5 +65,5 @@ async def test_the_newest_entries_of_a_ledger(database: Database, tables: Tables
     ]
     entries.sort(reverse=True)
     found = await ledger.last(database, 10, 1)
-    expected = [(at, seconds) for at, _, _, seconds in entries[: ledger.SHOWN]]
+    expected = [(at, seconds) for at, _, _, seconds in entries[: ledger.ENTRIES_SHOWN]]
     assert [(entry.at.timestamp(), entry.seconds) for entry in found] == expected

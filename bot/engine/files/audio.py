@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bot.engine.files.tags import Tags, tag
 
-HALF = ".part"
+PARTIAL_SUFFIX = ".part"
 """What the name of a file ends in while it is written."""
 
-PEAK = 10 ** (-1 / 20)
+LOUDEST_SAMPLE = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
 
 
@@ -30,7 +30,7 @@ def pcm(samples: NDArray[np.floating]) -> NDArray[np.int16]:
     """
     check_finite(samples)
     peak = float(np.abs(samples).max(initial=0.0))
-    scale = 32767 * min(1.0, PEAK / peak if peak else 1.0)
+    scale = 32767 * min(1.0, LOUDEST_SAMPLE / peak if peak else 1.0)
     whole: NDArray[np.int16] = np.round(samples.astype(np.float64) * scale).astype(np.int16)
     return whole
 
@@ -86,7 +86,7 @@ def seconds(file: Path | BinaryIO) -> float:
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file whole or not at all; raise OSError where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + HALF)
+    temporary = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         with temporary.open("w+b") as file:
             write(file)

@@ -13,9 +13,9 @@ from pathlib import Path
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
 
-COMMAND = (sys.executable, "-m", "bot.engine.files.encoding")
+ENCODER_COMMAND = (sys.executable, "-m", "bot.engine.files.encoding")
 
-PATIENCE = 600.0
+ENCODING_TIMEOUT = 600.0
 """Seconds that one file may take: two hundred times as long as on a machine that is idle."""
 
 
@@ -42,7 +42,7 @@ class Encoder:
         }
         async with self._turn:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(ENCODING_TIMEOUT):
                     answer = await self._answer(json.dumps(order))
             except BaseException:
                 await asyncio.shield(self.end())  # nobody waits any more for what it is at
@@ -88,7 +88,7 @@ class Encoder:
 @asynccontextmanager
 async def encoding(environment: Mapping[str, str], umask: int = -1) -> AsyncIterator[Encoder]:
     """Have an encoder for as long as the block."""
-    encoder = Encoder(COMMAND, environment, umask)
+    encoder = Encoder(ENCODER_COMMAND, environment, umask)
     try:
         yield encoder
     finally:

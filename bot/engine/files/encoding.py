@@ -18,10 +18,10 @@ from typing import Any
 from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
 
-MEMORY = 2**30
+ADDRESS_SPACE = 2**30
 """Bytes of address space that it may have; music is read and written block by block."""
 
-LOWEST = 19
+LOWEST_PRIORITY = 19
 """The priority of what runs only where nothing else wants to."""
 
 
@@ -39,10 +39,10 @@ def _prepare() -> None:
     """Load what is needed while there is still a priority to do it at, and then give it up."""
     import soundfile  # noqa: F401
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    os.setpriority(os.PRIO_PROCESS, 0, LOWEST)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
     with suppress(OSError):  # sessions share a processor evenly on Linux, unless they say otherwise
-        Path("/proc/self/autogroup").write_text(str(LOWEST))
+        Path("/proc/self/autogroup").write_text(str(LOWEST_PRIORITY))
 
 
 def _listen(orders: SimpleQueue[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ SUBTYPES = {
 QUALITY = {Format.FLAC: 0.6, Format.MP3: 0.1, Format.OGG: 0.2}
 """libsndfile's compression level, 0 is the largest file and 1 the smallest."""
 
-BLOCK = 16384
+BLOCK_FRAMES = 16384
 """Frames written at a time."""
 
 
@@ -56,7 +56,7 @@ def convert(
             number, of = part
             start, end = (music.frames * edge // of for edge in (number - 1, number))
             music.seek(start)
-            for block in music.blocks(BLOCK, frames=end - start, dtype="float32"):
+            for block in music.blocks(BLOCK_FRAMES, frames=end - start, dtype="float32"):
                 out.write(block)
         tag(file, kind, tags)  # type: ignore[arg-type]
 

@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 
 from bot.engine.files.audio import check_finite
 
-Samples = NDArray[np.float64]
+Samples64 = NDArray[np.float64]
 
-TARGET = -14.0
+TARGET_LOUDNESS = -14.0
 """Integrated loudness, in LUFS."""
 
 CEILING = -1.0
 """True peak at most, in dBTP."""
 
-MARGIN = 0.1
+LIMITER_MARGIN = 0.1
 """How far below the ceiling the limiter aims, in dB: its own smoothing moves peaks a little."""
 
 SILENCE = -70.0
 """What is no louder, in LUFS, is silence (the absolute gate of BS.1770) and stays as it is."""
 
-BLOCK = 0.4
+BLOCK_SECONDS = 0.4
 """Seconds that a loudness needs at least."""
 
-MOST = 40.0
+MOST_GAIN = 40.0
 """Gain at most, in dB."""
 
 FADE_IN, FADE_OUT = 0.004, 0.03
@@ -52,19 +52,19 @@ def pcm(samples: NDArray[np.floating], rate: int, seed: int) -> NDArray[np.int16
     return dithered(finished(samples, rate), seed)
 
 
-def finished(samples: NDArray[np.floating], rate: int) -> Samples:
+def finished(samples: NDArray[np.floating], rate: int) -> Samples64:
     """Return samples [channels, length] at the target's loudness, or as near as can be."""
     sound = faded(samples.astype(np.float64), rate)
-    wanted = TARGET
+    wanted = TARGET_LOUDNESS
     result = sound
     for _ in range(PASSES):
         level = loudness(sound, rate)
         if level <= SILENCE:
             return sound
-        gain = min(wanted - level, MOST)
+        gain = min(wanted - level, MOST_GAIN)
         result = limited(sound * 10 ** (gain / 20), rate)
-        missing = TARGET - loudness(result, rate)
-        if abs(missing) < 0.05 or gain == MOST:
+        missing = TARGET_LOUDNESS - loudness(result, rate)
+        if abs(missing) < 0.05 or gain == MOST_GAIN:
             break
         wanted += missing
     return result
@@ -74,13 +74,13 @@ def loudness(samples: NDArray[np.floating], rate: int) -> float:
     """Return the integrated loudness in LUFS of samples [channels, length], -inf for silence."""
     import pyloudnorm
 
-    short = int(np.ceil(BLOCK * rate)) - samples.shape[-1]
+    short = int(np.ceil(BLOCK_SECONDS * rate)) - samples.shape[-1]
     heard = np.pad(samples, ((0, 0), (0, max(0, short))))
     if not heard.any():
         return -np.inf
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
         warnings.simplefilter("ignore")
-        return float(pyloudnorm.Meter(rate, block_size=BLOCK).integrated_loudness(heard.T))
+        return float(pyloudnorm.Meter(rate, block_size=BLOCK_SECONDS).integrated_loudness(heard.T))
 
 
 def true_peak(samples: NDArray[np.floating]) -> float:
@@ -89,7 +89,7 @@ def true_peak(samples: NDArray[np.floating]) -> float:
         return float(20 * np.log10(np.abs(_oversampled(samples)).max(initial=0.0)))
 
 
-def faded(samples: Samples, rate: int) -> Samples:
+def faded(samples: Samples64, rate: int) -> Samples64:
     """Return samples that rise from silence and fall back to it, too fast to be heard as a fade."""
     sound, length = samples.copy(), samples.shape[-1]
     for edge, seconds in ((slice(None), FADE_IN), (slice(None, None, -1), FADE_OUT)):
@@ -98,12 +98,12 @@ def faded(samples: Samples, rate: int) -> Samples:
     return sound
 
 
-def limited(samples: Samples, rate: int) -> Samples:
+def limited(samples: Samples64, rate: int) -> Samples64:
     """Return samples turned down, smoothly and ahead of time, wherever they pass the ceiling."""
     from scipy.ndimage import minimum_filter1d
     from scipy.signal.windows import hann
 
-    most = 10 ** ((CEILING - MARGIN) / 20)
+    most = 10 ** ((CEILING - LIMITER_MARGIN) / 20)
     peaks = np.abs(_oversampled(samples)).max(axis=0)
     peaks = peaks[: OVERSAMPLED * samples.shape[-1]].reshape(-1, OVERSAMPLED).max(axis=1)
     peaks = np.maximum(peaks, np.abs(samples).max(axis=0))

@@ -17,7 +17,7 @@ from bot.engine.messages import PREVIEW, Part, Render, Took
 
 log = logging.getLogger(__name__)
 
-Samples = NDArray[np.floating]
+FloatSamples = NDArray[np.floating]
 Pcm = NDArray[np.int16]
 
 NO_SOUND = (
@@ -42,13 +42,13 @@ class Results:
         self._previews = self._previews and not due
         return due
 
-    def previewed(self, part: Part, samples: Samples) -> None:
+    def previewed(self, part: Part, samples: FloatSamples) -> None:
         """Write the beginning of samples [channels, length]; raise RenderError if it cannot be."""
         assert part.preview
         sound = self._pcm(part, samples[:, : PREVIEW * self._rate])
         self._write(partial(self._write_sound, Path(part.preview), part, sound))
 
-    def took(self, part: Part, samples: Samples, codes: NDArray[np.integer]) -> Took | None:
+    def took(self, part: Part, samples: FloatSamples, codes: NDArray[np.integer]) -> Took | None:
         """Write a take's samples [channels, length] and codes; raise RenderError if that fails."""
         sound = self._pcm(part, samples)
         if not self._write(partial(self._write_take, part, sound, codes)):
@@ -84,7 +84,7 @@ class Results:
                     raise Unsaved(f"The music cannot be saved: {error}.") from error
             return not self._dropped
 
-    def _pcm(self, part: Part, samples: Samples) -> Pcm:
+    def _pcm(self, part: Part, samples: FloatSamples) -> Pcm:
         try:
             return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
         except NonFiniteSamples as error:

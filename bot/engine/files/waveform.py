@@ -14,23 +14,28 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bot.engine.files.audio import replace
 
-WIDTH, MARGIN = 960, 36
-HEADER, STRIP, LEAST_STRIP, MOST = 72, 190, 104, 640
+WIDTH, PICTURE_MARGIN = 960, 36
+HEADER_HEIGHT, STRIP_HEIGHT, LEAST_STRIP_HEIGHT, MOST_HEIGHT = 72, 190, 104, 640
 """Pixels; Discord shows 960 of them in about 400, a phone in about 350."""
 
-BAR, GAP = 5, 2
-COLUMNS = (WIDTH - 2 * MARGIN) // (BAR + GAP)
-TEXT, SMALL_TEXT = 40, 34
+BAR_WIDTH, BAR_GAP = 5, 2
+BAR_COLUMNS = (WIDTH - 2 * PICTURE_MARGIN) // (BAR_WIDTH + BAR_GAP)
+TEXT_SIZE, SMALL_TEXT_SIZE = 40, 34
 
-FRAME = 2048
+SPECTRUM_FRAME = 2048
 """Samples whose spectrum is the colour of a column."""
 
-DARKEST, BRIGHTEST = 150.0, 6000.0
+DARKEST_HERTZ, BRIGHTEST_HERTZ = 150.0, 6000.0
 """Hertz."""
 
-BACKGROUND, LINE, INK, FAINT = (24, 24, 32), (52, 52, 66), (240, 240, 248), (176, 176, 192)
+BACKGROUND_COLOUR, LINE_COLOUR, INK_COLOUR, FAINT_COLOUR = (
+    (24, 24, 32),
+    (52, 52, 66),
+    (240, 240, 248),
+    (176, 176, 192),
+)
 
-COLOURS = np.array(
+BRIGHTNESS_COLOURS = np.array(
     [(108, 82, 245), (88, 150, 255), (64, 214, 208), (250, 212, 92), (255, 126, 92)], dtype=float
 )
 """From the darkest sound to the brightest."""
@@ -48,7 +53,7 @@ class Strip:
 def strip(samples: NDArray[np.floating], rate: int) -> Strip:
     """Return what is drawn of samples [channels, length] at a sample rate."""
     mono = samples.mean(axis=0, dtype=np.float32)
-    edges = np.linspace(0, mono.size, COLUMNS + 1).astype(int)
+    edges = np.linspace(0, mono.size, BAR_COLUMNS + 1).astype(int)
     loud = np.array([_level(mono[a:b]) for a, b in itertools.pairwise(edges)])
     return Strip(
         seconds=mono.size / rate,
@@ -60,20 +65,22 @@ def strip(samples: NDArray[np.floating], rate: int) -> Strip:
 def write(path: Path, prompt: str, strips: Sequence[Strip]) -> None:
     """Draw the strips of a result on one time axis; raise OSError where it cannot be written."""
     header = _readable(prompt)
-    top = HEADER if header else MARGIN // 2
-    each = max(LEAST_STRIP, min(STRIP, (MOST - top) // len(strips)))
-    image = Image.new("RGB", (WIDTH, top + each * len(strips) + MARGIN // 2), BACKGROUND)
+    top = HEADER_HEIGHT if header else PICTURE_MARGIN // 2
+    each = max(LEAST_STRIP_HEIGHT, min(STRIP_HEIGHT, (MOST_HEIGHT - top) // len(strips)))
+    image = Image.new(
+        "RGB", (WIDTH, top + each * len(strips) + PICTURE_MARGIN // 2), BACKGROUND_COLOUR
+    )
     draw = ImageDraw.Draw(image)
     if header:
-        font = _font(TEXT)
-        draw.text((MARGIN, top // 2), _cut(header, font), INK, font, anchor="lm")
+        font = _font(TEXT_SIZE)
+        draw.text((PICTURE_MARGIN, top // 2), _cut(header, font), INK_COLOUR, font, anchor="lm")
     longest = max(shown.seconds for shown in strips)
     for number, shown in enumerate(strips, 1):
         y = top + each * (number - 1)
         _draw(draw, shown, y, each, longest)
         if len(strips) > 1:
-            _label(draw, MARGIN, y, str(number), "lt")
-        _label(draw, WIDTH - MARGIN, y, _time(shown.seconds), "rt")
+            _label(draw, PICTURE_MARGIN, y, str(number), "lt")
+        _label(draw, WIDTH - PICTURE_MARGIN, y, _time(shown.seconds), "rt")
     small = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     replace(path, lambda file: small.save(file, "PNG"))
 
@@ -86,13 +93,15 @@ def _brightness(
     mono: NDArray[np.floating], edges: NDArray[np.integer], rate: int
 ) -> NDArray[np.floating]:
     """Return the centroid in the middle of each column, 0…1."""
-    padded = np.pad(mono, FRAME // 2)
+    padded = np.pad(mono, SPECTRUM_FRAME // 2)
     middles = (edges[:-1] + edges[1:]) // 2
-    frames = padded[middles[:, None] + np.arange(FRAME)] * np.hanning(FRAME)
+    frames = padded[middles[:, None] + np.arange(SPECTRUM_FRAME)] * np.hanning(SPECTRUM_FRAME)
     power = np.abs(np.fft.rfft(frames)) ** 2
-    hertz = np.fft.rfftfreq(FRAME, 1 / rate)
+    hertz = np.fft.rfftfreq(SPECTRUM_FRAME, 1 / rate)
     centroid = (power @ hertz) / np.maximum(power.sum(axis=1), 1e-12)
-    place = np.log(np.maximum(centroid, 1.0) / DARKEST) / np.log(BRIGHTEST / DARKEST)
+    place = np.log(np.maximum(centroid, 1.0) / DARKEST_HERTZ) / np.log(
+        BRIGHTEST_HERTZ / DARKEST_HERTZ
+    )
     smooth = np.convolve(np.pad(np.clip(place, 0, 1), 1, mode="edge"), np.ones(3) / 3, "valid")
     found: NDArray[np.floating] = smooth
     return found
@@ -100,25 +109,32 @@ def _brightness(
 
 def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longest: float) -> None:
     middle, half = top + height // 2 + 8, (height - 28) / 2
-    count = max(1, round(COLUMNS * shown.seconds / longest)) if longest else 1
-    draw.line((MARGIN, middle, WIDTH - MARGIN, middle), LINE, 2)
-    places = np.linspace(0, COLUMNS - 1, count)
-    heights = np.interp(places, np.arange(COLUMNS), shown.heights)
-    colours = _colour(np.interp(places, np.arange(COLUMNS), shown.brightness))
+    count = max(1, round(BAR_COLUMNS * shown.seconds / longest)) if longest else 1
+    draw.line((PICTURE_MARGIN, middle, WIDTH - PICTURE_MARGIN, middle), LINE_COLOUR, 2)
+    places = np.linspace(0, BAR_COLUMNS - 1, count)
+    heights = np.interp(places, np.arange(BAR_COLUMNS), shown.heights)
+    colours = _colour(np.interp(places, np.arange(BAR_COLUMNS), shown.brightness))
     for column, (level, colour) in enumerate(zip(heights, colours, strict=True)):
-        left, reach = MARGIN + column * (BAR + GAP), max(1.5, half * float(level) ** 0.7)
-        box = (left, middle - reach, left + BAR - 1, middle + reach)
+        left, reach = (
+            PICTURE_MARGIN + column * (BAR_WIDTH + BAR_GAP),
+            max(1.5, half * float(level) ** 0.7),
+        )
+        box = (left, middle - reach, left + BAR_WIDTH - 1, middle + reach)
         draw.rounded_rectangle(box, 2, fill=tuple(int(part) for part in colour))
 
 
 def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, anchor: str) -> None:
-    font = _font(SMALL_TEXT)
-    draw.text((x, y + 4), text, FAINT, font, anchor, stroke_width=4, stroke_fill=BACKGROUND)
+    font = _font(SMALL_TEXT_SIZE)
+    draw.text(
+        (x, y + 4), text, FAINT_COLOUR, font, anchor, stroke_width=4, stroke_fill=BACKGROUND_COLOUR
+    )
 
 
 def _colour(brightness: NDArray[np.floating]) -> NDArray[np.floating]:
-    stops = np.linspace(0, 1, len(COLOURS))
-    return np.stack([np.interp(brightness, stops, COLOURS[:, part]) for part in range(3)], axis=1)
+    stops = np.linspace(0, 1, len(BRIGHTNESS_COLOURS))
+    return np.stack(
+        [np.interp(brightness, stops, BRIGHTNESS_COLOURS[:, part]) for part in range(3)], axis=1
+    )
 
 
 def _readable(prompt: str) -> str:
@@ -131,7 +147,7 @@ def _readable(prompt: str) -> str:
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """Return as many characters as a line holds."""
-    room = WIDTH - 2 * MARGIN
+    room = WIDTH - 2 * PICTURE_MARGIN
     if font.getlength(text) <= room:
         return text
     while text and font.getlength(f"{text}...") > room:

@@ -20,7 +20,7 @@ from bot.engine.files import audio
 from bot.engine.files.results import Results
 from bot.engine.messages import Previewed, Progress, Ready, Render
 from bot.engine.sketch import instruments
-from bot.engine.sketch.instruments import RATE, Instrument, Samples
+from bot.engine.sketch.instruments import RATE, Instrument, Signal
 
 WORDS = 4
 MIX = 4096.0
@@ -35,7 +35,7 @@ MAJOR: Scale = (0, 2, 4, 5, 7, 9, 11)
 MINOR: Scale = (0, 2, 3, 5, 7, 8, 10)
 DORIAN: Scale = (0, 2, 3, 5, 7, 9, 10)
 
-NAMES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
+NOTE_NAMES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
 ACCIDENTALS = {"sharp": 1, "#": 1, "flat": -1, "b": -1, None: 0}
 
 # Degrees of the scale, from 0, one chord a bar.
@@ -221,7 +221,7 @@ class Before:
 
     seed: int
     seconds: float
-    mix: Samples
+    mix: Signal
 
 
 def _before(order: Render) -> Before | None:
@@ -272,7 +272,7 @@ class Piece:
             self.played = self._whole if last else self.before + bars
             yield bar
 
-    def sound(self, seconds: float) -> Samples:
+    def sound(self, seconds: float) -> Signal:
         """Return the first seconds of what was played [length]."""
         cut = self._mix[: round(seconds * RATE)]
         ring = 0.03 if seconds < self._whole else 0.25
@@ -454,4 +454,4 @@ def _key(prompt: str) -> dict[str, object]:
         return {}
     name, accidental, mode = found.groups()
     scale = {"major": MAJOR, "minor": MINOR, "dorian": DORIAN}[mode]
-    return {"tonic": (NAMES[name] + ACCIDENTALS[accidental]) % 12, "scale": scale}
+    return {"tonic": (NOTE_NAMES[name] + ACCIDENTALS[accidental]) % 12, "scale": scale}

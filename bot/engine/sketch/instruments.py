@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 RATE = 32_000
 """Samples per second of everything here."""
 
-Samples = NDArray[np.float64]
+Signal = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ BASS = Instrument(partials=6, slope=1.3, attack=0.008, decay=1.6, release=0.08, 
 
 
 @lru_cache(maxsize=512)
-def tone(instrument: Instrument, pitch: int, seconds: float) -> Samples:
+def tone(instrument: Instrument, pitch: int, seconds: float) -> Signal:
     """Return one note [length] of a MIDI pitch at full velocity, its release included."""
     time = np.arange(int((seconds + instrument.release) * RATE)) / RATE
     frequency = 440 * 2 ** ((pitch - 69) / 12)
@@ -64,20 +64,20 @@ def tone(instrument: Instrument, pitch: int, seconds: float) -> Samples:
         sound += _partials(instrument, frequency, phase, time)
     # Low notes carry less loudness for the same amplitude.
     loudness = instrument.gain * (440 / frequency) ** 0.25
-    note: Samples = loudness * sound * _envelope(instrument, seconds, time)
+    note: Signal = loudness * sound * _envelope(instrument, seconds, time)
     return note
 
 
-def _phase(instrument: Instrument, frequency: float, time: Samples) -> Samples:
+def _phase(instrument: Instrument, frequency: float, time: Signal) -> Signal:
     phase = 2 * np.pi * frequency * time
     if not instrument.vibrato:
         return phase
     depth = instrument.vibrato * frequency / 5.5 * np.minimum(1, time / 0.4)
-    moved: Samples = phase + depth * np.sin(2 * np.pi * 5.5 * time)
+    moved: Signal = phase + depth * np.sin(2 * np.pi * 5.5 * time)
     return moved
 
 
-def _partials(instrument: Instrument, frequency: float, phase: Samples, time: Samples) -> Samples:
+def _partials(instrument: Instrument, frequency: float, phase: Signal, time: Signal) -> Signal:
     sound, total = np.zeros_like(time), 0.0
     for number in range(1, instrument.partials + 1):
         order = 2 * number - 1 if instrument.odd else number
@@ -91,31 +91,31 @@ def _partials(instrument: Instrument, frequency: float, phase: Samples, time: Sa
     return sound / max(total, 1.0)
 
 
-def _envelope(instrument: Instrument, seconds: float, time: Samples) -> Samples:
+def _envelope(instrument: Instrument, seconds: float, time: Signal) -> Signal:
     rise = np.minimum(1, time / instrument.attack)
     fall = np.clip((seconds + instrument.release - time) / instrument.release, 0, 1)
-    envelope: Samples = rise * fall**2
+    envelope: Signal = rise * fall**2
     return envelope
 
 
 @lru_cache(maxsize=8)
-def drum(name: str) -> Samples:
+def drum(name: str) -> Signal:
     """Return a hit [length] of the kick, the snare or the hat."""
     noise = np.random.Generator(np.random.PCG64(7))
     if name == "kick":
         time = np.arange(int(0.28 * RATE)) / RATE
         sweep = 50 * time + 90 * (1 - np.exp(-time * 35)) / 35
-        kick: Samples = np.sin(2 * np.pi * sweep) * np.exp(-time * 14)
+        kick: Signal = np.sin(2 * np.pi * sweep) * np.exp(-time * 14)
         return kick
     length = 0.18 if name == "snare" else 0.06
     time = np.arange(int(length * RATE)) / RATE
     hiss = np.diff(noise.standard_normal(time.size + 1))
     body = np.sin(2 * np.pi * 190 * time) if name == "snare" else 0
-    hit: Samples = (0.25 * hiss + 0.5 * body) * np.exp(-time * (24 if name == "snare" else 70))
+    hit: Signal = (0.25 * hiss + 0.5 * body) * np.exp(-time * (24 if name == "snare" else 70))
     return hit
 
 
-def room(dry: Samples, wet: float) -> Samples:
+def room(dry: Signal, wet: float) -> Signal:
     """Return the sound [length] as in a room: 0.9 s of decaying noise, mixed in by `wet`."""
     time = np.arange(int(0.9 * RATE)) / RATE
     noise = np.random.Generator(np.random.PCG64(11)).standard_normal(time.size)
@@ -126,11 +126,11 @@ def room(dry: Samples, wet: float) -> Samples:
     echo /= np.sqrt(np.sum(echo**2))
     size = 1 << (dry.size + echo.size - 1).bit_length()
     reverberant = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(echo, size), size)
-    mixed: Samples = dry + wet * reverberant[: dry.size]
+    mixed: Signal = dry + wet * reverberant[: dry.size]
     return mixed
 
 
-def mastered(sound: Samples, fade_out: float = 0.03) -> Samples:
+def mastered(sound: Signal, fade_out: float = 0.03) -> Signal:
     """Return the sound [length] without offset, evened out, at a peak of 0.7, with soft ends."""
     sound = sound - sound.mean()
     level = np.sqrt(np.mean(sound**2)) or 1.0
@@ -139,5 +139,5 @@ def mastered(sound: Samples, fade_out: float = 0.03) -> Samples:
     for edge, seconds in ((slice(None), 0.005), (slice(None, None, -1), fade_out)):
         ramp = np.sin(np.linspace(0, np.pi / 2, int(seconds * RATE))) ** 2
         sound[edge][: ramp.size] *= ramp
-    peak: Samples = 0.7 * sound / (np.abs(sound).max() or 1.0)
+    peak: Signal = 0.7 * sound / (np.abs(sound).max() or 1.0)
     return peak

@@ -13,7 +13,7 @@ import pytest
 
 from bot.app import Plan
 from bot.engine.files.encoder import Encoder, encoding
-from bot.engine.files.encoding import MEMORY
+from bot.engine.files.encoding import ADDRESS_SPACE
 from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
 from bot.tables import takes
@@ -89,7 +89,7 @@ async def test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory(
         assert os.getpriority(os.PRIO_PROCESS, child) == 19
         session = Path(f"/proc/{child}/autogroup")
         assert not session.exists() or session.read_text().endswith(" nice 19\n")
-        assert resource.prlimit(child, resource.RLIMIT_AS) == (MEMORY, MEMORY)
+        assert resource.prlimit(child, resource.RLIMIT_AS) == (ADDRESS_SPACE, ADDRESS_SPACE)
     assert not alive(child)
 
 

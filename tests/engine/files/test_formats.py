@@ -42,7 +42,7 @@ def test_rate_channels_and_length_stay(
     sound, rate = soundfile.read(written(tmp_path, kind, channels, length), always_2d=True)
     assert (rate, sound.shape) == (RATE, (length, channels))
     if length > 1000:
-        first = music(channels, length).T * audio.PEAK / max(audio.PEAK, 0.5)
+        first = music(channels, length).T * audio.LOUDEST_SAMPLE / max(audio.LOUDEST_SAMPLE, 0.5)
         assert np.corrcoef(sound[1000:, 0], music(channels, length)[0, 1000:])[0, 1] > 0.999
         assert np.abs(sound).max() == pytest.approx(np.abs(first).max(), rel=0.1)
 

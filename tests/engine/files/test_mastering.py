@@ -46,7 +46,7 @@ def test_every_piece_has_one_loudness_and_no_peak_above_the_ceiling(name: str) -
     result = mastering.finished(SOUNDS[name], RATE)
     assert result.shape == SOUNDS[name].shape
     assert mastering.true_peak(result) <= mastering.CEILING + 1e-6
-    assert mastering.loudness(result, RATE) == pytest.approx(mastering.TARGET, abs=0.5)
+    assert mastering.loudness(result, RATE) == pytest.approx(mastering.TARGET_LOUDNESS, abs=0.5)
 
 
 @pytest.mark.skipif(not FFMPEG, reason="ffmpeg is not installed")
@@ -58,7 +58,7 @@ def test_ffmpeg_measures_the_same(name: str, tmp_path: Path) -> None:
     measure = ["-af", "loudnorm=print_format=json", "-f", "null", "-"]
     done = subprocess.run([*command, *measure], capture_output=True, text=True, check=True)
     found = json.loads(done.stderr[done.stderr.rindex("{") : done.stderr.rindex("}") + 1])
-    assert float(found["input_i"]) == pytest.approx(mastering.TARGET, abs=0.6)
+    assert float(found["input_i"]) == pytest.approx(mastering.TARGET_LOUDNESS, abs=0.6)
     assert float(found["input_tp"]) <= mastering.CEILING + 0.05
 
 
@@ -117,4 +117,4 @@ def test_an_engine_finishes_unless_it_is_told_not_to(tmp_path: Path, finishes: b
     with wave.open(part.audio) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), "<i2")[None] / 32768
     level = mastering.loudness(sound, RATE)
-    assert (level == pytest.approx(mastering.TARGET, abs=0.5)) is finishes
+    assert (level == pytest.approx(mastering.TARGET_LOUDNESS, abs=0.5)) is finishes

@@ -114,8 +114,8 @@ torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="Some Card", t
 def test_doctor_sees_whether_torch_has_code_for_the_card(
     monkeypatch: pytest.MonkeyPatch, asked: DeviceSetting, capability: str, verdict: doctor.Verdict
 ) -> None:
-    script = OLD.replace("(6, 1)", capability) + doctor.DEVICE
-    monkeypatch.setattr(doctor, "DEVICE", script)
+    script = OLD.replace("(6, 1)", capability) + doctor.DEVICE_PROBE
+    monkeypatch.setattr(doctor, "DEVICE_PROBE", script)
     check = doctor._device(Config(device=asked))
     assert check.verdict is verdict
     assert ("no code for Some Card" in check.found) is (verdict is not doctor.Verdict.GOOD)
