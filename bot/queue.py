@@ -13,9 +13,6 @@ from bot.values import Job
 MOST_PASSED = 4
 """How many jobs may go before one whose model is not loaded, save on an aged turn."""
 
-LOOKAHEAD = 300
-"""How many places are told; who waits behind them is told that so many are before them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
@@ -68,7 +65,7 @@ async def wait_again(
 
 
 async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
-    """Return the running jobs and the next `LOOKAHEAD` by number, in the order of their start.
+    """Return the running jobs and the next `PLACES_FORECAST` by number, in their order.
 
     What may yet be asked for is not foreseen.
     """
@@ -80,7 +77,7 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
-        if place > LOOKAHEAD:
+        if place > forecast.PLACES_FORECAST:
             break
         ends_at = None if left is None else now + timedelta(seconds=left)
         found[job.id] = Expected(place=max(0, place), ends_at=ends_at)

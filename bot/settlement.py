@@ -8,12 +8,9 @@ from datetime import datetime
 from bot.logs import change
 from bot.tables import jobs, ledger, posts, takes
 from bot.tables.database import Transaction
-from bot.values import Job, Post, PostKind, Status
+from bot.values import UNRENDERED, Job, Post, PostKind, Status
 
 log = logging.getLogger(__name__)
-
-OPEN = (Status.QUEUED, Status.RUNNING)
-"""States of a job whose music is not all there yet."""
 
 
 async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = None) -> None:
@@ -53,7 +50,7 @@ async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: da
     for job in found:
         if job.status is Status.RENDERED:
             await posted(tx, replace(job, forgotten=True), now)
-        elif job.status in OPEN and await jobs.withdrawn(tx, job.id, now):
+        elif job.status in UNRENDERED and await jobs.withdrawn(tx, job.id, now):
             await ledger.heard(tx, job.id, heard if job.heard else 0.0, now)
     await takes.erased(tx, numbers)
 

@@ -20,6 +20,7 @@ from bot.rules.markup import LISTED, some
 from bot.tables import grants, jobs, ledger, members, posts, removals, servers, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import (
+    UNRENDERED,
     EngineState,
     Job,
     Membership,
@@ -46,10 +47,6 @@ LEAST_FREE_BYTES = 200_000_000
 
 MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
 """How long it is believed that a piece is too long for the memory: hardware changes."""
-
-LOOKAHEAD = queue.LOOKAHEAD
-
-OPEN = (Status.QUEUED, Status.RUNNING)
 
 DRAINING = "it is about to restart"
 
@@ -273,7 +270,7 @@ class Studio:
         """Return jobs as they are now, and where those stand that wait or run."""
         async with self._database.snapshot() as tx:
             found = [job for number in numbers if (job := await jobs.find(tx, number))]
-            if any(job.status in OPEN for job in found):
+            if any(job.status in UNRENDERED for job in found):
                 return await self._standings(tx, found, await queue.expected(tx, self.now()))
             return await self._standings(tx, found, {})
 
@@ -340,7 +337,7 @@ class Studio:
     async def untold(self) -> bool:
         """Whether a status message does not tell yet that its job was rendered or has ended."""
         return any(
-            notice.shown is not notice.status and notice.status not in OPEN
+            notice.shown is not notice.status and notice.status not in UNRENDERED
             for notice in await self.to_show()
         )
 

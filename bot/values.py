@@ -21,6 +21,10 @@ class Status(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
+UNRENDERED = (Status.QUEUED, Status.RUNNING)
+"""States of a job whose music is not all there yet."""
+
+
 class TakeState(StrEnum):
     """Whether a take's music exists."""
 

@@ -20,9 +20,6 @@ from cogs.ui.request_form import settings
 from cogs.ui.result_buttons import result_view
 from cogs.ui.status import link
 
-PROMPT_SHOWN = 60
-"""Characters of a prompt in a list."""
-
 FORGET_EVERY = 3600.0
 """How often to look for servers that removed the bot long ago, in seconds."""
 
@@ -156,7 +153,7 @@ def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
     """Say in a line what a piece is and where."""
     request = job.request
     facts = f"{embeds.lengths(takes)} · {request.model} · seed {request.seed}"
-    name = f"**#{job.id}** {escape(request.prompt, PROMPT_SHOWN)}"
+    name = f"**#{job.id}** {escape(request.prompt, pages.PROMPT_SHOWN)}"
     at = link(job, post)
     where = f" · [listen]({at})" if at else f" · {job.status}"
     return f"{name}\n{format_dt(job.created_at, 'd')} · {facts}{where}"

@@ -12,13 +12,8 @@ from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions
+from cogs.ui.autocomplete import MOST_CHOICES
 from cogs.ui.buttons import Pressed
-
-PROMPT_SHOWN = 60
-"""Characters of a prompt in the list."""
-
-MOST_CHOICES = 25
-"""Choices that Discord shows in one select."""
 
 
 class Queue(commands.Cog):
@@ -101,11 +96,11 @@ def _far(job: Job) -> str:
 
 
 def _label(job: Job) -> str:
-    return isolate(job.request.prompt, PROMPT_SHOWN)
+    return isolate(job.request.prompt, pages.PROMPT_SHOWN)
 
 
 def _words(job: Job) -> str:
-    return f"*{escape(job.request.prompt, PROMPT_SHOWN)}*"
+    return f"*{escape(job.request.prompt, pages.PROMPT_SHOWN)}*"
 
 
 async def setup(bot: Fantasia) -> None:

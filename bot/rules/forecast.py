@@ -9,6 +9,9 @@ from bot.values import QueuedJob
 Paces = Mapping[str, float]
 """Seconds of work per second of music, by model."""
 
+PLACES_FORECAST = 300
+"""How many places are told; who waits behind them is told that so many are before them."""
+
 
 class Slots:
     """The engine's slots: each take goes to the first that is free.

@@ -13,7 +13,7 @@ LONGEST_CHOICE = 100
 """Characters of a name, and of a value that is a text."""
 
 MOST_CHOICES = 25
-"""Choices that Discord shows."""
+"""Choices that Discord shows, of an autocomplete as in one select."""
 
 
 def offered(found: Iterable[tuple[str, T]]) -> list[app_commands.Choice[T]]:

@@ -8,9 +8,9 @@ from discord.utils import format_dt
 
 from bot.outbox import PARTS_PER_TAKE
 from bot.rules import bounds, quota, tiers
+from bot.rules.forecast import PLACES_FORECAST
 from bot.rules.markup import escape, isolate, some
 from bot.rules.wording import counted, span
-from bot.studio import LOOKAHEAD
 from bot.values import (
     About,
     EngineState,
@@ -53,7 +53,7 @@ SMALLER_FORMAT = {
     "`Save as` offers FLAC where that fits.",
 }
 
-MANY_AHEAD = f"More than {LOOKAHEAD} pieces are ahead of it"
+MANY_AHEAD = f"More than {PLACES_FORECAST} pieces are ahead of it"
 
 STARTED = "It is already rendering"
 

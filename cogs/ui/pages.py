@@ -20,6 +20,9 @@ LINES_PER_PAGE = 10
 LONGEST_LINE = 390
 """Characters of a line, so that a page of them fits."""
 
+PROMPT_SHOWN = 60
+"""Characters of a prompt in a list."""
+
 Lines = Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
 """Returns a page, from 0, of a list about a subject's id (0: none), and whether there are more."""
 

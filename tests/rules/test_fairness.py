@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bot import queue
 from bot.admission import Admission
 from bot.app import Plan
+from bot.rules import forecast
 from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, ledger, speeds, state
@@ -375,7 +376,7 @@ async def test_more_than_are_counted_are_said_to_be_before_one(
 ) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         last = None
-        for _ in range(queue.LOOKAHEAD // 50 + 1):
+        for _ in range(forecast.PLACES_FORECAST // 50 + 1):
             for user in range(50):
                 last = await studio.submit(origin(user=user), prompt="x", seconds=8)
         assert last
