@@ -289,7 +289,8 @@ def allows(tier: Tier) -> str:
     names = ["all models"] if "*" in tier.models else map(escape, tiers.ordered(tier))
     return (
         f"pieces up to {tier.longest} s, {counted(tier.takes, 'take')} per request, "
-        f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, {some(list(names), LONGEST_NAMES)}"
+        f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, "
+        f"{some(list(names), LONGEST_NAMES)}"
     )
 
 
