@@ -1,24 +1,18 @@
 """What can go wrong, sorted by who must act."""
 
+from bot.values import Fault
+
 
 class Refusal(Exception):
     """The member must ask for something else; the text is the reply."""
 
 
 class JobError(Exception):
-    """One job cannot be rendered; the text is told to its member.
+    """One job cannot be rendered, for this `fault`; the text is told to its member."""
 
-    `memory`: it may be, with less beside it. `disk`: the operator must make room. `numbers`: what
-    the model computed was not finite.
-    """
-
-    def __init__(
-        self, text: str, *, memory: bool = False, disk: bool = False, numbers: bool = False
-    ) -> None:
+    def __init__(self, text: str, fault: Fault = Fault.REQUEST) -> None:
         super().__init__(text)
-        self.memory = memory
-        self.disk = disk
-        self.numbers = numbers
+        self.fault = fault
 
 
 class EngineError(Exception):

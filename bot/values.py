@@ -65,14 +65,20 @@ class EngineState(StrEnum):
 
 
 class Fault(StrEnum):
-    """Why a job failed: what it asked for, or what the machine could not do."""
+    """Why there is no music, in one word from the engine to the job's row.
 
+    The engine finds that it cannot start (LOAD, which is no job's), that it cannot do what is asked
+    for, that the memory is too small, that a file cannot be written, or that the numbers which it
+    computed are not finite. The bot finds that it took too long, or that it ended.
+    """
+
+    LOAD = "load"
     REQUEST = "request"
     MEMORY = "memory"
-    TIME = "time"
-    CRASH = "crash"
     DISK = "disk"
     NUMBERS = "numbers"
+    TIME = "time"
+    CRASH = "crash"
 
 
 class Source(StrEnum):

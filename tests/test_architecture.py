@@ -23,7 +23,7 @@ MAY = {
     "bot.client": f"bot.admin bot.discord_errors bot.outbox bot.retention bot.studio {COMMON}",
     "bot.metrics": f"bot.client bot.tables.database {COMMON}",
     "bot.values": "",
-    "bot.errors": "",
+    "bot.errors": "bot.values",
     "bot.clock": "",
     "bot.discord_errors": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",

@@ -8,8 +8,8 @@ import torch
 from benchmarks.cuda.stage import WISHES, Stage
 from benchmarks.cuda.tokens import scores_of_audiocraft
 from benchmarks.report import Row
-from bot.engine.faults import LoadError
 from bot.engine.linears import Precision, chosen
+from bot.errors import OperatorError
 from tests.support.forced import divergence, error, teacher_forced
 from tests.support.random_lm import understood
 
@@ -47,7 +47,7 @@ def _precisions(stage: Stage) -> list[Precision]:
         return [stage.half]
     try:
         return [Precision.FLOAT16, chosen("bfloat16", stage.device)]
-    except LoadError:  # of a card that does not
+    except OperatorError:  # of a card that does not
         return [Precision.FLOAT16]
 
 

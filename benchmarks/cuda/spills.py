@@ -14,9 +14,9 @@ from benchmarks.report import Row
 from bot.engine import graphs
 from bot.engine.codec import Sound
 from bot.engine.decoder import Decoder
-from bot.engine.faults import OutOfMemory
 from bot.engine.messages import Render
 from bot.engine.musicgen import MusicGen
+from bot.values import Fault
 
 SLOTS = 3
 PLACES: dict[str, tuple[type, str]] = {
@@ -51,7 +51,9 @@ def _injected(stage: Stage, engine: MusicGen, place: str, room: type, method: st
     with patch.object(room, method, _raising_once(getattr(room, method))):
         _forget_captures(engine)
         ended = rendered(engine, _order(stage, 1))
-    tally.add("the render was refused for memory", isinstance(ended, OutOfMemory))
+    tally.add(
+        "the render was refused for memory", ended is not None and ended.fault is Fault.MEMORY
+    )
     _recovered(stage, engine, tally)
     return tally.row()
 
@@ -97,7 +99,7 @@ def _in_earnest(stage: Stage, engine: MusicGen, gpu: Gpu) -> Row:
                 ended = rendered(engine, _order(stage, 3, SLOTS), each)
             finally:
                 gpu.limit(None)
-            fine = ended is None or isinstance(ended, OutOfMemory)
+            fine = ended is None or ended.fault is Fault.MEMORY
             tally.add(f"{name} more from step {at} on: {ended!r}", fine)
             _recovered(stage, engine, tally)
     return tally.row()

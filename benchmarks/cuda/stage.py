@@ -12,12 +12,12 @@ from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.cards import Shape
 from bot.engine import loading
 from bot.engine.decoder import Decoder
-from bot.engine.faults import RenderError
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Render
 from bot.engine.musicgen import MusicGen
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
+from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import MONO, LMModel, language_model, understood
 
@@ -243,7 +243,7 @@ def launched(decoder: Decoder) -> Decoder:
 
 def rendered(
     engine: MusicGen, order: Render, each: Callable[[int], None] = lambda _: None
-) -> RenderError | None:
+) -> JobError | None:
     """Render an order as the engine's process does; return why it could not be.
 
     `each` is called before each step with its number.
@@ -257,7 +257,7 @@ def rendered(
             next(rendering)
     except StopIteration:
         return None
-    except RenderError as error:
+    except JobError as error:
         return error
     finally:
         rendering.close()

@@ -267,16 +267,15 @@ class Dispatcher:
     async def _refused(self, job: Job, error: JobError) -> None:
         """Try a job again where the memory was too small, with less beside it; fail others."""
         most = TAKE_BY_TAKE if job.request.takes > 1 else ALONE
-        if error.memory and job.care < most:
+        if error.fault is Fault.MEMORY and job.care < most:
             await self._again(job, care=job.care + 1, why=str(error))
-        elif error.memory:
+        elif error.fault is Fault.MEMORY:
             await self._too_long(job)
-        elif error.disk:
+        elif error.fault is Fault.DISK:
             log.error("job %d: %s Free some space in DATA_DIR, or make it writable.", job.id, error)
             await self._failed(job, UNSAVED, Fault.DISK)
         else:
-            fault = Fault.NUMBERS if error.numbers else Fault.REQUEST
-            await self._failed(job, str(error), fault)
+            await self._failed(job, str(error), error.fault)
 
     async def _again(self, job: Job, why: str, *, deaths: int = 0, care: int = 0) -> None:
         self._renderings[job.id].waits_again = True  # it begins again once its files are gone

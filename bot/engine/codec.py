@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn.utils import parametrize, remove_weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from bot.engine.faults import LoadError
+from bot.errors import OperatorError
 
 if TYPE_CHECKING:
     from audiocraft.models.encodec import CompressionModel
@@ -92,7 +92,7 @@ class Codec:
             sound.hear(codes)
         whole, found = self.whole(codes).float().cpu().numpy(), sound.samples()
         if not np.isfinite(whole).all():
-            raise LoadError("The model's codec plays NaN or infinity: its weights are damaged.")
+            raise OperatorError("The model's codec plays NaN or infinity: its weights are damaged.")
         if whole.shape != found.shape:
             return False
         return float(np.abs(whole - found).max()) <= TOLERANCE * float(np.abs(whole).max())

@@ -31,5 +31,5 @@ class Engine(Protocol):
         all previews are, None while it has nothing to say, and Idle while it has nothing to do.
         Closing the generator cancels. Once `finishing()` is true it keeps the music made so far and
         ends, as soon as a take has a second of it.
-        Raises RenderError for what the member should read.
+        Raises JobError for what the member should read.
         """

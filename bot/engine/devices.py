@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from bot.engine.faults import LoadError
+from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
@@ -13,17 +13,19 @@ log = logging.getLogger(__name__)
 def device(asked: str) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda", ready for MusicGen.
 
-    Raises LoadError for a GPU that is not there or that torch was not built for.
+    Raises OperatorError for a GPU that is not there or that torch was not built for.
     """
     if asked == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
         if asked == "cuda":
-            raise LoadError("DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu.")
+            raise OperatorError(
+                "DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu."
+            )
         return torch.device("cpu")
     if problem := unfit():
         if asked == "cuda":
-            raise LoadError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
+            raise OperatorError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
         log.warning("MusicGen runs on the CPU: %s", problem)
         return torch.device("cpu")
     _settle()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as nn
 
-from bot.engine.faults import LoadError
+from bot.errors import OperatorError
 
 try:
     from bot.engine import kernels, products
@@ -59,10 +59,10 @@ def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def chosen(asked: str, device: torch.device) -> Precision:
     """Return the precision for "auto": what is fast on the device and faithful.
 
-    Raises LoadError for one that the device does not have.
+    Raises OperatorError for one that the device does not have.
     """
     if asked == Precision.INT8 and device.type != "cpu":
-        raise LoadError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
+        raise OperatorError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
     if asked == Precision.BFLOAT16 and device.type == "cuda":
         _check_bfloat16()
     if asked != "auto":
@@ -77,7 +77,7 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
     """Return the kernels for "auto": the native ones where the processor has their instructions.
 
     How fast they are is not asked, so that the answer, and a seed's music, is always the same on a
-    machine. Raises LoadError for native ones that it cannot run.
+    machine. Raises OperatorError for native ones that it cannot run.
     """
     if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
         return Kernels.TORCH
@@ -86,7 +86,7 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
         return Kernels.NATIVE
     if asked == Kernels.NATIVE:
         lacking = f"this processor lacks {feature}" if products else "Numba is missing"
-        raise LoadError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
+        raise OperatorError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
     return Kernels.TORCH
 
 
@@ -97,10 +97,10 @@ def native() -> list[str]:
 
 
 def _check_bfloat16() -> None:
-    """Raise LoadError for a GPU that computes it by way of float32."""
+    """Raise OperatorError for a GPU that computes it by way of float32."""
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         card = torch.cuda.get_device_name()
-        raise LoadError(
+        raise OperatorError(
             f"PRECISION=bfloat16 is not native to {card}: set PRECISION=auto or float16."
         )
 

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bot.engine import weights
-from bot.engine.faults import LoadError
 from bot.engine.spills import spilled
+from bot.errors import OperatorError
 
 try:
     import torch
 except ImportError as problem:
-    raise LoadError(
+    raise OperatorError(
         f"MusicGen's packages are not installed ({problem}): run `make setup`."
     ) from problem
 
@@ -39,7 +39,7 @@ def load(model: str, place: torch.device) -> "Pretrained":
     """Load codec and text encoder onto a device, and map the language model's weights from disk.
 
     The weights are those of the file, on the CPU and in its dtype: whoever copies them has the only
-    copy in memory. Raises LoadError.
+    copy in memory. Raises OperatorError.
     """
     _prepare(model)
     try:
@@ -50,7 +50,7 @@ def load(model: str, place: torch.device) -> "Pretrained":
 
 
 def load_whole(model: str, place: torch.device) -> "Pretrained":
-    """Load a model as audiocraft does, for its own loop; raise LoadError."""
+    """Load a model as audiocraft does, for its own loop; raise OperatorError."""
     _prepare(model)
     try:
         from audiocraft.models.loaders import load_compression_model, load_lm_model
@@ -72,17 +72,17 @@ def _let_tunes_be(lm: "LMModel") -> None:
 
 
 def check_numbers(model: str, lm: "LMModel", dtype: torch.dtype) -> None:
-    """Raise LoadError if a weight holds NaN or infinity, or would once it is kept in a dtype."""
+    """Raise OperatorError if a weight holds NaN or infinity, or would as it is kept in a dtype."""
     for name, weight in lm.named_parameters():
         extremes = torch.stack(torch.aminmax(weight.detach()))
         if not extremes.isfinite().all():
-            raise LoadError(
+            raise OperatorError(
                 f"{model} cannot play: its weight {name} holds NaN or infinity, so training went "
                 "wrong or the file is damaged."
             )
         if not extremes.to(dtype).isfinite().all():
             kept = str(dtype).removeprefix("torch.")
-            raise LoadError(
+            raise OperatorError(
                 f"{model} cannot play in {kept}: its weight {name} is too large for that. Set "
                 "PRECISION=float32."
             )
@@ -100,7 +100,7 @@ def stay_offline() -> None:
 def _prepare(model: str) -> None:
     stay_offline()
     if found := weights.trouble(model):
-        raise LoadError(found)
+        raise OperatorError(found)
 
 
 def _mapped(model: str, place: torch.device) -> "Pretrained":
@@ -155,15 +155,15 @@ def _language_model(
 
 
 def _explained(model: str, error: Exception) -> Exception:
-    if isinstance(error, LoadError) or spilled(error):
+    if isinstance(error, OperatorError) or spilled(error):
         return error
     log.error("%s cannot be loaded", model, exc_info=error)
     if isinstance(error, pickle.UnpicklingError):
-        return LoadError(
+        return OperatorError(
             f"{model} is not opened: its checkpoint holds code besides weights, or is damaged."
         )
     why = " ".join((str(error).strip() or type(error).__name__).split())
-    return LoadError(f"{model} cannot be loaded: {_cut(why).rstrip('.')}.")
+    return OperatorError(f"{model} cannot be loaded: {_cut(why).rstrip('.')}.")
 
 
 def _cut(text: str) -> str:

@@ -5,11 +5,12 @@ The bot sends `Render`, `Cancel` and `Finish`; the child answers with `Ready` on
 exactly one of `Done`, `Failed` and `Cancelled` for each render.
 """
 
-from enum import StrEnum
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+from bot.values import Fault
 
 # What may stand in a report: the child is not trusted.
 Number = Annotated[int, Meta(ge=0, le=2**53)]
@@ -19,18 +20,7 @@ Pace = Annotated[float, Meta(gt=0, le=3600)]
 """Seconds of work per second of music."""
 
 
-class Fault(StrEnum):
-    """What a failure is of: the engine's start, or one render.
-
-    One for lack of memory may do alone or take by take; one that could not be written needs room;
-    one whose numbers were not finite needs another precision, or other weights.
-    """
-
-    LOAD = "load"
-    JOB = "job"
-    MEMORY = "memory"
-    DISK = "disk"
-    NUMBERS = "numbers"
+FOUND_BY_THE_BOT = (Fault.TIME, Fault.CRASH)
 
 
 class ProtocolError(ValueError):
@@ -152,8 +142,13 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """A render failed, or (`Fault.LOAD`, id 0) the engine cannot start, for this `reason`."""
 
     id: Number
-    kind: Fault
+    fault: Fault
     reason: str
+
+    def __post_init__(self) -> None:
+        """Take no word from a child on what the bot itself finds out."""
+        if self.fault in FOUND_BY_THE_BOT:
+            raise ValueError(f"a child cannot tell of itself that its fault is {self.fault}")
 
 
 class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):

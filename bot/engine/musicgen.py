@@ -18,7 +18,6 @@ from bot.engine import devices, loading, memory, weights
 from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
-from bot.engine.faults import LoadError, NotFinite, OutOfMemory, RenderError
 from bot.engine.files.results import Results
 from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
@@ -26,6 +25,8 @@ from bot.engine.slotted import SlotLoop
 from bot.engine.spills import SPILLS, spilled
 from bot.engine.transformer import unknown
 from bot.engine.whole import AudiocraftLoop
+from bot.errors import JobError, OperatorError
+from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class MusicGen:
         writer: Executor | None = None,
         others: Sequence[str] = (),
     ) -> None:
-        """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise LoadError.
+        """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise OperatorError.
 
         How many `slots` there are depends on the memory if nothing is said, of which models that
         are to be loaded beside it, the `others`, get as much as they need. `kernels` are "native",
@@ -130,7 +131,7 @@ class MusicGen:
             if not spilled(error):
                 raise
             traceback.clear_frames(error.__traceback__)
-            raise LoadError(self._too_large(model)) from error
+            raise OperatorError(self._too_large(model)) from error
 
     def _too_large(self, model: str) -> str:
         """Say that there is no memory for a model, and what its operator can do."""
@@ -182,7 +183,7 @@ class MusicGen:
     def step(self) -> None:
         """Draw the next tokens of all takes.
 
-        Where the memory is too small for that, every render under way ends with OutOfMemory.
+        Where the memory is too small for that, every render under way ends for it.
         """
         try:
             self._loop.step()
@@ -198,7 +199,7 @@ class MusicGen:
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order, its takes side by side; see contract.Engine."""
         if order.top_k > self._card:
-            raise RenderError(f"top_k can be at most {self._card} with {self._name}.")
+            raise JobError(f"top_k can be at most {self._card} with {self._name}.")
         try:
             yield from self._render(order, finishing)
             return
@@ -208,7 +209,7 @@ class MusicGen:
             log.warning("job %s: %s", order.id, error)
             traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
         self._clear()
-        raise OutOfMemory("The memory is too small for this piece now.")
+        raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         outputs = [
@@ -222,7 +223,7 @@ class MusicGen:
         try:
             while left:
                 if self._spills > spills:
-                    raise OutOfMemory("The memory is too small for this piece now.")
+                    raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
                 stop = finishing() and self._worth_keeping(outputs)
                 for output in left[:1] if order.one_by_one and not stop else left:
                     self._proceed(output, stop=stop)
@@ -280,9 +281,10 @@ class MusicGen:
         return Previewed(id=results.order.id)
 
     def _check_numbers(self, output: TakeOutput) -> None:
-        """Raise NotFinite if a take was drawn from scores that say nothing."""
+        """Raise JobError if a take was drawn from scores that say nothing."""
         if not output.take.finite:
-            raise NotFinite(f"There is no music in this piece: {self._nonsense()}.")
+            reason = f"There is no music in this piece: {self._nonsense()}."
+            raise JobError(reason, Fault.NUMBERS)
 
     def _nonsense(self) -> str:
         """Say that the model computes NaN or infinity, and what its operator can do."""
@@ -319,5 +321,5 @@ class MusicGen:
             ticks.append(time.perf_counter() - begun)
         take.stop()
         if not take.finite:
-            raise LoadError(f"{self._name} cannot play: {self._nonsense()}.")
+            raise OperatorError(f"{self._name} cannot play: {self._nonsense()}.")
         return statistics.median(ticks[1:]) * self._codec.frame_rate

@@ -15,7 +15,6 @@ from bot.engine.messages import (
     Command,
     Done,
     Failed,
-    Fault,
     Finish,
     Loaded,
     Loading,
@@ -30,6 +29,7 @@ from bot.engine.messages import (
     report,
 )
 from bot.errors import EngineError, JobError, OperatorError
+from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
@@ -127,13 +127,7 @@ class Engine:
             self._send(order)
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
-                    kind = said.kind
-                    raise JobError(
-                        _quoted(said.reason),
-                        memory=kind is Fault.MEMORY,
-                        disk=kind is Fault.DISK,
-                        numbers=kind is Fault.NUMBERS,
-                    )
+                    raise JobError(_quoted(said.reason), said.fault)
                 if isinstance(said, Loading | Loaded | Progress | Previewed | Took):
                     yield said
         finally:
@@ -158,7 +152,7 @@ class Engine:
             case Ready() as ready:
                 self._models = ready.models
                 return ready
-            case Failed(kind=Fault.LOAD, reason=reason):
+            case Failed(fault=Fault.LOAD, reason=reason):
                 raise OperatorError(_quoted(reason))
             case _:
                 raise EngineError(f"said {_quoted(said)} before it was ready")
@@ -191,7 +185,7 @@ class Engine:
             self._stdin.write(encode(message))
 
     def _route(self, said: Report) -> None:
-        if isinstance(said, Ready) or (isinstance(said, Failed) and said.kind is Fault.LOAD):
+        if isinstance(said, Ready) or (isinstance(said, Failed) and said.fault is Fault.LOAD):
             raise EngineError(f"said {_quoted(said)} a second time")
         if mailbox := self._mailboxes.get(said.id):
             mailbox.put(said)

@@ -14,11 +14,11 @@ import torch
 from bot.engine import devices, loading, memory, weights
 from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
-from bot.engine.faults import LoadError, RenderError
 from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import MusicGen
 from bot.engine.transformer import give_back
+from bot.errors import JobError, OperatorError
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Repertoire:
         finishes: bool = True,
         most: int | None = None,
     ) -> None:
-        """Load the first of `models`, as MusicGen does; raise LoadError.
+        """Load the first of `models`, as MusicGen does; raise OperatorError.
 
         At most `most` stay loaded, as many as fit if nothing is said.
         """
@@ -77,7 +77,7 @@ class Repertoire:
         first, *others = self._paths
         for name in others:
             if found := weights.trouble(self._paths[name]):
-                raise LoadError(found)
+                raise OperatorError(found)
         self._loaded[first] = self._load(self._paths[first], others=self._others(first))
 
     def ready(self) -> Ready:
@@ -103,7 +103,7 @@ class Repertoire:
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order by its model, once that is at hand; see contract.Engine."""
         if order.model not in self._paths:
-            raise RenderError(f"{order.model} is not among the models that are loaded here.")
+            raise JobError(f"{order.model} is not among the models that are loaded here.")
         yield from self._turn(order)
         self._users[order.model] += 1
         try:
@@ -180,7 +180,7 @@ class Repertoire:
         """Load a model; if that fails, once more with nothing beside it that nobody uses."""
         try:
             self._loaded[name] = self._load(self._paths[name], others=self._others(name))
-        except LoadError as error:
+        except OperatorError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             idle = [other for other in self._loaded if not self._users[other]]
             if idle:
@@ -189,4 +189,4 @@ class Repertoire:
                 self._fetch(name)
                 return
             log.error("%s", error)
-            raise RenderError(f"The model {name} cannot be loaded now: {error}") from error
+            raise JobError(f"The model {name} cannot be loaded now: {error}") from error

@@ -9,13 +9,13 @@ import torch
 
 from bot.engine.attention import LONGEST, Words
 from bot.engine.decoder import Decoder
-from bot.engine.faults import RenderError
 from bot.engine.files.audio import read_codes
 from bot.engine.linears import Kernels, Precision
 from bot.engine.messages import Render
 from bot.engine.sampling import Sampling
 from bot.engine.slot import Slot
 from bot.engine.windows import Window, windows
+from bot.errors import JobError
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
@@ -94,7 +94,7 @@ class SlotLoop:
 
 
 def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
-    """Return the codes [codebooks, frames] that an order continues; raise RenderError for others.
+    """Return the codes [codebooks, frames] that an order continues; raise JobError for others.
 
     There are no frames where it begins anew.
     """
@@ -102,9 +102,9 @@ def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
         return torch.zeros(codebooks, 0, dtype=torch.long)
     codes = read_codes(Path(order.prefix))
     if codes is None or codes.ndim != 2 or len(codes) != codebooks or not codes.size:
-        raise RenderError("The music that it should continue is gone, or of another model.")
+        raise JobError("The music that it should continue is gone, or of another model.")
     if codes.min() < 0 or codes.max() >= card:
-        raise RenderError("The music that it should continue is damaged.")
+        raise JobError("The music that it should continue is damaged.")
     return torch.from_numpy(codes.astype("int64"))
 
 
@@ -125,7 +125,7 @@ class OrderInputs:
         """What the decoder attends to of the prompt, read when the first take begins."""
         text = self._loop.text(self._prompt)
         if len(text) > LONGEST:
-            raise RenderError("The model cannot read a prompt this long: use fewer words.")
+            raise JobError("The model cannot read a prompt this long: use fewer words.")
         return self.decoder.read(text)
 
 

@@ -21,14 +21,12 @@ from functools import partial
 from typing import BinaryIO, NoReturn
 
 from bot.engine.contract import Engine, Idle, Rendering
-from bot.engine.faults import LoadError, RenderError
 from bot.engine.messages import (
     Cancel,
     Cancelled,
     Command,
     Done,
     Failed,
-    Fault,
     Finish,
     Progress,
     ProtocolError,
@@ -37,6 +35,8 @@ from bot.engine.messages import (
     command,
     encode,
 )
+from bot.errors import JobError, OperatorError
+from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class Worker:
             return not isinstance(said, Idle)
         except StopIteration:
             self._retire(order, Done(id=order))
-        except RenderError as error:
-            self._retire(order, Failed(id=order, kind=error.kind, reason=str(error)))
+        except JobError as error:
+            self._retire(order, Failed(id=order, fault=error.fault, reason=str(error)))
         return True
 
     def _cancel(self, order: int) -> None:
@@ -154,8 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.Thread(target=_read, args=(inbox,), daemon=True, name="inbox").start()
     try:
         engine = load(_parser().parse_args(arguments))
-    except LoadError as error:
-        out.write(encode(Failed(id=0, kind=Fault.LOAD, reason=str(error))))
+    except OperatorError as error:
+        out.write(encode(Failed(id=0, fault=Fault.LOAD, reason=str(error))))
         out.flush()
         return 1
     except Exception as error:
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(options: argparse.Namespace) -> Engine:
-    """Return the engine that the options name; raise LoadError if it cannot start."""
+    """Return the engine that the options name; raise OperatorError if it cannot start."""
     finishes = options.finish == "on"
     if options.engine == "sketch":
         from bot.engine.sketch.composer import Sketch

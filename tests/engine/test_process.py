@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from bot.config import engine_environment
 from bot.engine import messages, worker
 from bot.engine.contract import Idle
-from bot.engine.faults import RenderError
 from bot.engine.files import audio
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import Engine, start
 from bot.engine.sketch.composer import Sketch
-from bot.errors import EngineError
+from bot.errors import EngineError, JobError
 from tests.conftest import SCRIPTED
 from tests.support.processes import program
 
@@ -207,7 +206,7 @@ class Steady:
         yield Took(id=asked.id, number=1, seconds=asked.seconds)
         yield Progress(id=asked.id, done=1050, total=1050)
         if asked.id == 2:
-            raise RenderError("The engine has no violins.")
+            raise JobError("The engine has no violins.")
 
 
 def said(engine: Steady, *commands: messages.Command) -> list[messages.Report]:

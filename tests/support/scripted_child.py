@@ -17,7 +17,6 @@ from bot.engine.messages import (
     Cancelled,
     Done,
     Failed,
-    Fault,
     Finish,
     Loaded,
     Loading,
@@ -30,6 +29,7 @@ from bot.engine.messages import (
     command,
     encode,
 )
+from bot.values import Fault
 
 RATE = 8000
 
@@ -135,6 +135,8 @@ def lie(order: Render, how: str) -> None:
             write(order.parts[0].audio, order.seconds)
             Path(order.parts[0].codes).write_bytes(b"no codes")
             say(Took(id=order.id, number=1, seconds=order.seconds))
+        case "whose fault it is":
+            tell(type="failed", id=order.id, fault="crash", reason="The bot ended.")
         case "shorter than before":
             write(order.parts[0].audio, 1)
             say(Took(id=order.id, number=1, seconds=1))
@@ -192,7 +194,7 @@ def render(order: Render) -> None:
             say(Ready(**READY))
         case "stranger":
             say(Took(id=order.id + 999, number=1, seconds=1))
-            say(Failed(id=order.id + 999, kind=Fault.JOB, reason="not yours"))
+            say(Failed(id=order.id + 999, fault=Fault.REQUEST, reason="not yours"))
             play(order)
         case "nofile":
             say(Took(id=order.id, number=1, seconds=order.seconds))
@@ -219,9 +221,9 @@ def render(order: Render) -> None:
         case "lies":
             lie(order, when)
         case "fail":
-            say(Failed(id=order.id, kind=Fault.JOB, reason="The engine has no violins."))
+            say(Failed(id=order.id, fault=Fault.REQUEST, reason="The engine has no violins."))
         case "quote":
-            say(Failed(id=order.id, kind=Fault.JOB, reason=f"There is no {order.prompt}."))
+            say(Failed(id=order.id, fault=Fault.REQUEST, reason=f"There is no {order.prompt}."))
         case "slow":
             slow.add(order.id)
         case "half":
@@ -239,13 +241,13 @@ def render(order: Render) -> None:
             lingering.add(order.id)
             slow.add(order.id)
         case "hungry":
-            say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
+            say(Failed(id=order.id, fault=Fault.MEMORY, reason="The memory is too small."))
         case "glutton" if not order.one_by_one:
-            say(Failed(id=order.id, kind=Fault.MEMORY, reason="The memory is too small."))
+            say(Failed(id=order.id, fault=Fault.MEMORY, reason="The memory is too small."))
         case "full":
-            say(Failed(id=order.id, kind=Fault.DISK, reason="[Errno 28] /secret/path"))
+            say(Failed(id=order.id, fault=Fault.DISK, reason="[Errno 28] /secret/path"))
         case "overflow":
-            say(Failed(id=order.id, kind=Fault.NUMBERS, reason="Try PRECISION=float32."))
+            say(Failed(id=order.id, fault=Fault.NUMBERS, reason="Try PRECISION=float32."))
         case "long" if order.seconds == 30:
             play(order)
         case "long":
@@ -282,7 +284,7 @@ READY: dict[str, Any] = {
 def main() -> None:
     match sys.argv[1:]:
         case ["refuse"]:
-            say(Failed(id=0, kind=Fault.LOAD, reason="The weights are upside down."))
+            say(Failed(id=0, fault=Fault.LOAD, reason="The weights are upside down."))
             sys.exit(1)
         case ["stillborn"]:
             die("crash")

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.faults import NotFinite, Unsaved
 from bot.engine.files import mastering, waveform
 from bot.engine.files.audio import NonFiniteSamples, pcm, write_codes, write_pcm
 from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW, Part, Render, Took
+from bot.errors import JobError
+from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,13 @@ class Results:
         return due
 
     def previewed(self, part: Part, samples: FloatSamples) -> None:
-        """Write the beginning of samples [channels, length]; raise RenderError if it cannot be."""
+        """Write the beginning of samples [channels, length]; raise JobError if it cannot be."""
         assert part.preview
         sound = self._pcm(part, samples[:, : PREVIEW * self._rate])
         self._write(partial(self._write_sound, Path(part.preview), part, sound))
 
     def took(self, part: Part, samples: FloatSamples, codes: NDArray[np.integer]) -> Took | None:
-        """Write a take's samples [channels, length] and codes; raise RenderError if that fails."""
+        """Write a take's samples [channels, length] and codes; raise JobError if that fails."""
         sound = self._pcm(part, samples)
         if not self._write(partial(self._write_take, part, sound, codes)):
             return None
@@ -75,20 +76,21 @@ class Results:
             self._dropped = True
 
     def _write(self, write: Callable[[], None]) -> bool:
-        """Write files and return whether they were still wanted; raise Unsaved if that fails."""
+        """Write files and return whether they were still wanted; raise JobError if that fails."""
         with self._writing:
             if not self._dropped:
                 try:
                     write()
                 except OSError as error:
-                    raise Unsaved(f"The music cannot be saved: {error}.") from error
+                    reason = f"The music cannot be saved: {error}."
+                    raise JobError(reason, Fault.DISK) from error
             return not self._dropped
 
     def _pcm(self, part: Part, samples: FloatSamples) -> Pcm:
         try:
             return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
         except NonFiniteSamples as error:
-            raise NotFinite(NO_SOUND) from error
+            raise JobError(NO_SOUND, Fault.NUMBERS) from error
 
     def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.integer]) -> None:
         path = Path(part.codes)

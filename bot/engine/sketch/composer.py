@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.contract import Rendering
-from bot.engine.faults import RenderError
 from bot.engine.files import audio
 from bot.engine.files.results import Results
 from bot.engine.messages import Previewed, Progress, Ready, Render
 from bot.engine.sketch import instruments
 from bot.engine.sketch.instruments import RATE, Instrument, Signal
+from bot.errors import JobError
 
 WORDS = 4
 MIX = 4096.0
@@ -225,7 +225,7 @@ class Before:
 
 
 def _before(order: Render) -> Before | None:
-    """Read what an order continues; raise RenderError if that is not there any more.
+    """Read what an order continues; raise JobError if that is not there any more.
 
     The codes of this engine are its mix in 16 bits, after four words that hold the seed of the
     style and the length in samples.
@@ -234,7 +234,7 @@ def _before(order: Render) -> Before | None:
         return None
     codes = audio.read_codes(Path(order.prefix))
     if codes is None or len(codes) != 1 or codes.size < WORDS:
-        raise RenderError("The music that it should continue is gone, or of another model.")
+        raise JobError("The music that it should continue is gone, or of another model.")
     seed, length = (int(number) for number in codes[0, :WORDS].view("<u4"))
     mix = codes[0, WORDS:].astype(np.float64) / MIX
     return Before(seed=seed, seconds=length / RATE, mix=mix)

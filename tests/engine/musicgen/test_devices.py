@@ -7,8 +7,8 @@ from bot.cli import doctor
 from bot.config import Config, DeviceSetting
 from bot.engine import devices, memory
 from bot.engine.devices import device, runs
-from bot.engine.faults import LoadError
 from bot.engine.linears import PrecisionSetting, chosen
+from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
 __all__ = ["card"]
@@ -44,7 +44,7 @@ def test_auto_takes_a_card_that_can_compute_and_cuda_asks_for_one(card: Card) ->
     assert device("cpu").type == "cpu"
     card.there = False
     assert device("auto").type == "cpu"
-    with pytest.raises(LoadError, match="torch finds no CUDA GPU"):
+    with pytest.raises(OperatorError, match="torch finds no CUDA GPU"):
         device("cuda")
 
 
@@ -55,7 +55,7 @@ def test_a_card_that_torch_has_no_code_for_gets_a_sentence(
     assert device("auto").type == "cpu"
     why = "this torch has no code for Some Card (compute capability 6.1), only for sm_70, sm_75,"
     assert f"MusicGen runs on the CPU: {why}" in caplog.text
-    with pytest.raises(LoadError) as raised:
+    with pytest.raises(OperatorError) as raised:
         device("cuda")
     assert str(raised.value).startswith(f"DEVICE is cuda, but {why}")
     assert str(raised.value).endswith(": set DEVICE=auto or cpu.")
@@ -79,7 +79,8 @@ def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
     card.capability = (7, 5)
     assert chosen("auto", CUDA) is PrecisionSetting.FLOAT16
     assert chosen("float16", CUDA) is PrecisionSetting.FLOAT16
-    with pytest.raises(LoadError, match="not native to Some Card: set PRECISION=auto or float16"):
+    remedy = "not native to Some Card: set PRECISION=auto or float16"
+    with pytest.raises(OperatorError, match=remedy):
         chosen("bfloat16", CUDA)
     assert chosen("bfloat16", torch.device("cpu")) is PrecisionSetting.BFLOAT16
 

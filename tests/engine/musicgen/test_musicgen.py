@@ -17,13 +17,13 @@ from bot.engine.messages import (
     Cancelled,
     Done,
     Failed,
-    Fault,
     Finish,
     Message,
     Progress,
     Ready,
     Report,
 )
+from bot.values import Fault
 from tests.support.engines import (
     NUMBERS,
     OTHER,
@@ -310,7 +310,7 @@ def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files:
     assert mono.render(order) == [
         Failed(
             id=order.id,
-            kind=Fault.JOB,
+            fault=Fault.REQUEST,
             reason="top_k can be at most 2048 with small.",
         )
     ]
@@ -358,7 +358,7 @@ def test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room(
     order = Files(tmp_path).order(2, 7, 8)
     *_, failed = faulty.render(order)
     assert isinstance(failed, Failed)
-    assert failed.kind is Fault.MEMORY
+    assert failed.fault is Fault.MEMORY
     *_, done = faulty.render(replace(order, id=next(NUMBERS), one_by_one=True))
     assert isinstance(done, Done)
     *_, done = faulty.render(Files(tmp_path).order(2, 9))

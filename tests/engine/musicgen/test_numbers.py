@@ -14,11 +14,12 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
-from bot.engine.faults import RenderError
 from bot.engine.files.audio import NonFiniteSamples
 from bot.engine.files.results import Results
 from bot.engine.linears import native
-from bot.engine.messages import Done, Failed, Fault, Part, Previewed, Ready, Render, Took
+from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, Took
+from bot.errors import JobError
+from bot.values import Fault
 from tests.engine.musicgen.test_side_by_side import folders, together
 from tests.support.engines import ROOT, SMALL, Child, Files, environment
 from tests.support.hub import snapshot
@@ -75,7 +76,7 @@ def test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unch
     reports = child.render(replace(bad.order(1, 1), prompt=SPOILT))
     failed = reports[-1]
     assert isinstance(failed, Failed)
-    assert failed.kind is Fault.NUMBERS
+    assert failed.fault is Fault.NUMBERS
     mend = "PRECISION=float32" if child.precision == "int8" else "its weights may be damaged"
     assert mend in failed.reason
     assert not any(isinstance(said, Took) for said in reports)
@@ -154,13 +155,13 @@ WRONG: dict[str, tuple[str, str, Callable[[dict[str, Any]], None], str, tuple[st
 LOADS = """
 import json, sys
 from bot.engine import worker
-from bot.engine.faults import LoadError
+from bot.errors import OperatorError
 for folder, precision in json.loads(sys.argv[1]):
     asked = ["--engine", "musicgen", "--device", "cpu", "--model", folder]
     try:
         worker.load(worker._parser().parse_args([*asked, "--precision", precision]))
         print(json.dumps("It is loaded."))
-    except LoadError as error:
+    except OperatorError as error:
         print(json.dumps(str(error)))
 """
 
@@ -205,9 +206,9 @@ def test_sound_of_no_numbers_is_no_full_disk(tmp_path: Path, finishes: bool, wro
         top_k=1,
     )
     results = Results(order, 32000, finishes=finishes)
-    with pytest.raises(RenderError) as told:
+    with pytest.raises(JobError) as told:
         results.took(order.parts[0], np.full((1, 32000), wrong), np.zeros((4, 50), int))
-    assert told.value.kind is Fault.NUMBERS
+    assert told.value.fault is Fault.NUMBERS
     assert "PRECISION=float32" in str(told.value)
     assert isinstance(told.value.__cause__, NonFiniteSamples)
     assert list(tmp_path.iterdir()) == []

@@ -18,12 +18,12 @@ from bot.app import Plan
 from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.decoder import Decoder
-from bot.engine.faults import LoadError
 from bot.engine.linears import Precision
-from bot.engine.messages import Done, Failed, Fault, Ready
+from bot.engine.messages import Done, Failed, Ready
 from bot.engine.slotted import SlotLoop
 from bot.engine.spills import FULL, spilled
-from bot.values import Status
+from bot.errors import OperatorError
+from bot.values import Fault, Status
 from tests.conftest import world
 from tests.dispatch.test_faults import asked
 from tests.engine.musicgen.test_side_by_side import folders, last, together
@@ -141,7 +141,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
             gone = [each() is None for each in begun]
             begun.append(weakref.ref(self))
             if len(begun) == 2:
-                raise LoadError("There is too little memory.")
+                raise OperatorError("There is too little memory.")
             self.gone = gone
 
         def render(self, *_: object) -> Iterator[None]:
@@ -196,7 +196,7 @@ def test_one_piece_ends_for_lack_of_memory_and_nobody_beside_it_hears(
         reports = together(child, other, order)
         failed = last(reports, order)
         assert isinstance(failed, Failed)
-        assert failed.kind is Fault.MEMORY
+        assert failed.fault is Fault.MEMORY
         assert isinstance(last(reports, other), Done)
         assert (beside.codes(1) == expected.codes(1)).all()
         assert (beside.samples(1) == expected.samples(1)).all()
@@ -216,7 +216,7 @@ def test_a_step_that_lacks_memory_ends_what_is_under_way_and_the_next_is_as_ever
         for order in orders:
             failed = last(reports, order)
             assert isinstance(failed, Failed)
-            assert failed.kind is Fault.MEMORY
+            assert failed.fault is Fault.MEMORY
         again = [replace(order, id=next(NUMBERS)) for order in orders]
         assert all(isinstance(last(together(child, *again), order), Done) for order in again)
         assert isinstance(child.render(after.order(2, 7))[-1], Done)

@@ -15,12 +15,12 @@ from bot.engine import repertoire
 from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Idle
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
-from bot.engine.faults import OutOfMemory, Unsaved
 from bot.engine.files import mastering, results
 from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import MusicGen
 from bot.engine.slotted import SlotLoop
+from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
 
@@ -183,10 +183,11 @@ def test_what_fails_in_the_writer_fails_that_piece_alone(
             (tmp_path / "bad" / "1-1.wav").mkdir()
         else:
             patched.setattr(Sound, "samples", no_memory)
-        with pytest.raises(Unsaved if fault == "disk" else OutOfMemory) as told:
+        with pytest.raises(JobError) as told:
             list(together(model, rendering, other))
     said = "cannot be saved" if fault == "disk" else "The memory is too small for this piece now."
     assert said in str(told.value)
+    assert told.value.fault == fault
     assert not any(path.is_file() for path in (tmp_path / "bad").iterdir())
     assert list(together(model, other)) == [Took(id=2, number=1, seconds=3.0)]
 

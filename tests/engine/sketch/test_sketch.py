@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import Image
 
-from bot.engine.faults import RenderError
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.sketch.composer import DORIAN, MAJOR, MINOR, Piece, Sketch, style
+from bot.errors import JobError
 
 
 def order(folder: Path, prompt: str = "mozart fantasia", seconds: int = 4, **seeds: int) -> Render:
@@ -134,7 +134,7 @@ def test_what_is_gone_or_of_another_model_cannot_be_continued(
     elif codes is not None:
         np.save(tmp_path / "one.npy", codes)
     more = replace(order(tmp_path, seconds=3, on=9), prefix=str(tmp_path / "one.npy"))
-    with pytest.raises(RenderError, match="is gone, or of another model"):
+    with pytest.raises(JobError, match="is gone, or of another model"):
         list(Sketch().render(more, never))
 
 
