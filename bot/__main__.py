@@ -16,7 +16,8 @@ from rich.console import Console
 
 from bot import __version__, logs
 from bot.cli import engine_choice, guard, licence
-from bot.config import Config, EngineName, LogFormat, LogLevel, Switch, load
+from bot.config import Config, LogFormat, LogLevel, Switch, load
+from bot.engine.cards import EngineName
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
 
@@ -259,7 +260,7 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
         "--engine",
         type=EngineName,
         choices=list(EngineName),
-        help="musicgen or sketch (default: musicgen if its weights are on disk)",
+        help=f"{' or '.join(EngineName)} (default: musicgen if its weights are on disk)",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
+from bot.engine.cards import EngineName
 from bot.errors import OperatorError
 from bot.rules.tiers import DEFAULTS
 from bot.values import Keep, Limits
@@ -17,13 +18,6 @@ TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
 SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 MOST_SLOTS = 64
 MODEL = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-
-
-class EngineName(StrEnum):
-    """The engines that can render."""
-
-    MUSICGEN = "musicgen"
-    SKETCH = "sketch"
 
 
 class DeviceSetting(StrEnum):

@@ -5,6 +5,7 @@ from typing import Any
 from discord import app_commands
 
 from bot.client import Fantasia, Interaction
+from bot.engine.cards import GUIDANCE, TEMPERATURE, TOP_K
 from bot.rules import bounds
 from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES
 from bot.rules.tiers import includes
@@ -46,9 +47,9 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
         model: app_commands.Range[str, 1, 100] | None = None,
         seed: app_commands.Range[int, 0, bounds.HIGHEST_SEED] | None = None,
-        guidance: app_commands.Range[float, *bounds.GUIDANCE] | None = None,
-        temperature: app_commands.Range[float, *bounds.TEMPERATURE] | None = None,
-        top_k: app_commands.Range[int, *bounds.TOP_K] | None = None,
+        guidance: app_commands.Range[float, *GUIDANCE] | None = None,
+        temperature: app_commands.Range[float, *TEMPERATURE] | None = None,
+        top_k: app_commands.Range[int, *TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
         await submit.queue(

@@ -8,8 +8,8 @@ from discord import app_commands
 from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook, described
 from bot.client import Fantasia, Interaction
+from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
-from bot.rules.bounds import LONGEST_PIECE
 from bot.rules.markup import escape
 from cogs.quota import done
 from cogs.ui import embeds, pages, permissions

@@ -12,23 +12,25 @@ MODULES = sorted(modules().values())
 
 COMMON = "bot.clock bot.errors bot.logs bot.values"
 MAY = {
-    "bot.rules": f"bot.rules {COMMON}",
+    "bot.rules": f"bot.rules bot.engine.cards {COMMON}",
     "bot.tables": f"bot.tables {COMMON}",
     "bot.engine": "bot.engine bot.errors bot.values",
     "bot.retention": f"bot.retention bot.settlement bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages",
     "bot.dispatch": f"bot.dispatch bot.queue bot.retention.disk bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages bot.engine.process",
-    "bot.admin": f"bot.admin bot.admission bot.retention.disk bot.rules bot.tables {COMMON}",
+    "bot.admin": f"bot.admin bot.admission bot.engine.cards bot.retention.disk bot.rules "
+    f"bot.tables {COMMON}",
     "bot.client": f"bot.admin bot.discord_errors bot.outbox bot.retention bot.studio {COMMON}",
     "bot.metrics": f"bot.client bot.tables.database {COMMON}",
+    "bot.config": f"bot.engine.cards bot.rules {COMMON}",
     "bot.values": "",
     "bot.errors": "bot.values",
     "bot.clock": "",
     "bot.discord_errors": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
-    "cogs": f"cogs bot.client bot.admin bot.discord_errors bot.outbox bot.retention bot.rules "
-    f"bot.studio {COMMON}",
+    "cogs": "cogs bot.client bot.admin bot.discord_errors bot.engine.cards bot.outbox "
+    f"bot.retention bot.rules bot.studio {COMMON}",
 }
 """What each module of a folder, or a single module, may import of ours."""
 

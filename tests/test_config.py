@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.cli.connection import proxy
-from bot.config import Config, DeviceSetting, EngineName, PrecisionSetting, Switch, load
+from bot.config import Config, DeviceSetting, PrecisionSetting, Switch, load
+from bot.engine.cards import EngineName
 from bot.errors import OperatorError
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.admin.members import called, named
 from bot.admission import Admission
+from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules import bounds, tiers, wordfilter
 from bot.rules.markup import clean, escape
@@ -24,7 +25,7 @@ MOST_CHANNELS = 100
 MOST_ROLES = 250
 
 TIER_BOUNDS = {
-    "longest": (1, bounds.LONGEST_PIECE),
+    "longest": (1, LONGEST_PIECE),
     "takes": (1, bounds.MOST_TAKES),
     "per_day": (0, tiers.MOST_PER_DAY),
     "waiting": (1, tiers.MOST_WAITING),

@@ -20,11 +20,10 @@ from rich.table import Table
 
 from bot.cli import licence
 from bot.cli.engine_choice import SETUP
-from bot.config import Config, DeviceSetting, EngineName, engine_environment, load
-from bot.engine import weights
+from bot.config import Config, DeviceSetting, engine_environment, load
+from bot.engine import cards, weights
 from bot.errors import OperatorError
 from bot.retention import archive, disk
-from bot.rules.tiers import ANYONES
 from bot.tables import database, jobs, state, takes
 
 FREE_GIGABYTES = 2.0
@@ -293,8 +292,7 @@ def _port(config: Config) -> Check:
 
 
 def _selling(config: Config) -> Check:
-    sketch = config.engine is EngineName.SKETCH
-    models = (ANYONES,) if sketch else tuple(weights.name(model) for model in config.wanted)
+    models = cards.configured(config.engine, config.wanted)
     servers = asyncio.run(licence.paid_servers(config.data_dir))
     if warnings := licence.licence(servers, config, models):
         found = warnings[0].removesuffix(f" {licence.REMEDY}")

@@ -4,8 +4,10 @@ import sys
 from dataclasses import dataclass
 
 from bot import __version__
-from bot.config import Config, EngineName
-from bot.engine import weights
+from bot.config import Config
+from bot.engine import cards, weights
+from bot.engine.cards import EngineName
+from bot.engine.contract import ModelCard
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
 from bot.values import About
@@ -15,12 +17,16 @@ SETUP = "make setup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An engine, the models it makes music with, and why it is not the one configured."""
+    """The models that an engine makes music with, and why it is not the one configured."""
 
-    engine: EngineName
-    models: tuple[str, ...]
+    cards: tuple[ModelCard, ...]
     command: tuple[str, ...]
     note: str | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(card.name for card in self.cards)
 
     @property
     def model(self) -> str:
@@ -61,10 +67,11 @@ def _choice(
 ) -> Choice:
     command = [sys.executable, "-m", "bot.engine.worker", "--engine", engine.value]
     command += ["--finish", config.finish.value]
+    found = cards.configured(engine, config.wanted)
     if engine is EngineName.SKETCH:
         command += ["--pace", str(pace)]
-        return Choice(engine=engine, models=("sketch",), command=tuple(command), note=note)
-    names = tuple(weights.name(model) for model in config.wanted)
+        return Choice(cards=found, command=tuple(command), note=note)
+    names = [card.name for card in found]
     if len(set(names)) < len(names):
         raise OperatorError(
             f"MODELS: members ask by short names, and two are the same: {', '.join(names)}."
@@ -81,12 +88,11 @@ def _choice(
     command += ["--precision", config.precision.value, "--kernels", config.kernels.value]
     command += ["--slots", str(config.slots)] if config.slots else []
     command += ["--models-loaded", str(config.models_loaded)] if config.models_loaded else []
-    return Choice(engine=engine, models=names, command=tuple(command), note=note)
+    return Choice(cards=found, command=tuple(command), note=note)
 
 
 def about(choice: Choice, config: Config) -> About:
     """Return what members may know of the engine and the code."""
-    sketch = choice.engine is EngineName.SKETCH
-    found = dict.fromkeys(weights.licence(model) for model in config.wanted)
-    licence = None if sketch or None in found else "; ".join(filter(None, found))
+    found = dict.fromkeys(card.licence for card in choice.cards)
+    licence = None if None in found else "; ".join(filter(None, found))
     return About(version=__version__, licence=licence, code=config.code_url)

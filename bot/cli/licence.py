@@ -1,5 +1,6 @@
 """Whether what is sold may be sold: the weights' licence against the tiers that cost money."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.admin.servers import Rulebook
@@ -7,9 +8,9 @@ from bot.admission import Admission
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
-from bot.engine import weights
+from bot.engine.contract import ModelCard
 from bot.errors import OperatorError
-from bot.rules.tiers import ANYONES, DEFAULTS, FREE, includes
+from bot.rules.tiers import DEFAULTS, FREE, includes
 from bot.tables.database import reading
 from bot.values import Limits
 
@@ -22,7 +23,7 @@ REMEDY = (
 async def warnings(rulebook: Rulebook, config: Config, choice: Choice) -> list[str]:
     """Return what the operator should know before anybody pays."""
     return [
-        *licence(await rulebook.paid_servers(), config, choice.models),
+        *licence(await rulebook.paid_servers(), config, choice.cards),
         *unreachable(choice.models),
     ]
 
@@ -37,15 +38,15 @@ async def paid_servers(folder: Path) -> int:
         return 0
 
 
-def licence(servers: int, config: Config, models: tuple[str, ...]) -> list[str]:
+def licence(servers: int, config: Config, cards: Sequence[ModelCard]) -> list[str]:
     """Warn where paid tiers are mapped in some servers, or sold, and the weights forbid it."""
     sold = [f"{servers} servers map roles to paid tiers"] if servers else []
     sold += ["SKUS sells tiers"] if config.skus else []
-    if not sold or ANYONES in models:
+    forbidding = dict.fromkeys(card.licence for card in cards if not card.commercial)
+    if not sold or not forbidding:
         return []
-    if weights.NON_COMMERCIAL not in map(weights.licence, config.wanted):
-        return []
-    return [f"{' and '.join(sold)}, but the weights are {weights.NON_COMMERCIAL}. {REMEDY}"]
+    licences = "; ".join(filter(None, forbidding))
+    return [f"{' and '.join(sold)}, but the weights are {licences}. {REMEDY}"]
 
 
 def unreachable(models: tuple[str, ...]) -> list[str]:

@@ -81,15 +81,14 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The engine is loaded; `pace` is in seconds of work per second of music, as measured.
 
     It is that of the first of `models`, which is loaded; the others are when they are asked for,
-    save those that are `unfit`: they need more memory than there is.
+    save those that are `unfit`: they need more memory than there is. They are named as their cards
+    in `cards` are, where all is that is known without loading.
     """
 
-    engine: Name
     models: Annotated[Names, Meta(min_length=1)]
     device: Name
     precision: Name
     slots: Annotated[int, Meta(ge=1, le=1000)]
-    sample_rate: Annotated[int, Meta(ge=1000, le=1_000_000)]
     pace: Pace
     unfit: Names = ()
 

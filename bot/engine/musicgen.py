@@ -171,12 +171,10 @@ class MusicGen:
         elif self._loop.kernels is Kernels.NATIVE:
             device = "cpu (native kernels)"
         return Ready(
-            engine="musicgen",
             models=(self._name,),
             device=device,
             precision=self._loop.precision,
             slots=self._loop.slots,
-            sample_rate=self._codec.sample_rate,
             pace=self._pace,
         )
 

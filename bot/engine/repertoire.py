@@ -84,12 +84,10 @@ class Repertoire:
         """Return what the first model is, and the names of all."""
         first = next(iter(self._loaded.values())).ready()
         return Ready(
-            engine=first.engine,
             models=tuple(self._paths),
             device=first.device,
             precision=first.precision,
             slots=first.slots,
-            sample_rate=first.sample_rate,
             pace=first.pace,
             unfit=tuple(name for name in self._paths if not self._can_fit(name)),
         )

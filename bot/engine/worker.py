@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import BinaryIO, NoReturn
 
+from bot.engine.cards import EngineName
 from bot.engine.contract import Engine, Idle, Rendering
 from bot.engine.messages import (
     Cancel,
@@ -169,11 +170,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load(options: argparse.Namespace) -> Engine:
     """Return the engine that the options name; raise OperatorError if it cannot start."""
-    finishes = options.finish == "on"
-    if options.engine == "sketch":
-        from bot.engine.sketch.composer import Sketch
+    return LOADERS[options.engine](options)
 
-        return Sketch(options.pace, finishes=finishes)
+
+def _sketch(options: argparse.Namespace) -> Engine:
+    from bot.engine.sketch.composer import Sketch
+
+    return Sketch(options.pace, finishes=options.finish == "on")
+
+
+def _musicgen(options: argparse.Namespace) -> Engine:
     from bot.engine.repertoire import Repertoire
 
     return Repertoire(
@@ -182,9 +188,13 @@ def load(options: argparse.Namespace) -> Engine:
         options.precision,
         options.slots,
         kernels=options.kernels,
-        finishes=finishes,
+        finishes=options.finish == "on",
         most=options.models_loaded,
     )
+
+
+LOADERS = {EngineName.MUSICGEN: _musicgen, EngineName.SKETCH: _sketch}
+"""How each engine starts; only then are its libraries imported."""
 
 
 def _die(error: Exception) -> NoReturn:
@@ -215,7 +225,7 @@ def _read(inbox: "queue.Queue[Command]") -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot.engine.worker")
-    parser.add_argument("--engine", choices=("musicgen", "sketch"), required=True)
+    parser.add_argument("--engine", type=EngineName, choices=list(EngineName), required=True)
     parser.add_argument("--model", action="append")
     parser.add_argument("--models-loaded", type=int, default=None)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 
+from bot.engine.cards import card
 from bot.values import Membership, Tier
 
 
@@ -43,9 +44,6 @@ MOST_PER_DAY = 86_400
 MOST_WAITING = 50
 MOST_TIERS = 20
 
-ANYONES = "sketch"
-"""The engine for trying the bot stands in for any model, so every tier includes it."""
-
 
 def rank(tier: Tier) -> tuple[int, int, int, str]:
     """Order tiers by what they give: the highest has the most music a day."""
@@ -64,7 +62,7 @@ def highest(memberships: Iterable[Membership]) -> Membership:
 
 def includes(tier: Tier, model: str) -> bool:
     """Whether a tier may use a model."""
-    return model == ANYONES or bool(tier.models & {"*", model})
+    return card(model).stands_in or bool(tier.models & {"*", model})
 
 
 def ordered(tier: Tier) -> list[str]:

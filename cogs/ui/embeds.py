@@ -6,8 +6,9 @@ from datetime import datetime
 import discord
 from discord.utils import format_dt
 
+from bot.engine.cards import card
 from bot.outbox import PARTS_PER_TAKE
-from bot.rules import bounds, quota, tiers
+from bot.rules import quota, tiers
 from bot.rules.forecast import PLACES_FORECAST
 from bot.rules.markup import escape, isolate, some
 from bot.rules.wording import counted, span
@@ -221,7 +222,7 @@ def _settings(request: Request) -> str:
     usual = Request(prompt="", seconds=1, model="", seed=0)
     asked = (
         f"{name} {getattr(request, name):g}"
-        for name in bounds.SAMPLING_BOUNDS
+        for name in card(request.model).options
         if getattr(request, name) != getattr(usual, name)
     )
     return ", ".join(asked)
@@ -229,7 +230,7 @@ def _settings(request: Request) -> str:
 
 def model(name: str) -> str:
     """Name what made the music."""
-    return "Sketch engine (not MusicGen)" if name == "sketch" else f"MusicGen {name}"
+    return card(name).label
 
 
 def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embed:
@@ -377,7 +378,7 @@ def about(about: About, models: tuple[str, ...]) -> discord.Embed:
     """Show the version, the models and their licence, and where the code is."""
     embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
     embed.add_field(name="Model", value=some([model(name) for name in models], LONGEST_FIELD))
-    if models != ("sketch",):
+    if not all(card(name).stands_in for name in models):
         licence = about.licence or "unknown: ask whoever runs this bot"
         embed.add_field(name="Licence of the weights", value=licence)
     embed.add_field(name="Code", value=about.code or "ask whoever runs this bot; MIT licence")
@@ -451,7 +452,7 @@ def _entry(entry: Entry) -> str:
 def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     if "*" in tier.models:
         return "all models"
-    here = tier.models if loaded == ("sketch",) else loaded
+    here = tier.models if all(card(name).stands_in for name in loaded) else loaded
     names = [
         escape(name) if name in here else f"~~{escape(name)}~~" for name in tiers.ordered(tier)
     ]

@@ -9,6 +9,7 @@ from discord import ui
 from discord.ext import commands
 
 from bot.client import Interaction
+from bot.engine.cards import SAMPLING_BOUNDS, card
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape
@@ -172,7 +173,7 @@ async def _still(interaction: Interaction, number: int) -> int | None:
 
 def settings(request: Request) -> str:
     """Write a request's settings as `read` reads them."""
-    return ", ".join(f"{name} {getattr(request, name):g}" for name in bounds.SAMPLING_BOUNDS)
+    return ", ".join(f"{name} {getattr(request, name):g}" for name in card(request.model).options)
 
 
 def read(text: str) -> tuple[SamplingOptions, int | None]:
@@ -183,7 +184,7 @@ def read(text: str) -> tuple[SamplingOptions, int | None]:
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-        if not match or match[1] not in {*bounds.SAMPLING_BOUNDS, "seed"}:
+        if not match or match[1] not in {*SAMPLING_BOUNDS, "seed"}:
             raise Refusal(
                 f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
                 "guidance 3, temperature 1, top_k 250, seed 7."

@@ -36,8 +36,9 @@ BOT = """
 import asyncio, sys
 from bot import __main__; from bot.cli import engine_choice as engines
 from bot.cli.engine_choice import Choice
+from bot.engine.cards import SKETCH
 command = sys.executable, "-c", *sys.argv[1:3]
-choice = Choice(engine="sketch", models=("sketch",), command=command)
+choice = Choice(cards=(SKETCH,), command=command)
 engines.usable = lambda *_: choice
 sys.exit(__main__.main(["generate", "x", "--out", sys.argv[3]]))
 """

@@ -10,7 +10,10 @@ from bot.admission import Admission
 from bot.app import Plan
 from bot.cli import licence
 from bot.cli.engine_choice import Choice
-from bot.config import Config, EngineName
+from bot.config import Config
+from bot.engine import cards
+from bot.engine.cards import EngineName
+from bot.engine.contract import ModelCard
 from bot.rules import tiers
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Limits
@@ -23,6 +26,10 @@ SOMEONE = Actor(id=1, name="someone")
 @pytest.fixture
 def plan(plan: Plan) -> Plan:
     return replace(plan, defaults=tiers.DEFAULTS)
+
+
+def made_by(config: Config) -> tuple[ModelCard, ...]:
+    return cards.configured(EngineName.MUSICGEN, config.wanted)
 
 
 async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
@@ -38,13 +45,14 @@ def rulebook(database: Database, clock: Clock) -> Rulebook:
 
 async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
     await map_role(plan, clock, "Plus")
-    choice = Choice(engine=EngineName.MUSICGEN, command=(), models=("small",))
+    choice = Choice(cards=made_by(Config()), command=())
     async with open_database(plan.folder / "fantasia.db") as database:
         books = rulebook(database, clock)
         (warning,) = await licence.warnings(books, Config(), choice)
-        mine = Config(musicgen_model="me/my-own")
-        assert await licence.warnings(books, mine, choice) == []
-        assert await licence.warnings(books, Config(), replace(choice, models=("sketch",))) == []
+        mine = replace(choice, cards=made_by(Config(musicgen_model="me/small")))
+        assert await licence.warnings(books, Config(), mine) == []
+        sketch = replace(choice, cards=(cards.SKETCH,))
+        assert await licence.warnings(books, Config(), sketch) == []
     assert "1 servers map roles" in warning
     assert "CC-BY-NC 4.0" in warning
     assert "unmap the paid tiers" in warning
@@ -56,7 +64,7 @@ async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:
 
 
 def test_skus_sell_as_well() -> None:
-    (warning,) = licence.licence(0, Config(skus={1: "plus"}), ("small",))
+    (warning,) = licence.licence(0, Config(skus={1: "plus"}), made_by(Config()))
     assert "SKUS sells tiers" in warning
 
 

@@ -99,7 +99,7 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
         {"pace": 0},
         {"pace": -5.0},
         {"pace": 1e308},
-        {"sample_rate": 0},
+        {"sample_rate": 32_000},
         {"device": "\0"},
     ],
     ids=str,

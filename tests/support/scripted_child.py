@@ -270,12 +270,10 @@ def render(order: Render) -> None:
 
 
 READY: dict[str, Any] = {
-    "engine": "scripted",
     "models": ("scripted",),
     "device": "cpu",
     "precision": "float32",
     "slots": int(os.environ.get("SCRIPTED_SLOTS", "1")),
-    "sample_rate": RATE,
     "pace": 0.25,
     "unfit": tuple(os.environ.get("SCRIPTED_UNFIT", "").split()),
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.cards import SKETCH
 from bot.engine.contract import Rendering
 from bot.engine.files import audio
 from bot.engine.files.results import Results
@@ -171,12 +172,10 @@ class Sketch:
     def ready(self) -> Ready:
         """Return what this engine is."""
         return Ready(
-            engine="sketch",
-            models=("sketch",),
+            models=(SKETCH.name,),
             device="cpu",
             precision="float64",
             slots=1,
-            sample_rate=RATE,
             pace=max(self._pace, 0.05),
         )
 

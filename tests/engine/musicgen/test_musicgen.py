@@ -104,9 +104,9 @@ def test_a_loaded_engine_says_what_it_is(home: Path) -> None:
     with Child(home, str(home / "local")) as child:
         ready = child.hear()
         assert isinstance(ready, Ready)
-        assert (ready.engine, ready.models) == ("musicgen", ("local",))
+        assert ready.models == ("local",)
         assert (ready.device, ready.precision) == ("cpu", "float32")
-        assert (ready.slots, ready.sample_rate) == (3, 32000)
+        assert ready.slots == 3
         assert 0 < ready.pace < 100
         child.process.stdin.close()
         assert child.process.wait() == 0

@@ -1,0 +1,61 @@
+"""What is known of each model without loading it, by the name that members ask for it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from bot.engine import weights
+from bot.engine.contract import ModelCard
+
+
+class EngineName(StrEnum):
+    """The engines that can render, each with a family of models."""
+
+    MUSICGEN = "musicgen"
+    SKETCH = "sketch"
+
+
+LONGEST_PIECE = 120
+"""Seconds of the longest piece that any model plays."""
+
+GUIDANCE = (1.0, 10.0)
+TEMPERATURE = (0.1, 2.0)
+TOP_K = (1, 2048)
+"""How tokens may be drawn; no released checkpoint has more than 2048 to draw from."""
+
+SAMPLING_BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
+"""All that may be asked of some model, with the least and the most of it."""
+
+SKETCH = ModelCard(
+    name="sketch",
+    label="Sketch engine (not MusicGen)",
+    longest=LONGEST_PIECE,
+    options=SAMPLING_BOUNDS,
+    stands_in=True,
+)
+
+NAMED = {card.name: card for card in (SKETCH,)}
+"""Models whose families named them; a MusicGen is called after its repository or folder."""
+
+
+def card(name: str) -> ModelCard:
+    """Return the card of a model, loaded here or not, without what its owner alone decides."""
+    return NAMED.get(name) or ModelCard(
+        name=name, label=f"MusicGen {name}", longest=LONGEST_PIECE, options=SAMPLING_BOUNDS
+    )
+
+
+def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ...]:
+    """Return the cards of an engine's models; `models` are MusicGen's repositories or folders."""
+    if engine is EngineName.SKETCH:
+        return (SKETCH,)
+    return tuple(_musicgen(model) for model in models)
+
+
+def _musicgen(model: str) -> ModelCard:
+    licence = weights.licence(model)
+    return replace(
+        card(weights.name(model)),
+        licence=licence,
+        commercial=licence != weights.NON_COMMERCIAL,
+    )
