@@ -55,7 +55,7 @@ def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Re
 async def engine(pace: float = 0) -> AsyncIterator[Engine]:
     async with start([*SKETCH, str(pace)], engine_environment()) as running:
         ready = await running.ready()
-        assert (ready.engine, ready.models, ready.slots) == ("sketch", ("sketch",), 1)
+        assert (ready.models, ready.slots) == (("sketch",), 1)
         attending = asyncio.create_task(running.attend())
         yield running
         attending.cancel()
