@@ -28,11 +28,11 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     While the next one's model is not loaded, others whose model is go first. A job that has seen
     the engine die renders alone: until it can, nobody starts.
     """
-    if await state.get(tx, "paused") is not None:
+    if await state.paused(tx) is not None:
         return None
     heads = await jobs.heads(tx)
     shares = Shares(await jobs.shares(tx, now - fairness.WINDOW, now) if heads else ())
-    turn = await _turn(tx)
+    turn = await state.turn(tx)
     first = Line(heads, shares).next(turn)
     if first is None:
         return None
@@ -44,7 +44,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if job:
         if chosen is not first:
             await jobs.passed(tx, first.id)
-        await state.put(tx, "starts", str(turn + 1))
+        await state.count_turn(tx)
     return job
 
 
@@ -70,10 +70,10 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     What may yet be asked for is not foreseen.
     """
     running, waiting = await jobs.under_way(reader), await jobs.line(reader)
-    slots = int(await state.get(reader, "slots") or 1)
+    slots = await state.slots(reader)
     paces = {speed.model: speed.pace for speed in await speeds.all_here(reader)}
     shares = Shares(await jobs.shares(reader, now - fairness.WINDOW, now) if waiting else ())
-    line, turn = Line(waiting, shares), await _turn(reader)
+    line, turn = Line(waiting, shares), await state.turn(reader)
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
@@ -82,7 +82,3 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
         ends_at = None if left is None else now + timedelta(seconds=left)
         found[job.id] = Expected(place=max(0, place), ends_at=ends_at)
     return found
-
-
-async def _turn(reader: Reader) -> int:
-    return int(await state.get(reader, "starts") or 0)

@@ -21,7 +21,6 @@ from bot.tables import grants, jobs, ledger, members, posts, removals, servers, 
 from bot.tables.database import Database, Transaction
 from bot.values import (
     UNRENDERED,
-    EngineState,
     Job,
     Membership,
     Notice,
@@ -364,12 +363,12 @@ class Studio:
 
     async def synced(self, scope: str) -> str | None:
         """Return the digest of the commands last synced to a scope."""
-        return await state.get(self._database, f"commands {scope}")
+        return await state.commands(self._database, scope)
 
     async def note_synced(self, scope: str, digest: str) -> None:
         """Remember the digest of the commands synced to a scope."""
         async with self._database.transaction() as tx:
-            await state.put(tx, f"commands {scope}", digest)
+            await state.note_commands(tx, scope, digest)
 
     async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
         self._check_disk()
@@ -387,8 +386,8 @@ class Studio:
     async def _standings(
         self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, Expected]
     ) -> list[Standing]:
-        engine = EngineState(await state.get(tx, "engine") or "loading")
-        paused = await state.get(tx, "paused")
+        engine = await state.engine(tx)
+        paused = await state.paused(tx)
         if self._drain.is_set():
             paused = DRAINING
         return [
@@ -413,7 +412,7 @@ class Studio:
 
     async def _check_memory(self, tx: Transaction, request: Request) -> None:
         """Raise Refusal for what does not fit by the engine's count, or did not lately."""
-        if request.model in (await state.get(tx, "unfit") or "").split():
+        if request.model in await state.unfit(tx):
             raise Refusal(
                 f"The model {request.model} needs more memory than this machine has. Choose a "
                 "smaller one; nothing was queued or charged."

@@ -12,7 +12,7 @@ from bot.retention import disk
 from bot.rules.markup import clean
 from bot.tables import jobs, posts, speeds, state
 from bot.tables.database import Database
-from bot.values import EngineState, Stats
+from bot.values import Stats
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +43,16 @@ class Operations:
         """Start no more jobs until `resume`, even after a restart; members read the reason."""
         reason = clean(reason)
         async with self._database.transaction() as tx:
-            await state.put(tx, "paused", reason)
+            await state.pause(tx, reason)
         log.warning("paused: %s", reason or "no reason given")
         self._news.set()
 
     async def resume(self) -> None:
         """Start jobs again; raise Refusal if the studio is not paused."""
         async with self._database.transaction() as tx:
-            if await state.get(tx, "paused") is None:
+            if await state.paused(tx) is None:
                 raise Refusal("The studio is not paused.")
-            await state.drop(tx, "paused")
+            await state.resume(tx)
         log.warning("resumed")
         self._work.set()
         self._news.set()
@@ -68,8 +68,8 @@ class Operations:
         oldest = await jobs.oldest_waiting(source)
         music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
-            engine=EngineState(await state.get(source, "engine") or "loading"),
-            paused=await state.get(source, "paused"),
+            engine=await state.engine(source),
+            paused=await state.paused(source),
             draining=self._drain.is_set(),
             jobs=await jobs.counts(source),
             faults=await jobs.faults(source),

@@ -218,7 +218,7 @@ async def _state(path: Path) -> str:
     await database.check(path)
     async with database.reading(path) as opened:
         counts = await jobs.counts(opened)
-        paused = await state.get(opened, "paused")
+        paused = await state.paused(opened)
     told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no piece yet"
     return f"sound; {told}" + ("" if paused is None else f"; paused: {paused or 'no reason given'}")
 

@@ -30,7 +30,7 @@ from bot.logs import change
 from bot.retention import disk
 from bot.tables import jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
-from bot.values import EngineState, Fault, Job, PostKind, Status
+from bot.values import Fault, Job, PostKind, Status
 
 log = logging.getLogger(__name__)
 
@@ -302,7 +302,7 @@ class Dispatcher:
     async def _recover(self, deaths: int = 1) -> None:
         """Let what ran wait again, or fail it where so many deaths more are too many."""
         async with self._database.transaction() as tx:
-            await state.put(tx, "engine", EngineState.LOADING)
+            await state.engine_loads(tx)
             for job in await jobs.running(tx):
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
                     await queue.wait_again(tx, job.id, self._clock(), deaths=deaths)
@@ -336,11 +336,13 @@ class Dispatcher:
         self._deadlines.engine(ready.slots, ready.pace)
         self._pause = self._first_pause
         async with self._database.transaction() as tx:
-            await state.put(tx, "engine", EngineState.READY)
-            await state.put(tx, "slots", str(ready.slots))
-            await state.put(tx, "device", ready.device)
-            await state.put(tx, "precision", ready.precision)
-            await state.put(tx, "unfit", " ".join(ready.unfit))
+            await state.engine_runs(
+                tx,
+                device=ready.device,
+                precision=ready.precision,
+                slots=ready.slots,
+                unfit=ready.unfit,
+            )
             await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
             for known in await speeds.all_here(tx):
                 self._deadlines.pace(known.model, known.pace)
@@ -389,7 +391,7 @@ class Dispatcher:
             return
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx) if job.idle]
-            paused = await state.get(tx, "paused") is not None
+            paused = await state.paused(tx) is not None
             if not given_way or paused or not await jobs.somebody_pays(tx):
                 return
             for job in given_way:

@@ -302,11 +302,11 @@ class Archive:
         """
         mark = await asyncio.to_thread(disk.mark, self._folder)
         async with self._database.transaction() as tx:
-            name, given = await state.get(tx, "database"), await jobs.highest(tx)
+            name, given = await state.database_name(tx), await jobs.highest(tx)
             seen = max(highest, mark.given if mark else 0)
             known = (mark.database if mark else None) == name
             if name is None:
-                await state.put(tx, "database", secrets.token_hex(8))
+                await state.name_database(tx, secrets.token_hex(8))
             if given < seen or (mark and not known):
                 await jobs.numbered_above(tx, seen + UNSEEN_NUMBERS)
                 log.warning(
@@ -318,7 +318,7 @@ class Archive:
     async def _mark(self) -> None:
         """Write down in the folder which database it has and what numbers that gave."""
         name, given = (
-            await state.get(self._database, "database"),
+            await state.database_name(self._database),
             await jobs.highest(self._database),
         )
         mark = disk.Mark(database=name or "", given=given)

@@ -33,23 +33,15 @@ class Calendar:
         """Return the time by which to remove what is too old."""
         now, ticks = self._clock().timestamp(), self._ticks()
         async with self._database.transaction() as tx:
-            trusted, doubted = _read(await state.get(tx, "calendar"), now)
+            trusted, doubted = await state.calendar(tx) or (now, 0.0)
             passed = ticks - self._last
             trusted, doubted = trusted + passed, doubted + passed
             if now - trusted <= PROBATION or doubted >= PROBATION:
                 trusted, doubted = now, 0.0
-            await state.put(tx, "calendar", f"{trusted} {doubted}")
+            await state.believe(tx, trusted, doubted)
             today = datetime.fromtimestamp(trusted, UTC)
             if today >= EARLIEST_TIME:
                 await jobs.dated(tx, EARLIEST_TIME, today)
                 await servers.dated(tx, EARLIEST_TIME, today)
         self._last = ticks
         return today
-
-
-def _read(told: str | None, now: float) -> tuple[float, float]:
-    """Return the time that was believed last, and for how many seconds another was doubted."""
-    if told is None:
-        return now, 0.0
-    trusted, doubted = map(float, told.split())
-    return trusted, doubted

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.tables import state
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Speed
 
@@ -78,16 +79,14 @@ async def all_here(reader: Reader) -> list[Speed]:
 
     A pace that cannot be is not known.
     """
+    device, precision = await state.hardware(reader)
     rows = await reader.fetch(
         """
-        SELECT speeds.* FROM speeds
-        JOIN settings AS device ON device.key = 'device' AND device.value = speeds.device
-        JOIN settings AS precision
-            ON precision.key = 'precision' AND precision.value = speeds.precision
-        WHERE speeds.pace > 0 AND speeds.pace <= ?
+        SELECT * FROM speeds
+        WHERE device = ? AND precision = ? AND pace > 0 AND pace <= ?
         ORDER BY model
         """,
-        (SLOWEST_PACE,),
+        (device, precision, SLOWEST_PACE),
     )
     return [_speed(row) for row in rows]
 

@@ -1,21 +1,111 @@
-"""The table of settings: what the program remembers by name."""
+"""The table of settings: what the program remembers of itself, one value for each key."""
+
+from collections.abc import Sequence
 
 from bot.tables.database import Reader, Transaction
+from bot.values import EngineState
 
 
-async def get(reader: Reader, key: str) -> str | None:
-    """Return what was kept under `key`."""
+async def paused(reader: Reader) -> str | None:
+    """Return why nothing is started, which may be no words at all; None: the studio goes on."""
+    return await _get(reader, "paused")
+
+
+async def pause(tx: Transaction, reason: str) -> None:
+    """Note that nothing is to be started."""
+    await _put(tx, "paused", reason)
+
+
+async def resume(tx: Transaction) -> None:
+    """Note that jobs are to be started again."""
+    await tx.execute("DELETE FROM settings WHERE key = 'paused'")
+
+
+async def engine(reader: Reader) -> EngineState:
+    """Return what the engine's process was last seen doing."""
+    return EngineState(await _get(reader, "engine") or EngineState.LOADING)
+
+
+async def engine_loads(tx: Transaction) -> None:
+    """Note that the engine is started."""
+    await _put(tx, "engine", EngineState.LOADING)
+
+
+async def engine_runs(
+    tx: Transaction, *, device: str, precision: str, slots: int, unfit: Sequence[str] = ()
+) -> None:
+    """Note what an engine that is ready runs on, and which models are too large for it."""
+    await _put(tx, "engine", EngineState.READY)
+    await _put(tx, "device", device)
+    await _put(tx, "precision", precision)
+    await _put(tx, "slots", str(slots))
+    await _put(tx, "unfit", " ".join(unfit))
+
+
+async def hardware(reader: Reader) -> tuple[str | None, str | None]:
+    """Return the device and the precision that the engine was last ready with."""
+    return await _get(reader, "device"), await _get(reader, "precision")
+
+
+async def slots(reader: Reader) -> int:
+    """Return how many takes the engine renders at once."""
+    return int(await _get(reader, "slots") or 1)
+
+
+async def unfit(reader: Reader) -> list[str]:
+    """Return the models that are too large for this machine."""
+    return (await _get(reader, "unfit") or "").split()
+
+
+async def turn(reader: Reader) -> int:
+    """Return how many jobs were started that counted as somebody's turn."""
+    return int(await _get(reader, "starts") or 0)
+
+
+async def count_turn(tx: Transaction) -> None:
+    """Count one more."""
+    await _put(tx, "starts", str(await turn(tx) + 1))
+
+
+async def calendar(reader: Reader) -> tuple[float, float] | None:
+    """Return the time that was believed last, and the seconds for which another was doubted."""
+    if (told := await _get(reader, "calendar")) is None:
+        return None
+    trusted, doubted = map(float, told.split())
+    return trusted, doubted
+
+
+async def believe(tx: Transaction, trusted: float, doubted: float) -> None:
+    """Keep those two."""
+    await _put(tx, "calendar", f"{trusted} {doubted}")
+
+
+async def database_name(reader: Reader) -> str | None:
+    """Return what tells this database from others that the data folder may have had."""
+    return await _get(reader, "database")
+
+
+async def name_database(tx: Transaction, name: str) -> None:
+    """Give the database such a name."""
+    await _put(tx, "database", name)
+
+
+async def commands(reader: Reader, scope: str) -> str | None:
+    """Return the digest of the commands last registered in a scope."""
+    return await _get(reader, f"commands {scope}")
+
+
+async def note_commands(tx: Transaction, scope: str, digest: str) -> None:
+    """Keep the digest of what is registered there now."""
+    await _put(tx, f"commands {scope}", digest)
+
+
+async def _get(reader: Reader, key: str) -> str | None:
     rows = await reader.fetch("SELECT value FROM settings WHERE key = ?", (key,))
     return rows[0]["value"] if rows else None
 
 
-async def drop(tx: Transaction, key: str) -> None:
-    """Forget what was kept under `key`."""
-    await tx.execute("DELETE FROM settings WHERE key = ?", (key,))
-
-
-async def put(tx: Transaction, key: str, value: str) -> None:
-    """Keep `value` under `key`."""
+async def _put(tx: Transaction, key: str, value: str) -> None:
     await tx.execute(
         """
         INSERT INTO settings (key, value) VALUES (?, ?)

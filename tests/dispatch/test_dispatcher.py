@@ -273,14 +273,14 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
             assert await queue.claim(tx, ("small",), clock())
             assert await queue.wait_again(tx, alone.id, clock(), deaths=1)
             assert await queue.claim(tx, ("small",), clock())
-            starts = await state.get(tx, "starts")
+            starts = await state.turn(tx)
         large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
         small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
         for _ in range(queue.MOST_PASSED):
             async with database.transaction() as tx:
                 assert await queue.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:
-            assert await state.get(tx, "starts") == starts
+            assert await state.turn(tx) == starts
             assert [waiting.passed for waiting in await jobs.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
             job = await queue.claim(tx, ("small",), clock())

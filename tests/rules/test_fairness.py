@@ -220,8 +220,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     taken: dict[int, timedelta] = {}
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.put(tx, "device", "cpu")
-            await state.put(tx, "precision", "float32")
+            await state.engine_runs(tx, device="cpu", precision="float32", slots=1)
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0)
         running: tuple[Job, datetime] | None = None
         while arrivals or running:
@@ -257,9 +256,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
 async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.put(tx, "device", "cpu")
-            await state.put(tx, "precision", "float32")
-            await state.put(tx, "slots", "4")
+            await state.engine_runs(tx, device="cpu", precision="float32", slots=4)
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0)
         for user in range(3):
             await studio.submit(origin(user=user), prompt="x", seconds=10)

@@ -65,7 +65,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
 
 async def put(database: Database, key: str, pause: float = 0) -> None:
     async with database.transaction() as tx:
-        await state.put(tx, key, "kept")
+        await state.note_commands(tx, key, "kept")
         await asyncio.sleep(pause)
 
 
@@ -78,15 +78,15 @@ async def test_a_cancelled_transaction_leaves_nothing_and_harms_no_other(tmp_pat
             task.cancel()
             await put(database, f"after {steps}")
             assert task.cancelled()
-            assert await state.get(database, "cancelled") is None
-            assert await state.get(database, f"after {steps}") == "kept"
+            assert await state.commands(database, "cancelled") is None
+            assert await state.commands(database, f"after {steps}") == "kept"
 
 
 async def test_no_reader_sees_what_may_yet_be_undone(tmp_path: Path) -> None:
     async with open_database(tmp_path / "test.db") as database:
         task = asyncio.create_task(put(database, "half", 10))
         await asyncio.sleep(0.05)
-        reading = asyncio.create_task(state.get(database, "half"))
+        reading = asyncio.create_task(state.commands(database, "half"))
         await asyncio.sleep(0.05)
         task.cancel()
         assert await reading is None
