@@ -18,7 +18,7 @@ from bot.rules.quota import day
 from bot.rules.tiers import FREE
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
-from bot.values import Actor, Limits, Origin
+from bot.values import Actor, Limits, Origin, Wish
 
 AT_MOST = 2.0
 CALLS = 300
@@ -90,7 +90,10 @@ async def _fill(database: Database, jobs: int, members: int) -> None:
 async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Awaitable[object]]]:
     """Return what is measured, for a member with a busy day and an open grant."""
     admission = Admission(
-        defaults=(TIER,), limits=replace(limits, waiting=10**6, waiting_per_server=10**6), skus={}
+        folder=Path(),
+        defaults=(TIER,),
+        limits=replace(limits, waiting=10**6, waiting_per_server=10**6),
+        skus={},
     )
     bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
     studio = Studio(
@@ -105,10 +108,10 @@ async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Aw
     office = Office(database, admission=admission, clock=lambda: NOW)
     await office.grant(1, Actor(id=2, name="admin"), Actor(id=1, name="me"), 100, "a gift", None)
     for _ in range(20):
-        await studio.submit(ME, prompt="mozart fantasia", seconds=8)
+        await studio.submit(ME, Wish(prompt="mozart fantasia", seconds=8))
 
     async def submit() -> None:
-        await studio.submit(ME, prompt="mozart fantasia", seconds=8)
+        await studio.submit(ME, Wish(prompt="mozart fantasia", seconds=8))
 
     return {"submit": submit, "usage": lambda: studio.usage(1, 1)}
 

@@ -20,6 +20,7 @@ from bot.config import Config, LogFormat, LogLevel, Switch, load
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
+from bot.values import Wish
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
@@ -79,13 +80,14 @@ def generate(options: argparse.Namespace) -> None:
         config = replace(config, musicgen_model=asked.musicgen_model, models=())
     choice = engine_choice.usable(config, options.engine)
     _say(choice.note)
+    wish = Wish(
+        prompt=options.prompt, seconds=options.duration, takes=options.takes, seed=options.seed
+    )
     request = bounds.ask(
-        options.prompt,
-        seconds=options.duration,
-        takes=options.takes,
-        model=choice.model,
-        seed=secrets.randbelow(2**31) if options.seed is None else options.seed,
+        wish,
+        models=(choice.model,),
         max_seconds=config.max_seconds,
+        seed=secrets.randbelow(2**31),
     )
     out = options.out or Path(f"{request.slug}.wav")
     for path in asyncio.run(generate.generate(choice, request, out, console)):

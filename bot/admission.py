@@ -1,15 +1,19 @@
 """Who may ask for what: a member's tier, and every limit that a request must pass."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+import logging
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from bot.errors import Refusal
-from bot.rules import quota, tiers, wordfilter
-from bot.rules.quota import UsedUp
-from bot.tables import grants, jobs, ledger, members, server_tiers, servers
+from bot.rules import days, quota, wordfilter
+from bot.rules.quota import NOT_ALLOWED, UsedUp
+from bot.tables import backlog, grants, ledger, members, server_tiers, servers, speeds, state
 from bot.tables.database import Reader, Transaction
 from bot.values import (
+    Block,
     Grant,
     Job,
     Limits,
@@ -23,6 +27,14 @@ from bot.values import (
     Tier,
 )
 
+log = logging.getLogger(__name__)
+
+LEAST_FREE_BYTES = 200_000_000
+"""Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
+
+MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
+"""How long it is believed that a piece is too long for the memory: hardware changes."""
+
 
 class Admission:
     """The rules as they stand in the database, below the operator's.
@@ -32,8 +44,14 @@ class Admission:
     """
 
     def __init__(
-        self, *, defaults: Sequence[Tier], limits: Limits, skus: Mapping[int, str]
+        self,
+        *,
+        folder: Path,
+        defaults: Sequence[Tier],
+        limits: Limits,
+        skus: Mapping[int, str],
     ) -> None:
+        self._folder = folder
         self._defaults = tuple(defaults)
         self._limits = limits
         self.skus = frozenset(skus)
@@ -42,44 +60,68 @@ class Admission:
         }
 
     async def admit(
-        self, tx: Transaction, origin: Origin, presence: Presence, request: Request, now: datetime
+        self,
+        tx: Transaction,
+        origin: Origin,
+        presence: Presence,
+        request: Request,
+        now: datetime,
+        *,
+        or_less: bool = False,
     ) -> Promise:
-        """Return what a request is accepted under; raise Refusal with the limit that it hits."""
+        """Return what a request is accepted under, or raise Refusal with the first limit it hits.
+
+        Of a request for so many seconds `or_less` it is as much as the member may have at a time.
+
+        No other place knows a limit that depends on more than the request itself. Their order is:
+        the disk and the memory of this machine; the operator's list of servers, and the length of
+        a piece there; the server's own rules (who is blocked, in which channels music may be asked
+        for, what prompts may not say); the member's tier (length, takes, model); how many pieces
+        wait, of the member, in all and of the server; how many of the member's could not be posted
+        today; and what is left of the day, of the server's and of the member's with their grants.
+        """
         guild, user = origin.guild_id, origin.user_id
-        limits = await self.limits(tx, guild)
-        _check_server(limits, guild, request)
-        await _check_house(tx, guild, user, presence, request, now)
-        held = await self.membership(tx, guild, user, presence, now)
-        offers = await self.offers(tx, guild)
-        quota.check(held, request, offers)
-        quota.check_waiting(held, await jobs.waiting(tx, guild, user), offers)
-        waiting = await jobs.count_waiting(tx, guild)
-        quota.check_studio(limits, *waiting)
-        unposted = await jobs.unposted(tx, user, quota.day_began(now), now)
+        day, midnight = days.day(now), days.day_began(now)
+        rules = await self._rules(tx, origin, presence, now)
+        waiting, all_waiting = await backlog.of(tx, guild, user), await backlog.count(tx, guild)
+        unposted = await ledger.unposted(tx, user, midnight, now)
+        account = await self._account(tx, guild, user, rules, day, now)
+        if or_less:
+            request = replace(request, seconds=rules.at_most(request.seconds))
+        _check_disk(self._folder)
+        await _check_memory(tx, request, now)
+        rules.check(origin, presence, request)
+        quota.check(rules.held, request, rules.offers)
+        quota.check_waiting(rules.held, waiting, rules.offers)
+        quota.check_studio(rules.limits, *all_waiting)
         quota.check_unposted(unposted, now)
+        price = quota.cost(request)
         try:
-            return await self._paid(tx, origin, held, request, quota.cost(request), now)
+            draws = account.pay(rules, request, price, now)
         except UsedUp as used_up:
             # The lane is for who has used up a day; who was given none, or has some left, has not.
-            if limits.idle_lane and held.per_day and not used_up.left and not any(waiting):
-                return Promise(membership=held, idle=True)
-            raise
+            idle = rules.limits.idle_lane and rules.held.per_day and not used_up.left
+            if not idle or any(all_waiting):
+                raise
+            return Promise(request=request, membership=rules.held, day=day, idle=True)
+        return Promise(request=request, membership=rules.held, day=day, price=price, draws=draws)
 
     async def admit_again(
         self, tx: Transaction, job: Job, price: int, presence: Presence, now: datetime
     ) -> Promise:
         """Return what music that is there is charged under; raise Refusal if it is too much.
 
-        `price` is what it comes to, in seconds of music.
+        `price` is what it comes to, in seconds of music. Of the limits those are asked that say
+        who may have music where, and those of the day, in the order of `admit`.
         """
-        origin, request = job.origin, job.request
-        guild, user = origin.guild_id, origin.user_id
-        _check_server(await self.limits(tx, guild), guild, request)
-        await _check_house(tx, guild, user, presence, request, now)
-        held = await self.membership(tx, guild, user, presence, now)
+        origin, request, day = job.origin, job.request, days.day(now)
+        rules = await self._rules(tx, origin, presence, now)
+        account = await self._account(tx, origin.guild_id, origin.user_id, rules, day, now)
+        rules.check(origin, presence, request)
         if job.idle:
-            return Promise(membership=held, idle=True)
-        return await self._paid(tx, origin, held, request, price, now)
+            return Promise(request=request, membership=rules.held, day=day, idle=True)
+        draws = account.pay(rules, request, price, now)
+        return Promise(request=request, membership=rules.held, day=day, price=price, draws=draws)
 
     async def membership(
         self,
@@ -90,12 +132,68 @@ class Admission:
         now: datetime,
     ) -> Membership:
         """Return the highest tier that a member has by role, by hand or by subscription."""
-        own = {tier.key: tier for tier in await self.tiers(reader, guild)}
         set_for = await members.find(reader, guild, user, now)
+        roles = await server_tiers.roles(reader, guild)
+        return self._held(await self.tiers(reader, guild), roles, set_for, presence)
+
+    async def tiers(self, reader: Reader, guild: int) -> list[Tier]:
+        """Return a server's tiers, lowest first."""
+        return sorted(await server_tiers.of(reader, guild) or self._defaults, key=_rank)
+
+    async def offers(self, reader: Reader, guild: int) -> list[Offer]:
+        """Return a server's tiers and how to get each, lowest first."""
+        return self._offered(
+            await self.tiers(reader, guild), await server_tiers.roles(reader, guild)
+        )
+
+    async def limits(self, reader: Reader, guild: int) -> Limits:
+        """Return the operator's limits as they hold for a server."""
+        return await servers.limits(reader, guild, self._limits)
+
+    async def used(self, reader: Reader, guild: int, user: int, held: Membership, day: str) -> int:
+        """Return the seconds used on a day of what a membership allows."""
+        count = ledger.used_everywhere if held.everywhere else ledger.used
+        return await count(reader, guild, user, day)
+
+    async def _rules(
+        self, tx: Transaction, origin: Origin, presence: Presence, now: datetime
+    ) -> "_Rules":
+        guild = origin.guild_id
+        limits = await self.limits(tx, guild)
+        channels, words = await servers.channels(tx, guild), await servers.words(tx, guild)
+        set_for = await members.find(tx, guild, origin.user_id, now)
+        known, roles = await self.tiers(tx, guild), await server_tiers.roles(tx, guild)
+        return _Rules(
+            limits=limits,
+            channels=channels,
+            words=words,
+            block=set_for.block,
+            held=self._held(known, roles, set_for, presence),
+            offers=self._offered(known, roles),
+        )
+
+    async def _account(
+        self, tx: Transaction, guild: int, user: int, rules: "_Rules", day: str, now: datetime
+    ) -> "_Account":
+        limited = rules.limits.server_seconds_per_day is not None
+        return _Account(
+            used_here=await ledger.used_by_server(tx, guild, day) if limited else 0,
+            used=await self.used(tx, guild, user, rules.held, day),
+            grants=await grants.open_ones(tx, guild, user, now),
+        )
+
+    def _held(
+        self,
+        known: Sequence[Tier],
+        roles: Mapping[int, str],
+        set_for: members.Settings,
+        presence: Presence,
+    ) -> Membership:
+        own = {tier.key: tier for tier in known}
         held = [_held(own[self._defaults[0].key], Source.DEFAULT)]
         if given := own.get(set_for.tier or ""):
             held.append(_held(given, Source.GIVEN, until=set_for.tier_until))
-        for role, key in (await server_tiers.roles(reader, guild)).items():
+        for role, key in roles.items():
             if role in presence.roles and key in own:
                 held.append(_held(own[key], Source.ROLE, role=role))
         for sku, tier in self._sold.items():
@@ -103,21 +201,15 @@ class Admission:
                 held.append(_held(tier, Source.SERVER_SUBSCRIPTION))
             if sku in presence.user_skus:
                 held.append(_held(tier, Source.USER_SUBSCRIPTION))
-        best = tiers.highest(held)
+        best = _highest(held)
         if set_for.per_day is None:
             return best
         sold = [each for each in held if each.source.sold and each.per_day >= set_for.per_day]
         if sold:  # an admin takes away nothing that the operator sold
-            return tiers.highest(sold)
+            return _highest(sold)
         return replace(best, per_day=set_for.per_day, override=True)
 
-    async def tiers(self, reader: Reader, guild: int) -> list[Tier]:
-        """Return a server's tiers, lowest first."""
-        return sorted(await server_tiers.of(reader, guild) or self._defaults, key=tiers.rank)
-
-    async def offers(self, reader: Reader, guild: int) -> list[Offer]:
-        """Return a server's tiers and how to get each, lowest first."""
-        roles = await server_tiers.roles(reader, guild)
+    def _offered(self, known: Sequence[Tier], roles: Mapping[int, str]) -> list[Offer]:
         skus = {tier.key: sku for sku, tier in self._sold.items()}
         return [
             Offer(
@@ -125,48 +217,61 @@ class Admission:
                 roles=tuple(role for role, key in roles.items() if key == tier.key),
                 sku=skus.get(tier.key),
             )
-            for tier in await self.tiers(reader, guild)
+            for tier in known
         ]
 
-    async def limits(self, reader: Reader, guild: int) -> Limits:
-        """Return the operator's limits as they hold for a server."""
-        return await servers.limits(reader, guild, self._limits)
 
-    async def used(
-        self, reader: Reader, guild: int, user: int, held: Membership, now: datetime
-    ) -> int:
-        """Return the seconds used today of what a membership allows."""
-        count = ledger.used_everywhere if held.everywhere else ledger.used
-        return await count(reader, guild, user, quota.day(now))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """What the operator and a server's admins say of a member who asks, read once."""
 
-    async def grants(self, reader: Reader, guild: int, user: int, now: datetime) -> list[Grant]:
-        """Return a member's open grants in the order they are drawn from."""
-        return await grants.open_ones(reader, guild, user, now)
+    limits: Limits
+    channels: Sequence[int]
+    words: Sequence[str]
+    block: Block | None
+    held: Membership
+    offers: Sequence[Offer]
 
-    async def _paid(
-        self,
-        tx: Transaction,
-        origin: Origin,
-        held: Membership,
-        request: Request,
-        price: int,
-        now: datetime,
-    ) -> Promise:
-        guild, user = origin.guild_id, origin.user_id
-        limits = await self.limits(tx, guild)
-        if limits.server_seconds_per_day is not None:
-            here = await ledger.used_by_server(tx, guild, quota.day(now))
-            quota.check_server_day(limits, price, here, now)
-        draws = quota.pay(
-            held,
-            request,
-            price,
-            await self.used(tx, guild, user, held, now),
-            await self.grants(tx, guild, user, now),
-            await self.offers(tx, guild),
-            now,
-        )
-        return Promise(membership=held, price=price, draws=draws)
+    def at_most(self, seconds: int) -> int:
+        """Return so many seconds or, where less may be had in one piece, as many as that is."""
+        most = min(self.limits.max_seconds, self.held.tier.longest, self.held.per_day)
+        return max(1, min(seconds, most))
+
+    def check(self, origin: Origin, presence: Presence, request: Request) -> None:
+        """Raise Refusal for a server, a member, a place or words that are not allowed."""
+        if not self.limits.allows(origin.guild_id):
+            raise Refusal(NOT_ALLOWED)
+        if request.length > self.limits.max_seconds:
+            raise Refusal(
+                f"You asked for {request.length:g} s; the operator allows this server up to "
+                f"{self.limits.max_seconds} s per piece."
+            )
+        if self.block:
+            raise Refusal(quota.blocked(self.block))
+        if self.channels and not presence.places.intersection(self.channels):
+            named = ", ".join(f"<#{channel}>" for channel in self.channels[:20])
+            raise Refusal(f"Please request music in {named}.")
+        if wordfilter.refuses(self.words, request.prompt):
+            raise Refusal(
+                "Your prompt contains a word that this server blocks. Rephrase it; nothing was "
+                "charged."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """What was used of the day, by the server and of what the member's tier gives; and grants."""
+
+    used_here: int
+    used: int
+    grants: Sequence[Grant]
+
+    def pay(
+        self, rules: _Rules, request: Request, price: int, now: datetime
+    ) -> tuple[tuple[int, int], ...]:
+        """Return what each grant pays of a price, by id; raise Refusal if it is too much."""
+        quota.check_server_day(rules.limits, price, self.used_here, now)
+        return quota.pay(rules.held, request, price, self.used, self.grants, rules.offers, now)
 
 
 def _held(
@@ -175,27 +280,40 @@ def _held(
     return Membership(tier=tier, source=source, per_day=tier.per_day, role=role, until=until)
 
 
-def _check_server(limits: Limits, guild: int, request: Request) -> None:
-    if not limits.allows(guild):
-        raise Refusal(quota.NOT_ALLOWED)
-    if request.length > limits.max_seconds:
+def _highest(held: Iterable[Membership]) -> Membership:
+    """Return the membership whose tier ranks highest; of equals, the one that is named first."""
+    return max(held, key=lambda each: each.tier.rank)
+
+
+def _rank(tier: Tier) -> tuple[int, int, int, str]:
+    return tier.rank
+
+
+def _check_disk(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        log.error("%s: only %d MB free, so requests are refused", folder, free / 1e6)
         raise Refusal(
-            f"You asked for {request.length:g} s; the operator allows this server up to "
-            f"{limits.max_seconds} s per piece."
+            "The studio's disk is nearly full. Whoever runs this bot must free some space; "
+            "nothing was queued or charged."
         )
 
 
-async def _check_house(
-    tx: Transaction, guild: int, user: int, presence: Presence, request: Request, now: datetime
-) -> None:
-    block = (await members.find(tx, guild, user, now)).block
-    if block:
-        raise Refusal(quota.blocked(block))
-    channels = await servers.channels(tx, guild)
-    if channels and not presence.places.intersection(channels):
-        named = ", ".join(f"<#{channel}>" for channel in channels[:20])
-        raise Refusal(f"Please request music in {named}.")
-    if wordfilter.refuses(await servers.words(tx, guild), request.prompt):
+async def _check_memory(tx: Transaction, request: Request, now: datetime) -> None:
+    """Raise Refusal for what does not fit by the engine's count, or did not lately."""
+    if request.model in await state.unfit(tx):
         raise Refusal(
-            "Your prompt contains a word that this server blocks. Rephrase it; nothing was charged."
+            f"The model {request.model} needs more memory than this machine has. Choose a "
+            "smaller one; nothing was queued or charged."
+        )
+    known = await speeds.here(tx, request.model)
+    if known is None or known.too_long is None or known.too_long_at is None:
+        return
+    ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been put back
+    lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
+    if lately and request.length >= known.too_long:
+        fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
+        raise Refusal(
+            f"This machine recently ran out of memory for {known.too_long:g} s with "
+            f"{request.model}. {fits}; nothing was queued or charged."
         )

@@ -93,7 +93,9 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 encoder=encoder,
             )
             await _swept(archive)
-            admission = Admission(defaults=plan.defaults, limits=plan.limits, skus=plan.skus)
+            admission = Admission(
+                folder=plan.folder, defaults=plan.defaults, limits=plan.limits, skus=plan.skus
+            )
             studio = Studio(
                 database,
                 folder=plan.folder,

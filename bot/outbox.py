@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bot import settlement
 from bot.logs import change
-from bot.tables import jobs, posts, removals, takes, uploads
+from bot.tables import interactions, jobs, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
     Delivered,
@@ -162,7 +162,7 @@ class Outbox:
             post=post,
             job=job,
             takes=tuple(await takes.of(self._database, job.id)),
-            since=await jobs.first_interaction(self._database, job.id) if post.tried_at else None,
+            since=await interactions.first(self._database, job.id) if post.tried_at else None,
         )
 
     async def _split(self, tx: Transaction, owed: Owed, shares: Sequence[Share]) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
-from bot.tables import jobs, posts, speeds, state, takes
+from bot.tables import backlog, jobs, posts, speeds, state, takes
 from bot.tables.database import Reader, Transaction
 from bot.values import Job
 
@@ -30,8 +30,8 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     """
     if await state.paused(tx) is not None:
         return None
-    heads = await jobs.heads(tx)
-    shares = Shares(await jobs.shares(tx, now - fairness.WINDOW, now) if heads else ())
+    heads = await backlog.heads(tx)
+    shares = Shares(await backlog.shares(tx, now - fairness.WINDOW, now) if heads else ())
     turn = await state.turn(tx)
     first = Line(heads, shares).next(turn)
     if first is None:
@@ -69,10 +69,10 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
 
     What may yet be asked for is not foreseen.
     """
-    running, waiting = await jobs.under_way(reader), await jobs.line(reader)
+    running, waiting = await backlog.under_way(reader), await backlog.line(reader)
     slots = await state.slots(reader)
     paces = {speed.model: speed.pace for speed in await speeds.all_here(reader)}
-    shares = Shares(await jobs.shares(reader, now - fairness.WINDOW, now) if waiting else ())
+    shares = Shares(await backlog.shares(reader, now - fairness.WINDOW, now) if waiting else ())
     line, turn = Line(waiting, shares), await state.turn(reader)
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)

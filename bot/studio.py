@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from bot import queue
@@ -15,10 +14,21 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.logs import change
 from bot.queue import Expected
-from bot.rules import bounds, quota, visibility
-from bot.rules.markup import LISTED, some
-from bot.tables import grants, jobs, ledger, members, posts, removals, servers, speeds, state, takes
-from bot.tables.database import Database, Transaction
+from bot.rules import bounds, days, visibility
+from bot.tables import (
+    backlog,
+    grants,
+    interactions,
+    jobs,
+    ledger,
+    members,
+    posts,
+    removals,
+    servers,
+    state,
+    takes,
+)
+from bot.tables.database import Database, Reader, Transaction
 from bot.values import (
     UNRENDERED,
     Job,
@@ -26,6 +36,7 @@ from bot.values import (
     Notice,
     Offer,
     Origin,
+    Parent,
     Post,
     PostKind,
     Presence,
@@ -37,15 +48,11 @@ from bot.values import (
     TakeState,
     Usage,
     Viewer,
+    Wish,
 )
 
 log = logging.getLogger(__name__)
 
-LEAST_FREE_BYTES = 200_000_000
-"""Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
-
-MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
-"""How long it is believed that a piece is too long for the memory: hardware changes."""
 
 DRAINING = "it is about to restart"
 
@@ -92,53 +99,56 @@ class Studio:
     async def submit(
         self,
         origin: Origin,
+        wish: Wish,
         presence: Presence = NOBODY,
-        *,
-        prompt: str,
-        seconds: int,
-        takes: int = 1,
-        model: str | None = None,
-        seed: int | None = None,
-        style: SamplingOptions = bounds.DEFAULT_SAMPLING,
-        edited_from: int | None = None,
     ) -> Job:
-        """Queue a request and reserve what it costs; raise Refusal if it is not allowed."""
-        request = bounds.ask(
-            prompt,
-            seconds=seconds,
-            takes=takes,
-            model=self._loaded(model),
-            seed=secrets.randbelow(2**31) if seed is None else seed,
-            max_seconds=self.max_seconds,
-            style=style,
-        )
-        return await self._submit(origin, presence, replace(request, edited_from=edited_from))
+        """Queue what is wished for and reserve what it costs; raise Refusal if it is not allowed.
 
-    async def extend(
-        self,
-        origin: Origin,
-        presence: Presence,
-        viewer: Viewer,
-        number: int,
-        take: int,
-        seconds: int,
-    ) -> Job:
-        """Queue a piece that goes on from a take's music; raise Refusal if it is not allowed."""
+        Discord may deliver an interaction twice: what it queued is not queued once more.
+        """
+        request = bounds.ask(
+            wish,
+            models=self.models,
+            max_seconds=self.max_seconds,
+            seed=secrets.randbelow(2**31),
+        )
+        now, interaction = self.now(), origin.interaction_id
+        async with self._database.transaction() as tx:
+            if interaction and (before := await interactions.answered(tx, interaction)):
+                return await self._job(tx, before)
+            promise = await self._admission.admit(
+                tx, origin, presence, request, now, or_less=wish.seconds is None
+            )
+            job = await jobs.add(tx, origin, promise, now)
+            await takes.add(tx, job, promise.price)
+            await grants.drawn(tx, job.id, promise.draws)
+            if interaction:
+                await interactions.answer(tx, interaction, job.id)
+        change(log, job, "queued", length=float(promise.request.work), tier=job.tier)
+        self._work.set()
+        return job
+
+    async def again(self, number: int, viewer: Viewer) -> Wish:
+        """Return the wish for a piece's like; raise Refusal if they see none.
+
+        One that goes on from another's music goes on from there once more.
+        """
+        request = (await self._seen(number, viewer)).request
+        if request.parent_take is None:
+            return _like(request)
+        parent = await self.parent(request)
+        if parent is None:
+            raise Refusal("The piece that this one extends is gone.")
+        return await self.extension(parent.job_id, parent.number, request.seconds, viewer)
+
+    async def extension(self, number: int, take: int, seconds: int, viewer: Viewer) -> Wish:
+        """Return the wish for so many seconds more of a take; raise Refusal if there are none."""
         job, kept = await self._kept(number, take, viewer)
         if kept.codes is None or not self.path(kept.codes).exists():
             raise Refusal(f"#{number} can no longer be extended: its source data is gone.")
         assert kept.seconds is not None
-        request = replace(
-            job.request,
-            seconds=seconds,
-            takes=1,
-            model=self._loaded(job.request.model),
-            seed=secrets.randbelow(2**31),
-            parent_take=kept.id,
-            before=kept.seconds,
-            edited_from=None,
-        )
-        return await self._submit(origin, presence, request)
+        parent = Parent(take=kept.id, seconds=kept.seconds)
+        return replace(_like(job.request), seconds=seconds, takes=1, parent=parent)
 
     async def stop(self, number: int, viewer: Viewer) -> Job:
         """Let a waiting or running job end with the music made so far, or raise Refusal."""
@@ -163,8 +173,8 @@ class Studio:
         An `interaction` that did so before changes nothing.
         """
         async with self._database.transaction() as tx:
-            if interaction and (job := await jobs.answered(tx, interaction)):
-                return job
+            if interaction and (before := await interactions.answered(tx, interaction)):
+                return await self._job(tx, before)
             job = visibility.seen(await jobs.find(tx, number), number, viewer)
             if job.origin.user_id != viewer.user:
                 raise Refusal(f"Only the member who requested #{number} can post it again.")
@@ -176,10 +186,10 @@ class Studio:
                 raise Refusal(f"The music of #{number} is no longer kept.")
             now, price = self.now(), sum(take.added or 0 for take in made)
             promise = await self._admission.admit_again(tx, job, price, presence, now)
-            await ledger.charged_again(tx, number, promise, quota.day(now), now)
+            await ledger.charged_again(tx, number, promise, now)
             await posts.wanted_again(tx, number, now)
             if interaction:
-                await jobs.answer(tx, interaction, number)
+                await interactions.answer(tx, interaction, number)
         change(log, job, "wanted again")
         self._news.set()
         return await self.job(number)
@@ -209,10 +219,7 @@ class Studio:
 
     async def job(self, number: int) -> Job:
         """Return the job with this number; raise Refusal if there is none."""
-        job = await jobs.find(self._database, number)
-        if job is None:
-            raise Refusal(f"There is no piece #{number}.")
-        return job
+        return await self._job(self._database, number)
 
     async def repeatable(self, number: int, viewer: Viewer) -> Request:
         """Return what a piece was made from; raise Refusal if they see none."""
@@ -296,15 +303,15 @@ class Studio:
         async with self._database.transaction() as tx:
             now = self.now()
             held = await self._admission.membership(tx, guild, user, presence, now)
-            used = await self._admission.used(tx, guild, user, held, now)
+            used = await self._admission.used(tx, guild, user, held, days.day(now))
             return Usage(
                 membership=held,
                 used=used,
                 left=max(0, held.per_day - used),
-                resets_at=quota.resets_at(now),
+                resets_at=days.resets_at(now),
                 grants=tuple(await grants.open_ones(tx, guild, user, now)),
-                waiting=tuple(await jobs.waiting(tx, guild, user)),
-                running=tuple(await jobs.rendering(tx, guild, user)),
+                waiting=tuple(await backlog.of(tx, guild, user)),
+                running=tuple(await backlog.rendering(tx, guild, user)),
                 ledger=tuple(await ledger.last(tx, guild, user)),
                 block=(await members.find(tx, guild, user, now)).block,
             )
@@ -370,19 +377,6 @@ class Studio:
         async with self._database.transaction() as tx:
             await state.note_commands(tx, scope, digest)
 
-    async def _submit(self, origin: Origin, presence: Presence, request: Request) -> Job:
-        self._check_disk()
-        interaction = origin.interaction_id
-        async with self._database.transaction() as tx:
-            if interaction and (before := await jobs.answered(tx, interaction)):
-                return before
-            job = await self._reserve(tx, origin, presence, request)
-            if interaction:
-                await jobs.answer(tx, interaction, job.id)
-        change(log, job, "queued", length=float(request.seconds * request.takes), tier=job.tier)
-        self._work.set()
-        return job
-
     async def _standings(
         self, tx: Transaction, found: Sequence[Job], expected: Mapping[int, Expected]
     ) -> list[Standing]:
@@ -401,33 +395,11 @@ class Studio:
             for job in found
         ]
 
-    def _check_disk(self) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < LEAST_FREE_BYTES:
-            log.error("%s: only %d MB free, so requests are refused", self._folder, free / 1e6)
-            raise Refusal(
-                "The studio's disk is nearly full. Whoever runs this bot must free some space; "
-                "nothing was queued or charged."
-            )
-
-    async def _check_memory(self, tx: Transaction, request: Request) -> None:
-        """Raise Refusal for what does not fit by the engine's count, or did not lately."""
-        if request.model in await state.unfit(tx):
-            raise Refusal(
-                f"The model {request.model} needs more memory than this machine has. Choose a "
-                "smaller one; nothing was queued or charged."
-            )
-        known = await speeds.here(tx, request.model)
-        if known is None or known.too_long is None or known.too_long_at is None:
-            return
-        ago = abs(self.now().timestamp() - known.too_long_at)  # the clock may have been put back
-        lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
-        if lately and request.length >= known.too_long:
-            fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
-            raise Refusal(
-                f"This machine recently ran out of memory for {known.too_long:g} s with "
-                f"{request.model}. {fits}; nothing was queued or charged."
-            )
+    async def _job(self, reader: Reader, number: int) -> Job:
+        job = await jobs.find(reader, number)
+        if job is None:
+            raise Refusal(f"There is no piece #{number}.")
+        return job
 
     async def _seen(self, number: int, viewer: Viewer) -> Job:
         """Return a job whose words are known; for what they may not see, refuse as for none."""
@@ -443,24 +415,6 @@ class Studio:
                 return job, each
         raise Refusal(f"#{number} has no take {take}.")
 
-    async def _reserve(
-        self, tx: Transaction, origin: Origin, presence: Presence, request: Request
-    ) -> Job:
-        now = self.now()
-        await self._check_memory(tx, request)
-        promise = await self._admission.admit(tx, origin, presence, request, now)
-        job = await jobs.add(tx, origin, request, promise, quota.day(now), now)
-        await takes.add(tx, job, free=promise.idle)
-        await grants.drawn(tx, job.id, promise.draws)
-        return job
-
-    def _loaded(self, model: str | None) -> str:
-        name = (model or self.models[0]).strip().casefold()
-        if name not in self.models:
-            loaded = some(self.models, LISTED)
-            raise Refusal(f"That model is not available here. Available: {loaded}.")
-        return name
-
     async def _open(self, tx: Transaction, number: int, verb: str, viewer: Viewer) -> Job:
         """Return a waiting or running job that a member may do this to, or raise Refusal."""
         job = visibility.theirs(await jobs.find(tx, number), number, viewer, verb)
@@ -471,6 +425,19 @@ class Studio:
     async def _stop(self, tx: Transaction, job: Job) -> None:
         if not await jobs.stopped(tx, job.id):
             raise Refusal(f"#{job.id} is already stopping: what is done so far will be posted.")
+
+
+def _like(request: Request) -> Wish:
+    """Return the wish for what a request was for, but for the seed and where it came from."""
+    return Wish(
+        prompt=request.prompt,
+        seconds=request.seconds,
+        takes=request.takes,
+        model=request.model,
+        style=SamplingOptions(
+            guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
+        ),
+    )
 
 
 def _not_delivered(job: Job) -> str:

@@ -115,6 +115,11 @@ class Tier:
     weight: int
     link: str | None = None
 
+    @property
+    def rank(self) -> tuple[int, int, int, str]:
+        """What tiers are ordered by: the highest has the most music a day."""
+        return (self.per_day, self.longest, self.takes, self.key)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
@@ -206,6 +211,31 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The take that a piece goes on from, by its id, and the seconds of music that it holds."""
+
+    take: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a member asks for, as they put it; what is None is for the studio to choose.
+
+    Without `seconds` it is the usual length, or less where they may have no more.
+    """
+
+    prompt: str
+    seconds: int | None = None
+    takes: int = 1
+    model: str | None = None
+    seed: int | None = None
+    style: SamplingOptions = SamplingOptions()
+    parent: Parent | None = None
+    edited_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The music that is asked for: `takes` pieces of `seconds` each; take i has seed `seed + i`.
 
@@ -223,6 +253,11 @@ class Request:
     parent_take: int | None = None
     before: float = 0.0
     edited_from: int | None = None
+
+    @property
+    def work(self) -> int:
+        """The seconds of music to make."""
+        return self.seconds * self.takes
 
     @property
     def length(self) -> float:
@@ -462,10 +497,12 @@ class Grant:
 class Promise:
     """What a job is accepted under: its tier, its price, and the seconds that each grant pays.
 
-    In the `idle` lane it is charged nothing.
+    `day` is the one that it is charged to. In the `idle` lane it is charged nothing.
     """
 
+    request: Request
     membership: Membership
+    day: str
     price: int = 0
     draws: tuple[tuple[int, int], ...] = ()
     idle: bool = False

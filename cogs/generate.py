@@ -7,10 +7,10 @@ from discord import app_commands
 from bot.client import Fantasia, Interaction
 from bot.engine.cards import GUIDANCE, TEMPERATURE, TOP_K
 from bot.rules import bounds
-from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES
-from bot.rules.tiers import includes
+from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES, USUAL_SECONDS
+from bot.rules.quota import includes
 from bot.studio import Studio
-from bot.values import SamplingOptions
+from bot.values import SamplingOptions, Wish
 from cogs.ui import prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
@@ -29,7 +29,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     @app_commands.command()
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
-        duration=f"Seconds, 1 to {studio.max_seconds} (default {submit.USUAL}, if allowed)",
+        duration=f"Seconds, 1 to {studio.max_seconds} (default {USUAL_SECONDS}, if allowed)",
         takes="How many versions of that length (default 1)",
         model="The model that makes the music",
         seed="The same seed, prompt and settings make the same music again",
@@ -52,15 +52,15 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         top_k: app_commands.Range[int, *TOP_K] | None = None,
     ) -> None:
         """Turn words into music."""
-        await submit.queue(
-            interaction,
+        wish = Wish(
             prompt=prompt,
-            seconds=duration or await submit.usual(interaction),
+            seconds=duration,
             takes=takes,
             model=model,
             seed=seed,
             style=SamplingOptions(guidance=guidance, temperature=temperature, top_k=top_k),
         )
+        await submit.queue(interaction, wish)
 
     return generate
 

@@ -10,7 +10,7 @@ from bot.engine.messages import PREVIEW
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import open_database
-from bot.values import Job, Later, Limits
+from bot.values import Job, Later, Limits, Wish
 from tests.conftest import Clock, origin
 from tests.support.life import SMALL, Life, life
 
@@ -41,7 +41,7 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        admission = Admission(defaults=(SMALL,), limits=Limits(), skus={})
+        admission = Admission(folder=tmp_path, defaults=(SMALL,), limits=Limits(), skus={})
         studio = Studio(
             database,
             folder=tmp_path,
@@ -53,7 +53,7 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
             max_seconds=8,
             admission=admission,
         )
-        asked = [studio.submit(origin(), prompt="play", seconds=8) for _ in range(200)]
+        asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 3
     assert sum(isinstance(outcome, Refusal) for outcome in outcomes) == 197

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan
-from bot.values import EngineState, Status
+from bot.values import EngineState, Status, Wish
 from tests.conftest import GENEROUS, origin, until, world
 from tests.support.processes import alive, children, program
 
@@ -136,7 +136,7 @@ async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan)
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         for number in range(1, ROUNDS + 1):
             await until(ready)  # so that no piece sees two of them die
-            await w.studio.submit(here, prompt="mozart fantasia", seconds=2, takes=2)
+            await w.studio.submit(here, Wish(prompt="mozart fantasia", seconds=2, takes=2))
             await asyncio.sleep(dice.uniform(0, 1.5))
             for engine in children(os.getpid()):
                 os.kill(engine, signal.SIGKILL)

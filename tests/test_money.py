@@ -15,7 +15,7 @@ from bot.app import Plan
 from bot.errors import Refusal
 from bot.rules.fairness import is_aged
 from bot.tables import jobs, members, takes
-from bot.values import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer
+from bot.values import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
@@ -73,7 +73,7 @@ async def test_what_could_not_be_posted_is_neither_saved_nor_extended(
         pressed = await w.alice.click(shown.response.message, label=label)
         assert "#1 could not be posted, so it was refunded" in told(pressed)
         with pytest.raises(Refusal, match="could not be posted"):
-            await w.studio.extend(origin(w.alice.id, w.guild.id), Presence(), viewer(w), 1, 1, 5)
+            await w.studio.extension(1, 1, 5, viewer(w))
         await press_again(w)
         await w.ended(1, Status.DELIVERED)
         shown = await w.alice.slash(w.music, "piece", number=1)
@@ -303,12 +303,13 @@ async def test_what_is_sold_cannot_be_taken_away(
 async def test_an_interaction_that_comes_twice_is_one_piece(plan: Plan) -> None:
     async with world(plan) as w:
         asked = replace(origin(w.alice.id, w.guild.id, w.music.id), interaction_id=5)
-        first = await w.studio.submit(asked, prompt="play", seconds=8)
-        again = await w.studio.submit(asked, prompt="play", seconds=8)
+        first = await w.studio.submit(asked, Wish(prompt="play", seconds=8))
+        again = await w.studio.submit(asked, Wish(prompt="play", seconds=8))
         assert first.id == again.id == 1
         await w.ended(1, Status.DELIVERED)
         asked = replace(asked, interaction_id=6)
-        longer = [await w.studio.extend(asked, Presence(), viewer(w), 1, 1, 5) for _ in range(2)]
+        wish = await w.studio.extension(1, 1, 5, viewer(w))
+        longer = [await w.studio.submit(asked, wish) for _ in range(2)]
         assert [job.id for job in longer] == [2, 2]
         await w.ended(2, Status.DELIVERED)
         assert await used(w) == 13
@@ -325,7 +326,7 @@ async def test_admins_buy_no_share_among_servers_and_subscribers_do(
         for guild in (10, 20, 30) * 40:
             skus = frozenset({77} if guild == 30 else ())
             asked = origin(user=guild, guild=guild)
-            await studio.submit(asked, Presence(user_skus=skus), prompt="x", seconds=8)
+            await studio.submit(asked, Wish(prompt="x", seconds=8), Presence(user_skus=skus))
         served = [await serve(database, clock) for _ in range(40)]
     started = Counter(
         job.origin.guild_id for turn, job in enumerate(served) if job and not is_aged(turn)

@@ -7,7 +7,7 @@ import pytest
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.studio import NOBODY
-from bot.values import Actor, Delivered, PostKind, Presence, Status, Unsent
+from bot.values import Actor, Delivered, PostKind, Presence, Status, Unsent, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.conftest import Clock, member, origin, world
@@ -53,11 +53,13 @@ async def test_after_two_undeliverable_pieces_a_day_a_member_waits(
         guilds = (w.guild.id, other.id)
         for guild in guilds:
             with pytest.raises(Refusal, match=r"#1 and #2 could not be posted today.*Post again"):
-                await w.studio.submit(origin(w.alice.id, guild), prompt="play", seconds=2)
+                await w.studio.submit(origin(w.alice.id, guild), Wish(prompt="play", seconds=2))
         await w.generate("play", by=w.bob)
         await w.ended(3, Status.DELIVERED)
         clock.turn(hours=12)
-        assert (await w.studio.submit(origin(w.alice.id, other.id), prompt="slow", seconds=2)).id
+        assert (
+            await w.studio.submit(origin(w.alice.id, other.id), Wish(prompt="slow", seconds=2))
+        ).id
 
 
 async def test_a_piece_that_is_posted_again_ends_the_wait(plan: Plan) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from bot.admission import Admission
 from bot.errors import Refusal
-from bot.rules import quota, tiers
+from bot.rules import days, tiers
 from bot.rules.markup import LISTED, clean, escape, some
 from bot.tables import audit, grants, ledger, members
 from bot.tables.database import Database
@@ -76,7 +76,7 @@ class Office:
         """Reset what a member has used today; return the seconds that no longer count."""
         async with self._database.transaction() as tx:
             now = self._clock()
-            day = quota.day(now)
+            day = days.day(now)
             before = await ledger.used(tx, guild, member.id, day)
             await ledger.forgiven(tx, guild, member.id, day)
             after = await ledger.used(tx, guild, member.id, day)

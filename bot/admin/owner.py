@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.errors import Refusal
 from bot.retention import disk
 from bot.rules.markup import clean
-from bot.tables import jobs, posts, speeds, state
+from bot.tables import backlog, jobs, posts, speeds, state
 from bot.tables.database import Database
 from bot.values import Stats
 
@@ -65,7 +65,7 @@ class Operations:
     async def stats(self) -> Stats:
         """Return how the studio is doing."""
         source, now = self._database, self._clock()
-        oldest = await jobs.oldest_waiting(source)
+        oldest = await backlog.oldest(source)
         music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
             engine=await state.engine(source),

@@ -28,9 +28,9 @@ from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.config import Config
 from bot.errors import OperatorError
-from bot.rules.bounds import ask
+from bot.rules import bounds
 from bot.rules.tiers import DEFAULTS, FREE
-from bot.values import Actor, Limits
+from bot.values import Actor, Limits, Wish
 
 FIRST_TIER = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""
@@ -168,7 +168,8 @@ def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     prompt, longest = options.prompt or FIRST_PROMPT, stage.bot.studio.max_seconds
-    ask(prompt, seconds=options.duration, takes=1, model="", seed=0, max_seconds=longest)
+    wish = Wish(prompt=prompt, seconds=options.duration)
+    bounds.ask(wish, models=stage.bot.studio.models, max_seconds=longest, seed=0)
     if (await stage.bot.operations.stats()).paused is not None:
         raise OperatorError("The studio of this --data is paused: use another folder.")
     await _finished_before(stage)

@@ -10,7 +10,8 @@ from bot.clock import utc_now
 from bot.config import Config
 from bot.engine.contract import ModelCard
 from bot.errors import OperatorError
-from bot.rules.tiers import DEFAULTS, FREE, includes
+from bot.rules.quota import includes
+from bot.rules.tiers import DEFAULTS, FREE
 from bot.tables.database import reading
 from bot.values import Limits
 
@@ -30,7 +31,7 @@ async def warnings(rulebook: Rulebook, config: Config, choice: Choice) -> list[s
 
 async def paid_servers(folder: Path) -> int:
     """Return in how many servers of a data folder, running or not, paid tiers are mapped."""
-    admission = Admission(defaults=DEFAULTS, limits=Limits(), skus={})
+    admission = Admission(folder=folder, defaults=DEFAULTS, limits=Limits(), skus={})
     try:
         async with reading(folder / "fantasia.db") as database:
             return await Rulebook(database, admission=admission, clock=utc_now).paid_servers()

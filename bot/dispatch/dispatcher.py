@@ -28,7 +28,7 @@ from bot.engine.process import Engine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.retention import disk
-from bot.tables import jobs, ledger, posts, speeds, state, takes
+from bot.tables import backlog, jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Job, PostKind, Status
 
@@ -392,7 +392,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx) if job.idle]
             paused = await state.paused(tx) is not None
-            if not given_way or paused or not await jobs.somebody_pays(tx):
+            if not given_way or paused or not await backlog.somebody_pays(tx):
                 return
             for job in given_way:
                 await queue.wait_again(tx, job.id, self._clock(), attempts=0)

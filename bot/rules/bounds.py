@@ -1,44 +1,58 @@
 """What a request must be by itself, whoever asks: the bounds that hold for all."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from bot.engine.cards import card
 from bot.errors import Refusal
-from bot.rules.markup import clean
-from bot.values import Request, SamplingOptions
+from bot.rules.markup import LISTED, clean, some
+from bot.values import Request, Wish
 
 LONGEST_PROMPT = 500
+USUAL_SECONDS = 8
+"""The default length of a piece, where the member may have as much."""
+
 MOST_TAKES = 5
 
-DEFAULT_SAMPLING = SamplingOptions()
 HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 
 
-def ask(
-    prompt: str,
-    *,
-    seconds: int,
-    takes: int,
-    model: str,
-    seed: int,
-    max_seconds: int,
-    style: SamplingOptions = DEFAULT_SAMPLING,
-) -> Request:
-    """Return a request within the hard bounds that hold for all; raise Refusal outside them."""
-    words = clean(prompt)
-    if not 1 <= len(words) <= LONGEST_PROMPT:
+def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Request:
+    """Return the request that a wish comes to; raise Refusal outside the bounds that hold for all.
+
+    `models` are those that there are, the usual one first; `seed` is for a wish that names none.
+    """
+    prompt = clean(wish.prompt)
+    model = wish.model.strip().casefold() if wish.model else models[0]
+    if model not in models:
+        loaded = some(models, LISTED)
+        raise Refusal(f"That model is not available here. Available: {loaded}.")
+    known = card(model)
+    longest = min(max_seconds, known.longest)
+    seconds = min(USUAL_SECONDS, longest) if wish.seconds is None else wish.seconds
+    seed = seed if wish.seed is None else wish.seed
+    if not 1 <= len(prompt) <= LONGEST_PROMPT:
         raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
-    longest = min(max_seconds, card(model).longest)
     if not 1 <= seconds <= longest:
         by_operator = longest == max_seconds
-        whose = "the operator's limit" if by_operator else f"what {card(model).label} can play"
+        whose = "the operator's limit" if by_operator else f"what {known.label} can play"
         raise Refusal(f"A piece must be 1 to {longest} s long here, {whose}.")
-    if not 1 <= takes <= MOST_TAKES:
+    if not 1 <= wish.takes <= MOST_TAKES:
         raise Refusal(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
         raise Refusal(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
-    asked = {name: value for name, value in asdict(style).items() if value is not None}
-    for name, (least, most) in card(model).options.items():
-        if not least <= asked.get(name, least) <= most:
+    style = {name: value for name, value in asdict(wish.style).items() if value is not None}
+    for name, (least, most) in known.options.items():
+        if not least <= style.get(name, least) <= most:
             raise Refusal(f"`{name}` must be between {least:g} and {most:g}.")
-    return Request(prompt=words, seconds=seconds, takes=takes, model=model, seed=seed, **asked)
+    return Request(
+        prompt=prompt,
+        seconds=seconds,
+        takes=wish.takes,
+        model=model,
+        seed=seed,
+        parent_take=wish.parent.take if wish.parent else None,
+        before=wish.parent.seconds if wish.parent else 0.0,
+        edited_from=wish.edited_from,
+        **style,
+    )

@@ -1,11 +1,12 @@
 """What a request costs, what it is paid from, and what would allow it where it is refused."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from bot.engine.cards import card
 from bot.errors import Refusal
+from bot.rules.days import resets_at
 from bot.rules.markup import LISTED, escape, some
-from bot.rules.tiers import includes, rank
 from bot.rules.wording import counted, span
 from bot.values import Block, Grant, Limits, Membership, Offer, Request, Tier
 
@@ -31,41 +32,32 @@ class UsedUp(Refusal):
 
 def cost(request: Request) -> int:
     """Return the seconds of music that a request is charged."""
-    return request.seconds * request.takes
+    return request.work
 
 
-def day(now: datetime) -> str:
-    """Return the UTC day that `now` counts towards, as YYYY-MM-DD."""
-    return now.astimezone(UTC).date().isoformat()
-
-
-def day_began(now: datetime) -> datetime:
-    """Return the last midnight UTC."""
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def resets_at(now: datetime) -> datetime:
-    """Return when the day's allowance resets: the next midnight UTC."""
-    return day_began(now) + timedelta(days=1)
+def includes(tier: Tier, model: str) -> bool:
+    """Whether a tier may use a model."""
+    return bool(tier.models & {"*", model}) or card(model).stands_in
 
 
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
-    tier, name = held.tier, escape(held.tier.name)
+    tier = held.tier
     if request.length > tier.longest:
         raise Refusal(
-            f"You asked for {request.length:g} s; your {name} tier allows up to {tier.longest} s "
-            f"per piece. {remedy(offers, lambda other: request.length <= other.longest)}"
+            f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
+            f"{tier.longest} s per piece. "
+            f"{remedy(offers, lambda other: request.length <= other.longest)}"
         )
     if request.takes > tier.takes:
         raise Refusal(
-            f"You asked for {request.takes} takes; your {name} tier allows {tier.takes} per "
-            "request. "
+            f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
+            f"{tier.takes} per request. "
             f"{remedy(offers, lambda other: request.takes <= other.takes)}"
         )
     if not includes(tier, request.model):
         raise Refusal(
-            f"Your {name} tier does not include the model {request.model}. "
+            f"Your {escape(tier.name)} tier does not include the model {request.model}. "
             f"{remedy(offers, lambda other: includes(other, request.model))}"
         )
 
@@ -138,7 +130,7 @@ def _too_little(
         offers,
         lambda other: (
             other.per_day - used + granted >= price
-            and rank(other) > rank(held.tier)
+            and other.rank > held.tier.rank
             and request.length <= other.longest
             and request.takes <= other.takes
             and includes(other, request.model)

@@ -1,10 +1,8 @@
-"""The tiers as data, and how they rank."""
+"""The tiers as data: what a server begins with, and how they are told apart."""
 
 import unicodedata
-from collections.abc import Iterable
 
-from bot.engine.cards import card
-from bot.values import Membership, Tier
+from bot.values import Tier
 
 
 def _tier(
@@ -45,24 +43,9 @@ MOST_WAITING = 50
 MOST_TIERS = 20
 
 
-def rank(tier: Tier) -> tuple[int, int, int, str]:
-    """Order tiers by what they give: the highest has the most music a day."""
-    return (tier.per_day, tier.longest, tier.takes, tier.key)
-
-
 def weight(per_day: int) -> int:
     """Return the queue weight of a tier that a server adds: its neighbour's below, by default."""
     return max(tier.weight for tier in DEFAULTS if tier.per_day <= max(per_day, FREE.per_day))
-
-
-def highest(memberships: Iterable[Membership]) -> Membership:
-    """Return the membership whose tier ranks highest; of equals, the one that is named first."""
-    return max(memberships, key=lambda held: rank(held.tier))
-
-
-def includes(tier: Tier, model: str) -> bool:
-    """Whether a tier may use a model."""
-    return card(model).stands_in or bool(tier.models & {"*", model})
 
 
 def ordered(tier: Tier) -> list[str]:

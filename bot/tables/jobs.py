@@ -1,89 +1,55 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
 from collections.abc import Iterable
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
 from bot.tables.database import Reader, Row, Transaction, listed
-from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, QueuedJob, Request, Status
+from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status
 
 IDLE_PRIORITY = -1
 """The priority of what costs nothing and lets all others pass."""
 
 
-async def add(
-    tx: Transaction, origin: Origin, request: Request, promise: Promise, day: str, now: datetime
-) -> Job:
+ORIGIN = tuple(field.name for field in fields(Origin) if field.name != "interaction_id")
+REQUEST = tuple(field.name for field in fields(Request))
+"""Columns that hold an origin and a request, by the names that their fields have."""
+
+
+async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) -> Job:
     """Queue a request with what it was promised."""
     held = promise.membership
     rows = await tx.fetch(
         """
         INSERT INTO jobs (
-            status, guild_id, channel_id, user_id, user_name, application_id, token,
-            prompt, seconds, takes, model, seed, guidance, temperature, top_k, parent_take,
-            before, edited_from, channel_kind, parent_id,
-            tier, source, weight, server_weight, everywhere, allowance_seconds, day, created_at,
-            charged_at, priority, price
+            status, guild_id, channel_id, user_id, user_name, application_id, token, channel_kind,
+            parent_id, prompt, seconds, takes, model, seed, guidance, temperature, top_k,
+            parent_take, before, edited_from, tier, source, weight, server_weight, everywhere,
+            allowance_seconds, day, created_at, charged_at, priority, price
         ) VALUES (
-            'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-            ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+            'queued', :guild_id, :channel_id, :user_id, :user_name, :application_id, :token,
+            :channel_kind, :parent_id, :prompt, :seconds, :takes, :model, :seed, :guidance,
+            :temperature, :top_k, :parent_take, :before, :edited_from, :tier, :source, :weight,
+            :server_weight, :everywhere, :per_day, :day, :now, :now, :priority, :price
         )
         RETURNING *
         """,
-        (
-            origin.guild_id,
-            origin.channel_id,
-            origin.user_id,
-            origin.user_name,
-            origin.application_id,
-            origin.token,
-            request.prompt,
-            request.seconds,
-            request.takes,
-            request.model,
-            request.seed,
-            request.guidance,
-            request.temperature,
-            request.top_k,
-            request.parent_take,
-            request.before,
-            request.edited_from,
-            origin.channel_kind,
-            origin.parent_id,
-            held.tier.name,
-            held.source,
-            held.tier.weight,
-            held.server_weight,
-            held.everywhere,
-            held.per_day,
-            day,
-            now.timestamp(),
-            now.timestamp(),
-            IDLE_PRIORITY if promise.idle else 0,
-            promise.price,
-        ),
+        {
+            **asdict(origin),
+            **asdict(promise.request),
+            "tier": held.tier.name,
+            "source": held.source,
+            "weight": held.tier.weight,
+            "server_weight": held.server_weight,
+            "everywhere": held.everywhere,
+            "per_day": held.per_day,
+            "day": promise.day,
+            "now": now.timestamp(),
+            "priority": IDLE_PRIORITY if promise.idle else 0,
+            "price": promise.price,
+        },
     )
     return _job(rows[0])
-
-
-async def answered(reader: Reader, interaction: int) -> Job | None:
-    """Return the job that an interaction queued or had posted again."""
-    rows = await reader.fetch(
-        "SELECT jobs.* FROM interactions JOIN jobs ON jobs.id = job_id WHERE interactions.id = ?",
-        (interaction,),
-    )
-    return _job(rows[0]) if rows else None
-
-
-async def answer(tx: Transaction, interaction: int, job: int) -> None:
-    """An interaction queued a job or had it posted again."""
-    await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
-
-
-async def first_interaction(reader: Reader, job: int) -> int | None:
-    """Return the id of the interaction that queued a job, if it is known."""
-    rows = await reader.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
-    first: int | None = rows[0]["id"]
-    return first
 
 
 async def find(reader: Reader, job: int) -> Job | None:
@@ -105,98 +71,6 @@ async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) 
     return [_job(row) for row in rows]
 
 
-async def waiting(reader: Reader, guild: int, user: int) -> list[int]:
-    """Return the numbers of the member's jobs that are still queued."""
-    rows = await reader.fetch(
-        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
-        (guild, user),
-    )
-    return [row["id"] for row in rows]
-
-
-async def rendering(reader: Reader, guild: int, user: int) -> list[int]:
-    """Return the numbers of the member's jobs that are being rendered."""
-    rows = await reader.fetch(
-        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'running' ORDER BY id",
-        (guild, user),
-    )
-    return [row["id"] for row in rows]
-
-
-async def count_waiting(reader: Reader, guild: int) -> tuple[int, int]:
-    """Return how many jobs are queued in all, and how many of them are of one server."""
-    rows = await reader.fetch(
-        """
-        SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS everywhere,
-            (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?) AS here
-        """,
-        (guild,),
-    )
-    return rows[0]["everywhere"], rows[0]["here"]
-
-
-async def heads(tx: Transaction) -> list[QueuedJob]:
-    """Return the oldest queued job of each member for each model, and those of the idle lane."""
-    rows = await tx.fetch(
-        """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
-            attempts, passed
-        FROM jobs WHERE id IN (
-            SELECT MIN(id) FROM jobs WHERE status = 'queued'
-            GROUP BY guild_id, user_id, model, priority
-        )
-        """
-    )
-    return list(map(QueuedJob._make, rows))
-
-
-async def line(reader: Reader) -> list[QueuedJob]:
-    """Return all queued jobs."""
-    rows = await reader.fetch(
-        """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
-            attempts, passed
-        FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
-        """
-    )
-    return list(map(QueuedJob._make, rows))
-
-
-async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
-    """Return the running jobs with their progress, 0…1, in the order they were started.
-
-    Their attempts are those before this one.
-    """
-    rows = await reader.fetch(
-        """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
-            attempts - 1, passed, progress
-        FROM jobs WHERE status = 'running' ORDER BY started_at, id
-        """
-    )
-    return [(QueuedJob(*waiting), progress) for *waiting, progress in rows]
-
-
-async def shares(
-    reader: Reader, since: datetime, now: datetime
-) -> list[tuple[int, int, float, float]]:
-    """Return what was started from then on: server, member, seconds of music by their weight.
-
-    First by the weight that counts among members, then by that among servers. What was started
-    after now, by a clock that was ahead, does not count.
-    """
-    rows = await reader.fetch(
-        """
-        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
-            SUM(1.0 * seconds * takes / server_weight)
-        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
-        GROUP BY guild_id, user_id
-        """,
-        (since.timestamp(), now.timestamp()),
-    )
-    return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
-
-
 async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
     """Return the running and queued jobs of a server, or of all, oldest first."""
     rows = await reader.fetch(
@@ -209,14 +83,6 @@ async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
         (guild,),
     )
     return [_job(row) for row in rows]
-
-
-async def somebody_pays(reader: Reader) -> bool:
-    """Whether a job waits that is not of the idle lane."""
-    rows = await reader.fetch(
-        "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
-    )
-    return bool(rows)
 
 
 async def passed(tx: Transaction, job: int) -> None:
@@ -491,26 +357,6 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     )
 
 
-async def unposted(reader: Reader, user: int, since: datetime, now: datetime) -> list[int]:
-    """Return the numbers of a member's jobs that could not be posted since then, in any server.
-
-    Not those that we ourselves failed to post, nor any of a clock that was ahead; but also those
-    that are being posted again, for none of these was posted yet.
-    """
-    rows = await reader.fetch(
-        """
-        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'undeliverable'
-        AND ended_at BETWEEN ?2 AND ?3 AND reason IS NULL
-        UNION ALL
-        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'rendered'
-        AND ended_at BETWEEN ?2 AND ?3
-        ORDER BY id
-        """,
-        (user, since.timestamp(), now.timestamp()),
-    )
-    return [row["id"] for row in rows]
-
-
 async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
     """What ended by a clock that was behind a time which it cannot be ended now."""
     await tx.execute(
@@ -570,12 +416,6 @@ async def faults(reader: Reader) -> dict[str, int]:
     return {row["fault"]: row["jobs"] for row in rows}
 
 
-async def oldest_waiting(reader: Reader) -> datetime | None:
-    """Return when the oldest queued job was asked for."""
-    rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
-    return _time_or_none(rows[0]["at"])
-
-
 async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:
     """Return how many jobs were rendered since then, and their seconds of music."""
     rows = await reader.fetch(
@@ -592,29 +432,11 @@ def _job(row: Row) -> Job:
     return Job(
         id=row["id"],
         status=Status(row["status"]),
-        origin=Origin(
-            guild_id=row["guild_id"],
-            channel_id=row["channel_id"],
-            user_id=row["user_id"],
-            user_name=row["user_name"],
-            application_id=row["application_id"],
-            token=row["token"],
+        origin=replace(
+            Origin(**{name: row[name] for name in ORIGIN}),
             channel_kind=ChannelKind(row["channel_kind"]) if row["channel_kind"] else None,
-            parent_id=row["parent_id"],
         ),
-        request=Request(
-            prompt=row["prompt"],
-            seconds=row["seconds"],
-            takes=row["takes"],
-            model=row["model"],
-            seed=row["seed"],
-            guidance=row["guidance"],
-            temperature=row["temperature"],
-            top_k=row["top_k"],
-            parent_take=row["parent_take"],
-            before=row["before"],
-            edited_from=row["edited_from"],
-        ),
+        request=Request(**{name: row[name] for name in REQUEST}),
         tier=row["tier"],
         allowance_seconds=row["allowance_seconds"],
         priority=row["priority"],

@@ -56,6 +56,26 @@ async def used_by_server(reader: Reader, guild: int, day: str) -> int:
     return int(rows[0]["used"])
 
 
+async def unposted(reader: Reader, user: int, since: datetime, now: datetime) -> list[int]:
+    """Return the numbers of a member's jobs that could not be posted since then, in any server.
+
+    Not those that we ourselves failed to post, nor any of a clock that was ahead; but also those
+    that are being posted again, for none of these was posted yet.
+    """
+    rows = await reader.fetch(
+        """
+        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'undeliverable'
+        AND ended_at BETWEEN ?2 AND ?3 AND reason IS NULL
+        UNION ALL
+        SELECT id FROM jobs WHERE user_id = ?1 AND status = 'rendered'
+        AND ended_at BETWEEN ?2 AND ?3
+        ORDER BY id
+        """,
+        (user, since.timestamp(), now.timestamp()),
+    )
+    return [row["id"] for row in rows]
+
+
 async def forgiven(tx: Transaction, guild: int, user: int, day: str) -> None:
     """Let a member's use of a day count no more, save what their own subscription paid."""
     await tx.execute(
@@ -93,28 +113,27 @@ async def heard(tx: Transaction, job: int, seconds: float, now: datetime) -> Non
     await _given_back(tx, job, now)
 
 
-async def charged_again(
-    tx: Transaction, job: int, promise: Promise, day: str, now: datetime
-) -> None:
+async def charged_again(tx: Transaction, job: int, promise: Promise, now: datetime) -> None:
     """Charge a job, whose seconds were given back, to another day."""
     await takes.charged(tx, job)
     await grants.drawn(tx, job, promise.draws)
     await tx.execute(
         """
-        UPDATE jobs SET day = ?, charged_at = ?, price = ?, returned_at = NULL, forgiven = 0,
-            tier = ?, source = ?, everywhere = ?, allowance_seconds = ?
-        WHERE id = ?
+        UPDATE jobs SET day = :day, charged_at = :now, price = :price, returned_at = NULL,
+            forgiven = 0, tier = :tier, source = :source, everywhere = :everywhere,
+            allowance_seconds = :per_day
+        WHERE id = :job
         """,
-        (
-            day,
-            now.timestamp(),
-            promise.price,
-            promise.membership.tier.name,
-            promise.membership.source,
-            promise.membership.everywhere,
-            promise.membership.per_day,
-            job,
-        ),
+        {
+            "day": promise.day,
+            "now": now.timestamp(),
+            "price": promise.price,
+            "tier": promise.membership.tier.name,
+            "source": promise.membership.source,
+            "everywhere": promise.membership.everywhere,
+            "per_day": promise.membership.per_day,
+            "job": job,
+        },
     )
     await _given_back(tx, job, now)
 

@@ -8,12 +8,13 @@ from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import Job, Take, TakeState
 
 
-async def add(tx: Transaction, job: Job, *, free: bool) -> None:
-    """Reserve the job's takes, each charged in full or, of a `free` one, nothing."""
+async def add(tx: Transaction, job: Job, price: int) -> None:
+    """Reserve the job's takes, each charged its share of the price in whole seconds."""
+    least, more = divmod(price, job.request.takes)
     for number in range(1, job.request.takes + 1):
         await tx.execute(
             "INSERT INTO takes (job_id, number, seed, charged_seconds) VALUES (?, ?, ?, ?)",
-            (job.id, number, job.request.seed + number - 1, 0 if free else job.request.seconds),
+            (job.id, number, job.request.seed + number - 1, least + (number <= more)),
         )
 
 

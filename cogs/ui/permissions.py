@@ -67,8 +67,11 @@ async def presence_of(interaction: Interaction, member: discord.User) -> Presenc
 def _bought(
     interaction: Interaction, held: Iterable[discord.Entitlement], guild: int | None
 ) -> frozenset[int]:
-    """Return the SKUs of what is in force now for a server, or for the user alone (None)."""
-    now = interaction.client.studio.now()
+    """Return the SKUs of what was in force for a server, or for the user alone (None), just now.
+
+    That is by Discord's time, as the end of what it sells.
+    """
+    now = interaction.created_at
     return frozenset(
         each.sku_id
         for each in held

@@ -13,7 +13,7 @@ from bot.engine.cards import SAMPLING_BOUNDS, card
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape
-from bot.values import Request, SamplingOptions
+from bot.values import Request, SamplingOptions, Wish
 from cogs.ui import permissions, submit
 from cogs.ui.buttons import OfJob, Pressed
 
@@ -29,36 +29,8 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
 
     async def press(self, interaction: Interaction) -> None:
         """Queue the same request, or extend the same take once more."""
-        request = await _request(interaction, self.job)
-        if request.parent_take is not None:
-            await self._go_on(interaction, request)
-            return
-        style = SamplingOptions(
-            guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
-        )
-        await submit.queue(
-            interaction,
-            prompt=request.prompt,
-            seconds=request.seconds,
-            takes=request.takes,
-            model=request.model,
-            style=style,
-        )
-
-    async def _go_on(self, interaction: Interaction, request: Request) -> None:
-        studio = interaction.client.studio
-        parent = await studio.parent(request)
-        if parent is None:
-            raise Refusal("The piece that this one extends is gone.")
-        job = await studio.extend(
-            submit.origin(interaction),
-            permissions.presence(interaction),
-            permissions.viewer(interaction),
-            parent.job_id,
-            parent.number,
-            request.seconds,
-        )
-        await submit.reply(interaction, job)
+        viewer = permissions.viewer(interaction)
+        await submit.queue(interaction, await interaction.client.studio.again(self.job, viewer))
 
 
 class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
@@ -150,8 +122,7 @@ async def _submitted(interaction: Interaction) -> None:
     fields = (label["component"] for label in data["components"])
     said = {field["custom_id"]: field["value"] for field in fields}
     style, seed = read(said["settings"])
-    await submit.queue(
-        interaction,
+    wish = Wish(
         prompt=said["prompt"],
         seconds=_number("Seconds", said["seconds"]),
         takes=_number("Takes", said["takes"]),
@@ -160,6 +131,7 @@ async def _submitted(interaction: Interaction) -> None:
         seed=seed,
         edited_from=await _still(interaction, int(about[2])) if about[2] else None,
     )
+    await submit.queue(interaction, wish)
 
 
 async def _still(interaction: Interaction, number: int) -> int | None:

@@ -126,15 +126,8 @@ class ExtendSelect(
     async def press(self, interaction: Interaction) -> None:
         """Queue it."""
         take, more = self.chosen("|".join(map(str, EXTENSION_SECONDS)))
-        job = await interaction.client.studio.extend(
-            submit.origin(interaction),
-            permissions.presence(interaction),
-            permissions.viewer(interaction),
-            self.job,
-            take,
-            int(more),
-        )
-        await submit.reply(interaction, job)
+        studio, viewer = interaction.client.studio, permissions.viewer(interaction)
+        await submit.queue(interaction, await studio.extension(self.job, take, int(more), viewer))
 
 
 class SaveSelect(

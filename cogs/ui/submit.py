@@ -1,13 +1,13 @@
 """From an interaction to a queued request and its status message: commands and buttons alike."""
 
 import logging
-from typing import Any
 
 import discord
 
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
-from bot.values import Job, Membership, Origin, Status
+from bot.rules.bounds import USUAL_SECONDS
+from bot.values import Membership, Origin, Status, Wish
 from cogs.ui import embeds, permissions
 from cogs.ui.buttons import cancel_view
 
@@ -15,10 +15,6 @@ log = logging.getLogger(__name__)
 
 NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
 NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
-
-
-USUAL = 8
-"""The default length of a piece, in seconds."""
 
 
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
@@ -31,19 +27,13 @@ async def allowed(interaction: Interaction) -> tuple[Membership, int]:
 async def usual(interaction: Interaction) -> int:
     """Return the default length for a member, in seconds: one that their tier always allows."""
     held, longest = await allowed(interaction)
-    return max(1, min(USUAL, longest, held.per_day))
+    return max(1, min(USUAL_SECONDS, longest, held.per_day))
 
 
-async def queue(interaction: Interaction, **wish: Any) -> None:  # noqa: ANN401
-    """Queue what `Studio.submit` takes for the member, and reply with the status message."""
+async def queue(interaction: Interaction, wish: Wish) -> None:
+    """Queue what a member wishes for, and reply with the status message."""
     studio = interaction.client.studio
-    job = await studio.submit(origin(interaction), permissions.presence(interaction), **wish)
-    await reply(interaction, job)
-
-
-async def reply(interaction: Interaction, job: Job) -> None:
-    """Answer with the status message of a job that was just queued."""
-    studio = interaction.client.studio
+    job = await studio.submit(origin(interaction), wish, permissions.presence(interaction))
     try:
         standing = await studio.standing(job)
         answer = await interaction.response.send_message(

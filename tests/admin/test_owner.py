@@ -25,8 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot import metrics
 from bot.app import Plan
 from bot.errors import OperatorError, Refusal
-from bot.studio import NOBODY
-from bot.values import Keep, Status
+from bot.values import Keep, Status, Wish
 from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
 from tests.support.processes import alive, children, program
 
@@ -77,7 +76,7 @@ async def test_the_owner_cancels_any_piece_and_sees_how_the_studio_does(plan: Pl
         await w.ended(1, Status.DELIVERED)
         await w.generate("slow")
         await w.ended(2, Status.RUNNING)
-        foreign = await w.studio.submit(origin(user=5, guild=77), prompt="play", seconds=2)
+        foreign = await w.studio.submit(origin(user=5, guild=77), Wish(prompt="play", seconds=2))
         told = await studio(w, root, "cancel", id=foreign.id)
         assert "#3 on server `77` was cancelled" in told
         assert "no piece #99" in await studio(w, root, "cancel", id=99)
@@ -170,7 +169,8 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
         await w.generate("slow")
         await w.ended(4, Status.RUNNING)
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        await w.studio.extend(here, NOBODY, viewer(guild=w.guild.id), 1, 1, 2)
+        longer = await w.studio.extension(1, 1, 2, viewer(guild=w.guild.id))
+        await w.studio.submit(here, longer)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
         assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
         assert files(plan) == {"1", "3"}
@@ -327,7 +327,7 @@ async def test_what_could_not_be_posted_goes_like_any_other_and_first(
         w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
         for number in (2, 3):
             clock.turn(minutes=1)
-            await w.studio.submit(bob, prompt="play", seconds=8)
+            await w.studio.submit(bob, Wish(prompt="play", seconds=8))
             await w.ended(number, Status.UNDELIVERABLE)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
         (plan.folder / "audio" / "77-1.wav").write_bytes(bytes(10 * size))
@@ -335,7 +335,7 @@ async def test_what_could_not_be_posted_goes_like_any_other_and_first(
         assert files(plan) == {"1", "3", "77"}
         assert await w.bot.archive.prune(Keep(most=size)) == 1
         assert files(plan) == {"1", "77"}
-        await w.studio.submit(replace(bob, user_id=5), prompt="play", seconds=8)
+        await w.studio.submit(replace(bob, user_id=5), Wish(prompt="play", seconds=8))
         await w.ended(4, Status.UNDELIVERABLE)
         clock.turn(days=31)
         assert await w.bot.archive.prune(Keep()) == 2

@@ -12,7 +12,7 @@ from bot.cli.backup import Restored, backup, restore
 from bot.errors import OperatorError
 from bot.retention.disk import MARK
 from bot.tables.database import open_database
-from bot.values import Status
+from bot.values import Status, Wish
 from tests.conftest import SCRIPTED, member, origin, until, world
 from tests.tables.test_database import first_release
 
@@ -23,9 +23,9 @@ async def lived(plan: Plan, target: Path) -> None:
     """Queue two jobs and take a backup between them, with the bot running."""
     late = replace(plan, command=(*SCRIPTED, "mute"))
     async with compose(late) as client:
-        await client.studio.submit(origin(), prompt="play", seconds=2)
+        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
         await backup(plan.folder, target)
-        await client.studio.submit(origin(), prompt="play", seconds=2)
+        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
 
 def count(path: Path) -> int:
@@ -114,7 +114,7 @@ async def test_a_damaged_database_is_refused_and_left_as_it_is(plan: Plan, tmp_p
 async def test_what_the_bot_writes_is_its_owners_alone(plan: Plan) -> None:
     plan.folder.mkdir(mode=0o755)
     async with compose(plan) as client:
-        job = await client.studio.submit(origin(), prompt="play", seconds=2)
+        job = await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
         async def rendered() -> bool:
             return (await client.studio.job(job.id)).status is Status.RENDERED
@@ -142,7 +142,7 @@ async def test_a_restore_says_what_music_it_does_not_find_and_takes_none_away(
     done = await restore(plan.folder, tmp_path / "monday.db", NOW)
     assert (done.lost, done.unnamed) == ((1,), 2)
     async with compose(plan) as client:
-        assert (await client.studio.submit(origin(), prompt="slow", seconds=2)).id > 4
+        assert (await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))).id > 4
     assert music <= {file.name for file in (plan.folder / "audio").iterdir()}
     assert done.old
     again = await restore(plan.folder, done.old, NOW)

@@ -15,7 +15,7 @@ from bot import __version__
 from bot.app import Plan, compose
 from bot.cli import doctor
 from bot.config import Config
-from bot.values import Status
+from bot.values import Status, Wish
 from tests.conftest import GENEROUS, SCRIPTED, origin, until
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
@@ -198,7 +198,7 @@ async def lived(folder: Path) -> None:
     """Make one piece."""
     plan = Plan(folder=folder, command=SCRIPTED, models=("scripted",), defaults=(GENEROUS,))
     async with compose(plan) as client:
-        await client.studio.submit(origin(), prompt="play", seconds=2)
+        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
         async def rendered() -> bool:
             return (await client.studio.job(1)).status is Status.RENDERED

@@ -39,7 +39,7 @@ async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
 
 
 def rulebook(database: Database, clock: Clock) -> Rulebook:
-    admission = Admission(defaults=tiers.DEFAULTS, limits=Limits(), skus={})
+    admission = Admission(folder=Path(), defaults=tiers.DEFAULTS, limits=Limits(), skus={})
     return Rulebook(database, admission=admission, clock=clock)
 
 

@@ -12,7 +12,7 @@ import discord
 import pytest
 
 from bot.app import Plan
-from bot.rules import quota, tiers
+from bot.rules import days, tiers
 from bot.values import Job, Limits, Status
 from tests.conftest import Clock, World, member, until, world
 
@@ -142,7 +142,7 @@ async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock
         await w.status(await w.generate("play", 8), "#1 is done")
         refusal = told(await w.generate("play", 8))
         assert "0 s of 8 s left today" in refusal
-        assert f"<t:{int(quota.resets_at(clock()).timestamp())}:R>" in refusal
+        assert f"<t:{int(days.resets_at(clock()).timestamp())}:R>" in refusal
         clock.turn(hours=12)
         await w.status(await w.generate("play", 8), "#2 is done")
 

@@ -11,7 +11,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.rules import quota, tiers
+from bot.rules import days, quota, tiers
 from bot.values import About, Limits, Status
 from tests.cogs.test_bot import charged, told
 from tests.conftest import Clock, World, until, world
@@ -70,7 +70,7 @@ async def test_a_refusal_for_the_day_says_what_is_left_until_when_and_what_would
         await w.status(await w.generate("play", 5), "#1 is done")
         refusal = told(await w.generate("play", 5))
         assert "needs 5 s; you have 3 s of 8 s left today" in refusal
-        assert f"<t:{int(quota.resets_at(clock()).timestamp())}:R>" in refusal
+        assert f"<t:{int(days.resets_at(clock()).timestamp())}:R>" in refusal
         assert "**Starter** ($5 / month) allows it" in refusal
         await w.status(await w.generate("play", 3), "#2 is done")
         clock.turn(days=1)

@@ -17,7 +17,7 @@ from bot import outbox
 from bot.app import Plan
 from bot.discord_errors import brief, definite, pause
 from bot.retention import disk
-from bot.tables import jobs
+from bot.tables import jobs, ledger
 from bot.values import Status
 from cogs.ui import embeds
 from tests.cogs.test_delivery import asked, looks, looks_until, postponed, sends, used
@@ -166,7 +166,7 @@ async def test_a_file_that_cannot_be_read_holds_up_nobody_and_ends_refunded(
             (await w.status(shown, "#1 could not be posted")).description
         )
         began = clock().replace(hour=0)
-        assert await jobs.unposted(w.database, w.alice.id, began, clock()) == []
+        assert await ledger.unposted(w.database, w.alice.id, began, clock()) == []
         broken = [record for record in caplog.records if record.exc_info]
         assert {record.getMessage() for record in broken} == {
             "job 1: its message could not be built"

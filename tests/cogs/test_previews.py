@@ -11,7 +11,7 @@ import pytest
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.tables import takes
-from bot.values import Job, Limits, Status
+from bot.values import Job, Limits, Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks, looks_until
 from tests.cogs.test_discord_faults import answers
@@ -238,7 +238,7 @@ async def test_an_idle_piece_gives_way_to_nobody_once_the_bot_is_ending(plan: Pl
         await w.generate("pause", 5)
         await w.ended(2, Status.RUNNING)
         w.bot.operations.drain()
-        await w.studio.submit(origin(2, w.guild.id, w.music.id), prompt="play", seconds=2)
+        await w.studio.submit(origin(2, w.guild.id, w.music.id), Wish(prompt="play", seconds=2))
 
         async def no_more() -> Job | None:
             job = await w.studio.job(2)

@@ -18,8 +18,8 @@ from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal
 from bot.rules import fairness
 from bot.studio import Studio
-from bot.tables import jobs, state
-from bot.values import Job, PostKind, Status
+from bot.tables import backlog, jobs, state
+from bot.values import Job, PostKind, Status, Wish
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 from tests.rules.test_fairness import a_studio
 from tests.support.processes import alive, children
@@ -41,7 +41,7 @@ async def ended(studio: Studio, job: Job) -> Job:
 
 
 async def play(studio: Studio, prompt: str, **options: int) -> Job:
-    job = await studio.submit(origin(), prompt=prompt, **{"seconds": 2, **options})
+    job = await studio.submit(origin(), Wish(prompt=prompt, **{"seconds": 2, **options}))
     return await ended(studio, job)
 
 
@@ -120,7 +120,7 @@ async def test_a_job_that_the_engine_refuses_fails_with_its_sentence(plan: Plan)
 
 async def test_a_running_job_is_cancelled_and_the_engine_is_free(plan: Plan) -> None:
     async with composed(plan) as studio:
-        job = await studio.submit(origin(), prompt="slow", seconds=8)
+        job = await studio.submit(origin(), Wish(prompt="slow", seconds=8))
 
         async def started() -> bool:
             return (await studio.job(job.id)).progress > 0
@@ -135,8 +135,8 @@ async def test_a_running_job_is_cancelled_and_the_engine_is_free(plan: Plan) -> 
 
 async def test_a_cancelled_job_is_no_ones_but_its_owners_or_a_managers(plan: Plan) -> None:
     async with composed(plan) as studio:
-        await studio.submit(origin(), prompt="slow", seconds=8)
-        job = await studio.submit(origin(), prompt="play", seconds=8)
+        await studio.submit(origin(), Wish(prompt="slow", seconds=8))
+        job = await studio.submit(origin(), Wish(prompt="play", seconds=8))
         with pytest.raises(Refusal, match="Only the member who requested"):
             await studio.cancel(job.id, member(2, 10))
         with pytest.raises(Refusal, match="no piece"):
@@ -158,8 +158,8 @@ async def test_an_engine_that_cannot_load_stops_everything_with_its_sentence(pla
 
 async def test_an_interrupted_job_starts_again_after_a_restart(plan: Plan) -> None:
     async with composed(plan) as studio:
-        job = await studio.submit(origin(), prompt="slow once", seconds=2)
-        waiting = await studio.submit(origin(), prompt="play", seconds=2)
+        job = await studio.submit(origin(), Wish(prompt="slow once", seconds=2))
+        waiting = await studio.submit(origin(), Wish(prompt="play", seconds=2))
 
         async def started() -> bool:
             return (await studio.job(job.id)).progress > 0
@@ -177,7 +177,7 @@ async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
     plan = replace(plan, command=("env", "SCRIPTED_SLOTS=2", *plan.command))
     caplog.set_level(logging.INFO, "bot.dispatch.dispatcher")
     async with composed(plan) as studio:
-        slow = await studio.submit(origin(), prompt="slow once", seconds=8)
+        slow = await studio.submit(origin(), Wish(prompt="slow once", seconds=8))
         assert (await play(studio, "play")).status is Status.RENDERED
         assert (await studio.job(slow.id)).status is Status.RUNNING
         crashing = await play(studio, "crash")
@@ -189,7 +189,9 @@ async def test_two_slots_render_side_by_side_but_a_retried_job_alone(
 async def test_takes_count_for_the_slots_they_need(plan: Plan) -> None:
     plan = replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))
     async with composed(plan) as studio:
-        jobs = [await studio.submit(origin(), prompt="slow", seconds=8, takes=3) for _ in range(3)]
+        jobs = [
+            await studio.submit(origin(), Wish(prompt="slow", seconds=8, takes=3)) for _ in range(3)
+        ]
 
         async def begun() -> bool:
             second = await studio.job(jobs[1].id)
@@ -217,7 +219,7 @@ async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -
     async with composed(replace(plan, silence=1.0)) as studio:
         job = await play(studio, "swap")
         assert (job.status, job.attempts) == (Status.RENDERED, 1)
-        waiting = await studio.submit(origin(), prompt="slow", seconds=10)
+        waiting = await studio.submit(origin(), Wish(prompt="slow", seconds=10))
         assert (await studio.standing(waiting)).ends_at is not None
 
 
@@ -229,7 +231,7 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(
     async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         order = ["small", "large", *["small"] * 6]
         for model in order:
-            await studio.submit(origin(), prompt="play", seconds=2, model=model)
+            await studio.submit(origin(), Wish(prompt="play", seconds=2, model=model))
         loaded, served = ("small",), []
         while True:
             async with database.transaction() as tx:
@@ -249,7 +251,7 @@ async def test_who_needs_another_model_is_passed_by_four_at_most(
     models = ("small", "large")
     async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         for _ in range(9):
-            await studio.submit(origin(user=1), prompt="play", seconds=2)
+            await studio.submit(origin(user=1), Wish(prompt="play", seconds=2))
         large = None
         served = []
         while large is None or large.id not in served:
@@ -259,7 +261,9 @@ async def test_who_needs_another_model_is_passed_by_four_at_most(
                 await jobs.rendered(tx, job.id, clock())
             served.append(job.id)
             if large is None:  # of a member who had nothing yet, so that it is always theirs
-                large = await studio.submit(origin(user=2), prompt="play", seconds=2, model="large")
+                large = await studio.submit(
+                    origin(user=2), Wish(prompt="play", seconds=2, model="large")
+                )
     aged = [at for at in range(len(served)) if fairness.is_aged(at)]
     assert len(served) - 2 - len(aged) == 4
 
@@ -268,20 +272,20 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
     """What has seen the engine die renders alone: whoever waits for its end was not overtaken."""
     models = ("small", "large")
     async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
-        alone = await studio.submit(origin(), prompt="play", seconds=2, model="small")
+        alone = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="small"))
         async with database.transaction() as tx:
             assert await queue.claim(tx, ("small",), clock())
             assert await queue.wait_again(tx, alone.id, clock(), deaths=1)
             assert await queue.claim(tx, ("small",), clock())
             starts = await state.turn(tx)
-        large = await studio.submit(origin(), prompt="play", seconds=2, model="large")
-        small = await studio.submit(origin(), prompt="play", seconds=2, model="small")
+        large = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="large"))
+        small = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="small"))
         for _ in range(queue.MOST_PASSED):
             async with database.transaction() as tx:
                 assert await queue.claim(tx, ("small",), clock()) is None
         async with database.transaction() as tx:
             assert await state.turn(tx) == starts
-            assert [waiting.passed for waiting in await jobs.heads(tx)] == [0, 0]
+            assert [waiting.passed for waiting in await backlog.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
             job = await queue.claim(tx, ("small",), clock())
             assert job
@@ -296,7 +300,7 @@ async def test_a_job_that_was_stopped_renders_no_more_than_its_preview_after_a_c
     plan: Plan,
 ) -> None:
     async with composed(plan) as studio:
-        job = await studio.submit(origin(), prompt="long kill", seconds=60)
+        job = await studio.submit(origin(), Wish(prompt="long kill", seconds=60))
 
         async def previewed() -> bool:
             return any(owed.post.kind is PostKind.PREVIEW for owed in await owed_by(studio))

@@ -13,14 +13,14 @@ import pytest
 from bot.app import Plan
 from bot.errors import Refusal, StorageError
 from bot.tables import speeds
-from bot.values import Job, Status
+from bot.values import Job, Status, Wish
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.support.processes import alive, children
 
 
 async def asked(w: World, prompt: str, **options: int) -> Job:
     here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-    return await w.studio.submit(here, prompt=prompt, **{"seconds": 2, **options})
+    return await w.studio.submit(here, Wish(prompt=prompt, **{"seconds": 2, **options}))
 
 
 async def used(w: World) -> int:
@@ -251,7 +251,7 @@ async def test_a_model_that_cannot_fit_is_refused_at_the_door(plan: Plan) -> Non
         await w.ended(1, Status.DELIVERED)
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         with pytest.raises(Refusal, match="model large needs more memory than this machine has"):
-            await w.studio.submit(here, prompt="play", seconds=2, model="large")
+            await w.studio.submit(here, Wish(prompt="play", seconds=2, model="large"))
         assert await used(w) == 2
 
 

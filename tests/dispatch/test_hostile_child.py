@@ -15,16 +15,15 @@ import pytest
 from bot.app import Plan, compose
 from bot.dispatch import render_order
 from bot.errors import OperatorError
-from bot.studio import NOBODY
 from bot.tables import takes
-from bot.values import Job, Status
+from bot.values import Job, Status, Wish
 from tests.cogs.test_delivery import MESSAGES, looks
 from tests.conftest import SCRIPTED, Clock, World, member, origin, until, viewer, world
 
 
 async def asked(w: World, prompt: str, seconds: int = 2, takes: int = 1) -> Job:
     here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-    return await w.studio.submit(here, prompt=prompt, seconds=seconds, takes=takes)
+    return await w.studio.submit(here, Wish(prompt=prompt, seconds=seconds, takes=takes))
 
 
 LIES = {
@@ -82,7 +81,8 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
         async with w.database.transaction() as tx:
             await tx.execute("UPDATE jobs SET prompt = 'lie shorter than before' WHERE id = 1")
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        await w.studio.extend(here, NOBODY, viewer(guild=w.guild.id), 1, 1, 5)
+        longer = await w.studio.extension(1, 1, 5, viewer(guild=w.guild.id))
+        await w.studio.submit(here, longer)
         assert (await w.ended(2, Status.DELIVERED)).deaths == 1
         assert "announced 1 s of 13 s; the file holds 1 s, and goes on from 8 s" in caplog.text
 

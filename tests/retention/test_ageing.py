@@ -7,7 +7,7 @@ import pytest
 
 from bot.app import Plan
 from bot.retention import archive, erasure
-from bot.values import Keep, Origin, Status
+from bot.values import Keep, Origin, Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_forged import posted
 from tests.cogs.test_members import card
@@ -114,7 +114,7 @@ async def test_many_words_and_tokens_are_erased_in_small_transactions(
     async with world(replace(plan, clock=clock)) as w:
         here: Origin = origin(user=w.bob.id, guild=w.guild.id)
         for _ in range(3):
-            job = await w.studio.submit(here, prompt="slow secret", seconds=1)
+            job = await w.studio.submit(here, Wish(prompt="slow secret", seconds=1))
             await w.studio.cancel(job.id, member(w.bob.id, w.guild.id))
         clock.turn(days=40)
         monkeypatch.setattr(erasure, "ROWS_PER_TRANSACTION", 2)

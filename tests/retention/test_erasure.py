@@ -10,7 +10,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.values import Status
+from bot.values import Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_forged import posted
 from tests.cogs.test_members import card
@@ -230,7 +230,7 @@ async def test_a_status_message_that_comes_after_it_goes_as_well(plan: Plan) -> 
     """Alice is forgotten between the queueing and the answer to the interaction."""
     async with world(plan) as w:
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        job = await w.studio.submit(here, prompt="slow secret", seconds=2)
+        job = await w.studio.submit(here, Wish(prompt="slow secret", seconds=2))
         await w.bot.archive.forget(w.alice.id)
         message = await w.bot.get_partial_messageable(w.music.id).send("slow secret")
         await w.studio.status_message(job, message.id, Status.QUEUED)
@@ -286,7 +286,7 @@ async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:
     """A preview was replaced, and a second /forget me finds nothing that is left to do."""
     async with world(plan) as w:
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        job = await w.studio.submit(here, prompt="slow secret", seconds=2)
+        job = await w.studio.submit(here, Wish(prompt="slow secret", seconds=2))
         async with w.database.transaction() as tx:
             await tx.execute(
                 """

@@ -12,7 +12,7 @@ from bot.app import Plan, compose
 from bot.cli.backup import backup
 from bot.retention.disk import MARK
 from bot.tables import takes
-from bot.values import Status
+from bot.values import Status, Wish
 from tests.conftest import World, member, origin, until, world
 from tests.support.processes import children
 
@@ -103,7 +103,9 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
 ) -> None:
     async with world(plan) as w:
         await made(w, 1)
-        await w.studio.submit(origin(), prompt="slow", seconds=2)  # never ends before the backup
+        await w.studio.submit(
+            origin(), Wish(prompt="slow", seconds=2)
+        )  # never ends before the backup
         await backup(plan.folder, tmp_path / "old.db")
         await w.studio.cancel(2, member())
         await made(w, 3)
@@ -115,7 +117,7 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
         (plan.folder / MARK).unlink()
     swap(plan.folder, tmp_path / "old.db")
     async with compose(plan) as client:
-        job = await client.studio.submit(origin(), prompt="slow", seconds=2)
+        job = await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))
     assert job.id > 3
     left = [*(plan.folder / "audio").iterdir()]
     if (plan.folder / "orphans").exists():
@@ -126,11 +128,11 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
 async def test_a_number_whose_piece_left_no_file_is_not_given_again_either(plan: Plan) -> None:
     async with compose(plan) as client:
         for _ in range(4):
-            await client.studio.submit(origin(), prompt="slow", seconds=2)
+            await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))
     await started(plan)  # the folder is marked at each start
     set_aside(plan.folder, plan.folder)
     async with compose(plan) as client:
-        assert (await client.studio.submit(origin(), prompt="slow", seconds=2)).id > 4
+        assert (await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))).id > 4
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"database": "x", "given": "many"}', "\xff"])

@@ -15,9 +15,9 @@ from bot.clock import utc_now
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.retention.calendar import PROBATION, Calendar
 from bot.retention.erasure import LONGEST_DELETION_PAUSE
-from bot.tables import jobs, removals, speeds, uploads
+from bot.tables import backlog, removals, speeds, uploads
 from bot.tables.database import open_database
-from bot.values import Job, Keep, Status, Target
+from bot.values import Job, Keep, Status, Target, Wish
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_money import undeliverable
@@ -46,7 +46,7 @@ def at_1970() -> Set:
 
 async def asked(w: World, prompt: str, seconds: int = 2) -> Job:
     here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-    return await w.studio.submit(here, prompt=prompt, seconds=seconds)
+    return await w.studio.submit(here, Wish(prompt=prompt, seconds=seconds))
 
 
 STEPS = {
@@ -140,7 +140,9 @@ async def test_a_clock_that_is_ahead_for_one_start_removes_nothing(
     async with world(plan) as w:
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
-        await w.studio.submit(origin(guild=LEFT, channel=w.music.id), prompt="play", seconds=2)
+        await w.studio.submit(
+            origin(guild=LEFT, channel=w.music.id), Wish(prompt="play", seconds=2)
+        )
         await w.ended(2, Status.DELIVERED)
         await w.bot.archive.left(LEFT)
         for ahead in (400, -400):
@@ -246,7 +248,7 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
         async with database.transaction() as tx:
             await uploads.refused(tx, target, 1, 1000, clock())
         clock.set(days=-400)
-        assert await jobs.shares(database, real - DAY, real) == []
+        assert await backlog.shares(database, real - DAY, real) == []
         assert await uploads.refused_bytes(database, target, 1, real - DAY, real) is None
         async with database.transaction() as tx:  # in which the bot cannot take it
             await tx.execute(

@@ -21,7 +21,7 @@ from bot.rules.fairness import AGED, Line, Shares
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, ledger, speeds, state
 from bot.tables.database import Database, open_database
-from bot.values import Job, Limits, QueuedJob, Status, Tier
+from bot.values import Job, Limits, QueuedJob, Status, Tier, Wish
 from tests.conftest import GENEROUS, Clock, World, member, origin, world
 
 OPEN = replace(GENEROUS, per_day=86_400)
@@ -48,7 +48,9 @@ async def a_studio(
                 drain=asyncio.Event(),
                 models=models,
                 max_seconds=120,
-                admission=Admission(defaults=tiers or (OPEN,), limits=limits, skus=skus or {}),
+                admission=Admission(
+                    folder=folder, defaults=tiers or (OPEN,), limits=limits, skus=skus or {}
+                ),
             ),
             database,
         )
@@ -68,9 +70,9 @@ async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | No
 async def test_who_fills_the_queue_is_not_before_a_newcomer(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         for _ in range(10):
-            await studio.submit(origin(user=1), prompt="x", seconds=8)
+            await studio.submit(origin(user=1), Wish(prompt="x", seconds=8))
         await serve(database, clock)
-        await studio.submit(origin(user=2), prompt="x", seconds=8)
+        await studio.submit(origin(user=2), Wish(prompt="x", seconds=8))
         served = [await serve(database, clock) for _ in range(4)]
     assert [job.origin.user_id for job in served if job] == [2, 1, 1, 1]
 
@@ -78,9 +80,9 @@ async def test_who_fills_the_queue_is_not_before_a_newcomer(tmp_path: Path, cloc
 async def test_servers_have_equal_shares_however_many_ask(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         for user in range(20):
-            await studio.submit(origin(user=user, guild=10), prompt="x", seconds=8)
+            await studio.submit(origin(user=user, guild=10), Wish(prompt="x", seconds=8))
         for _ in range(6):
-            await studio.submit(origin(user=99, guild=20), prompt="x", seconds=8)
+            await studio.submit(origin(user=99, guild=20), Wish(prompt="x", seconds=8))
         served = [await serve(database, clock) for _ in range(8)]
     guilds = Counter(job.origin.guild_id for job in served if job)
     assert guilds == {10: 5, 20: 3}, "half, but for the two aged turns, which are of the oldest"
@@ -92,8 +94,8 @@ async def test_a_heavier_tier_has_a_larger_share(tmp_path: Path, clock: Clock) -
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO members (guild_id, user_id, tier) VALUES (10, 2, 'pro')")
         for _ in range(40):
-            await studio.submit(origin(user=1), prompt="x", seconds=8)
-            await studio.submit(origin(user=2), prompt="x", seconds=8)
+            await studio.submit(origin(user=1), Wish(prompt="x", seconds=8))
+            await studio.submit(origin(user=2), Wish(prompt="x", seconds=8))
         served = [await serve(database, clock) for _ in range(32)]
     by_turn = [job.origin.user_id for turn, job in enumerate(served) if job and turn % AGED != 3]
     assert Counter(by_turn)[2] > 2 * Counter(by_turn)[1]
@@ -188,11 +190,11 @@ async def test_what_was_served_more_than_an_hour_ago_does_not_count(
     tmp_path: Path, clock: Clock
 ) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
-        await studio.submit(origin(user=1), prompt="x", seconds=120)
+        await studio.submit(origin(user=1), Wish(prompt="x", seconds=120))
         await serve(database, clock)
         clock.turn(minutes=61)
-        await studio.submit(origin(user=1), prompt="x", seconds=8)
-        await studio.submit(origin(user=2), prompt="x", seconds=8)
+        await studio.submit(origin(user=1), Wish(prompt="x", seconds=8))
+        await studio.submit(origin(user=2), Wish(prompt="x", seconds=8))
         first = await serve(database, clock)
     assert first
     assert first.origin.user_id == 1, "the older of two who were served nothing"
@@ -235,7 +237,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
                 if running:
                     await progressed(database, *running, clock())
                 wish = {"prompt": "x", "seconds": seconds, "takes": takes}
-                job = await studio.submit(origin(user=user, guild=user % 5), **wish)
+                job = await studio.submit(origin(user=user, guild=user % 5), Wish(**wish))
                 ends_at = (await studio.standing(job)).ends_at
                 assert ends_at
                 expected[job.id] = ends_at - clock()
@@ -259,7 +261,7 @@ async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Cloc
             await state.engine_runs(tx, device="cpu", precision="float32", slots=4)
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0)
         for user in range(3):
-            await studio.submit(origin(user=user), prompt="x", seconds=10)
+            await studio.submit(origin(user=user), Wish(prompt="x", seconds=10))
         for _ in range(2):
             async with database.transaction() as tx:
                 assert await queue.claim(tx, ("small",), clock())
@@ -314,7 +316,8 @@ async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing
         for route in ("/channels/*/messages", "/webhooks/*"):
             w.env.inject_error("POST", route, status=403, code=50001, times=None)
         await w.studio.submit(
-            origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id), prompt="x", seconds=2
+            origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id),
+            Wish(prompt="x", seconds=2),
         )
         job = await w.ended(2, Status.UNDELIVERABLE)
         w.env.backend.faults.clear()
@@ -337,7 +340,7 @@ async def test_the_queue_shows_what_each_may_see(plan: Plan) -> None:
         await w.ended(1, Status.RUNNING)
         await w.generate("play a secret", 8, by=w.bob)
         await w.generate("play mine", 8)
-        await w.studio.submit(origin(user=5, guild=77), prompt="elsewhere", seconds=8)
+        await w.studio.submit(origin(user=5, guild=77), Wish(prompt="elsewhere", seconds=8))
         seen = await lines(w, w.alice)
         assert "The queue: 3" in seen
         assert "★ #1 *slow waltz*" in seen
@@ -375,7 +378,7 @@ async def test_more_than_are_counted_are_said_to_be_before_one(
         last = None
         for _ in range(forecast.PLACES_FORECAST // 50 + 1):
             for user in range(50):
-                last = await studio.submit(origin(user=user), prompt="x", seconds=8)
+                last = await studio.submit(origin(user=user), Wish(prompt="x", seconds=8))
         assert last
         standing = await studio.standing(last)
         assert (standing.place, standing.ends_at) == (None, None)

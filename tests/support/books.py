@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from bot.errors import Refusal
-from bot.rules import quota
+from bot.rules import days
 from bot.tables import takes
-from bot.values import Actor, Delivered, Job, Status, Unsent
+from bot.values import Actor, Delivered, Job, Status, Unsent, Wish
 from tests.conftest import member, origin
 from tests.support.recount import ADMIN, GUILDS, MEMBERS, USERS, Bill, Given, Recount
 
@@ -34,12 +34,10 @@ class Books(Recount):
         waiting = len(self.do(self.studio.usage(guild, user)).waiting)
         asked = self.studio.submit(
             origin(user, guild),
+            Wish(prompt="play", seconds=seconds, takes=number),
             self.presence(guild, user),
-            prompt="play",
-            seconds=seconds,
-            takes=number,
         )
-        today = quota.day(self.clock())
+        today = days.day(self.clock())
         unposted = [
             bill for bill in self.bills.values() if bill.user == user and bill.unposted >= today
         ]
@@ -59,7 +57,7 @@ class Books(Recount):
         self.bills[job.id] = Bill(
             guild=guild,
             user=user,
-            day=quota.day(self.clock()),
+            day=days.day(self.clock()),
             cost=cost,
             everywhere=self.holds(guild, user)[1],
             charged=cost,
@@ -152,7 +150,7 @@ class Books(Recount):
                     self.do(self.outbox.settle(now, Unsent.REFUSED))
             if self.is_undeliverable(owed.job.id):
                 self.bills[owed.job.id].lower(0)
-                self.bills[owed.job.id].unposted = quota.day(self.clock())
+                self.bills[owed.job.id].unposted = days.day(self.clock())
 
     @rule(data=st.data())
     def post_again(self, data: Any) -> None:
@@ -176,7 +174,7 @@ class Books(Recount):
         for grant, drawn in draws:
             grant.drawn += drawn
         bill.charged, bill.draws, bill.forgiven = price, draws, False
-        bill.day, bill.everywhere = quota.day(self.clock()), everywhere
+        bill.day, bill.everywhere = days.day(self.clock()), everywhere
 
     def is_undeliverable(self, number: int) -> bool:
         return self.do(self.studio.job(number)).status is Status.UNDELIVERABLE
@@ -204,7 +202,7 @@ class Books(Recount):
         guild, user = member
         self.do(self.office.reset(guild, ADMIN, Actor(id=user, name="someone")))
         for bill in self.bills.values():
-            today = bill.day == quota.day(self.clock())
+            today = bill.day == days.day(self.clock())
             if (bill.guild, bill.user) == member and today and not bill.everywhere:
                 bill.forgiven = True
 

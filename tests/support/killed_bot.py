@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import app
 from bot.app import Plan, tick
-from bot.values import Status
+from bot.values import Status, Wish
 from tests.conftest import GENEROUS, OPEN, SCRIPTED, origin, world
 
 built = asyncio.Event()
@@ -40,7 +40,7 @@ async def main(folder: Path, *, finish: bool) -> None:
             built.set()
             here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
             while not finish:
-                job = await w.studio.submit(here, prompt="play", seconds=2, takes=2)
+                job = await w.studio.submit(here, Wish(prompt="play", seconds=2, takes=2))
                 journal.write(f"{job.id}\n")
                 journal.flush()
                 os.fsync(journal.fileno())

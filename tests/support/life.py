@@ -21,7 +21,19 @@ from bot.retention.calendar import Calendar
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, posts, takes
 from bot.tables.database import Database, open_database
-from bot.values import Delivered, Job, Later, Limits, Outcome, Owed, PostKind, Status, Tier, Unsent
+from bot.values import (
+    Delivered,
+    Job,
+    Later,
+    Limits,
+    Outcome,
+    Owed,
+    PostKind,
+    Status,
+    Tier,
+    Unsent,
+    Wish,
+)
 from tests.conftest import Clock, member, origin
 from tests.support.scripted_child import READY
 
@@ -65,7 +77,9 @@ class Life(RuleBasedStateMachine):
         self.database: Database = self.do(self.opened.__aenter__())
         bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
         limits = Limits(idle_lane=True)
-        admission = Admission(defaults=(SMALL,), limits=limits, skus={})
+        admission = Admission(
+            folder=Path(self.folder.name), defaults=(SMALL,), limits=limits, skus={}
+        )
         self.studio = Studio(
             self.database,
             folder=Path(self.folder.name),
@@ -118,7 +132,7 @@ class Life(RuleBasedStateMachine):
     def submit(self, user: int, seconds: int, takes: int) -> None:
         try:
             job = self.do(
-                self.studio.submit(origin(user), prompt="play", seconds=seconds, takes=takes)
+                self.studio.submit(origin(user), Wish(prompt="play", seconds=seconds, takes=takes))
             )
         except Refusal:
             return
@@ -191,8 +205,8 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), seconds=st.integers(1, 9))
     def extend(self, data: Any, seconds: int) -> None:
-        number = self.number(data)
-        job = self.asked(self.studio.extend(origin(1), NOBODY, ANYBODY, number, 1, seconds))
+        wish = self.asked(self.studio.extension(self.number(data), 1, seconds, ANYBODY))
+        job = self.asked(self.studio.submit(origin(1), wish)) if wish else None
         if job:
             self.accepted.append(job.id)
 

@@ -20,7 +20,7 @@ from bot.engine.messages import Ready
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
-from bot.rules import quota
+from bot.rules import days
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Job, Limits, Presence, Tier
@@ -110,7 +110,9 @@ class Recount(RuleBasedStateMachine):
         self.database: Database = self.do(self.opened.__aenter__())
         bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
         limits = Limits(idle_lane=True)
-        admission = Admission(defaults=SMALL, limits=limits, skus={SKU: "plus"})
+        admission = Admission(
+            folder=Path(self.folder.name), defaults=SMALL, limits=limits, skus={SKU: "plus"}
+        )
         self.studio = Studio(
             self.database,
             folder=Path(self.folder.name),
@@ -187,7 +189,7 @@ class Recount(RuleBasedStateMachine):
         return (30, True) if user in self.subscribers and override <= 30 else (override, False)
 
     def used(self, guild: int, user: int) -> int:
-        today = quota.day(self.clock())
+        today = days.day(self.clock())
         everywhere = self.holds(guild, user)[1]
         here = [bill for bill in self.bills.values() if (bill.user, bill.day) == (user, today)]
         return sum(

@@ -261,7 +261,7 @@ class Storm:
 
         async def extend(number: int) -> None:
             job = await studio.job(number)
-            await studio.extend(job.origin, NOBODY, viewer, number, 1, 5)
+            await studio.submit(job.origin, await studio.extension(number, 1, 5, viewer))
 
         async def post_again(number: int) -> None:
             job = await studio.job(number)

@@ -182,7 +182,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
     path = tmp_path / "test.db"
     first_release(path)
     async with open_database(path) as database:
-        admission = Admission(defaults=DEFAULTS, limits=Limits(), skus={})
+        admission = Admission(folder=tmp_path, defaults=DEFAULTS, limits=Limits(), skus={})
         studio = Studio(
             database,
             folder=tmp_path,

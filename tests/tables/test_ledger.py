@@ -10,7 +10,7 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import open_database
-from bot.values import Job, Limits
+from bot.values import Job, Limits, Wish
 from tests.conftest import Clock, origin
 from tests.support.books import Books, Only, books, lefts
 from tests.support.recount import tier
@@ -55,9 +55,9 @@ async def test_a_limit_of_two_lets_two_of_two_hundred_through(tmp_path: Path) ->
             drain=asyncio.Event(),
             models=("scripted",),
             max_seconds=8,
-            admission=Admission(defaults=(two,), limits=Limits(), skus={}),
+            admission=Admission(folder=tmp_path, defaults=(two,), limits=Limits(), skus={}),
         )
-        asked = [studio.submit(origin(), prompt="play", seconds=8) for _ in range(200)]
+        asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 2
     assert sum(isinstance(outcome, Refusal) for outcome in outcomes) == 198

@@ -25,7 +25,7 @@ from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Reader, Row, Transaction, open_database
-from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status
+from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
 from tests.conftest import GENEROUS, Clock, member, origin
 
 FEW, MANY = 50, 1_500
@@ -121,7 +121,10 @@ async def past(database: Database, jobs: int) -> None:
 
 def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, Office, Outbox]:
     admission = Admission(
-        defaults=(GENEROUS,), limits=Limits(server_seconds_per_day=10**6), skus={1: "free"}
+        folder=folder,
+        defaults=(GENEROUS,),
+        limits=Limits(server_seconds_per_day=10**6),
+        skus={1: "free"},
     )
     studio = Studio(
         database,
@@ -147,7 +150,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await office.log(10, None, 0)
     await office.log(10, 1, 0)
     for _ in range(4):
-        job = await studio.submit(origin(), prompt="play", seconds=8)
+        job = await studio.submit(origin(), Wish(prompt="play", seconds=8))
     await studio.status_message(job, 7, Status.QUEUED)
     await studio.standing(job)
     await studio.usage(10, 1)

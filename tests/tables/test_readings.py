@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.tables import jobs, posts, takes
+from bot.tables import backlog, jobs, ledger, posts, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Status
 from tests.support.rows import put
@@ -160,7 +160,7 @@ async def test_a_members_jobs(database: Database, tables: Tables) -> None:
     assert newest
     assert numbers(await jobs.history(database, 10, 1, 3, 0)) == newest[:3]
     assert numbers(await jobs.history(database, 10, 1, 50, 2)) == newest[2:]
-    for read, status in ((jobs.waiting, "queued"), (jobs.rendering, "running")):
+    for read, status in ((backlog.of, "queued"), (backlog.rendering, "running")):
         mine = ids(tables.jobs, lambda job: ours(job) and job["status"] == status)  # noqa: B023
         assert await read(database, 10, 1) == mine != []
     async with database.transaction() as tx:
@@ -178,7 +178,7 @@ async def test_a_members_jobs(database: Database, tables: Tables) -> None:
         ),
     )
     assert unposted
-    assert await jobs.unposted(database, 1, NOW - timedelta(seconds=1), NOW) == unposted
+    assert await ledger.unposted(database, 1, NOW - timedelta(seconds=1), NOW) == unposted
 
 
 async def test_what_is_of_one_job(database: Database, tables: Tables) -> None:
@@ -200,19 +200,19 @@ async def test_what_is_of_one_job(database: Database, tables: Tables) -> None:
 async def test_the_queue(database: Database, tables: Tables) -> None:
     queued = [job for job in tables.jobs if job["status"] == "queued"]
     here = [job for job in queued if job["guild_id"] == 10]
-    assert await jobs.count_waiting(database, 10) == (len(queued), len(here))
+    assert await backlog.count(database, 10) == (len(queued), len(here))
     line = sorted(queued, key=lambda job: (-job["priority"], job["id"]))
-    assert [waiting.id for waiting in await jobs.line(database)] == [job["id"] for job in line]
+    assert [waiting.id for waiting in await backlog.line(database)] == [job["id"] for job in line]
 
     def whose(job: dict[str, Any]) -> tuple[Any, ...]:
         return job["guild_id"], job["user_id"], job["model"], job["priority"]
 
     heads = {next(of_one)["id"] for _, of_one in groupby(sorted(queued, key=whose), whose)}
     async with database.transaction() as tx:
-        assert {waiting.id for waiting in await jobs.heads(tx)} == heads
+        assert {waiting.id for waiting in await backlog.heads(tx)} == heads
     running = [job for job in tables.jobs if job["status"] == "running"]
     running.sort(key=lambda job: (job["started_at"] or 0, job["id"]))
-    found = await jobs.under_way(database)
+    found = await backlog.under_way(database)
     assert [(waiting.id, waiting.attempts, progress) for waiting, progress in found] == [
         (job["id"], job["attempts"] - 1, job["progress"]) for job in running
     ]
@@ -237,7 +237,7 @@ async def test_shares(database: Database, tables: Tables) -> None:
         among_members = sum(seconds / job["weight"] for seconds, job in work)
         among_servers = sum(seconds / job["server_weight"] for seconds, job in work)
         expected.append((guild, user, pytest.approx(among_members), pytest.approx(among_servers)))
-    assert sorted(await jobs.shares(database, NOW - timedelta(seconds=1), NOW)) == expected
+    assert sorted(await backlog.shares(database, NOW - timedelta(seconds=1), NOW)) == expected
 
 
 @pytest.mark.parametrize(("priority", "pays"), [(0, True), (1, True), (-1, False)])
@@ -247,7 +247,7 @@ async def test_who_waits_and_pays(
 ) -> None:
     async with database.transaction() as tx:
         await put(tx, "jobs", priority=priority, status=status)
-        assert await jobs.somebody_pays(tx) == (pays and status is Status.QUEUED)
+        assert await backlog.somebody_pays(tx) == (pays and status is Status.QUEUED)
 
 
 async def test_what_may_be_out_of_date(database: Database, tables: Tables) -> None:
@@ -266,7 +266,7 @@ async def test_how_the_studio_does(database: Database, tables: Tables) -> None:
         job["fault"] or "request" for job in tables.jobs if job["status"] == Status.FAILED
     )
     assert await jobs.faults(database) == faults
-    oldest = await jobs.oldest_waiting(database)
+    oldest = await backlog.oldest(database)
     queued = [job["created_at"] for job in tables.jobs if job["status"] == "queued"]
     assert oldest
     assert oldest.timestamp() == min(queued)

@@ -21,7 +21,7 @@ from bot.app import Plan, compose
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.tables import database
 from bot.tables.database import check, exclusive, open_database, reading
-from bot.values import Job, Status
+from bot.values import Job, Status, Wish
 from tests.cogs.test_bot import told
 from tests.conftest import origin, until, world
 from tests.support.stand_in import TOKEN
@@ -79,7 +79,7 @@ async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
 
     async def started() -> Job:
         async with compose(plan) as client:
-            return await client.studio.submit(origin(), prompt="play", seconds=2)
+            return await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
     await started()
     async with held(plan.folder / "fantasia.db"):

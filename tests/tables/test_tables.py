@@ -7,7 +7,7 @@ import pytest
 
 from bot.tables import jobs, ledger, takes
 from bot.tables.database import Database, Transaction
-from bot.values import Fault, Membership, Promise, Source, Status
+from bot.values import Fault, Membership, Promise, Request, Source, Status
 from tests.conftest import GENEROUS
 from tests.support.rows import Call, changes, put
 
@@ -317,14 +317,16 @@ async def test_takes_are_charged_for_what_they_are(
     assert await written_to_takes(database, call) == expected
 
 
-async def test_each_take_has_a_seed_of_its_own_from_the_jobs_on(database: Database) -> None:
+async def test_each_take_has_a_seed_of_its_own_and_its_share_of_the_price(
+    database: Database,
+) -> None:
     async with database.transaction() as tx:
         job = await jobs.find(tx, await put(tx, "jobs", seed=7, takes=3))
         assert job
-        await takes.add(tx, job, free=False)
+        await takes.add(tx, job, price=25)
     made = await takes.of(database, job.id)
     charged = [(take.number, take.seed, take.charged_seconds) for take in made]
-    assert charged == [(1, 7, 8), (2, 8, 8), (3, 9, 8)]
+    assert charged == [(1, 7, 9), (2, 8, 8), (3, 9, 8)]
 
 
 @pytest.mark.parametrize("before", [0, 3])
@@ -347,10 +349,9 @@ async def test_of_the_idle_lane_nothing_is_charged_again(database: Database) -> 
 async def test_what_is_charged_again_goes_by_the_promise_of_now(database: Database) -> None:
     await pair(database, "undeliverable", returned_at=9.0, forgiven=1)
     bought = Membership(tier=GENEROUS, source=Source.USER_SUBSCRIPTION, per_day=300)
-    promise = Promise(membership=bought, price=8)
-    written = await changes(
-        database, lambda tx: ledger.charged_again(tx, 1, promise, "2026-11-24", NOW)
-    )
+    request = Request(prompt="", seconds=8, model="m", seed=0)
+    promise = Promise(request=request, membership=bought, day="2026-11-24", price=8)
+    written = await changes(database, lambda tx: ledger.charged_again(tx, 1, promise, NOW))
     assert written["jobs 1"] == {
         "day": "2026-11-24",
         "charged_at": 1000.0,

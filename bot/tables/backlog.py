@@ -1,0 +1,113 @@
+"""The queue in the table of jobs: who waits, what runs, and what was started for whom."""
+
+from datetime import UTC, datetime
+
+from bot.tables.database import Reader, Transaction
+from bot.values import QueuedJob
+
+
+async def of(reader: Reader, guild: int, user: int) -> list[int]:
+    """Return the numbers of the member's jobs that are still queued."""
+    rows = await reader.fetch(
+        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
+        (guild, user),
+    )
+    return [row["id"] for row in rows]
+
+
+async def rendering(reader: Reader, guild: int, user: int) -> list[int]:
+    """Return the numbers of the member's jobs that are being rendered."""
+    rows = await reader.fetch(
+        "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'running' ORDER BY id",
+        (guild, user),
+    )
+    return [row["id"] for row in rows]
+
+
+async def count(reader: Reader, guild: int) -> tuple[int, int]:
+    """Return how many jobs are queued in all, and how many of them are of one server."""
+    rows = await reader.fetch(
+        """
+        SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS everywhere,
+            (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?) AS here
+        """,
+        (guild,),
+    )
+    return rows[0]["everywhere"], rows[0]["here"]
+
+
+async def oldest(reader: Reader) -> datetime | None:
+    """Return when the oldest queued job was asked for."""
+    rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
+    at = rows[0]["at"]
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+async def heads(tx: Transaction) -> list[QueuedJob]:
+    """Return the oldest queued job of each member for each model, and those of the idle lane."""
+    rows = await tx.fetch(
+        """
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts, passed
+        FROM jobs WHERE id IN (
+            SELECT MIN(id) FROM jobs WHERE status = 'queued'
+            GROUP BY guild_id, user_id, model, priority
+        )
+        """
+    )
+    return list(map(QueuedJob._make, rows))
+
+
+async def line(reader: Reader) -> list[QueuedJob]:
+    """Return all queued jobs."""
+    rows = await reader.fetch(
+        """
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts, passed
+        FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
+        """
+    )
+    return list(map(QueuedJob._make, rows))
+
+
+async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
+    """Return the running jobs with their progress, 0…1, in the order they were started.
+
+    Their attempts are those before this one.
+    """
+    rows = await reader.fetch(
+        """
+        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+            attempts - 1, passed, progress
+        FROM jobs WHERE status = 'running' ORDER BY started_at, id
+        """
+    )
+    return [(QueuedJob(*waiting), progress) for *waiting, progress in rows]
+
+
+async def somebody_pays(reader: Reader) -> bool:
+    """Whether a job waits that is not of the idle lane."""
+    rows = await reader.fetch(
+        "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
+    )
+    return bool(rows)
+
+
+async def shares(
+    reader: Reader, since: datetime, now: datetime
+) -> list[tuple[int, int, float, float]]:
+    """Return what was started from then on: server, member, seconds of music by their weight.
+
+    First by the weight that counts among members, then by that among servers. What was started
+    after now, by a clock that was ahead, does not count.
+    """
+    rows = await reader.fetch(
+        """
+        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
+            SUM(1.0 * seconds * takes / server_weight)
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
+        GROUP BY guild_id, user_id
+        """,
+        (since.timestamp(), now.timestamp()),
+    )
+    return [(guild, user, share, of_server) for guild, user, share, of_server in rows]

@@ -1,0 +1,21 @@
+"""The table of interactions that queued a job or had one posted again: some come twice."""
+
+from bot.tables.database import Reader, Transaction
+
+
+async def answered(reader: Reader, interaction: int) -> int | None:
+    """Return the number of the job that an interaction queued or had posted again."""
+    rows = await reader.fetch("SELECT job_id FROM interactions WHERE id = ?", (interaction,))
+    return rows[0]["job_id"] if rows else None
+
+
+async def answer(tx: Transaction, interaction: int, job: int) -> None:
+    """An interaction queued a job or had it posted again."""
+    await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
+
+
+async def first(reader: Reader, job: int) -> int | None:
+    """Return the id of the interaction that queued a job, if it is known."""
+    rows = await reader.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
+    first: int | None = rows[0]["id"]
+    return first
