@@ -215,15 +215,15 @@ async def _forgetting(left: int) -> list[Row]:
         async with _discord(plan, Side()) as env:
             bot = env.bot
             assert isinstance(bot, Fantasia)
-            await bot.operations.pause("nothing is rendered meanwhile")
+            await bot.services.operations.pause("nothing is rendered meanwhile")
             guild = env.create_guild("Conservatory")
             room = guild.create_text_channel("music")
             members = [guild.add_member(env.create_user(f"member {i}")) for i in range(20)]
             gone = 77
             await _lived(inside.database(bot), plan.folder, members[0].id, gone, left)
-            await bot.archive.left(gone)
+            await bot.services.archive.left(gone)
             many = [
-                (f"/forget me of {FORGOTTEN:,} pieces", bot.archive.forget(members[0].id)),
+                (f"/forget me of {FORGOTTEN:,} pieces", bot.services.archive.forget(members[0].id)),
                 (f"the leaving of a server of {left:,} jobs", _leaving(bot)),
             ]
             for what, forgetting in many:
@@ -248,7 +248,7 @@ async def _leaving(bot: Fantasia) -> None:
     async with inside.database(bot).transaction() as tx:
         before = time.time() - 2 * FORGOTTEN_AFTER.total_seconds()
         await tx.execute("UPDATE servers SET left_at = ? WHERE left_at IS NOT NULL", (before,))
-    await bot.archive.forget_the_left()
+    await bot.services.archive.forget_the_left()
 
 
 async def _replies(

@@ -147,7 +147,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
     watch = asyncio.create_task(_watch(side))
     assert isinstance(env.bot, Fantasia)
     if paused:
-        await env.bot.operations.pause("until all have asked")
+        await env.bot.services.operations.pause("until all have asked")
     begun = time.perf_counter()
     for member, room in turns:
         asked = time.perf_counter()
@@ -155,7 +155,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
         side.replies[-1] -= asked
     assert len(side.replies) == jobs
     if paused:
-        await env.bot.operations.resume()
+        await env.bot.services.operations.resume()
     database = inside.database(env.bot)
     while (await counts(database)).get(Status.DELIVERED) != jobs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)

@@ -15,7 +15,7 @@ from bot.admin.members import Office
 from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook
 from bot.admission import Admission
-from bot.client import Fantasia
+from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
 from bot.config import engine_environment
 from bot.dispatch.deadlines import GRACE
@@ -126,8 +126,8 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 pause=plan.pause,
                 grace=plan.grace,
             )
-            client = Fantasia(
-                studio,
+            services = Services(
+                studio=studio,
                 outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
                 erasure=Erasure(database, clock=plan.clock, calendar=calendar),
@@ -142,6 +142,9 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                     drain=drain,
                 ),
                 about=plan.about,
+            )
+            client = Fantasia(
+                services,
                 dev_guild_id=plan.dev_guild_id,
                 owner_guild_id=plan.owner_guild_id,
                 sync=plan.sync,
@@ -158,7 +161,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 loops = {
                     "dispatcher": dispatcher.run(),
                     "tick": tick(client, news, pulse),
-                    "tidy": tidy(archive, client.erasure, plan.keep),
+                    "tidy": tidy(archive, services.erasure, plan.keep),
                     "farewell": farewell(client, dispatcher, drain, news, plan.drain_seconds),
                 }
                 pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
@@ -204,7 +207,7 @@ async def farewell(
 async def _untold(client: Fantasia) -> bool:
     """Whether a message may be owed, or a status message out of date."""
     try:
-        return bool(await client.outbox.owed()) or await client.studio.untold()
+        return bool(await client.services.outbox.owed()) or await client.services.studio.untold()
     except StorageError:  # as long as that cannot be asked
         return True
 
@@ -231,7 +234,7 @@ def heed_signals(client: Fantasia) -> None:
             log.warning("stopped at once: what was rendering starts again at the next start")
             task.cancel()
         asked = True
-        client.operations.drain()
+        client.services.operations.drain()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

@@ -8,6 +8,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -110,20 +111,27 @@ def _reply(cause: Exception) -> str:
     return f"Something went wrong on our side (reference `{reference}`)."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the cogs ask: what members, admins and the owner may do, and what is kept and owed."""
+
+    studio: Studio
+    outbox: Outbox
+    archive: Archive
+    erasure: Erasure
+    office: Office
+    rulebook: Rulebook
+    operations: Operations
+    about: About
+
+
 class Fantasia(commands.AutoShardedBot):
-    """The bot; its cogs find the domain in `studio`."""
+    """The bot; its cogs find the domain in `services`."""
 
     def __init__(
         self,
-        studio: Studio,
+        services: Services,
         *,
-        outbox: Outbox,
-        archive: Archive,
-        erasure: Erasure,
-        office: Office,
-        rulebook: Rulebook,
-        operations: Operations,
-        about: About,
         dev_guild_id: int | None = None,
         owner_guild_id: int | None = None,
         sync: bool = False,
@@ -143,14 +151,7 @@ class Fantasia(commands.AutoShardedBot):
             proxy=proxy,
         )
         self._closing = asyncio.Event()
-        self.studio = studio
-        self.outbox = outbox
-        self.archive = archive
-        self.erasure = erasure
-        self.office = office
-        self.rulebook = rulebook
-        self.operations = operations
-        self.about = about
+        self.services = services
         self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
         self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None
         self._sync = sync
@@ -191,7 +192,7 @@ class Fantasia(commands.AutoShardedBot):
 
     async def _register(self, guild: discord.Object | None) -> None:
         scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
-        digest, known = self._digest(guild), await self.studio.synced(scope)
+        digest, known = self._digest(guild), await self.services.studio.synced(scope)
         if digest == known and not self._sync:
             return
         try:
@@ -208,7 +209,7 @@ class Fantasia(commands.AutoShardedBot):
         else:
             log.info("commands registered: %s", scope)
             with contextlib.suppress(StorageError):  # then the next start registers them again
-                await self.studio.note_synced(scope, digest)
+                await self.services.studio.note_synced(scope, digest)
 
     def _digest(self, guild: discord.Object | None) -> str:
         definitions = [

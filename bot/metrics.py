@@ -126,7 +126,7 @@ async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> Async
 
     async def metrics(_: web.Request) -> web.Response:
         registry = CollectorRegistry()
-        stats = await client.operations.stats()
+        stats = await client.services.operations.stats()
         registry.register(Snapshot(stats, lag.take(), client.latency, connected=connected()))
         text = generate_latest(registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

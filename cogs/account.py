@@ -61,7 +61,7 @@ def in_a_server(interaction: Interaction) -> int:
 @pages.listed("plans")
 async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers, as members see them."""
-    studio = interaction.client.studio
+    studio = interaction.client.services.studio
     held, _longest = await submit.allowed(interaction)
     found, more = pages.cut(
         await studio.offers(in_a_server(interaction)), page, embeds.TIERS_PER_PAGE
@@ -75,11 +75,11 @@ async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     held, _ = await submit.allowed(interaction)
     return [
         ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)
-        for offer in await interaction.client.studio.offers(in_a_server(interaction))
+        for offer in await interaction.client.services.studio.offers(in_a_server(interaction))
         if offer.sku and offer.tier.key != held.tier.key
     ]
 
 
 async def setup(bot: Fantasia) -> None:
     """Add the members' commands to the bot."""
-    await bot.add_cog(Account(bot.studio, bot.about))
+    await bot.add_cog(Account(bot.services.studio, bot.services.about))

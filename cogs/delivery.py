@@ -49,7 +49,7 @@ class Delivery(commands.Cog):
         self._bot = bot
         self._studio = studio
         self._outbox = outbox
-        self._archive = bot.archive
+        self._archive = bot.services.archive
         self._board = board
         self._busy: set[int] = set()
         """Places that something is being posted to."""
@@ -291,4 +291,6 @@ class Delivery(commands.Cog):
 
 async def setup(bot: Fantasia) -> None:
     """Add the delivery to the bot."""
-    await bot.add_cog(Delivery(bot, bot.studio, bot.outbox, Board(bot, bot.studio)))
+    await bot.add_cog(
+        Delivery(bot, bot.services.studio, bot.services.outbox, Board(bot, bot.services.studio))
+    )

@@ -82,7 +82,7 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models, and flag those the member cannot choose or that are not loaded."""
     held, _ = await submit.allowed(interaction)
-    loaded = interaction.client.studio.models
+    loaded = interaction.client.services.studio.models
     found = []
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
         note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
@@ -94,6 +94,6 @@ async def models(interaction: Interaction, typed: str) -> list[app_commands.Choi
 
 async def setup(bot: Fantasia) -> None:
     """Add /generate, its buttons and its forms to the bot."""
-    bot.tree.add_command(command(bot.studio))
+    bot.tree.add_command(command(bot.services.studio))
     bot.add_dynamic_items(*BUTTONS, *RESULTS)
     await bot.add_cog(Forms())

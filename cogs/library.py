@@ -31,8 +31,8 @@ class Catalogue(commands.Cog):
     """The music that is kept, for those who may see it."""
 
     def __init__(self, bot: Fantasia) -> None:
-        self._bot, self._studio, self._archive = bot, bot.studio, bot.archive
-        self._next = bot.studio.ticks()
+        self._bot, self._studio, self._archive = bot, bot.services.studio, bot.services.archive
+        self._next = bot.services.studio.ticks()
 
     @app_commands.command()
     @app_commands.describe(member="Another member's pieces, for server managers")
@@ -111,7 +111,7 @@ class Catalogue(commands.Cog):
                 view=result_view(job.id),
                 wait=True,
             )
-        await self._bot.erasure.repeated(job, interaction.channel_id or 0, message.id)
+        await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -142,7 +142,7 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
         permissions.require_manager(interaction)
-    found = await interaction.client.studio.history(
+    found = await interaction.client.services.studio.history(
         in_a_server(interaction), member, pages.LINES_PER_PAGE + 1, page * pages.LINES_PER_PAGE
     )
     lines = [line(*piece) for piece in found[: pages.LINES_PER_PAGE]]

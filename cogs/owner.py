@@ -90,7 +90,7 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Cancel a piece on any server and refund it, even if a preview was posted."""
-        studio = interaction.client.studio
+        studio = interaction.client.services.studio
         guild = (await studio.job(number)).origin.guild_id
         job = await studio.cancel(number, permissions.operator(interaction, guild), refund=True)
         await done(interaction, f"#{job.id} on server `{guild}` was cancelled and refunded.")
@@ -112,14 +112,14 @@ async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.
     """Fill a page of the servers."""
     await permissions.require_owner(interaction)
     bot = interaction.client
-    known = {*(guild.id for guild in bot.guilds), *await bot.rulebook.known_servers()}
+    known = {*(guild.id for guild in bot.guilds), *await bot.services.rulebook.known_servers()}
     found, more = pages.cut(sorted(known), page)
     return pages.card("Servers", [await line(bot, guild) for guild in found]), more
 
 
 async def line(bot: Fantasia, guild: int) -> str:
     """Say in a line what a server is allowed."""
-    limits = await bot.rulebook.limits(guild)
+    limits = await bot.services.rulebook.limits(guild)
     known = bot.get_guild(guild)
     name = escape(known.name) if known else "I am not in that server"
     verdict = "allowed" if limits.allows(guild) else "refused"
@@ -129,4 +129,6 @@ async def line(bot: Fantasia, guild: int) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add /studio to the owner's server, if there is one."""
     if bot.owner_guild:
-        bot.tree.add_command(Owners(bot.rulebook, bot.operations), guild=bot.owner_guild)
+        bot.tree.add_command(
+            Owners(bot.services.rulebook, bot.services.operations), guild=bot.owner_guild
+        )

@@ -42,14 +42,14 @@ class Forgetting(commands.Cog):
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._erasure = bot.erasure
+        self._erasure = bot.services.erasure
         self._waiting: list[AwaitedReceipt] = []
         self._deleting = asyncio.Lock()
 
     @commands.Cog.listener()
     async def on_forgotten(self, interaction: Interaction, receipt: Receipt) -> None:
         """Remember who is to be told."""
-        until = self._bot.studio.ticks() + ANSWERED_FOR
+        until = self._bot.services.studio.ticks() + ANSWERED_FOR
         self._waiting.append(AwaitedReceipt(interaction, receipt, until))
 
     @commands.Cog.listener()
@@ -84,7 +84,7 @@ class Forgetting(commands.Cog):
             await self._erasure.done(removal, gone=True)
 
     async def _tell(self) -> None:
-        now, waiting = self._bot.studio.ticks(), self._waiting
+        now, waiting = self._bot.services.studio.ticks(), self._waiting
         self._waiting = [each for each in waiting if each.receipt.left and now < each.until]
         for each in waiting:
             if each not in self._waiting:
@@ -122,9 +122,9 @@ class ForgetButton(
         if interaction.user.id != self.job:
             raise Refusal("You can only erase your own pieces. Use `/forget me`.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
-        client, receipt = interaction.client, interaction.client.erasure.receipt()
+        client, receipt = interaction.client, interaction.client.services.erasure.receipt()
         try:
-            found = await client.archive.forget(self.job, await _direct(interaction))
+            found = await client.services.archive.forget(self.job, await _direct(interaction))
         except StorageError as error:
             log.error("user %d is not fully forgotten yet: %s", self.job, error)
             raise Refusal(

@@ -42,7 +42,7 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and show the list as it is now."""
         number = pages.number(interaction)
-        await interaction.client.studio.cancel(number, permissions.viewer(interaction))
+        await interaction.client.services.studio.cancel(number, permissions.viewer(interaction))
         await pages.turn(interaction, "queue")
 
 
@@ -51,7 +51,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
     guild = in_a_server(interaction)
     owner = await interaction.client.is_owner(interaction.user)
-    found, count = await interaction.client.studio.queue(
+    found, count = await interaction.client.services.studio.queue(
         None if owner else guild, page, pages.LINES_PER_PAGE
     )
     lines = [_line(interaction, standing, owner=owner) for standing in found]
@@ -63,7 +63,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 @pages.more("queue")
 async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return the select with the pieces that the member may cancel, if there are any."""
-    found = await interaction.client.studio.cancellable(
+    found = await interaction.client.services.studio.cancellable(
         in_a_server(interaction),
         interaction.user.id,
         manager=interaction.permissions.manage_guild,

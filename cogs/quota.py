@@ -156,7 +156,7 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
 async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
     permissions.require_manager(interaction)
-    office = interaction.client.office
+    office = interaction.client.services.office
     found = await office.log(permissions.guild_of(interaction), member or None, page)
     lines = [line(change) for change in found[: pages.LINES_PER_PAGE]]
     return pages.card("Changes", lines), len(found) > pages.LINES_PER_PAGE
@@ -188,6 +188,6 @@ def ending(until: datetime | None) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /quota, /member and the pages' buttons to the bot."""
-    bot.tree.add_command(Quota(bot.studio, bot.office))
-    bot.tree.add_command(Members(bot.office))
+    bot.tree.add_command(Quota(bot.services.studio, bot.services.office))
+    bot.tree.add_command(Members(bot.services.office))
     bot.add_dynamic_items(pages.PageButton)

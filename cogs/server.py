@@ -40,7 +40,7 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
     found = []
-    for number in await interaction.client.rulebook.channels(interaction.guild_id or 0):
+    for number in await interaction.client.services.rulebook.channels(interaction.guild_id or 0):
         channel = guild.get_channel_or_thread(number) if guild else None
         name = f"#{channel.name}" if channel else f"{number} (deleted)"
         if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
@@ -51,7 +51,7 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
 @permissions.for_managers
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
-    words = await interaction.client.rulebook.words(interaction.guild_id or 0)
+    words = await interaction.client.services.rulebook.words(interaction.guild_id or 0)
     found = [word for word in words if typed.casefold() in word]
     return offered((word, word) for word in found)
 
@@ -175,7 +175,7 @@ async def _say(guild: discord.Guild, text: str) -> bool:
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     permissions.require_manager(interaction)
-    found = await interaction.client.rulebook.channels(permissions.guild_of(interaction))
+    found = await interaction.client.services.rulebook.channels(permissions.guild_of(interaction))
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
     return pages.card("Music can be requested in", lines or ["every channel"]), more
 
@@ -184,7 +184,7 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
 async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
     permissions.require_manager(interaction)
-    found = await interaction.client.rulebook.words(permissions.guild_of(interaction))
+    found = await interaction.client.services.rulebook.words(permissions.guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
     return pages.card("Blocked words", lines or ["none"]), more
 
@@ -192,6 +192,6 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 async def setup(bot: Fantasia) -> None:
     """Add /channel, /words and /panel to the bot."""
     bot.tree.add_command(panel)
-    bot.tree.add_command(Channels(bot.rulebook))
-    bot.tree.add_command(Words(bot.rulebook))
-    await bot.add_cog(Door(bot, bot.studio))
+    bot.tree.add_command(Channels(bot.services.rulebook))
+    bot.tree.add_command(Words(bot.services.rulebook))
+    await bot.add_cog(Door(bot, bot.services.studio))

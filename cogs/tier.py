@@ -36,7 +36,7 @@ FIELDS = {
 @permissions.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
-    offers = await interaction.client.rulebook.offers(interaction.guild_id or 0)
+    offers = await interaction.client.services.rulebook.offers(interaction.guild_id or 0)
     names = [offer.tier.name for offer in offers]
     return offered((name, name) for name in names if typed.casefold() in name.casefold())
 
@@ -44,7 +44,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
 @permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that grant a tier, by the name they had when they were mapped."""
-    names = await interaction.client.rulebook.role_names(interaction.guild_id or 0)
+    names = await interaction.client.services.rulebook.role_names(interaction.guild_id or 0)
     return offered(
         (f"@{name}", str(role))
         for role, name in names.items()
@@ -215,7 +215,7 @@ class Roles(commands.Cog):
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     permissions.require_manager(interaction)
-    offers = await interaction.client.rulebook.offers(permissions.guild_of(interaction))
+    offers = await interaction.client.services.rulebook.offers(permissions.guild_of(interaction))
     names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, embeds.TIERS_PER_PAGE)
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
@@ -239,5 +239,5 @@ def shown(tier: Tier) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /tier to the bot."""
-    bot.tree.add_command(Tiers(bot.rulebook, bot.office))
-    await bot.add_cog(Roles(bot.rulebook))
+    bot.tree.add_command(Tiers(bot.services.rulebook, bot.services.office))
+    await bot.add_cog(Roles(bot.services.rulebook))

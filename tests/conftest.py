@@ -182,7 +182,7 @@ class World:
 
     @property
     def studio(self) -> Studio:
-        return self.bot.studio
+        return self.bot.services.studio
 
     @property
     def database(self) -> Database:

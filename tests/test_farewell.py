@@ -64,7 +64,7 @@ async def test_a_stop_leaves_no_card_that_tells_what_is_past(
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         for number in range(2, 9):
             await w.ended(number, Status.DELIVERED)
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         await closed(w)
         assert len(titles(w)) == 15, "eight cards and seven results"
         assert [title for title in titles(w) if title.startswith(PAST)] == []
@@ -79,7 +79,7 @@ async def test_a_stop_waits_for_no_card_longer_than_it_may(
         w.env.inject_error("PATCH", "/channels/*/messages/*", status=403, times=None)
         await w.generate("play")
         await w.ended(1, Status.DELIVERED)
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         await closed(w)
     assert errors(caplog) == []
 
@@ -92,7 +92,7 @@ async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the
         hang(w)
         await w.generate("play")
         await w.ended(1, Status.RENDERED)
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         await closed(w)
         await asyncio.sleep(0.1)
         assert errors(caplog) == []
@@ -107,7 +107,7 @@ async def test_a_database_that_is_held_as_the_bot_ends_is_waited_for(
 ) -> None:
     async with world(plan) as w:
         w.tolerated = (StorageError,)
-        real, held = w.bot.outbox.owed, iter(range(5))
+        real, held = w.bot.services.outbox.owed, iter(range(5))
 
         async def owed() -> Any:
             if next(held, None) is not None:
@@ -116,8 +116,8 @@ async def test_a_database_that_is_held_as_the_bot_ends_is_waited_for(
 
         await w.generate("pause")
         await w.ended(1, Status.RUNNING)
-        monkeypatch.setattr(w.bot.outbox, "owed", owed)
-        w.bot.operations.drain()
+        monkeypatch.setattr(w.bot.services.outbox, "owed", owed)
+        w.bot.services.operations.drain()
         await closed(w)
         assert (await w.studio.job(1)).status is Status.DELIVERED
 
@@ -133,7 +133,7 @@ async def test_whatever_else_is_under_way_as_the_bot_ends_is_no_error(
             raise RuntimeError("Session is closed")
 
         w.bot.add_listener(look, "on_look")
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         await closed(w)
         await asyncio.sleep(0.1)
     assert errors(caplog) == []
@@ -143,7 +143,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(plan) as w:
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         for _ in range(3):
             await w.generate("slow")
         real, asked, claims = jobs.open_ones, queue.expected, list[asyncio.Task[None]]()

@@ -131,7 +131,9 @@ async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan)
 
         async def ready() -> bool:
             engines = set(children(os.getpid())) - killed
-            return bool(engines) and ((await w.bot.operations.stats()).engine is EngineState.READY)
+            return bool(engines) and (
+                (await w.bot.services.operations.stats()).engine is EngineState.READY
+            )
 
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         for number in range(1, ROUNDS + 1):

@@ -99,7 +99,9 @@ async def _members(
         role = guild.create_role(f"{tier.name} members")
         if tier is not FREE:
             mapped = Actor(id=role.id, name=role.name)
-            await bot.rulebook.map_role(guild.id, Actor(id=0, name="Demo"), mapped, tier.name)
+            await bot.services.rulebook.map_role(
+                guild.id, Actor(id=0, name="Demo"), mapped, tier.name
+            )
         name = "visitor" if tier.name == FIRST_TIER else tier.name.lower()
         members.append(guild.add_member(env.create_user(name), roles=[role]))
     members.sort(key=lambda member: member.name != "visitor")
@@ -167,10 +169,10 @@ def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    prompt, longest = options.prompt or FIRST_PROMPT, stage.bot.studio.max_seconds
+    prompt, longest = options.prompt or FIRST_PROMPT, stage.bot.services.studio.max_seconds
     wish = Wish(prompt=prompt, seconds=options.duration)
-    bounds.ask(wish, models=stage.bot.studio.models, max_seconds=longest, seed=0)
-    if (await stage.bot.operations.stats()).paused is not None:
+    bounds.ask(wish, models=stage.bot.services.studio.models, max_seconds=longest, seed=0)
+    if (await stage.bot.services.operations.stats()).paused is not None:
         raise OperatorError("The studio of this --data is paused: use another folder.")
     await _finished_before(stage)
     shown = await stage.members[0].slash(
@@ -204,8 +206,8 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
 
 async def _finished_before(stage: Stage) -> None:
     """Wait until what an earlier demo on this --data accepted was posted."""
-    studio = stage.bot.studio
-    while (await studio.queue(None, 0, 1))[1] or await stage.bot.outbox.owed():  # noqa: ASYNC110
+    studio = stage.bot.services.studio
+    while (await studio.queue(None, 0, 1))[1] or await stage.bot.services.outbox.owed():  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

@@ -47,7 +47,7 @@ async def files(
     if not takes:
         raise Refusal(f"The music of #{job.id} is no longer kept.")
     piece = (part, PARTS_PER_TAKE) if part else (1, 1)
-    music = [await client.archive.music(job, take, kind, piece) for take in takes]
+    music = [await client.services.archive.music(job, take, kind, piece) for take in takes]
     sizes = [len(each) for each in music]
     too_large = TooLarge(
         f"As {kind.upper()} it is {max(sizes) / 2**20:.1f} MiB, more than Discord accepts here"
@@ -55,7 +55,7 @@ async def files(
     )
     if most is not None and max(sizes) > most:
         raise too_large
-    if not part and await client.outbox.known_too_large(target, sizes):
+    if not part and await client.services.outbox.known_too_large(target, sizes):
         raise too_large
     names = [embeds.file_name(job, take, kind, part) for take in takes]
     try:
@@ -63,9 +63,9 @@ async def files(
     except discord.HTTPException as error:
         if not discord_errors.too_large(error):
             raise
-        await client.outbox.too_large(target, sizes)
+        await client.services.outbox.too_large(target, sizes)
         raise too_large from error
-    await client.outbox.fitted(target, sizes)
+    await client.services.outbox.fitted(target, sizes)
 
 
 def answer(interaction: Interaction) -> tuple[Target, int]:

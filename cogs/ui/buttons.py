@@ -62,7 +62,7 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
 
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and say so in the message."""
-        studio = interaction.client.studio
+        studio = interaction.client.services.studio
         job = await studio.cancel(self.job, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
             await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
@@ -81,7 +81,7 @@ class PostAgainButton(
 
     async def press(self, interaction: Interaction) -> None:
         """Owe the piece once more, and say so in the message."""
-        job = await interaction.client.studio.post_again(
+        job = await interaction.client.services.studio.post_again(
             self.job,
             permissions.presence(interaction),
             permissions.viewer(interaction),
@@ -99,7 +99,9 @@ class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>
 
     async def press(self, interaction: Interaction) -> None:
         """Stop, and say so in the message."""
-        job = await interaction.client.studio.stop(self.job, permissions.viewer(interaction))
+        job = await interaction.client.services.studio.stop(
+            self.job, permissions.viewer(interaction)
+        )
         await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
 
 

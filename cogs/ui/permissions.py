@@ -55,7 +55,11 @@ def kind(channel: object) -> tuple[ChannelKind, int | None]:
 async def presence_of(interaction: Interaction, member: discord.User) -> Presence:
     """Return another member's roles and subscriptions; raise what Discord answers if it does."""
     client = interaction.client
-    found = client.entitlements(user=member, exclude_ended=True) if client.office.skus else None
+    found = (
+        client.entitlements(user=member, exclude_ended=True)
+        if client.services.office.skus
+        else None
+    )
     theirs = [held async for held in found] if found else []
     return Presence(
         roles=roles(member),

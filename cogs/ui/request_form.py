@@ -30,7 +30,9 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
     async def press(self, interaction: Interaction) -> None:
         """Queue the same request, or extend the same take once more."""
         viewer = permissions.viewer(interaction)
-        await submit.queue(interaction, await interaction.client.studio.again(self.job, viewer))
+        await submit.queue(
+            interaction, await interaction.client.services.studio.again(self.job, viewer)
+        )
 
 
 class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
@@ -70,7 +72,10 @@ class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generat
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        seconds, (model, *_) = await submit.usual(interaction), interaction.client.studio.models
+        seconds, (model, *_) = (
+            await submit.usual(interaction),
+            interaction.client.services.studio.models,
+        )
         usual = Request(prompt="", seconds=seconds, model=model, seed=0)
         await _show(interaction, Form("Words into music", "generate", usual))
 
@@ -192,4 +197,6 @@ def _decimal(name: str, found: dict[str, str]) -> float | None:
 
 
 async def _request(interaction: Interaction, number: int) -> Request:
-    return await interaction.client.studio.repeatable(number, permissions.viewer(interaction))
+    return await interaction.client.services.studio.repeatable(
+        number, permissions.viewer(interaction)
+    )

@@ -34,7 +34,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
 
     async def press(self, interaction: Interaction) -> None:
         """Show the choices that the member's tier allows."""
-        job, takes = await interaction.client.studio.takes(
+        job, takes = await interaction.client.services.studio.takes(
             self.job, permissions.viewer(interaction)
         )
         held, longest = await submit.allowed(interaction)
@@ -62,7 +62,7 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
     async def press(self, interaction: Interaction) -> None:
         """Show the formats of each take."""
         viewer = permissions.viewer(interaction)
-        job, takes = await interaction.client.studio.takes(self.job, viewer)
+        job, takes = await interaction.client.services.studio.takes(self.job, viewer)
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
@@ -81,7 +81,9 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
     async def press(self, interaction: Interaction) -> None:
         """Delete what was posted and what is kept."""
         client = interaction.client
-        job, posted = await client.archive.delete(self.job, permissions.viewer(interaction))
+        job, posted = await client.services.archive.delete(
+            self.job, permissions.viewer(interaction)
+        )
         await interaction.response.send_message(
             f"#{job.id} was deleted. Its seconds are not refunded.", ephemeral=True
         )
@@ -126,7 +128,7 @@ class ExtendSelect(
     async def press(self, interaction: Interaction) -> None:
         """Queue it."""
         take, more = self.chosen("|".join(map(str, EXTENSION_SECONDS)))
-        studio, viewer = interaction.client.studio, permissions.viewer(interaction)
+        studio, viewer = interaction.client.services.studio, permissions.viewer(interaction)
         await submit.queue(interaction, await studio.extension(self.job, take, int(more), viewer))
 
 
@@ -141,9 +143,9 @@ class SaveSelect(
         """Send it to the member alone."""
         number, kind = self.chosen("flac|mp3|ogg")
         viewer = permissions.viewer(interaction)
-        job, takes = await interaction.client.studio.takes(self.job, viewer)
+        job, takes = await interaction.client.services.studio.takes(self.job, viewer)
         chosen = [take for take in takes if take.number == number]
-        async with interaction.client.archive.saving(interaction.user.id):
+        async with interaction.client.services.archive.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)
             target, most = answer(interaction)
             save = files(interaction.client, target, job, chosen, Format(kind), most=most)

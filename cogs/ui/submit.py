@@ -19,7 +19,7 @@ NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files",
 
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     """Return the member's tier and the length of the longest piece they may request, in seconds."""
-    studio, guild = interaction.client.studio, interaction.guild_id or 0
+    studio, guild = interaction.client.services.studio, interaction.guild_id or 0
     held = await studio.membership(guild, interaction.user.id, permissions.presence(interaction))
     return held, await studio.longest(guild, held)
 
@@ -32,7 +32,7 @@ async def usual(interaction: Interaction) -> int:
 
 async def queue(interaction: Interaction, wish: Wish) -> None:
     """Queue what a member wishes for, and reply with the status message."""
-    studio = interaction.client.studio
+    studio = interaction.client.services.studio
     job = await studio.submit(origin(interaction), wish, permissions.presence(interaction))
     try:
         standing = await studio.standing(job)

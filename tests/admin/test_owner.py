@@ -147,9 +147,9 @@ async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_eve
         await w.generate("play two")
         await w.ended(2, Status.RENDERED)
         clock.turn(days=29)
-        assert await w.bot.archive.prune(Keep()) == 0
+        assert await w.bot.services.archive.prune(Keep()) == 0
         clock.turn(days=2)
-        assert await w.bot.archive.prune(Keep()) == 1
+        assert await w.bot.services.archive.prune(Keep()) == 1
         assert files(plan) == {"2"}
         w.env.backend.faults.clear()
         shown = await w.alice.slash(w.music, "history")
@@ -172,7 +172,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
         longer = await w.studio.extension(1, 1, 2, viewer(guild=w.guild.id))
         await w.studio.submit(here, longer)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
-        assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
+        assert await w.bot.services.archive.prune(Keep(most=2 * size)) == 1
         assert files(plan) == {"1", "3"}
 
 
@@ -231,7 +231,7 @@ async def test_health_is_good_while_there_is_nothing_that_a_restart_would_mend(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(replace(plan, command=(*SCRIPTED, "mute"))) as (w, health):
-        await w.bot.operations.pause("for a while")
+        await w.bot.services.operations.pause("for a while")
         monkeypatch.setattr(w.bot, "is_ready", lambda: False)  # Discord is away
         assert await health() == (200, None)
         async with w.database.transaction():
@@ -331,12 +331,12 @@ async def test_what_could_not_be_posted_goes_like_any_other_and_first(
             await w.ended(number, Status.UNDELIVERABLE)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
         (plan.folder / "audio" / "77-1.wav").write_bytes(bytes(10 * size))
-        assert await w.bot.archive.prune(Keep(most=2 * size)) == 1
+        assert await w.bot.services.archive.prune(Keep(most=2 * size)) == 1
         assert files(plan) == {"1", "3", "77"}
-        assert await w.bot.archive.prune(Keep(most=size)) == 1
+        assert await w.bot.services.archive.prune(Keep(most=size)) == 1
         assert files(plan) == {"1", "77"}
         await w.studio.submit(replace(bob, user_id=5), Wish(prompt="play", seconds=8))
         await w.ended(4, Status.UNDELIVERABLE)
         clock.turn(days=31)
-        assert await w.bot.archive.prune(Keep()) == 2
+        assert await w.bot.services.archive.prune(Keep()) == 2
         assert files(plan) == {"77"}

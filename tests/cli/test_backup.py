@@ -23,9 +23,9 @@ async def lived(plan: Plan, target: Path) -> None:
     """Queue two jobs and take a backup between them, with the bot running."""
     late = replace(plan, command=(*SCRIPTED, "mute"))
     async with compose(late) as client:
-        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
+        await client.services.studio.submit(origin(), Wish(prompt="play", seconds=2))
         await backup(plan.folder, target)
-        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
+        await client.services.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
 
 def count(path: Path) -> int:
@@ -46,7 +46,7 @@ async def test_a_backup_is_taken_while_the_bot_runs_and_put_back(
     assert old
     assert count(old) == 2
     async with compose(plan) as client:
-        assert (await client.studio.job(1)).status in (Status.QUEUED, Status.RUNNING)
+        assert (await client.services.studio.job(1)).status in (Status.QUEUED, Status.RUNNING)
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
 
@@ -114,10 +114,10 @@ async def test_a_damaged_database_is_refused_and_left_as_it_is(plan: Plan, tmp_p
 async def test_what_the_bot_writes_is_its_owners_alone(plan: Plan) -> None:
     plan.folder.mkdir(mode=0o755)
     async with compose(plan) as client:
-        job = await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
+        job = await client.services.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
         async def rendered() -> bool:
-            return (await client.studio.job(job.id)).status is Status.RENDERED
+            return (await client.services.studio.job(job.id)).status is Status.RENDERED
 
         await until(rendered)
         assert list((plan.folder / "audio").glob("*.wav"))
@@ -133,7 +133,7 @@ async def test_a_restore_says_what_music_it_does_not_find_and_takes_none_away(
             await w.generate("play")
             await w.ended(number, Status.DELIVERED)
         await backup(plan.folder, tmp_path / "monday.db")
-        await w.bot.archive.delete(1, member(w.alice.id, w.guild.id))
+        await w.bot.services.archive.delete(1, member(w.alice.id, w.guild.id))
         await w.generate("play")
         await w.ended(3, Status.DELIVERED)
         await w.generate("fail")
@@ -142,7 +142,9 @@ async def test_a_restore_says_what_music_it_does_not_find_and_takes_none_away(
     done = await restore(plan.folder, tmp_path / "monday.db", NOW)
     assert (done.lost, done.unnamed) == ((1,), 2)
     async with compose(plan) as client:
-        assert (await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))).id > 4
+        assert (
+            await client.services.studio.submit(origin(), Wish(prompt="slow", seconds=2))
+        ).id > 4
     assert music <= {file.name for file in (plan.folder / "audio").iterdir()}
     assert done.old
     again = await restore(plan.folder, done.old, NOW)
@@ -158,4 +160,4 @@ async def test_a_backup_of_an_older_release_is_restored(plan: Plan, tmp_path: Pa
     )
     assert {file.name for file in plan.folder.iterdir()} == {"fantasia.db", "lock", MARK}
     async with compose(plan) as client:
-        assert (await client.studio.job(4)).status is Status.DELIVERED
+        assert (await client.services.studio.job(4)).status is Status.DELIVERED

@@ -198,10 +198,10 @@ async def lived(folder: Path) -> None:
     """Make one piece."""
     plan = Plan(folder=folder, command=SCRIPTED, models=("scripted",), defaults=(GENEROUS,))
     async with compose(plan) as client:
-        await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
+        await client.services.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
         async def rendered() -> bool:
-            return (await client.studio.job(1)).status is Status.RENDERED
+            return (await client.services.studio.job(1)).status is Status.RENDERED
 
         await until(rendered)
 

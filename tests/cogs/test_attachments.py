@@ -96,7 +96,7 @@ async def test_an_answer_may_hold_what_its_member_may_send(
         assert saved.response.attachments[0].filename == "play-a-waltz-1.flac"
         await w.alice.slash(w.music, "resend", number=1)
         assert (await w.result(2)).attachments[0].filename == "play-a-waltz-1.wav"
-        known = await w.bot.outbox.known_too_large(Target(w.guild.id), [100])
+        known = await w.bot.services.outbox.known_too_large(Target(w.guild.id), [100])
         assert known, "what one member may send says nothing of the server"
 
 
@@ -121,16 +121,16 @@ async def test_takes_that_fit_but_not_together_are_posted_again_each_by_itself(p
 
 async def test_a_refusal_teaches_by_the_largest_file(plan: Plan) -> None:
     async with world(plan) as w:
-        known, server = w.bot.outbox.known_too_large, Target(w.guild.id)
-        await w.bot.outbox.too_large(server, [50, 70])
+        known, server = w.bot.services.outbox.known_too_large, Target(w.guild.id)
+        await w.bot.services.outbox.too_large(server, [50, 70])
         assert await known(server, [70, 1])
         assert await known(server, [1, 1, 70])
         assert not await known(server, [60, 60]), "their sum is not what was refused"
         assert not await known(server, [70]), "by itself it may fit"
         assert not await known(Target(0), [70, 1])
-        await w.bot.outbox.too_large(server, [65])
+        await w.bot.services.outbox.too_large(server, [65])
         assert await known(server, [66, 1, 1])
-        await w.bot.outbox.fitted(server, [66, 1])
+        await w.bot.services.outbox.fitted(server, [66, 1])
         assert not await known(server, [66, 1, 1]), "what was taken is believed"
         assert await known(server, [70, 1])
 

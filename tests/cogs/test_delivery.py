@@ -105,7 +105,9 @@ async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
     async with world(plan) as w:
         real = w.bot.http.request
         # All files here are of one size, and this size is refused for one of them alone.
-        monkeypatch.setattr(w.bot.outbox, "known_too_large", lambda *_: asyncio.sleep(0, False))
+        monkeypatch.setattr(
+            w.bot.services.outbox, "known_too_large", lambda *_: asyncio.sleep(0, False)
+        )
 
         async def request(route: Any, **options: Any) -> Any:
             form = options.get("form") or []
@@ -213,7 +215,7 @@ async def test_an_interaction_that_died_between_two_tries_is_given_up(
         await asked(w)
         await postponed(w)
         clock.turn(minutes=16)
-        await w.bot.erasure.age(Keep())
+        await w.bot.services.erasure.age(Keep())
         w.env.inject_error("POST", "/webhooks/*", status=404, times=None)
         await looks_until(w, clock, 1, Status.DELIVERED, seconds=5)
         assert len(w.direct_messages(w.alice)) == 1

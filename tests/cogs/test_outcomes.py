@@ -298,7 +298,7 @@ async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
         return real(job)
 
     async with world(plan) as w:
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         shown = [await asked(w) for _ in range(2)]
         monkeypatch.setitem(embeds.WITHOUT_STANDING, Status.CANCELLED, cancelled)
         for number in (1, 2):

@@ -180,7 +180,7 @@ async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> Non
     async with world(plan) as w:
         await w.generate("long", 60)
         preview = await w.result()
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         kill_engines()
 
         async def waits() -> bool:
@@ -190,7 +190,7 @@ async def test_stopping_what_waits_again_gives_what_was_heard(plan: Plan) -> Non
         await w.alice.click(preview, label="Stop here")
         with pytest.raises(Refusal, match="#1 is already stopping"):
             await w.studio.stop(1, member(w.alice.id, w.guild.id))
-        await w.bot.operations.resume()
+        await w.bot.services.operations.resume()
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)
         (take,) = await takes.of(w.database, 1)
@@ -204,11 +204,11 @@ async def test_an_idle_piece_gives_way_to_nobody_while_nothing_is_started(plan: 
         await w.ended(1, Status.DELIVERED)
         await w.generate("slow", 5)
         await w.ended(2, Status.RUNNING)
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         await w.generate("play", 2, by=w.bob)
         await asyncio.sleep(0.3)
         assert (await w.studio.job(2)).status is Status.RUNNING
-        await w.bot.operations.resume()
+        await w.bot.services.operations.resume()
         await w.ended(3, Status.DELIVERED)
         assert (await w.studio.job(2)).attempts <= 1
 
@@ -237,7 +237,7 @@ async def test_an_idle_piece_gives_way_to_nobody_once_the_bot_is_ending(plan: Pl
         await w.ended(1, Status.DELIVERED)
         await w.generate("pause", 5)
         await w.ended(2, Status.RUNNING)
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         await w.studio.submit(origin(2, w.guild.id, w.music.id), Wish(prompt="play", seconds=2))
 
         async def no_more() -> Job | None:

@@ -60,7 +60,7 @@ async def test_a_server_without_the_bot_is_forgotten_after_thirty_days(
 ) -> None:
     async with world(plan) as w:
         await first(w)
-        archive = w.bot.archive
+        archive = w.bot.services.archive
         await archive.left(w.guild.id)
         clock.turn(days=29)
         await archive.forget_the_left()

@@ -153,7 +153,7 @@ async def test_a_form_that_is_closed_leaves_nothing_behind(plan: Plan) -> None:
 async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) -> None:
     async with world(plan) as w:
         form = await w.bob.click(await first(w), label="Edit")
-        await w.bot.archive.forget(w.alice.id)
+        await w.bot.services.archive.forget(w.alice.id)
         shown = await w.bob.submit_modal(form, values(form))
         await w.status(shown, "#2 is done")
         assert (await w.studio.job(2)).request.edited_from is None

@@ -190,7 +190,7 @@ async def test_what_was_posted_again_of_a_deleted_piece_goes_too(plan: Plan, clo
         w.env.inject_error("DELETE", path, status=503, times=5)
         await w.alice.click(message, label="Delete")
         late = await w.bot.get_partial_messageable(w.music.id).send("A waltz, once more")
-        await w.bot.erasure.repeated(await w.studio.job(1), w.music.id, late.id)
+        await w.bot.services.erasure.repeated(await w.studio.job(1), w.music.id, late.id)
         await w.restart(plan)
         w.env.backend.faults.clear()
 

@@ -18,7 +18,7 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
 ) -> None:
     edited: list[int] = []
     async with world(replace(plan, clock=clock)) as w:
-        await w.bot.operations.pause("")  # so that all wait
+        await w.bot.services.operations.pause("")  # so that all wait
         shown = [await w.generate(f"play {number}") for number in range(EDITED_AT_ONCE + 4)]
         *waiting, later, first = [each.response.message.id for each in shown if each.response]
         real = w.bot.http.request
@@ -49,7 +49,7 @@ async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
     plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         other = w.guild.create_text_channel("other")
         await w.generate("play")
         await w.alice.slash(other, "generate", prompt="play", duration=2)
@@ -84,7 +84,7 @@ async def test_messages_that_cannot_be_edited_now_keep_no_other_from_being_told(
     plan: Plan, clock: Clock
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         shown = [await w.generate(f"play {number}") for number in range(EDITED_AT_ONCE + 1)]
         *others, _ = [each.response.message.id for each in shown if each.response]
         for message in others:
@@ -103,7 +103,7 @@ async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
     plan: Plan, clock: Clock
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
-        await w.bot.operations.pause("")
+        await w.bot.services.operations.pause("")
         shown = await w.generate("play")
         real, tried, away = w.bot.http.request, list[float](), True
 

@@ -209,7 +209,9 @@ async def test_what_admins_are_offered_is_for_managers(
     """A server may let others use such a command, whom it refuses, and whom nothing is offered."""
     async with staffed(plan) as (w, room, staff):
         somebody = Actor(id=1, name="somebody")
-        await w.bot.rulebook.allow_channel(w.guild.id, somebody, Actor(id=room.id, name="staff"))
+        await w.bot.services.rulebook.allow_channel(
+            w.guild.id, somebody, Actor(id=room.id, name="staff")
+        )
         await w.admin.slash(w.music, "words add", word="unspeakable")
         await w.admin.slash(w.music, "tier map", role=staff, tier="Generous")
         for known in await w.bot.tree.fetch_commands():

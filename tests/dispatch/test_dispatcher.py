@@ -29,7 +29,7 @@ from tests.support.processes import alive, children
 async def composed(plan: Plan) -> AsyncIterator[Studio]:
     async with compose(plan) as client:
         assert isinstance(client, Fantasia)
-        yield client.studio
+        yield client.services.studio
 
 
 async def ended(studio: Studio, job: Job) -> Job:

@@ -130,7 +130,7 @@ async def test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_dis
         message = await until(lambda: told(w))
         assert r"Try PRECISION=float32\." in (message.embeds[0].description or "")
         assert not message.attachments
-        stats = await w.bot.operations.stats()
+        stats = await w.bot.services.operations.stats()
         assert stats.faults == {"numbers": 1}
     assert job.reason == "Try PRECISION=float32."
     assert "DATA_DIR" not in caplog.text

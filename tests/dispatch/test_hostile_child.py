@@ -134,7 +134,7 @@ async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(
         await w.ended(1, Status.RUNNING)
         await asked(w, "play", takes=3)
         await until(lambda: asyncio.sleep(0, looked.is_set()))
-        await w.bot.archive.forget(w.alice.id)
+        await w.bot.services.archive.forget(w.alice.id)
         go.set()
         await asked(w, "play")
         await w.ended(3, Status.DELIVERED)
@@ -171,7 +171,7 @@ async def test_what_was_announced_as_it_was_forgotten_goes_at_the_next_start(
     async with world(plan) as w:
         await asked(w, "cross wait")
         await w.ended(1, Status.RUNNING)
-        await w.bot.archive.forget(w.alice.id)
+        await w.bot.services.archive.forget(w.alice.id)
         written = plan.folder / "audio" / "1-1.npy"
         await until(lambda: asyncio.sleep(0, written.exists()))
         shutil.copytree(plan.folder, tmp_path / "copy")

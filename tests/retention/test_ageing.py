@@ -19,11 +19,11 @@ async def test_dead_tokens_are_erased_and_living_ones_stay(plan: Plan, clock: Cl
     async with world(replace(plan, clock=clock)) as w:
         await w.generate("play")
         await posted(w)
-        await w.bot.erasure.age(Keep())
+        await w.bot.services.erasure.age(Keep())
         assert (await row(w))["token"]
         clock.turn(minutes=15, seconds=1)
         await w.generate("play")
-        await w.bot.erasure.age(Keep())
+        await w.bot.services.erasure.age(Keep())
         assert (await row(w, 1))["token"] == ""
         assert (await row(w, 2))["token"]
 
@@ -36,14 +36,14 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         await w.generate(WORDS)
         await posted(w)
         clock.turn(days=11)
-        await w.bot.erasure.age(keep)
+        await w.bot.services.erasure.age(keep)
         assert (await row(w))["prompt"] == WORDS, "its music is kept, and what names it"
-        await w.bot.archive.prune(keep)
-        await w.bot.erasure.age(Keep(days=5))
+        await w.bot.services.archive.prune(keep)
+        await w.bot.services.erasure.age(Keep(days=5))
         assert (await row(w))["prompt"] == WORDS
         await w.generate("play on")
         await w.ended(2, Status.DELIVERED)
-        await w.bot.erasure.age(keep)
+        await w.bot.services.erasure.age(keep)
         erased, other = await row(w, 1), await row(w, 2)
         assert (erased["prompt"], erased["user_name"]) == ("", "")
         assert other["prompt"] == "play on"
@@ -65,11 +65,11 @@ async def test_words_stay_as_long_as_any_file_that_is_named_after_them(
         await posted(w)
         clock.turn(days=40)
         for gone in ("takes SET audio", "takes SET codes", "jobs SET picture"):
-            await w.bot.erasure.age(Keep(words=30))
+            await w.bot.services.erasure.age(Keep(words=30))
             assert (await row(w))["prompt"] == "draw a secret"
             async with w.database.transaction() as tx:
                 await tx.execute(f"UPDATE {gone} = NULL")
-        await w.bot.erasure.age(Keep(words=30))
+        await w.bot.services.erasure.age(Keep(words=30))
         assert (await row(w))["prompt"] == ""
 
 
@@ -92,12 +92,12 @@ async def test_a_server_that_removed_the_bot_leaves_no_names_either(
             for _ in range(3):
                 await admin.slash(room, "quota grant", member=member, seconds=9, reason=why)
             await admin.slash(room, "member block", member=member, reason=why)
-        await w.bot.archive.left(w.guild.id)
+        await w.bot.services.archive.left(w.guild.id)
         clock.turn(days=29)
-        await w.bot.archive.forget_the_left()
+        await w.bot.services.archive.forget_the_left()
         assert because in await everything(w)
         clock.turn(days=2)
-        await w.bot.archive.forget_the_left()
+        await w.bot.services.archive.forget_the_left()
         kept = await everything(w)
         assert because not in kept
         assert "'admin'" not in kept
@@ -118,7 +118,7 @@ async def test_many_words_and_tokens_are_erased_in_small_transactions(
             await w.studio.cancel(job.id, member(w.bob.id, w.guild.id))
         clock.turn(days=40)
         monkeypatch.setattr(erasure, "ROWS_PER_TRANSACTION", 2)
-        await w.bot.erasure.age(Keep(words=30))
+        await w.bot.services.erasure.age(Keep(words=30))
         kept = await everything(w)
         assert "secret" not in kept
         assert "'t'" not in kept

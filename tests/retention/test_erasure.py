@@ -49,7 +49,7 @@ async def swept(w: World) -> None:
 
     async def look() -> bool:
         w.bot.dispatch("look")
-        return not await w.bot.erasure.left()
+        return not await w.bot.services.erasure.left()
 
     await until(look)
 
@@ -135,7 +135,7 @@ async def told_everywhere(plan: Plan) -> AsyncIterator[World]:
         await w.ended(3, Status.DELIVERED)
 
         async def settled() -> bool:
-            return not await w.studio.to_show() and not await w.bot.outbox.owed()
+            return not await w.studio.to_show() and not await w.bot.services.outbox.owed()
 
         await until(settled)
         yield w
@@ -157,7 +157,7 @@ async def test_messages_are_deleted_after_a_restart_too(plan: Plan) -> None:
         w.env.inject_error("DELETE", "/channels/*/messages/*", status=503, times=None)
         mine = told_of_it(w)
         await forget(w)
-        assert await w.bot.erasure.left() == mine
+        assert await w.bot.services.erasure.left() == mine
         w.env.backend.faults.clear()
         await w.restart(plan)
         await swept(w)
@@ -199,7 +199,7 @@ async def test_what_cannot_be_deleted_is_told_and_logged(
         text = await followed(w, await forget(w))
         assert f"Deleted: {0 if lost else mine} messages about your pieces" in text
         assert (f"I could not delete {mine}," in text) == lost
-        assert await w.bot.erasure.left() == 0
+        assert await w.bot.services.erasure.left() == 0
         assert caplog.text.count("cannot be deleted and stays") == (mine if lost else 0)
 
 
@@ -231,7 +231,7 @@ async def test_a_status_message_that_comes_after_it_goes_as_well(plan: Plan) -> 
     async with world(plan) as w:
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         job = await w.studio.submit(here, Wish(prompt="slow secret", seconds=2))
-        await w.bot.archive.forget(w.alice.id)
+        await w.bot.services.archive.forget(w.alice.id)
         message = await w.bot.get_partial_messageable(w.music.id).send("slow secret")
         await w.studio.status_message(job, message.id, Status.QUEUED)
         await swept(w)
@@ -247,7 +247,7 @@ async def test_a_message_that_is_posted_meanwhile_goes_as_well(
         with held(w, bool) as (reached, go):
             await w.generate(prompt, seconds)
             await reached.wait()
-            await w.bot.archive.forget(w.alice.id)
+            await w.bot.services.archive.forget(w.alice.id)
             go.set()
 
             async def recorded() -> bool:
@@ -265,14 +265,14 @@ async def test_what_resend_posts_meanwhile_goes_as_well(
     async with world(plan) as w:
         await w.generate(WORDS)
         await posted(w)
-        noted = w.bot.erasure.repeated
+        noted = w.bot.services.erasure.repeated
 
         async def late(*message: Any) -> None:
             assert len(w.results()) == 2
-            await w.bot.archive.forget(w.alice.id)
+            await w.bot.services.archive.forget(w.alice.id)
             await noted(*message)
 
-        monkeypatch.setattr(w.bot.erasure, "repeated", late)
+        monkeypatch.setattr(w.bot.services.erasure, "repeated", late)
         await w.alice.slash(w.music, "resend", number=1)
         await swept(w)
         assert w.messages() == []
@@ -297,9 +297,9 @@ async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:
                 """,
                 (job.id, w.music.id),
             )
-        assert (await w.bot.archive.forget(w.alice.id)).messages == {8}
+        assert (await w.bot.services.archive.forget(w.alice.id)).messages == {8}
         await swept(w)
-        assert (await w.bot.archive.forget(w.alice.id)).messages == frozenset()
+        assert (await w.bot.services.archive.forget(w.alice.id)).messages == frozenset()
 
 
 @pytest.mark.parametrize("error", [OSError("unreachable"), discord.RateLimited(99.0)])

@@ -17,7 +17,7 @@ from tests.test_money import button, undeliverable, used
 
 
 async def forget(w: World) -> int:
-    return (await w.bot.archive.forget(w.alice.id)).pieces
+    return (await w.bot.services.archive.forget(w.alice.id)).pieces
 
 
 def left(plan: Plan) -> list[str]:

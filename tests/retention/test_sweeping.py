@@ -117,7 +117,7 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
         (plan.folder / MARK).unlink()
     swap(plan.folder, tmp_path / "old.db")
     async with compose(plan) as client:
-        job = await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))
+        job = await client.services.studio.submit(origin(), Wish(prompt="slow", seconds=2))
     assert job.id > 3
     left = [*(plan.folder / "audio").iterdir()]
     if (plan.folder / "orphans").exists():
@@ -128,11 +128,13 @@ async def test_a_swapped_database_costs_no_music_and_gives_no_number_twice(
 async def test_a_number_whose_piece_left_no_file_is_not_given_again_either(plan: Plan) -> None:
     async with compose(plan) as client:
         for _ in range(4):
-            await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))
+            await client.services.studio.submit(origin(), Wish(prompt="slow", seconds=2))
     await started(plan)  # the folder is marked at each start
     set_aside(plan.folder, plan.folder)
     async with compose(plan) as client:
-        assert (await client.studio.submit(origin(), Wish(prompt="slow", seconds=2))).id > 4
+        assert (
+            await client.services.studio.submit(origin(), Wish(prompt="slow", seconds=2))
+        ).id > 4
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"database": "x", "given": "many"}', "\xff"])
@@ -169,7 +171,7 @@ async def test_a_file_that_cannot_be_removed_holds_up_no_other(plan: Plan) -> No
         (plan.folder / "audio" / "1-1.wav").unlink()
         (plan.folder / "audio" / "1-1.wav").mkdir()
         for number in (1, 2):
-            await w.bot.archive.delete(number, member(w.alice.id, w.guild.id))
+            await w.bot.services.archive.delete(number, member(w.alice.id, w.guild.id))
         assert audio(plan) == {"1-1.wav"}
         left = await w.database.fetch("SELECT name FROM unneeded")
         assert [row["name"] for row in left] == ["audio/1-1.wav"]

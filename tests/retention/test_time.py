@@ -133,8 +133,8 @@ async def test_a_clock_that_is_ahead_for_one_start_removes_nothing(
     music = plan.folder / "audio" / "1-1.wav"
 
     async def tidied(w: World) -> Job:
-        await w.bot.archive.prune(Keep(days=10))
-        await w.bot.archive.forget_the_left()
+        await w.bot.services.archive.prune(Keep(days=10))
+        await w.bot.services.archive.forget_the_left()
         return await w.studio.job(2)
 
     async with world(plan) as w:
@@ -144,7 +144,7 @@ async def test_a_clock_that_is_ahead_for_one_start_removes_nothing(
             origin(guild=LEFT, channel=w.music.id), Wish(prompt="play", seconds=2)
         )
         await w.ended(2, Status.DELIVERED)
-        await w.bot.archive.left(LEFT)
+        await w.bot.services.archive.left(LEFT)
         for ahead in (400, -400):
             clock.set(days=ahead)
             await w.restart(plan)
@@ -162,13 +162,13 @@ async def test_words_do_not_age_by_a_clock_that_is_ahead_for_one_start(
     async with world(plan) as w:
         await asked(w, "fail")
         await w.ended(1, Status.FAILED)
-        await w.bot.erasure.age(plan.keep)
+        await w.bot.services.erasure.age(plan.keep)
         clock.set(days=400)
         await w.restart(plan)
-        await w.bot.erasure.age(plan.keep)
+        await w.bot.services.erasure.age(plan.keep)
         assert (await w.studio.job(1)).request.prompt == "fail"
         clock.turn(days=1)
-        await w.bot.erasure.age(plan.keep)
+        await w.bot.services.erasure.age(plan.keep)
         assert (await w.studio.job(1)).request.prompt == ""
 
 
@@ -223,14 +223,14 @@ async def test_what_was_made_by_a_clock_that_stood_at_1970_is_kept_as_long_as_an
         clock.set(days=-behind)
         await asked(w, "play")
         await w.ended(1, Status.DELIVERED)
-        await w.bot.archive.prune(keep)
+        await w.bot.services.archive.prune(keep)
         clock.set(days=behind)
         for day in range(14):  # the clock is believed after one
             assert (plan.folder / "audio" / "1-1.wav").exists() == (day <= 10), day
             assert (await w.studio.job(1)).forgotten == (day > 11), day
             clock.turn(days=1)
-            await w.bot.archive.prune(keep)
-            await w.bot.erasure.age(keep)
+            await w.bot.services.archive.prune(keep)
+            await w.bot.services.erasure.age(keep)
 
 
 DAY = timedelta(days=1)

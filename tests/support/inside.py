@@ -9,4 +9,4 @@ from bot.tables.database import Database
 
 def database(bot: Fantasia) -> Database:
     """Return the rows of a bot, to see what was written, or to make the past that a test needs."""
-    return bot.studio._database
+    return bot.services.studio._database

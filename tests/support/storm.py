@@ -116,7 +116,7 @@ class Storm:
         """Let everything end, with the time that it needs, and fail where something is wrong."""
         self.w.env.backend.faults.clear()
         with contextlib.suppress(Refusal):
-            await self.w.bot.operations.resume()
+            await self.w.bot.services.operations.resume()
         try:
             await until(self._nothing_renders)
             await until(self._nothing_is_owed)
@@ -142,7 +142,7 @@ class Storm:
     async def _nothing_is_owed(self) -> bool:
         self.clock.turn(minutes=6)  # longer than any pause
         await asyncio.sleep(0.5)
-        previews = await self.w.bot.outbox.previews_to_replace()
+        previews = await self.w.bot.services.outbox.previews_to_replace()
         return not Rows.of(self.plan.folder).open_ones() and not previews
 
     def _marks(self) -> Counter[str]:
@@ -244,7 +244,7 @@ class Storm:
         await self._press("post-again")
 
     async def act_a_member_is_forgotten(self) -> None:
-        await self.w.bot.archive.forget(self._member().id)
+        await self.w.bot.services.archive.forget(self._member().id)
 
     async def act_two_things_happen_at_once(self) -> None:
         number = self.dice.choice([0, *self.rows.jobs][-8:])
@@ -256,7 +256,7 @@ class Storm:
                 )
 
     def _calls(self) -> list[Callable[[int], Awaitable[object]]]:
-        studio, archive, guild = self.w.studio, self.w.bot.archive, self.w.guild.id
+        studio, archive, guild = self.w.studio, self.w.bot.services.archive, self.w.guild.id
         viewer = member(self._member().id, guild, manager=True)
 
         async def extend(number: int) -> None:
@@ -302,13 +302,13 @@ class Storm:
         await self._admin("quota clear")
 
     async def act_the_studio_is_paused(self) -> None:
-        await self.w.bot.operations.pause("a storm")
+        await self.w.bot.services.operations.pause("a storm")
         await asyncio.sleep(0.2)
-        await self.w.bot.operations.resume()
+        await self.w.bot.services.operations.resume()
 
     async def act_music_is_pruned(self) -> None:
         keep = Keep(days=self.dice.choice((0, 1, 30)), most=self.dice.choice((10**5, 10**9)))
-        await self.w.bot.archive.prune(keep)
+        await self.w.bot.services.archive.prune(keep)
 
     async def act_the_bot_is_started_again(self) -> None:
         await self.w.restart(self.plan)
@@ -316,7 +316,7 @@ class Storm:
         await until(self._ready)
 
     async def _ready(self) -> bool:
-        return (await self.w.bot.operations.stats()).engine is EngineState.READY
+        return (await self.w.bot.services.operations.stats()).engine is EngineState.READY
 
     # What happens to the clock, the engine and Discord.
 

@@ -56,7 +56,7 @@ async def test_a_database_left_at_work_keeps_what_ended_and_goes_on_with_the_res
     written: Plan,
 ) -> None:
     async with compose(written) as bot:
-        studio, found = bot.studio, await all_of(bot.studio)
+        studio, found = bot.services.studio, await all_of(bot.services.studio)
         by_status = {
             status: {number for number, job in found.items() if job.status is status}
             for status in ENDED
@@ -80,15 +80,17 @@ async def test_a_database_left_at_work_keeps_what_ended_and_goes_on_with_the_res
 
 async def test_a_database_left_at_work_keeps_every_sum(written: Plan) -> None:
     async with compose(written) as bot:
-        usages = {user: await bot.studio.usage(SERVER, user) for user in USED}
+        usages = {user: await bot.services.studio.usage(SERVER, user) for user in USED}
         assert {user: usage.used for user, usage in usages.items()} == USED
         (prize,) = usages[BOB].grants
         assert (prize.seconds, prize.left) == (20, 20 - 7 - 6 - 2)
         assert (usages[BOB].membership.per_day, usages[FRANK].left) == (6, 0)
         # Refused where no tier was given by hand.
-        await bot.office.take(SERVER, Actor(id=1, name="admin"), Actor(id=CAROL, name="carol"))
-        assert (await bot.studio.usage(OTHER, ERIN)).used == 10
-        blocked = await bot.studio.usage(SERVER, 1456074443980800027)
+        await bot.services.office.take(
+            SERVER, Actor(id=1, name="admin"), Actor(id=CAROL, name="carol")
+        )
+        assert (await bot.services.studio.usage(OTHER, ERIN)).used == 10
+        blocked = await bot.services.studio.usage(SERVER, 1456074443980800027)
         assert blocked.block
         assert blocked.block.reason == "loud nights"
 
@@ -97,23 +99,23 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
     written: Plan,
 ) -> None:
     async with compose(written) as bot:
-        owed = await bot.outbox.owed()
+        owed = await bot.services.outbox.owed()
         # Discord called both takes too large for one message, and was down for each by itself.
         assert [(each.job.id, each.post.route) for each in owed] == [(18, Route.CHANNEL)] * 2
         assert [each.post.share for each in owed] == [Share(1), Share(2)]
         assert len({each.post.nonce for each in owed}) == 2
         shares = [each.share for each in await posts.of(inside.database(bot), 14)]
         assert shares == [Share(1, part) for part in (1, 2, 3, 4)]
-        again = await bot.studio.takes(13, member(ALICE, SERVER))
+        again = await bot.services.studio.takes(13, member(ALICE, SERVER))
         assert [take.charged_seconds for take in again[1]] == [8, 8]
-        assert await bot.erasure.left() == 2
-        assert await bot.rulebook.words(SERVER) == ["kazoo"]
-        assert await bot.rulebook.words(OTHER) == ["tuba"]
-        assert len(await bot.rulebook.channels(SERVER)) == 1
-        assert "Choir" in [offer.tier.name for offer in await bot.studio.offers(SERVER)]
-        limits = await bot.rulebook.limits(OTHER)
+        assert await bot.services.erasure.left() == 2
+        assert await bot.services.rulebook.words(SERVER) == ["kazoo"]
+        assert await bot.services.rulebook.words(OTHER) == ["tuba"]
+        assert len(await bot.services.rulebook.channels(SERVER)) == 1
+        assert "Choir" in [offer.tier.name for offer in await bot.services.studio.offers(SERVER)]
+        limits = await bot.services.rulebook.limits(OTHER)
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
-        changes = await bot.office.log(SERVER, None, 0)
+        changes = await bot.services.office.log(SERVER, None, 0)
         assert Counter(change.action for change in changes)["quota set"] == 2
 
 

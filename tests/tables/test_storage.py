@@ -79,7 +79,7 @@ async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
 
     async def started() -> Job:
         async with compose(plan) as client:
-            return await client.studio.submit(origin(), Wish(prompt="play", seconds=2))
+            return await client.services.studio.submit(origin(), Wish(prompt="play", seconds=2))
 
     await started()
     async with held(plan.folder / "fantasia.db"):
@@ -118,7 +118,7 @@ async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentence
         w.bot.dispatch("look")
         await asyncio.sleep(0.3)
         assert not w.bot.is_closed()
-        w.bot.operations.drain()
+        w.bot.services.operations.drain()
         while not w.bot.is_closed():
             await asyncio.sleep(0.05)
     assert "The database is damaged: database disk image is malformed" in caplog.text

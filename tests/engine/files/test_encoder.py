@@ -157,10 +157,10 @@ async def test_a_copy_whose_making_is_killed_leaves_no_file(plan: Plan) -> None:
         (take,) = await takes.of(w.database, 1)
 
         async def copied() -> None:
-            async with w.bot.archive.copy(job, take, Format.MP3):
+            async with w.bot.services.archive.copy(job, take, Format.MP3):
                 pytest.fail("a copy was made")
 
-        encoder = w.bot.archive._encoder
+        encoder = w.bot.services.archive._encoder
         os.kill(await _started(encoder), signal.SIGSTOP)
         copying = asyncio.create_task(copied())
 
@@ -187,18 +187,18 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
         chooser = await w.alice.click(await w.result(), label="Save as")
         assert chooser.response
         message = chooser.response.message
-        async with w.bot.archive.saving(w.alice.id):
+        async with w.bot.services.archive.saving(w.alice.id):
             assert "still being made" in told(await w.alice.select(message, ["1:mp3"]))
             again = await w.alice.slash(w.music, "resend", number=1, format="mp3")
             assert "still being made" in told(again)
         saved = await w.alice.select(message, ["1:mp3"])
         assert await attached(saved)
         async with (
-            w.bot.archive.saving(1),
-            w.bot.archive.saving(2),
-            w.bot.archive.saving(3),
-            w.bot.archive.saving(4),
-            w.bot.archive.saving(5),
+            w.bot.services.archive.saving(1),
+            w.bot.services.archive.saving(2),
+            w.bot.services.archive.saving(3),
+            w.bot.services.archive.saving(4),
+            w.bot.services.archive.saving(5),
         ):
             assert "Too many members are saving" in told(await w.alice.select(message, ["1:mp3"]))
 
