@@ -16,7 +16,7 @@ LIMITED = Limits(server_seconds_per_day=1000, idle_lane=True)
 
 REQUEST = """
     cogs.generate cogs.ui.submit bot.client cogs.ui.permissions
-    bot.services.studio bot.rules.bounds bot.rules.markup bot.engine.cards bot.clock bot.tables.interactions
+    bot.studio bot.rules.bounds bot.rules.markup bot.engine.cards bot.clock bot.tables.interactions
     bot.admission bot.rules.days bot.tables.servers bot.tables.members bot.tables.server_tiers
     bot.tables.backlog bot.tables.ledger bot.tables.grants bot.tables.state bot.tables.speeds
     bot.rules.wordfilter bot.rules.quota bot.tables.jobs
