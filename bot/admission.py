@@ -301,12 +301,12 @@ def _check_disk(folder: Path) -> None:
 
 async def _check_memory(tx: Transaction, request: Request, now: datetime) -> None:
     """Raise Refusal for what does not fit by the engine's count, or did not lately."""
+    known = await speeds.here(tx, request.model)
     if request.model in await state.unfit(tx):
         raise Refusal(
             f"The model {request.model} needs more memory than this machine has. Choose a "
             "smaller one; nothing was queued or charged."
         )
-    known = await speeds.here(tx, request.model)
     if known is None or known.too_long is None or known.too_long_at is None:
         return
     ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been put back
