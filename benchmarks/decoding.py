@@ -32,11 +32,11 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
-from bot.engine.compiled import Halves
-from bot.engine.decoder import Decoder
-from bot.engine.fused import Fused
-from bot.engine.linears import Kernels, Precision, native
-from bot.engine.slot import Slot
+from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.fused import Fused
+from bot.engine.musicgen.linears import Kernels, Precision, native
+from bot.engine.musicgen.slot import Slot
 from tests.support.forced import divergence, error, teacher_forced
 from tests.support.operators import operators, operators_of_audiocraft
 from tests.support.random_lm import language_model, understood, wish

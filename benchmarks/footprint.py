@@ -72,7 +72,7 @@ def _asked(*words: str, **environment: str) -> dict[str, float]:
 def _sound(seconds: int, *, chunked: bool) -> dict[str, float]:
     import torch
 
-    from bot.engine.codec import Codec, Sound
+    from bot.engine.musicgen.codec import Codec, Sound
     from tests.support.random_codec import encodec
 
     codec = Codec(encodec(filters=64, width=128, bins=2048))
@@ -93,7 +93,7 @@ def _load(precision: str) -> dict[str, float]:
     import torch
     from audiocraft.models import MusicGen as _  # noqa: F401  # what importing takes is not loading
 
-    from bot.engine.musicgen import MusicGen
+    from bot.engine.musicgen.musicgen import MusicGen
 
     before = _private()
     with Peak() as peak:

@@ -13,13 +13,13 @@ import torch
 
 from benchmarks.report import Row
 from bot.config import engine_environment
-from bot.engine.attention import Words
-from bot.engine.decoder import Decoder
 from bot.engine.files.encoder import encoding
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
-from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.sampling import Sampling
 from tests.support.random_lm import language_model, understood
 
 PROMPT = "a slow waltz for piano and strings"

@@ -8,10 +8,10 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from bot.engine.attention import Words
-from bot.engine.decoder import Decoder
-from bot.engine.sampling import Sampling
-from bot.engine.slot import Slot
+from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import LMModel, wish
 
 Curve = dict[int, float]

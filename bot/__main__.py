@@ -97,7 +97,7 @@ def generate(options: argparse.Namespace) -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Download the weights of one or more models."""
-    from bot.engine import weights
+    from bot.engine.musicgen import weights
 
     config = _configured()
     if not weights.installed():

@@ -45,9 +45,11 @@ ONLY = {
     "discord": "bot.client bot.discord_errors bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
-    "torch": " ".join(f"bot.engine.{room}" for room in TORCH.split()),
-    "triton": "bot.engine.gpu_draw bot.engine.gpu_layers bot.engine.split",
-    "audiocraft": " ".join(f"bot.engine.{room}" for room in TORCH.split()),
+    "torch": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
+    "triton": " ".join(
+        f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "split")
+    ),
+    "audiocraft": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
 }
 """Where a library is imported."""
 

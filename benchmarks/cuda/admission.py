@@ -1,4 +1,4 @@
-"""What `bot.engine.memory` admits can be rendered: all slots after long prompts, and a chunk."""
+"""What `memory` admits can be rendered: all slots after long prompts, and a chunk."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from benchmarks.cuda.cards import Shape
 from benchmarks.cuda.codec import heard
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
-from bot.engine import memory
-from bot.engine.codec import Codec
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen import memory
+from bot.engine.musicgen.codec import Codec
+from bot.engine.musicgen.sampling import Sampling
 from tests.support.random_codec import encodec
 from tests.support.random_lm import understood
 

@@ -10,9 +10,9 @@ from benchmarks.cuda.cards import Shape
 from benchmarks.cuda.stage import PROMPT, Stage
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine import graphs
-from bot.engine.attention import Masked, Memory, Together
-from bot.engine.decoder import Decoder
+from bot.engine.musicgen import graphs
+from bot.engine.musicgen.attention import Masked, Memory, Together
+from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
 SIZE = 64

@@ -11,8 +11,8 @@ from benchmarks.cuda.stage import PROMPT, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine import graphs, memory
-from bot.engine.decoder import Decoder
+from bot.engine.musicgen import graphs, memory
+from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
 

@@ -1,7 +1,7 @@
 """What to expect of a card: the table in `docs/gpu.md`, measured on one card, computed for others.
 
 A step reads its weights and the past of all takes, and runs its kernels; these times are added. How
-many takes fit is what `bot.engine.memory` says of a card that nobody else has a part of.
+many takes fit is what `bot.engine.musicgen.memory` says of a card that nobody else has a part of.
 `python -m benchmarks.cuda.cards` prints the table.
 """
 
@@ -18,8 +18,8 @@ import torch
 
 from benchmarks.report import RESULTS
 from benchmarks.stepping import Curve, seconds
-from bot.engine import devices, memory
-from bot.engine.linears import Precision
+from bot.engine.musicgen import devices, memory
+from bot.engine.musicgen.linears import Precision
 from tests.support.random_lm import language_model
 
 CARD = 2048

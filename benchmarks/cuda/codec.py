@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
-from bot.engine.codec import TOLERANCE, Codec, Samples, Sound
+from bot.engine.musicgen.codec import TOLERANCE, Codec, Samples, Sound
 from tests.support.random_codec import encodec
 
 SHORT = 10

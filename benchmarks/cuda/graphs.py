@@ -7,9 +7,9 @@ import torch
 from benchmarks.cuda.stage import PROMPT, WISHES, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
-from bot.engine.slot import Slot
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import LMModel
 
 LONG = "x" * 70

@@ -21,9 +21,9 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
-from bot.engine import memory
-from bot.engine.decoder import Decoder
-from bot.engine.slot import Slot
+from bot.engine.musicgen import memory
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import understood
 
 BURST = 10

@@ -11,11 +11,11 @@ from benchmarks.cuda.card import Gpu
 from benchmarks.cuda.stage import CARD, Stage, rendered
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
-from bot.engine import graphs
-from bot.engine.codec import Sound
-from bot.engine.decoder import Decoder
 from bot.engine.messages import Render
-from bot.engine.musicgen import MusicGen
+from bot.engine.musicgen import graphs
+from bot.engine.musicgen.codec import Sound
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.musicgen import MusicGen
 from bot.values import Fault
 
 SLOTS = 3

@@ -10,13 +10,13 @@ import torch
 
 from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.cards import Shape
-from bot.engine import loading
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
 from bot.engine.messages import Part, Render
-from bot.engine.musicgen import MusicGen
-from bot.engine.sampling import Sampling
-from bot.engine.slot import Slot
+from bot.engine.musicgen import loading
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.slot import Slot
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import MONO, LMModel, language_model, understood

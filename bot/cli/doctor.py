@@ -21,7 +21,8 @@ from rich.table import Table
 from bot.cli import licence
 from bot.cli.engine_choice import SETUP
 from bot.config import Config, DeviceSetting, engine_environment, load
-from bot.engine import cards, weights
+from bot.engine import cards
+from bot.engine.musicgen import weights
 from bot.errors import OperatorError
 from bot.retention import archive, disk
 from bot.tables import database, jobs, state, takes
@@ -34,8 +35,8 @@ OTHERS_PERMISSIONS = 0o077
 
 DEVICE_PROBE = """
 import json, torch
-from bot.engine.devices import unfit
-from bot.engine.linears import native
+from bot.engine.musicgen.devices import unfit
+from bot.engine.musicgen.linears import native
 gpu = torch.cuda.is_available()
 p = torch.cuda.get_device_properties(0) if gpu else None
 print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()]))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from bot.engine import weights
 from bot.engine.contract import ModelCard
+from bot.engine.musicgen import weights
 
 
 class EngineName(StrEnum):

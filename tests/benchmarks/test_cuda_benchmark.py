@@ -13,10 +13,10 @@ from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.stage import WISHES, Stage, finish
 from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
-from bot.engine import graphs, memory
-from bot.engine.attention import Masked
-from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen import graphs, memory
+from bot.engine.musicgen.attention import Masked
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.sampling import Sampling
 from tests.support.pretended_cuda import GB, Card, Cuda, capturing, card
 from tests.support.random_lm import MONO
 

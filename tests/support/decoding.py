@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Kernels, Precision
-from bot.engine.sampling import Sampling
-from bot.engine.slot import Slot
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Kernels, Precision
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import understood, wish
 
 POSITIONS = 760

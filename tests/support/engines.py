@@ -21,7 +21,6 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bot.engine import weights
 from bot.engine.messages import (
     Cancelled,
     Done,
@@ -37,6 +36,7 @@ from bot.engine.messages import (
     encode,
     report,
 )
+from bot.engine.musicgen import weights
 from tests.support.processes import SHARED
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ BESIDE = (
     "-c",
     """
 import sys
-from bot.engine import repertoire, worker
+from bot.engine.musicgen.musicgen import repertoire; from bot.engine import worker
 repertoire.writer = lambda _: repertoire.ThreadExecutor("writer")
 sys.exit(worker.main())
 """,

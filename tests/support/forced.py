@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from bot.engine.attention import Words
-from bot.engine.decoder import Decoder
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.sampling import Sampling
 
 GUIDANCE = 3
 

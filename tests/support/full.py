@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bot.engine import graphs, worker
+from bot.engine import worker
+from bot.engine.musicgen import graphs
 from tests.support.pretended_cuda import Cuda, capturing
 
 PLACES = ("prefill", "step", "capture", "chunk")
@@ -52,8 +53,8 @@ def once(room: type, name: str, when: Callable[..., bool], at: int) -> None:
 
 def spoil(place: str) -> None:
     """Let memory lack at a place, once."""
-    from bot.engine.codec import Sound
-    from bot.engine.decoder import Decoder
+    from bot.engine.musicgen.codec import Sound
+    from bot.engine.musicgen.decoder import Decoder
 
     match place:
         case "prefill":

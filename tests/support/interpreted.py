@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
-from bot.engine import decoder as room
-from bot.engine import gpu_draw, gpu_layers, graphs, split
-from bot.engine.attention import LONGEST, SHORT, Memory
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
-from bot.engine.sampling import Draw, Sampling, drawn, guided
-from bot.engine.split import BLOCK, Split, check
-from bot.engine.transformer import EPSILON
+from bot.engine.musicgen import decoder as room
+from bot.engine.musicgen import gpu_draw, gpu_layers, graphs, split
+from bot.engine.musicgen.attention import LONGEST, SHORT, Memory
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
+from bot.engine.musicgen.split import BLOCK, Split, check
+from bot.engine.musicgen.transformer import EPSILON
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bot.engine.decoder import Decoder
+from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import wish
 
 

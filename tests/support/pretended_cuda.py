@@ -13,8 +13,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bot.engine import graphs
-from bot.engine.decoder import Decoder
+from bot.engine.musicgen import graphs
+from bot.engine.musicgen.decoder import Decoder
 
 GB = 10**9
 WHEEL = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]

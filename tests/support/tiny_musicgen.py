@@ -264,7 +264,7 @@ def _language_model(settings: dict[str, Any]) -> dict[str, Any]:
 def _melody_conditioner(settings: dict[str, Any]) -> Any:
     from audiocraft.modules.conditioners import ChromaStemConditioner
 
-    from bot.engine.loading import without_stems
+    from bot.engine.musicgen.loading import without_stems
 
     chroma = settings["conditioners"]["self_wav"]["chroma_stem"] | {"cache_path": None}
     with without_stems():

@@ -18,8 +18,8 @@ import torch
 from msgspec.structs import replace
 from omegaconf import OmegaConf
 
-from bot.engine import weights
 from bot.engine.messages import Ready
+from bot.engine.musicgen import weights
 from tests.engine.musicgen.test_side_by_side import folders
 from tests.support.engines import Child, Files, checkpoint, environment, refusal, takes
 from tests.support.tiny_musicgen import CODEC, SMALL

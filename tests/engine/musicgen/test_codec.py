@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bot.engine.codec import Codec, Sound
+from bot.engine.musicgen.codec import Codec, Sound
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec, encodec_of_transformers
 

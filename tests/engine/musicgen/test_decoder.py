@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
-from bot.engine.transformer import unknown
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.transformer import unknown
 from tests.support.decoding import (
     GREEDY,
     PLAIN,

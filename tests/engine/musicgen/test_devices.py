@@ -5,9 +5,9 @@ import torch
 
 from bot.cli import doctor
 from bot.config import Config, DeviceSetting
-from bot.engine import devices, memory
-from bot.engine.devices import device, runs
-from bot.engine.linears import PrecisionSetting, chosen
+from bot.engine.musicgen import devices, memory
+from bot.engine.musicgen.devices import device, runs
+from bot.engine.musicgen.linears import PrecisionSetting, chosen
 from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 

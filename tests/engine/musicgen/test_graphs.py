@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-from bot.engine import graphs
-from bot.engine.attention import SHORT
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
-from bot.engine.sampling import Sampling
-from bot.engine.slot import Slot
+from bot.engine.musicgen import graphs
+from bot.engine.musicgen.attention import SHORT
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.slot import Slot
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.operators import Counted
 from tests.support.pretended_cuda import WAITS, Cuda

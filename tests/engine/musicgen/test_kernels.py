@@ -10,11 +10,11 @@ import torch
 
 from bot.cli import doctor
 from bot.config import Config
-from bot.engine import sampling
-from bot.engine.compiled import draw
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Int8, Kernels, Native, Precision, native
-from bot.engine.sampling import Draw, Sampling
+from bot.engine.musicgen import sampling
+from bot.engine.musicgen.compiled import draw
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Int8, Kernels, Native, Precision, native
+from bot.engine.musicgen.sampling import Draw, Sampling
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
 
@@ -123,7 +123,7 @@ def test_it_overwrites_no_token_that_is_known() -> None:
 
 LACKING = """
 import torch
-from bot.engine.linears import Kernels, Precision, kernels_for, native
+from bot.engine.musicgen.linears import Kernels, Precision, kernels_for, native
 cpu = torch.device("cpu")
 print(native(), *(kernels_for("auto", each, cpu) for each in Precision))
 kernels_for("native", Precision.INT8, cpu)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from bot.engine import memory, repertoire
-from bot.engine.attention import SHORT, Memory, untouched
 from bot.engine.contract import Idle
-from bot.engine.linears import Precision
 from bot.engine.messages import Loading, Render
+from bot.engine.musicgen import memory, repertoire
+from bot.engine.musicgen.attention import SHORT, Memory, untouched
+from bot.engine.musicgen.linears import Precision
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
 from tests.support.hub import snapshot

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from bot.engine.files.audio import NonFiniteSamples
 from bot.engine.files.results import Results
-from bot.engine.linears import native
 from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, Took
+from bot.engine.musicgen.linears import native
 from bot.errors import JobError
 from bot.values import Fault
 from tests.engine.musicgen.test_side_by_side import folders, together

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from bot.engine import linears
-from bot.engine.attention import Memory
-from bot.engine.compiled import Halves
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Int8, Kernels, Precision
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen import linears
+from bot.engine.musicgen.attention import Memory
+from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Int8, Kernels, Precision
+from bot.engine.musicgen.sampling import Sampling
 from tests.support.decoding import POSITIONS, SAMPLINGS, WISHES, alone, begin, decoder, finish
 from tests.support.forced import divergence, error, first_scores, teacher_forced
 from tests.support.random_lm import language_model, understood
@@ -149,8 +149,8 @@ def test_each_precision_is_as_faithful_as_it_says(
 
 COUNT = """
 import numba, torch
-from bot.engine.attention import Memory
-from bot.engine.compiled import Halves
+from bot.engine.musicgen.attention import Memory
+from bot.engine.musicgen.compiled import Halves
 Halves(Memory(1, 1, 1, 1, 64, torch.bfloat16, torch.device("cpu")))
 print(torch.get_num_threads(), numba.get_num_threads())
 """
@@ -202,7 +202,7 @@ def test_without_numba_it_is_slower_and_says_so(
     with_it, words = decoder(model, 1, precision), understood(model, WISHES[0])
     codes = alone(model)
     expected = teacher_forced(with_it, with_it.read(words), codes)
-    monkeypatch.setitem(sys.modules, "bot.engine.compiled", None)
+    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.compiled", None)
     monkeypatch.setattr(linears, "kernels", None)
     monkeypatch.setattr(linears, "products", None)
     without = decoder(model, 1, precision)

@@ -15,13 +15,13 @@ import torch
 from msgspec.structs import replace
 
 from bot.app import Plan
-from bot.engine import repertoire
-from bot.engine.codec import Codec, Sound
-from bot.engine.decoder import Decoder
-from bot.engine.linears import Precision
 from bot.engine.messages import Done, Failed, Ready
-from bot.engine.slotted import SlotLoop
-from bot.engine.spills import FULL, spilled
+from bot.engine.musicgen import repertoire
+from bot.engine.musicgen.codec import Codec, Sound
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.slotted import SlotLoop
+from bot.engine.musicgen.spills import FULL, spilled
 from bot.errors import OperatorError
 from bot.values import Fault, Status
 from tests.conftest import world

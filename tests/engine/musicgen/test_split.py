@@ -14,10 +14,10 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bot.engine import decoder as room
-from bot.engine import gpu_draw, gpu_layers, graphs, split
-from bot.engine.attention import Masked
-from bot.engine.split import BLOCK, MOST, Split, splits
+from bot.engine.musicgen import decoder as room
+from bot.engine.musicgen import gpu_draw, gpu_layers, graphs, split
+from bot.engine.musicgen.attention import Masked
+from bot.engine.musicgen.split import BLOCK, MOST, Split, splits
 
 INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/support/interpreted.py")
 GPU: Any = SimpleNamespace(device=torch.device("cuda"))
@@ -115,7 +115,7 @@ def test_where_triton_does_not_work_a_mask_does_and_one_line_says_so(
 def test_where_triton_is_missing_a_mask_does(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bot.engine.split", None)
+    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.split", None)
     assert graphs.attending(GPU) is Masked
     assert len(caplog.messages) == 1
 

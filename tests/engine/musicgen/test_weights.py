@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine import weights
+from bot.engine.musicgen import weights
 from tests.support.engines import SMALL, STEREO, checkpoint, refusal
 from tests.support.hub import fetch, hub, snapshot
 

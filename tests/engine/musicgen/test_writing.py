@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from bot.engine import repertoire
-from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Idle
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.files import mastering, results
-from bot.engine.linears import Precision
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.musicgen import MusicGen
-from bot.engine.slotted import SlotLoop
+from bot.engine.musicgen import repertoire
+from bot.engine.musicgen.codec import Codec, Sound
+from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.slotted import SlotLoop
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import torch
 
-from bot.engine.attention import Attention, Masked, Memory, Together
-from bot.engine.sampling import Draw
-from bot.engine.slot import Slot
-from bot.engine.spills import spilled
+from bot.engine.musicgen.attention import Attention, Masked, Memory, Together
+from bot.engine.musicgen.sampling import Draw
+from bot.engine.musicgen.slot import Slot
+from bot.engine.musicgen.spills import spilled
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def attending(memory: Memory) -> type[Together]:
     if memory.device.type != "cuda":
         return Masked
     try:
-        from bot.engine.split import Split, check
+        from bot.engine.musicgen.split import Split, check
 
         check(memory)
     except Exception as problem:  # no Triton, no C compiler, or a card that neither knows

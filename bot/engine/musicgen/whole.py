@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from bot.engine.executors import ThreadExecutor
-from bot.engine.linears import Kernels
 from bot.engine.messages import Render
-from bot.engine.slotted import prefix
-from bot.engine.windows import Window, windows
+from bot.engine.musicgen.linears import Kernels
+from bot.engine.musicgen.slotted import prefix
+from bot.engine.musicgen.windows import Window, windows
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained

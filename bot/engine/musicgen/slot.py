@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bot.engine.sampling import Sampling
+from bot.engine.musicgen.sampling import Sampling
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

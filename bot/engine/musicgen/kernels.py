@@ -15,7 +15,7 @@ from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bot.engine.compiling import alone, small, together
+from bot.engine.musicgen.compiling import alone, small, together
 
 SIZE = 64
 """Places of a head."""

@@ -16,9 +16,9 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from bot.engine.attention import Attention
-from bot.engine.linears import Dense, Linear
-from bot.engine.transformer import EPSILON, Layer, Norm, Weights
+from bot.engine.musicgen.attention import Attention
+from bot.engine.musicgen.linears import Dense, Linear
+from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
 
 TILE, EACH = 1 << 15, 1 << 8
 """Bytes of weights that a block of threads takes, and those that each of them does."""

@@ -11,13 +11,13 @@ from functools import partial
 
 import torch
 
-from bot.engine import devices, loading, memory, weights
 from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
-from bot.engine.linears import chosen
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import MusicGen
-from bot.engine.transformer import give_back
+from bot.engine.musicgen import devices, loading, memory, weights
+from bot.engine.musicgen.linears import chosen
+from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.transformer import give_back
 from bot.errors import JobError, OperatorError
 
 log = logging.getLogger(__name__)

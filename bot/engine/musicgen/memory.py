@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine import devices, weights
-from bot.engine.attention import LONGEST, SHORT, untouched
-from bot.engine.decoder import compiled
-from bot.engine.linears import Precision, attended
+from bot.engine.musicgen import devices, weights
+from bot.engine.musicgen.attention import LONGEST, SHORT, untouched
+from bot.engine.musicgen.decoder import compiled
+from bot.engine.musicgen.linears import Precision, attended
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained

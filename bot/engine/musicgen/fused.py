@@ -10,13 +10,13 @@ import numba
 import numpy as np
 import torch
 
-from bot.engine.attention import Attention
-from bot.engine.compiled import Halves
-from bot.engine.kernels import SIZE, Floats
-from bot.engine.layers import Between, LayerWeights, layer
-from bot.engine.linears import Linear, Native
-from bot.engine.products import NO_NORM, Weight, scratch
-from bot.engine.transformer import Layer, Norm, Weights
+from bot.engine.musicgen.attention import Attention
+from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.kernels import SIZE, Floats
+from bot.engine.musicgen.layers import Between, LayerWeights, layer
+from bot.engine.musicgen.linears import Linear, Native
+from bot.engine.musicgen.products import NO_NORM, Weight, scratch
+from bot.engine.musicgen.transformer import Layer, Norm, Weights
 
 
 class Fused:

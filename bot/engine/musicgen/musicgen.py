@@ -14,17 +14,17 @@ from typing import Protocol
 
 import torch
 
-from bot.engine import devices, loading, memory, weights
-from bot.engine.codec import Codec, Sound
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
-from bot.engine.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
-from bot.engine.slotted import SlotLoop
-from bot.engine.spills import SPILLS, spilled
-from bot.engine.transformer import unknown
-from bot.engine.whole import AudiocraftLoop
+from bot.engine.musicgen import devices, loading, memory, weights
+from bot.engine.musicgen.codec import Codec, Sound
+from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
+from bot.engine.musicgen.slotted import SlotLoop
+from bot.engine.musicgen.spills import SPILLS, spilled
+from bot.engine.musicgen.transformer import unknown
+from bot.engine.musicgen.whole import AudiocraftLoop
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
 

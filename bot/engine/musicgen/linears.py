@@ -12,7 +12,7 @@ from torch.nn import functional as nn
 from bot.errors import OperatorError
 
 try:
-    from bot.engine import kernels, products
+    from bot.engine.musicgen import kernels, products
 except ImportError:  # Numba is missing
     kernels = products = None  # type: ignore[assignment]
 

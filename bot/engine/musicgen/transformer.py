@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.linears import Linear
+from bot.engine.musicgen.linears import Linear
 
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel

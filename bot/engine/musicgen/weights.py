@@ -267,9 +267,9 @@ def _looked(name: str, file: Path, *_: int) -> Found:
 
     It has nothing of the environment that the file's settings could name.
     """
-    command = [sys.executable, "-m", "bot.engine.checkpoint", name, str(file)]
+    command = [sys.executable, "-m", "bot.engine.musicgen.checkpoint", name, str(file)]
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         told = subprocess.run(  # noqa: S603
             command,

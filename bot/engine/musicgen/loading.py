@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bot.engine import weights
-from bot.engine.spills import spilled
+from bot.engine.musicgen import weights
+from bot.engine.musicgen.spills import spilled
 from bot.errors import OperatorError
 
 try:

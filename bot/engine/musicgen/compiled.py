@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bot.engine import draws, kernels
-from bot.engine.attention import LONGEST, Memory
-from bot.engine.kernels import SIZE, Floats, Past, Places
-from bot.engine.sampling import TINY, Draw
+from bot.engine.musicgen import draws, kernels
+from bot.engine.musicgen.attention import LONGEST, Memory
+from bot.engine.musicgen.kernels import SIZE, Floats, Past, Places
+from bot.engine.musicgen.sampling import TINY, Draw
 
 __all__ = ["SIZE", "Halves", "draw"]
 

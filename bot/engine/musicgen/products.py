@@ -17,8 +17,17 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from bot.engine.compiling import OPTIONS, alone, small, together
-from bot.engine.kernels import HALF, LINE, Floats, ask_for, cgutils, exp, from_bits, to_bits
+from bot.engine.musicgen.compiling import OPTIONS, alone, small, together
+from bot.engine.musicgen.kernels import (
+    HALF,
+    LINE,
+    Floats,
+    ask_for,
+    cgutils,
+    exp,
+    from_bits,
+    to_bits,
+)
 
 LANES = 16
 """Numbers of 32 bits that a register holds."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.attention import LONGEST, Words
-from bot.engine.decoder import Decoder
 from bot.engine.files.audio import read_codes
-from bot.engine.linears import Kernels, Precision
 from bot.engine.messages import Render
-from bot.engine.sampling import Sampling
-from bot.engine.slot import Slot
-from bot.engine.windows import Window, windows
+from bot.engine.musicgen.attention import LONGEST, Words
+from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.linears import Kernels, Precision
+from bot.engine.musicgen.sampling import Sampling
+from bot.engine.musicgen.slot import Slot
+from bot.engine.musicgen.windows import Window, windows
 from bot.errors import JobError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from bot.engine.attention import LONGEST, SHORT, Masked, Memory, Together
-from bot.engine.gpu_layers import early
+from bot.engine.musicgen.attention import LONGEST, SHORT, Masked, Memory, Together
+from bot.engine.musicgen.gpu_layers import early
 
 BLOCK = 64
 """Places that are read at once."""

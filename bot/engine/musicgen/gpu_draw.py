@@ -8,8 +8,8 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from bot.engine.gpu_layers import early
-from bot.engine.sampling import TINY, Draw, drawn, guided
+from bot.engine.musicgen.gpu_layers import early
+from bot.engine.musicgen.sampling import TINY, Draw, drawn, guided
 
 
 @triton.jit

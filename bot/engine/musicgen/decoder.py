@@ -13,20 +13,28 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as nn
 
-from bot.engine.attention import Attention, Each, Memory, Words
-from bot.engine.graphs import Graphs
-from bot.engine.linears import Kernels, Precision, attended, cast, kernels_for, linear, stream
-from bot.engine.sampling import Draw, Sampling, drawn, guided, special
-from bot.engine.slot import Slot
-from bot.engine.spills import spilled
-from bot.engine.transformer import EPSILON, Layer, Norm, Weights
+from bot.engine.musicgen.attention import Attention, Each, Memory, Words
+from bot.engine.musicgen.graphs import Graphs
+from bot.engine.musicgen.linears import (
+    Kernels,
+    Precision,
+    attended,
+    cast,
+    kernels_for,
+    linear,
+    stream,
+)
+from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided, special
+from bot.engine.musicgen.slot import Slot
+from bot.engine.musicgen.spills import spilled
+from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
 
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
-    from bot.engine.compiled import Halves
-    from bot.engine.fused import Fused
-    from bot.engine.gpu_layers import GpuLayers, LayerByLayer
+    from bot.engine.musicgen.compiled import Halves
+    from bot.engine.musicgen.fused import Fused
+    from bot.engine.musicgen.gpu_layers import GpuLayers, LayerByLayer
 
 log = logging.getLogger(__name__)
 
@@ -302,7 +310,7 @@ def compiled(precision: Precision, device: torch.device, size: int) -> "type[Hal
     if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
         return None
     try:
-        from bot.engine.compiled import SIZE, Halves
+        from bot.engine.musicgen.compiled import SIZE, Halves
     except ImportError as problem:
         log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
         return None
@@ -314,7 +322,7 @@ def on_gpu(
 ) -> "tuple[GpuLayers, Callable[..., None]] | None":
     """Return what runs a step's layers and draws its tokens by Triton kernels, if they work."""
     try:
-        from bot.engine import gpu_draw, gpu_layers
+        from bot.engine.musicgen import gpu_draw, gpu_layers
 
         layers = gpu_layers.GpuLayers(weights)
         gpu_layers.check(layers, theirs, weights)
@@ -329,13 +337,13 @@ def on_gpu(
 
 def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":
     """Return what runs a step's layers as compiled kernels."""
-    from bot.engine.fused import Fused
+    from bot.engine.musicgen.fused import Fused
 
     return Fused(weights, halves, slots)
 
 
 def draws() -> Callable[..., None]:
     """Return what draws a step's tokens by a compiled kernel."""
-    from bot.engine.compiled import draw
+    from bot.engine.musicgen.compiled import draw
 
     return draw

@@ -1,0 +1,1 @@
+"""MusicGen: audiocraft's weights and codec, our own token loop."""
