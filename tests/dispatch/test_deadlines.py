@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.dispatch.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
+from bot.dispatch.running_job import RunningJob
 from bot.values import Job, Request, Status
 from tests.conftest import Clock, origin
 
@@ -35,9 +36,11 @@ async def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     return Timers(monkeypatch)
 
 
-def job(number: int, seconds: int, takes: int = 1, model: str = "small", care: int = 0) -> Job:
+def job(
+    number: int, seconds: int, takes: int = 1, model: str = "small", care: int = 0
+) -> RunningJob:
     clock = Clock()
-    return Job(
+    row = Job(
         id=number,
         status=Status.RUNNING,
         origin=origin(),
@@ -57,6 +60,7 @@ def job(number: int, seconds: int, takes: int = 1, model: str = "small", care: i
         status_message_id=None,
         shown=None,
     )
+    return RunningJob(job=row, begun=0.0)
 
 
 def deadlines(clock: Clock) -> Deadlines:
@@ -67,14 +71,14 @@ def deadlines(clock: Clock) -> Deadlines:
 
 
 async def test_a_deadline_is_several_times_the_usual_work(timers: Timers, clock: Clock) -> None:
-    late: list[int] = []
-    found = deadlines(clock)
-    found.watch([job(1, 10)], {"small"}, late.append)
+    late: list[RunningJob] = []
+    found, line = deadlines(clock), [job(1, 10)]
+    found.watch(line, {"small"}, late.append)
     assert timers.after == [GRACE + SLACK * 20]
-    found.watch([job(1, 10)], {"small"}, late.append)
+    found.watch(line, {"small"}, late.append)
     assert len(timers.after) == 1, "it runs already"
     timers.ring()
-    assert late == [1]
+    assert late == line
 
 
 async def test_takes_one_after_another_need_the_time_of_each(timers: Timers, clock: Clock) -> None:
@@ -111,40 +115,39 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     found.watch(line, {"small"}, print)
     assert len(timers.after) == 1, "the third has to wait for the second's model"
     clock.turn(seconds=10)
-    found.suspend(2)
+    found.suspend(line)
+    line[1].loads = True
     clock.turn(seconds=60)
     found.watch(line, {"small"}, print)
     assert len(timers.after) == 1, "whatever is begun or ends meanwhile"
     found.pace("large", 5.0)
-    found.resume(1)
+    line[0].loads = False
     found.watch(line, {"small", "large"}, print)
     assert len(timers.after) == 1, "what was loaded before for another"
-    found.resume(2)
+    line[1].loads = False
     found.watch(line, {"small", "large"}, print)
     assert timers.after[1:] == [GRACE + SLACK * work for work in (16, 40, 16)]
     clock.turn(seconds=40)
     assert found.measured(line[0]) is None, "it waited while the model was loaded"
     assert found.measured(line[1]) == 5
-    found.forget(2)
-    assert found.measured(line[1]) is None
 
 
 async def test_a_model_that_cannot_be_loaded_keeps_nobody_waiting(
     timers: Timers, clock: Clock
 ) -> None:
     found = deadlines(clock)
-    found.suspend(2)
-    found.watch([job(1, 8)], {"small"}, print)
+    line = [job(1, 8), job(2, 8, model="large")]
+    line[1].loads = True
+    found.watch(line, {"small"}, print)
     assert timers.after == []
-    found.forget(2)
-    found.watch([job(1, 8)], {"small"}, print)
+    line.pop().end()
+    found.watch(line, {"small"}, print)
     assert len(timers.after) == 1
 
 
 async def test_another_engine_has_deadlines_of_its_own(timers: Timers, clock: Clock) -> None:
     found = deadlines(clock)
     found.watch([job(1, 8)], {"small"}, print)
-    found.clear()
     found.engine(slots=4, pace=1.0)
     assert found.measured(job(1, 8)) is None
     found.watch([job(1, 8)], {"small"}, print)

@@ -13,13 +13,13 @@ import pytest
 from bot import queue
 from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.dispatch.dispatcher import LOST
+from bot.dispatch.endings import SENTENCES
 from bot.engine.files import audio
 from bot.errors import OperatorError, Refusal
 from bot.rules import fairness
 from bot.studio import Studio
 from bot.tables import backlog, jobs, state
-from bot.values import Job, PostKind, Status, Wish
+from bot.values import Fault, Job, PostKind, Status, Wish
 from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
 from tests.rules.test_fairness import a_studio
 from tests.support.processes import alive, children
@@ -85,7 +85,7 @@ async def test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on(
         bad, good = await asyncio.gather(play(studio, prompt), play(studio, "play"))
         owed = {item.job.id: item for item in await owed_by(studio)}
     assert (bad.status, bad.attempts) == (Status.FAILED, 2)
-    assert bad.reason == LOST
+    assert bad.reason == SENTENCES[Fault.CRASH]
     told = [line.getMessage() for line in caplog.records if "restarting" in line.getMessage()]
     assert len(told) == 2
     assert all(words in line for line in told), told

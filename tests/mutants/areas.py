@@ -11,6 +11,7 @@ _FILES = {
     "bot.queue": "fairness forecast dispatcher",
     "bot.rules.fairness": "fairness forecast",
     "bot.dispatch.dispatcher": "dispatcher faults previews hostile_child time deadlines",
+    "bot.dispatch.endings": "jobs ledger dispatcher faults previews hostile_child",
     "bot.retention.archive": "result_buttons privacy forgetting sweeping erasure ageing money "
     "owner",
     "cogs.delivery": "delivery routes discord_faults outcomes previews attachments result_buttons",

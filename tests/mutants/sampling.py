@@ -23,7 +23,8 @@ MODULES = (
         "bot.tables.posts",
         "bot.outbox",
     ),
-    *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.retention.archive"),
+    *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.dispatch.endings"),
+    "bot.retention.archive",
     *("cogs.delivery", "cogs.ui.permissions"),
 )
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from bot import queue
 from bot.errors import Refusal
 from bot.rules import days
 from bot.tables import takes
-from bot.values import Actor, Delivered, Job, Status, Unsent, Wish
+from bot.values import Actor, Delivered, Fault, Job, Status, Unsent, Wish
 from tests.conftest import member, origin
 from tests.support.recount import ADMIN, GUILDS, MEMBERS, USERS, Bill, Given, Recount
 
@@ -80,9 +81,13 @@ class Books(Recount):
         guild, user = member
         self.submit(guild, user, 8, 1)
 
+    async def _claim(self) -> Job | None:
+        async with self.database.transaction() as tx:
+            return await queue.claim(tx, ("scripted",), self.clock())
+
     @rule()
     def claim(self) -> None:
-        job = self.do(self.dispatcher._claim())
+        job = self.do(self._claim())
         if job:
             self.running.append(job)
 
@@ -104,14 +109,14 @@ class Books(Recount):
                 name = f"{job.id}-{number}.wav"
                 (Path(self.folder.name) / name).touch()
                 await takes.rendered(tx, job.id, number, seconds, name, None)
-        await self.dispatcher._rendered(job)
+        await self.endings.rendered(job)
 
     @rule(data=st.data())
     def fail(self, data: Any) -> None:
         if self.running:
             job = data.draw(st.sampled_from(self.running))
             self.running.remove(job)
-            self.do(self.dispatcher._failed(job, "no"))
+            self.do(self.endings.failed(job, Fault.REQUEST, "no"))
             self.ended(job.id)
 
     @rule(data=st.data())
@@ -130,8 +135,8 @@ class Books(Recount):
     @rule(gently=st.booleans())
     def restart(self, gently: bool) -> None:
         if gently:
-            self.do(self.dispatcher._hand_back())
-        self.do(self.dispatcher._recover())
+            self.do(self.endings.hand_back())
+        self.do(self.endings.recover())
         for job in self.running:
             self.ended(job.id)
         self.running.clear()

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from bot import queue
 from bot.admission import Admission
-from bot.dispatch.dispatcher import TRIES, Dispatcher
+from bot.dispatch.deadlines import Deadlines
+from bot.dispatch.endings import TRIES, Endings
+from bot.dispatch.machine import Machine
 from bot.engine.files.encoder import Encoder
 from bot.engine.messages import PREVIEW, Ready
 from bot.errors import Refusal
@@ -23,6 +26,7 @@ from bot.tables import jobs, posts, takes
 from bot.tables.database import Database, open_database
 from bot.values import (
     Delivered,
+    Fault,
     Job,
     Later,
     Limits,
@@ -98,14 +102,15 @@ class Life(RuleBasedStateMachine):
             encoder=Encoder((), {}, 0),
         )
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
-        self.dispatcher = Dispatcher(
+        machine = Machine(self.database, Deadlines(self.clock.ticks))
+        self.do(machine.loaded(Ready(**READY)))
+        self.endings = Endings(
             self.database,
             folder=Path(self.folder.name),
             clock=self.clock,
-            start=lambda: pytest.fail("no engine here"),
-            **bells,
+            news=bells["news"],
+            machine=machine,
         )
-        self.do(self.dispatcher._loaded(Ready(**READY)))
         self.accepted: list[int] = []
         self.told: list[tuple[int, PostKind, tuple[int, int]]] = []
         self.running: list[Job] = []
@@ -138,9 +143,13 @@ class Life(RuleBasedStateMachine):
             return
         self.accepted.append(job.id)
 
+    async def _claim(self) -> Job | None:
+        async with self.database.transaction() as tx:
+            return await queue.claim(tx, ("scripted",), self.clock())
+
     @rule()
     def claim(self) -> None:
-        job = self.do(self.dispatcher._claim())
+        job = self.do(self._claim())
         if job:
             self.running.append(job)
 
@@ -182,7 +191,9 @@ class Life(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.running))
         if not fails:
             self.do(self._take(job, job.request.seconds))
-        ending = self.dispatcher._failed(job, "no") if fails else self.dispatcher._rendered(job)
+        ending = (
+            self.endings.failed(job, Fault.REQUEST, "no") if fails else self.endings.rendered(job)
+        )
         self.do(ending)
         self.running.remove(job)
 
@@ -242,8 +253,8 @@ class Life(RuleBasedStateMachine):
         self.running.clear()
         self.sent.clear()
         if gently:
-            self.do(self.dispatcher._hand_back())
-        self.do(self.dispatcher._recover())
+            self.do(self.endings.hand_back())
+        self.do(self.endings.recover())
 
     @rule()
     def send(self) -> None:
@@ -282,7 +293,7 @@ class Life(RuleBasedStateMachine):
                 self.send_and_hear(outcome)
             if kind != "begun":
                 self.do(self._take(job, job.request.seconds))
-                self.do(self.dispatcher._rendered(job))
+                self.do(self.endings.rendered(job))
                 self.running.remove(job)
         for _ in range(3):
             self.send_and_hear(outcome)

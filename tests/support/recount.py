@@ -8,13 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from bot.admin.members import Office
 from bot.admin.servers import Rulebook
 from bot.admission import Admission
-from bot.dispatch.dispatcher import Dispatcher
+from bot.dispatch.deadlines import Deadlines
+from bot.dispatch.endings import Endings
+from bot.dispatch.machine import Machine
 from bot.engine.files.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.outbox import Outbox
@@ -133,14 +134,15 @@ class Recount(RuleBasedStateMachine):
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         self.office = Office(self.database, admission=admission, clock=self.clock)
         self.rulebook = Rulebook(self.database, admission=admission, clock=self.clock)
-        self.dispatcher = Dispatcher(
+        machine = Machine(self.database, Deadlines(self.clock.ticks))
+        self.do(machine.loaded(Ready(**READY)))
+        self.endings = Endings(
             self.database,
             folder=Path(self.folder.name),
             clock=self.clock,
-            start=lambda: pytest.fail("no engine here"),
-            **bells,
+            news=bells["news"],
+            machine=machine,
         )
-        self.do(self.dispatcher._loaded(Ready(**READY)))
         self.bills: dict[int, Bill] = {}
         self.running: list[Job] = []
         self.grants: dict[tuple[int, int], list[Given]] = {member: [] for member in MEMBERS}

@@ -1,0 +1,171 @@
+"""How a job ends that the engine had: in music, in a failure, or back in the queue."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from bot import queue
+from bot.dispatch import render_order, reports
+from bot.dispatch.machine import Machine
+from bot.errors import EngineError
+from bot.logs import change
+from bot.tables import backlog, jobs, ledger, posts, state, takes
+from bot.tables.database import Database, Transaction
+from bot.values import Fault, Job, PostKind
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+"""How often a job may be running when the engine is lost before it is failed."""
+
+MOST_STARTS = 6
+"""How often a job may be started in all, whoever died meanwhile."""
+
+SENTENCES = {
+    Fault.TIME: "Twice, this piece took several times longer than it should have here.",
+    Fault.CRASH: "The engine stopped twice while rendering this piece.",
+    Fault.DISK: "The studio's disk is full or not writable, so the music could not be saved. "
+    "Whoever runs this bot must fix that.",
+}
+"""What members are told of a fault; of another the engine says more than could be said here."""
+
+
+class Endings:
+    """Takes jobs out of the engine's hands, each in one transaction.
+
+    It rings `news` when there is something to tell the members.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        news: asyncio.Event,
+        machine: Machine,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._news = news
+        self._machine = machine
+
+    async def rendered(self, job: Job, spent: float = 0.0, pace: float | None = None) -> None:
+        """The engine is done with a job: owe its music, if it is wanted still.
+
+        It took `spent` seconds, of which a second of music took `pace` where nothing held it up.
+        """
+        look = render_order.verify_picture
+        picture = await reports.seen(self._database, job, look, self._folder, job)
+        async with self._done_with({job.id}) as tx:
+            if not await jobs.rendered(tx, job.id, self._clock(), spent):
+                return
+            now = await jobs.find(tx, job.id)
+            stopped = now is not None and now.stopping
+            await self._check_takes(tx, job, stopped=stopped)
+            if picture:
+                await jobs.drawn(tx, job.id, picture)
+            if pace is not None and not stopped:
+                await self._machine.made(tx, job, pace)
+            await ledger.settled(tx, job.id, self._clock())
+            await posts.superfluous(tx, job.id, self._clock())
+            await posts.add(tx, job.id, PostKind.RESULT, self._clock())
+            change(log, job, "rendered", spent=spent)
+            self._news.set()
+
+    async def failed(self, job: Job, fault: Fault, said: str = "") -> None:
+        """There will be no music; `said` is what the engine has to say of it."""
+        async with self._done_with({job.id}) as tx:
+            await self._fail(tx, job, fault, SENTENCES.get(fault, said))
+
+    async def too_long(self, job: Job) -> None:
+        """The memory was too small for a job, even alone and take by take."""
+        request = job.request
+        async with self._done_with({job.id}) as tx:
+            fits = await self._machine.ran_out(tx, request, self._clock())
+            reason = (
+                f"This machine has too little memory for {request.length:g} s with "
+                f"{request.model}, even with nothing beside it and one take at a time. "
+            )
+            reason += f"Up to {fits:g} s fits." if fits else "Request a shorter piece."
+            await self._fail(tx, job, Fault.MEMORY, reason)
+
+    async def wait_again(self, job: Job, because: str, *, deaths: int = 0, care: int = 0) -> None:
+        """Put a job back into the queue that the engine could not render this time."""
+        async with self._done_with({job.id}) as tx:
+            if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
+                change(log, job, "queued", logging.WARNING, because=because)
+        self._news.set()
+
+    async def give_way(self) -> list[Job]:
+        """Put what costs nothing back into the queue if somebody waits who pays.
+
+        The engine still has what is returned: its files go once it ends.
+        """
+        async with self._database.transaction() as tx:
+            given_way = [job for job in await jobs.running(tx) if job.idle]
+            paused = await state.paused(tx) is not None
+            if not given_way or paused or not await backlog.somebody_pays(tx):
+                return []
+            for job in given_way:
+                await queue.wait_again(tx, job.id, self._clock(), attempts=0)
+        for job in given_way:
+            change(log, job, "queued", because="a paying request is waiting")
+        self._news.set()
+        return given_way
+
+    async def recover(self, had: Collection[int] = (), *, deaths: int = 1) -> None:
+        """An engine is about to start: let wait again what ran, and of what an engine `had`.
+
+        A job fails where so many deaths more are too many.
+        """
+        ended = set(had)
+        async with self._done_with(ended) as tx:
+            await state.engine_loads(tx)
+            for job in await jobs.running(tx):
+                ended.add(job.id)
+                if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
+                    await queue.wait_again(tx, job.id, self._clock(), deaths=deaths)
+                else:
+                    await self._fail(tx, job, Fault.CRASH, SENTENCES[Fault.CRASH])
+
+    async def hand_back(self, had: Collection[int] = ()) -> None:
+        """The bot ends: let what runs wait again as if it had never begun."""
+        ended = set(had)
+        async with self._done_with(ended) as tx:
+            for job in await jobs.running(tx):
+                ended.add(job.id)
+                await queue.wait_again(tx, job.id, self._clock(), attempts=0)
+
+    @asynccontextmanager
+    async def _done_with(self, ended: Collection[int]) -> AsyncIterator[Transaction]:
+        """Run a transaction after which no engine has these jobs.
+
+        The files of those that came to no music go once that is written down: if the program dies
+        in between, its next start sweeps them.
+        """
+        async with self._database.transaction() as tx:
+            yield tx
+            unmade = await jobs.unmade(tx, ended)
+        if unmade:
+            await asyncio.to_thread(render_order.discard, self._folder, unmade)
+
+    async def _check_takes(self, tx: Transaction, job: Job, *, stopped: bool) -> None:
+        """Raise EngineError if takes are missing, save that one which is stopped may lack some."""
+        missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
+        some = stopped and len(missing) < job.request.takes
+        if missing and not some:
+            raise EngineError(f"reported job {job.id} done without take {missing[0]}")
+
+    async def _fail(self, tx: Transaction, job: Job, fault: Fault, reason: str) -> None:
+        if await jobs.failed(tx, job.id, reason, fault, self._clock()):
+            await ledger.returned(tx, job.id, self._clock())
+            await posts.superfluous(tx, job.id, self._clock())
+            await takes.erased(tx, [job.id])
+            await posts.add_another(tx, job.id, PostKind.FAILURE, self._clock())
+            change(log, job, "failed", logging.WARNING, fault=fault, because=reason)
+            self._news.set()

@@ -1,0 +1,79 @@
+"""What this machine was seen to do: the engine's word at its start, and what each piece took."""
+
+import logging
+from datetime import datetime
+
+from bot.dispatch.deadlines import Deadlines
+from bot.engine.messages import Loaded, Ready
+from bot.tables import speeds, state
+from bot.tables.database import Database, Transaction
+from bot.values import Job, Request
+
+log = logging.getLogger(__name__)
+
+
+class Machine:
+    """Keeps the table of speeds, and lets the deadlines go by it."""
+
+    def __init__(self, database: Database, deadlines: Deadlines) -> None:
+        self._database = database
+        self._deadlines = deadlines
+        self._ready: Ready | None = None
+        self.models: tuple[str, ...] = ()
+        """What the engine has loaded."""
+
+    @property
+    def known(self) -> bool:
+        """Whether an engine was ever ready here."""
+        return self._ready is not None
+
+    @property
+    def slots(self) -> int:
+        """How many takes the engine renders side by side."""
+        return self._ready.slots if self._ready else 0
+
+    async def loaded(self, ready: Ready) -> None:
+        """An engine is ready."""
+        self._ready, self.models = ready, ready.models[:1]
+        self._deadlines.engine(ready.slots, ready.pace)
+        async with self._database.transaction() as tx:
+            await state.engine_runs(
+                tx,
+                device=ready.device,
+                precision=ready.precision,
+                slots=ready.slots,
+                unfit=ready.unfit,
+            )
+            await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
+            for known in await speeds.all_here(tx):
+                self._deadlines.pace(known.model, known.pace)
+        found = ", ".join(ready.models), ready.device, ready.precision, ready.slots
+        log.info("engine ready: %s on %s in %s, takes side by side: %d", *found)
+
+    async def swapped(self, said: Loaded) -> None:
+        """The engine loaded another model."""
+        self.models = said.models
+        async with self._database.transaction() as tx:
+            await speeds.found(tx, self._setup(said.model), said.pace)
+            await self._go_by_what_is_known(tx, said.model)
+        log.info("engine loaded %s; in memory: %s", said.model, ", ".join(said.models))
+
+    async def made(self, tx: Transaction, job: Job, pace: float) -> None:
+        """A whole piece was made at this pace, so its length fits."""
+        model = job.request.model
+        await speeds.made(tx, self._setup(model), pace, job.request.length)
+        await self._go_by_what_is_known(tx, model)
+
+    async def ran_out(self, tx: Transaction, request: Request, now: datetime) -> float:
+        """The memory was too small for a piece; return the seconds that fit, or 0."""
+        await speeds.ran_out(tx, self._setup(request.model), request.length, now)
+        known = await speeds.here(tx, request.model)
+        return known.fits if known else 0.0
+
+    async def _go_by_what_is_known(self, tx: Transaction, model: str) -> None:
+        if known := await speeds.here(tx, model):
+            self._deadlines.pace(model, known.pace)
+
+    def _setup(self, model: str) -> speeds.Setup:
+        assert self._ready
+        return speeds.Setup(model, self._ready.device, self._ready.precision)

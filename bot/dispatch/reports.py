@@ -1,0 +1,65 @@
+"""What the engine says of a running job: looked at, since it may lie, and written down."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from bot.dispatch import render_order
+from bot.engine.messages import Progress, Took
+from bot.errors import EngineError, StorageError
+from bot.retention import disk
+from bot.tables import jobs, posts, takes
+from bot.tables.database import Database
+from bot.values import Job, PostKind, Status
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def progressed(database: Database, job: Job, said: Progress) -> None:
+    """Note how far a job is, unless the database is in the way: the next report will tell more."""
+    with contextlib.suppress(StorageError):
+        async with database.transaction() as tx:
+            await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
+
+
+async def took(database: Database, folder: Path, job: Job, said: Took) -> None:
+    """Note a take; raise EngineError if its files are not what the engine says."""
+    codes = await seen(database, job, render_order.verify, folder, job, said.number, said.seconds)
+    name = disk.take_file(job, said.number, "wav")
+    async with database.transaction() as tx:
+        await takes.rendered(tx, job.id, said.number, said.seconds, name, codes)
+
+
+async def previewed(database: Database, folder: Path, job: Job, now: datetime) -> Job | None:
+    """Note the beginnings of all takes and owe them, unless the job is to stop now anyway.
+
+    Returns the job as it is, None if they are not wanted any more. Raises EngineError if the files
+    are not what they should be.
+    """
+    await seen(database, job, render_order.verify_previews, folder, job)
+    async with database.transaction() as tx:
+        for number in range(1, job.request.takes + 1):
+            name = disk.take_file(job, number, "preview.wav")
+            if not await takes.previewed(tx, job.id, number, name):
+                return None
+        found = await jobs.find(tx, job.id)
+        if found and not found.stopping:
+            await posts.add_another(tx, job.id, PostKind.PREVIEW, now)
+        return found
+
+
+async def seen(
+    database: Database, job: Job, look: Callable[P, T], *at: P.args, **more: P.kwargs
+) -> T | None:
+    """Look at the files of a running job; those of one that was forgotten may be gone."""
+    try:
+        return await asyncio.to_thread(look, *at, **more)
+    except EngineError:
+        now = await jobs.find(database, job.id)
+        if now and now.status is Status.RUNNING:
+            raise
+        return None

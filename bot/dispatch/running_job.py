@@ -1,0 +1,77 @@
+"""A job that the engine has: one object that holds all that its row does not."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.values import Job
+
+
+class Phase(StrEnum):
+    """What the engine was told of a job; from `CANCELLED` on nothing counts that it says of it."""
+
+    RENDERING = "rendering"
+    FINISHING = "finishing"
+    """To end it early and keep the music made so far."""
+    CANCELLED = "cancelled"
+    """To drop it: it is not wanted any more."""
+    LATE = "late"
+    """To drop it: it was not done in time."""
+    REQUEUED = "requeued"
+    """To drop it: it is back in the queue, but the engine or its files are still in the way."""
+
+
+class Timer:
+    """Calls back after so many seconds, unless it is stopped."""
+
+    def __init__(self, seconds: float, over: Callable[[], None]) -> None:
+        self._seconds, self._over = seconds, over
+        self.start()
+
+    def start(self) -> None:
+        """Begin with the first second."""
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._over)
+
+    def cancel(self) -> None:
+        """Stop it."""
+        self._handle.cancel()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RunningJob:
+    """A job that the engine has, times by a clock in seconds that nobody sets."""
+
+    job: Job
+    begun: float
+    phase: Phase = Phase.RENDERING
+    preview_due: bool = False
+    """Whether its beginning is still to come."""
+    noted: float = -math.inf
+    """When its progress was last noted."""
+    loads: bool = False
+    """Whether the engine is loading a model for it."""
+    timer: Timer | None = None
+    """Its deadline, if it runs."""
+    undisturbed_since: float | None = None
+    """Since when nothing but its own work kept it from being done."""
+    disturbed: bool = False
+    """Whether something else did meanwhile."""
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether the engine was told to drop it."""
+        return self.phase not in (Phase.RENDERING, Phase.FINISHING)
+
+    def disturb(self) -> None:
+        """Something else keeps it waiting: its deadline stands still, its speed says nothing."""
+        self.disturbed = True
+        if self.timer:
+            self.timer.cancel()
+
+    def end(self) -> None:
+        """The engine has it no more."""
+        self.loads = False
+        if self.timer:
+            self.timer.cancel()
