@@ -7,7 +7,7 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,20 @@ class Services:
     about: About
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list that is shown page by page, and may be `by_age`, the newest first.
+
+    `lines` gives a page, from 0, of the list about a subject's id (0: none), and whether there are
+    more; it checks who may read them. `items` gives what stands under it besides.
+    """
+
+    name: str
+    lines: Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
+    items: Callable[[Interaction], Awaitable[Sequence[discord.ui.Item[Any]]]] | None = None
+    by_age: bool = False
+
+
 class Fantasia(commands.AutoShardedBot):
     """The bot; its cogs find the domain in `services`."""
 
@@ -152,10 +166,15 @@ class Fantasia(commands.AutoShardedBot):
         )
         self._closing = asyncio.Event()
         self.services = services
+        self.listings: dict[str, Listing] = {}
         self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
         self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None
         self._sync = sync
         self._extensions = extensions_
+
+    def add_listing(self, listing: Listing) -> None:
+        """Let a list be shown by its name."""
+        self.listings[listing.name] = listing
 
     async def close(self) -> None:
         """End the connection, and whoever waits for one."""

@@ -6,7 +6,7 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.values import About
@@ -58,7 +58,6 @@ def in_a_server(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
-@pages.listed("plans")
 async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers, as members see them."""
     studio = interaction.client.services.studio
@@ -69,7 +68,6 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     return embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
 
-@pages.more("plans")
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return Discord's buy buttons for the tiers it sells, except the member's own."""
     held, _ = await submit.allowed(interaction)
@@ -82,4 +80,5 @@ async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
 
 async def setup(bot: Fantasia) -> None:
     """Add the members' commands to the bot."""
+    bot.add_listing(Listing(name="plans", lines=plans, items=premium))
     await bot.add_cog(Account(bot.services.studio, bot.services.about))

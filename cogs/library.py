@@ -8,7 +8,7 @@ from discord import app_commands
 from discord.ext import commands
 from discord.utils import format_dt
 
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.discord_errors import UNREACHED
 from bot.retention.archive import Format
 from bot.rules.markup import escape, isolate
@@ -137,7 +137,6 @@ class Catalogue(commands.Cog):
             await self._archive.forget_the_left()
 
 
-@pages.listed("history")
 async def pieces(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
@@ -207,4 +206,5 @@ def command(job: Job) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add the commands to the bot."""
+    bot.add_listing(Listing(name="history", lines=pieces, by_age=True))
     await bot.add_cog(Catalogue(bot))

@@ -7,7 +7,7 @@ from discord import app_commands
 
 from bot.admin.owner import Operations
 from bot.admin.servers import Rulebook, described
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules.markup import escape
@@ -107,7 +107,6 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         await pages.show(interaction, "servers")
 
 
-@pages.listed("servers")
 async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the servers."""
     await permissions.require_owner(interaction)
@@ -128,6 +127,7 @@ async def line(bot: Fantasia, guild: int) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /studio to the owner's server, if there is one."""
+    bot.add_listing(Listing(name="servers", lines=servers))
     if bot.owner_guild:
         bot.tree.add_command(
             Owners(bot.services.rulebook, bot.services.operations), guild=bot.owner_guild

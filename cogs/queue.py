@@ -7,7 +7,7 @@ from discord import app_commands, ui
 from discord.ext import commands
 from discord.utils import format_dt
 
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
@@ -46,7 +46,6 @@ class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:canc
         await pages.turn(interaction, "queue")
 
 
-@pages.listed("queue")
 async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
     guild = in_a_server(interaction)
@@ -60,7 +59,6 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.LINES_PER_PAGE
 
 
-@pages.more("queue")
 async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return the select with the pieces that the member may cancel, if there are any."""
     found = await interaction.client.services.studio.cancellable(
@@ -105,5 +103,6 @@ def _words(job: Job) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /queue to the bot."""
+    bot.add_listing(Listing(name="queue", lines=queue, items=choices))
     await bot.add_cog(Queue())
     bot.add_dynamic_items(CancelSelect)

@@ -7,7 +7,7 @@ from discord import app_commands
 from discord.utils import format_dt
 
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
-from bot.client import Fantasia, Interaction, answer
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
@@ -152,7 +152,6 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
         await done(interaction, f"{member.mention} can request music again.")
 
 
-@pages.listed("log")
 async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
     permissions.require_manager(interaction)
@@ -188,6 +187,7 @@ def ending(until: datetime | None) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /quota, /member and the pages' buttons to the bot."""
+    bot.add_listing(Listing(name="log", lines=changes, by_age=True))
     bot.tree.add_command(Quota(bot.services.studio, bot.services.office))
     bot.tree.add_command(Members(bot.services.office))
     bot.add_dynamic_items(pages.PageButton)

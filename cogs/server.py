@@ -8,7 +8,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.servers import LONGEST_WORD, Rulebook
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.quota import NOT_ALLOWED
@@ -171,7 +171,6 @@ async def _say(guild: discord.Guild, text: str) -> bool:
     return False
 
 
-@pages.listed("channels")
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     permissions.require_manager(interaction)
@@ -180,7 +179,6 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
     return pages.card("Music can be requested in", lines or ["every channel"]), more
 
 
-@pages.listed("words")
 async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
     permissions.require_manager(interaction)
@@ -191,6 +189,8 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 async def setup(bot: Fantasia) -> None:
     """Add /channel, /words and /panel to the bot."""
+    bot.add_listing(Listing(name="channels", lines=channels))
+    bot.add_listing(Listing(name="words", lines=words))
     bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.services.rulebook))
     bot.tree.add_command(Words(bot.services.rulebook))

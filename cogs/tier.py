@@ -6,7 +6,7 @@ from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS, Office
 from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, Rulebook
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, some
 from bot.rules.wording import counted
 from bot.values import Actor, Offer, Tier
@@ -211,7 +211,6 @@ class Roles(commands.Cog):
         await self._rulebook.role_deleted(role.guild.id, role.id)
 
 
-@pages.listed("tiers")
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     permissions.require_manager(interaction)
@@ -239,5 +238,6 @@ def shown(tier: Tier) -> str:
 
 async def setup(bot: Fantasia) -> None:
     """Add /tier to the bot."""
+    bot.add_listing(Listing(name="tiers", lines=tiers))
     bot.tree.add_command(Tiers(bot.services.rulebook, bot.services.office))
     await bot.add_cog(Roles(bot.services.rulebook))

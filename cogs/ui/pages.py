@@ -1,7 +1,7 @@
 """Long lists, page by page, with buttons that outlive a restart."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
 import discord
@@ -22,36 +22,6 @@ LONGEST_LINE = 390
 
 PROMPT_SHOWN = 60
 """Characters of a prompt in a list."""
-
-Lines = Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
-"""Returns a page, from 0, of a list about a subject's id (0: none), and whether there are more."""
-
-LISTS: dict[str, Lines] = {}
-
-Items = Callable[[Interaction], Awaitable[Sequence[ui.Item[Any]]]]
-"""Returns what else goes under a list."""
-
-MORE: dict[str, Items] = {}
-
-
-def listed(name: str) -> Callable[[Lines], Lines]:
-    """Register what fills the pages of a list; it checks who may read them."""
-
-    def register(lines: Lines) -> Lines:
-        LISTS[name] = lines
-        return lines
-
-    return register
-
-
-def more(name: str) -> Callable[[Items], Items]:
-    """Register what goes under a list besides the buttons that turn its pages."""
-
-    def register(items: Items) -> Items:
-        MORE[name] = items
-        return items
-
-    return register
 
 
 class PageButton(
@@ -118,16 +88,16 @@ def card(title: str, lines: Sequence[str]) -> discord.Embed:
 async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
-    if name not in LISTS or (subject and not permissions.snowflake(str(subject))):
+    listing = interaction.client.listings.get(name)
+    if listing is None or (subject and not permissions.snowflake(str(subject))):
         raise Refusal("That list does not exist.")
-    embed, more = await LISTS[name](interaction, subject, page)
+    embed, more = await listing.lines(interaction, subject, page)
     view = ui.View(timeout=None)
-    by_age = name in ("log", "history")
     if page:
-        view.add_item(PageButton(name, subject, page - 1, "Newer" if by_age else "Back"))
+        view.add_item(PageButton(name, subject, page - 1, "Newer" if listing.by_age else "Back"))
     if more:
-        view.add_item(PageButton(name, subject, page + 1, "Older" if by_age else "More"))
-    for item in await MORE[name](interaction) if name in MORE else ():
+        view.add_item(PageButton(name, subject, page + 1, "Older" if listing.by_age else "More"))
+    for item in await listing.items(interaction) if listing.items else ():
         view.add_item(item)
     if page or more:
         told = filter(None, (embed.footer.text, f"Page {page + 1}"))
