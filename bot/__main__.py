@@ -1,4 +1,4 @@
-"""The command line: `python -m bot COMMAND`, and `run` where none is named."""
+"""The command line: `python -m bot COMMAND`; `run` is the default."""
 
 import argparse
 import asyncio
@@ -20,6 +20,7 @@ from bot.config import Config, LogFormat, LogLevel, Switch, load
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
+from bot.rules.wording import counted
 from bot.values import Wish
 
 log = logging.getLogger(__name__)
@@ -37,18 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         explained = _explained(error)
         if explained is None:
             raise
-        log.debug("the whole story", exc_info=error)
+        log.debug("traceback", exc_info=error)
         console.print(str(explained), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve Discord with exactly the engine that is configured."""
+    """Run the bot with exactly the engine that is configured."""
     config = _configured()
     if config.discord_token is None:
         raise OperatorError(
-            "DISCORD_TOKEN is not set: put your bot's token into .env (the README shows where to "
-            "find it), or try the bot without one: make demo."
+            "DISCORD_TOKEN is not set: put your bot's token in .env (the README shows where to "
+            "find it), or try the bot without one: `make demo`."
         )
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_run(config, config.discord_token, sync=options.sync))
@@ -63,7 +64,7 @@ def demo(options: argparse.Namespace) -> int:
         from bot.cli import demo
     except ModuleNotFoundError as error:
         raise OperatorError(
-            f"The demo's packages are not installed ({error}): make demo."
+            f"The demo's packages are not installed ({error}): run `make demo`."
         ) from error
     choice = engine_choice.usable(config, options.engine, options.pace)
     _say(choice.note)
@@ -107,7 +108,7 @@ def fetch(options: argparse.Namespace) -> None:
             weights.fetch(model)
         except weights.FetchError as error:
             raise OperatorError(str(error)) from error
-        _say(f"All weights of {model} are on disk.")
+        _say(f"All the weights of {model} are on disk.")
 
 
 def audit(options: argparse.Namespace) -> None:
@@ -119,7 +120,7 @@ def audit(options: argparse.Namespace) -> None:
 
 
 def backup(options: argparse.Namespace) -> None:
-    """Copy the database to a file, also while the bot runs."""
+    """Copy the database to a file, even while the bot runs."""
     from bot.cli import backup
 
     asyncio.run(backup.backup(_configured().data_dir, options.file))
@@ -127,24 +128,25 @@ def backup(options: argparse.Namespace) -> None:
 
 
 def restore(options: argparse.Namespace) -> None:
-    """Put a backup in the database's place."""
+    """Replace the database with a backup."""
     from bot.cli import backup
 
     done = asyncio.run(backup.restore(_configured().data_dir, options.file, datetime.now(UTC)))
     _say(
         f"Restored from {options.file}."
-        + (f" What was there is now {done.old}." if done.old else "")
+        + (f" The old database is now {done.old}." if done.old else "")
     )
     if done.lost:
         some = ", ".join(f"#{number}" for number in done.lost[:20])
         more = " and more" if len(done.lost) > 20 else ""
-        _say(f"The music of {len(done.lost)} pieces in it is not there any more: {some}{more}.")
+        _say(f"The music of {counted(len(done.lost), 'piece')} in it is gone: {some}{more}.")
     if done.unnamed:
-        _say(f"DATA_DIR/audio has {done.unnamed} files that it does not name; they stay there.")
+        unnamed = counted(done.unnamed, "file")
+        _say(f"DATA_DIR/audio holds {unnamed} that it does not mention; nothing was removed.")
 
 
 def doctor(_: argparse.Namespace) -> int:
-    """Check everything and say how to mend it."""
+    """Check everything and say how to fix it."""
     from bot.cli.doctor import examine
 
     return 0 if examine(Console()) else 1
@@ -208,25 +210,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(action=run, sync=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    command = commands.add_parser("run", help="serve Discord (what happens without a command)")
-    command.add_argument("--sync", action="store_true", help="register the commands anew")
+    command = commands.add_parser("run", help="run the bot (the default command)")
+    command.add_argument("--sync", action="store_true", help="register the commands again")
     command.set_defaults(action=run)
 
-    command = commands.add_parser("demo", help="the real bot in a simulated Discord")
+    command = commands.add_parser("demo", help="run the real bot in a simulated Discord")
     _add_engine(command)
     command.add_argument("--pace", type=_pace, default=0.5, metavar="S", help=PACE_HELP)
     command.add_argument("--data", type=Path, metavar="DIR", help="keep the data in DIR")
-    command.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
+    command.add_argument("--port", type=int, default=0, help="the page's port (default: any free)")
     command.add_argument("--no-browser", action="store_true", help="only print the address")
-    command.add_argument("--headless", action="store_true", help="one request and no page")
+    command.add_argument("--headless", action="store_true", help="make one request, with no page")
     _add_request(command, prompt="--prompt")
     command.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help=OUT_HELP)
     command.set_defaults(action=demo)
 
-    command = commands.add_parser("generate", help="music without Discord")
+    command = commands.add_parser("generate", help="make music without Discord")
     _add_request(command, prompt="prompt")
-    command.add_argument("--takes", type=int, default=1, help="how many pieces")
-    command.add_argument("--seed", type=int, help="take i has this seed plus i (default: any)")
+    command.add_argument("--takes", type=int, default=1, help="how many versions")
+    command.add_argument("--seed", type=int, help="seed of the first take (default: random)")
     command.add_argument("--model", help="instead of MODELS")
     _add_engine(command)
     command.add_argument("--out", type=Path, metavar="FILE", help="the WAV file to write")
@@ -236,25 +238,25 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", nargs="*", help="instead of MODELS")
     command.set_defaults(action=fetch)
 
-    command = commands.add_parser("audit", help="a server's log of changes, as CSV")
+    command = commands.add_parser("audit", help="print a server's log of changes as CSV")
     command.add_argument("--server", type=int, required=True, metavar="ID", help="the server's id")
     command.set_defaults(action=audit)
 
-    command = commands.add_parser("backup", help="copy the database, also while the bot runs")
-    command.add_argument("file", type=Path, metavar="FILE", help="a new file")
+    command = commands.add_parser("backup", help="copy the database, even while the bot runs")
+    command.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     command.set_defaults(action=backup)
 
-    command = commands.add_parser("restore", help="put a backup in the database's place")
-    command.add_argument("file", type=Path, metavar="FILE", help="what `backup` wrote")
+    command = commands.add_parser("restore", help="replace the database with a backup")
+    command.add_argument("file", type=Path, metavar="FILE", help="a file that `backup` wrote")
     command.set_defaults(action=restore)
 
-    command = commands.add_parser("doctor", help="check everything, with a mend for each fault")
+    command = commands.add_parser("doctor", help="check everything and say how to fix it")
     command.set_defaults(action=doctor)
     return parser
 
 
-PACE_HELP = "seconds of work that the sketch engine pretends per second of music"
-OUT_HELP = "where --headless writes what the channel received"
+PACE_HELP = "seconds that the sketch engine takes per second of music"
+OUT_HELP = "where --headless saves what was posted"
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
@@ -276,7 +278,7 @@ def _text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(
-            "it is not in UTF-8, which the terminal has to speak"
+            "the text is not valid UTF-8: check the terminal's encoding"
         ) from None
     return text
 
@@ -284,7 +286,7 @@ def _text(text: str) -> str:
 def _pace(text: str) -> float:
     pace = float(text)
     if not 0 <= pace <= 60:
-        raise argparse.ArgumentTypeError("0 to 60")
+        raise argparse.ArgumentTypeError("must be between 0 and 60")
     return pace
 
 

@@ -1,4 +1,4 @@
-"""The composition root: what the bot is made of, who lives how long, and who ticks."""
+"""The composition root: how the bot is put together, and which loops it runs."""
 
 import asyncio
 import contextlib
@@ -35,19 +35,19 @@ from bot.values import About, Limits, Tier
 log = logging.getLogger(__name__)
 
 NEWS_INTERVAL = 2.0
-"""How long news may go unnoticed at most, in seconds."""
+"""The longest that news may go unnoticed, in seconds."""
 
 FLUSH_SECONDS = 30.0
-"""How long what is owed may still be told once nothing renders any more, in seconds."""
+"""How long owed messages may still be posted once rendering has ended, in seconds."""
 
 HELD_DATABASE_PAUSE = 1.0
-"""How long until a start asks again for a database that another program holds, in seconds."""
+"""How long a start waits between tries while another program holds the database, in seconds."""
 
 TIDY_INTERVAL = 600.0
-"""How often music is looked for that need not be kept any longer, in seconds."""
+"""How often to look for music that no longer needs to be kept, in seconds."""
 
 PRIVATE_UMASK = 0o077
-"""What is taken from the permissions of the engine's files: they are their owner's alone."""
+"""The umask of the engine's process: only the owner may read its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
 
 
 async def _swept(archive: Archive) -> None:
-    """Sweep the data folder, once whoever else has the database lets it."""
+    """Sweep the data folder, once no other program holds the database."""
     while True:
         try:
             return await archive.sweep()
@@ -189,9 +189,9 @@ async def farewell(
     news: asyncio.Event,
     patience: float,
 ) -> None:
-    """Once draining: let what renders end within `patience` seconds, tell what is owed, close."""
+    """When draining: finish current renders within `patience` seconds, post what is owed, close."""
     await drain.wait()
-    log.warning("draining: nothing is started; what renders has %g s", patience)
+    log.warning("draining: nothing new is started; current renders have %g s", patience)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             await dispatcher.idle()
@@ -208,18 +208,18 @@ async def _untold(client: Fantasia) -> bool:
     """Whether a message may be owed, or a status message out of date."""
     try:
         return bool(await client.services.outbox.owed()) or await client.services.studio.untold()
-    except StorageError:  # as long as that cannot be asked
+    except StorageError:  # nobody knows while the database cannot be read
         return True
 
 
 async def tidy(archive: Archive, erasure: Erasure, keep: Keep) -> None:
-    """Remove what need not be kept, now and every few minutes."""
+    """Remove what no longer needs to be kept, now and every few minutes."""
     while True:
         try:
             await archive.prune(keep)
             await erasure.age(keep)
         except (OSError, StorageError) as error:
-            log.error("what need not be kept cannot be removed: %s", error)
+            log.error("old music could not be removed: %s", error)
         await asyncio.sleep(TIDY_INTERVAL)
 
 
@@ -231,7 +231,7 @@ def heed_signals(client: Fantasia) -> None:
     def stop() -> None:
         nonlocal asked
         if asked and task:
-            log.warning("stopped at once: what was rendering starts again at the next start")
+            log.warning("stopping at once: current renders start again at the next start")
             task.cancel()
         asked = True
         client.services.operations.drain()

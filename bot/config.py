@@ -128,7 +128,7 @@ class Config:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The models that may be asked for, the usual one first."""
+        """The models that members can choose, the default first."""
         return self.models or (self.musicgen_model,)
 
     def keep(self) -> Keep:
@@ -147,13 +147,13 @@ class Config:
         )
 
     def _at_odds(self) -> list[str]:
-        """Say which settings do not go together."""
+        """Say which settings contradict each other."""
         words, music = self.keep_words_days, self.keep_days
         if words is None or words >= music:
             return []
         return [
-            f"KEEP_WORDS_DAYS: found '{words}'; accepted is a whole number from KEEP_DAYS, which "
-            f"is {music}, since music is kept with its words"
+            f"KEEP_WORDS_DAYS: found '{words}'; it must be at least KEEP_DAYS ({music}), since "
+            "music is kept with its words"
         ]
 
 
@@ -168,8 +168,7 @@ def load(dotenv: Path = Path(".env")) -> Config:
         raise OperatorError(f"{dotenv.absolute()} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # other bytes than UTF-8, or NUL
         raise OperatorError(
-            f"{dotenv.absolute()} is not in UTF-8, but perhaps in UTF-16 or Latin-1: save it as "
-            "UTF-8."
+            f"{dotenv.absolute()} is not UTF-8 (perhaps UTF-16 or Latin-1): save it as UTF-8."
         ) from error
     return Config.from_env(os.environ)
 
@@ -216,15 +215,15 @@ def _path(found: str) -> Path:
         return Path(found).expanduser()
     except RuntimeError:
         raise ValueError(
-            f"found {found!r}, but there is no such home folder: set HOME, or name the whole path"
+            f"found {found!r}, but there is no such home folder: set HOME, or give the full path"
         ) from None
 
 
 def _token(found: str) -> str:
     if not TOKEN.fullmatch(found):
         raise ValueError(
-            f"found {len(found)} characters that are no bot token; accepted is the token from the "
-            "Bot page of your application in Discord's developer portal, three parts joined by dots"
+            f"found {len(found)} characters that are not a bot token; copy the token from the Bot "
+            "page of your application in Discord's developer portal (three parts joined by dots)"
         )
     return found
 
@@ -232,7 +231,7 @@ def _token(found: str) -> str:
 def _model(found: str) -> str:
     if not MODEL.fullmatch(found) and not Path(found).is_dir():
         raise ValueError(
-            f"found {found!r}; accepted is a repository such as facebook/musicgen-small, or a "
+            f"found {found!r}; it must be a repository such as facebook/musicgen-small, or a "
             "folder with state_dict.bin and compression_state_dict.bin"
         )
     return found
@@ -245,7 +244,7 @@ def _models(found: str) -> tuple[str, ...]:
 def _number(least: int, most: int) -> Callable[[str], int]:
     def read(found: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", found) or not least <= int(found) <= most:
-            raise ValueError(f"found {found!r}; accepted is a whole number from {least} to {most}")
+            raise ValueError(f"found {found!r}; it must be a whole number from {least} to {most}")
         return int(found)
 
     return read
@@ -255,13 +254,13 @@ def _auto(found: str) -> int | None:
     if found.lower() == "auto":
         return None
     if not re.fullmatch("[0-9]{1,2}", found) or not 1 <= int(found) <= MOST_SLOTS:
-        raise ValueError(f"found {found!r}; accepted is auto or a number from 1 to {MOST_SLOTS}")
+        raise ValueError(f"found {found!r}; it must be auto or a number from 1 to {MOST_SLOTS}")
     return int(found)
 
 
 def _snowflake(found: str) -> int:
     if not SNOWFLAKE.fullmatch(found):
-        raise ValueError(f"found {found!r}; accepted is a server's id, a number of 15 to 20 digits")
+        raise ValueError(f"found {found!r}; it must be a server id, a number of 15 to 20 digits")
     return int(found)
 
 
@@ -276,8 +275,8 @@ def _skus(found: str) -> dict[int, str]:
         sku, _, tier = part.partition(":")
         if not SNOWFLAKE.fullmatch(sku.strip()) or tier.strip().casefold() not in names:
             raise ValueError(
-                f"found {part.strip()!r}; accepted is SKU:tier, several with commas between them, "
-                f"where a tier is one of {', '.join(names.values())}"
+                f"found {part.strip()!r}; it must be SKU:tier, comma-separated, where the tier is "
+                f"one of {', '.join(names.values())}"
             )
         skus[int(sku)] = tier.strip().casefold()
     return skus
@@ -285,13 +284,13 @@ def _skus(found: str) -> dict[int, str]:
 
 def _url(found: str) -> str:
     if not re.fullmatch(r"https://[^\s<>()]+", found):
-        raise ValueError(f"found {found!r}; accepted is an address that begins with https://")
+        raise ValueError(f"found {found!r}; it must be an address that begins with https://")
     return found
 
 
 def _host(found: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:-]+", found):
-        raise ValueError(f"found {found!r}; accepted is an address such as 127.0.0.1 or 0.0.0.0")
+        raise ValueError(f"found {found!r}; it must be an address such as 127.0.0.1 or 0.0.0.0")
     return found
 
 
@@ -301,7 +300,7 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
             return kind(found.lower())
         except ValueError:
             accepted = ", ".join(kind)
-            raise ValueError(f"found {found!r}; accepted is one of {accepted}") from None
+            raise ValueError(f"found {found!r}; it must be one of {accepted}") from None
 
     return read
 

@@ -1,16 +1,16 @@
-"""What Discord's answers mean: its definite word, or that it or its edge is unwell.
+"""What Discord's errors mean: a definite refusal, or a passing fault of Discord or its edge.
 
-What is raised besides is a fault of our own.
+Any other exception is a fault of our own.
 """
 
 import aiohttp
 import discord
 
 UNREACHED = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
-"""What is raised where Discord does not do what it was asked, or is not reached at all."""
+"""Raised when Discord refuses a request, or cannot be reached at all."""
 
 TOKEN_ENDED = 50027
-"""With status 401: an interaction that can be answered no more."""
+"""With status 401: an interaction that can no longer be answered."""
 
 TOO_LARGE = 40005
 """A request that is too large; the edge says so by the status 413 alone."""
@@ -42,8 +42,8 @@ Source: Discord's documentation, "JSON Error Codes".
 def definite(error: Exception) -> bool:
     """Whether the same request would be refused again.
 
-    Not for a limit nor for the bot's token, and not without a code: that is no word of Discord's
-    about what was asked, but of its edge, as HTML is.
+    Not for a limit or the bot's token, and not without a code: that answer comes from Discord's
+    edge, as HTML does, and says nothing about the request.
     """
     if not isinstance(error, discord.HTTPException) or not 400 <= error.status < 500:
         return False
@@ -60,7 +60,7 @@ def too_large(error: Exception) -> bool:
 
 
 def pause(error: Exception) -> float:
-    """Return for how many seconds Discord bids to wait, a day at most."""
+    """Return how many seconds Discord asks to wait, a day at most."""
     if isinstance(error, discord.RateLimited):
         return min(error.retry_after, LONGEST_RETRY_AFTER)
     headers = getattr(getattr(error, "response", None), "headers", {})
@@ -73,7 +73,7 @@ def pause(error: Exception) -> float:
 def brief(error: Exception) -> str:
     """Say in a line what was answered; pages of HTML are left out."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {error.message}"  # its own words name the proxy's password
+        return f"{error.status} {error.message}"  # str(error) would show the proxy's password
     if not isinstance(error, discord.HTTPException):
         return str(error) or type(error).__name__
     text = "a page of HTML" if error.text.lstrip().startswith("<") else error.text

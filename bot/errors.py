@@ -1,14 +1,14 @@
-"""What can go wrong, sorted by who must act."""
+"""What can go wrong, by who must act."""
 
 from bot.values import Fault
 
 
 class Refusal(Exception):
-    """The member must ask for something else; the text is the reply."""
+    """The member must do something else; the text is the reply."""
 
 
 class JobError(Exception):
-    """One job cannot be rendered, for this `fault`; the text is told to its member."""
+    """One job cannot be rendered, for this `fault`; its member reads the text."""
 
     def __init__(self, text: str, fault: Fault = Fault.REQUEST) -> None:
         super().__init__(text)
@@ -22,8 +22,8 @@ class EngineError(Exception):
 class StorageError(Exception):
     """The database cannot be used now, and nothing of the transaction was kept.
 
-    `busy`: another program holds it, and will let go of it. `damaged`: a backup has to take its
-    place. Otherwise it cannot be written: there is no room, or the disk does not let it.
+    `busy`: another program is holding it for a moment. `damaged`: a backup must be restored.
+    Otherwise it cannot be written: the disk is full or faulty.
     """
 
     def __init__(self, text: str, *, busy: bool = False, damaged: bool = False) -> None:
@@ -33,7 +33,7 @@ class StorageError(Exception):
 
 
 class FileError(Exception):
-    """A file of the studio's cannot be read or made: the fault is its disk's, nobody else's."""
+    """A file cannot be read or written: the fault is the disk's, not Discord's or the member's."""
 
 
 class OperatorError(Exception):

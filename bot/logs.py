@@ -1,4 +1,4 @@
-"""What is logged: one line an event, as text or as JSON, with whom and what it is about."""
+"""Logging: one line per event, as text or as JSON, with the server, member and job it concerns."""
 
 import logging
 import re

@@ -1,10 +1,10 @@
-"""For machines that watch: /metrics in Prometheus' text format, and /healthz.
+"""For monitoring: /metrics in Prometheus' text format, and /healthz.
 
-/healthz answers 503 for what a restart of the program mends, and for nothing else: one of its tasks
-has ended, the one that tells the others to look has not come round for `STUCK_SECONDS`, or the
-database has been kept by one turn for as long. It reads nothing but memory, so that it answers in
-time; a loop that is stuck answers nothing, which a watcher takes for the same. It answers 200 while
-Discord is away, the model loads, the studio is paused or its disk is full: that is for /metrics.
+/healthz answers 503 only for what a restart of the program fixes: one of its tasks has ended, the
+one that tells the others to look has not run for `STUCK_SECONDS`, or one transaction has held the
+database for as long. It reads nothing but memory, so that it answers in time; a stuck event loop
+does not answer at all, which a watcher treats the same. It answers 200 while Discord is away, the
+model loads, the studio is paused or its disk is full: that is for /metrics.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from bot.tables.database import Database
 from bot.values import EngineState, Stats, Status
 
 STUCK_SECONDS = 120.0
-"""Seconds after which what has not gone on is not expected to any more."""
+"""Seconds without progress after which none is expected."""
 
 LAG_INTERVAL = 0.25
 """Seconds between two looks at the event loop."""
@@ -38,7 +38,7 @@ class Lag:
         self._worst = 0.0
 
     async def watch(self) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_INTERVAL
@@ -46,13 +46,13 @@ class Lag:
             self._worst = max(self._worst, loop.time() - due)
 
     def take(self) -> float:
-        """Return the worst in seconds, and begin anew."""
+        """Return the worst in seconds, and reset it."""
         worst, self._worst = self._worst, 0.0
         return worst
 
 
 class Pulse:
-    """What tells whether the program is alive: its tasks, and when each last came round."""
+    """Signs that the program is alive: its tasks, and when the ticking one last ran."""
 
     def __init__(self, database: Database) -> None:
         self.tasks: Sequence[asyncio.Task[None]] = ()
@@ -60,15 +60,15 @@ class Pulse:
         self._looked = time.monotonic()
 
     def beat(self) -> None:
-        """The task that tells the others to look came round."""
+        """Note that the task which tells the others to look has run."""
         self._looked = time.monotonic()
 
     def stuck(self) -> str | None:
-        """Return what a restart would mend; None where there is nothing."""
+        """Return what a restart would fix, or None."""
         if ended := [task.get_name() for task in self.tasks if task.done()]:
             return f"ended: {', '.join(ended)}"
         if time.monotonic() - self._looked > STUCK_SECONDS:
-            return "nothing is looked for any more"
+            return "the loop that looks for news is stuck"
         return "the database is stuck" if self._database.held_for() > STUCK_SECONDS else None
 
 
@@ -97,14 +97,14 @@ class Snapshot(Collector):
             pace.add_metric([measured.model], measured.pace)
         yield pace
         for name, help_, value in (
-            ("queue_length", "Jobs that wait", stats.jobs.get(Status.QUEUED, 0)),
+            ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),
             ("queue_wait_seconds", "How long the oldest one has waited", stats.waited),
-            ("posts_owed", "Messages that are not delivered yet", stats.owed),
+            ("posts_owed", "Messages not delivered yet", stats.owed),
             ("music_seconds_a_day", "Music rendered in the last 24 hours", stats.rendered[1]),
             ("kept_bytes", "Size of the kept music", stats.kept_bytes),
             ("free_bytes", "Free disk", stats.free_bytes),
-            ("paused", "1 while nothing is started", stats.paused is not None),
-            ("draining", "1 while the program is ending", stats.draining),
+            ("paused", "1 while the studio is paused", stats.paused is not None),
+            ("draining", "1 while the program is shutting down", stats.draining),
             ("engine_ready", "1 while the engine can render", stats.engine is EngineState.READY),
             ("discord_connected", "1 while Discord is connected", self._connected),
             ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
@@ -117,7 +117,7 @@ class Snapshot(Collector):
 async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> AsyncIterator[int]:
     """Serve both pages for as long as the block, and yield the port; 0 takes a free one.
 
-    Raises OperatorError where the port cannot be had.
+    Raises OperatorError if the port is not available.
     """
     lag = Lag()
 
@@ -147,7 +147,7 @@ async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> Async
         yield runner.addresses[0][1]
     except OSError as error:
         raise OperatorError(
-            f"METRICS_PORT {port} of {host} cannot be had: {error.strerror}."
+            f"METRICS_PORT {port} on {host} is not available: {error.strerror}."
         ) from error
     finally:
         watching.cancel()

@@ -68,14 +68,14 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
     assert "secret-but-wrong" not in text
     for line in (
         "DISCORD_TOKEN: found 16 characters",
-        "ENGINE: found 'orchestra'; accepted is one of musicgen, sketch",
+        "ENGINE: found 'orchestra'; it must be one of musicgen, sketch",
         "MUSICGEN_MODEL: found 'no such thing'",
-        "DEVICE: found 'tpu'; accepted is one of auto, cuda, cpu",
-        "PRECISION: found 'int4'; accepted is one of auto, float32, bfloat16, float16, int8",
-        "SLOTS: found '0'; accepted is auto or a number from 1 to 64",
-        "MAX_SECONDS: found '121'; accepted is a whole number from 1 to 120",
+        "DEVICE: found 'tpu'; it must be one of auto, cuda, cpu",
+        "PRECISION: found 'int4'; it must be one of auto, float32, bfloat16, float16, int8",
+        "SLOTS: found '0'; it must be auto or a number from 1 to 64",
+        "MAX_SECONDS: found '121'; it must be a whole number from 1 to 120",
         "DEV_GUILD_ID: found 'here'",
-        "LOG_LEVEL: found 'loud'; accepted is one of debug, info, warning, error",
+        "LOG_LEVEL: found 'loud'; it must be one of debug, info, warning, error",
     ):
         assert line in text
 
@@ -85,7 +85,7 @@ def test_words_are_kept_for_at_least_as_long_as_the_music(music: str) -> None:
     least = int(music or 30)
     kept = {"KEEP_DAYS": music, "KEEP_WORDS_DAYS": str(least)}
     assert Config.from_env(kept).keep().words == least
-    with pytest.raises(OperatorError, match=f"KEEP_WORDS_DAYS: .*KEEP_DAYS, which is {least}"):
+    with pytest.raises(OperatorError, match=f"KEEP_WORDS_DAYS: .*at least KEEP_DAYS .{least}."):
         Config.from_env(kept | {"KEEP_WORDS_DAYS": str(least - 1)})
 
 

@@ -107,7 +107,7 @@ def test_settings_in_another_encoding_are_a_sentence(
 ) -> None:
     (tmp_path / ".env").write_bytes("ENGINE=sketch\n# caf\xe9\n".encode("latin-1"))
     told = sentence(bot(tmp_path, *arguments, COLUMNS="300"))
-    assert f"{tmp_path / '.env'} is not in UTF-8" in told
+    assert f"{tmp_path / '.env'} is not UTF-8" in told
     assert "save it as UTF-8" in told
 
 
@@ -160,7 +160,7 @@ def test_a_home_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 def test_weights_want_a_home_folder_and_say_so(tmp_path: Path) -> None:
     for arguments in (["generate", "x", "--engine", "musicgen"], ["fetch"], ["doctor"]):
         told = nameless(tmp_path, *arguments, DATA_DIR=str(tmp_path))
-        assert "There is no home folder for what MusicGen's libraries keep: set HOME" in told
+        assert "MusicGen's libraries need a home folder for their files: set HOME" in told
 
 
 def test_a_prompt_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
@@ -172,5 +172,5 @@ def test_a_prompt_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
             capture_output=True,
         )
         assert done.returncode == 2
-        assert b"is not in UTF-8" in done.stderr
+        assert b"is not UTF-8" in done.stderr
         assert b"Traceback" not in done.stderr

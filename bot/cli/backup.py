@@ -1,4 +1,4 @@
-"""A copy of the database in one file, and putting it back."""
+"""Copying the database to one file, and restoring it."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ async def backup(folder: Path, target: Path) -> None:
     Raises OperatorError if there is such a file, or it cannot be written.
     """
     if target.exists():  # noqa: ASYNC240
-        raise OperatorError(f"{target} exists and is not overwritten: name another file.")
+        raise OperatorError(f"{target} already exists and is not overwritten: give another name.")
     part = target.with_name(f"{target.name}.part")
     try:
         await copy(folder / DATABASE_NAME, _private(part))
@@ -48,7 +48,7 @@ class Restored:
 
 
 async def restore(folder: Path, source: Path, now: datetime) -> Restored:
-    """Put a backup in the place of the database.
+    """Replace the database with a backup.
 
     Raises OperatorError if a bot is running on the folder, or the backup is damaged, of a newer
     schema, or no database at all; then nothing was changed.

@@ -1,4 +1,4 @@
-"""The way to Discord: what waiting mends is waited out, all else ends in one sentence."""
+"""Connecting to Discord: passing faults are waited out, all others end in one sentence."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from bot.errors import OperatorError
 log = logging.getLogger(__name__)
 
 FIRST_LOGIN_PAUSE, LONGEST_LOGIN_PAUSE = 5.0, 300.0
-"""Seconds until another try, which double from the one to the other; Discord may bid more."""
+"""Seconds between tries, doubling from the first to the longest; Discord may ask for more."""
 
 DISCORD_HOST = "discord.com"
 
@@ -27,12 +27,12 @@ NOT_ACCEPTED = (
 
 CLOSE_REASONS = {
     4004: NOT_ACCEPTED,
-    4010: "Discord knows no such shard of the bot (4010). Start it again.",
-    4011: "Discord wants the bot's servers on more connections (4011). Start it again.",
-    4012: "Discord speaks no such version with the bot any more (4012). Install a newer Fantasia.",
-    4013: "Discord knows no such intents (4013). Install a newer Fantasia.",
+    4010: "Discord does not accept the bot's shard (4010). Restart the bot.",
+    4011: "Discord requires more shards for the bot's servers (4011). Restart the bot.",
+    4012: "Discord no longer supports this version of its API (4012). Install a newer Fantasia.",
+    4013: "Discord does not know the bot's intents (4013). Install a newer Fantasia.",
     4014: "Discord does not allow the bot its intents (4014), though none of them is privileged: "
-    "look at the Bot page of your application.",
+    "check the Bot page of your application.",
 }
 """What ends the program when the gateway closes with this code, also while it runs."""
 
@@ -40,7 +40,7 @@ UNSETTLED = (*UNREACHED, discord.GatewayNotFound)
 
 
 async def serve(client: Fantasia, token: str) -> None:
-    """Be connected until the client is closed; raise OperatorError where waiting mends nothing."""
+    """Stay connected until the client is closed; raise OperatorError where waiting is no use."""
     for name in ("discord.shard", "discord.client", "discord.gateway"):
         logging.getLogger(name).addFilter(_shorten)
     try:
@@ -52,7 +52,7 @@ async def serve(client: Fantasia, token: str) -> None:
         raise OperatorError(CLOSE_REASONS[4014]) from error
     except discord.ConnectionClosed as error:
         known = CLOSE_REASONS.get(error.code)
-        raise OperatorError(known or f"Discord ended the connection: {error}.") from error
+        raise OperatorError(known or f"Discord closed the connection: {error}.") from error
 
 
 def proxy() -> str | None:
@@ -68,8 +68,8 @@ def proxy() -> str | None:
         if url.scheme in ("http", "https") and url.host and url.port:
             return str(url)
     raise OperatorError(
-        "HTTPS_PROXY is not an address that can be used: accepted is one such as "
-        "http://proxy.example.org:3128, with name:password@ before the host if it wants that."
+        "HTTPS_PROXY is not a usable address: it must look like http://proxy.example.org:3128, "
+        "with name:password@ before the host if needed."
     )
 
 
@@ -84,7 +84,7 @@ async def _login(client: Fantasia, token: str) -> None:
 
 
 async def _connect(client: Fantasia) -> None:
-    """Connect, unless that would be once too often in a day, for which Discord resets the token."""
+    """Connect, unless the day's connections are used up: beyond them Discord resets the token."""
     shards, _, limit = await client.http.get_bot_gateway()
     if limit["remaining"] < shards:
         raise discord.RateLimited(limit["reset_after"] / 1000)
@@ -92,7 +92,7 @@ async def _connect(client: Fantasia) -> None:
 
 
 async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None:
-    """Take a step until it succeeds or the client is closed, with growing pauses between."""
+    """Repeat a step until it succeeds or the client is closed, with growing pauses between."""
     grown = FIRST_LOGIN_PAUSE
     while not client.is_closed():
         try:
@@ -103,16 +103,16 @@ async def _insist(client: Fantasia, step: Callable[[], Awaitable[None]]) -> None
             if client.is_closed():
                 return None
             if definite(cause):
-                raise OperatorError(f"Discord refuses the bot: {brief(cause)}.") from error
+                raise OperatorError(f"Discord refused the bot: {brief(cause)}.") from error
             wait = max(grown, pause(cause))
-            log.warning("Discord is not reached: %s. Next try in %.0f s.", brief(cause), wait)
+            log.warning("cannot reach Discord: %s; next try in %.0f s", brief(cause), wait)
         grown = min(2 * grown, LONGEST_LOGIN_PAUSE)
         await client.left_alone(wait)
     return None
 
 
 def _shorten(record: logging.LogRecord) -> bool:
-    """Let the library say in a line, not in a traceback, that Discord is not reached."""
+    """Let the library say in one line, without a traceback, that Discord cannot be reached."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, (*UNSETTLED, discord.ConnectionClosed)):
         record.msg, record.args = f"{record.getMessage()} {brief(error)}", ()

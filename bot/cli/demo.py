@@ -130,7 +130,7 @@ async def _serve(stage: Stage, options: argparse.Namespace, console: Console) ->
         turn = asyncio.Lock()
         _take_turns(page, turn)
         console.print(f"Fantasia is listening in #music: {page.url}", soft_wrap=True)
-        console.print("Type /generate there. Ctrl-C ends it.")
+        console.print("Type /generate there. Press Ctrl-C to stop.")
         if not options.no_browser and _has_screen():
             webbrowser.open(page.url)
         refreshing = asyncio.create_task(_refresh(stage, page, turn))
@@ -173,7 +173,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     wish = Wish(prompt=prompt, seconds=options.duration)
     bounds.ask(wish, models=stage.bot.services.studio.models, max_seconds=longest, seed=0)
     if (await stage.bot.services.operations.stats()).paused is not None:
-        raise OperatorError("The studio of this --data is paused: use another folder.")
+        raise OperatorError("The studio in this --data folder is paused: use another folder.")
     await _finished_before(stage)
     shown = await stage.members[0].slash(
         stage.music, "generate", prompt=prompt, duration=options.duration
@@ -201,7 +201,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
         print(path)  # noqa: T201
     asked = shown.response.message.id
     if not any(each.attachments for each in stage.music.history() if each.id > asked):
-        raise OperatorError(f"No music arrived; {options.out} holds the transcript.")
+        raise OperatorError(f"No music was posted; the transcript is in {options.out}.")
 
 
 async def _finished_before(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Looks at everything that Fantasia needs and says how to mend what is wrong."""
+"""Checks everything that Fantasia needs and says how to fix what is wrong."""
 
 import asyncio
 import importlib.metadata
@@ -25,13 +25,14 @@ from bot.engine import cards
 from bot.engine.musicgen import weights
 from bot.errors import OperatorError
 from bot.retention import archive, disk
+from bot.rules.wording import counted
 from bot.tables import database, jobs, state, takes
 
 FREE_GIGABYTES = 2.0
-"""Free disk that should be there for audio and the database, in GB."""
+"""Disk space that should be free for audio and the database, in GB."""
 
 OTHERS_PERMISSIONS = 0o077
-"""Permissions of whoever is not a file's owner."""
+"""Permissions of everyone but a file's owner."""
 
 DEVICE_PROBE = """
 import json, torch
@@ -47,7 +48,7 @@ SLOW_ON_A_CPU = "the small model plays in about real time on a good CPU; larger 
 
 
 class Verdict(StrEnum):
-    """Whether something is as it should be, worth knowing, or must be mended."""
+    """Whether something is as it should be, worth knowing, or must be fixed."""
 
     GOOD = "good"
     NOTE = "note"
@@ -64,18 +65,18 @@ class Check:
     what: str
     verdict: Verdict
     found: str
-    mend: str = ""
+    remedy: str = ""
 
 
 def examine(console: Console) -> bool:
-    """Print the table of checks and return whether nothing must be mended."""
+    """Print the table of checks and return whether nothing needs fixing."""
     checks = list(_checks())
     table = Table(title="Fantasia's health", title_justify="left")
     for heading in ("Check", "", "Found", "What to do"):
         table.add_column(heading, overflow="fold")
     for check in checks:
         colour = VERDICT_COLOURS[check.verdict]
-        table.add_row(check.what, f"[{colour}]{check.verdict}[/]", check.found, check.mend)
+        table.add_row(check.what, f"[{colour}]{check.verdict}[/]", check.found, check.remedy)
     console.print(table)
     return all(check.verdict is not Verdict.BAD for check in checks)
 
@@ -84,11 +85,11 @@ def _checks() -> Iterator[Check]:
     yield _python()
     try:
         config = load()
-        yield Check(what="Configuration", verdict=Verdict.GOOD, found="every key is well formed")
+        yield Check(what="Configuration", verdict=Verdict.GOOD, found="every setting is valid")
     except OperatorError as error:
         first, *others = (line.strip() for line in str(error).splitlines())
         problems = "\n".join(others or [first])
-        yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, mend="mend .env")
+        yield Check(what="Configuration", verdict=Verdict.BAD, found=problems, remedy="fix .env")
         config = Config()
     yield _token(config)
     for file in filter(None, (Path(".env"), config.discord_token_file)):
@@ -108,22 +109,22 @@ def _python() -> Check:
 
 def _token(config: Config) -> Check:
     if config.discord_token:
-        return Check(what="Token", verdict=Verdict.GOOD, found="has the form of a bot token")
+        return Check(what="Token", verdict=Verdict.GOOD, found="looks like a bot token")
     return Check(
         what="Token",
         verdict=Verdict.NOTE,
         found="none",
-        mend="needed by `run` only: put DISCORD_TOKEN into .env",
+        remedy="put DISCORD_TOKEN in .env; only `run` needs it",
     )
 
 
 def _secrets(file: Path) -> Iterator[Check]:
-    """Say so where others may read the token."""
+    """Warn if others can read the token."""
     with suppress(OSError):
         if file.stat().st_mode & OTHERS_PERMISSIONS:
-            mend = f"`chmod 600 {file}`"
+            remedy = f"`chmod 600 {file}`"
             found = f"others on this machine can read {file.absolute()}, and the token in it"
-            yield Check(what="Secrets", verdict=Verdict.NOTE, found=found, mend=mend)
+            yield Check(what="Secrets", verdict=Verdict.NOTE, found=found, remedy=remedy)
 
 
 def _musicgen(config: Config) -> Iterator[Check]:
@@ -131,8 +132,8 @@ def _musicgen(config: Config) -> Iterator[Check]:
         yield Check(
             what="Packages",
             verdict=Verdict.NOTE,
-            found="the bot's; MusicGen's are not installed",
-            mend=f"`{SETUP}` installs them; ENGINE=sketch does without",
+            found="the bot's are installed, MusicGen's are not",
+            remedy=f"run `{SETUP}`; ENGINE=sketch does not need them",
         )
         return
     names = ("audiocraft", "torch", "torchaudio", "xformers", "transformers")
@@ -154,15 +155,15 @@ def _device(config: Config) -> Check:
         env=engine_environment(),
     )
     if asked.returncode:
-        words = (asked.stderr.strip() or "no word").splitlines()[-1]
+        words = (asked.stderr.strip() or "no message").splitlines()[-1]
         return Check(
             what="DeviceSetting",
             verdict=Verdict.BAD,
             found=f"torch fails: {words}",
-            mend=f"`{SETUP}`",
+            remedy=f"`{SETUP}`",
         )
     gpu, kernels = json.loads(asked.stdout.splitlines()[-1])
-    cores += f"; native kernels for {', '.join(kernels) or 'nothing'}"
+    cores += f"; native kernels for {', '.join(kernels)}" if kernels else "; no native kernels"
     if gpu and not gpu[2]:
         found = f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}"
         return Check(what="DeviceSetting", verdict=Verdict.GOOD, found=found)
@@ -171,16 +172,16 @@ def _device(config: Config) -> Check:
         what="DeviceSetting",
         verdict=Verdict.BAD if wanted else Verdict.NOTE,
         found=f"{gpu[2] if gpu else 'no CUDA GPU'}; {cores}",
-        mend="set DEVICE=auto"
+        remedy="set DEVICE=auto"
         if wanted
-        else "two cores make music of the small model in about real time; larger ones want a GPU",
+        else "two cores play the small model in about real time; larger ones need a GPU",
     )
 
 
 def _weights(model: str) -> Check:
     if wrong := weights.wrong(model):
-        mend = "mend it as it says, or choose another in MUSICGEN_MODEL or MODELS"
-        return Check(what="Weights", verdict=Verdict.BAD, found=wrong, mend=mend)
+        remedy = "do what it says, or choose another model in MUSICGEN_MODEL or MODELS"
+        return Check(what="Weights", verdict=Verdict.BAD, found=wrong, remedy=remedy)
     missing = weights.missing(model)
     if not missing:
         return Check(what="Weights", verdict=Verdict.GOOD, found=f"{model} is on disk")
@@ -188,13 +189,13 @@ def _weights(model: str) -> Check:
         what="Weights",
         verdict=Verdict.NOTE,
         found=f"not on disk: {', '.join(missing)}",
-        mend=f"`python -m bot fetch {model}`",
+        remedy=f"`python -m bot fetch {model}`",
     )
 
 
 def _database(path: Path) -> Check:
     if not path.is_file():
-        return Check(what="Database", verdict=Verdict.GOOD, found="none yet; `run` makes it")
+        return Check(what="Database", verdict=Verdict.GOOD, found="none yet; `run` creates it")
     try:
         found = asyncio.run(_state(path))
     except OperatorError as error:
@@ -203,15 +204,15 @@ def _database(path: Path) -> Check:
             what="Database",
             verdict=Verdict.BAD,
             found=str(error),
-            mend="`python -m bot restore FILE`" if damaged else "let the bot read and write it",
+            remedy="`python -m bot restore FILE`" if damaged else "give the bot access to it",
         )
     if path.stat().st_mode & OTHERS_PERMISSIONS:
-        mend = f"`chmod 600 {path}`: others on this machine can read it"
-        return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
+        remedy = f"`chmod 600 {path}`: others on this machine can read it"
+        return Check(what="Database", verdict=Verdict.NOTE, found=found, remedy=remedy)
     if database.is_held(path):
-        found = f"{found}; another program holds it and has not let go of it for seconds"
-        mend = "close what has it open, such as a browser of databases"
-        return Check(what="Database", verdict=Verdict.NOTE, found=found, mend=mend)
+        found = f"{found}; another program has been holding it for seconds"
+        remedy = "close whatever has it open, such as a database browser"
+        return Check(what="Database", verdict=Verdict.NOTE, found=found, remedy=remedy)
     return Check(what="Database", verdict=Verdict.GOOD, found=found)
 
 
@@ -220,8 +221,10 @@ async def _state(path: Path) -> str:
     async with database.reading(path) as opened:
         counts = await jobs.counts(opened)
         paused = await state.paused(opened)
-    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no piece yet"
-    return f"sound; {told}" + ("" if paused is None else f"; paused: {paused or 'no reason given'}")
+    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no pieces yet"
+    return f"intact; {told}" + (
+        "" if paused is None else f"; paused: {paused or 'no reason given'}"
+    )
 
 
 def _music(config: Config) -> Iterator[Check]:
@@ -230,26 +233,27 @@ def _music(config: Config) -> Iterator[Check]:
         yield Check(
             what="Kept music",
             verdict=Verdict.BAD,
-            found=f"{audio} cannot be read and written",
-            mend="give it to the user that runs the bot (`chown -R`)",
+            found=f"{audio} is not readable and writable",
+            remedy="give it to the user that runs the bot (`chown -R`)",
         )
         return
     files = disk.music(config.data_dir)
     kept = sum(files.values()) / 1e9
     found = (
-        f"{kept:.1f} GB in {len(files)} files, of {config.keep_gb} GB and {config.keep_days} days"
+        f"{kept:.1f} GB in {counted(len(files), 'file')}; at most {config.keep_gb} GB and "
+        f"{counted(config.keep_days, 'day')}"
     )
     if kept <= config.keep_gb:
         yield Check(what="Kept music", verdict=Verdict.GOOD, found=found)
     else:
-        mend = "what has ended goes while the bot runs; the rest waits for Discord"
-        yield Check(what="Kept music", verdict=Verdict.NOTE, found=found, mend=mend)
+        remedy = "the running bot removes what has been delivered; the rest waits for Discord"
+        yield Check(what="Kept music", verdict=Verdict.NOTE, found=found, remedy=remedy)
     with suppress(OperatorError):  # told above
         yield from asyncio.run(_compared(config.data_dir))
 
 
 async def _compared(folder: Path) -> list[Check]:
-    """Return what music the database does not name, and what it names that is not there."""
+    """Report music that the database does not mention, and music that is missing."""
     path = folder / "fantasia.db"
     if not path.is_file():
         return []
@@ -266,29 +270,30 @@ def _unnamed(folder: Path, unnamed: Mapping[str, int]) -> Iterator[Check]:
     if not unnamed and not aside:
         return
     size = (sum(unnamed.values()) + sum(aside.values())) / 1e9
-    found = f"{len(unnamed)} files in {disk.AUDIO}, {len(aside)} in {disk.ORPHANS}, {size:.1f} GB"
-    mend = "of another or an older database; they are left alone: delete or keep them"
-    yield Check(what="Unnamed music", verdict=Verdict.NOTE, found=found, mend=mend)
+    files = counted(len(unnamed), "file")
+    found = f"{files} in {disk.AUDIO}, {len(aside)} in {disk.ORPHANS}, {size:.1f} GB"
+    remedy = "from another or an older database; the bot leaves them alone: delete or keep them"
+    yield Check(what="Unknown music", verdict=Verdict.NOTE, found=found, remedy=remedy)
 
 
 def _gone(numbers: Sequence[int]) -> Iterator[Check]:
     if numbers:
         some = ", ".join(f"#{number}" for number in numbers[:10])
-        found = f"files of {len(numbers)} pieces are gone: {some}"
-        mend = "put them back from a copy of DATA_DIR/audio, if there is one"
-        yield Check(what="Lost music", verdict=Verdict.NOTE, found=found, mend=mend)
+        found = f"files of {counted(len(numbers), 'piece')} are gone: {some}"
+        remedy = "restore them from a copy of DATA_DIR/audio, if you have one"
+        yield Check(what="Lost music", verdict=Verdict.NOTE, found=found, remedy=remedy)
 
 
 def _port(config: Config) -> Check:
     host, port = config.metrics_host, config.metrics_port
     if port is None:
-        return Check(what="Metrics", verdict=Verdict.GOOD, found="not asked for (METRICS_PORT)")
+        return Check(what="Metrics", verdict=Verdict.GOOD, found="off (METRICS_PORT)")
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        mend = "a running bot has it; otherwise set METRICS_PORT to another one"
-        found = f"{host}:{port} cannot be had: {error.strerror}"
-        return Check(what="Metrics", verdict=Verdict.NOTE, found=found, mend=mend)
+        remedy = "set METRICS_PORT to another port, unless a running bot is using this one"
+        found = f"{host}:{port} is not available: {error.strerror}"
+        return Check(what="Metrics", verdict=Verdict.NOTE, found=found, remedy=remedy)
     return Check(what="Metrics", verdict=Verdict.GOOD, found=f"{host}:{port} is free")
 
 
@@ -297,8 +302,8 @@ def _selling(config: Config) -> Check:
     servers = asyncio.run(licence.paid_servers(config.data_dir))
     if warnings := licence.licence(servers, config, models):
         found = warnings[0].removesuffix(f" {licence.REMEDY}")
-        return Check(what="Selling", verdict=Verdict.NOTE, found=found, mend=licence.REMEDY)
-    return Check(what="Selling", verdict=Verdict.GOOD, found="nothing against the licence is sold")
+        return Check(what="Selling", verdict=Verdict.NOTE, found=found, remedy=licence.REMEDY)
+    return Check(what="Selling", verdict=Verdict.GOOD, found="nothing is sold against the licence")
 
 
 def _folder(folder: Path) -> Iterator[Check]:
@@ -306,21 +311,21 @@ def _folder(folder: Path) -> Iterator[Check]:
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             database.lock(file.fileno(), existing)
-        yield Check(what="Data folder", verdict=Verdict.GOOD, found=f"{folder} can be written")
+        yield Check(what="Data folder", verdict=Verdict.GOOD, found=f"{folder} is writable")
     except OSError as error:
         yield Check(
             what="Data folder",
             verdict=Verdict.BAD,
-            found=f"{existing} cannot be written: {error.strerror}",
-            mend="set DATA_DIR to a folder of yours",
+            found=f"{existing} is not writable: {error.strerror}",
+            remedy="set DATA_DIR to a folder that you can write to",
         )
     except OperatorError as error:
-        mend = "set DATA_DIR to a folder on a local disk"
-        yield Check(what="Data folder", verdict=Verdict.BAD, found=str(error), mend=mend)
+        remedy = "set DATA_DIR to a folder on a local disk"
+        yield Check(what="Data folder", verdict=Verdict.BAD, found=str(error), remedy=remedy)
     free = shutil.disk_usage(existing).free / 1e9
     yield Check(
         what="Free disk",
         verdict=Verdict.GOOD if free >= FREE_GIGABYTES else Verdict.NOTE,
         found=f"{free:.1f} GB",
-        mend="" if free >= FREE_GIGABYTES else f"have {FREE_GIGABYTES:g} GB free for audio",
+        remedy="" if free >= FREE_GIGABYTES else f"free up {FREE_GIGABYTES:g} GB for audio",
     )

@@ -1,4 +1,4 @@
-"""Which engine renders, under what name, and the command that starts its process."""
+"""Which engine renders, its models' names, and the command that starts its process."""
 
 import sys
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Choice:
 
     @property
     def model(self) -> str:
-        """The usual one."""
+        """The default one."""
         return self.models[0]
 
 
@@ -52,15 +52,14 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
     if weights.installed():
         found = " ".join(filter(None, map(weights.trouble, config.wanted)))
     else:
-        mend = f"python -m bot fetch {' '.join(config.wanted)}"
-        found = (
-            f"MusicGen is not installed: `{SETUP}` installs it, then `{mend}` fetches the weights."
-        )
+        fetch = f"python -m bot fetch {' '.join(config.wanted)}"
+        found = f"MusicGen is not installed: run `{SETUP}`, then `{fetch}` for the weights."
     if not found:
         return _choice(config, EngineName.MUSICGEN)
     if asked:
         raise OperatorError(found)
-    return _choice(config, EngineName.SKETCH, pace, f"{found} Until then the sketch engine plays.")
+    note = f"{found} Until then, the sketch engine is used."
+    return _choice(config, EngineName.SKETCH, pace, note)
 
 
 def _choice(
@@ -75,13 +74,13 @@ def _choice(
     names = [card.name for card in found]
     if len(set(names)) < len(names):
         raise OperatorError(
-            f"MODELS: members ask by short names, and two are the same: {', '.join(names)}."
+            f"MODELS: two models have the same short name for members: {', '.join(names)}."
         )
     for name in names:
         if len(name) > LONGEST_MODEL:
             raise OperatorError(
-                f"MODELS: members ask by short names of at most {LONGEST_MODEL} characters, and "
-                f"{name} has {len(name)}: rename its folder."
+                f"MODELS: the name {name} has {len(name)} characters, more than the "
+                f"{LONGEST_MODEL} that members can enter: rename its folder."
             )
     for model in config.wanted:
         command += ["--model", model]

@@ -4,7 +4,7 @@ import ctypes
 import sys
 
 PR_SET_DUMPABLE = 4
-"""Of Linux' prctl(2)."""
+"""From Linux's prctl(2)."""
 
 
 def close() -> None:

@@ -12,6 +12,7 @@ from bot.engine.contract import ModelCard
 from bot.errors import OperatorError
 from bot.rules.quota import includes
 from bot.rules.tiers import DEFAULTS, FREE
+from bot.rules.wording import counted
 from bot.tables.database import reading
 from bot.values import Limits
 
@@ -41,20 +42,21 @@ async def paid_servers(folder: Path) -> int:
 
 def licence(servers: int, config: Config, cards: Sequence[ModelCard]) -> list[str]:
     """Warn where paid tiers are mapped in some servers, or sold, and the weights forbid it."""
-    sold = [f"{servers} servers map roles to paid tiers"] if servers else []
+    sold = [f"roles are mapped to paid tiers in {counted(servers, 'server')}"] if servers else []
     sold += ["SKUS sells tiers"] if config.skus else []
     forbidding = dict.fromkeys(card.licence for card in cards if not card.commercial)
     if not sold or not forbidding:
         return []
     licences = "; ".join(filter(None, forbidding))
-    return [f"{' and '.join(sold)}, but the weights are {licences}. {REMEDY}"]
+    told = " and ".join(sold)
+    return [f"{told[0].upper()}{told[1:]}, but the weights are {licences}. {REMEDY}"]
 
 
 def unreachable(models: tuple[str, ...]) -> list[str]:
-    """Warn where everybody's tier includes no model that may be asked for."""
+    """Warn if the default tier includes none of the available models."""
     if any(includes(FREE, model) for model in models):
         return []
     return [
-        f"The default {FREE.name} tier does not include the model {' or '.join(models)}, and there "
-        "is no other: its members can ask for nothing until a server's admins edit it (/tier edit)."
+        f"The default {FREE.name} tier includes none of the models here ({', '.join(models)}): its "
+        "members cannot request anything until a server's admins edit it (/tier edit)."
     ]

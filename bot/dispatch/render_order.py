@@ -17,14 +17,14 @@ from bot.values import Job
 log = logging.getLogger(__name__)
 
 LEEWAY = 0.001
-"""How far lengths in seconds may be apart that are the same."""
+"""How far two equal lengths may differ, in seconds."""
 
 NUMPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
 """How the files of codes and pictures begin."""
 
 
 async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> Render:
-    """Return the order for a job; raise JobError if what it goes on from is gone."""
+    """Return the order for a job; raise JobError if the take it extends is gone."""
     request = job.request
     return Render(
         id=job.id,
@@ -62,7 +62,7 @@ def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
     if not before < length <= longest + LEEWAY or abs(length - announced) > LEEWAY:
         raise EngineError(
             f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"
-            + (f", and goes on from {before:g} s" if before else "")
+            + (f", and extends {before:g} s" if before else "")
         )
     codes = disk.take_file(job, number, "npy")
     return codes if _begins(folder / codes, NUMPY, "codes") else None
@@ -73,7 +73,7 @@ def verify_previews(folder: Path, job: Job) -> None:
     for number in range(1, job.request.takes + 1):
         length = _length(folder / disk.take_file(job, number, "preview.wav"))
         if not 0 < length <= PREVIEW + LEEWAY:
-            raise EngineError(f"announced a beginning of {length:g} s")
+            raise EngineError(f"announced a preview of {length:g} s")
 
 
 def verify_picture(folder: Path, job: Job) -> str | None:

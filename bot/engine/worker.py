@@ -218,7 +218,7 @@ def _read(inbox: "queue.Queue[Command]") -> None:
         for line in os.fdopen(os.dup(0), "rb"):
             inbox.put(command(line))
     except ProtocolError as error:
-        log.critical("what the bot sent cannot be read: %s", error)
+        log.critical("cannot read what the bot sent: %s", error)
         os._exit(1)
     os._exit(0)  # the bot is gone, and the reason to go on with it
 

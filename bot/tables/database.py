@@ -37,8 +37,8 @@ BUSY_TIMEOUT_WHILE_HELD = 100
 """The same for what comes next while it is still held."""
 
 BEYOND_REPAIR = (
-    "It was left as it is. Should it be beyond repair, `python -m bot restore FILE` puts a backup "
-    "in its place."
+    "Nothing was changed. If it cannot be repaired, `python -m bot restore FILE` replaces it with "
+    "a backup."
 )
 
 
@@ -358,9 +358,9 @@ def _owner(path: Path) -> str:
 def _explained(error: sqlite3.DatabaseError) -> StorageError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StorageError("The database is held by another program.", busy=True)
+        return StorageError("Another program is holding the database.", busy=True)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        told = f"The database is damaged: {error}. Stop the bot, and see `python -m bot doctor`."
+        told = f"The database is damaged: {error}. Stop the bot and run `python -m bot doctor`."
         return StorageError(told, damaged=True)
     return StorageError(f"The database cannot be used: {error}.")
 

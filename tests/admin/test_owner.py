@@ -203,7 +203,7 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         }
         assert found["fantasia_engine_ready",] == 1
         assert found["fantasia_paused",] == found["fantasia_draining",] == 0
-        with pytest.raises(OperatorError, match=f"METRICS_PORT {port} of 127.0.0.1"):
+        with pytest.raises(OperatorError, match=f"METRICS_PORT {port} on 127.0.0.1"):
             async with metrics.serving(w.bot, metrics.Pulse(w.database), "127.0.0.1", port):
                 pass
 
@@ -248,7 +248,7 @@ async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
             assert await health() == (503, "the database is stuck")
         assert await health() == (200, None)
         monkeypatch.setattr(metrics, "STUCK_SECONDS", -1.0)
-        assert await health() == (503, "nothing is looked for any more")
+        assert await health() == (503, "the loop that looks for news is stuck")
         monkeypatch.setattr(metrics, "STUCK_SECONDS", 120.0)
         (tidy,) = [task for task in asyncio.all_tasks() if task.get_name() == "tidy"]
         tidy.cancel()

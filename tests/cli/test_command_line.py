@@ -162,7 +162,7 @@ def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
     assert "DISCORD_TOKEN: found 5 characters" in done.stdout
     done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR="file/data")
     assert done.returncode == 1
-    assert "set DATA_DIR to a folder of yours" in done.stdout
+    assert "set DATA_DIR to a folder that you can write to" in done.stdout
 
 
 def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = bot(tmp_path, "doctor", COLUMNS="200", METRICS_PORT=port, DATA_DIR=str(data))
-    assert f"127.0.0.1:{port} cannot be had" in done.stdout
+    assert f"127.0.0.1:{port} is not available" in done.stdout
     assert "0.0 GB in 1 files" in done.stdout
     assert "none yet" in done.stdout
     (data / "fantasia.db").write_bytes(b"no database at all" * 1000)
@@ -190,7 +190,7 @@ def test_doctor_sees_music_without_rows_and_rows_without_music(tmp_path: Path) -
     (tmp_path / "data" / "orphans" / "5-1.wav").touch()
     done = bot(tmp_path, "doctor", COLUMNS="200")
     assert "1 files in audio, 1 in orphans" in done.stdout
-    assert "files of 1 pieces are gone: #1" in done.stdout
+    assert "files of 1 piece are gone: #1" in done.stdout
     assert done.returncode == 0
 
 
@@ -213,8 +213,8 @@ def test_restore_says_what_music_is_missing(tmp_path: Path) -> None:
     audio = tmp_path / "data" / "audio"
     (audio / "1-1.wav").rename(audio / "77-1.wav")
     told = " ".join(bot(tmp_path, "restore", str(saved)).stderr.split())
-    assert "The music of 1 pieces in it is not there any more: #1." in told
-    assert "DATA_DIR/audio has 1 files that it does not name; they stay there." in told
+    assert "The music of 1 piece in it is gone: #1." in told
+    assert "DATA_DIR/audio holds 1 file that it does not mention; nothing was removed." in told
 
 
 def test_doctor_sees_who_else_can_read_the_token_and_who_holds_the_database(
@@ -232,10 +232,10 @@ def test_doctor_sees_who_else_can_read_the_token_and_who_holds_the_database(
     for file in (".env", "token"):
         assert f"chmod 600 {file}" in done.stdout
         (tmp_path / file).chmod(0o600)
-    assert "another program holds it" in done.stdout
+    assert "another program has been holding it" in done.stdout
     done = bot(tmp_path, "doctor", COLUMNS="200")
     assert "Secrets" not in done.stdout
-    assert "another program holds it" not in done.stdout
+    assert "another program has been holding it" not in done.stdout
 
 
 def test_doctor_sees_a_disk_without_locks(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_doctor_sees_music_that_another_user_owns(
     (tmp_path / "audio").mkdir()
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for who is not root
     (check,) = doctor._music(Config(data_dir=tmp_path))
-    assert (check.verdict, "chown -R" in check.mend) == (doctor.Verdict.BAD, True)
+    assert (check.verdict, "chown -R" in check.remedy) == (doctor.Verdict.BAD, True)
 
 
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:

@@ -39,7 +39,7 @@ async def test_what_waiting_mends_is_waited_out_while_one_engine_loads(tmp_path:
             await asyncio.sleep(0.5)
             assert await run.stopped() == 0, run.log
         log = sound(run)
-    tries = [line for line in log.splitlines() if "Discord is not reached" in line]
+    tries = [line for line in log.splitlines() if "cannot reach Discord" in line]
     assert len(tries) == 11, log
     assert "code 30034" in log
     assert log.count("engine ready") == 1
@@ -50,7 +50,7 @@ async def test_a_stop_while_discord_is_waited_for_is_heeded_at_once(tmp_path: Pa
     async with standing_in() as discord:
         discord.planned["/users/@me"] = [page(429, **{"Retry-After": "3600"})] * 9
         async with running(discord, tmp_path) as run:
-            while "Next try in 3600 s" not in run.log:
+            while "next try in 3600 s" not in run.log:
                 await asyncio.sleep(0.05)
             assert await run.stopped() == 0
         sound(run)
@@ -61,8 +61,8 @@ async def test_a_stop_while_discord_is_waited_for_is_heeded_at_once(tmp_path: Pa
     [
         (4004, False, "Discord does not accept DISCORD_TOKEN"),
         (4004, True, "Discord does not accept DISCORD_TOKEN"),
-        (4011, False, "more connections (4011)"),
-        (4013, False, "knows no such intents (4013)"),
+        (4011, False, "requires more shards"),
+        (4013, False, "does not know the bot's intents (4013)"),
         (4014, False, "does not allow the bot its intents (4014)"),
     ],
 )
@@ -130,7 +130,7 @@ async def test_a_network_that_is_away_is_waited_for(tmp_path: Path) -> None:
     async with standing_in() as discord:
         place, discord.place = discord.place, "127.0.0.1:9"
         async with running(discord, tmp_path) as run:
-            while run.log.count("Discord is not reached: Cannot connect") < 2:
+            while run.log.count("cannot reach Discord: Cannot connect") < 2:
                 await asyncio.sleep(0.05)
             assert await run.stopped() == 0
         sound(run)
@@ -150,7 +150,7 @@ async def test_a_proxy_that_is_away_is_told_without_its_password(tmp_path: Path)
     async with standing_in() as discord:
         proxy = "http://me:secret@127.0.0.1:9"
         async with running(discord, tmp_path, HTTPS_PROXY=proxy) as run:
-            while "Discord is not reached: Cannot connect to host 127.0.0.1:9" not in run.log:
+            while "cannot reach Discord: Cannot connect to host 127.0.0.1:9" not in run.log:
                 await asyncio.sleep(0.05)
             assert await run.stopped() == 0
         assert "secret" not in sound(run)
@@ -182,6 +182,6 @@ def test_what_is_no_proxy_is_refused_with_a_sentence(
     monkeypatch.setenv("HTTPS_PROXY", found)
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.setenv("NO_PROXY", "")
-    with pytest.raises(OperatorError, match="HTTPS_PROXY is not an address") as refusal:
+    with pytest.raises(OperatorError, match="HTTPS_PROXY is not a usable address") as refusal:
         connection.proxy()
     assert "secret" not in str(refusal.value)

@@ -143,7 +143,7 @@ def test_what_cannot_be_continued_fails_that_render_only(
     order = replace(files.order(2, 9), prefix=str(files.folder / "1.npy"))
     (failed,) = child.render(order)
     assert isinstance(failed, Failed)
-    assert "music that it should continue is" in failed.reason
+    assert "The music to extend is" in failed.reason
     assert isinstance(child.render(folders().order(1, 7))[-1], Done)
 
 
@@ -276,7 +276,7 @@ def test_a_model_that_is_not_listed_fails_that_render_only(
 ) -> None:
     (failed,) = library.render(replace(folders().order(1, 7), model="enormous"))
     assert isinstance(failed, Failed)
-    assert "enormous is not among the models" in failed.reason
+    assert "The model enormous is not available" in failed.reason
     assert isinstance(library.render(replace(folders().order(1, 7), model="small"))[-1], Done)
 
 

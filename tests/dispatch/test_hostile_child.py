@@ -84,7 +84,7 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
         longer = await w.studio.extension(1, 1, 5, viewer(guild=w.guild.id))
         await w.studio.submit(here, longer)
         assert (await w.ended(2, Status.DELIVERED)).deaths == 1
-        assert "announced 1 s of 13 s; the file holds 1 s, and goes on from 8 s" in caplog.text
+        assert "announced 1 s of 13 s; the file holds 1 s, and extends 8 s" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_the_child_ends_with_the_bot_even_while_it_works(tmp_path: Path) -> None
 def test_a_child_that_cannot_read_an_order_ends_with_a_reason() -> None:
     child = subprocess.run([*SKETCH, "0"], input=b"no order\n", capture_output=True, check=False)
     assert child.returncode == 1
-    assert b"what the bot sent cannot be read" in child.stderr
+    assert b"cannot read what the bot sent" in child.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
     await started()
     async with held(plan.folder / "fantasia.db"):
         again = asyncio.create_task(started())
-        await until(lambda: asyncio.sleep(0, "held by another program" in caplog.text))
+        await until(lambda: asyncio.sleep(0, "Another program is holding" in caplog.text))
         assert not again.done()
     assert (await again).id == 2
 

@@ -22,7 +22,7 @@ FloatSamples = NDArray[np.floating]
 Pcm = NDArray[np.int16]
 
 NO_SOUND = (
-    "There is no music in this piece: its sound is not finite. Whoever runs this can try "
+    "There is no music in this piece: its sound is NaN or infinity. Whoever runs this bot can try "
     "PRECISION=float32; if that does not help, the model's codec is damaged."
 )
 

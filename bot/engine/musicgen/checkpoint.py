@@ -44,9 +44,9 @@ LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """What a file begins with that torch before 1.6 saved."""
 
 CODE = "holds code besides weights and settings, and is not opened"
-A_CODEC = "take the one that the model was trained with, such as that of facebook/musicgen-small"
+A_CODEC = "use the one that the model was trained with, such as that of facebook/musicgen-small"
 UNREADABLE = "has settings (xp.cfg) that cannot be read"
-EXPORT = "export it first, by audiocraft.utils.export"
+EXPORT = "export it first with audiocraft.utils.export"
 
 TEXT_ENCODERS = frozenset(
     [*(f"t5-{size}" for size in ("small", "base", "large", "3b", "11b"))]
@@ -135,7 +135,7 @@ def _package(file: Path) -> Mapping[Any, Any]:
     with file.open("rb") as opened:
         begin = opened.read(64)
     if begin.startswith(LFS):
-        raise UnusableFile("is a pointer of Git LFS: run `git lfs pull` in its folder")
+        raise UnusableFile("is a Git LFS pointer: run `git lfs pull` in its folder")
     if begin.startswith(LEGACY):
         raise UnusableFile(
             "is in torch's old format: load it with torch.load, and torch.save it again"
@@ -153,7 +153,7 @@ def _package(file: Path) -> Mapping[Any, Any]:
     if pickled[:1] == pickle.PROTO and pickled[1] != 2:
         raise UnusableFile(
             f"was saved with pickle protocol {pickled[1]}, which torch does not open safely: save "
-            "it again with torch.save's own, 2"
+            "it again with torch.save's default, 2"
         )
     return _unpickled(pickled)
 
@@ -164,10 +164,10 @@ def _unpickled(pickled: bytes) -> Mapping[Any, Any]:
     except MemoryError:
         raise
     except Exception as error:
-        raise UnusableFile("is no checkpoint that torch saved, or is damaged") from error
+        raise UnusableFile("is not a torch checkpoint, or is damaged") from error
     if not isinstance(package, dict):
         raise UnusableFile(
-            CODE if isinstance(package, Placeholder) else "is no checkpoint of audiocraft"
+            CODE if isinstance(package, Placeholder) else "is not an audiocraft checkpoint"
         )
     return package
 
@@ -179,7 +179,7 @@ def _language_model(package: Mapping[Any, Any]) -> Found:
     encoder = _conditions(settings)
     seconds = _chosen(settings, "dataset.segment_duration")
     if not isinstance(seconds, int | float) or not 1 <= seconds <= 3600:
-        raise UnusableFile("does not say on clips of which length it was trained")
+        raise UnusableFile("does not say how long its training clips were")
     _check_names(names, settings)
     return Found(text_encoder=encoder, breadth=_breadth(settings))
 
@@ -197,19 +197,19 @@ def _codec(package: Mapping[Any, Any]) -> Found:
         return Found(reference=_reference(reference))
     names, settings = _names(package), _settings(package)
     if "emb.0.weight" in names or _chosen(settings, "lm_model"):
-        raise UnusableFile(f"is a language model's and not a codec's: {A_CODEC}")
+        raise UnusableFile(f"is a language model, not a codec: {A_CODEC}")
     kind = _chosen(settings, "compression_model")
     if kind != "encodec" or not any(name.startswith("decoder.") for name in names):
-        raise UnusableFile(f"is no EnCodec, the only codec that is supported: {A_CODEC}")
+        raise UnusableFile(f"is not an EnCodec, the only supported codec: {A_CODEC}")
     return Found()
 
 
 def _reference(name: str) -> str:
     if name.startswith("dac_"):
-        raise UnusableFile(f"refers to {name}, and EnCodec is the only codec that is supported")
+        raise UnusableFile(f"refers to {name}, but EnCodec is the only supported codec")
     if not REPOSITORY.fullmatch(name) or ".." in name:
         raise UnusableFile(
-            f"refers to the codec {_told(name)}, which is no repository on the hub: copy that "
+            f"refers to the codec {_told(name)}, which is not a repository on the hub: copy that "
             "codec's file there instead"
         )
     return name
@@ -220,13 +220,13 @@ def _names(package: Mapping[Any, Any]) -> list[str]:
     state = package.get("best_state")
     trained = isinstance(state, dict) and isinstance(state.get("model"), dict)
     if trained or package.get("fsdp_best_state"):
-        raise UnusableFile(f"is the trainer's own, with more than the weights: {EXPORT}")
+        raise UnusableFile(f"is a training checkpoint, with more than the weights: {EXPORT}")
     if isinstance(state, Placeholder):
         raise UnusableFile(CODE)
     if not isinstance(state, dict) or not state:
         if any(isinstance(each, TensorPlaceholder) for each in package.values()):
             raise UnusableFile(f"holds weights without their settings (xp.cfg): {EXPORT}")
-        raise UnusableFile("is no checkpoint of audiocraft: it has no weights (best_state)")
+        raise UnusableFile("is not an audiocraft checkpoint: it has no weights (best_state)")
     return [name for name in state if isinstance(name, str)]
 
 
@@ -282,19 +282,19 @@ def _chosen(settings: DictConfig, key: str) -> Any:  # noqa: ANN401
         if isinstance(found, DictConfig | ListConfig):
             return OmegaConf.to_container(found, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
-        raise UnusableFile(f"has settings that refer to what is not there ({key})") from error
+        raise UnusableFile(f"has settings that refer to something missing ({key})") from error
     return found
 
 
 def _check_family(settings: DictConfig) -> None:
     kind, solver = _chosen(settings, "lm_model"), _chosen(settings, "solver")
     if not kind and _chosen(settings, "compression_model"):
-        raise UnusableFile("is a codec's and not a language model's")
+        raise UnusableFile("is a codec, not a language model")
     if "magnet" in f"{kind} {solver}":
-        raise UnusableFile("is a MAGNeT's, and only MusicGen is supported")
+        raise UnusableFile("belongs to a MAGNeT, and only MusicGen is supported")
     if solver not in (None, "musicgen"):
         family = FAMILIES.get(str(solver), f"a {_told(solver)}")
-        raise UnusableFile(f"is {family}'s, and only MusicGen is supported")
+        raise UnusableFile(f"belongs to {family}, and only MusicGen is supported")
 
 
 def _conditions(settings: DictConfig) -> str | None:
@@ -304,22 +304,22 @@ def _conditions(settings: DictConfig) -> str | None:
     kinds = {name: how.get("model") for name, how in conditions.items() if isinstance(how, dict)}
     if "style" in kinds.values():
         raise UnusableFile(
-            "is a MusicGen-Style's: it wants style besides the words, which is not supported"
+            "belongs to a MusicGen-Style: it needs a style besides the text, which is not supported"
         )
     if others := sorted(conditions.keys() - {"description", "self_wav"}):
         listed = ", ".join(map(_told, others))
-        raise UnusableFile(f"wants {listed} besides the words, which is not supported")
+        raise UnusableFile(f"needs {listed} besides the text, which is not supported")
     if kinds.get("description") != "t5" or kinds.get("self_wav", "chroma_stem") != "chroma_stem":
-        raise UnusableFile("is not steered by words that a T5 reads, and nothing else is supported")
+        raise UnusableFile("is not conditioned on text through a T5, the only way supported")
     reads = conditions["description"].get("t5") or {}
     if reads.get("normalize_text"):
         raise UnusableFile(
-            "wants its words normalised (normalize_text), for which spaCy would download a model "
-            "of its own: that is not supported"
+            "needs its text normalised (normalize_text), for which spaCy would download a model of "
+            "its own: that is not supported"
         )
     name = reads.get("name")
     if name not in TEXT_ENCODERS:
-        raise UnusableFile(f"wants the text encoder {_told(name)}, which audiocraft does not know")
+        raise UnusableFile(f"needs the text encoder {_told(name)}, which audiocraft does not know")
     return str(name)
 
 
@@ -327,14 +327,14 @@ def _check_names(names: Iterable[str], settings: DictConfig) -> None:
     known = set(names)
     if adapters := sorted(name for name in known if "lora" in name.lower()):
         raise UnusableFile(
-            f"holds adapters beside the weights ({_told(adapters[0])}): merge them into it first"
+            f"holds adapters beside the weights ({_told(adapters[0])}): merge them first"
         )
     first = "emb.0.weight"
     if first not in known:
         prefixed = [name.removesuffix(first) for name in known if name.endswith(f".{first}")]
         if prefixed:
             raise UnusableFile(
-                f"has names of weights that begin with {_told(prefixed[0])}: save it without"
+                f"has weights whose names begin with {_told(prefixed[0])}: save it without that"
             )
     if lacking := [name for name in _expected(settings) if name not in known]:
         listed = ", ".join(lacking[:3]) + (" and more" if len(lacking) > 3 else "")

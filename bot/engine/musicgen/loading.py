@@ -160,7 +160,7 @@ def _explained(model: str, error: Exception) -> Exception:
     log.error("%s cannot be loaded", model, exc_info=error)
     if isinstance(error, pickle.UnpicklingError):
         return OperatorError(
-            f"{model} is not opened: its checkpoint holds code besides weights, or is damaged."
+            f"{model} was not opened: its checkpoint holds code besides weights, or is damaged."
         )
     why = " ".join((str(error).strip() or type(error).__name__).split())
     return OperatorError(f"{model} cannot be loaded: {_cut(why).rstrip('.')}.")

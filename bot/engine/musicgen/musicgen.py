@@ -152,8 +152,8 @@ class MusicGen:
         self._card = int(loaded.lm.card)
         if reason:
             log.warning(
-                "%s is rendered by audiocraft's own loop, slower and one take at a time: our "
-                "decoder does not know %s",
+                "%s is rendered by audiocraft's own loop, more slowly and one take at a time: our "
+                "decoder does not support %s",
                 model,
                 reason,
             )
@@ -286,10 +286,10 @@ class MusicGen:
 
     def _nonsense(self) -> str:
         """Say that the model computes NaN or infinity, and what its operator can do."""
-        what = f"what {self._name} computes in {self._loop.precision} is not finite"
+        what = f"{self._name} computes NaN or infinity in {self._loop.precision}"
         if self._loop.precision in (Precision.FLOAT32, Precision.FLOAT64):
             return f"{what}; its weights may be damaged"
-        return f"{what}; whoever runs this can try {self._loop.wider}"
+        return f"{what}; whoever runs this bot can try {self._loop.wider}"
 
     def _clear(self) -> None:
         if self._device.type == "cuda":

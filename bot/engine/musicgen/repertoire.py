@@ -101,7 +101,7 @@ class Repertoire:
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order by its model, once that is at hand; see contract.Engine."""
         if order.model not in self._paths:
-            raise JobError(f"{order.model} is not among the models that are loaded here.")
+            raise JobError(f"The model {order.model} is not available here.")
         yield from self._turn(order)
         self._users[order.model] += 1
         try:
@@ -187,4 +187,4 @@ class Repertoire:
                 self._fetch(name)
                 return
             log.error("%s", error)
-            raise JobError(f"The model {name} cannot be loaded now: {error}") from error
+            raise JobError(f"The model {name} could not be loaded: {error}") from error

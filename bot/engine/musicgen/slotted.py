@@ -96,15 +96,15 @@ class SlotLoop:
 def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
     """Return the codes [codebooks, frames] that an order continues; raise JobError for others.
 
-    There are no frames where it begins anew.
+    There are no frames if it starts from scratch.
     """
     if order.prefix is None:
         return torch.zeros(codebooks, 0, dtype=torch.long)
     codes = read_codes(Path(order.prefix))
     if codes is None or codes.ndim != 2 or len(codes) != codebooks or not codes.size:
-        raise JobError("The music that it should continue is gone, or of another model.")
+        raise JobError("The music to extend is missing, or was made by another model.")
     if codes.min() < 0 or codes.max() >= card:
-        raise JobError("The music that it should continue is damaged.")
+        raise JobError("The music to extend is damaged.")
     return torch.from_numpy(codes.astype("int64"))
 
 
@@ -125,7 +125,7 @@ class OrderInputs:
         """What the decoder attends to of the prompt, read when the first take begins."""
         text = self._loop.text(self._prompt)
         if len(text) > LONGEST:
-            raise JobError("The model cannot read a prompt this long: use fewer words.")
+            raise JobError("The prompt is too long for the model: use fewer words.")
         return self.decoder.read(text)
 
 

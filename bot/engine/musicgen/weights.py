@@ -99,9 +99,9 @@ def missing(model: str) -> list[str]:
 
 
 def wrong(model: str) -> str | None:
-    """Return a sentence on what is wrong with a model that no download mends, None if nothing is.
+    """Return a sentence on what is wrong with a model that no download fixes, None if nothing is.
 
-    It says what the person whose model it is can do.
+    It says what the model's owner can do.
     """
     if not _at_home():
         return NO_HOME
@@ -117,7 +117,7 @@ def wrong(model: str) -> str | None:
         if found.wrong:
             return f"{name} of {model} {found.wrong}."
         if found.damaged and folder:
-            return f"{name} of {model} is damaged: copy it there again from where it came."
+            return f"{name} of {model} is damaged: copy it again from the original."
     return None
 
 
@@ -130,8 +130,8 @@ def _at_home() -> bool:
 
 
 NO_HOME = (
-    "There is no home folder for what MusicGen's libraries keep: set HOME to a folder that the bot "
-    "may write to."
+    "MusicGen's libraries need a home folder for their files: set HOME to a folder that the bot "
+    "can write to."
 )
 
 
@@ -140,8 +140,7 @@ def trouble(model: str) -> str | None:
     if found := wrong(model):
         return found
     if lacks := missing(model):
-        mend = f"`python -m bot fetch {model}` downloads what is missing"
-        return f"MusicGen lacks {', '.join(lacks)}: {mend}."
+        return f"MusicGen lacks {', '.join(lacks)}: run `python -m bot fetch {model}`."
     return None
 
 
@@ -223,7 +222,7 @@ def _absent(folder: Path, name: str) -> str:
     if any((folder / other).is_file() for other in SAFETENSORS + PICKLES):
         return (
             f"{folder} holds a model in transformers' format, which is not supported: {name} is "
-            "missing. Take the model in audiocraft's own, with state_dict.bin and "
+            "missing. Use the model in audiocraft's own format, with state_dict.bin and "
             "compression_state_dict.bin."
         )
     origin = "by audiocraft.utils.export" if name == LANGUAGE_MODEL else ORIGIN
@@ -301,12 +300,12 @@ def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
         raise FetchError(f"{repository} is neither a folder nor a name on the hub.") from error
     except errors.RepositoryNotFoundError as error:
         raise FetchError(
-            f"The hub shows no {repository}: it does not exist or wants a login (`hf auth login`)."
+            f"The hub has no {repository}: it does not exist or needs a login (`hf auth login`)."
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
         raise FetchError(away) from error
     except errors.EntryNotFoundError as error:
-        raise FetchError(f"{repository} is no such model: it has no {name}.") from error
+        raise FetchError(f"{repository} is not a MusicGen model: it has no {name}.") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         raise FetchError(f"The hub answered {status} when asked for {repository}.") from error

@@ -233,7 +233,7 @@ def _before(order: Render) -> Before | None:
         return None
     codes = audio.read_codes(Path(order.prefix))
     if codes is None or len(codes) != 1 or codes.size < WORDS:
-        raise JobError("The music that it should continue is gone, or of another model.")
+        raise JobError("The music to extend is missing, or was made by another model.")
     seed, length = (int(number) for number in codes[0, :WORDS].view("<u4"))
     mix = codes[0, WORDS:].astype(np.float64) / MIX
     return Before(seed=seed, seconds=length / RATE, mix=mix)

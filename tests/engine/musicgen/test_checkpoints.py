@@ -68,31 +68,34 @@ LUT = {"genre": {"model": "lut", "lut": {}}}
 MODEL = {"model": state()}
 
 UNUSABLE = {
-    "unexported": ({"best_state": MODEL, "xp.cfg": "a: 1", "history": []}, "the trainer's own"),
+    "unexported": ({"best_state": MODEL, "xp.cfg": "a: 1", "history": []}, "a training checkpoint"),
     "unexported, fsdp": ({"best_state": {}, "fsdp_best_state": MODEL}, "audiocraft.utils.export"),
     "no settings": ({"best_state": state()}, "has no settings (xp.cfg)"),
-    "something else": ({"weights": "none"}, "no checkpoint of audiocraft"),
+    "something else": ({"weights": "none"}, "not an audiocraft checkpoint"),
     "prefixed": (package(best_state=state(prefix="model.")), "begin with model."),
     "adapters": (package(best_state=state("layers.0.lora_A")), "adapters beside the weights"),
     "a lost weight": (package(best_state=state(without="out_norm.weight")), "out_norm.weight"),
-    "style": (package(settings(conditioners=STYLE)), "a MusicGen-Style's: it wants style besides"),
-    "genre": (package(settings(conditioners=LUT)), "wants genre besides the words"),
-    "MAGNeT": (package(settings(lm_model="transformer_lm_magnet")), "is a MAGNeT's"),
-    "AudioGen": (package(settings(solver="audiogen")), "is an AudioGen's"),
-    "a codec": (package(settings(CODEC)), "a codec's and not a language model's"),
+    "style": (
+        package(settings(conditioners=STYLE)),
+        "belongs to a MusicGen-Style: it needs a style",
+    ),
+    "genre": (package(settings(conditioners=LUT)), "needs genre besides the text"),
+    "MAGNeT": (package(settings(lm_model="transformer_lm_magnet")), "belongs to a MAGNeT"),
+    "AudioGen": (package(settings(solver="audiogen")), "belongs to an AudioGen"),
+    "a codec": (package(settings(CODEC)), "is a codec, not a language model"),
     "spaCy": (
         package(settings(conditioners=described(normalize_text=True))),
         "spaCy would download a model",
     ),
-    "its own T5": (package(settings(conditioners=described(name="/home/t5"))), "wants the text"),
-    "no length": (package(settings(dataset={"segment_duration": "long"})), "of which length"),
-    "nowhere": (package("conditioners: ${nowhere}"), "refer to what is not there (conditioners)"),
-    "itself": (package("conditioners: ${conditioners}"), "refer to what is not there"),
+    "its own T5": (package(settings(conditioners=described(name="/home/t5"))), "needs the text"),
+    "no length": (package(settings(dataset={"segment_duration": "long"})), "training clips"),
+    "nowhere": (package("conditioners: ${nowhere}"), "refer to something missing (conditioners)"),
+    "itself": (package("conditioners: ${conditioners}"), "refer to something missing"),
     "the environment": (
         package(settings(conditioners=described(name="${oc.env:SECRET}"))),
-        "refer to what is not there",
+        "refer to something missing",
     ),
-    "words": (package("just words"), "is not steered by words"),
+    "words": (package("just words"), "is not conditioned on text"),
     "half of it": (package("a: ["), "settings (xp.cfg) that cannot be read"),
     "a number": (package(3), "settings (xp.cfg) that cannot be read"),
     "nested": (package("[" * 5000 + "]" * 5000), "settings (xp.cfg) that cannot be read"),
@@ -129,10 +132,10 @@ def harmless(told: str) -> bool:
 @pytest.mark.parametrize(
     ("codec", "sentence"),
     [
-        (package(), "is a language model's and not a codec's"),
-        ({"pretrained": "//pretrained/facebook/encodec_32khz"}, "no repository on the hub"),
-        ({"pretrained": "../../../etc"}, "no repository on the hub"),
-        ({"pretrained": "dac_44khz"}, "EnCodec is the only codec"),
+        (package(), "is a language model, not a codec"),
+        ({"pretrained": "//pretrained/facebook/encodec_32khz"}, "not a repository on the hub"),
+        ({"pretrained": "../../../etc"}, "not a repository on the hub"),
+        ({"pretrained": "dac_44khz"}, "EnCodec is the only supported codec"),
         (
             {"best_state": {"decoder": None}, "xp.cfg": settings(CODEC, compression_model="dac")},
             "is no EnCodec",
@@ -184,10 +187,10 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda file: checkpoint(file, best_state=Anything()),
         "holds code besides weights",
     ),
-    "half a file": (cut, "copy it there again from where it came"),
+    "half a file": (cut, "copy it again from the original"),
     "half a pickle": (
         lambda file: zipped(file, pickle.dumps(package(), protocol=2)[:-30]),
-        "is no checkpoint that torch saved, or is damaged",
+        "is not a torch checkpoint, or is damaged",
     ),
     "a zip bomb": (
         lambda file: zipped(file, pickle.dumps({"x": bytes(200 << 20)}, protocol=2)),
@@ -280,7 +283,7 @@ def test_another_family_of_the_hub_is_named_before_it_is_downloaded(name: str) -
 
 def test_the_engine_says_what_is_wrong_before_it_loads_anything(home: Path, folder: Path) -> None:
     checkpoint(folder / LM_FILE, **package(best_state=MODEL))
-    assert "the trainer's own" in refusal(home, str(folder))
+    assert "a training checkpoint" in refusal(home, str(folder))
 
 
 def test_weights_that_are_not_the_models_are_told_with_their_names(

@@ -321,7 +321,7 @@ def test_music_that_cannot_be_saved_fails_that_render_only(mono: Child, files: F
     files.audio(1).mkdir()
     reports = mono.render(files.order(1, 7))
     assert isinstance(reports[-1], Failed)
-    assert reports[-1].reason.startswith("The music cannot be saved: ")
+    assert reports[-1].reason.startswith("The music could not be saved: ")
     assert files.all() == {"1.wav"}
 
 

@@ -123,7 +123,7 @@ def overflow(state: dict[str, Any]) -> None:
 
 
 LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
-UNPLAYABLE = "computes in float32 is not finite"
+UNPLAYABLE = "computes NaN or infinity in float32"
 
 WRONG: dict[str, tuple[str, str, Callable[[dict[str, Any]], None], str, tuple[str, ...]]] = {
     "a weight": (

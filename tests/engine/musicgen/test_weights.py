@@ -21,14 +21,14 @@ def test_missing_weights_are_refused_with_the_command_that_fetches_them(tmp_path
     assert refusal(tmp_path, SMALL) == (
         "MusicGen lacks the language model (state_dict.bin of facebook/musicgen-small), the codec "
         "(compression_state_dict.bin of facebook/musicgen-small), the text encoder t5-base: "
-        "`python -m bot fetch facebook/musicgen-small` downloads what is missing."
+        "run `python -m bot fetch facebook/musicgen-small`."
     )
 
 
 def test_a_truncated_checkpoint_is_refused(home: Path, folder: Path) -> None:
     file = folder / "state_dict.bin"
     file.write_bytes(file.read_bytes()[:-1000])
-    assert "is damaged: copy it there again" in refusal(home, str(folder))
+    assert "is damaged: copy it again" in refusal(home, str(folder))
 
 
 def test_a_gpu_that_is_not_there_is_refused(home: Path) -> None:
@@ -103,11 +103,10 @@ def test_a_fetch_replaces_a_damaged_file(
 def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -> None:
     with hub(home) as (address, _):
         assert fetch("facebook/nothing", tmp_path, address) == (
-            "The hub shows no facebook/nothing: it does not exist or wants a login "
-            "(`hf auth login`)."
+            "The hub has no facebook/nothing: it does not exist or needs a login (`hf auth login`)."
         )
         assert fetch("t5-base", tmp_path, address) == (
-            "t5-base is no such model: it has no state_dict.bin."
+            "t5-base is not a MusicGen model: it has no state_dict.bin."
         )
     assert fetch(SMALL, tmp_path, "http://127.0.0.1:9") == (
         "The hub cannot be reached at http://127.0.0.1:9: facebook/musicgen-small was not "

@@ -134,7 +134,7 @@ def test_what_is_gone_or_of_another_model_cannot_be_continued(
     elif codes is not None:
         np.save(tmp_path / "one.npy", codes)
     more = replace(order(tmp_path, seconds=3, on=9), prefix=str(tmp_path / "one.npy"))
-    with pytest.raises(JobError, match="is gone, or of another model"):
+    with pytest.raises(JobError, match="is missing, or was made by another"):
         list(Sketch().render(more, never))
 
 
