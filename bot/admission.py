@@ -30,17 +30,17 @@ from bot.values import (
 log = logging.getLogger(__name__)
 
 LEAST_FREE_BYTES = 200_000_000
-"""Bytes of free disk below which nothing more is accepted; an hour of music in mono is 230 MB."""
+"""Bytes of free disk below which requests are refused; an hour of mono music is 230 MB."""
 
 MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
-"""How long it is believed that a piece is too long for the memory: hardware changes."""
+"""How long to believe that a piece is too long for the memory: hardware changes."""
 
 
 class Admission:
     """The rules as they stand in the database, below the operator's.
 
-    `defaults` are the tiers that a server begins with, everybody's first; `skus` says which of them
-    a Discord subscription is worth, as the operator sells it.
+    `defaults` are the tiers that a server begins with, the default first; `skus` says which of them
+    a Discord subscription buys.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Admission:
         try:
             draws = account.pay(rules, request, price, now)
         except UsedUp as used_up:
-            # The lane is for who has used up a day; who was given none, or has some left, has not.
+            # For members who have used up their day, not those given none or with some left.
             idle = rules.limits.idle_lane and rules.held.per_day and not used_up.left
             if not idle or any(all_waiting):
                 raise
@@ -109,9 +109,9 @@ class Admission:
     async def admit_again(
         self, tx: Transaction, job: Job, price: int, presence: Presence, now: datetime
     ) -> Promise:
-        """Return what music that is there is charged under; raise Refusal if it is too much.
+        """Return the terms on which music is charged again; raise Refusal if it costs too much.
 
-        `price` is what it comes to, in seconds of music. Of the limits those are asked that say
+        `price` is in seconds of music. Of the limits those are asked that say
         who may have music where, and those of the day, in the order of `admit`.
         """
         origin, request, day = job.origin, job.request, days.day(now)
@@ -309,7 +309,7 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
         )
     if known is None or known.too_long is None or known.too_long_at is None:
         return
-    ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been put back
+    ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been set back
     lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
     if lately and request.length >= known.too_long:
         fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"

@@ -42,7 +42,7 @@ EXTENSIONS = (
     "cogs.owner",
 )
 
-# The bot is never heard in voice channels; nobody need be warned that it cannot be.
+# The bot never joins voice channels, so nobody needs the warning that it could not.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
@@ -61,7 +61,7 @@ LONGEST_MESSAGE = 2000
 """Characters of a message's text."""
 
 LONGEST_RATE_LIMIT = 60.0
-"""Seconds of a rate limit that are waited out in the call; for longer ones it fails."""
+"""The longest rate limit, in seconds, that a call waits out; longer ones make it fail."""
 
 
 NO_MEMBER = (
@@ -78,7 +78,7 @@ class Tree(app_commands.CommandTree["Fantasia"]):
     """Who may use the commands at all, and the one place where an exception becomes a reply."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Let pass what comes from where the bot is a member; that of autocompletes is silent."""
+        """Refuse interactions from servers that the bot is not in; autocompletes silently."""
         if interaction.type is not discord.InteractionType.autocomplete:
             require_membership(interaction)
         return is_member(interaction)
@@ -177,7 +177,7 @@ class Fantasia(commands.AutoShardedBot):
         self.listings[listing.name] = listing
 
     async def close(self) -> None:
-        """End the connection, and whoever waits for one."""
+        """Close the connection, and wake whoever waits for one."""
         self._closing.set()
         await super().close()
 
@@ -238,7 +238,7 @@ class Fantasia(commands.AutoShardedBot):
 
 
 def is_member(interaction: Interaction) -> bool:
-    """Whether the bot is in the server that an interaction comes from, be it unavailable now.
+    """Whether the bot is in the server that an interaction comes from, even if that is unavailable.
 
     With a user install, or without the scope `bot`, commands come from servers that it is not in.
     """
@@ -247,7 +247,7 @@ def is_member(interaction: Interaction) -> bool:
 
 
 def require_membership(interaction: Interaction) -> None:
-    """Raise NotAllowed where the bot is no member."""
+    """Raise NotAllowed if the bot is not in the server."""
     if not is_member(interaction):
         raise NotAllowed(NO_MEMBER)
 

@@ -1,4 +1,4 @@
-"""Two clocks: the time of day, which may be set at any moment, and one that nobody sets."""
+"""Two clocks: the time of day, which may be changed at any moment, and a monotonic one."""
 
 import time
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ def utc_now() -> datetime:
 
 
 class Clock(Protocol):
-    """What is written down goes by the time, and what is measured within a run by the ticks."""
+    """What is stored uses the time; what is measured within a run uses the ticks."""
 
     def __call__(self) -> datetime:
         """Return the time, in UTC."""
 
     def ticks(self) -> float:
-        """Return seconds that pass evenly, whatever is done to the time."""
+        """Return seconds that pass evenly, even if the time is changed."""
 
 
 class SystemClock:

@@ -1,4 +1,4 @@
-"""The messages that members are owed: how each goes on its way, and what becomes of its job."""
+"""The messages that members are owed: how each is sent, and what becomes of its job."""
 
 import asyncio
 import logging
@@ -26,19 +26,19 @@ from bot.values import (
 log = logging.getLogger(__name__)
 
 TOKEN_RELIED_UPON = timedelta(minutes=14)
-"""How long an interaction's token is relied upon; Discord gives it 15 minutes."""
+"""How long we rely on an interaction's token; Discord gives it 15 minutes."""
 
 LONGEST_RETRY_PAUSE = timedelta(minutes=5)
-"""How long the pauses between tries become, unless Discord asks for longer ones."""
+"""The longest pause between tries, unless Discord asks for a longer one."""
 
 UPLOAD_LIMITS_REMEMBERED = timedelta(days=1)
-"""How long it is believed that a file is too large: boosts change."""
+"""How long to believe that a file is too large: a server's limit changes with its boosts."""
 
 POST_TRIES = 10
-"""How often a post is tried that fails by a fault of our own: for about nine minutes."""
+"""How often to try a post that fails because of a bug: for about nine minutes."""
 
 PARTS_PER_TAKE = 4
-"""How many parts a take is cut into that is too large by itself."""
+"""How many parts to cut a take into that is too large by itself."""
 
 MUSIC_GONE = "Its music is gone from the studio's disk."
 
@@ -47,7 +47,7 @@ UNSENT_REASONS: Mapping[Outcome, str] = {
     "and charges it.",
     Unsent.GONE: MUSIC_GONE,
 }
-"""What a member reads of what we ourselves failed to post."""
+"""What a member reads when the fault is ours."""
 
 
 class Outbox:
@@ -64,22 +64,22 @@ class Outbox:
         self._news = news
 
     async def owed(self) -> list[Owed]:
-        """Return what is due to be told to members, oldest first."""
+        """Return the messages that are due, oldest first."""
         due = await posts.undelivered(self._database, self._clock())
         return [await self._owed(post) for post in due]
 
     async def previews_to_replace(self) -> list[tuple[Job, Post]]:
-        """Return the previews that stand though their job has ended, or a later one stands."""
+        """Return the posted previews whose job has ended, or that a later one replaces."""
         found = await posts.previews_to_replace(self._database)
         return [(await self._job(post.job_id), post) for post in found]
 
     async def replaced(self, post: Post) -> None:
-        """A preview's message is gone."""
+        """Note that a preview's message is gone."""
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self._clock())
 
     async def trying(self, owed: Owed) -> bool:
-        """A post is about to be sent; return False if it is not wanted any more."""
+        """Note that a post is about to be sent; return False if it is no longer wanted."""
         async with self._database.transaction() as tx:
             if not await posts.kept(tx, owed.post):
                 return False
@@ -126,28 +126,28 @@ class Outbox:
             self._news.set()
 
     def after(self, tries: int, least: float = 0.0) -> datetime:
-        """Return when to try again: after a pause that grows, of so many seconds at least."""
+        """Return when to try again: after a growing pause, of at least `least` seconds."""
         return self._clock() + timedelta(seconds=self.pause(tries, least))
 
     def pause(self, tries: int, least: float = 0.0) -> float:
-        """Return the seconds until the next try: they grow, and are so many at least."""
+        """Return the seconds until the next try, which grow from at least `least`."""
         grown = min(2.0 ** min(tries, 30), LONGEST_RETRY_PAUSE.total_seconds())
         return min(max(least, grown), posts.LONGEST_POST_PAUSE.total_seconds())
 
     async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
-        """Whether Discord lately refused files that were no larger than these, in bytes, there."""
+        """Whether Discord recently refused files there that were no larger than these, in bytes."""
         now = self._clock()
         since = now - UPLOAD_LIMITS_REMEMBERED
         least = await uploads.refused_bytes(self._database, target, len(sizes), since, now)
         return least is not None and max(sizes) >= least
 
     async def too_large(self, target: Target, sizes: Sequence[int]) -> None:
-        """Discord refused files of these bytes there."""
+        """Note that Discord refused files of these sizes in bytes there."""
         async with self._database.transaction() as tx:
             await uploads.refused(tx, target, len(sizes), max(sizes), self._clock())
 
     async def fitted(self, target: Target, sizes: Sequence[int]) -> None:
-        """Discord took files of these bytes there."""
+        """Note that Discord accepted files of these sizes in bytes there."""
         async with self._database.transaction() as tx:
             await uploads.accepted(tx, target, len(sizes), max(sizes))
 
@@ -170,7 +170,7 @@ class Outbox:
         return bool(shares) and await posts.split(tx, owed.post, shares, self._clock())
 
     async def _refused(self, tx: Transaction, owed: Owed) -> None:
-        """Discord refused a post for good on its route: take the next, if there is one."""
+        """Discord refused a post for good on its route: use the next, if there is one."""
         route = self._next_route(owed)
         place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
         if not (route and await posts.rerouted(tx, owed.post, route, place)):
@@ -199,7 +199,7 @@ class Outbox:
 def _each(owed: Owed) -> list[Share]:
     """Return the shares in which the takes of a message are owed each by itself, if it has several.
 
-    So none is lost by what is wrong with another.
+    So a fault in one does not lose another.
     """
     if owed.post.kind is not PostKind.RESULT or owed.post.share.take:
         return []

@@ -11,7 +11,7 @@ from bot.tables.database import Reader, Transaction
 from bot.values import Job
 
 MOST_PASSED = 4
-"""How many jobs may go before one whose model is not loaded, save on an aged turn."""
+"""How many jobs may overtake one whose model is not loaded, except on an aged turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     """Start the next job, if the studio is not paused.
 
     While the next one's model is not loaded, others whose model is go first. A job that has seen
-    the engine die renders alone: until it can, nobody starts.
+    the engine die renders alone: until it can, nothing else starts.
     """
     if await state.paused(tx) is not None:
         return None
@@ -54,8 +54,8 @@ async def wait_again(
     """Put a running job back into the queue, as if it had made nothing yet.
 
     This is the only way back: a preview that is still owed is withdrawn with the music that it
-    begins. What was tried in vain counts as an attempt, which is made alone from then on. Returns
-    False if it was not running any more; the files are the caller's to remove.
+    belongs to. A failed try counts as an attempt; later ones are made alone. Returns
+    False if it was no longer running; the caller removes the files.
     """
     if not await jobs.queued_again(tx, job, attempts=attempts, deaths=deaths, care=care):
         return False
@@ -67,7 +67,7 @@ async def wait_again(
 async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     """Return the running jobs and the next `PLACES_FORECAST` by number, in their order.
 
-    What may yet be asked for is not foreseen.
+    Future requests are not taken into account.
     """
     running, waiting = await backlog.under_way(reader), await backlog.line(reader)
     slots = await state.slots(reader)

@@ -1,4 +1,4 @@
-"""What a job comes to: what was posted is charged, the rest is refunded, and the job ends."""
+"""How a job ends: what was posted is charged, and the rest is refunded."""
 
 import logging
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: da
 
 
 async def unheard(tx: Transaction, job: int, now: datetime) -> None:
-    """A beginning could not be posted: refund it where nothing else of its job is charged."""
+    """A preview could not be posted: refund it if nothing else of its job is charged."""
     await jobs.unheard(tx, job)
     found = await jobs.find(tx, job)
     if found and found.forgotten and found.status is Status.CANCELLED and not found.heard:

@@ -1,4 +1,4 @@
-"""Everything a cog may ask: submit, cancel, where a job stands, and what is owed to whom."""
+"""What the cogs call: submit, cancel, where a job stands, and what a member has left."""
 
 import asyncio
 import logging
@@ -81,7 +81,7 @@ class Studio:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ticks = ticks
-        """A clock in seconds that nobody sets."""
+        """A monotonic clock, in seconds."""
         self.models = models
         self.max_seconds = max_seconds
         self._database = database
@@ -197,8 +197,8 @@ class Studio:
     async def cancel(self, number: int, viewer: Viewer, *, refund: bool = False) -> Job:
         """Cancel a waiting or running job and refund it, or raise Refusal.
 
-        One whose beginning was posted is stopped instead, since that was heard, unless it is the
-        operator who wants it refunded.
+        One whose preview was posted is stopped instead, since that was heard, unless the
+        operator wants it refunded.
         """
         async with self._database.transaction() as tx:
             job = await self._open(tx, number, "cancel", viewer)
@@ -226,9 +226,9 @@ class Studio:
         return (await self._seen(number, viewer)).request
 
     async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
-        """Return a piece and the takes that may be had of it; raise Refusal if there are none.
+        """Return a piece and its available takes; raise Refusal if there are none.
 
-        Whatever gives music asks here: it was delivered, is kept, and they may see it.
+        Everything that hands out music asks here: it was delivered, is kept, and they may see it.
         """
         job = await self._seen(number, viewer)
         if job.status is not Status.DELIVERED:
@@ -243,7 +243,7 @@ class Studio:
         return job, had
 
     async def parent(self, request: Request) -> Take | None:
-        """Return the take that a request goes on from."""
+        """Return the take that a request extends."""
         if request.parent_take is None:
             return None
         return await takes.find(self._database, request.parent_take)
@@ -336,12 +336,12 @@ class Studio:
         return not await servers.was_told(self._database, guild)
 
     async def told(self, guild: int) -> None:
-        """A server was told that it may not use the studio."""
+        """Note that a server was told that it may not use the studio."""
         async with self._database.transaction() as tx:
             await servers.told(tx, guild, self.now())
 
     async def untold(self) -> bool:
-        """Whether a status message does not tell yet that its job was rendered or has ended."""
+        """Whether a status message does not yet show that its job was rendered or has ended."""
         return any(
             notice.shown is not notice.status and notice.status not in UNRENDERED
             for notice in await self.to_show()
@@ -441,7 +441,7 @@ def _like(request: Request) -> Wish:
 
 
 def _not_delivered(job: Job) -> str:
-    """Say why there is no music to be had of a piece."""
+    """Say why a piece has no music to hand out."""
     if job.status is Status.UNDELIVERABLE:
         return (
             f"#{job.id} could not be posted, so it was refunded. **Post again** tries once more "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Status(StrEnum):
-    """Where a job is: queued → running → rendered → delivered, or one of the other three ends."""
+    """Where a job is: queued → running → rendered → delivered, or one of three other ends."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,7 +34,7 @@ class TakeState(StrEnum):
 
 
 class PostKind(StrEnum):
-    """What a message tells: the music, that there is none, or how it begins."""
+    """What a message holds: the music, the failure, or the preview."""
 
     RESULT = "result"
     FAILURE = "failure"
@@ -50,7 +50,7 @@ class Route(StrEnum):
 
 
 class ChannelKind(StrEnum):
-    """What a channel is to who wants to look into it."""
+    """What kind of channel it is, for those who want to look into it."""
 
     CHANNEL = "channel"
     THREAD = "thread"
@@ -98,10 +98,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """What a member may ask for; lengths in seconds of music.
+    """What a member may request; lengths in seconds of music.
 
     `key` stays when the tier is renamed. `models` holds the names of models, or `*` for every one
-    that is loaded. `weight` is the share in the queue. `link` is where the tier can be had.
+    that is loaded. `weight` is the share in the queue. `link` is where to get the tier.
     """
 
     key: str
@@ -132,7 +132,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """What an interaction shows of its member now.
+    """What an interaction says about its member now.
 
     Ids of the member's roles, of the SKUs that they and that the server subscribe to, and of the
     channel with all that it lies in.
@@ -162,16 +162,16 @@ class Membership:
 
     @property
     def server_weight(self) -> int:
-        """Its weight among servers: an admin's tiers buy nothing there."""
+        """Its weight among servers: an admin's tiers gain nothing there."""
         return self.tier.weight if self.source.sold else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The operator's own: lengths and sums in seconds of music, waiting in jobs.
+    """The operator's limits: lengths and sums in seconds of music, waiting in jobs.
 
     `servers` holds the ids of those that may use the studio, None lets all. With an `idle_lane`,
-    who has used up their day is let in while nobody waits.
+    members who have used up their day are admitted while nobody waits.
     """
 
     max_seconds: int = 120
@@ -203,7 +203,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingOptions:
-    """How tokens are drawn; what is None is as MusicGen's authors set it."""
+    """How tokens are drawn; None means MusicGen's default."""
 
     guidance: float | None = None
     temperature: float | None = None
@@ -237,9 +237,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The music that is asked for: `takes` pieces of `seconds` each; take i has seed `seed + i`.
+    """The requested music: `takes` pieces of `seconds` each; take i has seed `seed + i`.
 
-    With a `parent_take` each goes on from that take's music, of `before` seconds, which it holds.
+    With a `parent_take` each extends that take's music, which lasts `before` seconds.
     """
 
     prompt: str
@@ -261,7 +261,7 @@ class Request:
 
     @property
     def length(self) -> float:
-        """The seconds of a piece, with the music that it goes on from."""
+        """The seconds of a piece, with the music that it extends."""
         return self.before + self.seconds
 
     @property
@@ -308,9 +308,9 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A row of the queue. `progress` is 0…1; `shown` is the status its message last told.
+    """A row of the queue. `progress` is 0…1; `shown` is the status its message last showed.
 
-    Once its beginning was `heard` it is no longer cancelled but stopped. The engine `spent` so many
+    Once its preview was `heard` it is no longer cancelled but stopped. The engine `spent` so many
     seconds on it.
     """
 
@@ -341,12 +341,12 @@ class Job:
 
     @property
     def idle(self) -> bool:
-        """Whether it costs nothing and lets all others pass."""
+        """Whether it is free and lets all others pass."""
         return self.priority < 0
 
 
 class QueuedJob(NamedTuple):
-    """A job as the queue sees it; a tuple, since each place that is told takes a whole queue.
+    """A job as the queue sees it; a tuple, since computing one place takes the whole queue.
 
     `weight` counts among the members of a server, `server_weight` among servers.
     """
@@ -365,7 +365,7 @@ class QueuedJob(NamedTuple):
 
     @property
     def idle(self) -> bool:
-        """Whether it costs nothing and lets others pass."""
+        """Whether it is free and lets others pass."""
         return self.priority < 0
 
     @property
@@ -431,7 +431,7 @@ class Post:
 
     `attempts` counts tries that had no clear answer, `faults` those that we failed ourselves.
     `tried_at` is when it was first sent without an answer that settles it. One that was `withdrawn`
-    meanwhile is not sent again: it remains to be learnt whether it stands.
+    meanwhile is not sent again, but must be checked: it may already be there.
     """
 
     id: int
@@ -452,7 +452,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """A message of the bot's, by its id and its channel's, that is to be deleted."""
+    """A message of the bot, by its id and channel, that is to be deleted."""
 
     message: int
     channel: int
@@ -461,7 +461,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What there was of a member: how many pieces, and the ids of the messages about them."""
+    """What was erased of a member: how many pieces, and the ids of the messages about them."""
 
     pieces: int
     messages: frozenset[int]
@@ -471,7 +471,7 @@ class Forgotten:
 class Standing:
     """Where a waiting or running job stands: its place from 1 and when it should be done.
 
-    Neither is known of one that so many are before that nobody counted them. A `paused` studio
+    Neither is known for a job too far back in the queue. A `paused` studio
     starts nothing, for this reason.
     """
 
@@ -484,7 +484,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Seconds that an admin gave a member, and what is left of them."""
+    """Seconds that an admin gave a member, and how many are left."""
 
     id: int
     seconds: int
@@ -495,9 +495,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a job is accepted under: its tier, its price, and the seconds that each grant pays.
+    """The terms of a job: its tier, its price, and the seconds that each grant pays.
 
-    `day` is the one that it is charged to. In the `idle` lane it is charged nothing.
+    `day` is the one that it is charged to. In the `idle` lane it is free.
     """
 
     request: Request
@@ -534,7 +534,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A member may not ask for music, for ever or until a time."""
+    """A member may not request music, for ever or until a time."""
 
     reason: str
     until: datetime | None
@@ -565,7 +565,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A post that is due, with what it has to tell.
+    """A post that is due, with what it needs.
 
     `since` is an id of Discord's which is older than any message of it; None: none is known.
     """
@@ -584,20 +584,20 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Discord took a message, which has this id."""
+    """Discord accepted the message, which has this id."""
 
     message: int
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Discord or its edge is unwell, and bids to wait for so many seconds at least."""
+    """Discord or its edge has a passing fault: wait at least this many seconds."""
 
     pause: float = 0.0
 
 
 class Unsent(StrEnum):
-    """Why a message cannot be sent as it is: by Discord's word, or by a fault of our own."""
+    """Why a message cannot be sent as it is: Discord refused it, or the fault is ours."""
 
     REFUSED = "refused"
     TOO_LARGE = "too large"
@@ -607,13 +607,13 @@ class Unsent(StrEnum):
 
 
 Outcome = Delivered | Later | Unsent
-"""What came of sending a message."""
+"""The outcome of sending a message."""
 
 
 class Target(NamedTuple):
     """Where files go: to a server, 0 for direct messages; as an answer to an interaction or not.
 
-    An answer may hold what the member may send, whose limit can be higher than the server's.
+    An answer has the member's upload limit, which can be higher than the server's.
     """
 
     guild: int
@@ -622,7 +622,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """What a model was seen to do here.
+    """What a model has managed here.
 
     `pace` is in seconds of work per second of music; `fits` is the longest piece that was made, and
     `too_long` the shortest that the memory was too small for, in seconds; `too_long_at` is when
@@ -660,7 +660,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What /about tells: the weights' licence, if it is known, and where the code is."""
+    """What /about shows: the weights' licence, if known, and where the code is."""
 
     version: str = ""
     licence: str | None = None

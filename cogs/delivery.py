@@ -43,7 +43,7 @@ class Unanswerable(Exception):
 
 
 class Delivery(commands.Cog):
-    """One look at a place at a time, whatever rang for it: the event says look, the rows what."""
+    """Posts to one place at a time: the event only says look, the rows say what."""
 
     def __init__(self, bot: Fantasia, studio: Studio, outbox: Outbox, board: Board) -> None:
         self._bot = bot
@@ -52,7 +52,7 @@ class Delivery(commands.Cog):
         self._archive = bot.services.archive
         self._board = board
         self._busy: set[int] = set()
-        """Places that something is being posted to."""
+        """Places that are being posted to."""
         self._looks: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
         self._replacing = asyncio.Lock()
@@ -62,7 +62,7 @@ class Delivery(commands.Cog):
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
-        """Post what is owed, each place in its order, and bring the status messages up to date."""
+        """Post what is owed, in order within each place, and update the status messages."""
         look = asyncio.current_task()
         assert look
         self._looks.add(look)
@@ -72,13 +72,13 @@ class Delivery(commands.Cog):
         await apart(*posting, self._replace_previews(), self._board.refresh())
 
     async def cog_unload(self) -> None:
-        """End what is under way before the connection closes under it; its rows are kept."""
+        """End current posts before the connection closes; their rows are kept."""
         for look in self._looks:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
 
     async def _lines(self) -> dict[int, list[Owed]]:
-        """Return what is due, by place, and take these places; those taken before are left out."""
+        """Return what is due, by place, and mark these places busy; busy ones are left out."""
         async with self._reading:
             busy = set(self._busy)
             lines: dict[int, list[Owed]] = {}
@@ -111,7 +111,7 @@ class Delivery(commands.Cog):
                 self._replace_at = self._studio.ticks() + self._outbox.pause(self._fruitless)
 
     async def _deliver(self, owed: Owed) -> bool:
-        """Post what is owed; return False if what comes later in that place has to wait."""
+        """Post what is owed; return False if later posts in that place must wait."""
         outcome = await self._outcome(owed)
         await self._outbox.settle(owed, outcome)
         return not isinstance(outcome, Later)
@@ -142,7 +142,7 @@ class Delivery(commands.Cog):
             return Unsent.BROKEN
 
     async def _posted(self, owed: Owed) -> int:
-        """Return the message that holds what is owed: of an earlier try, or a new one."""
+        """Return the message that holds what is owed: from an earlier try, or a new one."""
         if owed.post.tried_at and (message := await self._earlier(owed)):
             return message
         if owed.post.withdrawn:
@@ -152,7 +152,7 @@ class Delivery(commands.Cog):
         return await self._send(owed)
 
     async def _earlier(self, owed: Owed) -> int | None:
-        """Return the message that an earlier try made, if it is seen; None where there is none."""
+        """Return the message that an earlier try posted, if it is found."""
         for place in await self._places(owed):
             for message in await self._seen(place, owed) or ():
                 if self._is(message, owed):
@@ -177,9 +177,9 @@ class Delivery(commands.Cog):
     async def _seen(
         self, place: discord.abc.Messageable, owed: Owed
     ) -> list[discord.Message] | None:
-        """Return the last messages of a place, newest first; None where the bot may not look.
+        """Return the latest messages of a place, newest first; None if the bot may not read it.
 
-        Of those that are no older than what is owed: ids tell, for clocks may be apart.
+        None older than what is owed: compared by id, since clocks may differ.
         """
         since = discord.Object(owed.since) if owed.since else None
         history = place.history(limit=SEARCHED, after=since, oldest_first=False)
@@ -191,7 +191,7 @@ class Delivery(commands.Cog):
             raise
 
     async def _places(self, owed: Owed) -> list[discord.abc.Messageable]:
-        """Return where a post may stand: in the channel, and where it is sent directly."""
+        """Return where a post may be: in the channel, and in direct messages if sent there."""
         places: list[discord.abc.Messageable] = [channel(self._bot, owed.job)]
         if owed.post.route is Route.DIRECT:
             member = discord.Object(owed.job.origin.user_id)

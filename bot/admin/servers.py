@@ -153,7 +153,7 @@ class Rulebook:
         return tier, roles, given
 
     async def channels(self, guild: int) -> list[int]:
-        """Return the ids of the channels where music may be asked for; none means everywhere."""
+        """Return the ids of the channels where music can be requested; none means everywhere."""
         return await servers.channels(self._database, guild)
 
     async def allow_channel(self, guild: int, actor: Actor, channel: Actor) -> None:

@@ -1,1 +1,1 @@
-"""From a waiting job to its music: one loop for the engine."""
+"""From a waiting job to its music: the loop that feeds the engine."""

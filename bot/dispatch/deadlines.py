@@ -1,4 +1,4 @@
-"""When each running job should be done, by the speed that this machine was seen to have."""
+"""When each running job should be done, by this machine's measured speed."""
 
 import logging
 import math
@@ -11,20 +11,20 @@ log = logging.getLogger(__name__)
 
 GRACE = 120.0
 SLACK = 5.0
-"""A job's deadline: so many seconds, and so many times what this machine usually needs for it."""
+"""A job's deadline: these seconds plus this multiple of what the machine usually needs."""
 
 ALONE, TAKE_BY_TAKE = 1, 2
-"""How carefully a job is rendered for which the memory was too small."""
+"""How carefully to render a job that ran out of memory."""
 
 
 class Deadlines:
-    """A clock for each job that the engine has, which runs while nothing else keeps it waiting.
+    """A timer for each job in the engine, which runs while nothing else keeps the job waiting.
 
     The jobs are given in the order that the engine has them in line.
     """
 
     def __init__(self, ticks: Callable[[], float], grace: float = GRACE) -> None:
-        """Go by `ticks`, a clock in seconds that nobody sets."""
+        """Measure by `ticks`, a monotonic clock in seconds."""
         self._ticks = ticks
         self._grace = grace
         self._slots = 1
@@ -32,7 +32,7 @@ class Deadlines:
         self._paces: dict[str, float] = {}
 
     def engine(self, slots: int, pace: float) -> None:
-        """Go by an engine of so many slots, and by this pace where no better one is known.
+        """Note the engine's slots, and a pace for models without a better one.
 
         A pace is in seconds of work per second of music.
         """
@@ -40,7 +40,7 @@ class Deadlines:
         self._paces.clear()
 
     def pace(self, model: str, pace: float) -> None:
-        """Go by this pace of a model from now on."""
+        """Use this pace for a model from now on."""
         self._paces[model] = pace
 
     def watch(
@@ -51,7 +51,7 @@ class Deadlines:
     ) -> None:
         """Set the deadline of each job that waits for no model, neither its own nor another's.
 
-        `late` is called once a deadline is over.
+        `late` is called once a deadline has passed.
         """
         if any(running.loads for running in line):
             return
@@ -69,20 +69,20 @@ class Deadlines:
                 running.timer = None
 
     def stop(self, line: Iterable[RunningJob]) -> None:
-        """Let all wait: what the engine says of them cannot be written down."""
+        """Stop all timers: the engine's reports cannot be recorded."""
         for running in line:
             if running.timer:
                 running.disturb()
 
     def go_on(self, line: Iterable[RunningJob]) -> None:
-        """Give all that were stopped the whole time again."""
+        """Restart all stopped timers with their whole time."""
         for running in line:
             if running.timer:
                 running.timer.cancel()
                 running.timer.start()
 
     def measured(self, running: RunningJob) -> float | None:
-        """Return the pace at which a job was done just now; None if others held it up."""
+        """Return the pace of a job that has just finished; None if others held it up."""
         if running.disturbed or running.undisturbed_since is None:
             return None
         spent = self._ticks() - running.undisturbed_since
@@ -116,6 +116,6 @@ class Deadlines:
         return pace * job.request.seconds * self._rounds(job)
 
     def _rounds(self, job: Job) -> int:
-        """Return how often in turn the engine renders some of a job's takes side by side."""
+        """Return how many batches the engine needs for a job's takes."""
         side_by_side = 1 if job.care == TAKE_BY_TAKE else self._slots
         return math.ceil(job.request.takes / side_by_side)

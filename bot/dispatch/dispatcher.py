@@ -27,13 +27,13 @@ from bot.values import Fault, Job
 log = logging.getLogger(__name__)
 
 NOTED_EVERY = 1.0
-"""How often a job's progress is noted at most, in seconds."""
+"""The shortest interval between two notes of a job's progress, in seconds."""
 
 LONGEST_PAUSE = 60.0
-"""How long it takes at most until a lost engine is started again, in seconds."""
+"""The longest pause before a lost engine is restarted, in seconds."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0
-"""Pauses until a database is asked again that is locked or full, in seconds; they double."""
+"""Pauses between tries while the database is locked or full, in seconds; they double."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Dispatcher:
         pause: float = 1.0,
         grace: float = GRACE,
     ) -> None:
-        """What is written down goes by the `clock`, what is measured by the `ticks` in seconds."""
+        """What is stored uses the `clock`; what is measured uses the `ticks`, in seconds."""
         self._database = database
         self._folder = folder
         self._clock = clock
@@ -87,7 +87,7 @@ class Dispatcher:
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            with contextlib.suppress(StorageError):  # then it is found running at the next start
+            with contextlib.suppress(StorageError):  # the next start then finds them running
                 await asyncio.shield(self._endings.hand_back(self._running))
 
     async def idle(self) -> None:
@@ -159,7 +159,7 @@ class Dispatcher:
                 group.create_task(self._render(engine, running, order))
 
     async def _make_room(self, engine: Engine) -> None:
-        """Let a job that pays take the place of one that does not."""
+        """Let a paying job take the place of one in the idle lane."""
         if self._drain.is_set() or self._any_requeued():
             return
         for job in await self._endings.give_way():
@@ -168,7 +168,7 @@ class Dispatcher:
     async def _patiently(
         self, step: Callable[P, Awaitable[T]], *arguments: P.args, **more: P.kwargs
     ) -> T:
-        """Take a step as often as it needs until the database lets it; the engine goes on."""
+        """Repeat a step until the database allows it, while the engine keeps rendering."""
         wait = FIRST_WAIT
         while True:
             try:
@@ -264,7 +264,7 @@ class Dispatcher:
             await self._endings.failed(running.job, Fault.TIME)
 
     async def _refused(self, running: RunningJob, error: JobError) -> None:
-        """Try a job again where the memory was too small, with less beside it; fail others."""
+        """Retry a job that ran out of memory, with less beside it; fail others."""
         job = running.job
         most = TAKE_BY_TAKE if job.request.takes > 1 else ALONE
         if error.fault is Fault.MEMORY and job.care < most:
@@ -280,7 +280,7 @@ class Dispatcher:
     async def _again(
         self, running: RunningJob, because: str, *, deaths: int = 0, care: int = 0
     ) -> None:
-        running.phase = Phase.REQUEUED  # it begins again once its files are gone
+        running.phase = Phase.REQUEUED  # it starts again once its files are gone
         await self._endings.wait_again(running.job, because, deaths=deaths, care=care)
 
     def _let_go(self, engine: Engine, running: RunningJob) -> None:
@@ -308,9 +308,9 @@ class Dispatcher:
             engine.cancel(running.job.id)
 
     def _finish(self, engine: Engine, running: RunningJob) -> None:
-        """End a job early, but not before its beginning, which was heard in an earlier attempt.
+        """Stop a job early, but not before the preview that members heard in an earlier attempt.
 
-        One that was stopped while it waited is made no longer than that.
+        One that was stopped while it waited gets no longer than its preview.
         """
         whole = running.phase is Phase.RENDERING and not running.job.stopping
         if whole and not running.preview_due:

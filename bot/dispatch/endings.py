@@ -19,10 +19,10 @@ from bot.values import Fault, Job, PostKind
 log = logging.getLogger(__name__)
 
 TRIES = 2
-"""How often a job may be running when the engine is lost before it is failed."""
+"""How often the engine may die while a job is running before the job fails."""
 
 MOST_STARTS = 6
-"""How often a job may be started in all, whoever died meanwhile."""
+"""How often a job may be started in all."""
 
 SENTENCES = {
     Fault.TIME: "Twice, this piece took several times longer than it should have here.",
@@ -155,7 +155,7 @@ class Endings:
             await asyncio.to_thread(render_order.discard, self._folder, unmade)
 
     async def _check_takes(self, tx: Transaction, job: Job, *, stopped: bool) -> None:
-        """Raise EngineError if takes are missing, save that one which is stopped may lack some."""
+        """Raise EngineError if takes are missing; a stopped job may lack some."""
         missing = [take.number for take in await takes.of(tx, job.id) if not take.audio]
         some = stopped and len(missing) < job.request.takes
         if missing and not some:

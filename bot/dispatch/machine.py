@@ -20,7 +20,7 @@ class Machine:
         self._deadlines = deadlines
         self._ready: Ready | None = None
         self.models: tuple[str, ...] = ()
-        """What the engine has loaded."""
+        """The models that the engine has loaded."""
 
     @property
     def known(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the engine is told of a job, and what may be in the files that it leaves."""
+"""The order that the engine gets for a job, and the checks on the files that it leaves."""
 
 import logging
 import shutil
@@ -20,7 +20,7 @@ LEEWAY = 0.001
 """How far two equal lengths may differ, in seconds."""
 
 NUMPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
-"""How the files of codes and pictures begin."""
+"""The first bytes of the files of codes and pictures."""
 
 
 async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> Render:
@@ -42,7 +42,7 @@ async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> 
 
 
 def discard(folder: Path, jobs: Iterable[Job]) -> None:
-    """Remove all that an engine may have left of these jobs."""
+    """Remove all the files that an engine may have left of these jobs."""
     for name in (name for job in jobs for name in disk.files_of(job)):
         try:
             (folder / name).unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def discard(folder: Path, jobs: Iterable[Job]) -> None:
 def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
     """Return the name of a take's codes, if it has any.
 
-    Raises EngineError if its files are not what the engine said, or cannot be.
+    Raises EngineError if its files are not what the engine reported, or are impossible.
     """
     before, longest = job.request.before, job.request.length
     length = _length(folder / disk.take_file(job, number, "wav"))
@@ -69,7 +69,7 @@ def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
 
 
 def verify_previews(folder: Path, job: Job) -> None:
-    """Raise EngineError if the beginnings of a job's takes are not what they should be."""
+    """Raise EngineError if a job's previews are not what they should be."""
     for number in range(1, job.request.takes + 1):
         length = _length(folder / disk.take_file(job, number, "preview.wav"))
         if not 0 < length <= PREVIEW + LEEWAY:
@@ -77,7 +77,7 @@ def verify_previews(folder: Path, job: Job) -> None:
 
 
 def verify_picture(folder: Path, job: Job) -> str | None:
-    """Return the name of a job's picture, if it has one; raise EngineError if it is none."""
+    """Return the name of a job's picture, if it has one; raise EngineError if it is not a PNG."""
     return disk.picture(job) if _begins(folder / disk.picture(job), PNG, "a picture") else None
 
 
@@ -90,7 +90,7 @@ def _length(path: Path) -> float:
 
 
 def _begins(path: Path, magic: bytes, what: str) -> bool:
-    """Whether a file is there; raise EngineError if it is of another kind."""
+    """Whether a file exists; raise EngineError if it is of another kind."""
     try:
         with disk.opened(path) as found:
             kind = found.read(len(magic))

@@ -55,7 +55,7 @@ async def previewed(database: Database, folder: Path, job: Job, now: datetime) -
 async def seen(
     database: Database, job: Job, look: Callable[P, T], *at: P.args, **more: P.kwargs
 ) -> T | None:
-    """Look at the files of a running job; those of one that was forgotten may be gone."""
+    """Look at the files of a running job; they may be gone if it was forgotten."""
     try:
         return await asyncio.to_thread(look, *at, **more)
     except EngineError:

@@ -24,14 +24,14 @@ class Phase(StrEnum):
 
 
 class Timer:
-    """Calls back after so many seconds, unless it is stopped."""
+    """Calls back after some seconds, unless it is stopped."""
 
     def __init__(self, seconds: float, over: Callable[[], None]) -> None:
         self._seconds, self._over = seconds, over
         self.start()
 
     def start(self) -> None:
-        """Begin with the first second."""
+        """Start counting."""
         self._handle = asyncio.get_running_loop().call_later(self._seconds, self._over)
 
     def cancel(self) -> None:
@@ -47,7 +47,7 @@ class RunningJob:
     begun: float
     phase: Phase = Phase.RENDERING
     preview_due: bool = False
-    """Whether its beginning is still to come."""
+    """Whether its preview is still to come."""
     noted: float = -math.inf
     """When its progress was last noted."""
     loads: bool = False

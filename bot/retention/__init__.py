@@ -1,1 +1,1 @@
-"""What is kept, for how long, and how it goes."""
+"""What is kept, for how long, and how it is removed."""

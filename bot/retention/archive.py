@@ -1,4 +1,4 @@
-"""What is kept of the music: copies in other formats, and the erasing of what is not wanted."""
+"""The music that is kept: copies in other formats, and erasing what is no longer wanted."""
 
 import asyncio
 import logging
@@ -43,22 +43,22 @@ FORGOTTEN_AFTER = timedelta(days=30)
 """How long a server's pieces are kept after the bot was removed from it."""
 
 JOBS_PER_TRANSACTION = 10
-"""How many rows a transaction changes at most, so that whoever waits for the next soon has it."""
+"""The most rows that one transaction changes, so that others do not wait long for theirs."""
 
 ROWS_PER_TURN = 500
-"""How many rows are read, or files removed, before others have their turn."""
+"""How many rows are read, or files removed, before others get their turn."""
 
 UNSEEN_NUMBERS = 1000
-"""How many numbers a lost database may have given since the folder was marked."""
+"""How many job numbers a lost database may have assigned since the folder was marked."""
 
 MOST_SAVING = 5
 """Members who may wait at a time for music in another format, which is made one by one."""
 
 LONGEST_SAVING = 840.0
-"""Seconds that they wait at most: after 15 minutes Discord takes no answer any more."""
+"""The longest that they wait, in seconds: after 15 minutes Discord accepts no answer."""
 
 COPIES = "copies"
-"""Where music in other formats lies while it is posted."""
+"""The folder for music in other formats while it is being posted."""
 
 
 class Archive:
@@ -90,7 +90,7 @@ class Archive:
 
     @asynccontextmanager
     async def saving(self, member: int) -> AsyncIterator[None]:
-        """Let a member have music in another format meanwhile; raise Refusal if it is too much."""
+        """Admit a member who wants music in another format; raise Refusal if too many do."""
         if member in self._saving:
             raise Refusal("Your last file is still being made. Try again when it has arrived.")
         if len(self._saving) >= MOST_SAVING:
@@ -108,7 +108,7 @@ class Archive:
     async def copy(
         self, job: Job, take: Take, kind: Format, part: tuple[int, int] = (1, 1)
     ) -> AsyncIterator[Path]:
-        """Have a take's music in a format for as long as the block; raise Refusal if it is gone.
+        """Yield a take's music in a format, for as long as the block; raise Refusal if it is gone.
 
         Of a `part`, such as (2, 4), only the second quarter.
         """
@@ -137,7 +137,7 @@ class Archive:
     ) -> bytes:
         """Return a take's music as a file of this format, or a part of it.
 
-        Raises Refusal if it is gone, and FileError if it cannot be read or made.
+        Raises Refusal if it is gone, and FileError if it cannot be read or written.
         """
         try:
             async with self.copy(job, take, kind, part) as path:
@@ -155,7 +155,7 @@ class Archive:
             raise FileError(f"{name}: {error}") from error
 
     async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
-        """Erase a piece's files, and return what was posted of it; raise Refusal if one may not."""
+        """Erase a piece's files and return its posts; raise Refusal if the viewer may not."""
         async with self._database.transaction() as tx:
             job = visibility.theirs(await jobs.find(tx, number), number, viewer, "delete")
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
@@ -200,12 +200,12 @@ class Archive:
         return Forgotten(pieces=pieces, messages=frozenset(messages))
 
     async def left(self, guild: int) -> None:
-        """The bot was removed from a server."""
+        """Note that the bot was removed from a server."""
         async with self._database.transaction() as tx:
             await servers.left(tx, guild, self._clock())
 
     async def present(self, guilds: set[int]) -> None:
-        """The bot is in these servers, and was removed from any other that it knew."""
+        """Note that the bot is in these servers, and no longer in any other that it knew."""
         known = await servers.known(self._database)
         changed = [guild for guild, there in known.items() if there is not (guild in guilds)]
         for start in range(0, len(changed), JOBS_PER_TRANSACTION):
@@ -234,7 +234,7 @@ class Archive:
             return await audit.forgotten_where_left(tx, before, JOBS_PER_TRANSACTION)
 
     async def sweep(self) -> None:
-        """Remove what unfinished jobs left behind, and leave all else that no row names.
+        """Remove what unfinished jobs left behind; leave other files that no row names.
 
         The files of a bot that was killed have a row: its job has not ended. What has none is of
         another database, or of what was lost of this one; numbers go on above all of it.
@@ -257,8 +257,8 @@ class Archive:
     async def prune(self, keep: Keep) -> int:
         """Remove music that is too old or too much, and return how many jobs'.
 
-        Too much goes oldest first, what could not be delivered before what was. What is owed
-        stays, and so does what a waiting job goes on from.
+        The excess goes oldest first, undelivered before delivered music. What is owed
+        stays, and so does what a waiting job extends.
         """
         sizes = disk.by_job(await asyncio.to_thread(disk.music, self._folder))
         too_old = await self._calendar.today() - timedelta(days=keep.days)
@@ -330,7 +330,7 @@ class Archive:
                 log.error("%s cannot be written: %s", self._folder / disk.MARK, error.strerror)
 
     async def _clear(self) -> None:
-        """Remove from the disk what no row needs any more, as far as that can be done now."""
+        """Remove the files that no row needs any more, as far as that is possible now."""
         after = ""
         try:
             while names := await unneeded.due(self._database, after, ROWS_PER_TURN):
@@ -374,7 +374,9 @@ class Archive:
             if also:
                 await also(tx, [job.id for job in found])
         await self._clear()
-        await asyncio.sleep(2 * (time.monotonic() - begun))  # others have two thirds of the time
+        await asyncio.sleep(
+            2 * (time.monotonic() - begun)
+        )  # leaves two thirds of the time to others
         return len(found)
 
 

@@ -1,4 +1,4 @@
-"""The date by which things are too old: one that a clock which was set wrong cannot put forward."""
+"""The date by which things are too old, protected from a clock that is set wrong."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,14 +7,14 @@ from bot.tables import jobs, servers, state
 from bot.tables.database import Database
 
 PROBATION = timedelta(days=1).total_seconds()
-"""How far the time may be ahead of what has passed, and how long it takes until it is believed."""
+"""How far the clock may jump ahead, and how long until a longer jump is believed, in seconds."""
 
 EARLIEST_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-"""No time before this can be: there was no Fantasia. Clocks without a battery begin at 1970."""
+"""No time before this is possible: there was no Fantasia. Clocks without a battery say 1970."""
 
 
 class Calendar:
-    """Goes back with the clock at once, and forward with it by less than a day.
+    """Follows the clock back at once, and forward by less than a day.
 
     A clock that is further ahead is believed once the bot has run for a day with it, restarts
     included: it may be wrong for one start, or the bot may have been away. What has a date that

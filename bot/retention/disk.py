@@ -1,4 +1,4 @@
-"""The data folder: what the music takes there, what goes, and which database it belongs to."""
+"""The data folder: the sizes of its files, their removal, and which database it belongs to."""
 
 import errno
 import json
@@ -38,7 +38,7 @@ def picture(job: Job) -> str:
 
 
 def files_of(job: Job) -> list[str]:
-    """Return the names of all that an engine may leave of a job within the data folder."""
+    """Return the names of all files that an engine may leave of a job, within the data folder."""
     takes = range(1, job.request.takes + 1)
     kinds = ("wav", "npy", "preview.wav")
     names = [take_file(job, number, kind) for number in takes for kind in kinds]
@@ -48,7 +48,7 @@ def files_of(job: Job) -> list[str]:
 def opened(path: Path) -> BinaryIO:
     """Open a regular file to read; raise OSError for anything else, such as a link or a pipe.
 
-    The engine, which writes here, is not trusted to have written what it says.
+    The engine writes here, and is not trusted to have written what it says.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -66,7 +66,7 @@ def read(path: Path) -> bytes:
 def sizes(folder: Path) -> dict[str, int]:
     """Return the bytes of each regular file of a folder, by name; none where it cannot be read.
 
-    Folders and links in it are passed by.
+    Folders and links in it are skipped.
     """
     found: dict[str, int] = {}
     with suppress(OSError), os.scandir(folder) as entries:
@@ -92,7 +92,7 @@ def by_job(music: Mapping[str, int]) -> dict[int, int]:
 
 
 def unlinked(folder: Path, names: Iterable[str]) -> list[str]:
-    """Remove files of a data folder by name, and return those that are there no more."""
+    """Remove files of a data folder by name, and return those that are gone."""
     gone = []
     for name in names:
         try:
@@ -127,7 +127,7 @@ def without_copies(folder: Path) -> None:
 class Mark:
     """What a data folder remembers of its database: its id, and the highest number given by it.
 
-    So another one, an older copy, or one that lost its last writes is known as such.
+    So it recognises another database, an older copy, or one that lost its last writes.
     """
 
     database: str
@@ -135,7 +135,7 @@ class Mark:
 
 
 def mark(folder: Path) -> Mark | None:
-    """Return a data folder's mark; None where there is none that can be read."""
+    """Return a data folder's mark; None if there is no readable one."""
     try:
         read = json.loads((folder / MARK).read_text(encoding="utf-8"))
         return Mark(database=str(read["database"]), given=int(read["given"]))
@@ -158,7 +158,7 @@ def write_mark(folder: Path, mark: Mark) -> None:
 
 
 def _free(path: Path) -> Path:
-    """Return a name beside a path that nothing has: itself, or with a number behind it."""
+    """Return a free name for a path: itself, or with a number appended."""
     tried, number = path, 1
     while tried.exists() or tried.is_symlink():
         tried, number = path.with_name(f"{path.name}.{number}"), number + 1

@@ -1,4 +1,4 @@
-"""The erasing that goes on for long: messages at Discord's pace, words and tokens by their age."""
+"""The slow part of erasing: messages at Discord's pace, words and tokens by their age."""
 
 import logging
 from collections.abc import Callable
@@ -14,28 +14,28 @@ from bot.values import Job, Keep, Removal
 log = logging.getLogger(__name__)
 
 TOKEN_LIFE = timedelta(minutes=15)
-"""How long Discord takes answers to an interaction."""
+"""How long Discord accepts answers to an interaction."""
 
 ROWS_PER_TRANSACTION = 200
-"""Rows that a transaction changes at most, so that whoever waits for the next soon has it."""
+"""The most rows that one transaction changes, so that others do not wait long for theirs."""
 
 LONGEST_DELETION_PAUSE = timedelta(hours=1)
-"""How long a message waits at most until it is tried again."""
+"""The longest pause before a message is tried again."""
 
 
 class Receipt:
-    """What becomes of the messages about somebody's pieces from the moment that it is written."""
+    """Counts what becomes of the messages about somebody's pieces."""
 
     def __init__(self) -> None:
         self._asked: frozenset[int] = frozenset()
         self._gone: dict[int, bool] = {}
 
     def expect(self, messages: frozenset[int]) -> None:
-        """These messages are its subject."""
+        """Count these messages."""
         self._asked = messages
 
     def note(self, message: int, *, gone: bool) -> None:
-        """A message is gone, or can never be deleted."""
+        """Note that a message is gone, or can never be deleted."""
         self._gone[message] = gone
 
     @property
@@ -55,7 +55,7 @@ class Receipt:
 
 
 class Erasure:
-    """What is still to be erased of those who were forgotten, and what the operator lets age."""
+    """What is still to be erased of forgotten members, and what grows too old."""
 
     def __init__(
         self, database: Database, *, clock: Callable[[], datetime], calendar: Calendar
@@ -66,13 +66,13 @@ class Erasure:
         self._receipts: WeakSet[Receipt] = WeakSet()
 
     def receipt(self) -> Receipt:
-        """Return a receipt that is kept up for as long as somebody holds it."""
+        """Return a receipt that is kept up to date for as long as it is referenced."""
         receipt = Receipt()
         self._receipts.add(receipt)
         return receipt
 
     async def due(self, most: int) -> list[Removal]:
-        """Return messages that are to be deleted now, so many at most."""
+        """Return the messages to delete now, at most `most`."""
         now = self._clock()
         return await removals.due(self._database, now, now + LONGEST_DELETION_PAUSE, most)
 
@@ -81,7 +81,7 @@ class Erasure:
         return await removals.count(self._database)
 
     async def done(self, removal: Removal, *, gone: bool) -> None:
-        """A message is gone, or can never be deleted."""
+        """Note that a message is gone, or can never be deleted."""
         async with self._database.transaction() as tx:
             await removals.done(tx, removal.message)
         for receipt in self._receipts:
@@ -96,14 +96,14 @@ class Erasure:
             await removals.postponed(tx, removal.message, due_at)
 
     async def repeated(self, job: Job, channel: int, message: int) -> None:
-        """A piece was posted once more; if it was erased meanwhile, that message goes too."""
+        """Note that a piece was posted again; if it was erased meanwhile, that message goes too."""
         async with self._database.transaction() as tx:
             await removals.repeated(tx, job.id, channel, message)
             await removals.add_repeats(tx, job.id, self._clock())
             await removals.add_late(tx, job.id, self._clock())
 
     async def age(self, keep: Keep) -> None:
-        """Erase the tokens that are dead, and the words that the operator keeps no longer."""
+        """Erase expired tokens, and words older than the operator keeps them."""
         now = await self._calendar.today()
         while await self._without_tokens(now - TOKEN_LIFE) == ROWS_PER_TRANSACTION:
             pass

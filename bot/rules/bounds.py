@@ -1,4 +1,4 @@
-"""What a request must be by itself, whoever asks: the bounds that hold for all."""
+"""The bounds that hold for every request, whoever makes it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

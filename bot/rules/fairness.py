@@ -1,4 +1,4 @@
-"""Who is next: the one who was served least for their weight; and now and then, the oldest.
+"""Who is next: the member served least for their weight, and every so often the oldest job.
 
 Shares as in fair queueing (Demers, Keshav, Shenker: "Analysis and Simulation of a Fair Queueing
 Algorithm", 1989): what was started for somebody within `WINDOW`, in seconds of music by weight.
@@ -8,8 +8,8 @@ server a larger share.
 
 Every `AGED`-th start is the oldest's. So a job before which n older ones wait is started at the
 latest as the AGED · (n + 1)-th from then on, and waits for no longer than AGED · (n + 1) · R, where
-R is the time of the longest render. Those of the idle lane come after all others, and wait for them
-without an end.
+R is the time of the longest render. Jobs of the idle lane come after all others, and wait for them
+indefinitely.
 """
 
 import math
@@ -57,7 +57,7 @@ class Lane:
     """Jobs that wait, by server and member, oldest first.
 
     Shares only grow, and so do the keys in the heaps: one that is out of date is too low, and is
-    put right when it comes to the top.
+    corrected when it comes to the top.
     """
 
     def __init__(self, waiting: Iterable[QueuedJob], shares: Shares) -> None:
@@ -80,7 +80,7 @@ class Lane:
         return self._by_age[0] if self._by_age else None
 
     def fairest(self) -> QueuedJob | None:
-        """Return the job of who was served least; of those, the oldest."""
+        """Return the oldest job of the member served least."""
         if self.oldest() is None:
             return None
         guild = _least(self._servers, self._key)
@@ -114,7 +114,7 @@ class Line:
     def __init__(self, waiting: Iterable[QueuedJob], shares: Shares) -> None:
         self._lanes: dict[bool, Lane] = {}
         every = list(waiting)
-        for idle in (False, True):  # who pays goes first
+        for idle in (False, True):  # paying requests go first
             self._lanes[idle] = Lane((job for job in every if job.idle == idle), shares)
 
     def next(self, turn: int) -> QueuedJob | None:
@@ -125,7 +125,7 @@ class Line:
         return None
 
     def start(self, job: QueuedJob) -> None:
-        """Take out a job that `next` returned, and count it to the shares."""
+        """Remove a job that `next` returned, and add it to the shares."""
         self._lanes[job.idle].start(job)
 
 

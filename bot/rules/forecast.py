@@ -10,7 +10,7 @@ Paces = Mapping[str, float]
 """Seconds of work per second of music, by model."""
 
 PLACES_FORECAST = 300
-"""How many places are told; who waits behind them is told that so many are before them."""
+"""How many places are computed; anyone behind them learns only that so many are ahead."""
 
 
 class Slots:

@@ -1,21 +1,21 @@
-"""What a person wrote, so that it can stand in a message: nothing in it is live for Discord."""
+"""Text that a person wrote, made safe for a message: nothing in it is live for Discord."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
 LIVE = re.compile(r"[][\\*_~`|<>#()@:.+-]")
-"""What Discord may read as more than itself: markup, links, mentions, emoji, times and lists."""
+"""Characters that Discord may interpret: markup, links, mentions, emoji, times and lists."""
 
 CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What turns the direction of all that follows, and halves of characters."""
+"""Characters that reverse the text after them, and lone surrogates."""
 
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""What shows nothing. Source: Default_Ignorable_Code_Point of Unicode, and the braille blank."""
+"""Invisible characters. Source: Default_Ignorable_Code_Point of Unicode, and the braille blank."""
 
 LISTED = 1000
 """Characters of a list within a sentence, so that this fits into a message."""
@@ -35,9 +35,9 @@ def clean(text: str) -> str:
 
 
 def escape(text: str, most: int | None = None) -> str:
-    """Return a text for where Discord reads markup; cut so that it has at most so many characters.
+    """Return a text for where Discord reads markup, cut to at most `most` characters.
 
-    Source: a backslash takes the meaning from any character but letters, digits and white space.
+    Source: a backslash escapes any character but letters, digits and white space.
     """
     return _fitted(LIVE.sub(r"\\\g<0>", _line(text)), most)
 
@@ -48,7 +48,7 @@ def isolate(text: str, most: int | None = None) -> str:
 
 
 def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
-    """Join as many parts as fit into so many characters, and say how many more there are."""
+    """Join as many parts as fit into `most` characters, and say how many more there are."""
     text = between.join(parts)
     if len(text) <= most:
         return text
@@ -61,7 +61,7 @@ def some(parts: Sequence[str], most: int, between: str = ", ") -> str:
 def _fitted(line: str, most: int | None) -> str:
     turns = any(unicodedata.bidirectional(letter) in RIGHT_TO_LEFT for letter in line)
     if most is not None and len(line) > most - 2 * turns:
-        # An escape is never cut in two: its backslash would take the meaning from what follows.
+        # An escape is never cut in two: its backslash would escape what follows.
         begun = line[: max(0, most - 2 * turns - 1)]
         line = re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", begun) + "…"
     return f"{ISOLATE}{line}{END_ISOLATE}" if turns else line

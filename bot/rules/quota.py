@@ -1,4 +1,4 @@
-"""What a request costs, what it is paid from, and what would allow it where it is refused."""
+"""What a request costs, what pays for it, and which tier would allow a refused one."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,11 +16,11 @@ NOT_ALLOWED = (
 )
 
 MOST_UNPOSTED = 2
-"""How many pieces of a member may turn out undeliverable on a UTC day before they have to wait."""
+"""How many undeliverable pieces a member may have on a UTC day before they must wait."""
 
 
 class UsedUp(Refusal):
-    """The member's seconds of the day, and what they were granted, are not enough.
+    """The member's daily seconds and grants are not enough.
 
     `left` is what remains of both, in seconds of music.
     """
@@ -41,7 +41,7 @@ def includes(tier: Tier, model: str) -> bool:
 
 
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
-    """Raise Refusal, with the tier that would do, if a member's tier never allows a request."""
+    """Raise Refusal, naming a tier that would do, if a member's tier never allows a request."""
     tier = held.tier
     if request.length > tier.longest:
         raise Refusal(
@@ -145,7 +145,7 @@ def _too_little(
 
 
 def _fits(left: int, takes: int) -> str:
-    """Say what the seconds that are left are enough for; nothing where there are none."""
+    """Say what the remaining seconds are enough for; nothing if there are none."""
     if left >= takes:
         return f"Up to {left // takes} s{' per take' if takes > 1 else ''} would fit. "
     return f"A single take of up to {left} s would fit. " if left else ""

@@ -33,7 +33,7 @@ DEFAULTS = (
     _tier("$29.99 / month", "Premium", (60, 4, 1200, 5), f"small medium large {STEREO}", 4),
     _tier("$100–400 / month", "Pro", (120, 5, 7200, 10), "*", 6),
 )
-"""What a server begins with; the first is everybody's."""
+"""The tiers that a server starts with; the first is the default."""
 
 FREE = DEFAULTS[0]
 

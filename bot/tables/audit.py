@@ -22,7 +22,7 @@ async def note(
     after: str | None = None,
     reason: str | None = None,
 ) -> None:
-    """Write down a change, in the transaction that makes it."""
+    """Record a change, in the transaction that makes it."""
     await tx.execute(
         """
         INSERT INTO audit (

@@ -86,7 +86,7 @@ async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
 
 
 async def somebody_pays(reader: Reader) -> bool:
-    """Whether a job waits that is not of the idle lane."""
+    """Whether a paying job is waiting."""
     rows = await reader.fetch(
         "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
     )

@@ -20,13 +20,13 @@ from bot.errors import OperatorError, StorageError
 Row = sqlite3.Row
 Value = str | int | float | None
 Parameters = Sequence[Value] | Mapping[str, Value]
-"""What stands for the `?` of a statement in their order, or for its `:names`."""
+"""The values for a statement's `?` in order, or for its `:names`."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA secure_delete = ON",  # what is erased is overwritten
+    "PRAGMA secure_delete = ON",  # overwrite what is erased
     "PRAGMA cache_size = -65536",  # 64 MiB: the upper pages of every index of a long history
 )
 
@@ -34,7 +34,7 @@ BUSY_TIMEOUT = 2000
 """Milliseconds for which another program may hold the database: Discord waits 3 s for a reply."""
 
 BUSY_TIMEOUT_WHILE_HELD = 100
-"""The same for what comes next while it is still held."""
+"""The same for the next callers while it is still held."""
 
 BEYOND_REPAIR = (
     "Nothing was changed. If it cannot be repaired, `python -m bot restore FILE` replaces it with "
@@ -82,7 +82,7 @@ class Transaction:
 class Database:
     """One connection and one lock: a transaction belongs to a connection, not to a task.
 
-    Whatever is asked of it raises StorageError where the file or its disk does not let it.
+    Every call raises StorageError if the file or its disk fails.
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
@@ -94,7 +94,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit what the block does, or nothing of it."""
+        """Commit everything that the block does, or nothing."""
         async with self._turn():
             try:
                 await self._begin()
@@ -106,7 +106,7 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
-        """Read one state of the database for as long as the block, also while others write."""
+        """Read one state of the database for as long as the block, even while others write."""
         async with self._turn():
             try:
                 await self._connection.execute("BEGIN")
@@ -120,7 +120,7 @@ class Database:
             return await Transaction(self._connection).fetch(sql, parameters)
 
     async def purge(self) -> None:
-        """Write the journal back into the file, so that it keeps nothing of what was erased."""
+        """Write the journal back into the file, so that no erased data stays in it."""
         await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def copy_to(self, target: aiosqlite.Connection) -> None:
@@ -129,16 +129,16 @@ class Database:
             await self._connection.backup(target)
 
     async def close(self) -> None:
-        """Let what is under way end, and cancel whoever comes later: the program is ending."""
+        """Let the current call end and cancel later ones: the program is ending."""
         async with self._lock:
             self._closed = True
 
     def held_for(self) -> float:
-        """Return for how many seconds the turn that is under way has gone on; 0 for none."""
+        """Return how long the current turn has lasted, in seconds; 0 if there is none."""
         return time.monotonic() - self._since if self._lock.locked() else 0.0
 
     async def _begin(self) -> None:
-        """Begin to write; who comes after one who waited in vain does not wait as long again."""
+        """Begin a write; after one caller has waited in vain, the next do not wait as long."""
         try:
             await self._wait_for(self._patience or BUSY_TIMEOUT)
             await self._connection.execute("BEGIN IMMEDIATE")
@@ -197,7 +197,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[Database]:
-    """Open the database at `path` to read alone, while a bot may be running on it.
+    """Open the database at `path` read-only, while a bot may be running on it.
 
     Raises OperatorError if there is none or it is of another version.
     """
@@ -245,7 +245,7 @@ async def check(path: Path) -> None:
 
 
 async def copy(source: Path, target: Path) -> None:
-    """Copy a database, also while a bot is running on it, into a file of its own.
+    """Copy a database to another file, even while a bot is running on it.
 
     Source: SQLite's Online Backup API. Raises OperatorError if the source cannot be read, and
     OSError if the target cannot be written.
@@ -264,14 +264,14 @@ async def copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the data folder for this process, and let nobody else but its owner look into it.
+    """Lock the data folder for this process, and make it private to its owner.
 
     Raises OperatorError if it is held or unusable.
     """
     path = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with suppress(PermissionError):  # somebody else's folder, which lets this user write
+        with suppress(PermissionError):  # somebody else's folder, but writable for this user
             folder.chmod(0o700)
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -285,12 +285,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def lock(descriptor: int, folder: Path) -> None:
-    """Lock an open file of a folder; raise OperatorError if another process did, or none can."""
+    """Lock an open file of a folder; raise OperatorError if it is locked, or cannot be."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise OperatorError(f"Another Fantasia is already using DATA_DIR {folder}.") from error
-    except OSError as error:  # such as a network's disk without locks
+    except OSError as error:  # such as a network disk without locks
         raise OperatorError(
             f"DATA_DIR {folder} cannot be locked: {error.strerror}. Use a local disk."
         ) from error
@@ -328,9 +328,9 @@ def _to_read(path: Path) -> str:
 
 
 async def _connection(place: Path | str, *, uri: bool = False) -> aiosqlite.Connection:
-    """Return a connection to enter; raise sqlite3.OperationalError if there can be none.
+    """Return a connection to enter; raise sqlite3.OperationalError if it cannot be opened.
 
-    That is tried before: where aiosqlite cannot open a file, its thread outlives the loop.
+    That is tried first: if aiosqlite cannot open a file, its thread outlives the loop.
     """
     await asyncio.to_thread(lambda: sqlite3.connect(place, uri=uri).close())
     return aiosqlite.connect(place, uri=uri, isolation_level=None)
@@ -345,7 +345,7 @@ def _require(path: Path, mode: int) -> None:
 
 
 def _owner(path: Path) -> str:
-    """Return what to do where a file belongs to somebody else, such as after sudo."""
+    """Return what to do if a file belongs to somebody else, such as after sudo."""
     if not path.exists() or (user := path.stat().st_uid) == os.geteuid():
         return ""
     try:

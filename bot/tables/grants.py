@@ -16,7 +16,7 @@ async def add(
     now: datetime,
     expires_at: datetime | None,
 ) -> None:
-    """Give a member seconds beyond the day's allowance."""
+    """Give a member extra seconds on top of the daily allowance."""
     await tx.execute(
         """
         INSERT INTO grants (guild_id, user_id, seconds, reason, created_at, expires_at)
@@ -53,12 +53,12 @@ async def open_ones(reader: Reader, guild: int, user: int, now: datetime) -> lis
 
 
 async def forgotten(tx: Transaction, user: int) -> None:
-    """Erase the words with which a member was granted seconds; these stay."""
+    """Erase the reasons of a member's grants; the seconds stay."""
     await tx.execute("UPDATE grants SET reason = '' WHERE user_id = ? AND reason <> ''", (user,))
 
 
 async def forgotten_where_left(tx: Transaction, before: datetime) -> None:
-    """Erase the words of grants in servers that were left before a time."""
+    """Erase the reasons of grants in servers that the bot left before a time."""
     await tx.execute(
         """
         UPDATE grants SET reason = '' WHERE reason <> '' AND guild_id IN (
@@ -80,7 +80,7 @@ async def drawn(tx: Transaction, job: int, draws: Sequence[tuple[int, int]]) -> 
 
 
 async def returned(tx: Transaction, job: int) -> None:
-    """Give back to the grants what a job's takes are not charged any more, last drawn first."""
+    """Refund to the grants what a job's takes are no longer charged, last drawn first."""
     draws = await tx.fetch(
         "SELECT id, drawn, seconds FROM draws WHERE job_id = ? ORDER BY id DESC", (job,)
     )

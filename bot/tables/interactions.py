@@ -10,7 +10,7 @@ async def answered(reader: Reader, interaction: int) -> int | None:
 
 
 async def answer(tx: Transaction, interaction: int, job: int) -> None:
-    """An interaction queued a job or had it posted again."""
+    """Note that an interaction queued a job or had it posted again."""
     await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
 
 

@@ -8,7 +8,7 @@ from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status
 
 IDLE_PRIORITY = -1
-"""The priority of what costs nothing and lets all others pass."""
+"""The priority of the idle lane: free, and after all others."""
 
 
 ORIGIN = tuple(field.name for field in fields(Origin) if field.name != "interaction_id")
@@ -17,7 +17,7 @@ REQUEST = tuple(field.name for field in fields(Request))
 
 
 async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) -> Job:
-    """Queue a request with what it was promised."""
+    """Queue a request on the terms that it was accepted under."""
     held = promise.membership
     rows = await tx.fetch(
         """
@@ -86,7 +86,7 @@ async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
 
 
 async def passed(tx: Transaction, job: int) -> None:
-    """Another job goes before one whose turn it is."""
+    """Note that another job overtakes one whose turn it is."""
     await tx.execute("UPDATE jobs SET passed = passed + 1 WHERE id = ?", (job,))
 
 
@@ -106,7 +106,7 @@ async def start(tx: Transaction, job: int, now: datetime) -> Job | None:
 
 
 async def stopped(tx: Transaction, job: int) -> bool:
-    """A waiting or running job shall end early; return False if it was past that, or told so."""
+    """Ask a waiting or running job to end early; return False if that was too late or known."""
     return await tx.changes(
         """
         UPDATE jobs SET stopping = 1
@@ -117,12 +117,12 @@ async def stopped(tx: Transaction, job: int) -> bool:
 
 
 async def heard(tx: Transaction, job: int) -> None:
-    """A job's beginning is about to be posted."""
+    """Note that a job's preview is about to be posted."""
     await tx.execute("UPDATE jobs SET heard = 1 WHERE id = ?", (job,))
 
 
 async def unheard(tx: Transaction, job: int) -> None:
-    """A job's beginning could not be posted, unless it was before."""
+    """Note that a job's preview could not be posted, unless an earlier one was."""
     await tx.execute(
         """
         UPDATE jobs SET heard = 0 WHERE id = ? AND NOT EXISTS (
@@ -146,13 +146,13 @@ async def pictures(reader: Reader) -> set[str]:
 
 
 async def highest(reader: Reader) -> int:
-    """Return the highest number that a job was ever given here."""
+    """Return the highest job number ever assigned here."""
     rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
     return rows[0]["seq"] if rows else 0
 
 
 async def numbered_above(tx: Transaction, number: int) -> None:
-    """Give no job from now on this number or a lower one."""
+    """Assign only higher numbers than this from now on."""
     await tx.execute(
         """
         INSERT INTO sqlite_sequence (name, seq)
@@ -225,7 +225,7 @@ async def words_erased(tx: Transaction, before: datetime, now: datetime, most: i
 
 
 async def of_member(reader: Reader, user: int, limit: int) -> list[Job]:
-    """Return so many of a member's jobs, in all servers, whose words are not forgotten."""
+    """Return up to `limit` of a member's jobs, in all servers, whose words are still kept."""
     rows = await reader.fetch(
         "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL LIMIT ?", (user, limit)
     )
@@ -233,7 +233,7 @@ async def of_member(reader: Reader, user: int, limit: int) -> list[Job]:
 
 
 async def of_left_servers(reader: Reader, before: datetime, limit: int) -> list[Job]:
-    """Return so many jobs, whose words are not forgotten, of servers left before a time."""
+    """Return up to `limit` jobs with words in servers that the bot left before a time."""
     rows = await reader.fetch(
         """
         SELECT jobs.* FROM servers INDEXED BY servers_left
@@ -254,9 +254,9 @@ async def progressed(tx: Transaction, job: int, progress: float) -> None:
 
 
 async def rendered(tx: Transaction, job: int, now: datetime, spent: float | None = None) -> bool:
-    """All of a running job's music exists; return False if it was not running any more.
+    """Note that a job's music is complete; return False if it was no longer running.
 
-    The engine needed so many seconds.
+    `spent` is the engine's time for it, in seconds.
     """
     return await tx.changes(
         """
@@ -268,7 +268,7 @@ async def rendered(tx: Transaction, job: int, now: datetime, spent: float | None
 
 
 async def failed(tx: Transaction, job: int, reason: str, fault: Fault, now: datetime) -> bool:
-    """A running job cannot be rendered; return False if it was not running any more."""
+    """Fail a running job; return False if it was no longer running."""
     return await tx.changes(
         """
         UPDATE jobs SET status = 'failed', reason = ?, fault = ?, ended_at = ?
@@ -279,7 +279,7 @@ async def failed(tx: Transaction, job: int, reason: str, fault: Fault, now: date
 
 
 async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
-    """A waiting or running job is not wanted any more; return False if it was past that."""
+    """Cancel a waiting or running job; return False if it was past that."""
     return await tx.changes(
         """
         UPDATE jobs SET status = 'cancelled', ended_at = ?
@@ -290,7 +290,7 @@ async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
 
 
 async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int, care: int) -> bool:
-    """Put a running job back to where it was; return False if it was not running any more.
+    """Put a running job back to where it was; return False if it was no longer running.
 
     With so many `attempts` and `deaths` more than before it began, and with at least this care.
     """
@@ -311,7 +311,7 @@ async def running(reader: Reader) -> list[Job]:
 
 
 async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
-    """The rendered music was accepted by Discord."""
+    """Note that Discord accepted the rendered music."""
     return await tx.changes(
         """
         UPDATE jobs SET status = 'delivered', ended_at = ? WHERE id = ? AND status = 'rendered'
@@ -332,7 +332,7 @@ async def undeliverable(tx: Transaction, job: int, reason: str | None, now: date
 
 
 async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
-    """Whoever asked wants it no more, whatever came of it; return False if it had ended."""
+    """Withdraw a job whose member is forgotten; return False if it had ended."""
     return await tx.changes(
         """
         UPDATE jobs SET status = 'cancelled', ended_at = ?
@@ -343,7 +343,7 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
 
 
 async def wanted_again(tx: Transaction, job: int) -> bool:
-    """Music that could not be delivered is to be posted after all; False if there is none.
+    """Post undeliverable music again; return False if there is none.
 
     When it was found that it could not be stays known until it was.
     """

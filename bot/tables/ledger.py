@@ -1,4 +1,4 @@
-"""What members used and were given back: sums over the rows, for there is no running balance."""
+"""What members used and were refunded: sums over the rows, since there is no running balance."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ async def used(reader: Reader, guild: int, user: int, day: str) -> int:
 
 
 async def used_everywhere(reader: Reader, guild: int, user: int, day: str) -> int:
-    """Return the same for an allowance that counts over all servers: with its use in others."""
+    """Return the same for an allowance shared by all servers, with its use in others."""
     rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(
@@ -77,7 +77,7 @@ async def unposted(reader: Reader, user: int, since: datetime, now: datetime) ->
 
 
 async def forgiven(tx: Transaction, guild: int, user: int, day: str) -> None:
-    """Let a member's use of a day count no more, save what their own subscription paid."""
+    """Reset a member's use of a day, except what their own subscription paid for."""
     await tx.execute(
         """
         UPDATE jobs SET forgiven = 1
@@ -88,13 +88,13 @@ async def forgiven(tx: Transaction, guild: int, user: int, day: str) -> None:
 
 
 async def settled(tx: Transaction, job: int, now: datetime) -> None:
-    """Charge a rendered job for the music that exists, and give the rest back."""
+    """Charge a rendered job for the music that exists, and refund the rest."""
     await takes.settled(tx, job)
     await _given_back(tx, job, now)
 
 
 async def returned(tx: Transaction, job: int, now: datetime) -> None:
-    """Give back everything that was charged for a job."""
+    """Refund everything that was charged for a job."""
     await takes.returned(tx, job)
     await _given_back(tx, job, now)
 
@@ -108,13 +108,13 @@ async def take_lost(
 
 
 async def heard(tx: Transaction, job: int, seconds: float, now: datetime) -> None:
-    """Charge a job that ends early for so many seconds of each take, and refund the rest."""
+    """Charge a job that ends early for the given seconds of each take, and refund the rest."""
     await takes.heard(tx, job, seconds)
     await _given_back(tx, job, now)
 
 
 async def charged_again(tx: Transaction, job: int, promise: Promise, now: datetime) -> None:
-    """Charge a job, whose seconds were given back, to another day."""
+    """Charge a refunded job to another day."""
     await takes.charged(tx, job)
     await grants.drawn(tx, job, promise.draws)
     await tx.execute(

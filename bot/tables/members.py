@@ -1,4 +1,4 @@
-"""The table of what admins set for single members: a tier, an allowance, a block."""
+"""The table of what admins set for individual members: a tier, an allowance, a block."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ async def given(
 
 
 async def untiered(tx: Transaction, guild: int, tier: str) -> int:
-    """Take a tier from all who were given it, and return how many that were."""
+    """Take a tier from all members who were given it, and return how many."""
     return await tx.execute(
         "UPDATE members SET tier = NULL, tier_until = NULL WHERE guild_id = ? AND tier = ?",
         (guild, tier),
@@ -66,7 +66,7 @@ async def allowed(tx: Transaction, guild: int, user: int, per_day: int | None) -
 async def blocked(
     tx: Transaction, guild: int, user: int, reason: str, now: datetime, until: datetime | None
 ) -> None:
-    """Let a member ask for nothing until a time, or for ever."""
+    """Block a member until a time, or for ever."""
     await _known(tx, guild, user)
     await tx.execute(
         """
@@ -78,7 +78,7 @@ async def blocked(
 
 
 async def unblocked(tx: Transaction, guild: int, user: int) -> None:
-    """Let a member ask again."""
+    """Unblock a member."""
     await tx.execute(
         """
         UPDATE members SET blocked_at = NULL, blocked_until = NULL, block_reason = NULL
@@ -89,7 +89,7 @@ async def unblocked(tx: Transaction, guild: int, user: int) -> None:
 
 
 async def forgotten(tx: Transaction, user: int) -> None:
-    """Erase the words with which a member was blocked; the block stays."""
+    """Erase the reason of a member's block; the block stays."""
     await tx.execute(
         "UPDATE members SET block_reason = '' WHERE user_id = ? AND block_reason IS NOT NULL",
         (user,),
@@ -97,7 +97,7 @@ async def forgotten(tx: Transaction, user: int) -> None:
 
 
 async def forgotten_where_left(tx: Transaction, before: datetime) -> None:
-    """Erase the words of blocks in servers that were left before a time."""
+    """Erase the reasons of blocks in servers that the bot left before a time."""
     await tx.execute(
         """
         UPDATE members SET block_reason = '' WHERE block_reason <> '' AND guild_id IN (

@@ -8,13 +8,13 @@ from bot.tables.database import Reader, Row, Transaction, listed
 from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
 LONGEST_POST_PAUSE = timedelta(hours=1)
-"""How long a post waits at most until it is tried again."""
+"""The longest pause before a post is tried again."""
 
 
 async def add(
     tx: Transaction, job: int, kind: PostKind, now: datetime, share: Share = EVERYTHING
 ) -> None:
-    """Owe a message, if it is not owed yet.
+    """Owe a message, unless it is already owed.
 
     Its nonce (24 characters) lets Discord recognise a repeated send.
     """
@@ -57,7 +57,7 @@ async def undelivered(reader: Reader, now: datetime) -> list[Post]:
 
 
 async def count_owed(reader: Reader) -> int:
-    """Return how many messages are not delivered yet, due or not."""
+    """Return how many messages are undelivered, due or not."""
     rows = await reader.fetch(
         "SELECT COUNT(*) FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
     )
@@ -71,13 +71,13 @@ async def of(reader: Reader, job: int) -> list[Post]:
 
 
 async def kept(tx: Transaction, post: Post) -> bool:
-    """Whether a post is still on record; another one may have its id since."""
+    """Whether a post still exists; another one may have taken its id."""
     rows = await tx.fetch("SELECT 1 FROM posts WHERE id = ? AND nonce = ?", (post.id, post.nonce))
     return bool(rows)
 
 
 async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> bool:
-    """Discord accepted the message; return False if that was known already."""
+    """Note that Discord accepted the message; return False if that was already known."""
     return await tx.changes(
         """
         UPDATE posts SET message_id = ?, delivered_at = ? WHERE id = ? AND delivered_at IS NULL
@@ -87,9 +87,9 @@ async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> 
 
 
 async def tried(tx: Transaction, post: int, now: datetime) -> bool:
-    """It is about to be sent: from now on it may stand there, whatever is heard of it.
+    """Note that it is about to be sent: from now on it may be there, whatever Discord answers.
 
-    Return False if it is not wanted any more.
+    Return False if it is no longer wanted.
     """
     return await tx.changes(
         """
@@ -101,7 +101,7 @@ async def tried(tx: Transaction, post: int, now: datetime) -> bool:
 
 
 async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> bool:
-    """The last route was refused for good: take another; return False if it is not wanted."""
+    """The last route was refused for good: use another; return False if it is not wanted."""
     return await tx.changes(
         """
         UPDATE posts SET route = ?, place = ?, attempts = 0, holds = 0, tried_at = ?
@@ -114,7 +114,7 @@ async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> boo
 async def postponed(tx: Transaction, post: int, due_at: datetime) -> None:
     """There was no clear answer: try the same route with the same nonce again later.
 
-    What is owed to the same place later waits until it is through.
+    Later messages to the same place wait until it gets through.
     """
     await tx.execute(
         "UPDATE posts SET attempts = attempts + 1, due_at = ?, holds = 1 WHERE id = ?",
@@ -123,7 +123,7 @@ async def postponed(tx: Transaction, post: int, due_at: datetime) -> None:
 
 
 async def failed(tx: Transaction, post: int, due_at: datetime) -> None:
-    """It could not be made or sent by a fault of our own: nothing waits until it is tried again."""
+    """A bug kept it from being built or sent: other messages do not wait for the next try."""
     await tx.execute(
         "UPDATE posts SET faults = faults + 1, due_at = ?, holds = 0 WHERE id = ?",
         (due_at.timestamp(), post),
@@ -142,7 +142,7 @@ async def split(tx: Transaction, post: Post, shares: Sequence[Share], now: datet
 
 
 async def previews_to_replace(reader: Reader) -> list[Post]:
-    """Return the previews that stand though their job has ended, or a later one stands."""
+    """Return the posted previews whose job has ended, or that a later one replaces."""
     rows = await reader.fetch(
         """
         SELECT posts.* FROM posts INDEXED BY posts_to_replace CROSS JOIN jobs ON jobs.id = job_id
@@ -159,12 +159,12 @@ async def previews_to_replace(reader: Reader) -> list[Post]:
 
 
 async def replaced(tx: Transaction, post: int, now: datetime) -> None:
-    """A preview's message is gone."""
+    """Note that a preview's message is gone."""
     await tx.execute("UPDATE posts SET replaced_at = ? WHERE id = ?", (now.timestamp(), post))
 
 
 async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
-    """A preview that is owed is not wanted any more; if it may stand already, it is looked for."""
+    """Withdraw an owed preview; if it may already be there, it is looked for."""
     await tx.execute(
         """
         UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
@@ -187,7 +187,7 @@ async def refused(tx: Transaction, post: int, now: datetime) -> bool:
 
 
 async def withdrawn(tx: Transaction, jobs: Iterable[int], now: datetime) -> None:
-    """Nothing of these jobs is to be sent any more; what may stand there already is looked for."""
+    """Withdraw all posts of these jobs; those that may already be there are looked for."""
     await tx.execute(
         """
         UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
@@ -202,7 +202,7 @@ async def withdrawn(tx: Transaction, jobs: Iterable[int], now: datetime) -> None
 async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
     """Try a refused result again from the first route, as a new message.
 
-    What was told of the last time stays told.
+    What was posted the last time stays posted.
     """
     await tx.execute(
         """

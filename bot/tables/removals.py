@@ -9,12 +9,12 @@ from bot.values import Removal
 
 
 async def repeated(tx: Transaction, job: int, channel: int, message: int) -> None:
-    """A job's music was posted once more, as this message."""
+    """Note that a job's music was posted again, as this message."""
     await tx.execute("INSERT OR IGNORE INTO repeats VALUES (?, ?, ?)", (message, channel, job))
 
 
 async def add_repeats(tx: Transaction, job: int, now: datetime) -> None:
-    """Let the messages be deleted that /resend posted of a deleted job."""
+    """Mark the messages that /resend posted of a deleted job for deletion."""
     await tx.execute(
         """
         INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
@@ -33,7 +33,7 @@ async def add_repeats(tx: Transaction, job: int, now: datetime) -> None:
 
 
 async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: datetime) -> list[int]:
-    """Let the messages about forgotten jobs be deleted; return the ids of these.
+    """Mark the messages about forgotten jobs for deletion; return their ids.
 
     `direct` is the channel of direct messages; without it, those stay known for later.
     """
@@ -67,7 +67,7 @@ async def add_late(tx: Transaction, job: int, now: datetime) -> None:
 
 
 async def said(reader: Reader, user: int, after: int, most: int) -> list[int]:
-    """Return a member's forgotten jobs whose messages still stand, after a number, in order.
+    """Return a member's forgotten jobs that still have messages, after a number, in order.
 
     Such as those whose words the operator let age.
     """
@@ -113,7 +113,7 @@ async def count(reader: Reader) -> int:
 
 
 async def done(tx: Transaction, message: int) -> None:
-    """A message is gone, or can never be deleted."""
+    """Note that a message is gone, or can never be deleted."""
     await tx.execute("DELETE FROM removals WHERE message_id = ?", (message,))
 
 

@@ -1,4 +1,4 @@
-"""The tables of a server's own tiers and of the roles that carry them."""
+"""The tables of a server's own tiers and of the roles that grant them."""
 
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Tier
@@ -35,13 +35,13 @@ async def put(tx: Transaction, guild: int, tier: Tier) -> None:
 
 
 async def removed(tx: Transaction, guild: int, key: str) -> None:
-    """Forget a tier and what leads to it."""
+    """Remove a tier and its roles."""
     await tx.execute("DELETE FROM tiers WHERE guild_id = ? AND key = ?", (guild, key))
     await tx.execute("DELETE FROM role_tiers WHERE guild_id = ? AND tier = ?", (guild, key))
 
 
 async def roles(reader: Reader, guild: int) -> dict[int, str]:
-    """Return the key of the tier that each mapped role carries."""
+    """Return the key of the tier that each mapped role grants."""
     rows = await reader.fetch(
         "SELECT role_id, tier FROM role_tiers WHERE guild_id = ? ORDER BY role_id", (guild,)
     )
@@ -57,14 +57,14 @@ async def role_names(reader: Reader, guild: int) -> dict[int, str]:
 
 
 async def mapped(tx: Transaction, guild: int, role: int, name: str, key: str) -> None:
-    """Let a role carry a tier."""
+    """Make a role grant a tier."""
     await tx.execute(
         "INSERT OR REPLACE INTO role_tiers VALUES (?, ?, ?, ?)", (guild, role, name, key)
     )
 
 
 async def unmapped(tx: Transaction, guild: int, role: int) -> bool:
-    """Let a role carry nothing; return False if it did not."""
+    """Remove a role's tier; return False if it had none."""
     return await tx.changes(
         "DELETE FROM role_tiers WHERE guild_id = ? AND role_id = ?", (guild, role)
     )

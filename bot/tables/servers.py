@@ -1,4 +1,4 @@
-"""The tables of what holds for a whole server: the operator's word, channels and words."""
+"""The tables of what applies to a whole server: the operator's decision, channels and words."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,13 +25,13 @@ async def limits(reader: Reader, guild: int, usual: Limits) -> Limits:
 
 
 async def allowed(tx: Transaction, guild: int, allowed: bool | None) -> None:
-    """Let the operator's word on a server come before the list in .env."""
+    """Store the operator's decision on a server, which overrides the list in .env."""
     await _known(tx, guild)
     await tx.execute("UPDATE servers SET allowed = ? WHERE guild_id = ?", (allowed, guild))
 
 
 async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]) -> None:
-    """Set a server's own limits, None leaves one; 0 (of a day: -1) goes back to those of .env."""
+    """Set a server's own limits: None keeps one, 0 (for a day -1) returns to the one in .env."""
     await _known(tx, guild)
     await tx.execute(
         """
@@ -74,14 +74,14 @@ async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
 
 
 async def returned(tx: Transaction, guild: int) -> None:
-    """The bot is in a server again."""
+    """Note that the bot is in a server again."""
     await tx.execute(
         "UPDATE servers SET left_at = NULL WHERE guild_id = ? AND left_at IS NOT NULL", (guild,)
     )
 
 
 async def known(reader: Reader) -> dict[int, bool]:
-    """Return the servers that have asked for music or have a word of the operator.
+    """Return the servers with requests or a decision of the operator.
 
     By id, and whether the bot is in them as far as is known.
     """
@@ -90,7 +90,7 @@ async def known(reader: Reader) -> dict[int, bool]:
 
 
 async def channels(reader: Reader, guild: int) -> list[int]:
-    """Return the ids of the channels where music may be asked for; none means everywhere."""
+    """Return the ids of the channels where music can be requested; none means everywhere."""
     rows = await reader.fetch(
         "SELECT channel_id FROM channels WHERE guild_id = ? ORDER BY channel_id", (guild,)
     )
@@ -98,30 +98,30 @@ async def channels(reader: Reader, guild: int) -> list[int]:
 
 
 async def channel_allowed(tx: Transaction, guild: int, channel: int) -> bool:
-    """Allow a channel; return False if it was."""
+    """Allow a channel; return False if it already was."""
     return await tx.changes("INSERT OR IGNORE INTO channels VALUES (?, ?)", (guild, channel))
 
 
 async def channel_forgotten(tx: Transaction, guild: int, channel: int) -> bool:
-    """Take a channel off the list; return False if it was not on it."""
+    """Remove a channel from the list; return False if it was not on it."""
     return await tx.changes(
         "DELETE FROM channels WHERE guild_id = ? AND channel_id = ?", (guild, channel)
     )
 
 
 async def words(reader: Reader, guild: int) -> list[str]:
-    """Return the words that a server refuses in prompts, case folded."""
+    """Return the words that a server blocks in prompts, case folded."""
     rows = await reader.fetch("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
     return [row["word"] for row in rows]
 
 
 async def word_added(tx: Transaction, guild: int, word: str) -> bool:
-    """Refuse a word; return False if it was."""
+    """Block a word; return False if it already was."""
     return await tx.changes("INSERT OR IGNORE INTO words VALUES (?, ?)", (guild, word))
 
 
 async def word_removed(tx: Transaction, guild: int, word: str) -> bool:
-    """Let a word pass again; return False if it did."""
+    """Unblock a word; return False if it was not blocked."""
     return await tx.changes("DELETE FROM words WHERE guild_id = ? AND word = ?", (guild, word))
 
 

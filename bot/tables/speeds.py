@@ -1,4 +1,4 @@
-"""The table of speeds: what this machine was seen to do, by model, device and precision."""
+"""The table of speeds: what this machine has managed, by model, device and precision."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from bot.tables.database import Reader, Row, Transaction
 from bot.values import Speed
 
 SLOWEST_PACE = 3600.0
-"""The slowest pace that is believed, in seconds of work per second of music."""
+"""The slowest credible pace, in seconds of work per second of music."""
 
 NEWEST_WEIGHT = 0.2
 """How much the newest piece counts in a pace."""
@@ -16,7 +16,7 @@ NEWEST_WEIGHT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a speed is of."""
+    """What a speed belongs to."""
 
     model: str
     device: str
@@ -57,7 +57,7 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
 async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -> None:
     """The memory was too small for a piece of so many seconds, alone and take by take.
 
-    What fitted before and is no shorter does not count any more.
+    Earlier successes that were no shorter no longer count.
     """
     await tx.execute(
         """

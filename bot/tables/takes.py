@@ -27,7 +27,7 @@ async def of(reader: Reader, job: int) -> list[Take]:
 async def rendered(
     tx: Transaction, job: int, number: int, seconds: float, audio: str, codes: str | None
 ) -> None:
-    """A take's files exist, if its job is still running."""
+    """Note that a take's files exist, if its job is still running."""
     await tx.execute(
         """
         UPDATE takes SET state = 'rendered', seconds = ?1, audio = ?2, codes = ?3, added = (
@@ -43,7 +43,7 @@ async def rendered(
 
 
 async def previewed(tx: Transaction, job: int, number: int, preview: str) -> bool:
-    """The file with a take's beginning exists; return False if its job is not running any more."""
+    """Note that a take's preview exists; return False if its job is no longer running."""
     return await tx.changes(
         """
         UPDATE takes SET preview = ? WHERE job_id = ? AND number = ?
@@ -99,7 +99,7 @@ async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
 
 
 async def dispensable(tx: Transaction, job: int) -> bool:
-    """Whether a job's files may go: it has ended, and no job under way goes on from them."""
+    """Whether a job's files may be removed: it has ended, and no open job extends them."""
     rows = await tx.fetch(
         """
         SELECT 1 FROM jobs WHERE id = ?
@@ -114,7 +114,7 @@ async def dispensable(tx: Transaction, job: int) -> bool:
 
 
 async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
-    """No file of these jobs is needed any more, their pictures neither: they are to be removed."""
+    """Mark all files of these jobs, their pictures too, for removal."""
     these = listed(jobs)
     await tx.execute(
         """
@@ -170,12 +170,12 @@ async def charged(tx: Transaction, job: int) -> None:
 
 
 async def returned(tx: Transaction, job: int) -> None:
-    """Give back everything that was charged for a job."""
+    """Refund everything that was charged for a job."""
     await tx.execute("UPDATE takes SET charged_seconds = 0 WHERE job_id = ?", (job,))
 
 
 async def lost(tx: Transaction, job: int, number: int, stands: int, parts: int) -> None:
-    """Of a take's so many parts only those that stand in a channel are charged."""
+    """Charge only those parts of a take that were posted."""
     await tx.execute(
         """
         UPDATE takes SET state = 'dropped', charged_seconds = (charged_seconds * ? + ? - 1) / ?
@@ -186,7 +186,7 @@ async def lost(tx: Transaction, job: int, number: int, stands: int, parts: int) 
 
 
 async def heard(tx: Transaction, job: int, seconds: float) -> None:
-    """Charge no more than the beginning of a piece that will never be whole."""
+    """Charge no more than the preview of a piece that will never be finished."""
     await tx.execute(
         "UPDATE takes SET state = 'dropped', charged_seconds = MIN(charged_seconds, ?) "
         "WHERE job_id = ?",
@@ -195,7 +195,7 @@ async def heard(tx: Transaction, job: int, seconds: float) -> None:
 
 
 async def reset(tx: Transaction, job: int) -> None:
-    """Forget the takes of an interrupted render: it starts again from the first."""
+    """Forget the takes of an interrupted render: it starts from scratch."""
     await tx.execute(
         """
         UPDATE takes SET state = 'waiting', seconds = NULL, added = NULL, audio = NULL,

@@ -1,4 +1,4 @@
-"""The table of what is unneeded: files that no row needs, until they are gone from the disk."""
+"""The table of unneeded files: no row needs them, and they wait for removal from the disk."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from bot.tables.database import Reader, Transaction, listed
 
 
 async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
-    """Return so many names that follow one, in order; all by default."""
+    """Return up to `limit` names after one, in order; all by default."""
     rows = await reader.fetch(
         "SELECT name FROM unneeded WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
     )
@@ -14,7 +14,7 @@ async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
 
 
 async def done(tx: Transaction, names: Sequence[str]) -> None:
-    """These files are gone."""
+    """Note that these files are gone."""
     await tx.execute(
         "DELETE FROM unneeded WHERE name IN (SELECT value FROM json_each(?))",
         (listed(names),),

@@ -1,4 +1,4 @@
-"""The table of uploads: the largest files that Discord was seen to refuse."""
+"""The table of uploads: the smallest files that Discord refused as too large."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ async def refused_bytes(
 
 
 async def refused(tx: Transaction, target: Target, files: int, largest: int, now: datetime) -> None:
-    """A message with so many files, the largest of so many bytes, was too large."""
+    """Note that a message with this many files, the largest of this many bytes, was too large."""
     await tx.execute(
         """
         INSERT INTO uploads (guild_id, answer, files, refused_bytes, refused_at)
@@ -36,7 +36,7 @@ async def refused(tx: Transaction, target: Target, files: int, largest: int, now
 
 
 async def accepted(tx: Transaction, target: Target, files: int, largest: int) -> None:
-    """Such a message was taken: what was known to the contrary is out of date."""
+    """Note that such a message was accepted: refusals of smaller ones are out of date."""
     await tx.execute(
         """
         DELETE FROM uploads

@@ -1,4 +1,4 @@
-"""What an interaction shows of its member, and who may pass."""
+"""What an interaction says about its member, and who may do what."""
 
 import re
 from collections.abc import Callable, Coroutine, Iterable
@@ -29,7 +29,7 @@ def presence(interaction: Interaction) -> Presence:
 
 
 def viewer(interaction: Interaction) -> Viewer:
-    """Return who wants to see pieces: all that shows words or music of others asks by this."""
+    """Return who wants to see pieces: whatever shows others' prompts or music checks this."""
     return Viewer(
         guild=interaction.guild_id or 0,
         user=interaction.user.id,
@@ -45,7 +45,7 @@ def operator(interaction: Interaction, guild: int) -> Viewer:
 
 
 def kind(channel: object) -> tuple[ChannelKind, int | None]:
-    """Return what a channel is to who wants to look into it, and what a thread belongs to."""
+    """Return the kind of a channel, and the channel that a thread belongs to."""
     if not isinstance(channel, discord.Thread):
         return ChannelKind.CHANNEL, None
     private = channel.is_private()
@@ -53,7 +53,7 @@ def kind(channel: object) -> tuple[ChannelKind, int | None]:
 
 
 async def presence_of(interaction: Interaction, member: discord.User) -> Presence:
-    """Return another member's roles and subscriptions; raise what Discord answers if it does."""
+    """Return another member's roles and subscriptions; raise Discord's error if it refuses."""
     client = interaction.client
     found = (
         client.entitlements(user=member, exclude_ended=True)
@@ -119,7 +119,7 @@ def guild_of(interaction: Interaction) -> int:
 
 
 def snowflake(text: str) -> int | None:
-    """Return an id of Discord's, None for what is none; it gives the highest 64 bits after 2084."""
+    """Return a Discord id, or None; ids use the highest of 64 bits only after 2084."""
     number = int(text) if re.fullmatch("[0-9]{1,20}", text) else 0
     return number if 0 < number < 2**63 else None
 
@@ -131,7 +131,7 @@ def require_manager(interaction: Interaction) -> None:
 
 
 def for_managers(offer: Offer) -> Offer:
-    """Offer nothing to others: discord.py asks no group's check before it completes an option."""
+    """Offer nothing to others: discord.py skips a group's check when it completes an option."""
 
     async def offered(
         interaction: discord.Interaction[Any], typed: str
@@ -148,7 +148,7 @@ async def require_owner(interaction: Interaction) -> None:
 
 
 class AdminGroup(app_commands.Group):
-    """Commands for those who manage the server; what Discord hides is checked here as well."""
+    """Commands for server managers; what Discord hides is checked here as well."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401
         super().__init__(
@@ -163,7 +163,7 @@ class AdminGroup(app_commands.Group):
 
 
 def _places(interaction: Interaction) -> frozenset[int]:
-    """Return the channel with all that it lies in, as far as that is cached."""
+    """Return the channel and everything that contains it, as far as that is cached."""
     channel: Any = interaction.channel
     around = [interaction.channel_id]
     if isinstance(channel, discord.Thread):
@@ -174,11 +174,11 @@ def _places(interaction: Interaction) -> frozenset[int]:
 
 
 def _views(interaction: Interaction, origin: Origin) -> bool:
-    """Whether the member may look into the channel that a piece was asked for in.
+    """Whether the member may look into the channel that a piece was requested in.
 
     By the server as it is cached; of a thread that is not (an archived one) by what was stored of
     it. Who is in a private thread is not known without a privileged intent, so it is open from
-    within and to who manages threads. What is not known is not shown.
+    within and to those who manage threads. What is unknown is not shown.
     """
     if origin.channel_id == interaction.channel_id:
         return True
@@ -192,5 +192,5 @@ def _views(interaction: Interaction, origin: Origin) -> bool:
         return False
     may = within.permissions_for(member)
     if isinstance(within, discord.VoiceChannel | discord.StageChannel) and not may.connect:
-        return False  # who may not join it cannot read what is written in it either
+        return False  # members who may not join cannot read its messages either
     return may.view_channel and (known is not ChannelKind.PRIVATE_THREAD or may.manage_threads)

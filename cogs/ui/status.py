@@ -27,7 +27,7 @@ Discord takes about one edit a second in a channel.
 """
 
 FIRST_EDIT_PAUSE, LONGEST_EDIT_PAUSE = 30.0, 300.0
-"""Seconds for which a message is left alone that could not be edited: twice as long each time."""
+"""Seconds to wait after a failed edit: twice as long each time, up to the longest."""
 
 EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
@@ -40,7 +40,7 @@ class Board:
         self._bot = bot
         self._studio = studio
         self._edited: dict[int, tuple[float, discord.Embed | None]] = {}
-        """When messages were last edited that are not final, and to what; None: that failed."""
+        """When open messages were last edited, and to what; None if that failed."""
         self._failed: dict[int, int] = {}
         """How often in a row that failed."""
         self._posted: dict[int, float] = {}
@@ -48,10 +48,10 @@ class Board:
         self._busy: set[int] = set()
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
-        """Those of them in which there is something new by now."""
+        """Those of them where there is news."""
 
     async def refresh(self) -> None:
-        """Bring the status messages up to date that may be edited now, each channel by itself."""
+        """Update the status messages that may be edited now, each channel separately."""
         due = await self._due()
         self._again.update(due.keys() & self._busy)
         free = due.keys() - self._busy
@@ -68,7 +68,7 @@ class Board:
             self._again.discard(channel)
 
     async def _more(self, channel: int) -> Sequence[Notice]:
-        """Return what is to be told by now in a channel, if there is news of it."""
+        """Return the notices of a channel, if there is news."""
         while channel in self._again:
             self._again.discard(channel)
             if more := (await self._due()).get(channel):
@@ -76,7 +76,7 @@ class Board:
         return ()
 
     async def _due(self) -> dict[int, list[Notice]]:
-        """Return what is to be told, by channel: what changed, then the longest untold; a few."""
+        """Return a few notices by channel: changed ones first, then the longest unedited."""
         notices = await self._studio.to_show()
         shown = {notice.job for notice in notices}
         self._edited = {job: edit for job, edit in self._edited.items() if job in shown}
@@ -111,10 +111,10 @@ class Board:
             log.exception("job %d: its status cannot be shown", job.id)
 
     async def tell_failure(self, job: Job) -> int | None:
-        """Say in a job's status message why there is no music; return the message if it stands.
+        """Say in a job's status message why there is no music; return the message if it exists.
 
-        That of a job that was delivered leads to what there is, so it is left.
-        Raises what Discord answers unless it is that the message cannot be edited.
+        A delivered job's message links to its music, so it is left alone.
+        Raises Discord's error unless it means that the message cannot be edited.
         """
         if job.status_message_id is None or self._old(job) or job.status is Status.DELIVERED:
             return None
@@ -128,7 +128,7 @@ class Board:
         return job.status_message_id
 
     async def _show(self, job: Job, embed: discord.Embed) -> bool:
-        """Edit a job's message; return False where that is to be tried again."""
+        """Edit a job's message; return False if that must be tried again."""
         view = open_view(job) if job.status in EDITED_EVERY else last_view(job)
         message = job.status_message_id
         try:
@@ -180,12 +180,12 @@ class Board:
 
 
 async def apart(*works: Awaitable[None]) -> None:
-    """Do all at once: what fails harms nothing of the rest, and is raised in the end."""
+    """Do all at once; a failure does not affect the others, and is raised at the end."""
     _raise_all(await asyncio.gather(*works, return_exceptions=True))
 
 
 async def in_turn(works: Iterable[Awaitable[None]]) -> None:
-    """Do one after another: what fails harms nothing of the rest, and is raised in the end."""
+    """Do one after another; a failure does not affect the others, and is raised at the end."""
     failed: list[Exception] = []
     for work in works:
         try:
@@ -196,7 +196,7 @@ async def in_turn(works: Iterable[Awaitable[None]]) -> None:
 
 
 def _raise_all(ended: Iterable[BaseException | None]) -> None:
-    """Raise the failures among what ended; that the database cannot be used is but logged."""
+    """Raise the failures among the results; storage errors are only logged."""
     failed = [error for error in ended if isinstance(error, Exception)]
     for error in failed:
         if isinstance(error, StorageError):
@@ -223,6 +223,6 @@ def link(job: Job, post: Post | None) -> str | None:
 
 
 def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:
-    """Return the channel that a job was asked for in, whether or not it is cached."""
+    """Return the channel that a job was requested in, whether or not it is cached."""
     origin = job.origin
     return bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)

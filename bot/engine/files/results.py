@@ -82,7 +82,7 @@ class Results:
                 try:
                     write()
                 except OSError as error:
-                    reason = f"The music cannot be saved: {error}."
+                    reason = f"The music could not be saved: {error}."
                     raise JobError(reason, Fault.DISK) from error
             return not self._dropped
 

@@ -185,7 +185,9 @@ def test_what_fails_in_the_writer_fails_that_piece_alone(
             patched.setattr(Sound, "samples", no_memory)
         with pytest.raises(JobError) as told:
             list(together(model, rendering, other))
-    said = "cannot be saved" if fault == "disk" else "The memory is too small for this piece now."
+    said = (
+        "could not be saved" if fault == "disk" else "The memory is too small for this piece now."
+    )
     assert said in str(told.value)
     assert told.value.fault == fault
     assert not any(path.is_file() for path in (tmp_path / "bad").iterdir())
