@@ -27,20 +27,22 @@ async def note(
         """
         INSERT INTO audit (
             guild_id, at, actor_id, actor_name, action, member_id, subject, before, after, reason
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ) VALUES (
+            :guild, :now, :actor, :actor_name, :action, :member, :subject, :before, :after, :reason
+        )
         """,
-        (
-            guild,
-            now.timestamp(),
-            actor.id,
-            actor.name,
-            action,
-            member,
-            subject,
-            before,
-            after,
-            reason,
-        ),
+        {
+            "guild": guild,
+            "now": now.timestamp(),
+            "actor": actor.id,
+            "actor_name": actor.name,
+            "action": action,
+            "member": member,
+            "subject": subject,
+            "before": before,
+            "after": after,
+            "reason": reason,
+        },
     )
 
 

@@ -20,9 +20,16 @@ async def add(
     await tx.execute(
         """
         INSERT INTO grants (guild_id, user_id, seconds, reason, created_at, expires_at)
-        VALUES (?, ?, ?, ?, ?, ?)
+        VALUES (:guild, :user, :seconds, :reason, :now, :expires_at)
         """,
-        (guild, user, seconds, reason, now.timestamp(), stamp(expires_at)),
+        {
+            "guild": guild,
+            "user": user,
+            "seconds": seconds,
+            "reason": reason,
+            "now": now.timestamp(),
+            "expires_at": stamp(expires_at),
+        },
     )
 
 

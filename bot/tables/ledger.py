@@ -140,25 +140,26 @@ async def charged_again(tx: Transaction, job: int, promise: Promise, now: dateti
 
 async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     """Return the newest entries of a member's ledger, newest first."""
-    member = (guild, user, ENTRIES_SHOWN)
     rows = await reader.fetch(
         """
         SELECT * FROM (
             SELECT charged_at AS at, 0 AS kind, id, -price AS seconds,
                 status, prompt AS text
-            FROM jobs WHERE guild_id = ? AND user_id = ? ORDER BY charged_at DESC LIMIT ?
+            FROM jobs WHERE guild_id = :guild AND user_id = :user
+            ORDER BY charged_at DESC LIMIT :most
         ) UNION ALL SELECT * FROM (
             SELECT returned_at, 1, id, price - (
                 SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id
             ), status, reason
-            FROM jobs WHERE guild_id = ? AND user_id = ? AND returned_at IS NOT NULL
-            ORDER BY returned_at DESC LIMIT ?
+            FROM jobs WHERE guild_id = :guild AND user_id = :user AND returned_at IS NOT NULL
+            ORDER BY returned_at DESC LIMIT :most
         ) UNION ALL SELECT * FROM (
             SELECT created_at, 2, id, seconds, NULL, reason
-            FROM grants WHERE guild_id = ? AND user_id = ? ORDER BY created_at DESC LIMIT ?
-        ) ORDER BY at DESC, kind DESC, id DESC LIMIT ?
+            FROM grants WHERE guild_id = :guild AND user_id = :user
+            ORDER BY created_at DESC LIMIT :most
+        ) ORDER BY at DESC, kind DESC, id DESC LIMIT :most
         """,
-        (*member, *member, *member, ENTRIES_SHOWN),
+        {"guild": guild, "user": user, "most": ENTRIES_SHOWN},
     )
     return [
         Entry(

@@ -21,9 +21,15 @@ async def add(
     await tx.execute(
         """
         INSERT OR IGNORE INTO posts (job_id, take, part, kind, nonce, due_at, place)
-        SELECT id, ?, ?, ?, ?, ?, channel_id FROM jobs WHERE id = ?
+        SELECT id, :take, :part, :kind, :nonce, :now, channel_id FROM jobs WHERE id = :job
         """,
-        (*share, kind, secrets.token_hex(12), now.timestamp(), job),
+        {
+            **share._asdict(),
+            "kind": kind,
+            "nonce": secrets.token_hex(12),
+            "now": now.timestamp(),
+            "job": job,
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """The tables of a server's own tiers and of the roles that grant them."""
 
+from dataclasses import asdict
+
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Tier
 
@@ -16,21 +18,12 @@ async def put(tx: Transaction, guild: int, tier: Tier) -> None:
         """
         INSERT OR REPLACE INTO tiers (
             guild_id, key, name, price, longest, takes, per_day, waiting, models, weight, link
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ) VALUES (
+            :guild, :key, :name, :price, :longest, :takes, :per_day, :waiting, :models, :weight,
+            :link
+        )
         """,
-        (
-            guild,
-            tier.key,
-            tier.name,
-            tier.price,
-            tier.longest,
-            tier.takes,
-            tier.per_day,
-            tier.waiting,
-            " ".join(sorted(tier.models)),
-            tier.weight,
-            tier.link,
-        ),
+        {**asdict(tier), "guild": guild, "models": " ".join(sorted(tier.models))},
     )
 
 

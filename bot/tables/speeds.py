@@ -1,6 +1,6 @@
 """The table of speeds: what this machine has managed, by model, device and precision."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from bot.tables import state
@@ -43,14 +43,20 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
     await tx.execute(
         """
         UPDATE speeds SET pace = CASE
-                WHEN NOT (?1 > 0 AND ?1 <= ?2) THEN pace
-                WHEN pace > 0 AND pace <= ?2 THEN pace + ?3 * (?1 - pace)
-                ELSE ?1
+                WHEN NOT (:pace > 0 AND :pace <= :slowest) THEN pace
+                WHEN pace > 0 AND pace <= :slowest THEN pace + :newest * (:pace - pace)
+                ELSE :pace
             END,
-            fits = MAX(fits, ?4), too_long = IIF(too_long > ?4, too_long, NULL)
-        WHERE model = ?5 AND device = ?6 AND precision = ?7
+            fits = MAX(fits, :length), too_long = IIF(too_long > :length, too_long, NULL)
+        WHERE model = :model AND device = :device AND precision = :precision
         """,
-        (pace, SLOWEST_PACE, NEWEST_WEIGHT, length, setup.model, setup.device, setup.precision),
+        {
+            **asdict(setup),
+            "pace": pace,
+            "slowest": SLOWEST_PACE,
+            "newest": NEWEST_WEIGHT,
+            "length": length,
+        },
     )
 
 
