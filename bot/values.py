@@ -348,7 +348,8 @@ class Job:
 class QueuedJob(NamedTuple):
     """A job as the queue sees it; a tuple, since computing one place takes the whole queue.
 
-    `weight` counts among the members of a server, `server_weight` among servers.
+    `weight` counts among the members of a server, `server_weight` among servers. `work` is the
+    seconds of music to make, of all takes.
     """
 
     id: int
@@ -356,7 +357,7 @@ class QueuedJob(NamedTuple):
     user: int
     weight: int
     server_weight: int
-    seconds: int
+    work: int
     takes: int
     model: str
     priority: int = 0
@@ -372,11 +373,6 @@ class QueuedJob(NamedTuple):
     def alone(self) -> bool:
         """Whether it is rendered beside no other."""
         return self.attempts > 0
-
-    @property
-    def work(self) -> int:
-        """The seconds of music to make."""
-        return self.seconds * self.takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ import pytest
 import simcord
 
 from bot import settlement
-from bot.app import Plan
+from bot.app import Plan, compose
 from bot.errors import Refusal
+from bot.rules import quota
 from bot.rules.fairness import is_aged
 from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer, Wish
@@ -20,6 +21,7 @@ from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
 from tests.rules.test_fairness import a_studio, serve
+from tests.support import inside
 from tests.support.books import Books, Only, books, lefts
 from tests.support.processes import children
 
@@ -60,6 +62,23 @@ def viewer(w: World) -> Viewer:
 
 async def press_again(w: World, number: int = 1) -> simcord.InteractionResult:
     return await w.alice.click(await button(w, f"post-again:{number}"), label="Post again")
+
+
+async def test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_say(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "cost", lambda request: 3 * request.work + 1)
+    async with compose(plan) as bot:
+        asked, studio = origin(), bot.studio
+        job = await studio.submit(asked, Wish(prompt="slow", seconds=5, takes=2))
+        monkeypatch.undo()
+        rows = await takes.of(inside.database(bot), job.id)
+        assert [take.charged_seconds for take in rows] == [16, 15]
+        usage = await studio.usage(asked.guild_id, asked.user_id)
+        assert (usage.used, [entry.seconds for entry in usage.ledger]) == (31, [-31])
+        await studio.cancel(job.id, member(asked.user_id, asked.guild_id))
+        usage = await studio.usage(asked.guild_id, asked.user_id)
+        assert (usage.used, [entry.seconds for entry in usage.ledger]) == (0, [31, -31])
 
 
 @pytest.mark.parametrize("label", ["Save as", "Extend"])

@@ -58,11 +58,11 @@ def ends(
     at: Slots | None = Slots(slots)
     for job, progress in running:
         at = at if job.model in paces else None
-        work = paces.get(job.model, 0.0) * job.seconds * (1 - progress)
+        work = paces.get(job.model, 0.0) * job.work / job.takes * (1 - progress)
         yield job, at.begin(job, work) if at else None
     while (following := line.next(turn)) is not None:
         line.start(following)
         turn += 1
         at = at if following.model in paces else None
-        work = paces.get(following.model, 0.0) * following.seconds
+        work = paces.get(following.model, 0.0) * following.work / following.takes
         yield following, at.begin(following, work) if at else None

@@ -47,7 +47,7 @@ async def heads(tx: Transaction) -> list[QueuedJob]:
     """Return the oldest queued job of each member for each model, and those of the idle lane."""
     rows = await tx.fetch(
         """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+        SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
             attempts, passed
         FROM jobs WHERE id IN (
             SELECT MIN(id) FROM jobs WHERE status = 'queued'
@@ -62,7 +62,7 @@ async def line(reader: Reader) -> list[QueuedJob]:
     """Return all queued jobs."""
     rows = await reader.fetch(
         """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+        SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
             attempts, passed
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
@@ -77,7 +77,7 @@ async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
     """
     rows = await reader.fetch(
         """
-        SELECT id, guild_id, user_id, weight, server_weight, seconds, takes, model, priority,
+        SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
             attempts - 1, passed, progress
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """
@@ -103,8 +103,7 @@ async def shares(
     """
     rows = await reader.fetch(
         """
-        SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
-            SUM(1.0 * seconds * takes / server_weight)
+        SELECT guild_id, user_id, SUM(1.0 * work / weight), SUM(1.0 * work / server_weight)
         FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
         GROUP BY guild_id, user_id
         """,

@@ -25,12 +25,13 @@ async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) 
             status, guild_id, channel_id, user_id, user_name, application_id, token, channel_kind,
             parent_id, prompt, seconds, takes, model, seed, guidance, temperature, top_k,
             parent_take, before, edited_from, tier, source, weight, server_weight, everywhere,
-            allowance_seconds, day, created_at, charged_at, priority, price
+            allowance_seconds, day, created_at, charged_at, priority, price, work
         ) VALUES (
             'queued', :guild_id, :channel_id, :user_id, :user_name, :application_id, :token,
             :channel_kind, :parent_id, :prompt, :seconds, :takes, :model, :seed, :guidance,
             :temperature, :top_k, :parent_take, :before, :edited_from, :tier, :source, :weight,
-            :server_weight, :everywhere, :per_day, :day, :now, :now, :priority, :price
+            :server_weight, :everywhere, :per_day, :day, :now, :now, :priority, :price,
+            :work
         )
         RETURNING *
         """,
@@ -47,6 +48,7 @@ async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) 
             "now": now.timestamp(),
             "priority": IDLE_PRIORITY if promise.idle else 0,
             "price": promise.price,
+            "work": promise.request.work,
         },
     )
     return _job(rows[0])
@@ -420,7 +422,7 @@ async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:
     """Return how many jobs were rendered since then, and their seconds of music."""
     rows = await reader.fetch(
         """
-        SELECT COUNT(*) AS jobs, COALESCE(SUM(seconds * takes), 0) AS seconds
+        SELECT COUNT(*) AS jobs, COALESCE(SUM(work), 0) AS seconds
         FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND rendered_at IS NOT NULL
         """,
         (since.timestamp(),),

@@ -51,6 +51,12 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "members::test_a_role_counts_from_the_next_request_on",
     ),
     (
+        "**What it costs**",
+        "money::test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_say",
+        "kept_database::test_what_a_job_makes_and_costs_is_summed_as_it_was_before_its_row_said_so",
+        "statements::test_what_a_job_makes_is_reckoned_in_one_place",
+    ),
+    (
         "reserved in the transaction that queues the request",
         "jobs::test_two_hundred_concurrent_submits_let_through_what_fits",
         "ledger::test_a_limit_of_two_lets_two_of_two_hundred_through",

@@ -111,18 +111,18 @@ def test_nobody_waits_longer_than_the_formula_says(
 ) -> None:
     """However many newcomers that were served nothing arrive before each start."""
     waiting = [
-        QueuedJob(id=n, guild=g, user=u, weight=w, server_weight=1, seconds=8, takes=1, model="m")
+        QueuedJob(id=n, guild=g, user=u, weight=w, server_weight=1, work=8, takes=1, model="m")
         for n, (g, u, w) in enumerate(before)
     ]
     mine = QueuedJob(
-        id=100, guild=1, user=99, weight=1, server_weight=1, seconds=120, takes=5, model="m"
+        id=100, guild=1, user=99, weight=1, server_weight=1, work=600, takes=5, model="m"
     )
     waiting.append(mine)
     shares = Shares([(1, 99, 1e6, 1e6)])
     for start, (guild, weight) in enumerate(later, start=1):
         new = QueuedJob(
             id=100 + start, guild=guild * 100 + start, user=start, weight=weight,
-            server_weight=weight, seconds=1, takes=1, model="m",
+            server_weight=weight, work=1, takes=1, model="m",
         )  # fmt: skip
         waiting.append(new)
         chosen = Line(waiting, shares).next(turn + start)
@@ -156,7 +156,7 @@ def test_the_line_is_served_as_its_rules_say(
     """By heaps that are put right when it is needed, against the rules word for word."""
     waiting = [
         QueuedJob(
-            id=n, guild=g, user=u, weight=w, server_weight=w if sold else 1, seconds=s, takes=1,
+            id=n, guild=g, user=u, weight=w, server_weight=w if sold else 1, work=s, takes=1,
             model="m", priority=-int(idle),
         )
         for n, (g, u, w, s, idle, sold) in enumerate(jobs)
@@ -179,7 +179,7 @@ def test_the_line_is_served_as_its_rules_say(
         assert line.next(turn) is chosen
         line.start(chosen)
         waiting.remove(chosen)
-        share, of_server = (chosen.seconds / w for w in (chosen.weight, chosen.server_weight))
+        share, of_server = (chosen.work / w for w in (chosen.weight, chosen.server_weight))
         servers[chosen.guild] += of_server  # type: ignore[assignment]
         members[chosen.guild, chosen.user] += share  # type: ignore[assignment]
         turn += 1

@@ -14,7 +14,7 @@ def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -
         user=1,
         weight=1,
         server_weight=1,
-        seconds=seconds,
+        work=seconds * takes,
         takes=takes,
         model="small",
         attempts=int(alone),

@@ -19,6 +19,7 @@ USUAL: dict[str, dict[str, Any]] = {
         "prompt": "play",
         "seconds": 8,
         "takes": 2,
+        "work": 16,
         "model": "small",
         "seed": 7,
         "guidance": 3.0,

@@ -14,7 +14,7 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.studio import Studio
-from bot.tables import posts
+from bot.tables import backlog, jobs, posts
 from bot.tables.database import open_database
 from bot.values import Actor, Job, PostKind, Route, Share, Status
 from tests.conftest import Clock, member, until
@@ -117,6 +117,34 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
         changes = await bot.services.office.log(SERVER, None, 0)
         assert Counter(change.action for change in changes)["quota set"] == 2
+
+
+async def test_what_a_job_makes_and_costs_is_summed_as_it_was_before_its_row_said_so(
+    written: Plan,
+) -> None:
+    path, began, now = (
+        written.folder / "fantasia.db",
+        datetime.fromtimestamp(0, UTC),
+        written.clock(),
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        shares = connection.execute(
+            """
+            SELECT guild_id, user_id, SUM(1.0 * seconds * takes / weight),
+                SUM(1.0 * seconds * takes / server_weight)
+            FROM jobs WHERE started_at > 0 GROUP BY guild_id, user_id
+            """
+        ).fetchall()
+        (rendered,) = connection.execute(
+            "SELECT COUNT(*), SUM(seconds * takes) FROM jobs WHERE rendered_at IS NOT NULL"
+        )
+        prices = connection.execute("SELECT id, price FROM jobs").fetchall()
+    assert len(shares) > 3
+    async with open_database(path) as database:
+        assert await backlog.shares(database, began, now) == shares
+        assert await jobs.rendered_since(database, began) == rendered
+        kept = await database.fetch("SELECT id, price FROM jobs")
+        assert list(map(tuple, kept)) == prices
 
 
 async def test_what_one_number_said_of_a_message_is_said_by_two(written: Plan) -> None:

@@ -102,6 +102,7 @@ async def _job(tx: Transaction, dice: random.Random) -> None:
         everywhere=dice.choice((0, 1)),
         forgiven=dice.choice((0, 1)),
         price=dice.randint(0, 30),
+        work=dice.randint(1, 40),
         created_at=float(dice.randint(1, 20)),
         charged_at=float(dice.randint(1, 9)),
         returned_at=perhaps(float(dice.randint(1, 9))),
@@ -233,9 +234,8 @@ async def test_shares(database: Database, tables: Tables) -> None:
     expected = []
     for (guild, user), group in groupby(sorted(started, key=whose), whose):
         mine = list(group)
-        work = [(job["seconds"] * job["takes"], job) for job in mine]
-        among_members = sum(seconds / job["weight"] for seconds, job in work)
-        among_servers = sum(seconds / job["server_weight"] for seconds, job in work)
+        among_members = sum(job["work"] / job["weight"] for job in mine)
+        among_servers = sum(job["work"] / job["server_weight"] for job in mine)
         expected.append((guild, user, pytest.approx(among_members), pytest.approx(among_servers)))
     assert sorted(await backlog.shares(database, NOW - timedelta(seconds=1), NOW)) == expected
 
@@ -271,7 +271,7 @@ async def test_how_the_studio_does(database: Database, tables: Tables) -> None:
     assert oldest
     assert oldest.timestamp() == min(queued)
     made = [job for job in tables.jobs if (job["started_at"] or 0) > 1000 and job["rendered_at"]]
-    music = sum(job["seconds"] * job["takes"] for job in made)
+    music = sum(job["work"] for job in made)
     assert await jobs.rendered_since(database, NOW) == (len(made), music)
     async with database.transaction() as tx:
         for job in tables.jobs:
