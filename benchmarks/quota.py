@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.report import Row
-from bot.admin.members import Office
+from bot.admin.members import MemberAdmin
 from bot.admission import Admission
 from bot.rules.quota import day
 from bot.rules.tiers import FREE
@@ -105,8 +105,10 @@ async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Aw
         admission=admission,
         **bells,
     )
-    office = Office(database, admission=admission, clock=lambda: NOW)
-    await office.grant(1, Actor(id=2, name="admin"), Actor(id=1, name="me"), 100, "a gift", None)
+    member_admin = MemberAdmin(database, admission=admission, clock=lambda: NOW)
+    await member_admin.grant(
+        1, Actor(id=2, name="admin"), Actor(id=1, name="me"), 100, "a gift", None
+    )
     for _ in range(20):
         await studio.submit(ME, Wish(prompt="mozart fantasia", seconds=8))
 

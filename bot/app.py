@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from bot import metrics
-from bot.admin.members import Office
+from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
-from bot.admin.servers import Rulebook
+from bot.admin.servers import ServerAdmin
 from bot.admission import Admission
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
@@ -131,8 +131,8 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
                 erasure=Erasure(database, clock=plan.clock, calendar=calendar),
-                office=Office(database, admission=admission, clock=plan.clock),
-                rulebook=Rulebook(database, admission=admission, clock=plan.clock),
+                member_admin=MemberAdmin(database, admission=admission, clock=plan.clock),
+                server_admin=ServerAdmin(database, admission=admission, clock=plan.clock),
                 operations=Operations(
                     database,
                     folder=plan.folder,

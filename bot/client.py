@@ -16,9 +16,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.members import Office
+from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
-from bot.admin.servers import Rulebook
+from bot.admin.servers import ServerAdmin
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.outbox import Outbox
@@ -119,8 +119,8 @@ class Services:
     outbox: Outbox
     archive: Archive
     erasure: Erasure
-    office: Office
-    rulebook: Rulebook
+    member_admin: MemberAdmin
+    server_admin: ServerAdmin
     operations: Operations
     about: About
 

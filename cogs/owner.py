@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 
 from bot.admin.owner import Operations
-from bot.admin.servers import Rulebook, described
+from bot.admin.servers import ServerAdmin, described
 from bot.client import Fantasia, Interaction, Listing
 from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
@@ -20,9 +20,9 @@ ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
     """Which servers may use the studio, how much, and the operator's controls."""
 
-    def __init__(self, rulebook: Rulebook, operations: Operations) -> None:
+    def __init__(self, server_admin: ServerAdmin, operations: Operations) -> None:
         super().__init__(default_permissions=discord.Permissions(administrator=True))
-        self._rulebook = rulebook
+        self._server_admin = server_admin
         self._operations = operations
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
@@ -56,10 +56,10 @@ class Owners(app_commands.Group, name="studio", description="The studio, for its
         if guild is None:
             raise Refusal("A server id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
-            await self._rulebook.allow_server(guild, actor, ACCESS_CHOICES.get(word))
+            await self._server_admin.allow_server(guild, actor, ACCESS_CHOICES.get(word))
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
         if any(value is not None for value in changes.values()):
-            await self._rulebook.limit_server(guild, actor, changes)
+            await self._server_admin.limit_server(guild, actor, changes)
         await done(interaction, await line(interaction.client, guild))
 
     @app_commands.command()
@@ -111,14 +111,14 @@ async def servers(interaction: Interaction, _: int, page: int) -> tuple[discord.
     """Fill a page of the servers."""
     await permissions.require_owner(interaction)
     bot = interaction.client
-    known = {*(guild.id for guild in bot.guilds), *await bot.services.rulebook.known_servers()}
+    known = {*(guild.id for guild in bot.guilds), *await bot.services.server_admin.known_servers()}
     found, more = pages.cut(sorted(known), page)
     return pages.card("Servers", [await line(bot, guild) for guild in found]), more
 
 
 async def line(bot: Fantasia, guild: int) -> str:
     """Say in a line what a server is allowed."""
-    limits = await bot.services.rulebook.limits(guild)
+    limits = await bot.services.server_admin.limits(guild)
     known = bot.get_guild(guild)
     name = escape(known.name) if known else "I am not in that server"
     verdict = "allowed" if limits.allows(guild) else "refused"
@@ -130,5 +130,5 @@ async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="servers", lines=servers))
     if bot.owner_guild:
         bot.tree.add_command(
-            Owners(bot.services.rulebook, bot.services.operations), guild=bot.owner_guild
+            Owners(bot.services.server_admin, bot.services.operations), guild=bot.owner_guild
         )

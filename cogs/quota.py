@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 from discord.utils import format_dt
 
-from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, Office
+from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, MemberAdmin
 from bot.client import Fantasia, Interaction, Listing, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
@@ -26,15 +26,15 @@ Reason = app_commands.Range[str, 1, LONGEST_REASON]
 class Quota(permissions.AdminGroup, name="quota", description="Seconds for individual members"):
     """The seconds of music that a member has."""
 
-    def __init__(self, studio: Studio, office: Office) -> None:
+    def __init__(self, studio: Studio, member_admin: MemberAdmin) -> None:
         super().__init__()
         self._studio = studio
-        self._office = office
+        self._member_admin = member_admin
 
     @app_commands.command()
     async def show(self, interaction: Interaction, member: discord.User) -> None:
         """Show a member's tier and usage, as they see it in /usage."""
-        if self._office.skus:
+        if self._member_admin.skus:
             await interaction.response.defer(ephemeral=True)
         note = ""
         try:
@@ -58,7 +58,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         days: Days | None = None,
     ) -> None:
         """Give a member extra seconds on top of the daily allowance."""
-        until = await self._office.grant(
+        until = await self._member_admin.grant(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -77,7 +77,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         per_day: app_commands.Range[int, 0, MOST_PER_DAY],
     ) -> None:
         """Set a member's daily seconds, overriding their tier."""
-        await self._office.allow(
+        await self._member_admin.allow(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -89,7 +89,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
     @app_commands.command()
     async def clear(self, interaction: Interaction, member: discord.User) -> None:
         """Put a member back on their tier's daily seconds."""
-        await self._office.allow(
+        await self._member_admin.allow(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -100,7 +100,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
     @app_commands.command()
     async def reset(self, interaction: Interaction, member: discord.User) -> None:
         """Reset what a member has used today."""
-        freed = await self._office.reset(
+        freed = await self._member_admin.reset(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -118,9 +118,9 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
 class Members(permissions.AdminGroup, name="member", description="Who can request music"):
     """Blocking and unblocking."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, member_admin: MemberAdmin) -> None:
         super().__init__()
-        self._office = office
+        self._member_admin = member_admin
 
     @app_commands.command()
     @app_commands.describe(days="For how many days (default: until unblocked)")
@@ -132,7 +132,7 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
         days: Days | None = None,
     ) -> None:
         """Block a member from requesting music. Queued pieces continue."""
-        until = await self._office.block(
+        until = await self._member_admin.block(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -144,7 +144,7 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
     @app_commands.command()
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         """Let a member request music again."""
-        await self._office.unblock(
+        await self._member_admin.unblock(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -155,8 +155,8 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
 async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
     permissions.require_manager(interaction)
-    office = interaction.client.services.office
-    found = await office.log(permissions.guild_of(interaction), member or None, page)
+    member_admin = interaction.client.services.member_admin
+    found = await member_admin.log(permissions.guild_of(interaction), member or None, page)
     lines = [line(change) for change in found[: pages.LINES_PER_PAGE]]
     return pages.card("Changes", lines), len(found) > pages.LINES_PER_PAGE
 
@@ -188,6 +188,6 @@ def ending(until: datetime | None) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add /quota, /member and the pages' buttons to the bot."""
     bot.add_listing(Listing(name="log", lines=changes, by_age=True))
-    bot.tree.add_command(Quota(bot.services.studio, bot.services.office))
-    bot.tree.add_command(Members(bot.services.office))
+    bot.tree.add_command(Quota(bot.services.studio, bot.services.member_admin))
+    bot.tree.add_command(Members(bot.services.member_admin))
     bot.add_dynamic_items(pages.PageButton)

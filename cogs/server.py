@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.servers import LONGEST_WORD, Rulebook
+from bot.admin.servers import LONGEST_WORD, ServerAdmin
 from bot.client import Fantasia, Interaction, Listing
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
@@ -40,7 +40,9 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
     found = []
-    for number in await interaction.client.services.rulebook.channels(interaction.guild_id or 0):
+    for number in await interaction.client.services.server_admin.channels(
+        interaction.guild_id or 0
+    ):
         channel = guild.get_channel_or_thread(number) if guild else None
         name = f"#{channel.name}" if channel else f"{number} (deleted)"
         if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
@@ -51,7 +53,7 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
 @permissions.for_managers
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
-    words = await interaction.client.services.rulebook.words(interaction.guild_id or 0)
+    words = await interaction.client.services.server_admin.words(interaction.guild_id or 0)
     found = [word for word in words if typed.casefold() in word]
     return offered((word, word) for word in found)
 
@@ -59,14 +61,14 @@ async def refused_words(interaction: Interaction, typed: str) -> list[app_comman
 class Channels(permissions.AdminGroup, name="channel", description="Where music can be requested"):
     """The channels where /generate may be used; an empty list means everywhere."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, server_admin: ServerAdmin) -> None:
         super().__init__()
-        self._rulebook = rulebook
+        self._server_admin = server_admin
 
     @app_commands.command()
     async def allow(self, interaction: Interaction, channel: Place) -> None:
         """Allow requests in this channel or category. Once one is allowed, all others are not."""
-        await self._rulebook.allow_channel(
+        await self._server_admin.allow_channel(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             Actor(id=channel.id, name=channel.name),
@@ -79,7 +81,7 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
         """Take a channel off the list."""
         number = permissions.snowflake(channel) or 0
         found = interaction.guild and interaction.guild.get_channel_or_thread(number)
-        left = await self._rulebook.forget_channel(
+        left = await self._server_admin.forget_channel(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             Actor(id=number, name=found.name if found else channel),
@@ -96,14 +98,14 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
 class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     """Whole words, in any capitalisation and with look-alike letters."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, server_admin: ServerAdmin) -> None:
         super().__init__()
-        self._rulebook = rulebook
+        self._server_admin = server_admin
 
     @app_commands.command()
     async def add(self, interaction: Interaction, word: Word) -> None:
         """Block prompts that contain this word."""
-        folded = await self._rulebook.add_word(
+        folded = await self._server_admin.add_word(
             permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
         told = f"Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
@@ -113,7 +115,7 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     @app_commands.autocomplete(word=refused_words)
     async def remove(self, interaction: Interaction, word: Word) -> None:
         """Unblock a word."""
-        folded = await self._rulebook.remove_word(
+        folded = await self._server_admin.remove_word(
             permissions.guild_of(interaction), permissions.actor(interaction.user), word
         )
         await done(interaction, f"Prompts may contain “{escape(folded)}” again.")
@@ -174,7 +176,9 @@ async def _say(guild: discord.Guild, text: str) -> bool:
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     permissions.require_manager(interaction)
-    found = await interaction.client.services.rulebook.channels(permissions.guild_of(interaction))
+    found = await interaction.client.services.server_admin.channels(
+        permissions.guild_of(interaction)
+    )
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
     return pages.card("Music can be requested in", lines or ["every channel"]), more
 
@@ -182,7 +186,7 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
 async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
     permissions.require_manager(interaction)
-    found = await interaction.client.services.rulebook.words(permissions.guild_of(interaction))
+    found = await interaction.client.services.server_admin.words(permissions.guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
     return pages.card("Blocked words", lines or ["none"]), more
 
@@ -192,6 +196,6 @@ async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="channels", lines=channels))
     bot.add_listing(Listing(name="words", lines=words))
     bot.tree.add_command(panel)
-    bot.tree.add_command(Channels(bot.services.rulebook))
-    bot.tree.add_command(Words(bot.services.rulebook))
+    bot.tree.add_command(Channels(bot.services.server_admin))
+    bot.tree.add_command(Words(bot.services.server_admin))
     await bot.add_cog(Door(bot, bot.services.studio))

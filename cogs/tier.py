@@ -4,8 +4,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.members import MOST_DAYS, Office
-from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, Rulebook
+from bot.admin.members import MOST_DAYS, MemberAdmin
+from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, ServerAdmin
 from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, some
 from bot.rules.wording import counted
@@ -36,7 +36,7 @@ FIELDS = {
 @permissions.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
-    offers = await interaction.client.services.rulebook.offers(interaction.guild_id or 0)
+    offers = await interaction.client.services.server_admin.offers(interaction.guild_id or 0)
     names = [offer.tier.name for offer in offers]
     return offered((name, name) for name in names if typed.casefold() in name.casefold())
 
@@ -44,7 +44,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
 @permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that grant a tier, by the name they had when they were mapped."""
-    names = await interaction.client.services.rulebook.role_names(interaction.guild_id or 0)
+    names = await interaction.client.services.server_admin.role_names(interaction.guild_id or 0)
     return offered(
         (f"@{name}", str(role))
         for role, name in names.items()
@@ -55,10 +55,10 @@ async def mapped_roles(interaction: Interaction, typed: str) -> list[app_command
 class Tiers(permissions.AdminGroup, name="tier", description="What members can request"):
     """The tiers of a server, the roles that grant them, the members who were given one."""
 
-    def __init__(self, rulebook: Rulebook, office: Office) -> None:
+    def __init__(self, server_admin: ServerAdmin, member_admin: MemberAdmin) -> None:
         super().__init__()
-        self._rulebook = rulebook
-        self._office = office
+        self._server_admin = server_admin
+        self._member_admin = member_admin
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
@@ -70,7 +70,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
-        mapped = await self._rulebook.map_role(
+        mapped = await self._server_admin.map_role(
             permissions.guild_of(interaction), permissions.actor(interaction.user), named, tier
         )
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
@@ -80,7 +80,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.autocomplete(role=mapped_roles)
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Remove a role's tier (works for deleted roles too)."""
-        name = await self._rulebook.unmap_role(
+        name = await self._server_admin.unmap_role(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.snowflake(role) or 0,
@@ -98,7 +98,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         days: app_commands.Range[int, 1, MOST_DAYS] | None = None,
     ) -> None:
         """Give a member a tier."""
-        until = await self._office.give(
+        until = await self._member_admin.give(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -110,7 +110,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.command()
     async def take(self, interaction: Interaction, member: discord.User) -> None:
         """Take back a tier given to a member."""
-        await self._office.take(
+        await self._member_admin.take(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             permissions.actor(member),
@@ -136,7 +136,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Change a tier. Queued pieces are not affected."""
-        changed = await self._rulebook.edit_tier(
+        changed = await self._server_admin.edit_tier(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             tier,
@@ -169,7 +169,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Add a tier."""
-        added = await self._rulebook.add_tier(
+        added = await self._server_admin.add_tier(
             permissions.guild_of(interaction),
             permissions.actor(interaction.user),
             fields={
@@ -189,7 +189,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.autocomplete(tier=tier_names)
     async def remove(self, interaction: Interaction, tier: TierName) -> None:
         """Remove a tier, also from the roles and members that have it."""
-        removed, roles, members = await self._rulebook.remove_tier(
+        removed, roles, members = await self._server_admin.remove_tier(
             permissions.guild_of(interaction), permissions.actor(interaction.user), tier
         )
         await done(
@@ -202,19 +202,21 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 class Roles(commands.Cog):
     """Forgets a role's tier when the role is deleted."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
-        self._rulebook = rulebook
+    def __init__(self, server_admin: ServerAdmin) -> None:
+        self._server_admin = server_admin
 
     @commands.Cog.listener()
     async def on_guild_role_delete(self, role: discord.Role) -> None:
         """Unmap a role that is gone."""
-        await self._rulebook.role_deleted(role.guild.id, role.id)
+        await self._server_admin.role_deleted(role.guild.id, role.id)
 
 
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     permissions.require_manager(interaction)
-    offers = await interaction.client.services.rulebook.offers(permissions.guild_of(interaction))
+    offers = await interaction.client.services.server_admin.offers(
+        permissions.guild_of(interaction)
+    )
     names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, embeds.TIERS_PER_PAGE)
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
@@ -239,5 +241,5 @@ def shown(tier: Tier) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add /tier to the bot."""
     bot.add_listing(Listing(name="tiers", lines=tiers))
-    bot.tree.add_command(Tiers(bot.services.rulebook, bot.services.office))
-    await bot.add_cog(Roles(bot.services.rulebook))
+    bot.tree.add_command(Tiers(bot.services.server_admin, bot.services.member_admin))
+    await bot.add_cog(Roles(bot.services.server_admin))

@@ -288,7 +288,7 @@ async def test_the_idle_lane_is_for_who_has_used_up_the_day(plan: Plan, clock: C
 async def test_who_was_given_no_seconds_is_given_none_in_the_idle_lane(plan: Plan) -> None:
     async with world(replace(plan, limits=Limits(idle_lane=True))) as w:
         alice = Actor(id=w.alice.id, name="alice")
-        await w.bot.services.office.allow(w.guild.id, ADMIN, alice, 0)
+        await w.bot.services.member_admin.allow(w.guild.id, ADMIN, alice, 0)
         assert "0 s of 0 s left" in told(await w.generate("play", 2))
 
 
@@ -310,7 +310,7 @@ async def test_what_is_sold_cannot_be_taken_away(
 ) -> None:
     async with world(replace(plan, defaults=SOLD, skus={77: "plus"})) as w:
         alice = Actor(id=w.alice.id, name="alice")
-        await w.bot.services.office.allow(w.guild.id, ADMIN, alice, allowed)
+        await w.bot.services.member_admin.allow(w.guild.id, ADMIN, alice, allowed)
         presence = Presence(
             user_skus=frozenset({77} if subscription == "user" else ()),
             server_skus=frozenset({77} if subscription == "server" else ()),

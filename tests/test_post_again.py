@@ -37,7 +37,7 @@ async def test_who_is_blocked_has_nothing_posted_again(plan: Plan) -> None:
     async with world(plan) as w:
         await undeliverable(w)
         alice = Actor(id=w.alice.id, name="alice")
-        await w.bot.services.office.block(w.guild.id, ADMIN, alice, "noise", None)
+        await w.bot.services.member_admin.block(w.guild.id, ADMIN, alice, "noise", None)
         assert "blocked you" in told(await press_again(w))
         assert (await w.studio.job(1)).status is Status.UNDELIVERABLE
         assert await used(w) == 0

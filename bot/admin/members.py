@@ -16,7 +16,7 @@ MOST_DAYS = 3650
 LONGEST_REASON = 200
 
 
-class Office:
+class MemberAdmin:
     """Each change is one transaction with its line in the audit log."""
 
     def __init__(

@@ -34,7 +34,7 @@ NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
 """What the commands call them."""
 
 
-class Rulebook:
+class ServerAdmin:
     """Each change is one transaction with its line in the audit log."""
 
     def __init__(

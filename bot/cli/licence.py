@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.admin.servers import Rulebook
+from bot.admin.servers import ServerAdmin
 from bot.admission import Admission
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
@@ -22,10 +22,10 @@ REMEDY = (
 )
 
 
-async def warnings(rulebook: Rulebook, config: Config, choice: Choice) -> list[str]:
+async def warnings(server_admin: ServerAdmin, config: Config, choice: Choice) -> list[str]:
     """Return what the operator should know before anybody pays."""
     return [
-        *licence(await rulebook.paid_servers(), config, choice.cards),
+        *licence(await server_admin.paid_servers(), config, choice.cards),
         *unreachable(choice.models),
     ]
 
@@ -35,7 +35,7 @@ async def paid_servers(folder: Path) -> int:
     admission = Admission(folder=folder, defaults=DEFAULTS, limits=Limits(), skus={})
     try:
         async with reading(folder / "fantasia.db") as database:
-            return await Rulebook(database, admission=admission, clock=utc_now).paid_servers()
+            return await ServerAdmin(database, admission=admission, clock=utc_now).paid_servers()
     except OperatorError:
         return 0
 

@@ -57,7 +57,7 @@ async def presence_of(interaction: Interaction, member: discord.User) -> Presenc
     client = interaction.client
     found = (
         client.entitlements(user=member, exclude_ended=True)
-        if client.services.office.skus
+        if client.services.member_admin.skus
         else None
     )
     theirs = [held async for held in found] if found else []

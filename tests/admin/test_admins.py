@@ -176,7 +176,7 @@ async def test_forty_roles_are_mapped_and_a_deleted_one_is_forgotten(plan: Plan)
         assert "**Plus**" in card(await w.alice.slash(w.music, "usage"))
         await w.bot.http.delete_role(w.guild.id, roles[5].id)
         await w.env.settle()
-        assert roles[5].id not in await w.bot.services.rulebook.role_names(w.guild.id)
+        assert roles[5].id not in await w.bot.services.server_admin.role_names(w.guild.id)
         assert "**Free**" in card(await w.alice.slash(w.music, "usage"))
         assert "Discord \\(role deleted\\)" in await do(w, "quota log")
 
@@ -330,7 +330,7 @@ async def test_the_log_names_tiers_as_people_know_them(plan: Plan) -> None:
             await do(w, "tier give", member=w.bob, tier=tier)
         await do(w, "tier take", member=w.bob)
         await do(w, "tier unmap", role=str(role.id))
-        found = await w.bot.services.office.log(w.guild.id, None, 0)
+        found = await w.bot.services.member_admin.log(w.guild.id, None, 0)
         assert [(change.before, change.after) for change in found] == [
             ("Gold", None),
             ("Gold", None),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin.servers import Rulebook
+from bot.admin.servers import ServerAdmin
 from bot.admission import Admission
 from bot.app import Plan
 from bot.cli import licence
@@ -35,19 +35,21 @@ def made_by(config: Config) -> tuple[ModelCard, ...]:
 async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
     plan.folder.mkdir(exist_ok=True)
     async with open_database(plan.folder / "fantasia.db") as database:
-        await rulebook(database, clock).map_role(10, SOMEONE, Actor(id=77, name="Patrons"), tier)
+        await server_admin(database, clock).map_role(
+            10, SOMEONE, Actor(id=77, name="Patrons"), tier
+        )
 
 
-def rulebook(database: Database, clock: Clock) -> Rulebook:
+def server_admin(database: Database, clock: Clock) -> ServerAdmin:
     admission = Admission(folder=Path(), defaults=tiers.DEFAULTS, limits=Limits(), skus={})
-    return Rulebook(database, admission=admission, clock=clock)
+    return ServerAdmin(database, admission=admission, clock=clock)
 
 
 async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
     await map_role(plan, clock, "Plus")
     choice = Choice(cards=made_by(Config()), command=())
     async with open_database(plan.folder / "fantasia.db") as database:
-        books = rulebook(database, clock)
+        books = server_admin(database, clock)
         (warning,) = await licence.warnings(books, Config(), choice)
         mine = replace(choice, cards=made_by(Config(musicgen_model="me/small")))
         assert await licence.warnings(books, Config(), mine) == []

@@ -110,19 +110,21 @@ async def filled(x: Extremes, roles: list[int]) -> None:
     async with w.database.transaction() as tx:
         await tx.execute("INSERT INTO sqlite_sequence VALUES ('jobs', ?)", (PIECES - 1,))
     for number in range(len(TIERS), MOST_TIERS - 1):
-        await w.bot.services.rulebook.add_tier(guild, member, tier_fields(number))
-    names = [offer.tier.name for offer in await w.bot.services.rulebook.offers(guild)]
+        await w.bot.services.server_admin.add_tier(guild, member, tier_fields(number))
+    names = [offer.tier.name for offer in await w.bot.services.server_admin.offers(guild)]
     for number, role in enumerate(roles):
         name = names[number % len(names)] if number < 100 else names[-1]
-        await w.bot.services.rulebook.map_role(guild, member, Actor(id=role, name=wide(100)), name)
+        await w.bot.services.server_admin.map_role(
+            guild, member, Actor(id=role, name=wide(100)), name
+        )
     for number in range(MOST_WORDS - 1):
         word = f"{number:03}".ljust(LONGEST_WORD, "x")
-        await w.bot.services.rulebook.add_word(guild, member, word)
+        await w.bot.services.server_admin.add_word(guild, member, word)
     for channel in [w.music, *x.channels][: MOST_CHANNELS - 1]:
         named = Actor(id=channel.id, name="x" * 100)
-        await w.bot.services.rulebook.allow_channel(guild, member, named)
+        await w.bot.services.server_admin.allow_channel(guild, member, named)
     for _ in range(30):
-        await w.bot.services.office.grant(
+        await w.bot.services.member_admin.grant(
             guild, member, member, MOST_GRANTED, wide(LONGEST_REASON), MOST_DAYS
         )
     for number in range(12):

@@ -209,7 +209,7 @@ async def test_what_admins_are_offered_is_for_managers(
     """A server may let others use such a command, whom it refuses, and whom nothing is offered."""
     async with staffed(plan) as (w, room, staff):
         somebody = Actor(id=1, name="somebody")
-        await w.bot.services.rulebook.allow_channel(
+        await w.bot.services.server_admin.allow_channel(
             w.guild.id, somebody, Actor(id=room.id, name="staff")
         )
         await w.admin.slash(w.music, "words add", word="unspeakable")

@@ -198,14 +198,14 @@ class Books(Recount):
     def grant(self, member: tuple[int, int], seconds: int, days: int | None) -> None:
         guild, user = member
         someone = Actor(id=user, name="someone")
-        self.do(self.office.grant(guild, ADMIN, someone, seconds, "a gift", days))
+        self.do(self.member_admin.grant(guild, ADMIN, someone, seconds, "a gift", days))
         ends = None if days is None else self.clock() + timedelta(days=days)
         self.grants[member].append(Given(seconds=seconds, ends=ends))
 
     @rule(member=st.sampled_from(MEMBERS))
     def reset(self, member: tuple[int, int]) -> None:
         guild, user = member
-        self.do(self.office.reset(guild, ADMIN, Actor(id=user, name="someone")))
+        self.do(self.member_admin.reset(guild, ADMIN, Actor(id=user, name="someone")))
         for bill in self.bills.values():
             today = bill.day == days.day(self.clock())
             if (bill.guild, bill.user) == member and today and not bill.everywhere:
@@ -215,7 +215,7 @@ class Books(Recount):
     def allow(self, member: tuple[int, int], per_day: int | None) -> None:
         guild, user = member
         with suppress(Refusal):
-            self.do(self.office.allow(guild, ADMIN, Actor(id=user, name="someone"), per_day))
+            self.do(self.member_admin.allow(guild, ADMIN, Actor(id=user, name="someone"), per_day))
         self.overrides.pop(member, None)
         if per_day is not None:
             self.overrides[member] = per_day
@@ -230,14 +230,14 @@ class Books(Recount):
         else:
             someone = Actor(id=member[1], name="someone")
             if member in self.given:
-                self.do(self.office.take(member[0], ADMIN, someone))
+                self.do(self.member_admin.take(member[0], ADMIN, someone))
             else:
-                self.do(self.office.give(member[0], ADMIN, someone, "Plus", None))
+                self.do(self.member_admin.give(member[0], ADMIN, someone, "Plus", None))
             self.given ^= {member}
 
     @rule(guild=st.sampled_from(GUILDS), per_day=st.integers(13, 40))
     def edit(self, guild: int, per_day: int) -> None:
-        self.do(self.rulebook.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
+        self.do(self.server_admin.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
         self.plus[guild] = per_day
 
     @rule(user=st.sampled_from(USERS))

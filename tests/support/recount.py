@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from bot.admin.members import Office
-from bot.admin.servers import Rulebook
+from bot.admin.members import MemberAdmin
+from bot.admin.servers import ServerAdmin
 from bot.admission import Admission
 from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import Endings
@@ -132,8 +132,8 @@ class Recount(RuleBasedStateMachine):
             encoder=Encoder((), {}, 0),
         )
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
-        self.office = Office(self.database, admission=admission, clock=self.clock)
-        self.rulebook = Rulebook(self.database, admission=admission, clock=self.clock)
+        self.member_admin = MemberAdmin(self.database, admission=admission, clock=self.clock)
+        self.server_admin = ServerAdmin(self.database, admission=admission, clock=self.clock)
         machine = Machine(self.database, Deadlines(self.clock.ticks))
         self.do(machine.loaded(Ready(**READY)))
         self.endings = Endings(
@@ -153,7 +153,7 @@ class Recount(RuleBasedStateMachine):
         self.plus = dict.fromkeys(GUILDS, 30)
         for guild in GUILDS:
             role = Actor(id=ROLE, name="patrons")
-            self.do(self.rulebook.map_role(guild, ADMIN, role, "plus"))
+            self.do(self.server_admin.map_role(guild, ADMIN, role, "plus"))
 
     def do(self, work: Awaitable[T]) -> T:
         async def run() -> T:

@@ -86,7 +86,7 @@ async def test_a_database_left_at_work_keeps_every_sum(written: Plan) -> None:
         assert (prize.seconds, prize.left) == (20, 20 - 7 - 6 - 2)
         assert (usages[BOB].membership.per_day, usages[FRANK].left) == (6, 0)
         # Refused where no tier was given by hand.
-        await bot.services.office.take(
+        await bot.services.member_admin.take(
             SERVER, Actor(id=1, name="admin"), Actor(id=CAROL, name="carol")
         )
         assert (await bot.services.studio.usage(OTHER, ERIN)).used == 10
@@ -109,13 +109,13 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         again = await bot.services.studio.takes(13, member(ALICE, SERVER))
         assert [take.charged_seconds for take in again[1]] == [8, 8]
         assert await bot.services.erasure.left() == 2
-        assert await bot.services.rulebook.words(SERVER) == ["kazoo"]
-        assert await bot.services.rulebook.words(OTHER) == ["tuba"]
-        assert len(await bot.services.rulebook.channels(SERVER)) == 1
+        assert await bot.services.server_admin.words(SERVER) == ["kazoo"]
+        assert await bot.services.server_admin.words(OTHER) == ["tuba"]
+        assert len(await bot.services.server_admin.channels(SERVER)) == 1
         assert "Choir" in [offer.tier.name for offer in await bot.services.studio.offers(SERVER)]
-        limits = await bot.services.rulebook.limits(OTHER)
+        limits = await bot.services.server_admin.limits(OTHER)
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
-        changes = await bot.services.office.log(SERVER, None, 0)
+        changes = await bot.services.member_admin.log(SERVER, None, 0)
         assert Counter(change.action for change in changes)["quota set"] == 2
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bot import queue
-from bot.admin.members import Office
+from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admission import Admission
 from bot.engine.files.encoder import Encoder
@@ -119,7 +119,7 @@ async def past(database: Database, jobs: int) -> None:
             await tx.execute(statement, (jobs,) if number == 0 else ())
 
 
-def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, Office, Outbox]:
+def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, MemberAdmin, Outbox]:
     admission = Admission(
         folder=folder,
         defaults=(GENEROUS,),
@@ -137,18 +137,18 @@ def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, Offic
         max_seconds=120,
         admission=admission,
     )
-    office = Office(database, admission=admission, clock=clock)
-    return studio, office, Outbox(database, clock=clock, news=asyncio.Event())
+    member_admin = MemberAdmin(database, admission=admission, clock=clock)
+    return studio, member_admin, Outbox(database, clock=clock, news=asyncio.Event())
 
 
 async def live(database: Database, folder: Path, clock: Clock) -> None:
     """Go the way of requests, from asking to delivery, and look as often as one looks."""
-    studio, office, outbox = parts(database, folder, clock)
+    studio, member_admin, outbox = parts(database, folder, clock)
     someone = Actor(id=1, name="someone")
-    await office.grant(10, someone, someone, 10, "a gift", 3)
-    await office.reset(10, someone, someone)
-    await office.log(10, None, 0)
-    await office.log(10, 1, 0)
+    await member_admin.grant(10, someone, someone, 10, "a gift", 3)
+    await member_admin.reset(10, someone, someone)
+    await member_admin.log(10, None, 0)
+    await member_admin.log(10, 1, 0)
     for _ in range(4):
         job = await studio.submit(origin(), Wish(prompt="play", seconds=8))
     await studio.status_message(job, 7, Status.QUEUED)
