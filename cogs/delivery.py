@@ -20,7 +20,7 @@ from cogs.ui import embeds
 from cogs.ui.attachments import TooLarge, file, files
 from cogs.ui.buttons import last_view, stop_view
 from cogs.ui.result_buttons import removed, result_view
-from cogs.ui.status import Board, apart, channel, failure
+from cogs.ui.status import StatusMessages, apart, channel, failure
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,14 @@ class Unanswerable(Exception):
 class Delivery(commands.Cog):
     """Posts to one place at a time: the event only says look, the rows say what."""
 
-    def __init__(self, bot: Fantasia, studio: Studio, outbox: Outbox, board: Board) -> None:
+    def __init__(
+        self, bot: Fantasia, studio: Studio, outbox: Outbox, status_messages: StatusMessages
+    ) -> None:
         self._bot = bot
         self._studio = studio
         self._outbox = outbox
         self._archive = bot.services.archive
-        self._board = board
+        self._status_messages = status_messages
         self._busy: set[int] = set()
         """Places that are being posted to."""
         self._looks: set[asyncio.Task[None]] = set()
@@ -69,7 +71,7 @@ class Delivery(commands.Cog):
         look.add_done_callback(self._looks.discard)
         lines = (await self._lines()).items()
         posting = (self._deliver_to(place, line) for place, line in lines)
-        await apart(*posting, self._replace_previews(), self._board.refresh())
+        await apart(*posting, self._replace_previews(), self._status_messages.refresh())
 
     async def cog_unload(self) -> None:
         """End current posts before the connection closes; their rows are kept."""
@@ -205,7 +207,7 @@ class Delivery(commands.Cog):
 
     async def _send(self, owed: Owed) -> int:
         if owed.post.kind is PostKind.FAILURE:
-            edited = await self._board.tell_failure(owed.job)
+            edited = await self._status_messages.tell_failure(owed.job)
             return edited or await self._failure(owed)
         if owed.post.kind is PostKind.PREVIEW:
             return await self._preview(owed)
@@ -292,5 +294,7 @@ class Delivery(commands.Cog):
 async def setup(bot: Fantasia) -> None:
     """Add the delivery to the bot."""
     await bot.add_cog(
-        Delivery(bot, bot.services.studio, bot.services.outbox, Board(bot, bot.services.studio))
+        Delivery(
+            bot, bot.services.studio, bot.services.outbox, StatusMessages(bot, bot.services.studio)
+        )
     )

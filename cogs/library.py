@@ -27,7 +27,7 @@ LONGEST_COMMAND = 1000
 """Characters of a field of an embed, and what stands around the command."""
 
 
-class Catalogue(commands.Cog):
+class Library(commands.Cog):
     """The music that is kept, for those who may see it."""
 
     def __init__(self, bot: Fantasia) -> None:
@@ -207,4 +207,4 @@ def command(job: Job) -> str:
 async def setup(bot: Fantasia) -> None:
     """Add the commands to the bot."""
     bot.add_listing(Listing(name="history", lines=pieces, by_age=True))
-    await bot.add_cog(Catalogue(bot))
+    await bot.add_cog(Library(bot))

@@ -141,7 +141,7 @@ async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     await done(interaction, "Posted. The button works for as long as the message exists.")
 
 
-class Door(commands.Cog):
+class RefusalNotice(commands.Cog):
     """Tells a server once that the operator has not allowed it."""
 
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
@@ -198,4 +198,4 @@ async def setup(bot: Fantasia) -> None:
     bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.services.server_admin))
     bot.tree.add_command(Words(bot.services.server_admin))
-    await bot.add_cog(Door(bot, bot.services.studio))
+    await bot.add_cog(RefusalNotice(bot, bot.services.studio))

@@ -33,7 +33,7 @@ EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
 
 
-class Board:
+class StatusMessages:
     """Keeps the status messages up to date, edited no more often than members can read."""
 
     def __init__(self, bot: Fantasia, studio: Studio) -> None:
