@@ -17,7 +17,7 @@ from bot.dispatch.endings import TRIES, Endings
 from bot.dispatch.machine import Machine
 from bot.dispatch.running_job import Phase, RunningJob
 from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Render, Took
-from bot.engine.process import Engine
+from bot.engine.process import EngineProcess
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.tables import jobs
@@ -51,7 +51,7 @@ class Dispatcher:
         work: asyncio.Event,
         news: asyncio.Event,
         drain: asyncio.Event,
-        start: Callable[[], AbstractAsyncContextManager[Engine]],
+        start: Callable[[], AbstractAsyncContextManager[EngineProcess]],
         ticks: Callable[[], float] = time.monotonic,
         pause: float = 1.0,
         grace: float = GRACE,
@@ -116,7 +116,7 @@ class Dispatcher:
         self._running.clear()
         self._work.set()
 
-    async def _serve(self, engine: Engine) -> None:
+    async def _serve(self, engine: EngineProcess) -> None:
         ready = await engine.ready()
         await self._patiently(self._loaded, ready)
         try:
@@ -140,7 +140,7 @@ class Dispatcher:
         self._pause = self._first_pause
         self._news.set()
 
-    async def _heed(self, engine: Engine) -> None:
+    async def _heed(self, engine: EngineProcess) -> None:
         """Tell the engine of jobs that are cancelled or stopped."""
         wanted = {job.id: job for job in await jobs.running(self._database)}
         for number, running in self._running.items():
@@ -149,7 +149,7 @@ class Dispatcher:
             elif wanted[number].stopping:
                 self._finish(engine, running)
 
-    async def _begin(self, engine: Engine, group: asyncio.TaskGroup) -> None:
+    async def _begin(self, engine: EngineProcess, group: asyncio.TaskGroup) -> None:
         """Give the engine what it has room for."""
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
@@ -158,7 +158,7 @@ class Dispatcher:
                 running.preview_due = any(part.preview for part in order.parts)
                 group.create_task(self._render(engine, running, order))
 
-    async def _make_room(self, engine: Engine) -> None:
+    async def _make_room(self, engine: EngineProcess) -> None:
         """Let a paying job take the place of one in the idle lane."""
         if self._drain.is_set() or self._any_requeued():
             return
@@ -192,7 +192,7 @@ class Dispatcher:
             self._news.set()
         return job
 
-    async def _order(self, engine: Engine, running: RunningJob) -> Render | None:
+    async def _order(self, engine: EngineProcess, running: RunningJob) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""
         job, alone = running.job, running.job.care == TAKE_BY_TAKE
         try:
@@ -202,7 +202,7 @@ class Dispatcher:
             self._let_go(engine, running)
             return None
 
-    async def _render(self, engine: Engine, running: RunningJob, order: Render) -> None:
+    async def _render(self, engine: EngineProcess, running: RunningJob, order: Render) -> None:
         # An engine that is lost on the way leaves the job where it is: recovery finds it there.
         self._watch(engine)
         try:
@@ -218,7 +218,7 @@ class Dispatcher:
 
     async def _heard(
         self,
-        engine: Engine,
+        engine: EngineProcess,
         running: RunningJob,
         said: Loading | Loaded | Progress | Previewed | Took,
     ) -> None:
@@ -245,7 +245,7 @@ class Dispatcher:
             running.noted = now
             await reports.progressed(self._database, running.job, said)
 
-    async def _previewed(self, engine: Engine, running: RunningJob) -> None:
+    async def _previewed(self, engine: EngineProcess, running: RunningJob) -> None:
         running.preview_due = False
         now = await reports.previewed(self._database, self._folder, running.job, self._clock())
         if now and now.stopping:
@@ -283,7 +283,7 @@ class Dispatcher:
         running.phase = Phase.REQUEUED  # it starts again once its files are gone
         await self._endings.wait_again(running.job, because, deaths=deaths, care=care)
 
-    def _let_go(self, engine: Engine, running: RunningJob) -> None:
+    def _let_go(self, engine: EngineProcess, running: RunningJob) -> None:
         del self._running[running.job.id]
         running.end()
         self._watch(engine)
@@ -291,7 +291,7 @@ class Dispatcher:
             self._idle.set()
         self._work.set()
 
-    def _watch(self, engine: Engine) -> None:
+    def _watch(self, engine: EngineProcess) -> None:
         """Drop what takes much longer than this machine usually needs for it."""
 
         def late(running: RunningJob) -> None:
@@ -299,7 +299,7 @@ class Dispatcher:
 
         self._deadlines.watch(self._running.values(), self._machine.models, late)
 
-    def _drop(self, engine: Engine, running: RunningJob, phase: Phase) -> None:
+    def _drop(self, engine: EngineProcess, running: RunningJob, phase: Phase) -> None:
         """Tell the engine to drop a job; what is in the queue again stays so, whatever follows."""
         told = running.unwanted
         if not told or phase is Phase.REQUEUED:
@@ -307,7 +307,7 @@ class Dispatcher:
         if not told:
             engine.cancel(running.job.id)
 
-    def _finish(self, engine: Engine, running: RunningJob) -> None:
+    def _finish(self, engine: EngineProcess, running: RunningJob) -> None:
         """Stop a job early, but not before the preview that members heard in an earlier attempt.
 
         One that was stopped while it waited gets no longer than its preview.

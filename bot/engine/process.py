@@ -96,7 +96,7 @@ class Mailbox:
         return report
 
 
-class Engine:
+class EngineProcess:
     """A running child process that is ready to render."""
 
     def __init__(self, process: asyncio.subprocess.Process, silence: float, loading: float) -> None:
@@ -233,7 +233,7 @@ async def start(
     silence: float = 120,
     loading: float = 1800,
     umask: int = -1,
-) -> AsyncIterator[Engine]:
+) -> AsyncIterator[EngineProcess]:
     """Run the child for as long as the block.
 
     It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
@@ -249,7 +249,7 @@ async def start(
         umask=umask,
         start_new_session=True,  # a Ctrl-C in the terminal is the bot's to heed
     )
-    engine = Engine(process, silence, loading)
+    engine = EngineProcess(process, silence, loading)
     try:
         yield engine
     finally:

@@ -19,7 +19,7 @@ from bot.engine import messages, worker
 from bot.engine.contract import Idle
 from bot.engine.files import audio
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
-from bot.engine.process import Engine, start
+from bot.engine.process import EngineProcess, start
 from bot.engine.sketch.composer import Sketch
 from bot.errors import EngineError, JobError
 from tests.conftest import SCRIPTED
@@ -52,7 +52,7 @@ def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Re
 
 
 @asynccontextmanager
-async def engine(pace: float = 0) -> AsyncIterator[Engine]:
+async def engine(pace: float = 0) -> AsyncIterator[EngineProcess]:
     async with start([*SKETCH, str(pace)], engine_environment()) as running:
         ready = await running.ready()
         assert (ready.models, ready.slots) == (("sketch",), 1)
