@@ -15,7 +15,7 @@ from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
 from bot.rules.wording import counted
 from bot.values import Forgotten, Removal
-from cogs.ui.buttons import OfJob
+from cogs.ui.buttons import JobItem
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Forget(app_commands.Group, name="forget", description="Erase what is kept 
 
 
 class ForgetButton(
-    OfJob, discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"forget:(?P<job>[0-9]{1,20})"
+    JobItem, discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"forget:(?P<job>[0-9]{1,20})"
 ):
     """Erases what is kept of the user whose id it carries, if it is they who press it."""
 

@@ -13,7 +13,7 @@ from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions
 from cogs.ui.autocomplete import MOST_CHOICES
-from cogs.ui.buttons import Pressed
+from cogs.ui.buttons import PressableItem
 
 
 class Queue(commands.Cog):
@@ -26,7 +26,7 @@ class Queue(commands.Cog):
         await pages.show(interaction, "queue")
 
 
-class CancelSelect(Pressed, ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
+class CancelSelect(PressableItem, ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
     """Cancels a piece chosen by its number; the studio decides who may."""
 
     def __init__(self, choices: list[discord.SelectOption] | None = None) -> None:

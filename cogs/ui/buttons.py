@@ -15,7 +15,7 @@ from bot.values import Job, Status
 from cogs.ui import embeds, permissions
 
 
-class Pressed:
+class PressableItem:
     """A component that answers with the reason if its action fails; mixed into a DynamicItem."""
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -31,7 +31,7 @@ class Pressed:
         """Do what it is for."""
 
 
-class OfJob(Pressed):
+class JobItem(PressableItem):
     """A button about one job, whose number is in its custom id; mixed into a DynamicItem."""
 
     LABEL: str
@@ -55,7 +55,9 @@ class OfJob(Pressed):
         return cls(int(match["job"]))
 
 
-class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"):
+class CancelButton(
+    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"
+):
     """Cancels the job it was made for, for its owner or a member with Manage Server."""
 
     LABEL, NAME = "Cancel", "cancel"
@@ -73,7 +75,7 @@ class CancelButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<
 
 
 class PostAgainButton(
-    OfJob, ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"
+    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"
 ):
     """Charges a piece that could not be posted again, and tries to post it."""
 
@@ -92,7 +94,7 @@ class PostAgainButton(
             await interaction.delete_original_response()  # nothing would keep it up to date
 
 
-class StopButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):
+class StopButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):
     """Ends a long piece with what is done so far, for its owner or a member with Manage Server."""
 
     LABEL, NAME = "Stop here", "stop"

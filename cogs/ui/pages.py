@@ -11,7 +11,7 @@ from bot.client import Interaction
 from bot.errors import Refusal
 from bot.rules.markup import some
 from cogs.ui import permissions
-from cogs.ui.buttons import Pressed
+from cogs.ui.buttons import PressableItem
 from cogs.ui.embeds import LONGEST_DESCRIPTION, VIOLET
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ PROMPT_SHOWN = 60
 
 
 class PageButton(
-    Pressed,
+    PressableItem,
     ui.DynamicItem[ui.Button[Any]],
     template=r"page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})",
 ):

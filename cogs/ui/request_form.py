@@ -15,14 +15,14 @@ from bot.rules import bounds
 from bot.rules.markup import escape
 from bot.values import Request, SamplingOptions, Wish
 from cogs.ui import permissions, submit
-from cogs.ui.buttons import OfJob, Pressed
+from cogs.ui.buttons import JobItem, PressableItem
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
 
-class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
+class AgainButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
     """Requests the same piece with a new seed."""
 
     LABEL, NAME = "Again", "again"
@@ -35,7 +35,7 @@ class AgainButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<jo
         )
 
 
-class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
+class EditButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
     """Opens a form with the request filled in."""
 
     LABEL, NAME = "Edit", "edit"
@@ -46,7 +46,7 @@ class EditButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>
         await _show(interaction, Form("Edit and resubmit", f"edit:{self.job}", request))
 
 
-class GenerateButton(Pressed, ui.DynamicItem[ui.Button[Any]], template=r"generate"):
+class GenerateButton(PressableItem, ui.DynamicItem[ui.Button[Any]], template=r"generate"):
     """Opens an empty form: the one button of a /panel."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
 from cogs.ui import embeds, permissions, submit
 from cogs.ui.attachments import answer, files
-from cogs.ui.buttons import OfJob
+from cogs.ui.buttons import JobItem
 from cogs.ui.request_form import AgainButton, EditButton
 from cogs.ui.status import channel
 
@@ -27,7 +27,9 @@ EXTENSION_SECONDS = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time."""
 
 
-class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<job>[0-9]{1,18})"):
+class ExtendButton(
+    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<job>[0-9]{1,18})"
+):
     """Asks which take to extend, and by how much."""
 
     LABEL, NAME = "Extend", "extend"
@@ -54,7 +56,7 @@ class ExtendButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"extend:(?P<
         await _ask(interaction, ExtendSelect(job.id, choices), "Extend which take, by how much?")
 
 
-class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>[0-9]{1,18})"):
+class SaveButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>[0-9]{1,18})"):
     """Asks for the format to save in."""
 
     LABEL, NAME = "Save as", "save"
@@ -73,7 +75,9 @@ class SaveButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"save:(?P<job>
         await _ask(interaction, SaveSelect(job.id, choices), "Which format? Saving is free.")
 
 
-class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<job>[0-9]{1,18})"):
+class DeleteButton(
+    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<job>[0-9]{1,18})"
+):
     """Deletes the message and the files, for their owner or a member with Manage Server."""
 
     LABEL, NAME = "Delete", "delete"
@@ -99,14 +103,14 @@ class DeleteButton(OfJob, ui.DynamicItem[ui.Button[Any]], template=r"delete:(?P<
                 await interaction.message.delete()
 
 
-class OfJobSelect(OfJob):
+class JobSelect(JobItem):
     """A select about one job; mixed into a DynamicItem."""
 
     def __init__(self, job: int, choices: Sequence[discord.SelectOption] = ()) -> None:
         select: ui.Select[Any] = ui.Select(
             custom_id=f"{self.NAME}:{job}", placeholder=self.LABEL, options=list(choices)
         )
-        super(OfJob, self).__init__(select)  # type: ignore[call-arg]
+        super(JobItem, self).__init__(select)  # type: ignore[call-arg]
         self.job = job
 
     def chosen(self, pattern: str) -> tuple[int, str]:
@@ -119,7 +123,7 @@ class OfJobSelect(OfJob):
 
 
 class ExtendSelect(
-    OfJobSelect, ui.DynamicItem[ui.Select[Any]], template=r"extend-by:(?P<job>[0-9]{1,18})"
+    JobSelect, ui.DynamicItem[ui.Select[Any]], template=r"extend-by:(?P<job>[0-9]{1,18})"
 ):
     """Queues the extension."""
 
@@ -133,7 +137,7 @@ class ExtendSelect(
 
 
 class SaveSelect(
-    OfJobSelect, ui.DynamicItem[ui.Select[Any]], template=r"save-as:(?P<job>[0-9]{1,18})"
+    JobSelect, ui.DynamicItem[ui.Select[Any]], template=r"save-as:(?P<job>[0-9]{1,18})"
 ):
     """Answers with the file."""
 
