@@ -220,7 +220,9 @@ async def _forgetting(left: int) -> list[Row]:
             room = guild.create_text_channel("music")
             members = [guild.add_member(env.create_user(f"member {i}")) for i in range(20)]
             gone = 77
-            await _lived(inside.database(bot), plan.folder, members[0].id, gone, left)
+            await _lived(
+                inside.database(bot.services.studio), plan.folder, members[0].id, gone, left
+            )
             await bot.services.archive.left(gone)
             many = [
                 (f"/forget me of {FORGOTTEN:,} pieces", bot.services.archive.forget(members[0].id)),
@@ -245,7 +247,7 @@ async def _lived(database: Database, folder: Path, member: int, gone: int, left:
 
 
 async def _leaving(bot: Fantasia) -> None:
-    async with inside.database(bot).transaction() as tx:
+    async with inside.database(bot.services.studio).transaction() as tx:
         before = time.time() - 2 * FORGOTTEN_AFTER.total_seconds()
         await tx.execute("UPDATE servers SET left_at = ? WHERE left_at IS NOT NULL", (before,))
     await bot.services.archive.forget_the_left()

@@ -156,7 +156,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
     assert len(side.replies) == jobs
     if paused:
         await env.bot.services.operations.resume()
-    database = inside.database(env.bot)
+    database = inside.database(env.bot.services.studio)
     while (await counts(database)).get(Status.DELIVERED) != jobs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     side.seconds = time.perf_counter() - begun

@@ -143,7 +143,7 @@ def member(user: int = 1, guild: int = 10, *, manager: bool = False) -> Viewer:
 
 async def owed_by(studio: Studio) -> list[Owed]:
     """Return the messages that are due."""
-    return await Outbox(studio._database, clock=studio.now, news=asyncio.Event()).owed()
+    return await Outbox(inside.database(studio), clock=studio.now, news=asyncio.Event()).owed()
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:
@@ -186,7 +186,7 @@ class World:
 
     @property
     def database(self) -> Database:
-        return inside.database(self.bot)
+        return inside.database(self.studio)
 
     def messages(self) -> list[discord.Message]:
         return self.music.history()
@@ -252,10 +252,9 @@ class World:
 
     async def look(self) -> None:
         """Let the bot look, and wait until it has done what it saw."""
-        delivery: Any = self.bot.get_cog("Delivery")
         self.bot.dispatch("look")
         await asyncio.sleep(0)  # it has begun
-        while looks := set(delivery._looks):
+        while looks := inside.looks(self.bot):
             await asyncio.wait(looks)
 
     async def restart(self, plan: Plan) -> None:

@@ -30,6 +30,7 @@ from bot.tables.database import Database, open_database
 from bot.values import Status
 from tests.cogs.test_result_buttons import choose
 from tests.conftest import OPEN, World, until, world
+from tests.support import inside
 from tests.support.processes import alive, children
 
 
@@ -111,8 +112,8 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
     async def opened(path: Path) -> AsyncIterator[Database]:
         async with open_database(path) as database:
             if present:
-                connection: Any = CutConnection(database._connection, present[-1])
-                database._connection = connection
+                connection: Any = CutConnection(inside.connection(database), present[-1])
+                inside.reconnect(database, connection)
             yield database
 
     def cut(kind: type[Any]) -> None:

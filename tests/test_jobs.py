@@ -25,7 +25,7 @@ TestLife.settings = hypothesis_settings(
 def test_a_beginning_that_was_not_posted_is_not_charged_to_who_is_forgotten(life: Life) -> None:
     life.submit(1, 40, 1)
     life.claim()
-    life.do(life._begin(life.running[0]))
+    life.do(life.make_beginning(life.running[0]))
     life.send()
     life.forget(1)
     life.hear(Later())

@@ -210,10 +210,11 @@ async def reading(path: Path) -> AsyncIterator[Database]:
             database = Database(connection)
             await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
             version = (await database.fetch("PRAGMA user_version"))[0][0]
-            if version != len(_steps()):
+            if version != len(schema_steps()):
                 raise OperatorError(
                     f"The database {path} has the schema {version}, and this Fantasia reads "
-                    f"{len(_steps())}: start the bot once, or install the release that wrote it."
+                    f"{len(schema_steps())}: start the bot once, or install the release that wrote "
+                    "it."
                 )
             yield database
     except (sqlite3.DatabaseError, StorageError) as error:
@@ -314,7 +315,7 @@ def is_held(path: Path) -> bool:
 
 async def _migrate(database: Database, path: Path) -> None:
     version = (await database.fetch("PRAGMA user_version"))[0][0]
-    steps = _steps()
+    steps = schema_steps()
     _refuse_newer(version, path)
     for number, step in enumerate(steps[version:], start=version + 1):
         async with database.transaction() as transaction:
@@ -372,7 +373,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _refuse_newer(version: int, path: Path) -> None:
-    known = len(_steps())
+    known = len(schema_steps())
     if version > known:
         raise OperatorError(
             f"The database {path} is from a newer Fantasia: its schema is {version}, and this one "
@@ -380,7 +381,8 @@ def _refuse_newer(version: int, path: Path) -> None:
         )
 
 
-def _steps() -> list[str]:
+def schema_steps() -> list[str]:
+    """Return the SQL of the schema's numbered steps, in their order."""
     folder = resources.files("bot.tables.migrations")
     files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
     return [(folder / name).read_text() for name in files]

@@ -17,6 +17,7 @@ from bot.cli import doctor
 from bot.config import Config
 from bot.values import Status, Wish
 from tests.conftest import GENEROUS, SCRIPTED, origin, until
+from tests.support import inside
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
 
@@ -258,7 +259,7 @@ def test_doctor_sees_music_that_another_user_owns(
 ) -> None:
     (tmp_path / "audio").mkdir()
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for who is not root
-    (check,) = doctor._music(Config(data_dir=tmp_path))
+    (check,) = inside.music_checks(Config(data_dir=tmp_path))
     assert (check.verdict, "chown -R" in check.remedy) == (doctor.Verdict.BAD, True)
 
 

@@ -96,10 +96,6 @@ async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: C
         shown = await w.generate("slow", 8)
         await w.status(shown, "Rendering #1")
         assert shown.response
-        delivery: Any = w.bot.get_cog("Delivery")
-
-        async def settled() -> bool:
-            return not delivery._board._busy
 
         async def progressed(percent: int) -> None:
             async with w.database.transaction() as tx:
@@ -110,7 +106,7 @@ async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: C
             assert shown.response
             return f"{percent} %" in str(shown.response.embeds[0].description)
 
-        await until(settled)
+        await w.look()
         clock.turn(seconds=3)
         await progressed(50)
         await asyncio.sleep(0.2)

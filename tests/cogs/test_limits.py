@@ -26,6 +26,7 @@ from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITIN
 from bot.values import Actor, Limits, Status
 from tests.cogs.test_request_form import values
 from tests.conftest import GENEROUS, World, world
+from tests.support import inside
 from tests.support.limits import problems
 
 PIECES = 10**15 - 1000
@@ -327,7 +328,7 @@ async def walked(x: Extremes) -> dict[str, list[str]]:
         (f"forget:{2**64 - 1}", ""),
         (f"forget:{IDS[1]}", ""),
     ]
-    for pattern in x.w.bot._connection._view_store._dynamic_items:
+    for pattern in inside.cached(x.w.bot)._view_store._dynamic_items:
         assert any(pattern.fullmatch(custom_id) for custom_id, _ in acts), (
             f"{pattern} is not pressed"
         )

@@ -16,6 +16,7 @@ from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
 from tests.conftest import World, world
+from tests.support import inside
 
 ALONE = {"forget me", "help", "about"}
 """What is offered in the bot's own direct messages."""
@@ -25,9 +26,9 @@ ABROAD = 777_000_000_000_000_000
 
 def unavailable(w: World) -> None:
     """Let the bot know as little of its server as after a start during an outage of Discord's."""
-    state = w.bot._connection
+    state = inside.cached(w.bot)
     state._guilds.pop(w.guild.id)
-    state._add_guild_from_data({"id": str(w.guild.id), "unavailable": True})  # type: ignore[typeddict-item]
+    state._add_guild_from_data({"id": str(w.guild.id), "unavailable": True})
 
 
 def payload(w: World, name: str, **options: Any) -> tuple[Any, dict[str, Any]]:
@@ -104,7 +105,7 @@ async def test_no_button_makes_anything_where_the_bot_was_removed(plan: Plan) ->
         await w.generate("play")
         await w.ended(1, Status.DELIVERED)
         message = await w.result()
-        w.bot._connection._guilds.pop(w.guild.id)
+        inside.cached(w.bot)._guilds.pop(w.guild.id)
         assert told(await w.alice.click(message, label="Again")) == NO_MEMBER
         assert await w.database.fetch("SELECT id FROM jobs WHERE id > 1") == []
 

@@ -14,6 +14,7 @@ from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
 from tests.cogs.test_bot import told
 from tests.conftest import Clock, World, viewer, world
+from tests.support import inside
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ async def test_a_form_that_is_closed_leaves_nothing_behind(plan: Plan) -> None:
         message = await first(w)
         for _ in range(20):
             await w.bob.click(message, label="Edit")
-        assert w.bot._connection._view_store._modals == {}
+        assert inside.cached(w.bot)._view_store._modals == {}
 
 
 async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) -> None:

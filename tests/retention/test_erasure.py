@@ -100,7 +100,7 @@ async def test_neither_name_nor_words_stay_in_any_row(plan: Plan) -> None:
         usage = card(await w.alice.slash(w.music, "usage"))
         assert "**9 s** of 9 s" in usage
         assert "Reason:" not in usage
-        assert "blocked you from asking" in told(await w.generate("play"))
+        assert "blocked you from requesting" in told(await w.generate("play"))
 
 
 async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Plan) -> None:

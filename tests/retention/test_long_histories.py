@@ -50,7 +50,7 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
     plan: Plan, clock: Clock, way: str
 ) -> None:
     async with compose(replace(plan, clock=clock)) as client:
-        database, archive = inside.database(client), client.services.archive
+        database, archive = inside.database(client.services.studio), client.services.archive
         await lived(database, plan.folder)
         if way == "a member":
             forgetting = asyncio.create_task(archive.forget(1))

@@ -1,12 +1,53 @@
 """What tests see, or set going, inside the bot where no caller does: each behind a function.
 
-Nothing else in `tests` reaches behind an underscore; `test_architecture.py` counts what does here.
+Nothing else in `tests` reaches behind an underscore of ours, and `test_architecture.py` counts what
+does here.
 """
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import aiosqlite
+
+from bot.cli import doctor
 from bot.client import Fantasia
+from bot.config import Config
+from bot.studio import Studio
 from bot.tables.database import Database
 
 
-def database(bot: Fantasia) -> Database:
-    """Return the rows of a bot, to see what was written, or to make the past that a test needs."""
-    return bot.services.studio._database
+def database(studio: Studio) -> Database:
+    """Return the rows of a studio, to see what was written or to make the past of a test."""
+    return studio._database
+
+
+def connection(database: Database) -> aiosqlite.Connection:
+    """Return the connection below a database, to count its steps or to let it fail."""
+    return database._connection
+
+
+def reconnect(database: Database, connection: Any) -> None:
+    """Put something before the connection of a database that is open, to cut it off."""
+    database._connection = connection
+
+
+def cached(bot: Fantasia) -> Any:
+    """Return what discord.py keeps of its servers and views, which has no public way in."""
+    return bot._connection
+
+
+def looks(bot: Fantasia) -> set[asyncio.Task[None]]:
+    """Return the looks of the delivery that are under way."""
+    delivery: Any = bot.get_cog("Delivery")
+    return set(delivery._looks)
+
+
+def device_check(config: Config) -> doctor.Check:
+    """Return what the doctor says of the device, which takes seconds, and of nothing else."""
+    return doctor._device(config)
+
+
+def music_checks(config: Config) -> Sequence[doctor.Check]:
+    """Return what the doctor says of the kept music, and of nothing else."""
+    return list(doctor._music(config))

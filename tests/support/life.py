@@ -172,12 +172,12 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def begin(self, data: Any) -> None:
         """Make the first half minute of a long piece."""
-        self.do(self._begin(data.draw(st.sampled_from(self.long()))))
+        self.do(self.make_beginning(data.draw(st.sampled_from(self.long()))))
 
     def long(self) -> list[Job]:
         return [job for job in self.running if job.request.seconds > PREVIEW]
 
-    async def _begin(self, job: Job) -> None:
+    async def make_beginning(self, job: Job) -> None:
         async with self.database.transaction() as tx:
             now = await jobs.find(tx, job.id)
             if now is None or now.stopping or now.attempts != job.attempts:
@@ -289,7 +289,7 @@ class Life(RuleBasedStateMachine):
         self.claim()
         for job in self.running[-1:]:
             if kind != "short":
-                self.do(self._begin(job))
+                self.do(self.make_beginning(job))
                 self.send_and_hear(outcome)
             if kind != "begun":
                 self.do(self._take(job, job.request.seconds))

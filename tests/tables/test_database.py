@@ -54,7 +54,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = "CREATE TABLE first (x);\nCREATE TABLE second (y;\n"
-    monkeypatch.setattr("bot.tables.database._steps", lambda: [broken])
+    monkeypatch.setattr("bot.tables.database.schema_steps", lambda: [broken])
     with pytest.raises(OperatorError):
         async with open_database(tmp_path / "test.db"):
             pass
@@ -213,8 +213,8 @@ async def test_an_older_program_refuses_the_newer_database(
     async with open_database(tmp_path / "test.db"):
         pass
     before = (tmp_path / "test.db").read_bytes()
-    steps = database_module._steps()
-    monkeypatch.setattr("bot.tables.database._steps", lambda: steps[:1])
+    steps = database_module.schema_steps()
+    monkeypatch.setattr("bot.tables.database.schema_steps", lambda: steps[:1])
     newer = f"from a newer Fantasia: its schema is {len(steps)}, and this one knows 1"
     with pytest.raises(OperatorError, match=newer):
         async with open_database(tmp_path / "test.db"):

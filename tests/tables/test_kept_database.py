@@ -104,7 +104,7 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         assert [(each.job.id, each.post.route) for each in owed] == [(18, Route.CHANNEL)] * 2
         assert [each.post.share for each in owed] == [Share(1), Share(2)]
         assert len({each.post.nonce for each in owed}) == 2
-        shares = [each.share for each in await posts.of(inside.database(bot), 14)]
+        shares = [each.share for each in await posts.of(inside.database(bot.services.studio), 14)]
         assert shares == [Share(1, part) for part in (1, 2, 3, 4)]
         again = await bot.services.studio.takes(13, member(ALICE, SERVER))
         assert [take.charged_seconds for take in again[1]] == [8, 8]

@@ -27,6 +27,7 @@ from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Reader, Row, Transaction, open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
 from tests.conftest import GENEROUS, Clock, member, origin
+from tests.support import inside
 
 FEW, MANY = 50, 1_500
 """Jobs that have ended, of other members and of other days."""
@@ -224,7 +225,7 @@ async def grown(folder: Path, clock: Clock, steps: Steps, spoil: str = "") -> di
             if spoil:
                 async with database.transaction() as tx:
                     await tx.execute(spoil)
-            await database._connection.set_progress_handler(steps.step, 1)
+            await inside.connection(database).set_progress_handler(steps.step, 1)
             steps.taken.clear()
             await live(database, own, clock)
             await hours(database, own, clock)

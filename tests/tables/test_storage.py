@@ -24,6 +24,7 @@ from bot.tables.database import check, exclusive, open_database, reading
 from bot.values import Job, Status, Wish
 from tests.cogs.test_bot import told
 from tests.conftest import origin, until, world
+from tests.support import inside
 from tests.support.stand_in import TOKEN
 
 
@@ -149,7 +150,7 @@ async def test_who_asks_learns_which_trouble_it_is(
         async def fails(*_: object) -> None:
             raise said
 
-        monkeypatch.setattr(database._connection, "execute_fetchall", fails)
+        monkeypatch.setattr(inside.connection(database), "execute_fetchall", fails)
         with pytest.raises(StorageError) as raised:
             await database.fetch("SELECT 1")
         assert (raised.value.busy, raised.value.damaged) == (busy, damaged)
@@ -182,7 +183,7 @@ from pathlib import Path
 from bot.tables import database
 from bot.tables.database import check, open_database
 from bot.errors import OperatorError
-database._steps()
+database.schema_steps()
 os.setgid(65534)
 os.setuid(65534)
 async def main(path):

@@ -7,8 +7,9 @@ from bot.cli import doctor
 from bot.config import Config, DeviceSetting
 from bot.engine.musicgen import devices, memory
 from bot.engine.musicgen.devices import device, runs
-from bot.engine.musicgen.linears import PrecisionSetting, chosen
+from bot.engine.musicgen.linears import Precision, chosen
 from bot.errors import OperatorError
+from tests.support import inside
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
 __all__ = ["card"]
@@ -75,14 +76,14 @@ def test_a_card_that_is_taken_attends_without_cudnn_and_rounds_little() -> None:
 
 
 def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
-    assert chosen("bfloat16", CUDA) is PrecisionSetting.BFLOAT16
+    assert chosen("bfloat16", CUDA) is Precision.BFLOAT16
     card.capability = (7, 5)
-    assert chosen("auto", CUDA) is PrecisionSetting.FLOAT16
-    assert chosen("float16", CUDA) is PrecisionSetting.FLOAT16
+    assert chosen("auto", CUDA) is Precision.FLOAT16
+    assert chosen("float16", CUDA) is Precision.FLOAT16
     remedy = "not native to Some Card: set PRECISION=auto or float16"
     with pytest.raises(OperatorError, match=remedy):
         chosen("bfloat16", CUDA)
-    assert chosen("bfloat16", torch.device("cpu")) is PrecisionSetting.BFLOAT16
+    assert chosen("bfloat16", torch.device("cpu")) is Precision.BFLOAT16
 
 
 def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
@@ -117,6 +118,6 @@ def test_doctor_sees_whether_torch_has_code_for_the_card(
 ) -> None:
     script = OLD.replace("(6, 1)", capability) + doctor.DEVICE_PROBE
     monkeypatch.setattr(doctor, "DEVICE_PROBE", script)
-    check = doctor._device(Config(device=asked))
+    check = inside.device_check(Config(device=asked))
     assert check.verdict is verdict
     assert ("no code for Some Card" in check.found) is (verdict is not doctor.Verdict.GOOD)

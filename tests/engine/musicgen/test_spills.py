@@ -155,7 +155,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
     both = repertoire.Repertoire(["first", "second"], "cpu")
     order = replace(Files(Path()).order(1, 7), model="second")
     assert len(list(both.render(order, lambda: False))) == 3
-    assert both._loaded["second"].gone == [True, True]
+    assert begun[-1]().gone == [True, True]
 
 
 def test_a_chunk_of_sound_that_lacks_memory_spoils_no_other_sound() -> None:
