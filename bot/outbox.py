@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot import settlement
@@ -14,6 +15,7 @@ from bot.values import (
     Job,
     Later,
     Outcome,
+    Oversized,
     Owed,
     Post,
     PostKind,
@@ -21,6 +23,8 @@ from bot.values import (
     Share,
     Target,
     Unsent,
+    Upload,
+    UploadLimits,
 )
 
 log = logging.getLogger(__name__)
@@ -42,9 +46,13 @@ PARTS_PER_TAKE = 4
 
 MUSIC_GONE = "Its music is gone from the studio's disk."
 
+POSTING_FAILED = (
+    "The studio failed to post it. The music is saved; Post again tries once more and charges it."
+)
+
 UNSENT_REASONS: Mapping[Outcome, str] = {
-    Unsent.BROKEN: "The studio failed to post it. The music is saved; Post again tries once more "
-    "and charges it.",
+    Unsent.BROKEN: POSTING_FAILED,
+    Unsent.UNREADABLE: POSTING_FAILED,
     Unsent.GONE: MUSIC_GONE,
 }
 """What a member reads when the fault is ours."""
@@ -68,6 +76,14 @@ class Outbox:
         due = await posts.undelivered(self._database, self._clock())
         return [await self._owed(post) for post in due]
 
+    async def first(self, busy: Collection[int]) -> list[Owed]:
+        """Return what is due first in each place, but in none of these."""
+        first: dict[int, Post] = {}
+        for post in await posts.undelivered(self._database, self._clock()):
+            if post.place not in busy:
+                first.setdefault(post.place, post)
+        return [await self._owed(post) for post in first.values()]
+
     async def previews_to_replace(self) -> list[tuple[Job, Post]]:
         """Return the posted previews whose job has ended, or that a later one replaces."""
         found = await posts.previews_to_replace(self._database)
@@ -78,42 +94,30 @@ class Outbox:
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self._clock())
 
-    async def trying(self, owed: Owed) -> bool:
-        """Note that a post is about to be sent; return False if it is no longer wanted."""
+    async def trying(self, owed: Owed) -> Unsent | None:
+        """Note that a post is about to be sent; return the reason if it must not be.
+
+        It is no longer wanted, or its interaction has expired.
+        """
+        now = self._clock()
+        if owed.post.route is Route.FOLLOWUP and not _answerable(owed.job, now):
+            return Unsent.REFUSED
         async with self._database.transaction() as tx:
             if not await posts.kept(tx, owed.post):
-                return False
-            if not await posts.tried(tx, owed.post.id, self._clock()):
-                return False
+                return Unsent.UNWANTED
+            if not await posts.tried(tx, owed.post.id, now):
+                return Unsent.UNWANTED
             if owed.post.kind is PostKind.PREVIEW:
                 await jobs.heard(tx, owed.job.id)
-        return True
-
-    def answerable(self, job: Job) -> bool:
-        """Whether the interaction that asked for a job can still be answered."""
-        return bool(job.origin.token) and self._clock() < job.created_at + TOKEN_RELIED_UPON
+        return None
 
     async def settle(self, owed: Owed, outcome: Outcome) -> None:
         """Decide what becomes of a post, and of its job, by what came of sending it."""
         async with self._database.transaction() as tx:
+            # While it was sent it may have been forgotten, or replaced by another message.
             if not await posts.kept(tx, owed.post):
                 return
-            match outcome:
-                case Delivered(message):
-                    await posts.delivered(tx, owed.post.id, message, self._clock())
-                case Later(least):
-                    due = self.after(owed.post.attempts, least)
-                    await posts.postponed(tx, owed.post.id, due)
-                case Unsent.BROKEN if owed.post.faults + 1 < POST_TRIES:
-                    await posts.failed(tx, owed.post.id, self.after(owed.post.faults))
-                case Unsent.BROKEN | Unsent.GONE if not await self._split(tx, owed, _each(owed)):
-                    await self._lost(tx, owed)
-                case Unsent.TOO_LARGE if not await self._split(tx, owed, _smaller(owed)):
-                    await self._refused(tx, owed)
-                case Unsent.REFUSED:
-                    await self._refused(tx, owed)
-                case Unsent.UNWANTED:
-                    await self._lost(tx, owed)
+            await self._decide(tx, owed, outcome)
             await self._settle(tx, owed, UNSENT_REASONS.get(outcome))
             await removals.add_late(tx, owed.job.id, self._clock())
         if isinstance(outcome, Delivered):
@@ -125,6 +129,32 @@ class Outbox:
         if not isinstance(outcome, Later):
             self._news.set()
 
+    async def _decide(self, tx: Transaction, owed: Owed, outcome: Outcome) -> None:
+        now = self._clock()
+        match outcome:
+            case Delivered(message, upload):
+                await posts.delivered(tx, owed.post.id, message, now)
+                if upload:
+                    await uploads.accepted(tx, upload)
+            case Later(least):
+                await posts.postponed(tx, owed.post.id, self.after(owed.post.attempts, least))
+            case Oversized(upload, smaller):
+                if upload:
+                    await uploads.refused(tx, upload, now)
+                if smaller:  # the next look then knows that this is too large
+                    await posts.untried(tx, owed.post)
+                elif not await self._split(tx, owed, _smaller(owed)):
+                    await self._refused(tx, owed)
+            case Unsent.BROKEN | Unsent.UNREADABLE if owed.post.faults + 1 < POST_TRIES:
+                await posts.failed(tx, owed.post.id, self.after(owed.post.faults))
+            case Unsent.BROKEN | Unsent.UNREADABLE | Unsent.GONE:
+                if not await self._split(tx, owed, _each(owed)):
+                    await self._lost(tx, owed)
+            case Unsent.REFUSED:
+                await self._refused(tx, owed)
+            case Unsent.UNWANTED:
+                await self._lost(tx, owed)
+
     def after(self, tries: int, least: float = 0.0) -> datetime:
         """Return when to try again: after a growing pause, of at least `least` seconds."""
         return self._clock() + timedelta(seconds=self.pause(tries, least))
@@ -134,22 +164,20 @@ class Outbox:
         grown = min(2.0 ** min(tries, 30), LONGEST_RETRY_PAUSE.total_seconds())
         return min(max(least, grown), posts.LONGEST_POST_PAUSE.total_seconds())
 
-    async def known_too_large(self, target: Target, sizes: Sequence[int]) -> bool:
-        """Whether Discord recently refused files there that were no larger than these, in bytes."""
+    async def limits(self, target: Target) -> UploadLimits:
+        """Return what Discord recently refused there as too large."""
         now = self._clock()
-        since = now - UPLOAD_LIMITS_REMEMBERED
-        least = await uploads.refused_bytes(self._database, target, len(sizes), since, now)
-        return least is not None and max(sizes) >= least
+        return await uploads.limits(self._database, target, now - UPLOAD_LIMITS_REMEMBERED, now)
 
-    async def too_large(self, target: Target, sizes: Sequence[int]) -> None:
-        """Note that Discord refused files of these sizes in bytes there."""
+    async def too_large(self, upload: Upload) -> None:
+        """Note that Discord refused these files in an answer."""
         async with self._database.transaction() as tx:
-            await uploads.refused(tx, target, len(sizes), max(sizes), self._clock())
+            await uploads.refused(tx, upload, self._clock())
 
-    async def fitted(self, target: Target, sizes: Sequence[int]) -> None:
-        """Note that Discord accepted files of these sizes in bytes there."""
+    async def fitted(self, upload: Upload) -> None:
+        """Note that Discord accepted these files in an answer."""
         async with self._database.transaction() as tx:
-            await uploads.accepted(tx, target, len(sizes), max(sizes))
+            await uploads.accepted(tx, upload)
 
     async def _job(self, number: int) -> Job:
         job = await jobs.find(self._database, number)
@@ -158,12 +186,13 @@ class Outbox:
 
     async def _owed(self, post: Post) -> Owed:
         job = await self._job(post.job_id)
-        return Owed(
+        owed = Owed(
             post=post,
             job=job,
             takes=tuple(await takes.of(self._database, job.id)),
             since=await interactions.first(self._database, job.id) if post.tried_at else None,
         )
+        return replace(owed, limits=await self.limits(owed.target))
 
     async def _split(self, tx: Transaction, owed: Owed, shares: Sequence[Share]) -> bool:
         """Owe a result in these parts instead; return False if there are none."""
@@ -172,7 +201,7 @@ class Outbox:
     async def _refused(self, tx: Transaction, owed: Owed) -> None:
         """Discord refused a post for good on its route: use the next, if there is one."""
         route = self._next_route(owed)
-        place = owed.job.origin.user_id if route is Route.DIRECT else owed.place
+        place = owed.job.origin.user_id if route is Route.DIRECT else owed.post.place
         if not (route and await posts.rerouted(tx, owed.post, route, place)):
             await self._lost(tx, owed)
 
@@ -183,7 +212,7 @@ class Outbox:
             await settlement.unheard(tx, owed.job.id, self._clock())
 
     def _next_route(self, owed: Owed) -> Route | None:
-        if owed.post.route is Route.CHANNEL and self.answerable(owed.job):
+        if owed.post.route is Route.CHANNEL and _answerable(owed.job, self._clock()):
             return Route.FOLLOWUP
         if owed.post.kind is PostKind.PREVIEW or owed.post.route is Route.DIRECT:
             return None
@@ -194,6 +223,11 @@ class Outbox:
         job = await jobs.find(tx, owed.job.id)  # it may have been forgotten meanwhile
         if job and owed.post.kind is PostKind.RESULT:
             await settlement.posted(tx, job, self._clock(), reason)
+
+
+def _answerable(job: Job, now: datetime) -> bool:
+    """Whether the interaction that asked for a job can still be answered."""
+    return bool(job.origin.token) and now < job.created_at + TOKEN_RELIED_UPON
 
 
 def _each(owed: Owed) -> list[Share]:

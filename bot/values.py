@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -406,6 +406,35 @@ class Take:
     preview: str | None
 
 
+class Target(NamedTuple):
+    """Where files go: to a server, 0 for direct messages; as an answer to an interaction or not.
+
+    An answer has the member's upload limit, which can be higher than the server's.
+    """
+
+    guild: int
+    answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The music of a message: where it goes, and the bytes of each file."""
+
+    target: Target
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What a target recently refused: numbers of files, each with the largest file's bytes."""
+
+    refused: tuple[tuple[int, int], ...] = ()
+
+    def refuse(self, sizes: Sequence[int]) -> bool:
+        """Whether files were refused that were no larger and no more than these, in bytes."""
+        return any(files <= len(sizes) and least <= max(sizes) for files, least in self.refused)
+
+
 class Share(NamedTuple):
     """What of a job a message holds: a take by its number, and which part of it.
 
@@ -426,12 +455,14 @@ class Post:
     """A message that is owed to a member.
 
     `attempts` counts tries that had no clear answer, `faults` those that we failed ourselves.
-    `tried_at` is when it was first sent without an answer that settles it. One that was `withdrawn`
-    meanwhile is not sent again, but must be checked: it may already be there.
+    `place` is the id of its channel, or of the member who gets a direct message. `tried_at` is when
+    it was first sent without an answer that settles it. One that was `withdrawn` meanwhile is not
+    sent again, but must be checked: it may already be there.
     """
 
     id: int
     job_id: int
+    place: int
     share: Share
     kind: PostKind
     nonce: str
@@ -563,57 +594,67 @@ class Change:
 class Owed:
     """A post that is due, with what it needs.
 
-    `since` is an id of Discord's which is older than any message of it; None: none is known.
+    `limits` is what is known of the files that fit. `since` is an id of Discord's which is older
+    than any message of it; None: none is known.
     """
 
     post: Post
     job: Job
     takes: tuple[Take, ...]
+    limits: UploadLimits = UploadLimits()
     since: int | None = None
 
     @property
-    def place(self) -> int:
-        """The id of the channel, or of the member whom a direct message goes to."""
-        origin = self.job.origin
-        return origin.user_id if self.post.route is Route.DIRECT else origin.channel_id
+    def target(self) -> Target:
+        """Where its files go."""
+        return Target(0 if self.post.route is Route.DIRECT else self.job.origin.guild_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Discord accepted the message, which has this id."""
+    """Discord accepted the message, which has this id, with this music if it has any."""
 
     message: int
+    upload: Upload | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Discord or its edge has a passing fault: wait at least this many seconds."""
+    """Discord or its edge has a passing fault: wait at least this many seconds.
+
+    Later posts in the same place wait as well.
+    """
 
     pause: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """The message is too large: Discord refused this upload, or None if it need not be asked.
+
+    `smaller`: there is a smaller format to try.
+    """
+
+    upload: Upload | None = None
+    smaller: bool = False
+
+
 class Unsent(StrEnum):
-    """Why a message cannot be sent as it is: Discord refused it, or the fault is ours."""
+    """Why a message cannot be sent as it is, by who is at fault.
+
+    Discord refused it; the disk has lost the music or cannot read it; a bug of ours broke it; or it
+    is no longer wanted.
+    """
 
     REFUSED = "refused"
-    TOO_LARGE = "too large"
     GONE = "gone"
+    UNREADABLE = "unreadable"
     BROKEN = "broken"
     UNWANTED = "unwanted"
 
 
-Outcome = Delivered | Later | Unsent
+Outcome = Delivered | Later | Oversized | Unsent
 """The outcome of sending a message."""
-
-
-class Target(NamedTuple):
-    """Where files go: to a server, 0 for direct messages; as an answer to an interaction or not.
-
-    An answer has the member's upload limit, which can be higher than the server's.
-    """
-
-    guild: int
-    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from bot.errors import Refusal
 from bot.rules import quota
 from bot.rules.fairness import is_aged
 from bot.tables import jobs, members, takes
-from bot.values import Actor, Delivered, Limits, Presence, Status, Unsent, Viewer, Wish
+from bot.values import Actor, Delivered, Limits, Oversized, Presence, Status, Unsent, Viewer, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES
 from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
@@ -246,10 +246,10 @@ def test_a_take_that_is_lost_refunds_its_own_grant(books: Books) -> None:
     books.claim()
     books.finish(Only(books.running[0]), 4.0, whole=True)
     (owed,) = books.do(books.outbox.owed())
-    books.do(books.outbox.settle(owed, Unsent.TOO_LARGE))
+    books.do(books.outbox.settle(owed, Oversized()))
     first, second = books.do(books.outbox.owed())
     books.do(books.outbox.settle(first, Delivered(7)))
-    books.do(books.outbox.settle(second, Unsent.TOO_LARGE))
+    books.do(books.outbox.settle(second, Oversized()))
     for refused, part in zip(
         (False, True, True, False), books.do(books.outbox.owed()), strict=True
     ):

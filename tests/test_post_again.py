@@ -129,10 +129,10 @@ def test_what_is_under_way_as_post_again_is_pressed_is_no_music(books: Books) ->
     result, other = books.do(books.outbox.owed())
     books.do(books.outbox.settle(result, Unsent.GONE))
     _, why = books.do(books.outbox.owed())
-    assert books.do(books.outbox.trying(why))
+    assert books.do(books.outbox.trying(why)) is None
     books.do(books.studio.post_again(1, NOBODY, member()))
     books.do(books.outbox.settle(why, Delivered(7)))
-    assert not books.do(books.outbox.trying(why))
+    assert books.do(books.outbox.trying(why)) is Unsent.UNWANTED
     assert books.do(books.studio.job(1)).status is Status.RENDERED
     still, again = books.do(books.outbox.owed())
     assert still == other

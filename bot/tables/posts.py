@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot.tables.database import Reader, Row, Transaction, listed
+from bot.tables.database import Reader, Row, Transaction, listed, stamp
 from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
 LONGEST_POST_PAUSE = timedelta(hours=1)
@@ -106,6 +106,11 @@ async def tried(tx: Transaction, post: int, now: datetime) -> bool:
     )
 
 
+async def untried(tx: Transaction, post: Post) -> None:
+    """Discord refused the last try: it is in doubt only if it was before."""
+    await tx.execute("UPDATE posts SET tried_at = ? WHERE id = ?", (stamp(post.tried_at), post.id))
+
+
 async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> bool:
     """The last route was refused for good: use another; return False if it is not wanted."""
     return await tx.changes(
@@ -113,7 +118,7 @@ async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> boo
         UPDATE posts SET route = ?, place = ?, attempts = 0, holds = 0, tried_at = ?
         WHERE id = ? AND delivered_at IS NULL AND refused_at IS NULL AND withdrawn_at IS NULL
         """,
-        (route, place, post.tried_at.timestamp() if post.tried_at else None, post.id),
+        (route, place, stamp(post.tried_at), post.id),
     )
 
 
@@ -224,6 +229,7 @@ def _post(row: Row) -> Post:
     return Post(
         id=row["id"],
         job_id=row["job_id"],
+        place=row["place"],
         share=Share(row["take"], row["part"]),
         kind=PostKind(row["kind"]),
         nonce=row["nonce"],

@@ -3,26 +3,23 @@
 from datetime import datetime
 
 from bot.tables.database import Reader, Transaction
-from bot.values import Target
+from bot.values import Target, Upload, UploadLimits
 
 
-async def refused_bytes(
-    reader: Reader, target: Target, files: int, since: datetime, now: datetime
-) -> int | None:
-    """Return the bytes of a file that were too many beside so many or fewer, from a time to now."""
+async def limits(reader: Reader, target: Target, since: datetime, now: datetime) -> UploadLimits:
+    """Return what was refused between `since` and now."""
     rows = await reader.fetch(
         """
-        SELECT MIN(refused_bytes) AS least FROM uploads
-        WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_at BETWEEN ? AND ?
+        SELECT files, refused_bytes FROM uploads
+        WHERE guild_id = ? AND answer = ? AND refused_at BETWEEN ? AND ?
         """,
-        (target.guild, target.answer, files, since.timestamp(), now.timestamp()),
+        (*target, since.timestamp(), now.timestamp()),
     )
-    least: int | None = rows[0]["least"]
-    return least
+    return UploadLimits(tuple((row["files"], row["refused_bytes"]) for row in rows))
 
 
-async def refused(tx: Transaction, target: Target, files: int, largest: int, now: datetime) -> None:
-    """Note that a message with this many files, the largest of this many bytes, was too large."""
+async def refused(tx: Transaction, upload: Upload, now: datetime) -> None:
+    """Note that a message with these files was too large."""
     await tx.execute(
         """
         INSERT INTO uploads (guild_id, answer, files, refused_bytes, refused_at)
@@ -31,16 +28,16 @@ async def refused(tx: Transaction, target: Target, files: int, largest: int, now
             refused_bytes = MIN(refused_bytes, excluded.refused_bytes),
             refused_at = excluded.refused_at
         """,
-        (target.guild, target.answer, files, largest, now.timestamp()),
+        (*upload.target, len(upload.sizes), max(upload.sizes), now.timestamp()),
     )
 
 
-async def accepted(tx: Transaction, target: Target, files: int, largest: int) -> None:
+async def accepted(tx: Transaction, upload: Upload) -> None:
     """Note that such a message was accepted: refusals of smaller ones are out of date."""
     await tx.execute(
         """
         DELETE FROM uploads
         WHERE guild_id = ? AND answer = ? AND files <= ? AND refused_bytes <= ?
         """,
-        (target.guild, target.answer, files, largest),
+        (*upload.target, len(upload.sizes), max(upload.sizes)),
     )

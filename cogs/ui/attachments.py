@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import discord
 
@@ -10,9 +11,8 @@ from bot import discord_errors
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.outbox import PARTS_PER_TAKE
-from bot.retention.archive import Format
-from bot.values import Job, Take, Target
-from cogs.ui import embeds
+from bot.retention.archive import Archive, Format
+from bot.values import Job, Take, Target, Upload
 
 SMALLER_FORMATS = {
     Format.WAV: ": choose FLAC, MP3 or OGG.",
@@ -27,6 +27,53 @@ class TooLarge(Refusal):
     """The files are larger than Discord accepts there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to send, already read: a disk error must not look like one of Discord's."""
+
+    name: str
+    content: bytes
+
+
+async def music(
+    archive: Archive, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
+) -> list[Attachment]:
+    """Return takes in a format, or a `part` (from 1) of each; raise Refusal where one is gone.
+
+    Raises FileError for what cannot be read or made.
+    """
+    if not takes:
+        raise Refusal(f"The music of #{job.id} is no longer kept.")
+    piece = (part, PARTS_PER_TAKE) if part else (1, 1)
+    return [
+        Attachment(_name(job, take, kind, part), await archive.music(job, take, kind, piece))
+        for take in takes
+    ]
+
+
+async def previews(archive: Archive, job: Job, takes: Sequence[Take]) -> list[Attachment]:
+    """Return the beginnings of takes that are there."""
+    return [
+        Attachment(_name(job, take), heard)
+        for take in takes
+        if take.preview and (heard := await archive.read(take.preview))
+    ]
+
+
+async def result(
+    archive: Archive, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
+) -> tuple[list[Attachment], Attachment | None]:
+    """Return the same, and the picture of the job if there is one; a `part` has none."""
+    found = await music(archive, job, takes, kind, part)
+    return found, None if part else await _picture(archive, job)
+
+
+async def _picture(archive: Archive, job: Job) -> Attachment | None:
+    if job.picture is None or not (content := await archive.read(job.picture)):
+        return None
+    return Attachment(f"{job.request.slug}-{job.id}.png", content)
+
+
 @contextlib.asynccontextmanager
 async def files(
     client: Fantasia,
@@ -35,37 +82,31 @@ async def files(
     takes: Sequence[Take],
     kind: Format,
     *,
-    most: int | None = None,
-    part: int = 0,
+    most: int,
 ) -> AsyncIterator[list[discord.File]]:
     """Yield takes as files for the block to send; raise TooLarge if Discord does not accept them.
 
-    Files are not tried if one is larger than `most` bytes, where that is known, or as large as what
-    was recently refused there. The outcome of the block is remembered. A `part` (from 1) is always
-    tried, since there is nothing smaller.
+    Files are not tried if one is larger than `most` bytes, or as large as what was recently refused
+    there. The outcome of the block is remembered.
     """
-    if not takes:
-        raise Refusal(f"The music of #{job.id} is no longer kept.")
-    piece = (part, PARTS_PER_TAKE) if part else (1, 1)
-    music = [await client.services.archive.music(job, take, kind, piece) for take in takes]
-    sizes = [len(each) for each in music]
+    found = await music(client.services.archive, job, takes, kind)
+    upload = Upload(target, tuple(len(each.content) for each in found))
     too_large = TooLarge(
-        f"As {kind.upper()} it is {max(sizes) / 2**20:.1f} MiB, more than Discord accepts here"
-        f"{SMALLER_FORMATS[kind]}"
+        f"As {kind.upper()} it is {max(upload.sizes) / 2**20:.1f} MiB, more than Discord accepts "
+        f"here{SMALLER_FORMATS[kind]}"
     )
-    if most is not None and max(sizes) > most:
+    if max(upload.sizes) > most or (await client.services.outbox.limits(target)).refuse(
+        upload.sizes
+    ):
         raise too_large
-    if not part and await client.services.outbox.known_too_large(target, sizes):
-        raise too_large
-    names = [embeds.file_name(job, take, kind, part) for take in takes]
     try:
-        yield [file(*each) for each in zip(music, names, strict=True)]
+        yield [discord.File(io.BytesIO(each.content), each.name) for each in found]
     except discord.HTTPException as error:
         if not discord_errors.too_large(error):
             raise
-        await client.services.outbox.too_large(target, sizes)
+        await client.services.outbox.too_large(upload)
         raise too_large from error
-    await client.services.outbox.fitted(target, sizes)
+    await client.services.outbox.fitted(upload)
 
 
 def answer(interaction: Interaction) -> tuple[Target, int]:
@@ -78,6 +119,8 @@ def answer(interaction: Interaction) -> tuple[Target, int]:
     return target, max(server, interaction.filesize_limit)
 
 
-def file(content: bytes, name: str) -> discord.File:
-    """Return a file to send, already read: a disk error must not look like one of Discord's."""
-    return discord.File(io.BytesIO(content), name)
+def _name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
+    """Name a take's file after its prompt, such as `mozart-fantasia-7.wav`."""
+    number = f"-{take.number}" if job.request.takes > 1 else ""
+    number += f"-part-{part}" if part else ""
+    return f"{job.request.slug}-{job.id}{number}.{kind}"

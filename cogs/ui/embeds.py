@@ -7,7 +7,6 @@ import discord
 from discord.utils import format_dt
 
 from bot.engine.cards import card
-from bot.outbox import PARTS_PER_TAKE
 from bot.rules import quota, tiers
 from bot.rules.forecast import PLACES_FORECAST
 from bot.rules.markup import escape, isolate, some
@@ -19,8 +18,6 @@ from bot.values import (
     Job,
     Membership,
     Offer,
-    Owed,
-    PostKind,
     Request,
     Source,
     Standing,
@@ -162,20 +159,6 @@ def stopping(job: Job) -> discord.Embed:
     """Show that a piece ends early."""
     text = "Posting what is done so far. The rest is not charged."
     return _card(job, f"#{job.id} stops here", text)
-
-
-def mark(owed: Owed) -> str:
-    """Return the words in a message's footer by which the bot knows it again."""
-    number, (take, part) = owed.job.id, owed.post.share
-    again = f", attempt {part + 1}" if part else ""
-    if owed.post.kind is PostKind.PREVIEW:
-        return f"Preview of #{number}{again}"
-    if owed.post.kind is PostKind.FAILURE:
-        return f"About #{number}{again}"
-    words = [f"Piece #{number}"]
-    words += [f"take {take}"] if take and owed.job.request.takes > 1 else []
-    words += [f"part {part} of {PARTS_PER_TAKE}"] if part else []
-    return ", ".join(words)
 
 
 def result(
@@ -388,13 +371,6 @@ def about(about: About, models: tuple[str, ...]) -> discord.Embed:
 def prompt(job: Job) -> str:
     """Return the prompt so that nothing in it is markup."""
     return f"**{escape(job.request.prompt)}**"
-
-
-def file_name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
-    """Name a take's file after its prompt, such as `mozart-fantasia-7.wav`."""
-    number = f"-{take.number}" if job.request.takes > 1 else ""
-    number += f"-part-{part}" if part else ""
-    return f"{job.request.slug}-{job.id}{number}.{kind}"
 
 
 def asked_length(request: Request) -> str:

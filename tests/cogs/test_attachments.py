@@ -9,7 +9,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.values import Status, Target
+from bot.values import Status, Target, Upload
 from tests.cogs.test_result_buttons import choose, first
 from tests.cogs.test_result_buttons import plan as plan
 from tests.conftest import World, world
@@ -77,7 +77,7 @@ async def test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked(
         await first(w)
         limits(monkeypatch, server=100, member=100)
         shown = await w.alice.slash(w.music, "resend", number=1, format=format_)
-        assert f"As {format_.upper()} it has 0." in private(shown)
+        assert f"As {format_.upper()} it is 0." in private(shown)
         assert advice in private(shown)
         assert len(w.messages()) == 2, "the channel has the piece and its status alone"
 
@@ -96,8 +96,8 @@ async def test_an_answer_may_hold_what_its_member_may_send(
         assert saved.response.attachments[0].filename == "play-a-waltz-1.flac"
         await w.alice.slash(w.music, "resend", number=1)
         assert (await w.result(2)).attachments[0].filename == "play-a-waltz-1.wav"
-        known = await w.bot.services.outbox.known_too_large(Target(w.guild.id), [100])
-        assert known, "what one member may send says nothing of the server"
+        known = await w.bot.services.outbox.limits(Target(w.guild.id))
+        assert known.refuse([100]), "what one member may send says nothing of the server"
 
 
 async def test_takes_that_fit_but_not_together_are_posted_again_each_by_itself(plan: Plan) -> None:
@@ -121,16 +121,20 @@ async def test_takes_that_fit_but_not_together_are_posted_again_each_by_itself(p
 
 async def test_a_refusal_teaches_by_the_largest_file(plan: Plan) -> None:
     async with world(plan) as w:
-        known, server = w.bot.services.outbox.known_too_large, Target(w.guild.id)
-        await w.bot.services.outbox.too_large(server, [50, 70])
+        outbox, server = w.bot.services.outbox, Target(w.guild.id)
+
+        async def known(target: Target, sizes: list[int]) -> bool:
+            return (await outbox.limits(target)).refuse(sizes)
+
+        await outbox.too_large(Upload(server, (50, 70)))
         assert await known(server, [70, 1])
         assert await known(server, [1, 1, 70])
         assert not await known(server, [60, 60]), "their sum is not what was refused"
         assert not await known(server, [70]), "by itself it may fit"
         assert not await known(Target(0), [70, 1])
-        await w.bot.services.outbox.too_large(server, [65])
+        await outbox.too_large(Upload(server, (65,)))
         assert await known(server, [66, 1, 1])
-        await w.bot.services.outbox.fitted(server, [66, 1])
+        await outbox.fitted(Upload(server, (66, 1)))
         assert not await known(server, [66, 1, 1]), "what was taken is believed"
         assert await known(server, [70, 1])
 

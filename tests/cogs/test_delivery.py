@@ -1,11 +1,13 @@
 """Results reach the member, or are given back: one test for each way in which Discord says no."""
 
-import asyncio
 import json
 import logging
+import random
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -77,7 +79,7 @@ async def test_one_take_that_is_too_large_in_every_format_comes_in_parts(plan: P
         assert names == [f"play-1-part-{part}.ogg" for part in (1, 2, 3, 4)]
         embeds = [message.embeds[0] for message in w.results()]
         assert [e.footer.text for e in embeds] == [f"Piece #1, part {n} of 4" for n in range(1, 5)]
-        assert all("in parts" in str(embed.to_dict()) for embed in embeds)
+        assert all("in consecutive parts" in str(embed.to_dict()) for embed in embeds)
         lengths = [file.size for message in w.results() for file in message.attachments]
         assert all(lengths)
         assert [bool(message.components) for message in w.results()] == [False] * 3 + [True]
@@ -99,15 +101,25 @@ async def test_five_takes_too_large_together_come_each_by_itself(plan: Plan) -> 
         assert await used(w) == 10
 
 
+def lengthen(path: Path, seconds: int) -> None:
+    """Put so much noise in the place of what was rendered."""
+    with wave.open(str(path), "rb") as made:
+        parameters = made.getparams()
+    with wave.open(str(path), "wb") as longer:
+        longer.setparams(parameters)
+        longer.writeframes(random.Random(1).randbytes(parameters.framerate * seconds * 2))
+
+
 async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, clock: Clock
 ) -> None:
-    async with world(plan) as w:
+    async with world(replace(plan, clock=clock)) as w:
         real = w.bot.http.request
-        # All files here are of one size, and this size is refused for one of them alone.
-        monkeypatch.setattr(
-            w.bot.services.outbox, "known_too_large", lambda *_: asyncio.sleep(0, False)
-        )
+        w.env.inject_error("POST", MESSAGES, status=503, times=1)
+        await asked(w, takes=3)
+        await postponed(w)
+        # It is larger in any format than the others: that it does not fit says nothing of them.
+        lengthen(w.studio.path("audio/1-2.wav"), 60)
 
         async def request(route: Any, **options: Any) -> Any:
             form = options.get("form") or []
@@ -117,7 +129,7 @@ async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
 
         w.bot.http.request = request  # type: ignore[method-assign]
         w.env.inject_error("POST", "/webhooks/*", status=413, times=None)
-        await asked(w, takes=3)
+        clock.turn(seconds=2)
         await w.ended(1, Status.DELIVERED)
         names = [file.filename for message in w.results() for file in message.attachments]
         assert names == ["play-1-1.wav", "play-1-3.wav"]

@@ -1,6 +1,5 @@
 """What Discord, its edge or a crash leaves unclear is tried again, in order, and posted once."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 from bot.app import Plan
 from bot.client import Fantasia
 from bot.values import Status
-from cogs.ui import embeds
+from cogs.ui import embeds, routes
 from tests.cogs.test_delivery import MESSAGES, asked, looks, looks_until, postponed, sends, used
 from tests.conftest import Clock, World, member, until, world
 
@@ -126,7 +125,7 @@ async def test_what_was_posted_is_found_by_no_clock(
     clock.set(days=400)
     lost = iter([TimeoutError()])
     async with world(replace(plan, clock=clock)) as w:
-        monkeypatch.setattr(sys.modules["cogs.delivery"], "SEARCHED", searched)
+        monkeypatch.setattr(routes, "SEARCHED", searched)
         with answers(w.bot, lambda _: next(lost, None)), sends(w.bot) as sent:
             await asked(w)
             await postponed(w)

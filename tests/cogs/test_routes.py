@@ -145,7 +145,7 @@ async def test_a_file_that_has_vanished_is_given_back(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("refusals", "kind", "sentence"),
-    [(1, "flac", "loses nothing"), (2, "ogg", "loses a little")],
+    [(1, "flac", "lossless"), (2, "ogg", "slightly lossy")],
 )
 @pytest.mark.parametrize("answer", [{"status": 413}, {"status": 400, "code": 40005}])
 async def test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so(

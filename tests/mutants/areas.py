@@ -15,6 +15,8 @@ _FILES = {
     "bot.retention.archive": "result_buttons privacy forgetting sweeping erasure ageing money "
     "owner",
     "cogs.delivery": "delivery routes discord_faults outcomes previews attachments result_buttons",
+    "cogs.ui.letters": "delivery routes outcomes previews attachments result_buttons",
+    "cogs.ui.routes": "delivery routes discord_faults outcomes previews",
     "cogs.ui.permissions": "visibility places forged members admins",
 }
 

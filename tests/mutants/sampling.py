@@ -25,7 +25,7 @@ MODULES = (
     ),
     *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.dispatch.endings"),
     "bot.retention.archive",
-    *("cogs.delivery", "cogs.ui.permissions"),
+    *("cogs.delivery", "cogs.ui.letters", "cogs.ui.routes", "cogs.ui.permissions"),
 )
 
 SQL_SHARE = 0.4

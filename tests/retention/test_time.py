@@ -17,7 +17,7 @@ from bot.retention.calendar import PROBATION, Calendar
 from bot.retention.erasure import LONGEST_DELETION_PAUSE
 from bot.tables import backlog, removals, speeds, uploads
 from bot.tables.database import open_database
-from bot.values import Job, Keep, Status, Target, Wish
+from bot.values import Job, Keep, Status, Target, Upload, UploadLimits, Wish
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.conftest import Clock, World, origin, until, world
 from tests.test_money import undeliverable
@@ -246,10 +246,10 @@ async def test_what_was_seen_by_a_clock_that_was_ahead_holds_nobody_up(
         await w.ended(1, Status.FAILED)
         target = Target(guild=w.guild.id, answer=False)
         async with database.transaction() as tx:
-            await uploads.refused(tx, target, 1, 1000, clock())
+            await uploads.refused(tx, Upload(target, (1000,)), clock())
         clock.set(days=-400)
         assert await backlog.shares(database, real - DAY, real) == []
-        assert await uploads.refused_bytes(database, target, 1, real - DAY, real) is None
+        assert await uploads.limits(database, target, real - DAY, real) == UploadLimits()
         async with database.transaction() as tx:  # in which the bot cannot take it
             await tx.execute(
                 "INSERT INTO removals (message_id, channel_id, due_at) VALUES (9, 8, ?)",

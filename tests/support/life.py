@@ -31,11 +31,14 @@ from bot.values import (
     Later,
     Limits,
     Outcome,
+    Oversized,
     Owed,
     PostKind,
     Status,
+    Target,
     Tier,
     Unsent,
+    Upload,
     Wish,
 )
 from tests.conftest import Clock, member, origin
@@ -60,7 +63,11 @@ SMALL = Tier(
 USERS = (1, 2)
 
 
-OUTCOMES = [Delivered(77), Delivered(78), Later(), *Unsent]
+UPLOAD = Upload(Target(10), (1000,))
+OUTCOMES = [
+    *(Delivered(77), Delivered(78, UPLOAD), Later()),
+    *(Oversized(), Oversized(UPLOAD, smaller=True), *Unsent),
+]
 
 
 ANYBODY = member(manager=True)
@@ -259,14 +266,12 @@ class Life(RuleBasedStateMachine):
     @rule()
     def send(self) -> None:
         """Begin to tell what is owed, one thing at a time in a place."""
-        busy = {owed.place for owed in self.sent}
-        for owed in self.do(self.outbox.owed()):
-            if owed.place not in busy:
-                if self.do(self.outbox.trying(owed)):
-                    self.sent.append(owed)
-                else:  # it is wanted no more, and stands nowhere
-                    self.do(self.outbox.settle(owed, Unsent.REFUSED))
-                return
+        busy = {owed.post.place for owed in self.sent}
+        for owed in self.do(self.outbox.first(busy))[:1]:
+            if reason := self.do(self.outbox.trying(owed)):
+                self.do(self.outbox.settle(owed, reason))
+            else:
+                self.sent.append(owed)
 
     @precondition(lambda self: self.sent)
     @rule(outcome=st.sampled_from(OUTCOMES))

@@ -1,0 +1,117 @@
+"""What members are owed, as letters: all that a message says and holds, made before it is sent."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import discord
+from discord import ui
+
+from bot.outbox import PARTS_PER_TAKE
+from bot.retention.archive import Archive, Format
+from bot.values import Outcome, Oversized, Owed, PostKind, Route, Unsent, Upload
+from cogs.ui import attachments, embeds
+from cogs.ui.attachments import Attachment
+from cogs.ui.buttons import last_view, stop_view
+from cogs.ui.result_buttons import result_view
+from cogs.ui.status import failure
+
+log = logging.getLogger(__name__)
+
+LADDER = (Format.WAV, Format.FLAC, Format.OGG)
+"""The formats to try in turn when the files are too large for Discord."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message that is ready to be sent.
+
+    `upload` is what its music comes to, if that may be made `smaller` or teaches something.
+    """
+
+    content: str
+    embed: discord.Embed
+    files: tuple[Attachment, ...] = ()
+    view: ui.View | None = None
+    upload: Upload | None = None
+    smaller: bool = False
+
+    @property
+    def doubtful(self) -> "Letter":
+        """The same, where it is not known whether it stands already."""
+        return replace(self, content=f"{self.content} {embeds.REPEATED}")
+
+
+async def letter(archive: Archive, owed: Owed) -> Letter | Outcome:
+    """Make what is owed ready to be sent, or say what keeps it from being made.
+
+    Raises Refusal if its files are gone, and FileError if they cannot be read or made.
+    """
+    match owed.post.kind:
+        case PostKind.RESULT:
+            return await _result(archive, owed)
+        case PostKind.PREVIEW:
+            return await _preview(archive, owed)
+        case PostKind.FAILURE:
+            view = None if owed.post.route is Route.DIRECT else last_view(owed.job)
+            return _signed(owed, failure(owed.job), view=view)
+
+
+async def _preview(archive: Archive, owed: Owed) -> Letter | Outcome:
+    files = await attachments.previews(archive, owed.job, owed.takes)
+    if not files:  # the attempt that made it was abandoned meanwhile
+        return Unsent.UNWANTED
+    return _signed(owed, embeds.preview(owed.job), files, stop_view(owed.job.id))
+
+
+async def _result(archive: Archive, owed: Owed) -> Letter | Outcome:
+    """Make music ready in the first format that may fit; of a part that is always tried."""
+    take, part = owed.post.share
+    takes = [each for each in owed.takes if each.audio and take in (0, each.number)]
+    for kind in LADDER[-1:] if part else LADDER:
+        music, picture = await attachments.result(archive, owed.job, takes, kind, part)
+        upload = Upload(owed.target, tuple(len(each.content) for each in music))
+        if part or not owed.limits.refuse(upload.sizes):
+            break
+        log.info("job %d: known to be too large for Discord as %s", owed.job.id, kind)
+    else:
+        return Oversized()
+    name = picture.name if picture else None
+    embed = embeds.result(owed.job, tuple(takes), name, kind)
+    if take:
+        embed.add_field(
+            name="Posted", value=embeds.IN_PARTS if part else embeds.TAKES_APART, inline=False
+        )
+    # A direct message belongs to no server, so its buttons could request nothing.
+    bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
+    view = None if bare else result_view(owed.job.id)
+    made = _signed(owed, embed, [*music, *filter(None, [picture])], view)
+    return replace(made, upload=upload, smaller=kind is not LADDER[-1])
+
+
+def _signed(
+    owed: Owed,
+    embed: discord.Embed,
+    files: list[Attachment] | None = None,
+    view: ui.View | None = None,
+) -> Letter:
+    """Address a letter to its member, with the mark by which the bot knows it again."""
+    embed.set_footer(text=mark(owed))
+    return Letter(
+        content=f"<@{owed.job.origin.user_id}>", embed=embed, files=tuple(files or ()), view=view
+    )
+
+
+def mark(owed: Owed) -> str:
+    """Return the words in a message's footer by which the bot knows it again."""
+    number, (take, part) = owed.job.id, owed.post.share
+    again = f", attempt {part + 1}" if part else ""
+    match owed.post.kind:
+        case PostKind.PREVIEW:
+            return f"Preview of #{number}{again}"
+        case PostKind.FAILURE:
+            return f"About #{number}{again}"
+        case PostKind.RESULT:
+            words = [f"Piece #{number}"]
+            words += [f"take {take}"] if take and owed.job.request.takes > 1 else []
+            words += [f"part {part} of {PARTS_PER_TAKE}"] if part else []
+            return ", ".join(words)

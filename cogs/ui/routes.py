@@ -1,0 +1,103 @@
+"""The ways to a member: where a message goes, whether it is already there, what Discord says."""
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+
+from bot.client import Fantasia
+from bot.discord_errors import brief, definite, pause, too_large
+from bot.values import Job, Later, Outcome, Oversized, Owed, Route, Unsent
+from cogs.ui.letters import Letter, mark
+from cogs.ui.status import channel
+
+log = logging.getLogger(__name__)
+
+SEARCHED = 500
+"""How many messages of a channel are searched at most for one that may already be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What an earlier try left: its message, or None; and whether `all` messages were searched."""
+
+    message: int | None = None
+    all: bool = True
+
+
+async def trace(bot: Fantasia, owed: Owed) -> Trace:
+    """Look for the message that an earlier try may have posted."""
+    complete = True
+    for place in await _places(bot, owed):
+        seen = await _seen(place, owed)
+        for message in seen or ():
+            if _is(bot, message, owed):
+                log.info("job %d: its message was already posted", owed.job.id)
+                return Trace(message.id)
+        complete = complete and seen is not None and len(seen) < SEARCHED
+    return Trace(all=complete)
+
+
+async def send(bot: Fantasia, owed: Owed, letter: Letter) -> int:
+    """Send a letter by its route and return the message; raise what Discord answers instead."""
+    message: dict[str, Any] = {
+        "content": letter.content,
+        "embed": letter.embed,
+        "files": [discord.File(io.BytesIO(each.content), each.name) for each in letter.files],
+        "allowed_mentions": discord.AllowedMentions(
+            users=[discord.Object(owed.job.origin.user_id)]
+        ),
+    }
+    if letter.view:
+        message["view"] = letter.view
+    if owed.post.route is Route.FOLLOWUP:
+        return (await _webhook(bot, owed.job).send(wait=True, **message)).id
+    place = (await _places(bot, owed))[0]
+    return (await place.send(nonce=owed.post.nonce, **message)).id
+
+
+def outcome(owed: Owed, error: Exception, letter: Letter | None = None) -> Outcome:
+    """Return the outcome that an error of Discord's means, for the letter that was sent."""
+    log.warning("job %d: %s: %s", owed.job.id, owed.post.route, brief(error))
+    if letter and too_large(error):
+        return Oversized(letter.upload, smaller=letter.smaller)
+    return Unsent.REFUSED if definite(error) else Later(pause(error))
+
+
+async def _places(bot: Fantasia, owed: Owed) -> list[discord.abc.Messageable]:
+    """Return where a post may be: in direct messages if sent there, and in the channel."""
+    places: list[discord.abc.Messageable] = [channel(bot, owed.job)]
+    if owed.post.route is Route.DIRECT:
+        places.insert(0, await bot.create_dm(discord.Object(owed.job.origin.user_id)))
+    return places
+
+
+async def _seen(place: discord.abc.Messageable, owed: Owed) -> list[discord.Message] | None:
+    """Return the latest messages of a place, newest first; None if the bot may not read it.
+
+    None older than what is owed: compared by id, since clocks may differ.
+    """
+    since = discord.Object(owed.since) if owed.since else None
+    history = place.history(limit=SEARCHED, after=since, oldest_first=False)
+    try:
+        return [message async for message in history]
+    except discord.HTTPException as error:
+        if definite(error):
+            return None
+        raise
+
+
+def _is(bot: Fantasia, message: discord.Message, owed: Owed) -> bool:
+    assert bot.user
+    footers = {embed.footer.text for embed in message.embeds}
+    return message.author.id == bot.user.id and mark(owed) in footers
+
+
+def _webhook(bot: Fantasia, job: Job) -> discord.Webhook:
+    origin = job.origin
+    webhook = discord.Webhook.partial(origin.application_id, origin.token, client=bot)
+    # The library sets these on other webhooks, but not on partial ones.
+    webhook.proxy, webhook.proxy_auth = bot.http.proxy, bot.http.proxy_auth
+    return webhook
