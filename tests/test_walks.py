@@ -7,7 +7,7 @@ import pytest
 
 from bot.app import Plan
 from bot.rules.tiers import DEFAULTS
-from bot.values import Limits
+from bot.values import Limits, Status
 from tests.conftest import world
 from tests.support.walks import recorded
 
@@ -35,3 +35,27 @@ async def test_a_request_goes_from_its_option_to_its_row_through_each_room_once(
     walk = recording.walk("cogs.generate:command.<locals>.generate", "bot.tables.jobs:add")
     assert walk.entered_twice == [], str(walk)
     assert walk.rooms == REQUEST.split(), str(walk)
+
+
+DELIVERY = """
+    cogs.delivery cogs.ui.letters cogs.ui.attachments bot.retention.archive cogs.ui.embeds
+    bot.rules.markup bot.engine.cards cogs.ui.result_buttons cogs.ui.buttons
+    bot.outbox bot.clock bot.tables.posts cogs.ui.routes
+"""
+"""From what is owed to the message."""
+
+
+async def test_what_is_owed_goes_to_its_message_through_each_room_once(plan: Plan) -> None:
+    async with world(plan) as w:
+        with recorded() as recording:
+            await w.alice.slash(w.music, "generate", prompt="draw", duration=2, takes=2)
+            await w.ended(1, Status.DELIVERED)
+        assert len((await w.result()).attachments) == 3
+    walk = recording.walk("cogs.delivery:Delivery._deliver_to", "cogs.ui.routes:send")
+    assert walk.entered_twice == [], str(walk)
+    assert walk.rooms == DELIVERY.split(), str(walk)
+    # What follows is decided by one call, in one transaction.
+    after = recording.walk("cogs.ui.routes:send", "bot.logs:change")
+    asked = [call.function for call in after.calls if call.module == "bot.outbox"]
+    begun = [call for call in after.calls if call.function == "Database.transaction"]
+    assert (asked, len(begun)) == (["Outbox.settle"], 1), str(after)
