@@ -71,14 +71,14 @@ class Admission:
     ) -> Promise:
         """Return what a request is accepted under, or raise Refusal with the first limit it hits.
 
-        Of a request for so many seconds `or_less` it is as much as the member may have at a time.
+        With `or_less` a request is shortened to what the member may have at a time.
 
         No other place knows a limit that depends on more than the request itself. Their order is:
         the disk and the memory of this machine; the operator's list of servers, and the length of
-        a piece there; the server's own rules (who is blocked, in which channels music may be asked
-        for, what prompts may not say); the member's tier (length, takes, model); how many pieces
-        wait, of the member, in all and of the server; how many of the member's could not be posted
-        today; and what is left of the day, of the server's and of the member's with their grants.
+        a piece there; the server's own rules (who is blocked, in which channels music can be
+        requested, which words are blocked); the member's tier (length, takes, model); how many
+        pieces wait, of the member, in all and of the server; how many of the member's could not be
+        posted today; and what is left of the server's day, and of the member's with their grants.
         """
         guild, user = origin.guild_id, origin.user_id
         day, midnight = days.day(now), days.day_began(now)
@@ -111,7 +111,7 @@ class Admission:
     ) -> Promise:
         """Return the terms on which music is charged again; raise Refusal if it costs too much.
 
-        `price` is in seconds of music. Of the limits those are asked that say
+        `price` is in seconds of music. Only those limits apply that say
         who may have music where, and those of the day, in the order of `admit`.
         """
         origin, request, day = job.origin, job.request, days.day(now)
@@ -233,7 +233,7 @@ class _Rules:
     offers: Sequence[Offer]
 
     def at_most(self, seconds: int) -> int:
-        """Return so many seconds or, where less may be had in one piece, as many as that is."""
+        """Return these seconds, or the most that the member may have at a time."""
         most = min(self.limits.max_seconds, self.held.tier.longest, self.held.per_day)
         return max(1, min(seconds, most))
 
@@ -300,7 +300,7 @@ def _check_disk(folder: Path) -> None:
 
 
 async def _check_memory(tx: Transaction, request: Request, now: datetime) -> None:
-    """Raise Refusal for what does not fit by the engine's count, or did not lately."""
+    """Raise Refusal for what does not fit by the engine's count, or recently did not."""
     known = await speeds.here(tx, request.model)
     if request.model in await state.unfit(tx):
         raise Refusal(

@@ -41,7 +41,7 @@ async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = 
 async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: datetime) -> None:
     """Withdraw and erase jobs; what stands delivered stays charged.
 
-    Of one that is not rendered yet that is its beginning, of `heard` seconds, where it was posted.
+    For one that is not rendered yet that is its preview, of `heard` seconds, if it was posted.
     What is being posted at this moment is settled once its outcome is known.
     """
     numbers = [job.id for job in found]

@@ -142,7 +142,7 @@ class Studio:
         return await self.extension(parent.job_id, parent.number, request.seconds, viewer)
 
     async def extension(self, number: int, take: int, seconds: int, viewer: Viewer) -> Wish:
-        """Return the wish for so many seconds more of a take; raise Refusal if there are none."""
+        """Return the wish to extend a take by these seconds; raise Refusal if it has no codes."""
         job, kept = await self._kept(number, take, viewer)
         if kept.codes is None or not self.path(kept.codes).exists():
             raise Refusal(f"#{number} can no longer be extended: its source data is gone.")

@@ -222,7 +222,7 @@ class Parent:
 class Wish:
     """What a member asks for, as they put it; what is None is for the studio to choose.
 
-    Without `seconds` it is the usual length, or less where they may have no more.
+    Without `seconds` it has the default length, or less if their tier allows no more.
     """
 
     prompt: str

@@ -20,7 +20,7 @@ ALONE, TAKE_BY_TAKE = 1, 2
 class Deadlines:
     """A timer for each job in the engine, which runs while nothing else keeps the job waiting.
 
-    The jobs are given in the order that the engine has them in line.
+    The jobs are given in the order that the engine takes them.
     """
 
     def __init__(self, ticks: Callable[[], float], grace: float = GRACE) -> None:
@@ -62,7 +62,7 @@ class Deadlines:
                 self._set(running, [other.job for other in line if other is not running], late)
 
     def suspend(self, line: Iterable[RunningJob]) -> None:
-        """Take the deadlines of all until they are watched again: a model is being loaded."""
+        """Suspend all deadlines until the jobs are watched again: a model is being loaded."""
         for running in line:
             if running.timer:
                 running.disturb()

@@ -69,7 +69,7 @@ class Dispatcher:
         self._died = False
         """Whether the last engine was lost by a fault of its own."""
         self._running: dict[int, RunningJob] = {}
-        """What the engine has, in the order that it was given; what a lost one had."""
+        """The jobs in the engine, in the order that it took them; those of a lost one."""
         self._deadlines = Deadlines(ticks, grace)
         self._machine = Machine(database, self._deadlines)
         self._endings = Endings(
@@ -107,9 +107,9 @@ class Dispatcher:
             log.error("restarting the engine: %s", reason)
 
     async def _recover(self) -> None:
-        """Bring what an engine had that was lost to an end, whether by this bot or by one before.
+        """Settle the jobs of an engine that was lost, in this run of the bot or an earlier one.
 
-        This comes first at each start, so that nothing below has to ask what was before.
+        This comes first at each start, so that nothing below has to consider earlier engines.
         """
         await self._endings.recover(self._running, deaths=int(self._died))
         self._died = False
@@ -123,8 +123,8 @@ class Dispatcher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(engine.attend())
                 while True:
-                    # Who is cancelled leaves before others are claimed, and room is made only
-                    # once there is none left.
+                    # Cancelled jobs leave before others are claimed, and room is made only
+                    # once none is left.
                     await self._patiently(self._heed, engine)
                     await self._begin(engine, group)
                     await self._patiently(self._make_room, engine)
@@ -150,7 +150,7 @@ class Dispatcher:
                 self._finish(engine, running)
 
     async def _begin(self, engine: EngineProcess, group: asyncio.TaskGroup) -> None:
-        """Give the engine what it has room for."""
+        """Give the engine as many jobs as it has room for."""
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
             self._idle.clear()
@@ -203,7 +203,7 @@ class Dispatcher:
             return None
 
     async def _render(self, engine: EngineProcess, running: RunningJob, order: Render) -> None:
-        # An engine that is lost on the way leaves the job where it is: recovery finds it there.
+        # If the engine is lost here the job stays where it is: recovery finds it.
         self._watch(engine)
         try:
             async with aclosing(engine.render(order)) as said:
@@ -292,7 +292,7 @@ class Dispatcher:
         self._work.set()
 
     def _watch(self, engine: EngineProcess) -> None:
-        """Drop what takes much longer than this machine usually needs for it."""
+        """Drop jobs that take much longer than they usually do on this machine."""
 
         def late(running: RunningJob) -> None:
             self._drop(engine, running, Phase.LATE)
@@ -300,7 +300,7 @@ class Dispatcher:
         self._deadlines.watch(self._running.values(), self._machine.models, late)
 
     def _drop(self, engine: EngineProcess, running: RunningJob, phase: Phase) -> None:
-        """Tell the engine to drop a job; what is in the queue again stays so, whatever follows."""
+        """Tell the engine to drop a job; one that is back in the queue stays there."""
         told = running.unwanted
         if not told or phase is Phase.REQUEUED:
             running.phase = phase
@@ -324,5 +324,5 @@ class Dispatcher:
         return taken < self._machine.slots
 
     def _any_requeued(self) -> bool:
-        """Whether a job is back in the queue that the engine has not let go of."""
+        """Whether a job is back in the queue while the engine still has it."""
         return any(running.phase is Phase.REQUEUED for running in self._running.values())

@@ -1,4 +1,4 @@
-"""How a job ends that the engine had: in music, in a failure, or back in the queue."""
+"""How a job leaves the engine: as music, as a failure, or back to the queue."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ SENTENCES = {
     Fault.DISK: "The studio's disk is full or not writable, so the music could not be saved. "
     "Whoever runs this bot must fix that.",
 }
-"""What members are told of a fault; of another the engine says more than could be said here."""
+"""What members are told about a fault; for the others the engine's own words are better."""
 
 
 class Endings:
@@ -55,9 +55,9 @@ class Endings:
         self._machine = machine
 
     async def rendered(self, job: Job, spent: float = 0.0, pace: float | None = None) -> None:
-        """The engine is done with a job: owe its music, if it is wanted still.
+        """The engine has finished a job: owe its music, if it is still wanted.
 
-        It took `spent` seconds, of which a second of music took `pace` where nothing held it up.
+        It took `spent` seconds; a second of music took `pace`, unless something held it up.
         """
         look = render_order.verify_picture
         picture = await reports.seen(self._database, job, look, self._folder, job)
@@ -78,12 +78,12 @@ class Endings:
             self._news.set()
 
     async def failed(self, job: Job, fault: Fault, said: str = "") -> None:
-        """There will be no music; `said` is what the engine has to say of it."""
+        """There will be no music; `said` is the engine's reason."""
         async with self._done_with({job.id}) as tx:
             await self._fail(tx, job, fault, SENTENCES.get(fault, said))
 
     async def too_long(self, job: Job) -> None:
-        """The memory was too small for a job, even alone and take by take."""
+        """A job ran out of memory, even alone and take by take."""
         request = job.request
         async with self._done_with({job.id}) as tx:
             fits = await self._machine.ran_out(tx, request, self._clock())
@@ -95,16 +95,16 @@ class Endings:
             await self._fail(tx, job, Fault.MEMORY, reason)
 
     async def wait_again(self, job: Job, because: str, *, deaths: int = 0, care: int = 0) -> None:
-        """Put a job back into the queue that the engine could not render this time."""
+        """Requeue a job that the engine could not render this time."""
         async with self._done_with({job.id}) as tx:
             if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=because)
         self._news.set()
 
     async def give_way(self) -> list[Job]:
-        """Put what costs nothing back into the queue if somebody waits who pays.
+        """Requeue idle-lane jobs if a paying one is waiting.
 
-        The engine still has what is returned: its files go once it ends.
+        The engine still has the returned jobs: their files go once it drops them.
         """
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx) if job.idle]
@@ -119,9 +119,9 @@ class Endings:
         return given_way
 
     async def recover(self, had: Collection[int] = (), *, deaths: int = 1) -> None:
-        """An engine is about to start: let wait again what ran, and of what an engine `had`.
+        """An engine is about to start: requeue what ran, and clean up what one `had`.
 
-        A job fails where so many deaths more are too many.
+        A job fails once it has seen too many deaths.
         """
         ended = set(had)
         async with self._done_with(ended) as tx:
@@ -134,7 +134,7 @@ class Endings:
                     await self._fail(tx, job, Fault.CRASH, SENTENCES[Fault.CRASH])
 
     async def hand_back(self, had: Collection[int] = ()) -> None:
-        """The bot ends: let what runs wait again as if it had never begun."""
+        """The bot is ending: requeue running jobs as if they had never started."""
         ended = set(had)
         async with self._done_with(ended) as tx:
             for job in await jobs.running(tx):
@@ -145,7 +145,7 @@ class Endings:
     async def _done_with(self, ended: Collection[int]) -> AsyncIterator[Transaction]:
         """Run a transaction after which no engine has these jobs.
 
-        The files of those that came to no music go once that is written down: if the program dies
+        The files of those without music go once that is recorded: if the program dies
         in between, its next start sweeps them.
         """
         async with self._database.transaction() as tx:

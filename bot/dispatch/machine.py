@@ -1,4 +1,4 @@
-"""What this machine was seen to do: the engine's word at its start, and what each piece took."""
+"""This machine's speed: what the engine measured at its start, and what each piece took."""
 
 import logging
 from datetime import datetime
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Machine:
-    """Keeps the table of speeds, and lets the deadlines go by it."""
+    """Keeps the table of speeds, and the deadlines in line with it."""
 
     def __init__(self, database: Database, deadlines: Deadlines) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class Machine:
 
     @property
     def known(self) -> bool:
-        """Whether an engine was ever ready here."""
+        """Whether an engine has ever been ready."""
         return self._ready is not None
 
     @property
@@ -59,13 +59,13 @@ class Machine:
         log.info("engine loaded %s; in memory: %s", said.model, ", ".join(said.models))
 
     async def made(self, tx: Transaction, job: Job, pace: float) -> None:
-        """A whole piece was made at this pace, so its length fits."""
+        """A whole piece was rendered at this pace, so its length fits."""
         model = job.request.model
         await speeds.made(tx, self._setup(model), pace, job.request.length)
         await self._go_by_what_is_known(tx, model)
 
     async def ran_out(self, tx: Transaction, request: Request, now: datetime) -> float:
-        """The memory was too small for a piece; return the seconds that fit, or 0."""
+        """A piece ran out of memory; return the seconds that fit, or 0."""
         await speeds.ran_out(tx, self._setup(request.model), request.length, now)
         known = await speeds.here(tx, request.model)
         return known.fits if known else 0.0

@@ -1,4 +1,4 @@
-"""What the engine says of a running job: looked at, since it may lie, and written down."""
+"""The engine's reports on a running job: checked, since it may lie, and recorded."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 async def progressed(database: Database, job: Job, said: Progress) -> None:
-    """Note how far a job is, unless the database is in the way: the next report will tell more."""
+    """Note a job's progress, unless the database is busy: the next report will do."""
     with contextlib.suppress(StorageError):
         async with database.transaction() as tx:
             await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
 
 
 async def took(database: Database, folder: Path, job: Job, said: Took) -> None:
-    """Note a take; raise EngineError if its files are not what the engine says."""
+    """Note a take; raise EngineError if its files are not what the engine reported."""
     codes = await seen(database, job, render_order.verify, folder, job, said.number, said.seconds)
     name = disk.take_file(job, said.number, "wav")
     async with database.transaction() as tx:
@@ -35,9 +35,9 @@ async def took(database: Database, folder: Path, job: Job, said: Took) -> None:
 
 
 async def previewed(database: Database, folder: Path, job: Job, now: datetime) -> Job | None:
-    """Note the beginnings of all takes and owe them, unless the job is to stop now anyway.
+    """Note the previews of all takes and owe them, unless the job is to stop now anyway.
 
-    Returns the job as it is, None if they are not wanted any more. Raises EngineError if the files
+    Returns the job as it is, None if they are no longer wanted. Raises EngineError if the files
     are not what they should be.
     """
     await seen(database, job, render_order.verify_previews, folder, job)

@@ -1,4 +1,4 @@
-"""A job that the engine has: one object that holds all that its row does not."""
+"""A job in the engine: one object for everything that its row does not hold."""
 
 import asyncio
 import math
@@ -10,15 +10,15 @@ from bot.values import Job
 
 
 class Phase(StrEnum):
-    """What the engine was told of a job; from `CANCELLED` on nothing counts that it says of it."""
+    """What the engine was told about a job; from `CANCELLED` on its reports no longer count."""
 
     RENDERING = "rendering"
     FINISHING = "finishing"
     """To end it early and keep the music made so far."""
     CANCELLED = "cancelled"
-    """To drop it: it is not wanted any more."""
+    """To drop it: it is no longer wanted."""
     LATE = "late"
-    """To drop it: it was not done in time."""
+    """To drop it: it missed its deadline."""
     REQUEUED = "requeued"
     """To drop it: it is back in the queue, but the engine or its files are still in the way."""
 
@@ -41,7 +41,7 @@ class Timer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RunningJob:
-    """A job that the engine has, times by a clock in seconds that nobody sets."""
+    """A job in the engine; times are from a monotonic clock in seconds."""
 
     job: Job
     begun: float
@@ -55,9 +55,9 @@ class RunningJob:
     timer: Timer | None = None
     """Its deadline, if it runs."""
     undisturbed_since: float | None = None
-    """Since when nothing but its own work kept it from being done."""
+    """Since when nothing but its own work has held it up."""
     disturbed: bool = False
-    """Whether something else did meanwhile."""
+    """Whether something else has."""
 
     @property
     def unwanted(self) -> bool:
@@ -65,13 +65,13 @@ class RunningJob:
         return self.phase not in (Phase.RENDERING, Phase.FINISHING)
 
     def disturb(self) -> None:
-        """Something else keeps it waiting: its deadline stands still, its speed says nothing."""
+        """Something else holds it up: its deadline is suspended, its speed means nothing."""
         self.disturbed = True
         if self.timer:
             self.timer.cancel()
 
     def end(self) -> None:
-        """The engine has it no more."""
+        """The engine no longer has it."""
         self.loads = False
         if self.timer:
             self.timer.cancel()

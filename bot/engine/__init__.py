@@ -1,1 +1,1 @@
-"""What makes the sound: the engines, and the child process that they run in."""
+"""The engines that make the sound, and the child process that they run in."""

@@ -1,4 +1,4 @@
-"""What is known of each model without loading it, by the name that members ask for it."""
+"""What is known about each model without loading it, by the name that members use."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,10 +21,10 @@ LONGEST_PIECE = 120
 GUIDANCE = (1.0, 10.0)
 TEMPERATURE = (0.1, 2.0)
 TOP_K = (1, 2048)
-"""How tokens may be drawn; no released checkpoint has more than 2048 to draw from."""
+"""The bounds of sampling; no released checkpoint has more than 2048 tokens to draw from."""
 
 SAMPLING_BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
-"""All that may be asked of some model, with the least and the most of it."""
+"""Every option that some model has, with its least and greatest value."""
 
 SKETCH = ModelCard(
     name="sketch",
@@ -35,7 +35,7 @@ SKETCH = ModelCard(
 )
 
 NAMED = {card.name: card for card in (SKETCH,)}
-"""Models whose families named them; a MusicGen is called after its repository or folder."""
+"""Models with fixed names; a MusicGen is named after its repository or folder."""
 
 
 def card(name: str) -> ModelCard:

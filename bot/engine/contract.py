@@ -17,11 +17,11 @@ Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What is known of a model without loading it.
+    """What is known about a model without loading it.
 
-    Members ask for its `name` and are told that its `label` made the music. A piece has at most
-    `longest` seconds; `options` are the ways of drawing it that may be asked for, with the least
-    and the most of each. The `licence` is that of its weights, None where it is not known, which
+    Members choose it by `name` and read its `label` under the music. A piece has at most
+    `longest` seconds; `options` are the sampling options that members can set, with the least
+    and the most of each. The `licence` is that of its weights, None if unknown, which
     may rule out `commercial` use. One that only `stands_in` for others, to try the bot, has no
     weights, and every tier includes it.
     """

@@ -16,7 +16,7 @@ class Executor(Protocol):
     """Runs calls in the order in which they come."""
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Begin a call, or line it up; the future tells what becomes of it."""
+        """Start a call, or queue it; the future gets its outcome."""
 
 
 class ThreadExecutor:
@@ -30,7 +30,7 @@ class ThreadExecutor:
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Begin a call as soon as those before it are over, unless it is cancelled before."""
+        """Start a call as soon as those before it have ended, unless it is cancelled first."""
         future: Future[T] = Future()
         self._calls.put(lambda: run_future(future, call))
         return future
@@ -44,14 +44,14 @@ class InlineExecutor:
     """Runs calls at once, in the thread that submits them."""
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Return what became of a call."""
+        """Return the outcome of a call."""
         future: Future[T] = Future()
         run_future(future, call)
         return future
 
 
 def run_future(future: "Future[T]", call: Callable[[], T]) -> None:
-    """Run a call whose future is not cancelled, and let that tell what became of it."""
+    """Run a call whose future is not cancelled, and give the future its outcome."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -61,30 +61,30 @@ def run_future(future: "Future[T]", call: Callable[[], T]) -> None:
 
 
 class Tasks(Generic[T]):
-    """Calls of one render, and what comes of them, in the order in which they were submitted."""
+    """Calls of one render and their outcomes, in the order in which they were submitted."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._calls: deque[Future[T | None]] = deque()
 
     def submit(self, call: Callable[[], T | None]) -> None:
-        """Let a call be run."""
+        """Submit a call."""
         self._calls.append(self._executor.submit(call))
 
     def finished(self) -> Iterator[T]:
-        """Yield what came of those that are over; raise what one of them raised."""
+        """Yield the results of those that have ended; raise what one of them raised."""
         while self._calls and self._calls[0].done():
             if (made := self._calls.popleft().result()) is not None:
                 yield made
 
     def remaining(self) -> Iterator[T | Idle]:
-        """Yield what comes of all, and Idle where that is not yet known."""
+        """Yield the results of all, and Idle while the next is not ready."""
         while self._calls:
             yield from self.finished()
             if self._calls:
                 yield Idle()
 
     def cancel(self) -> None:
-        """Let none begin that has not begun."""
+        """Cancel those that have not started."""
         for call in self._calls:
             call.cancel()

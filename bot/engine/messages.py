@@ -1,7 +1,7 @@
 """What the bot and its engine's child process say to each other: one JSON object a line.
 
 The bot sends `Render`, `Cancel` and `Finish`; the child answers with `Ready` once, then with
-`Loading` and `Loaded` where a render's model is not at hand, `Progress`, `Previewed`, `Took`, and
+`Loading` and `Loaded` where a render's model is not in memory, `Progress`, `Previewed`, `Took`, and
 exactly one of `Done`, `Failed` and `Cancelled` for each render.
 """
 
@@ -101,7 +101,7 @@ class Loading(Message, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
-    """A render's model is at hand; `models` are all that are, and `pace` is that of this one."""
+    """A render's model is loaded; `models` are all that are, and `pace` is that of this one."""
 
     id: Number
     model: Name

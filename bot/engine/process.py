@@ -36,16 +36,16 @@ log = logging.getLogger(__name__)
 LONGEST_LINE = 65536
 
 LONGEST_WORDS = 1000
-"""How many characters are quoted of what a child says in its own words."""
+"""How many characters of a child's own words are quoted."""
 
 
 class Mailbox:
-    """What the child said of one render; progress that nobody read yet is replaced by newer one."""
+    """The child's reports on one render; unread progress is replaced by newer progress."""
 
     def __init__(self, order: Render, models: tuple[str, ...]) -> None:
-        """Expect what an engine of these models may say of an order."""
+        """Expect what an engine with these models may report on an order."""
         self.ended = False
-        """Whether the last word on it was said."""
+        """Whether the last report has arrived."""
         self._models = models
         self._model = order.model
         self._due: set[object] = {part.number for part in order.parts}
@@ -180,7 +180,7 @@ class EngineProcess:
         await self._process.communicate()
 
     def _send(self, message: Command) -> None:
-        # A child that died closes the pipe; `attend` says so better than a broken pipe does.
+        # A dead child closes the pipe; `attend` reports that better than a broken pipe does.
         with suppress(OSError, RuntimeError):
             self._stdin.write(encode(message))
 
@@ -247,7 +247,7 @@ async def start(
         limit=LONGEST_LINE,
         env=dict(environment),
         umask=umask,
-        start_new_session=True,  # a Ctrl-C in the terminal is the bot's to heed
+        start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle
     )
     engine = EngineProcess(process, silence, loading)
     try:

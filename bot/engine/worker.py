@@ -2,7 +2,7 @@
 
 Each round (admit · step · retire) makes one step of the engine for all renders together, and then
 turns to each of them: an iterator that yields once a round, is closed to cancel it, and asks
-`finishing` whether to stop and keep what exists.
+`finishing` whether to stop and keep what is done so far.
 """
 
 import argparse
@@ -62,9 +62,9 @@ class Worker:
         self._finishing: set[int] = set()
         self._pause = 0.0
         self._progress: dict[int, Progress] = {}
-        """What was made since progress was told."""
+        """What was made since progress was last reported."""
         self._told: dict[int, float] = {}
-        """When it was."""
+        """When that was."""
 
     def run(self) -> None:
         """Work until the process ends."""
@@ -77,7 +77,7 @@ class Worker:
             self._pause = DOZE if turns and not any(turns) else 0.0
 
     def _receive(self) -> None:
-        """Obey what was said; where there is nothing else to do, wait for it."""
+        """Carry out the commands received; wait for one if there is nothing else to do."""
         nothing = not self._running and not self._waiting
         with contextlib.suppress(queue.Empty):
             self._obey(self._inbox.get(timeout=None if nothing else self._pause))
@@ -102,7 +102,7 @@ class Worker:
             self._takes[order.id] = len(order.parts)
 
     def _turn_to(self, order: int) -> bool:
-        """Let a render go on, and return whether it could."""
+        """Advance a render, and return whether it could."""
         try:
             said = next(self._running[order])
             if said and not isinstance(said, Idle):
@@ -128,7 +128,7 @@ class Worker:
         self._told.pop(order, None)
 
     def _tell(self, order: int, said: Report) -> None:
-        """Say something of a render, and before it what progress was kept back."""
+        """Report on a render, after any progress that was held back."""
         if isinstance(said, Progress):
             self._progress[order] = said
             now = time.monotonic()
@@ -201,7 +201,7 @@ def _die(error: Exception) -> NoReturn:
     """End the process at once; its last words, which the bot quotes, are the error's first line."""
     traceback.print_exception(error)
     log.critical("%s: %s", type(error).__name__, str(error).strip().partition("\n")[0])
-    os._exit(1)  # at an orderly end a broken GPU's libraries would have the last word
+    os._exit(1)  # at an orderly exit a broken GPU's libraries would print last
 
 
 def _own_stdout() -> BinaryIO:
@@ -220,7 +220,7 @@ def _read(inbox: "queue.Queue[Command]") -> None:
     except ProtocolError as error:
         log.critical("cannot read what the bot sent: %s", error)
         os._exit(1)
-    os._exit(0)  # the bot is gone, and the reason to go on with it
+    os._exit(0)  # the bot is gone, so there is nothing left to do
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,7 +64,7 @@ COPIES = "copies"
 class Archive:
     """The files below the data folder and the rows that name them.
 
-    Rows change first: they note which files are not needed any more, and these are removed then, or
+    Rows change first: they note which files are no longer needed, and these are removed then, or
     at the next start. A file that no row ever named stays.
     """
 

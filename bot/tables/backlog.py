@@ -1,4 +1,4 @@
-"""The queue in the table of jobs: who waits, what runs, and what was started for whom."""
+"""The queue in the table of jobs: who waits, what runs, and what was started for each member."""
 
 from datetime import UTC, datetime
 
@@ -37,7 +37,7 @@ async def count(reader: Reader, guild: int) -> tuple[int, int]:
 
 
 async def oldest(reader: Reader) -> datetime | None:
-    """Return when the oldest queued job was asked for."""
+    """Return when the oldest queued job was requested."""
     rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
     at = rows[0]["at"]
     return None if at is None else datetime.fromtimestamp(at, UTC)

@@ -294,7 +294,7 @@ async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
 async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int, care: int) -> bool:
     """Put a running job back to where it was; return False if it was no longer running.
 
-    With so many `attempts` and `deaths` more than before it began, and with at least this care.
+    Adds `attempts` and `deaths` to those before it began, and sets at least this care.
     """
     return await tx.changes(
         """

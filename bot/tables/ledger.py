@@ -102,7 +102,7 @@ async def returned(tx: Transaction, job: int, now: datetime) -> None:
 async def take_lost(
     tx: Transaction, job: int, number: int, stands: int, parts: int, now: datetime
 ) -> None:
-    """Refund the parts of a take that could not be posted; `stands` of so many could."""
+    """Refund the parts of a take that could not be posted; `stands` is how many could."""
     await takes.lost(tx, job, number, stands, parts)
     await _given_back(tx, job, now)
 
@@ -177,7 +177,7 @@ def _text(kind: int, status: str | None, text: str | None) -> str:
     if kind == 2:
         return f"granted: {text}" if text else "granted"
     assert status
-    return f"given back: {text or REFUND_REASONS.get(Status(status), 'stopped early')}"
+    return f"refunded: {text or REFUND_REASONS.get(Status(status), 'stopped early')}"
 
 
 async def _given_back(tx: Transaction, job: int, now: datetime) -> None:

@@ -39,7 +39,7 @@ async def found(tx: Transaction, setup: Setup, pace: float) -> None:
 
 
 async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> None:
-    """A piece of so many seconds was made: it fits. So was its pace, if that can be."""
+    """Note that a piece of this many seconds was made, so it fits, and its pace if credible."""
     await tx.execute(
         """
         UPDATE speeds SET pace = CASE
@@ -61,7 +61,7 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
 
 
 async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -> None:
-    """The memory was too small for a piece of so many seconds, alone and take by take.
+    """Note that a piece of this many seconds ran out of memory, alone and take by take.
 
     Earlier successes that were no shorter no longer count.
     """

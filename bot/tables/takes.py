@@ -80,7 +80,7 @@ class Kept(NamedTuple):
 
 
 async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
-    """Return so many takes of ended jobs that have files, from the one that follows an id on."""
+    """Return a page of takes of ended jobs that have files, after the take with an id."""
     rows = await reader.fetch(
         """
         SELECT takes.id, job_id, status = 'delivered' AS delivered,
@@ -140,7 +140,7 @@ async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
 
 
 async def settled(tx: Transaction, job: int) -> None:
-    """Charge what exists, in whole seconds, and nothing for the takes that do not."""
+    """Charge the music that exists, in whole seconds, and nothing for missing takes."""
     await tx.execute(
         """
         UPDATE takes SET charged_seconds = MIN(charged_seconds, added)

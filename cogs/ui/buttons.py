@@ -131,7 +131,7 @@ def cancel_view(job: int) -> ui.View:
 
 
 def open_view(job: Job) -> ui.View | None:
-    """Return what ends a waiting or running job: once its beginning was heard, stopping it."""
+    """Return the button that ends an open job: Stop once its preview was posted, else Cancel."""
     if job.stopping:
         return None
     return stop_view(job.id) if job.heard else cancel_view(job.id)

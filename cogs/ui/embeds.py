@@ -147,7 +147,7 @@ def incomplete(job: Job) -> discord.Embed:
 
 
 def preview(job: Job) -> discord.Embed:
-    """Show that the attached music is the beginning of a piece."""
+    """Show that the attached music is the preview of a piece."""
     text = (
         f"{prompt(job)} · {asked_length(job.request)}\n"
         f"Here is the beginning; the rest is still rendering. {STOP_HERE}"

@@ -221,7 +221,7 @@ async def test_usage_tells_the_whole_story(plan: Plan) -> None:
         assert "**55 s** of 60 s: won the contest, until <t:" in text
         assert "#3 is rendering" in text
         assert "**−5 s** play \\@everyone \\*loud\\*" in text
-        assert "**+3 s** given back\\: The engine has no violins\\." in text
+        assert "**+3 s** refunded\\: The engine has no violins\\." in text
         assert "**+60 s** granted\\: won the contest" in text
         bob = card(await w.bob.slash(w.music, "usage"))
         assert "won the contest" not in bob

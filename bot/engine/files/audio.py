@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bot.engine.files.tags import Tags, tag
 
 PARTIAL_SUFFIX = ".part"
-"""What the name of a file ends in while it is written."""
+"""The suffix of a file while it is being written."""
 
 LOUDEST_SAMPLE = 10 ** (-1 / 20)
 """The loudest sample a file may hold, as a share of full scale (-1 dBFS)."""
@@ -36,7 +36,7 @@ def pcm(samples: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 def check_finite(samples: NDArray[np.floating]) -> None:
-    """Raise NonFiniteSamples for samples that are."""
+    """Raise NonFiniteSamples for NaN or infinity."""
     if not np.isfinite(samples).all():
         raise NonFiniteSamples("the samples are not finite")
 

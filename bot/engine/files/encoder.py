@@ -16,7 +16,7 @@ from bot.engine.files.tags import Tags
 ENCODER_COMMAND = (sys.executable, "-m", "bot.engine.files.encoding")
 
 ENCODING_TIMEOUT = 600.0
-"""Seconds that one file may take: two hundred times as long as on a machine that is idle."""
+"""Seconds that one file may take: two hundred times as long as on an idle machine."""
 
 
 class Encoder:
@@ -45,7 +45,7 @@ class Encoder:
                 async with asyncio.timeout(ENCODING_TIMEOUT):
                     answer = await self._answer(json.dumps(order))
             except BaseException:
-                await asyncio.shield(self.end())  # nobody waits any more for what it is at
+                await asyncio.shield(self.end())  # nobody is waiting for its current file any more
                 raise
         if answer:
             raise OSError(answer)
@@ -58,7 +58,7 @@ class Encoder:
                 os.killpg(process.pid, signal.SIGKILL)
             assert process.stdin
             process.stdin.close()
-            await process.wait()  # its answer is read by whoever waits for it
+            await process.wait()  # whoever waits for its answer reads it
 
     async def _answer(self, order: str) -> str:
         if self._process is None or self._process.returncode is not None:
@@ -66,7 +66,7 @@ class Encoder:
         process = self._process
         assert process.stdin
         assert process.stdout
-        with suppress(ConnectionError):  # that it is lost is seen below
+        with suppress(ConnectionError):  # its loss is noticed below
             process.stdin.write(f"{order}\n".encode())
             await process.stdin.drain()
         if not (line := await process.stdout.readline()):
@@ -81,7 +81,7 @@ class Encoder:
             stdout=asyncio.subprocess.PIPE,
             env=dict(self._environment),
             umask=self._umask,
-            start_new_session=True,  # a Ctrl-C in the terminal is the bot's to heed
+            start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle
         )
 
 

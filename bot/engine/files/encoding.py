@@ -22,7 +22,7 @@ ADDRESS_SPACE = 2**30
 """Bytes of address space that it may have; music is read and written block by block."""
 
 LOWEST_PRIORITY = 19
-"""The priority of what runs only where nothing else wants to."""
+"""The priority of a process that runs only when nothing else wants to."""
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Load what is needed while there is still a priority to do it at, and then give it up."""
+    """Load what is needed at normal priority, and then lower it."""
     import soundfile  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
@@ -48,7 +48,7 @@ def _prepare() -> None:
 def _listen(orders: SimpleQueue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         orders.put(json.loads(line))
-    os._exit(0)  # whoever wanted what is being written is gone
+    os._exit(0)  # nobody wants the current file any more
 
 
 def _answer(order: dict[str, Any]) -> str:

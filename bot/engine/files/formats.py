@@ -8,7 +8,7 @@ from bot.engine.files.tags import Tags, tag
 
 
 class Format(StrEnum):
-    """What music can be had as; each is the end of a file's name."""
+    """The formats of music; each is a file's extension."""
 
     WAV = "wav"
     FLAC = "flac"

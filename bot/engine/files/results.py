@@ -1,4 +1,4 @@
-"""What an engine leaves behind of an order: music, codes, previews and the picture."""
+"""The files that an engine leaves for an order: music, codes, previews and the picture."""
 
 import logging
 import threading
@@ -38,13 +38,13 @@ class Results:
         self._writing, self._dropped = threading.Lock(), False
 
     def previews_due(self, seconds: float) -> bool:
-        """Whether previews are to be written now that all takes have so much: once, if at all."""
+        """Whether to write previews now that all takes are long enough: once, if at all."""
         due = self._previews and seconds >= PREVIEW
         self._previews = self._previews and not due
         return due
 
     def previewed(self, part: Part, samples: FloatSamples) -> None:
-        """Write the beginning of samples [channels, length]; raise JobError if it cannot be."""
+        """Write the preview from samples [channels, length]; raise JobError if that fails."""
         assert part.preview
         sound = self._pcm(part, samples[:, : PREVIEW * self._rate])
         self._write(partial(self._write_sound, Path(part.preview), part, sound))
@@ -71,7 +71,7 @@ class Results:
             log.exception("job %s: its picture was not drawn", self.order.id)
 
     def drop(self) -> None:
-        """Write nothing any more, whoever is at it; what is being written is whole by then."""
+        """Stop all writing; a file that is being written is finished first."""
         with self._writing:
             self._dropped = True
 

@@ -1,4 +1,4 @@
-"""What the slots remember: keys and values of the music so far and of the words.
+"""The slots' memory: keys and values of the music so far and of the text.
 
 Two ways to attend over the same memory, and more in `compiled` and `split`. `Each` looks at every
 slot's own length. `Masked` looks at the first slots together behind a mask: its shapes do not
@@ -69,7 +69,7 @@ class Memory:
         self._lay_out(row)
 
     def forget(self, row: int) -> None:
-        """Let nothing be left of what a slot remembers."""
+        """Erase what a slot remembers."""
         for cache in (*self.music, *self._padded):
             cache[:, row] = 0
         self.know(row, [])
@@ -82,7 +82,7 @@ class Memory:
     def padded(self, tokens: int) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return the words of all slots in one tensor a layer, and their lengths [slots].
 
-        There is room for so many `tokens` of each; a longer text is cut.
+        There is room for `tokens` of each; a longer text is cut.
         """
         if not self._padded:
             shape = (2, len(self.words), self.heads, tokens, self.size)
@@ -181,7 +181,7 @@ class Masked:
         self._said = self._mask(steps[:SHORT] < self._lengths[:takes, None])
 
     def _mask(self, seen: torch.Tensor) -> torch.Tensor:
-        """Return what is added to scores: SDPA would make it of the bools anew in every call."""
+        """Return what is added to scores: SDPA would rebuild it from the bools in every call."""
         mask = torch.zeros(seen.shape, dtype=self._memory.dtype, device=seen.device)
         return mask.masked_fill_(~seen, -torch.inf)[:, None, None]
 
@@ -203,7 +203,7 @@ class Masked:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return zeros that take no memory of a CPU's before they are written."""
+    """Return zeros that take no memory on a CPU until they are written."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -217,7 +217,7 @@ _promised: "WeakKeyDictionary[mmap.mmap, int]" = WeakKeyDictionary()
 
 
 def untouched() -> int:
-    """Return the bytes of a CPU's memory that caches may still come to take: none wrote there yet.
+    """Return the bytes that caches may still take of a CPU's memory: they are not written yet.
 
     The machine counts them as free.
     """

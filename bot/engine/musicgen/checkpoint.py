@@ -58,7 +58,7 @@ FAMILIES = {"audiogen": "an AudioGen", "jasco": "a JASCO", "compression": "a cod
 
 
 class UnusableFile(Exception):
-    """A file is of no use; the text goes on after its name, and says what to do."""
+    """A file is unusable; the text continues after its name, and says what to do."""
 
 
 class DamagedFile(Exception):

@@ -112,7 +112,7 @@ class Sound:
         self._from = 0
 
     def due(self, frames: int, *, ended: bool) -> bool:
-        """Whether a chunk can be decoded once there are so many frames.
+        """Whether a chunk can be decoded from this many frames.
 
         `ended` tells that no frames will follow.
         """
@@ -177,7 +177,7 @@ class Sound:
 def settle(model: torch.nn.Module) -> None:
     """Let each layer have its weight as it is, not as a norm and a direction, as in training.
 
-    Of those torch makes the weight anew in every call, to the same bits.
+    From those torch recomputes the weight in every call, to the same bits.
     """
     for layer in model.modules():
         if parametrize.is_parametrized(layer, "weight"):  # as in transformers

@@ -81,7 +81,7 @@ def draw(
 ) -> None:
     """Draw tokens for scores [2 (with words, without), takes, codebooks, card] into a `sequence`.
 
-    They go after the places of the rows [takes] where there is `unknown`, and naught times the
+    They go after the places of the rows [takes] where there is `unknown`, and zero times the
     scores is added to what the rows have in `naught`.
     """
     draws.draw(
@@ -103,7 +103,7 @@ def _arrays(tensors: list[torch.Tensor]) -> list[kernels.Halves]:
 
 
 def _share_threads() -> None:
-    """Let Numba find torch's OpenMP library before another one: two would fight for the cores."""
+    """Make Numba find torch's OpenMP library before another: two would fight for the cores."""
     own = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     if own.exists():
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)

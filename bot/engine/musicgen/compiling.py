@@ -13,7 +13,7 @@ ROOMS = ("compiling.py", "kernels.py", "products.py", "layers.py", "draws.py")
 """Files whose code is compiled, each into what calls it as well."""
 
 HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}
-"""What the compiler may do for speed: all but count on there being no NaN or infinity."""
+"""What the compiler may do for speed: anything but assume that there is no NaN or infinity."""
 
 
 class Compile(Protocol):
@@ -40,7 +40,7 @@ def folder(sources: Path, root: Path) -> Path | None:
 
 
 def _kept() -> bool:
-    """Let what is compiled be kept, beside Python's own or in NUMBA_CACHE_DIR, if it can be."""
+    """Keep what is compiled, beside Python's own or in NUMBA_CACHE_DIR, if possible."""
     here, settings = Path(__file__).parent, cast("Any", numba.config)
     found = folder(here, Path(settings.CACHE_DIR or here / "__pycache__"))
     if found:

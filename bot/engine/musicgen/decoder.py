@@ -55,7 +55,7 @@ class Decoder:
         graphs: bool | None = None,
         kernels: Kernels | None = None,
     ) -> None:
-        """Take the weights of a model that `unknown` has nothing against, to its device or this.
+        """Take the weights of a model that `unknown` accepts, to its device or this one.
 
         `graphs` says whether steps keep their shapes, as they do on CUDA if nothing is said, and
         `kernels` what multiplies, which depends on the processor if nothing is said.
@@ -245,7 +245,7 @@ class Decoder:
         self._note(attention, scores)
 
     def _note(self, attention: Attention, scores: torch.Tensor) -> None:
-        """Add naught times each take's scores to its sum: what is not finite makes it NaN."""
+        """Add zero times each take's scores to its sum: NaN or infinity makes it NaN."""
         self._naught.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
 
     def _scores(self, attention: Attention) -> torch.Tensor:
@@ -306,7 +306,7 @@ def _joined(mixed: torch.Tensor) -> torch.Tensor:
 
 
 def compiled(precision: Precision, device: torch.device, size: int) -> "type[Halves] | None":
-    """Return what attends by compiled kernels, where the precision allows a past of half size."""
+    """Return attention by compiled kernels, if the precision allows a past of half size."""
     if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
         return None
     try:

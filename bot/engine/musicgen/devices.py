@@ -58,7 +58,7 @@ def runs(capability: tuple[int, int], built: list[str]) -> bool:
 
 
 def total() -> float:
-    """Return the bytes of the GPU, or of the part of it, that this process may have."""
+    """Return the bytes of the GPU, or of its partition, that this process may use."""
     whole = float(torch.cuda.mem_get_info()[1])
     return whole * torch.cuda.get_per_process_memory_fraction()
 
@@ -75,9 +75,9 @@ def multiprocessors() -> int:
 
 
 def _settle() -> None:
-    """Let torch compute on a GPU as MusicGen needs it.
+    """Set torch up for MusicGen on a GPU.
 
-    Attention by cuDNN, which torch prefers on some cards, is planned anew for every length, and a
+    Attention by cuDNN, which torch prefers on some cards, is planned again for every length, and a
     length is new at almost every prefill. TF32 in the codec's convolutions would make chunks
     differ from the whole, and half precision is summed in float32, as its faithfulness needs.
     """

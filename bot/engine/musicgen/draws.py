@@ -48,7 +48,7 @@ def draw(
 
 @small
 def _guide(with_words: Floats, without: Floats, guidance: np.float32, guided: Floats) -> np.float32:
-    """Put guided scores in their place; return naught times their sum, which is NaN if one is."""
+    """Put guided scores in their place; return zero times their sum, which is NaN if one is."""
     total = NAUGHT
     for at in range(len(guided)):
         guided[at] = without[at] + (with_words[at] - without[at]) * guidance

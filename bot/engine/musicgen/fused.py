@@ -41,7 +41,7 @@ class Fused:
             layer(own, weights, past, rows, places, between, self._scratch)
 
     def _room(self, takes: int) -> Between:
-        """Return what so many takes need within a layer."""
+        """Return the buffers that this many takes need within a layer."""
 
         def floats(*shape: int) -> Floats:
             return np.empty(shape, np.float32)

@@ -88,7 +88,7 @@ def draw(
 ) -> None:
     """Draw from scores [2, takes, codebooks, card] into `sequence` [slots, codebooks, positions].
 
-    Only where that is `unknown` at the place after those of the takes. Naught times all scores of a
+    Only where that is `unknown` at the place after those of the takes. Zero times all scores of a
     take is added to `naught` [slots].
     """
     _, takes, codebooks, card = scores.shape

@@ -72,7 +72,7 @@ class Graphs:
     def _capture(self, step: "Step", side: "Side") -> None:
         """Draw the next tokens and record how, if that can be done."""
         side.run(step.compute)
-        side.run(step.compute)  # again, to the same effect: what is known is not drawn anew
+        side.run(step.compute)  # again, to the same effect: known tokens are not drawn again
         try:
             step.graph = side.captured(step.compute)
         except RuntimeError as error:
@@ -119,7 +119,7 @@ class Step:
         return not self.graph and not self._wait
 
     def wait(self, runs: int) -> None:
-        """Let it be captured after so many runs."""
+        """Schedule its capture after this many runs."""
         self._wait = runs
 
     def fill(self, slots: Sequence[Slot]) -> None:

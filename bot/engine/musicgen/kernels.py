@@ -52,7 +52,7 @@ SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n i
 
 
 def parallel(threads: int) -> None:
-    """Use so many threads, as far as there are cores."""
+    """Use this many threads, at most one per core."""
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 

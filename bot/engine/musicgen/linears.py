@@ -91,7 +91,7 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
 
 
 def native() -> list[str]:
-    """Return the precisions that this processor has native kernels for."""
+    """Return the precisions for which this processor has native kernels."""
     cpu = torch.device("cpu")
     return [each for each in INSTRUCTIONS if kernels_for("auto", each, cpu) is Kernels.NATIVE]
 
@@ -177,7 +177,7 @@ class Dense:
 class Packed:
     """A product in a floating-point dtype on a CPU, of a weight laid out for its kernel once.
 
-    A plain weight is laid out anew in every product, at several times the product's cost. Source:
+    A plain weight is laid out again in every product, at several times its cost. Source:
     torch's Inductor, which packs constant weights in the same way (`mkldnn_fusion.py`).
     """
 

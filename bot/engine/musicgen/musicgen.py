@@ -121,7 +121,7 @@ class MusicGen:
         self._finishes, self._writer = finishes, writer or InlineExecutor()
         self._kernels = kernels
         self._spills = 0
-        """How many steps the memory was too small for."""
+        """How many steps ran out of memory."""
         self._name = weights.name(model)
         self._device = devices.device(device)
         try:
@@ -181,7 +181,7 @@ class MusicGen:
     def step(self) -> None:
         """Draw the next tokens of all takes.
 
-        Where the memory is too small for that, every render under way ends for it.
+        If that runs out of memory, every current render fails.
         """
         try:
             self._loop.step()
@@ -205,7 +205,9 @@ class MusicGen:
             if not spilled(error):
                 raise
             log.warning("job %s: %s", order.id, error)
-            traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
+            traceback.clear_frames(
+                error.__traceback__
+            )  # they hold the tensors that fill the memory
         self._clear()
         raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
 
@@ -268,7 +270,7 @@ class MusicGen:
         return not take.ended
 
     def _took(self, results: Results, output: TakeOutput) -> Took | None:
-        """Write a take that is complete, and whose last frames were heard."""
+        """Write a take that is complete and fully decoded."""
         with self._codec.aside():
             codes = output.take.codes().cpu().numpy()
         return results.took(output.part, output.sound.samples(), codes)
@@ -279,7 +281,7 @@ class MusicGen:
         return Previewed(id=results.order.id)
 
     def _check_numbers(self, output: TakeOutput) -> None:
-        """Raise JobError if a take was drawn from scores that say nothing."""
+        """Raise JobError if a take was drawn from scores that are NaN or infinite."""
         if not output.take.finite:
             reason = f"There is no music in this piece: {self._nonsense()}."
             raise JobError(reason, Fault.NUMBERS)

@@ -35,10 +35,10 @@ def writer(device: torch.device) -> Executor:
 
 
 class Repertoire:
-    """The models that may be asked for, by name; the first is loaded at once.
+    """The available models, by name; the first is loaded at once.
 
     Orders begin in the order they come: one that waits for room is not overtaken for ever by others
-    whose model is at hand.
+    whose model is loaded.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Repertoire:
                 model.step()
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        """Render an order by its model, once that is at hand; see contract.Engine."""
+        """Render an order with its model, once that is loaded; see contract.Engine."""
         if order.model not in self._paths:
             raise JobError(f"The model {order.model} is not available here.")
         yield from self._turn(order)
@@ -159,7 +159,7 @@ class Repertoire:
         return own + memory.RESERVE
 
     def _others(self, name: str) -> list[str]:
-        """Return for which models one leaves room as it is loaded."""
+        """Return the models for which one leaves room when it is loaded."""
         absent = [self._paths[other] for other in self._paths if other not in self._loaded]
         path = self._paths[name]
         absent.remove(path)

@@ -67,7 +67,7 @@ class SlotLoop:
         return [SlottedTake(request, part.seed) for part in order.parts]
 
     def windows(self, seconds: float, before: int) -> list[Window]:
-        """Return the windows of so much music after a number of frames."""
+        """Return the windows of this much music after a number of frames."""
         delay = max(self.decoder.delays)
         return windows(
             seconds,
@@ -122,7 +122,7 @@ class OrderInputs:
 
     @cached_property
     def words(self) -> Words:
-        """What the decoder attends to of the prompt, read when the first take begins."""
+        """The prompt's keys and values, computed when the first take starts."""
         text = self._loop.text(self._prompt)
         if len(text) > LONGEST:
             raise JobError("The prompt is too long for the model: use fewer words.")
@@ -148,7 +148,7 @@ class SlottedTake:
 
     @property
     def finite(self) -> bool:
-        """Whether it is of numbers so far; this waits for the device."""
+        """Whether its scores have been finite so far; this waits for the device."""
         return self._finite and (not self._slot or self._decoder.finite(self._slot))
 
     @property
@@ -164,7 +164,7 @@ class SlottedTake:
         return self._before.shape[-1] + max(0, new)
 
     def proceed(self) -> None:
-        """Begin, or go on to the next window, where it is time and there is a slot."""
+        """Start, or go on to the next window, if it is time and there is a slot."""
         if self._slot and self._slot.done:
             self._leave_slot()
             self._windows.pop(0)

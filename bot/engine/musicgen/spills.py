@@ -1,4 +1,4 @@
-"""Which errors are ones for lack of memory: torch has a class for its own allocator's alone."""
+"""Which errors mean a lack of memory: torch has a class only for its own allocator's."""
 
 import torch
 
@@ -11,7 +11,7 @@ WORDS = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
 )
-"""What torch says for lack of memory where it has no class for it."""
+"""What torch says about a lack of memory where it has no class for it."""
 
 WORDS_ON_A_FULL_CARD = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
@@ -21,14 +21,14 @@ WORDS_ON_A_FULL_CARD = (
     "Unable to find a valid cuDNN algorithm",
     "unable to find an engine to execute this computation",
 )
-"""What cuBLAS and cuDNN say for lack of memory, and for other reasons."""
+"""What cuBLAS and cuDNN say about a lack of memory, and about other faults."""
 
 FULL = 5e8
 """Bytes: a card with less to give than this is full; their handles and workspaces take less."""
 
 
 def spilled(error: BaseException) -> bool:
-    """Whether an error is one for lack of memory, or was raised while one was handled."""
+    """Whether an error means a lack of memory, or was raised while one was handled."""
     said = str(error)
     return (
         isinstance(error, SPILLS)

@@ -45,7 +45,7 @@ class Weights:
     def __init__(
         self, lm: "LMModel", make: Make, dtype: torch.dtype, device: torch.device, positions: int
     ) -> None:
-        """Take them from a model that `unknown` has nothing against."""
+        """Take them from a model that `unknown` accepts."""
         self.dtype, self.device = dtype, device
         self.codebooks, self.card, self.dim = int(lm.n_q), int(lm.card), int(lm.dim)
         self.delays = [int(delay) for delay in lm.pattern_provider.delays]
@@ -83,7 +83,7 @@ class Weights:
 
 
 def give_back() -> None:
-    """Let the system have the memory of what was only on the way; glibc would keep it."""
+    """Return temporary memory to the system; glibc would keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
@@ -107,7 +107,7 @@ def sinusoids(positions: int, width: int, dtype: torch.dtype, device: torch.devi
 
 
 def unknown(lm: "LMModel") -> str | None:
-    """Return what of a model this decoder does not know, None if it renders as audiocraft does."""
+    """Return what this decoder does not support about a model, None if nothing."""
     first = lm.transformer.layers[0]
     attention, cross = first.self_attn, first.cross_attention
     known = {

@@ -39,14 +39,14 @@ OTHERS = {
     "facebook/audiogen-": "an AudioGen",
     "facebook/jasco-": "a JASCO",
 }
-"""Families that the hub has under the same names of files: no gigabytes of them are fetched."""
+"""Families with the same file names on the hub: gigabytes of them must not be fetched."""
 
 PATIENCE = 120.0
-"""Seconds that a look at a file may take, on a machine that is busy."""
+"""Seconds that examining a file may take, on a busy machine."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a file is: the codec that it refers to and the text encoder that it needs, or no use.
+    """What a file is: the codec that it refers to and the text encoder that it needs, or unusable.
 
     `breadth` is the width of all layers together, which a take's memory of the music grows with.
     """
@@ -84,7 +84,7 @@ def licence(model: str) -> str | None:
 def missing(model: str) -> list[str]:
     """Return what can be downloaded of a model and is not on disk.
 
-    That is all of a repository of the hub, and what a folder refers to there.
+    That is a whole repository on the hub, and what a folder refers to there.
     """
     lacks = []
     for what, name in (("language model", LANGUAGE_MODEL), ("codec", CODEC)):
@@ -189,7 +189,7 @@ def _fetch_file(model: str, name: str) -> None:
     file = _file(model, name)
     if file and not _found(name, file).damaged:
         return
-    if file:  # the hub's library takes what is there for sound
+    if file:  # the hub's library would trust the file that is there
         file.resolve().unlink()
         file.unlink(missing_ok=True)
     hf_hub_download(model, name)
@@ -218,7 +218,7 @@ def _others(model: str) -> Iterator[tuple[str, str]]:
 
 
 def _absent(folder: Path, name: str) -> str:
-    """Say that a folder lacks a file, and where that can be had."""
+    """Say that a folder lacks a file, and where to get it."""
     if any((folder / other).is_file() for other in SAFETENSORS + PICKLES):
         return (
             f"{folder} holds a model in transformers' format, which is not supported: {name} is "
@@ -255,16 +255,16 @@ def _file(model: str, name: str) -> Path | None:
 
 
 def _found(name: str, file: Path) -> Found:
-    """Return what a file is that goes by this name."""
+    """Return what a file of this name is."""
     state = file.stat()
     return _looked(name, file, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache
 def _looked(name: str, file: Path, *_: int) -> Found:
-    """Let a process of its own look at a file: it may be anybody's, and takes with it what it will.
+    """Examine a file in a process of its own: it may come from anywhere and crash what reads it.
 
-    It has nothing of the environment that the file's settings could name.
+    That process gets no environment variables that the file's settings could read.
     """
     command = [sys.executable, "-m", "bot.engine.musicgen.checkpoint", name, str(file)]
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
@@ -281,7 +281,7 @@ def _looked(name: str, file: Path, *_: int) -> Found:
     except (subprocess.SubprocessError, msgspec.MsgspecError) as error:
         words = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
         log.debug("%s cannot be read: %s; %s", file, error, words)
-        if "ModuleNotFoundError" in words.rpartition("\n")[2]:  # nothing that a file could do
+        if "ModuleNotFoundError" in words.rpartition("\n")[2]:  # not the file's fault
             return Found(wrong="cannot be examined: Python does not find its packages there")
         return Found(wrong="takes more memory or time to read than any checkpoint needs")
 

@@ -1,4 +1,4 @@
-"""audiocraft's own loop, for models that our decoder does not know: one take at a time."""
+"""audiocraft's own loop, for models that our decoder does not support: one take at a time."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ class AudiocraftLoop:
         return torch.where(finite, scores, torch.zeros_like(scores))
 
     def windows(self, seconds: float, before: int) -> list[Window]:
-        """Return the windows of so much music after a number of frames."""
+        """Return the windows of this much music after a number of frames."""
         model, pattern = self.model, self.model.lm.pattern_provider
 
         def steps(frames: int, prompt: int) -> int:
@@ -178,7 +178,7 @@ class AudiocraftTake:
 
 
 class StepsAbandoned(BaseException):
-    """Raised inside a call whose steps nobody wants any more."""
+    """Raised inside a call whose steps are no longer wanted."""
 
 
 class Steps:

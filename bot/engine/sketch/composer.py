@@ -28,7 +28,7 @@ MIX = 4096.0
 """What a mix is multiplied by to be kept; its notes sum to about 4."""
 
 SLICE = 0.05
-"""How long it sleeps at a time when it pretends to work, in seconds."""
+"""How long it sleeps at a time while it pretends to work, in seconds."""
 
 Scale = tuple[int, ...]
 
@@ -216,7 +216,7 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """A piece that another goes on from: the seed of its style, and its notes as they sound."""
+    """A piece that another extends: the seed of its style, and its notes as they sound."""
 
     seed: int
     seconds: float
@@ -224,7 +224,7 @@ class Before:
 
 
 def _before(order: Render) -> Before | None:
-    """Read what an order continues; raise JobError if that is not there any more.
+    """Read what an order extends; raise JobError if that is missing.
 
     The codes of this engine are its mix in 16 bits, after four words that hold the seed of the
     style and the length in samples.
@@ -429,7 +429,7 @@ def _random(seed: int, prompt: str) -> np.random.Generator:
 
 
 def style(prompt: str, random: np.random.Generator) -> Style:
-    """Return what the words ask for; what they leave open is drawn."""
+    """Return what the words ask for; the rest is drawn."""
     words = re.findall(r"[a-z0-9#-]+", prompt.casefold())
     drawn = Style(
         scale=(MAJOR, MINOR)[int(random.random() < 0.35)],
