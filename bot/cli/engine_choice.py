@@ -1,4 +1,7 @@
-"""Which engine renders, its models' names, and the command that starts its process."""
+"""Which engine renders, its models' names, and the command that starts its process.
+
+The command says all that is configured, whatever engine it starts: each takes what is its own.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -47,7 +50,7 @@ def configured(config: Config) -> Choice:
 
 def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choice:
     """Return the engine asked for; if none was, MusicGen where all its weights are on disk."""
-    if asked is EngineName.SKETCH:
+    if asked not in (None, EngineName.MUSICGEN):
         return _choice(config, asked, pace)
     if weights.installed():
         found = " ".join(filter(None, map(weights.trouble, config.wanted)))
@@ -65,12 +68,7 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
 def _choice(
     config: Config, engine: EngineName, pace: float = 0.0, note: str | None = None
 ) -> Choice:
-    command = [sys.executable, "-m", "bot.engine.worker", "--engine", engine.value]
-    command += ["--finish", config.finish.value]
     found = cards.configured(engine, config.wanted)
-    if engine is EngineName.SKETCH:
-        command += ["--pace", str(pace)]
-        return Choice(cards=found, command=tuple(command), note=note)
     names = [card.name for card in found]
     if len(set(names)) < len(names):
         raise OperatorError(
@@ -82,6 +80,8 @@ def _choice(
                 f"MODELS: the name {name} has {len(name)} characters, more than the "
                 f"{LONGEST_MODEL} that members can enter: rename its folder."
             )
+    command = [sys.executable, "-m", "bot.engine.worker", "--engine", engine.value]
+    command += ["--finish", config.finish.value, "--pace", str(pace)]
     for model in config.wanted:
         command += ["--model", model]
     command += ["--device", config.device.value]

@@ -34,8 +34,10 @@ SKETCH = ModelCard(
     stands_in=True,
 )
 
-NAMED = {card.name: card for card in (SKETCH,)}
-"""Models with fixed names; a MusicGen is named after its repository or folder."""
+CARDS = {EngineName.SKETCH: (SKETCH,)}
+"""Models with fixed names, by engine; a MusicGen is named after its repository or folder."""
+
+NAMED = {card.name: card for cards in CARDS.values() for card in cards}
 
 
 def card(name: str) -> ModelCard:
@@ -47,9 +49,7 @@ def card(name: str) -> ModelCard:
 
 def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ...]:
     """Return the cards of an engine's models; `models` are MusicGen's repositories or folders."""
-    if engine is EngineName.SKETCH:
-        return (SKETCH,)
-    return tuple(_musicgen(model) for model in models)
+    return CARDS.get(engine) or tuple(map(_musicgen, models))
 
 
 def _musicgen(model: str) -> ModelCard:
