@@ -685,7 +685,7 @@ class Stats:
     paused: str | None
     draining: bool
     jobs: Mapping[Status, int]
-    faults: Mapping[str, int]
+    faults: Mapping[Fault, int]
     waited: float
     owed: int
     rendered: tuple[int, int]

@@ -19,8 +19,8 @@ Names = Annotated[tuple[Name, ...], Meta(max_length=100)]
 Pace = Annotated[float, Meta(gt=0, le=3600)]
 """Seconds of work per second of music."""
 
-
 FOUND_BY_THE_BOT = (Fault.TIME, Fault.CRASH)
+"""Faults that no child reports of itself."""
 
 
 class ProtocolError(ValueError):
@@ -145,9 +145,9 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     reason: str
 
     def __post_init__(self) -> None:
-        """Take no word from a child on what the bot itself finds out."""
+        """Refuse what the bot itself finds out; msgspec makes it an error of the line."""
         if self.fault in FOUND_BY_THE_BOT:
-            raise ValueError(f"a child cannot tell of itself that its fault is {self.fault}")
+            raise ValueError(f"no child reports the fault {self.fault}")
 
 
 class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):

@@ -408,14 +408,14 @@ async def counts(reader: Reader) -> dict[Status, int]:
     return {Status(row["status"]): row["count"] for row in rows}
 
 
-async def faults(reader: Reader) -> dict[str, int]:
+async def faults(reader: Reader) -> dict[Fault, int]:
     """Return how many jobs failed, by kind."""
     rows = await reader.fetch(
         """
         SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0
         """
     )
-    return {row["fault"]: row["jobs"] for row in rows}
+    return {Fault(row["fault"]): row["jobs"] for row in rows}
 
 
 async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:

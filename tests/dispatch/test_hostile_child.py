@@ -42,7 +42,7 @@ LIES = {
     "a folder": "cannot be read",
     "a pipe": "cannot be read",
     "a link": "cannot be read",
-    "whose fault it is": "a child cannot tell of itself that its fault is crash",
+    "whose fault it is": "no child reports the fault crash",
     "codes": "left codes in a file of another kind",
     "a picture": "left a picture that cannot be read",
 }
