@@ -9,7 +9,8 @@ from bot.engine import cards
 from bot.engine.cards import EngineName
 from bot.errors import Refusal
 from bot.rules import bounds
-from bot.rules.tiers import FREE, includes
+from bot.rules.quota import includes
+from bot.rules.tiers import FREE
 from cogs.ui import embeds
 
 
