@@ -11,6 +11,7 @@ from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.quota import includes
 from bot.rules.tiers import FREE
+from bot.values import Request, Wish
 from cogs.ui import embeds
 
 
@@ -42,8 +43,12 @@ def test_what_stands_in_for_models_is_in_every_tier_and_called_what_it_is() -> N
 
 
 def test_a_model_plays_no_longer_than_its_card_says() -> None:
-    asked = {"takes": 1, "model": "small", "seed": 1, "max_seconds": 10**6}
     longest = cards.card("small").longest
-    assert bounds.ask("a", seconds=longest, **asked).seconds == longest
+
+    def asked(seconds: int) -> Request:
+        wish = Wish(prompt="a", seconds=seconds)
+        return bounds.ask(wish, models=("small",), max_seconds=10**6, seed=1)
+
+    assert asked(longest).seconds == longest
     with pytest.raises(Refusal, match=f"1 to {longest} s long here, what MusicGen small can play"):
-        bounds.ask("a", seconds=longest + 1, **asked)
+        asked(longest + 1)
