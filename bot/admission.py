@@ -87,7 +87,9 @@ class Admission:
         unposted = await ledger.unposted(tx, user, midnight, now)
         account = await self._account(tx, guild, user, rules, day, now)
         if or_less:
-            request = replace(request, seconds=rules.at_most(request.seconds))
+            request = replace(
+                request, seconds=rules.held.up_to(request.seconds, rules.limits.max_seconds)
+            )
         _check_disk(self._folder)
         await _check_memory(tx, request, now)
         rules.check(origin, presence, request)
@@ -111,8 +113,8 @@ class Admission:
     ) -> Promise:
         """Return the terms on which music is charged again; raise Refusal if it costs too much.
 
-        `price` is in seconds of music. Only those limits apply that say
-        who may have music where, and those of the day, in the order of `admit`.
+        `price` is in seconds of music. Only those limits apply that say who may have music where,
+        and those of the day, in the order of `admit`.
         """
         origin, request, day = job.origin, job.request, days.day(now)
         rules = await self._rules(tx, origin, presence, now)
@@ -231,11 +233,6 @@ class _Rules:
     block: Block | None
     held: Membership
     offers: Sequence[Offer]
-
-    def at_most(self, seconds: int) -> int:
-        """Return these seconds, or the most that the member may have at a time."""
-        most = min(self.limits.max_seconds, self.held.tier.longest, self.held.per_day)
-        return max(1, min(seconds, most))
 
     def check(self, origin: Origin, presence: Presence, request: Request) -> None:
         """Raise Refusal for a server, a member, a place or words that are not allowed."""

@@ -160,6 +160,10 @@ class Membership:
         """Whether its allowance counts over all servers."""
         return self.source is Source.USER_SUBSCRIPTION and not self.override
 
+    def up_to(self, seconds: int, longest: int) -> int:
+        """Return so many seconds, or as many as may be had in one piece where that is less."""
+        return max(1, min(seconds, longest, self.tier.longest, self.per_day))
+
     @property
     def server_weight(self) -> int:
         """Its weight among servers: an admin's tiers gain nothing there."""

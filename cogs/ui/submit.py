@@ -27,7 +27,7 @@ async def allowed(interaction: Interaction) -> tuple[Membership, int]:
 async def usual(interaction: Interaction) -> int:
     """Return the default length for a member, in seconds: one that their tier always allows."""
     held, longest = await allowed(interaction)
-    return max(1, min(USUAL_SECONDS, longest, held.per_day))
+    return held.up_to(USUAL_SECONDS, longest)
 
 
 async def queue(interaction: Interaction, wish: Wish) -> None:

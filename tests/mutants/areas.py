@@ -3,9 +3,10 @@
 _FILES = {
     "bot.tables.jobs": "tables readings sums jobs dispatcher fairness money post_again erasure "
     "ageing",
+    "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews",
     "bot.tables.ledger": "readings sums ledger money post_again members admins jobs",
-    "bot.admission": "ledger members admins money post_again licence",
+    "bot.admission": "admission ledger members admins money post_again licence",
     "bot.tables.posts": "posts readings jobs outcomes previews forgetting",
     "bot.outbox": "jobs money outcomes delivery routes discord_faults previews forgetting",
     "bot.queue": "fairness forecast dispatcher",

@@ -17,6 +17,7 @@ from tests.mutants.operators import NAMES, is_sql, kind, left_alone
 MODULES = (
     *(
         "bot.tables.jobs",
+        "bot.tables.backlog",
         "bot.tables.takes",
         "bot.tables.ledger",
         "bot.admission",
