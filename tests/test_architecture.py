@@ -37,8 +37,9 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs linears "
-TORCH += "loading memory musicgen repertoire sampling slot slotted spills split transformer whole"
+TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs "
+TORCH += "linears loading memory models musicgen sampling slot slotted spills split "
+TORCH += "transformer whole"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",

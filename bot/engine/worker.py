@@ -180,7 +180,7 @@ def _sketch(options: argparse.Namespace) -> Engine:
 
 
 def _musicgen(options: argparse.Namespace) -> Engine:
-    from bot.engine.musicgen.repertoire import Repertoire
+    from bot.engine.musicgen.models import Repertoire
 
     return Repertoire(
         options.model or ["facebook/musicgen-small"],

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import memory, repertoire
+from bot.engine.musicgen import memory, models
 from bot.engine.musicgen.attention import SHORT, Memory, untouched
 from bot.engine.musicgen.linears import Precision
 from tests.support import tiny_musicgen
@@ -119,14 +119,14 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
         left[0] -= RELEASED[name][0] + found[-1] * memory.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
-    monkeypatch.setattr(repertoire, "MusicGen", loaded)
-    monkeypatch.setattr(repertoire.weights, "trouble", lambda _: None)
-    monkeypatch.setattr(repertoire.devices, "device", torch.device)
-    monkeypatch.setattr(repertoire.devices, "multiprocessors", lambda: 40)
-    monkeypatch.setattr(repertoire, "chosen", lambda *_: Precision.FLOAT16)
-    monkeypatch.setattr(repertoire, "writer", lambda _: None)
+    monkeypatch.setattr(models, "MusicGen", loaded)
+    monkeypatch.setattr(models.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(models.devices, "device", torch.device)
+    monkeypatch.setattr(models.devices, "multiprocessors", lambda: 40)
+    monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
+    monkeypatch.setattr(models, "writer", lambda _: None)
     monkeypatch.setattr(memory, "free", lambda _: left[0])
-    both = repertoire.Repertoire(["small", "large"], "cuda", most=most)
+    both = models.Repertoire(["small", "large"], "cuda", most=most)
     if most:
         left[0] = 24e9  # the first makes room
         both._loaded.clear()
@@ -197,13 +197,13 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
 ) -> None:
     """A look takes milliseconds for each gigabyte that is promised, and a step is as short."""
     looks: list[float] = []
-    monkeypatch.setattr(repertoire, "MusicGen", Model)
-    monkeypatch.setattr(repertoire.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(models, "MusicGen", Model)
+    monkeypatch.setattr(models.weights, "trouble", lambda _: None)
     monkeypatch.setattr(memory, "estimate", lambda *_: 1.0)
     monkeypatch.setattr(memory, "free", lambda _: looks.append(now[0]) or 0.0)
-    monkeypatch.setattr(repertoire.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(models.time, "monotonic", lambda: now[0])
     now = [100.0]
-    both = repertoire.Repertoire(["first", "second"], "cpu")
+    both = models.Repertoire(["first", "second"], "cpu")
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
     next(first)
     looks.clear()

@@ -15,7 +15,7 @@ from bot.engine.contract import Idle
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.files import mastering, results
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.musicgen import repertoire
+from bot.engine.musicgen import models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.musicgen import MusicGen
@@ -195,5 +195,5 @@ def test_what_fails_in_the_writer_fails_that_piece_alone(
 
 
 def test_a_gpu_has_a_writer_beside_its_steps_and_a_cpu_has_none() -> None:
-    assert isinstance(repertoire.writer(torch.device("cuda")), ThreadExecutor)
-    assert isinstance(repertoire.writer(torch.device("cpu")), InlineExecutor)
+    assert isinstance(models.writer(torch.device("cuda")), ThreadExecutor)
+    assert isinstance(models.writer(torch.device("cpu")), InlineExecutor)
