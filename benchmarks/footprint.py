@@ -93,7 +93,7 @@ def _load(precision: str) -> dict[str, float]:
     import torch
     from audiocraft.models import MusicGen as _  # noqa: F401  # what importing takes is not loading
 
-    from bot.engine.musicgen.musicgen import MusicGen
+    from bot.engine.musicgen.model import MusicGen
 
     before = _private()
     with Peak() as peak:

@@ -38,7 +38,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
 TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs "
-TORCH += "linears loading memory models musicgen sampling slot slotted spills split "
+TORCH += "linears loading memory model models sampling slot slotted spills split "
 TORCH += "transformer whole"
 ONLY = {
     "aiosqlite": "bot.tables.database",

@@ -15,7 +15,7 @@ from bot.engine.messages import Render
 from bot.engine.musicgen import graphs
 from bot.engine.musicgen.codec import Sound
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.model import MusicGen
 from bot.values import Fault
 
 SLOTS = 3

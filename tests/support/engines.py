@@ -48,7 +48,7 @@ BESIDE = (
     "-c",
     """
 import sys
-from bot.engine.musicgen.musicgen import repertoire; from bot.engine import worker
+from bot.engine.musicgen.model import repertoire; from bot.engine import worker
 repertoire.writer = lambda _: repertoire.ThreadExecutor("writer")
 sys.exit(worker.main())
 """,

@@ -89,7 +89,7 @@ def fetch(model: str, home: Path, endpoint: str, **more: str) -> str:
     """Fetch in a process of its own and return the sentence it fails with."""
     script = f"""
 import sys, time
-from bot.engine.musicgen.musicgen import weights
+from bot.engine.musicgen.model import weights
 time.sleep = lambda _: None  # the hub's library waits 23 s before it gives up
 try:
     weights.fetch({model!r})

@@ -16,7 +16,7 @@ from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import devices, loading, memory, weights
 from bot.engine.musicgen.linears import chosen
-from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.transformer import give_back
 from bot.errors import JobError, OperatorError
 

@@ -327,7 +327,7 @@ def test_music_that_cannot_be_saved_fails_that_render_only(mono: Child, files: F
 
 FAULTY = """
 import sys, torch
-from bot.engine.musicgen.musicgen import slotted; from bot.engine import worker
+from bot.engine.musicgen.model import slotted; from bot.engine import worker
 
 step = slotted.SlotLoop.step
 

@@ -18,7 +18,7 @@ from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Precision
-from bot.engine.musicgen.musicgen import MusicGen
+from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.slotted import SlotLoop
 from bot.errors import JobError
 from tests.support.random_codec import encodec
