@@ -37,8 +37,8 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention codec compiled decoder devices fused gpu_draw gpu_layers graphs "
-TORCH += "linears loading memory model models sampling slot slotted spills split "
+TORCH = "attention capacity codec compiled decoder devices fused gpu_draw gpu_layers "
+TORCH += "graphs linears loading model models sampling slot slotted spills split "
 TORCH += "transformer whole"
 ONLY = {
     "aiosqlite": "bot.tables.database",

@@ -11,7 +11,7 @@ from benchmarks.cuda.cards import Shape
 from benchmarks.cuda.codec import heard
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
-from bot.engine.musicgen import memory
+from bot.engine.musicgen import capacity
 from bot.engine.musicgen.codec import Codec
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.random_codec import encodec
@@ -35,7 +35,7 @@ def _filled(stage: Stage, gpu: Gpu, shape: Shape, room: float) -> Row:
     with gpu.crowded(room):
         free, held = gpu.free(), torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
         loaded: Any = SimpleNamespace(lm=model, max_duration=30, frame_rate=RATE)
-        slots = memory.slots(loaded, stage.half, stage.device)
+        slots = capacity.slots(loaded, stage.half, stage.device)
         with gpu.peak() as peak:
             decoder = stage.decoder(model, slots=slots, positions=stage.scale.positions)
             words = decoder.read(understood(model, "x" * 60).float())

@@ -11,7 +11,7 @@ from benchmarks.cuda.stage import PROMPT, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine.musicgen import graphs, memory
+from bot.engine.musicgen import capacity, graphs
 from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
@@ -37,7 +37,7 @@ def rows(stage: Stage) -> Iterator[Row]:
         yield Row(
             name="memory that all captures take, against what is left free for it and more",
             ours=taken / 1e6,
-            theirs=memory.RESERVE / 1e6,
+            theirs=capacity.RESERVE / 1e6,
             unit="MB",
             at_most=1,
         )

@@ -1,7 +1,7 @@
 """What to expect of a card: the table in `docs/gpu.md`, measured on one card, computed for others.
 
 A step reads its weights and the past of all takes, and runs its kernels; these times are added. How
-many takes fit is what `bot.engine.musicgen.memory` says of a card that nobody else has a part of.
+many takes fit is what `bot.engine.musicgen.capacity` says of a card that nobody else has a part of.
 `python -m benchmarks.cuda.cards` prints the table.
 """
 
@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.report import RESULTS
 from benchmarks.stepping import Curve, seconds
-from bot.engine.musicgen import devices, memory
+from bot.engine.musicgen import capacity, devices
 from bot.engine.musicgen.linears import Precision
 from tests.support.random_lm import language_model
 
@@ -79,17 +79,17 @@ class Card:
     """A GPU: bytes of memory as torch tells them, and the rest as its maker does."""
 
     name: str
-    memory: float
+    capacity: float
     bandwidth: float
     """Bytes per second."""
     multiprocessors: int
 
     def slots(self, shape: Shape) -> int:
         """Return how many takes of a model the engine renders side by side there; at least 1."""
-        has = patch.object(memory, "free", lambda _: self.memory - BESIDE)
+        has = patch.object(capacity, "free", lambda _: self.memory - BESIDE)
         counts = patch.object(devices, "multiprocessors", lambda: self.multiprocessors)
         with has, counts:
-            return memory.slots(_model(shape), Precision.FLOAT16, torch.device("cuda"))
+            return capacity.slots(_model(shape), Precision.FLOAT16, torch.device("cuda"))
 
     def step(self, shape: Shape, takes: int, place: float) -> float:
         """Return the seconds of a step."""

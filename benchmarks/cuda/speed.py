@@ -21,7 +21,7 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
-from bot.engine.musicgen import memory
+from bot.engine.musicgen import capacity
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import understood
@@ -94,7 +94,7 @@ class Speed:
         if not self._stage.gpu:
             return most
         loaded: Any = SimpleNamespace(lm=self._model, max_duration=30, frame_rate=50)
-        return min(most, memory.slots(loaded, self._stage.half, self._stage.device))
+        return min(most, capacity.slots(loaded, self._stage.half, self._stage.device))
 
     def _slots(self, decoder: Decoder, takes: int) -> tuple[Decoder, list[Slot]]:
         words = decoder.read(understood(self._model, PROMPT))

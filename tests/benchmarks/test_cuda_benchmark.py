@@ -13,7 +13,7 @@ from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.stage import WISHES, Stage, finish
 from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
-from bot.engine.musicgen import graphs, memory
+from bot.engine.musicgen import capacity, graphs
 from bot.engine.musicgen.attention import Masked
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -44,7 +44,7 @@ def pretended(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     Cuda().install(monkeypatch)
     capturing(monkeypatch)
     card.left = 4 * GB
-    monkeypatch.setattr(memory, "most", lambda _: 2)
+    monkeypatch.setattr(capacity, "most", lambda _: 2)
     monkeypatch.setattr(spills, "ROOMS", {"no byte": 0.0})
     monkeypatch.setattr(spills, "SLOTS", 2)
     monkeypatch.setattr(Gpu, "device", torch.device("cpu"))

@@ -18,7 +18,7 @@ from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
-from bot.engine.musicgen import devices, loading, memory, weights
+from bot.engine.musicgen import capacity, devices, loading, weights
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.musicgen.slotted import SlotLoop
@@ -158,7 +158,7 @@ class MusicGen:
                 reason,
             )
             return AudiocraftLoop(loaded)
-        room = slots or memory.slots(loaded, precision, self._device, others)
+        room = slots or capacity.slots(loaded, precision, self._device, others)
         return SlotLoop(
             loaded, slots=room, precision=precision, device=self._device, kernels=kernels
         )

@@ -14,7 +14,7 @@ import torch
 from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import devices, loading, memory, weights
+from bot.engine.musicgen import capacity, devices, loading, weights
 from bot.engine.musicgen.linears import chosen
 from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.transformer import give_back
@@ -146,24 +146,24 @@ class Repertoire:
         """Whether a model would fit with nothing else beside it."""
         if name in self._loaded:
             return True
-        return self._need(name) <= memory.total(self._device)
+        return self._need(name) <= capacity.total(self._device)
 
     def _fits(self, name: str) -> bool:
         if len(self._loaded) >= self._most:
             return False
-        return self._need(name) <= memory.free(self._device)
+        return self._need(name) <= capacity.free(self._device)
 
     def _need(self, name: str) -> float:
         """Return the bytes that must be free for a model to be loaded."""
-        own = memory.estimate(self._paths[name], self._precision, self._device)
-        return own + memory.RESERVE
+        own = capacity.estimate(self._paths[name], self._precision, self._device)
+        return own + capacity.RESERVE
 
     def _others(self, name: str) -> list[str]:
         """Return the models for which one leaves room when it is loaded."""
         absent = [self._paths[other] for other in self._paths if other not in self._loaded]
         path = self._paths[name]
         absent.remove(path)
-        beside = memory.together(path, absent, self._precision, self._device)
+        beside = capacity.together(path, absent, self._precision, self._device)
         return beside[: max(0, self._most - len(self._loaded) - 1)]
 
     def _let_go(self, name: str) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from bot.cli import doctor
 from bot.config import Config, DeviceSetting
-from bot.engine.musicgen import devices, memory
+from bot.engine.musicgen import capacity, devices
 from bot.engine.musicgen.devices import device, runs
 from bot.engine.musicgen.linears import Precision, chosen
 from bot.errors import OperatorError
@@ -87,9 +87,9 @@ def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
 
 
 def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
-    assert (memory.free(CUDA), memory.total(CUDA)) == (60 * GB, 80 * GB)
+    assert (capacity.free(CUDA), capacity.total(CUDA)) == (60 * GB, 80 * GB)
     card.fraction, card.reserved = 0.25, 5 * GB
-    assert (memory.free(CUDA), memory.total(CUDA)) == (15 * GB, 20 * GB)
+    assert (capacity.free(CUDA), capacity.total(CUDA)) == (15 * GB, 20 * GB)
     card.left = 10 * GB  # others have the rest
     assert devices.free() == 10 * GB
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import memory, models
+from bot.engine.musicgen import capacity, models
 from bot.engine.musicgen.attention import SHORT, Memory, untouched
 from bot.engine.musicgen.linears import Precision
 from tests.support import tiny_musicgen
@@ -30,7 +30,7 @@ SLOT = 4 * DIM * LAYERS * 1500 * 4
     ("precision", "room", "expected"),
     [
         *[(Precision.FLOAT32, *case) for case in ((0, 1), (1, 1), (2.5, 2), (5, 5))],
-        (Precision.FLOAT32, 10**4, memory.most(CPU)),
+        (Precision.FLOAT32, 10**4, capacity.most(CPU)),
         (Precision.BFLOAT16, 2.5, 3),  # half of the past, and the words
     ],
 )
@@ -42,9 +42,9 @@ def test_slots_fill_the_memory_that_is_left(
     weights = sum(
         weight.numel() for part in (lm.transformer, lm.linears) for weight in part.parameters()
     )
-    free = memory.SIZES[precision] * weights + memory.RESERVE + room * SLOT
-    monkeypatch.setattr(memory, "free", lambda _: free)
-    assert memory.slots(model, precision, CPU) == expected
+    free = capacity.SIZES[precision] * weights + capacity.RESERVE + room * SLOT
+    monkeypatch.setattr(capacity, "free", lambda _: free)
+    assert capacity.slots(model, precision, CPU) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side(
 ) -> None:
     found = SimpleNamespace(name=card, multi_processor_count=multiprocessors)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: found)
-    monkeypatch.setattr(memory, "free", lambda _: 80e9)
+    monkeypatch.setattr(capacity, "free", lambda _: 80e9)
     lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
     model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
-    assert memory.slots(model, Precision.FLOAT16, CUDA) == expected
-    monkeypatch.setattr(memory, "free", lambda _: memory.RESERVE + 5 * memory.SOUND)
-    assert memory.slots(model, Precision.FLOAT16, CUDA) == 4, "if they fit"
+    assert capacity.slots(model, Precision.FLOAT16, CUDA) == expected
+    monkeypatch.setattr(capacity, "free", lambda _: capacity.RESERVE + 5 * capacity.SOUND)
+    assert capacity.slots(model, Precision.FLOAT16, CUDA) == 4, "if they fit"
 
 
 RELEASED = {
@@ -75,8 +75,8 @@ RELEASED = {
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> None:
     """The released models as they would lie on disk."""
-    monkeypatch.setattr(memory.weights, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
-    monkeypatch.setattr(memory.weights, "breadth", lambda name: math.prod(RELEASED[name][1]))
+    monkeypatch.setattr(capacity.weights, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
+    monkeypatch.setattr(capacity.weights, "breadth", lambda name: math.prod(RELEASED[name][1]))
 
 
 @pytest.mark.usefixtures("released")
@@ -87,8 +87,8 @@ def released(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_models_leave_room_for_those_that_can_be_loaded_beside_them(
     monkeypatch: pytest.MonkeyPatch, gigabytes: int, expected: list[str]
 ) -> None:
-    monkeypatch.setattr(memory, "free", lambda _: gigabytes * 1e9)
-    found = memory.together("small", ["medium", "large"], Precision.FLOAT16, CUDA)
+    monkeypatch.setattr(capacity, "free", lambda _: gigabytes * 1e9)
+    found = capacity.together("small", ["medium", "large"], Precision.FLOAT16, CUDA)
     assert found == expected
 
 
@@ -113,10 +113,10 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 
     def loaded(name: str, others: list[str], **_: object) -> SimpleNamespace:
         model = on_disk(name)
-        left[0] -= memory.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
-        found.append(memory.slots(model, Precision.FLOAT16, CUDA, others))
-        breadth = memory.weights.breadth(name)
-        left[0] -= RELEASED[name][0] + found[-1] * memory.slot(breadth, Precision.FLOAT16, CUDA)
+        left[0] -= capacity.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
+        found.append(capacity.slots(model, Precision.FLOAT16, CUDA, others))
+        breadth = capacity.weights.breadth(name)
+        left[0] -= RELEASED[name][0] + found[-1] * capacity.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
     monkeypatch.setattr(models, "MusicGen", loaded)
@@ -125,7 +125,7 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
     monkeypatch.setattr(models.devices, "multiprocessors", lambda: 40)
     monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
     monkeypatch.setattr(models, "writer", lambda _: None)
-    monkeypatch.setattr(memory, "free", lambda _: left[0])
+    monkeypatch.setattr(capacity, "free", lambda _: left[0])
     both = models.Repertoire(["small", "large"], "cuda", most=most)
     if most:
         left[0] = 24e9  # the first makes room
@@ -136,25 +136,27 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 
 def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(home)
-    assert memory.weights.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
-    assert memory.weights.breadth("nobody/nothing") == 0
+    assert capacity.weights.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
+    assert capacity.weights.breadth("nobody/nothing") == 0
 
 
 def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
     past = SLOT / 2  # in half precision
-    words = memory.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - memory.SOUND
+    words = capacity.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - capacity.SOUND
     assert words == 2 * DIM * LAYERS * SHORT * 2
 
 
 def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(home)
     whole = (snapshot(home, "t5-base") / "model.safetensors").stat().st_size
-    sizes = [memory.estimate(SMALL, Precision.FLOAT16, torch.device(on)) for on in ("cpu", "cuda")]
+    sizes = [
+        capacity.estimate(SMALL, Precision.FLOAT16, torch.device(on)) for on in ("cpu", "cuda")
+    ]
     assert sizes[1] - sizes[0] == whole / 2 > 0
 
 
 def test_this_machine_has_some_memory() -> None:
-    assert 1e8 < memory.free(CPU) < 1e14
+    assert 1e8 < capacity.free(CPU) < 1e14
 
 
 def cache(slots: int) -> Memory:
@@ -179,11 +181,13 @@ def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
     own = 4 * sum(weight.numel() for part in parts for weight in part.parameters())
     gc.collect()  # what other tests left would count until it goes
     before = untouched()
-    monkeypatch.setattr(memory, "_available", lambda: own + memory.RESERVE + before + 5.5 * SLOT)
-    assert memory.slots(model, Precision.FLOAT32, CPU) == 5
+    monkeypatch.setattr(
+        capacity, "_available", lambda: own + capacity.RESERVE + before + 5.5 * SLOT
+    )
+    assert capacity.slots(model, Precision.FLOAT32, CPU) == 5
     promised = cache(3)
     assert untouched() - before == pytest.approx(3 * SLOT, rel=0.01)
-    assert memory.slots(model, Precision.FLOAT32, CPU) == 2
+    assert capacity.slots(model, Precision.FLOAT32, CPU) == 2
     for layer in promised.music:
         layer[:, 0] = 1  # then the machine counts it as taken
     assert untouched() - before == pytest.approx(2 * SLOT, rel=0.01)
@@ -199,8 +203,8 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     looks: list[float] = []
     monkeypatch.setattr(models, "MusicGen", Model)
     monkeypatch.setattr(models.weights, "trouble", lambda _: None)
-    monkeypatch.setattr(memory, "estimate", lambda *_: 1.0)
-    monkeypatch.setattr(memory, "free", lambda _: looks.append(now[0]) or 0.0)
+    monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
+    monkeypatch.setattr(capacity, "free", lambda _: looks.append(now[0]) or 0.0)
     monkeypatch.setattr(models.time, "monotonic", lambda: now[0])
     now = [100.0]
     both = models.Repertoire(["first", "second"], "cpu")
