@@ -37,9 +37,9 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention capacity codec compiled decoder devices fused gpu_draw gpu_layers "
-TORCH += "graphs linears loading model models sampling slot slotted spills split "
-TORCH += "transformer whole"
+TORCH = "attention audiocraft_loop capacity codec compiled decoder devices fused gpu_draw "
+TORCH += "gpu_layers graphs linears loading model models sampling slot slotted spills "
+TORCH += "split transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",

@@ -19,12 +19,12 @@ from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, devices, loading, weights
+from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.musicgen.slotted import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.transformer import unknown
-from bot.engine.musicgen.whole import AudiocraftLoop
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
 
