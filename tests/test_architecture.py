@@ -37,9 +37,9 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention audiocraft_loop capacity codec compiled decoder devices fused gpu_draw "
-TORCH += "gpu_layers graphs linears loading model models sampling slot slotted spills "
-TORCH += "split transformer"
+TORCH = "attention audiocraft_loop capacity codec compiled cuda_graphs decoder devices "
+TORCH += "fused gpu_attention gpu_draw gpu_layers linears loading model models sampling "
+TORCH += "slot slotted spills transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",
@@ -48,7 +48,7 @@ ONLY = {
     "disarm": "bot.rules.wordfilter",
     "torch": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
     "triton": " ".join(
-        f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "split")
+        f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "gpu_attention")
     ),
     "audiocraft": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
 }

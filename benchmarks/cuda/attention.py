@@ -10,7 +10,7 @@ from benchmarks.cuda.cards import Shape
 from benchmarks.cuda.stage import PROMPT, Stage
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine.musicgen import graphs
+from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.attention import Masked, Memory, Together
 from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
@@ -25,7 +25,7 @@ OFTEN = 10
 def rows(stage: Stage) -> Iterator[Row]:
     """Compare by takes and places, where the engine has kernels of its own."""
     shape = stage.scale.small
-    kernels = graphs.attending(_memory(stage, shape, 1))
+    kernels = cuda_graphs.attending(_memory(stage, shape, 1))
     if kernels is Masked:
         return
     for takes in stage.scale.takes:
@@ -84,7 +84,7 @@ def _in_decoder(stage: Stage, shape: Shape) -> Iterator[Row]:
     model = stage.sized(shape, getattr(torch, stage.half))
     most = stage.scale.takes[-1]
     ours = steps(stage.decoder(model, slots=most), model)
-    with patch.object(graphs, "attending", lambda _: Masked):
+    with patch.object(cuda_graphs, "attending", lambda _: Masked):
         theirs = steps(stage.decoder(model, slots=most), model)
     for takes in (1, most):
         for place in (stage.scale.places[0], stage.scale.places[-1]):

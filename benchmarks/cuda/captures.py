@@ -11,7 +11,7 @@ from benchmarks.cuda.stage import PROMPT, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine.musicgen import capacity, graphs
+from bot.engine.musicgen import capacity, cuda_graphs
 from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
@@ -86,11 +86,11 @@ def _after_faults(stage: Stage, model: LMModel) -> Row:
     return tally.row()
 
 
-def _lack(_: graphs.Step) -> None:
+def _lack(_: cuda_graphs.Step) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory, as injected.")
 
 
-def _wait(step: graphs.Step) -> None:
+def _wait(step: cuda_graphs.Step) -> None:
     step.noise.sum().item()
 
 
@@ -98,13 +98,13 @@ FAULTS = {"one that waits": _wait, "one without memory": _lack}
 """What a capture may fail of."""
 
 
-def _failing(fault: Callable[[graphs.Step], None]) -> AbstractContextManager[object]:
+def _failing(fault: Callable[[cuda_graphs.Step], None]) -> AbstractContextManager[object]:
     """Let captures fail."""
-    compute = graphs.Step.compute
+    compute = cuda_graphs.Step.compute
 
-    def computed(step: graphs.Step) -> None:
+    def computed(step: cuda_graphs.Step) -> None:
         if torch.cuda.is_current_stream_capturing():
             fault(step)
         compute(step)
 
-    return patch.object(graphs.Step, "compute", computed)
+    return patch.object(cuda_graphs.Step, "compute", computed)

@@ -12,7 +12,7 @@ from benchmarks.cuda.stage import CARD, Stage, rendered
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
 from bot.engine.messages import Render
-from bot.engine.musicgen import graphs
+from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.codec import Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.model import MusicGen
@@ -24,7 +24,7 @@ PLACES: dict[str, tuple[type, str]] = {
     "step": (Decoder, "_advance"),
     "chunk of sound": (Sound, "_hear"),
 }
-CAPTURE = {"capture": (graphs.Side, "captured")}
+CAPTURE = {"capture": (cuda_graphs.Side, "captured")}
 ROOMS = {"no byte": 0.0, "8 MiB": 2.0**23, "40 MiB": 40 * 2.0**20}
 
 
@@ -75,7 +75,7 @@ def _forget_captures(engine: MusicGen) -> None:
     if decoder._graphs:
         for step in decoder._graphs._steps:
             step.graph = None
-        decoder._graphs._side = graphs.Side()  # torch keeps no pool that no graph is left of
+        decoder._graphs._side = cuda_graphs.Side()  # torch keeps no pool that no graph is left of
 
 
 def _recovered(stage: Stage, engine: MusicGen, tally: Tally) -> None:

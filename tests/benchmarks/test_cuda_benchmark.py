@@ -13,7 +13,7 @@ from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.stage import WISHES, Stage, finish
 from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
-from bot.engine.musicgen import capacity, graphs
+from bot.engine.musicgen import capacity, cuda_graphs
 from bot.engine.musicgen.attention import Masked
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -78,7 +78,7 @@ def test_what_is_done_on_a_gpu_alone_is_right_on_a_pretended_one(
     pretended: Card, monkeypatch: pytest.MonkeyPatch, out: Path
 ) -> None:
     own = type("Own", (Masked,), {})  # in place of kernels that only a GPU can run
-    monkeypatch.setattr(graphs, "attending", lambda _: own)
+    monkeypatch.setattr(cuda_graphs, "attending", lambda _: own)
     assert main(["cuda", "--tiny", "--out", str(out), "--skip", ALIKE]) == 1
     found = json.loads(out.read_text())
     assert found["machine"]["card"] == pretended.name

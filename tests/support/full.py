@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine import worker
-from bot.engine.musicgen import graphs
+from bot.engine.musicgen import cuda_graphs
 from tests.support.pretended_cuda import Cuda, capturing
 
 PLACES = ("prefill", "step", "capture", "chunk")
@@ -67,7 +67,7 @@ def spoil(place: str) -> None:
             Cuda().install(pytest.MonkeyPatch())
             capturing(pytest.MonkeyPatch())
             Decoder.prepare = lambda _: None  # type: ignore[method-assign]
-            once(graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
+            once(cuda_graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
+from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
-from bot.engine.musicgen import gpu_draw, gpu_layers, graphs, split
 from bot.engine.musicgen.attention import LONGEST, SHORT, Memory
 from bot.engine.musicgen.decoder import Decoder
+from bot.engine.musicgen.gpu_attention import BLOCK, Split, check
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
-from bot.engine.musicgen.split import BLOCK, Split, check
 from bot.engine.musicgen.transformer import EPSILON
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
@@ -30,8 +30,8 @@ TOKENS = [1, 2, 9, BLOCK, BLOCK + 1, 2 * BLOCK + 3]
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU with three multiprocessors, as far as it matters here."""
-    monkeypatch.setattr(split, "processors", lambda _: 3)
-    monkeypatch.setattr(graphs, "attending", lambda _: Split)
+    monkeypatch.setattr(gpu_attention, "processors", lambda _: 3)
+    monkeypatch.setattr(cuda_graphs, "attending", lambda _: Split)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def model() -> Any:
 def test_it_attends_as_torch_does_to_what_there_is_and_keeps_what_is_new(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, near: float, parts_of_each: int
 ) -> None:
-    monkeypatch.setattr(split, "splits", lambda *_: parts_of_each)
+    monkeypatch.setattr(gpu_attention, "splits", lambda *_: parts_of_each)
     heads, takes = 1, len(PLACES)
     memory = Memory(1, takes + 1, heads, 3 * BLOCK, 64, dtype, CPU)
     memory.music[0].fill_(torch.nan)  # as if behind the places there were nothing

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bot.engine.musicgen import graphs
+from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.decoder import Decoder
 
 GB = 10**9
@@ -182,6 +182,6 @@ def capturing(monkeypatch: pytest.MonkeyPatch) -> None:
     def captured(self: Any, *models: Any, **options: Any) -> None:
         begin(self, *models, **{"graphs": True} | options)
         if self._graphs:
-            self._graphs._side = graphs.Side()
+            self._graphs._side = cuda_graphs.Side()
 
     monkeypatch.setattr(Decoder, "__init__", captured)

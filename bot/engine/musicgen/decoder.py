@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as nn
 
 from bot.engine.musicgen.attention import Attention, Each, Memory, Words
-from bot.engine.musicgen.graphs import Graphs
+from bot.engine.musicgen.cuda_graphs import Graphs
 from bot.engine.musicgen.linears import (
     Kernels,
     Precision,

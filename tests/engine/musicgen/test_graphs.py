@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from bot.engine.musicgen import graphs
+from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.attention import SHORT
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
@@ -35,7 +35,7 @@ def captured(model: Any, slots: int = 4) -> Decoder:
     """Return a decoder whose steps are captured, as on CUDA."""
     shared = Decoder(model, slots=slots, positions=300, precision=Precision.FLOAT64, graphs=True)
     assert shared._graphs
-    shared._graphs._side = graphs.Side()
+    shared._graphs._side = cuda_graphs.Side()
     return shared
 
 
@@ -136,7 +136,7 @@ def test_no_memory_for_a_capture_is_said_and_the_next_step_is_captured(
 def test_a_size_that_cannot_be_captured_is_given_up_alone_and_tried_again(
     model: Any, cuda: Cuda, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "RETRY", 5)
+    monkeypatch.setattr(cuda_graphs, "RETRY", 5)
     expected = [alone(model, text=text, frames=FRAMES) for text in WISHES[:2]]
     shared = captured(model)
     first = begin(shared, model, text=WISHES[0], frames=FRAMES)
@@ -178,7 +178,7 @@ def test_no_memory_as_a_capture_ends_is_no_failed_capture(model: Any, cuda: Cuda
     cuda.fault, cuda.fault_at_end = no_room, not_permitted
     with pytest.raises(RuntimeError, match="not permitted") as raised:
         shared.step()
-    assert graphs.spilled(raised.value)
+    assert cuda_graphs.spilled(raised.value)
     assert cuda.current is cuda.default
 
 

@@ -14,10 +14,10 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
-from bot.engine.musicgen import gpu_draw, gpu_layers, graphs, split
 from bot.engine.musicgen.attention import Masked
-from bot.engine.musicgen.split import BLOCK, MOST, Split, splits
+from bot.engine.musicgen.gpu_attention import BLOCK, MOST, Split, splits
 
 INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/support/interpreted.py")
 GPU: Any = SimpleNamespace(device=torch.device("cuda"))
@@ -37,9 +37,14 @@ DRAWN = dict.fromkeys(("guidances", "temperatures", "naught"), "*fp32")
 DRAWN |= dict.fromkeys(("ranks", "rows", "places", "sequence"), "*i64")
 WHOLE = dict.fromkeys(("count", "outputs", "takes", "codebooks", "card", "positions"), "i32")
 KERNELS = {
-    split._music: {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
-    split._words: {"queries": "*fp16", "addresses": "*i64", "lengths": "*i64", "heads": "i32"},
-    split._joined: {},
+    gpu_attention._music: {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
+    gpu_attention._words: {
+        "queries": "*fp16",
+        "addresses": "*i64",
+        "lengths": "*i64",
+        "heads": "i32",
+    },
+    gpu_attention._joined: {},
     gpu_layers._product: {"rows": "*fp32", "weight": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
     gpu_layers._added: {"hidden": "*fp32", "more": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
     gpu_draw._drawn: {"scores": "*fp32", "noise": "*fp32", **DRAWN},
@@ -47,7 +52,13 @@ KERNELS = {
 """The kernels, and the types of what they take in half precision."""
 
 BETWEEN = dict.fromkeys(("mixes", "tops", "totals"), "*fp32") | {"into": "*fp16"}
-CONSTANTS = {"wide": tl.float32, "splits": 8, "size": 64, "block": BLOCK, "stages": split.STAGES}
+CONSTANTS = {
+    "wide": tl.float32,
+    "splits": 8,
+    "size": 64,
+    "block": BLOCK,
+    "stages": gpu_attention.STAGES,
+}
 CONSTANTS |= {"width": 1536, "padded": 2048, "most": 2, "epsilon": 1e-5, "tiny": 1e-30, "bits": 31}
 CONSTANTS |= {"normed": True, "gelu": True, "onto": True, "unknown": -1, "whole": tl.int32}
 
@@ -87,8 +98,8 @@ def test_a_past_is_read_in_as_many_parts_as_keep_a_card_busy(
 def test_a_gpu_attends_by_triton(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(split, "check", lambda _: None)
-    assert graphs.attending(GPU) is Split
+    monkeypatch.setattr(gpu_attention, "check", lambda _: None)
+    assert cuda_graphs.attending(GPU) is Split
     assert not caplog.records
 
 
@@ -106,8 +117,8 @@ def test_where_triton_does_not_work_a_mask_does_and_one_line_says_so(
     def fails(_: object) -> None:
         raise problem
 
-    monkeypatch.setattr(split, "check", fails)
-    assert graphs.attending(GPU) is Masked
+    monkeypatch.setattr(gpu_attention, "check", fails)
+    assert cuda_graphs.attending(GPU) is Masked
     (line,) = caplog.messages
     assert str(problem) in line
 
@@ -115,8 +126,8 @@ def test_where_triton_does_not_work_a_mask_does_and_one_line_says_so(
 def test_where_triton_is_missing_a_mask_does(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.split", None)
-    assert graphs.attending(GPU) is Masked
+    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.gpu_attention", None)
+    assert cuda_graphs.attending(GPU) is Masked
     assert len(caplog.messages) == 1
 
 
@@ -124,9 +135,9 @@ def test_too_little_memory_is_no_reason_for_a_mask(monkeypatch: pytest.MonkeyPat
     def full(_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(split, "check", full)
+    monkeypatch.setattr(gpu_attention, "check", full)
     with pytest.raises(torch.OutOfMemoryError):
-        graphs.attending(GPU)
+        cuda_graphs.attending(GPU)
 
 
 @pytest.mark.parametrize("room_of", ["gpu_layers", "gpu_draw"])

@@ -93,7 +93,7 @@ def attending(memory: Memory) -> type[Together]:
     if memory.device.type != "cuda":
         return Masked
     try:
-        from bot.engine.musicgen.split import Split, check
+        from bot.engine.musicgen.gpu_attention import Split, check
 
         check(memory)
     except Exception as problem:  # no Triton, no C compiler, or a card that neither knows
