@@ -39,7 +39,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 
 TORCH = "attention audiocraft_loop capacity codec compiled cuda_graphs decoder devices "
 TORCH += "fused gpu_attention gpu_draw gpu_layers linears loading model models sampling "
-TORCH += "slot slotted spills transformer"
+TORCH += "slot slot_loop spills transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",

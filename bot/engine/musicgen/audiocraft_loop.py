@@ -12,7 +12,7 @@ import torch
 from bot.engine.executors import ThreadExecutor
 from bot.engine.messages import Render
 from bot.engine.musicgen.linears import Kernels
-from bot.engine.musicgen.slotted import prefix
+from bot.engine.musicgen.slot_loop import prefix
 from bot.engine.musicgen.windows import Window, windows
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from bot.engine.musicgen import capacity, devices, loading, weights
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
-from bot.engine.musicgen.slotted import SlotLoop
+from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.transformer import unknown
 from bot.errors import JobError, OperatorError

@@ -20,7 +20,7 @@ from bot.engine.musicgen import models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
-from bot.engine.musicgen.slotted import SlotLoop
+from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import FULL, spilled
 from bot.errors import OperatorError
 from bot.values import Fault, Status

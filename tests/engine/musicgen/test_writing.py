@@ -19,7 +19,7 @@ from bot.engine.musicgen import models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.slotted import SlotLoop
+from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
