@@ -32,9 +32,9 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
-from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.cpu_attention import Halves
+from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.fused import Fused
 from bot.engine.musicgen.linears import Kernels, Precision, native
 from bot.engine.musicgen.slot import Slot
 from tests.support.forced import divergence, error, teacher_forced

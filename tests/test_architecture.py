@@ -37,9 +37,9 @@ MAY = {
 ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
-TORCH = "attention audiocraft_loop capacity codec compiled cuda_graphs decoder devices "
-TORCH += "fused gpu_attention gpu_draw gpu_layers linears loading model models sampling "
-TORCH += "slot slot_loop spills transformer"
+TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
+TORCH += "decoder devices gpu_attention gpu_draw gpu_layers linears loading model models "
+TORCH += "sampling slot slot_loop spills transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database",
     "sqlite3": "bot.tables.database",

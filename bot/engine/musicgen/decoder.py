@@ -32,8 +32,8 @@ from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
-    from bot.engine.musicgen.compiled import Halves
-    from bot.engine.musicgen.fused import Fused
+    from bot.engine.musicgen.cpu_attention import Halves
+    from bot.engine.musicgen.cpu_step import Fused
     from bot.engine.musicgen.gpu_layers import GpuLayers, LayerByLayer
 
 log = logging.getLogger(__name__)
@@ -310,7 +310,7 @@ def compiled(precision: Precision, device: torch.device, size: int) -> "type[Hal
     if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
         return None
     try:
-        from bot.engine.musicgen.compiled import SIZE, Halves
+        from bot.engine.musicgen.cpu_attention import SIZE, Halves
     except ImportError as problem:
         log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
         return None
@@ -337,13 +337,13 @@ def on_gpu(
 
 def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":
     """Return what runs a step's layers as compiled kernels."""
-    from bot.engine.musicgen.fused import Fused
+    from bot.engine.musicgen.cpu_step import Fused
 
     return Fused(weights, halves, slots)
 
 
 def draws() -> Callable[..., None]:
     """Return what draws a step's tokens by a compiled kernel."""
-    from bot.engine.musicgen.compiled import draw
+    from bot.engine.musicgen.cpu_attention import draw
 
     return draw

@@ -12,9 +12,9 @@ from torch.nn import functional as nn
 from bot.errors import OperatorError
 
 try:
-    from bot.engine.musicgen import kernels, products
+    from bot.engine.musicgen import cpu_kernels, cpu_products
 except ImportError:  # Numba is missing
-    kernels = products = None  # type: ignore[assignment]
+    cpu_kernels = cpu_products = None  # type: ignore[assignment]
 
 FEW = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
@@ -82,10 +82,10 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
     if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
         return Kernels.TORCH
     feature = INSTRUCTIONS[precision]
-    if products is not None and products.native(feature):
+    if cpu_products is not None and cpu_products.native(feature):
         return Kernels.NATIVE
     if asked == Kernels.NATIVE:
-        lacking = f"this processor lacks {feature}" if products else "Numba is missing"
+        lacking = f"this processor lacks {feature}" if cpu_products else "Numba is missing"
         raise OperatorError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
     return Kernels.TORCH
 
@@ -210,21 +210,21 @@ class Native:
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self.outputs, self.width = weight.shape
-        filled = -len(weight) % products.OUTPUTS, -self.width % products.FOUR
+        filled = -len(weight) % cpu_products.OUTPUTS, -self.width % cpu_products.FOUR
         padded = nn.pad(weight.float(), (0, filled[1], 0, filled[0]))
         scales = torch.ones(len(padded))
         if precision is Precision.INT8:
             scales = padded.abs().amax(1).clamp_min(1e-12) / 127
-            padded = (padded / scales[:, None]).round() + products.NAUGHT
+            padded = (padded / scales[:, None]).round() + cpu_products.NAUGHT
         dtype = torch.uint8 if precision is Precision.INT8 else torch.bfloat16
         self.weight = _in_blocks(padded.to(dtype), scales)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
-        flat = nn.pad(rows.float().reshape(-1, self.width), (0, -self.width % products.FOUR))
-        product = torch.empty(len(flat), products.OUTPUTS * len(self.weight))
-        own = products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
-        products.multiply(flat.numpy(), products.NO_NORM, self.weight, product.numpy(), own)
+        flat = nn.pad(rows.float().reshape(-1, self.width), (0, -self.width % cpu_products.FOUR))
+        product = torch.empty(len(flat), cpu_products.OUTPUTS * len(self.weight))
+        own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
+        cpu_products.multiply(flat.numpy(), cpu_products.NO_NORM, self.weight, product.numpy(), own)
         return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
 
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
@@ -234,12 +234,12 @@ class Native:
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
     """Lay a weight [out, in] out as `products.Weight` has it."""
-    one = products.FOUR // numbers.itemsize
-    shape = -1, products.OUTPUTS, numbers.shape[1] // one, one
+    one = cpu_products.FOUR // numbers.itemsize
+    shape = -1, cpu_products.OUTPUTS, numbers.shape[1] // one, one
     lines = numbers.view(shape).transpose(1, 2).flatten(2)
-    last = scales.view(-1, 1, products.OUTPUTS).view(numbers.dtype)
+    last = scales.view(-1, 1, cpu_products.OUTPUTS).view(numbers.dtype)
     blocks = torch.cat([lines, last], dim=1)
-    return (blocks if one == products.FOUR else blocks.view(torch.uint16)).numpy()
+    return (blocks if one == cpu_products.FOUR else blocks.view(torch.uint16)).numpy()
 
 
 class Int8:
@@ -279,7 +279,7 @@ class Int8:
     def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the products of rows whose largest magnitude is 1, and what they lack."""
         flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
-        if kernels is None or len(flat) > FEW:
+        if cpu_kernels is None or len(flat) > FEW:
             buffer, _, largest, _ = self._buffers(len(flat))
             torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
             torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])
@@ -288,7 +288,7 @@ class Int8:
             if len(flat) not in self._kept:
                 self._kept[len(flat)] = self._buffers(len(flat))
             buffer, array, largest, scales = self._kept[len(flat)]
-            kernels.scaled(flat.numpy(), array, scales)
+            cpu_kernels.scaled(flat.numpy(), array, scales)
         product = torch.ops.quantized.linear_dynamic(buffer, self._packed, self._narrow)
         return product, largest
 

@@ -9,7 +9,7 @@ from bot.engine.musicgen import compiling
 
 ATTENDING = """
 import numpy as np
-from bot.engine.musicgen.kernels import words
+from bot.engine.musicgen.cpu_kernels import words
 query, lengths, scores = (np.ones(shape, np.float32) for shape in ((1, 64), (1,), (1, 8)))
 cache, found = np.ones((2, 1, 1, 8, 64), np.uint16), np.ones((1, 1, 64), np.float32)
 rows = np.zeros(1, np.int64)

@@ -10,7 +10,7 @@ import torch
 
 from bot.config import Config
 from bot.engine.musicgen import sampling
-from bot.engine.musicgen.compiled import draw
+from bot.engine.musicgen.cpu_attention import draw
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Kernels, Native, Precision, native
 from bot.engine.musicgen.sampling import Draw, Sampling

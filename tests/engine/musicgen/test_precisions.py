@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from bot.engine.musicgen import linears
 from bot.engine.musicgen.attention import Memory
-from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.cpu_attention import Halves
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Kernels, Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -150,7 +150,7 @@ def test_each_precision_is_as_faithful_as_it_says(
 COUNT = """
 import numba, torch
 from bot.engine.musicgen.attention import Memory
-from bot.engine.musicgen.compiled import Halves
+from bot.engine.musicgen.cpu_attention import Halves
 Halves(Memory(1, 1, 1, 1, 64, torch.bfloat16, torch.device("cpu")))
 print(torch.get_num_threads(), numba.get_num_threads())
 """
@@ -202,7 +202,7 @@ def test_without_numba_it_is_slower_and_says_so(
     with_it, words = decoder(model, 1, precision), understood(model, WISHES[0])
     codes = alone(model)
     expected = teacher_forced(with_it, with_it.read(words), codes)
-    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.compiled", None)
+    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.cpu_attention", None)
     monkeypatch.setattr(linears, "kernels", None)
     monkeypatch.setattr(linears, "products", None)
     without = decoder(model, 1, precision)

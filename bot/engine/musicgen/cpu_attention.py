@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bot.engine.musicgen import draws, kernels
+from bot.engine.musicgen import cpu_draw, cpu_kernels
 from bot.engine.musicgen.attention import LONGEST, Memory
-from bot.engine.musicgen.kernels import SIZE, Floats, Past, Places
+from bot.engine.musicgen.cpu_kernels import SIZE, Floats, Past, Places
 from bot.engine.musicgen.sampling import TINY, Draw
 
 __all__ = ["SIZE", "Halves", "draw"]
@@ -42,14 +42,14 @@ class Halves:
         """Let the kernel attend to the music; the result is overwritten in the next layer."""
         takes = len(step.rows) - 1
         into = self._into[takes][0]
-        kernels.music(parts, self._music[layer], *step.arrays, self._scratch, into)
+        cpu_kernels.music(parts, self._music[layer], *step.arrays, self._scratch, into)
         return self._found[takes][0]
 
     def words(self, layer: int, step: "Compiled", query: Floats) -> torch.Tensor:
         """Let the kernel attend to the words; the result is overwritten in the next layer."""
         takes, (rows, _) = len(query) - 1, step.arrays
         into = self._into[takes][1]
-        kernels.words(query, self._words[layer], rows, self._lengths, self._scratch, into)
+        cpu_kernels.words(query, self._words[layer], rows, self._lengths, self._scratch, into)
         return self._found[takes][1]
 
 
@@ -84,7 +84,7 @@ def draw(
     They go after the places of the rows [takes] where there is `unknown`, and zero times the
     scores is added to what the rows have in `naught`.
     """
-    draws.draw(
+    cpu_draw.draw(
         scores.contiguous().numpy(),
         how.guidance.reshape(-1).numpy(),
         how.temperature.clamp_min(TINY).reshape(-1).numpy(),
@@ -98,7 +98,7 @@ def draw(
     )
 
 
-def _arrays(tensors: list[torch.Tensor]) -> list[kernels.Halves]:
+def _arrays(tensors: list[torch.Tensor]) -> list[cpu_kernels.Halves]:
     return [tensor.view(torch.uint16).numpy() for tensor in tensors]
 
 
@@ -108,5 +108,5 @@ def _share_threads() -> None:
     if own.exists():
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
     threads = torch.get_num_threads()
-    kernels.parallel(threads)
+    cpu_kernels.parallel(threads)
     torch.set_num_threads(threads)  # as Numba starts, it sets OpenMP's number to that of the cores

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 
 from bot.engine.musicgen.compiling import alone, small, together
-from bot.engine.musicgen.kernels import Floats, Halves, Past, Places, attend, fetch, keep
-from bot.engine.musicgen.products import ADDED, BENT, STORED, Scratch, Weight, product, share
+from bot.engine.musicgen.cpu_kernels import Floats, Halves, Past, Places, attend, fetch, keep
+from bot.engine.musicgen.cpu_products import ADDED, BENT, STORED, Scratch, Weight, product, share
 
 AHEAD = 8
 """Places of the next keys or values that are fetched early: from there on a processor foresees."""

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import alone, small, together
-from bot.engine.musicgen.kernels import LOWEST, Floats, Places, exp, to_bits
+from bot.engine.musicgen.cpu_kernels import LOWEST, Floats, Places, exp, to_bits
 
 NAUGHT = np.float32(0)
 BITS = 31

@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import OPTIONS, alone, small, together
-from bot.engine.musicgen.kernels import (
+from bot.engine.musicgen.cpu_kernels import (
     HALF,
     LINE,
     Floats,

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from bot.engine.musicgen.attention import Attention
-from bot.engine.musicgen.compiled import Halves
-from bot.engine.musicgen.kernels import SIZE, Floats
-from bot.engine.musicgen.layers import Between, LayerWeights, layer
+from bot.engine.musicgen.cpu_attention import Halves
+from bot.engine.musicgen.cpu_kernels import SIZE, Floats
+from bot.engine.musicgen.cpu_layers import Between, LayerWeights, layer
+from bot.engine.musicgen.cpu_products import NO_NORM, Weight, scratch
 from bot.engine.musicgen.linears import Linear, Native
-from bot.engine.musicgen.products import NO_NORM, Weight, scratch
 from bot.engine.musicgen.transformer import Layer, Norm, Weights
 
 
