@@ -98,15 +98,15 @@ def generate(options: argparse.Namespace) -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Download the weights of one or more models."""
-    from bot.engine.musicgen import weights
+    from bot.engine.musicgen import checkpoints
 
     config = _configured()
-    if not weights.installed():
+    if not checkpoints.installed():
         raise OperatorError(f"MusicGen is not installed: run `{engine_choice.SETUP}` first.")
     for model in options.model or config.wanted:
         try:
-            weights.fetch(model)
-        except weights.FetchError as error:
+            checkpoints.fetch(model)
+        except checkpoints.FetchError as error:
             raise OperatorError(str(error)) from error
         _say(f"All the weights of {model} are on disk.")
 

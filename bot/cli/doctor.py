@@ -22,7 +22,7 @@ from bot.cli import licence
 from bot.cli.engine_choice import SETUP
 from bot.config import Config, DeviceSetting, engine_environment, load
 from bot.engine import cards
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.retention import archive, disk
 from bot.rules.wording import counted
@@ -128,7 +128,7 @@ def _secrets(file: Path) -> Iterator[Check]:
 
 
 def _musicgen(config: Config) -> Iterator[Check]:
-    if not weights.installed():
+    if not checkpoints.installed():
         yield Check(
             what="Packages",
             verdict=Verdict.NOTE,
@@ -179,10 +179,10 @@ def _device(config: Config) -> Check:
 
 
 def _weights(model: str) -> Check:
-    if wrong := weights.wrong(model):
+    if wrong := checkpoints.wrong(model):
         remedy = "do what it says, or choose another model in MUSICGEN_MODEL or MODELS"
         return Check(what="Weights", verdict=Verdict.BAD, found=wrong, remedy=remedy)
-    missing = weights.missing(model)
+    missing = checkpoints.missing(model)
     if not missing:
         return Check(what="Weights", verdict=Verdict.GOOD, found=f"{model} is on disk")
     return Check(

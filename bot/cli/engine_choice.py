@@ -11,7 +11,7 @@ from bot.config import Config
 from bot.engine import cards
 from bot.engine.cards import EngineName
 from bot.engine.contract import ModelCard
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
 from bot.values import About
@@ -40,7 +40,7 @@ class Choice:
 
 def configured(config: Config) -> Choice:
     """Return exactly the engine that is configured; raise OperatorError if it is not installed."""
-    if config.engine is EngineName.MUSICGEN and not weights.installed():
+    if config.engine is EngineName.MUSICGEN and not checkpoints.installed():
         raise OperatorError(
             f"ENGINE is musicgen, but MusicGen's packages are not installed: run `{SETUP}`, "
             "or set ENGINE=sketch."
@@ -52,8 +52,8 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
     """Return the engine asked for; if none was, MusicGen where all its weights are on disk."""
     if asked not in (None, EngineName.MUSICGEN):
         return _choice(config, asked, pace)
-    if weights.installed():
-        found = " ".join(filter(None, map(weights.trouble, config.wanted)))
+    if checkpoints.installed():
+        found = " ".join(filter(None, map(checkpoints.trouble, config.wanted)))
     else:
         fetch = f"python -m bot fetch {' '.join(config.wanted)}"
         found = f"MusicGen is not installed: run `{SETUP}`, then `{fetch}` for the weights."

@@ -5,7 +5,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from bot.engine.contract import ModelCard
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 
 
 class EngineName(StrEnum):
@@ -53,9 +53,9 @@ def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ..
 
 
 def _musicgen(model: str) -> ModelCard:
-    licence = weights.licence(model)
+    licence = checkpoints.licence(model)
     return replace(
-        card(weights.name(model)),
+        card(checkpoints.name(model)),
         licence=licence,
-        commercial=licence != weights.NON_COMMERCIAL,
+        commercial=licence != checkpoints.NON_COMMERCIAL,
     )

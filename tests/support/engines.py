@@ -36,7 +36,7 @@ from bot.engine.messages import (
     encode,
     report,
 )
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from tests.support.processes import SHARED
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ class Child:
         start: Sequence[str] = ("-m", "bot.engine.worker"),
     ) -> None:
         models = model.split(",")
-        self.name, self.model = model, weights.name(models[0])
+        self.name, self.model = model, checkpoints.name(models[0])
         command = ["--engine", "musicgen", "--device", device, *more]
         command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         command += [word for each in models for word in ("--model", each)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.musicgen import devices, weights
+from bot.engine.musicgen import checkpoints, devices
 from bot.engine.musicgen.attention import LONGEST, SHORT, untouched
 from bot.engine.musicgen.decoder import compiled
 from bot.engine.musicgen.linears import Precision, attended
@@ -52,7 +52,7 @@ def slots(
     positions = int(model.max_duration * model.frame_rate)
     head = lm.dim // layers[0].self_attn.num_heads
     each = slot(lm.dim * len(layers), precision, device, positions=positions, head=head)
-    each += sum(slot(weights.breadth(other), precision, device) for other in others)
+    each += sum(slot(checkpoints.breadth(other), precision, device) for other in others)
     own = sum(weight.numel() for weight in lm.transformer.parameters())
     own += sum(weight.numel() for weight in lm.linears.parameters())
     left = free(device) - own * SIZES[precision] - RESERVE
@@ -99,7 +99,7 @@ def together(
     """
 
     def least(name: str) -> float:
-        each = slot(weights.breadth(name), precision, device)
+        each = slot(checkpoints.breadth(name), precision, device)
         return estimate(name, precision, device) + FEWEST * each
 
     if not others:
@@ -118,7 +118,7 @@ def estimate(model: str, precision: Precision, device: torch.device) -> float:
     A checkpoint holds half precision (audiocraft's `models/loaders.py`); the codec stays as it is,
     and of a T5's file the encoder is about half, which a CPU maps from there.
     """
-    lm, codec, text = weights.sizes(model)
+    lm, codec, text = checkpoints.sizes(model)
     own = lm / 2 * SIZES[precision] + 2 * codec
     return own + text / 2 if device.type == "cuda" else own
 

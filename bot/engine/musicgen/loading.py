@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from bot.engine.musicgen.spills import spilled
 from bot.errors import OperatorError
 
@@ -99,7 +99,7 @@ def stay_offline() -> None:
 
 def _prepare(model: str) -> None:
     stay_offline()
-    if found := weights.trouble(model):
+    if found := checkpoints.trouble(model):
         raise OperatorError(found)
 
 
@@ -108,7 +108,7 @@ def _mapped(model: str, place: torch.device) -> "Pretrained":
     from omegaconf import OmegaConf
 
     codec = load_compression_model(model, device="cpu").to(place)
-    package = torch.load(weights.language_model(model), mmap=True, weights_only=True)
+    package = torch.load(checkpoints.language_model(model), mmap=True, weights_only=True)
     settings = OmegaConf.create(package["xp.cfg"])
     lm = _language_model(settings, package["best_state"], place)
     return _playing(model, codec, lm)

@@ -14,7 +14,7 @@ import torch
 from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import capacity, devices, loading, weights
+from bot.engine.musicgen import capacity, checkpoints, devices, loading
 from bot.engine.musicgen.linears import chosen
 from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.transformer import give_back
@@ -58,7 +58,7 @@ class Repertoire:
         """
         self._device = devices.device(device)
         loading.stay_offline()
-        self._paths = {weights.name(model): model for model in models}
+        self._paths = {checkpoints.name(model): model for model in models}
         self._load = partial(
             MusicGen,
             device=device,
@@ -76,7 +76,7 @@ class Repertoire:
         self._next_look = -math.inf
         first, *others = self._paths
         for name in others:
-            if found := weights.trouble(self._paths[name]):
+            if found := checkpoints.trouble(self._paths[name]):
                 raise OperatorError(found)
         self._loaded[first] = self._load(self._paths[first], others=self._others(first))
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from omegaconf import OmegaConf
 
 from bot.engine.messages import Ready
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from tests.engine.musicgen.test_side_by_side import folders
 from tests.support.engines import Child, Files, checkpoint, environment, refusal, takes
 from tests.support.tiny_musicgen import CODEC, SMALL
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_is_wrong_with_what_the_tests_spoil(folder: Path) -> None:
-    assert weights.wrong(str(folder)) is None
+    assert checkpoints.wrong(str(folder)) is None
 
 
 STYLE = {"self_wav": {"model": "style", "style": {}}}
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do(
     monkeypatch.setenv("SECRET", "t5-base")
     wanted, sentence = UNUSABLE[kind]
     checkpoint(folder / LM_FILE, **wanted)
-    told = weights.trouble(str(folder))
+    told = checkpoints.trouble(str(folder))
     assert told
     assert told.startswith(f"{LM_FILE} of {folder}")
     assert sentence in told
@@ -145,7 +145,7 @@ def harmless(told: str) -> bool:
 )
 def test_a_codec_that_is_none_is_named(folder: Path, codec: dict[str, Any], sentence: str) -> None:
     checkpoint(folder / CODEC_FILE, **codec)
-    told = weights.trouble(str(folder))
+    told = checkpoints.trouble(str(folder))
     assert told
     assert told.startswith(f"{CODEC_FILE} of {folder}")
     assert sentence in told
@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along(
     spoil, sentence = SPOILT[kind]
     spoil(folder / LM_FILE)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = weights.trouble(str(folder))
+    told = checkpoints.trouble(str(folder))
     assert told
     assert sentence in told
     assert str(folder) in told
@@ -231,36 +231,36 @@ def test_packages_in_pythonpath_are_found_by_the_process_that_reads_a_file(
     elsewhere = tmp_path / "elsewhere" / "msgspec.py"
     elsewhere.write_text("raise ModuleNotFoundError('of another place')")
     monkeypatch.setenv("PYTHONPATH", str(elsewhere.parent))
-    told = str(weights.trouble(str(folder)))
+    told = str(checkpoints.trouble(str(folder)))
     assert "cannot be examined: Python does not find its packages" in told
     elsewhere.unlink()
     (folder / LM_FILE).touch()
-    assert weights.wrong(str(folder)) is None
+    assert checkpoints.wrong(str(folder)) is None
 
 
 def test_a_folder_in_the_format_of_transformers_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "musicgen"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    assert "transformers' format" in str(weights.trouble(str(tmp_path)))
-    assert harmless(str(weights.trouble(str(tmp_path))))
+    assert "transformers' format" in str(checkpoints.trouble(str(tmp_path)))
+    assert harmless(str(checkpoints.trouble(str(tmp_path))))
 
 
 def test_settings_that_are_omegaconfs_own_objects_are_read(folder: Path) -> None:
     checkpoint(folder / LM_FILE, **package(OmegaConf.create(SMALL)))
-    assert weights.wrong(str(folder)) is None
+    assert checkpoints.wrong(str(folder)) is None
     magnet = OmegaConf.create({**SMALL, "solver": "magnet"})
     checkpoint(folder / LM_FILE, **package(magnet))
-    assert "is a MAGNeT's" in str(weights.wrong(str(folder)))
+    assert "is a MAGNeT's" in str(checkpoints.wrong(str(folder)))
 
 
 def test_the_text_encoder_is_the_one_that_the_checkpoint_names(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
-    assert weights.missing(str(folder)) == ["the text encoder t5-base"]
+    assert checkpoints.missing(str(folder)) == ["the text encoder t5-base"]
     named = settings(size="large", conditioners=described(name="t5-${size}"))
     checkpoint(folder / LM_FILE, **package(named))
-    assert weights.missing(str(folder)) == ["the text encoder t5-large"]
+    assert checkpoints.missing(str(folder)) == ["the text encoder t5-large"]
 
 
 def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path) -> None:
@@ -277,8 +277,8 @@ def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path)
 
 @pytest.mark.parametrize("name", ["musicgen-style", "magnet-small-10secs", "audiogen-medium"])
 def test_another_family_of_the_hub_is_named_before_it_is_downloaded(name: str) -> None:
-    with pytest.raises(weights.FetchError, match="and only MusicGen is supported"):
-        weights.fetch(f"facebook/{name}")
+    with pytest.raises(checkpoints.FetchError, match="and only MusicGen is supported"):
+        checkpoints.fetch(f"facebook/{name}")
 
 
 def test_the_engine_says_what_is_wrong_before_it_loads_anything(home: Path, folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.musicgen import weights
+from bot.engine.musicgen import checkpoints
 from tests.support.engines import SMALL, STEREO, checkpoint, refusal
 from tests.support.hub import fetch, hub, snapshot
 
@@ -49,16 +49,18 @@ def test_a_checkpoint_with_code_in_it_is_refused(home: Path, folder: Path) -> No
 
 def test_a_complete_cache_lacks_nothing(home: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(home)
-    assert weights.installed()
-    assert [weights.missing(model) for model in (SMALL, STEREO, str(home / "local"))] == [[]] * 3
+    assert checkpoints.installed()
+    assert [checkpoints.missing(model) for model in (SMALL, STEREO, str(home / "local"))] == [
+        []
+    ] * 3
 
 
 def test_an_empty_cache_lacks_everything(tmp_path: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(tmp_path)
-    assert len(weights.missing(SMALL)) == 3
-    assert len(weights.missing(str(tmp_path / "nowhere"))) == 3
-    assert weights.missing(str(tmp_path)) == ["the text encoder t5-base"]
-    assert "state_dict.bin is missing in your folder" in str(weights.trouble(str(tmp_path)))
+    assert len(checkpoints.missing(SMALL)) == 3
+    assert len(checkpoints.missing(str(tmp_path / "nowhere"))) == 3
+    assert checkpoints.missing(str(tmp_path)) == ["the text encoder t5-base"]
+    assert "state_dict.bin is missing in your folder" in str(checkpoints.trouble(str(tmp_path)))
 
 
 def test_a_codec_by_reference_is_missed(
@@ -66,8 +68,8 @@ def test_a_codec_by_reference_is_missed(
 ) -> None:
     hub_cache(Path(shutil.copytree(home, tmp_path / "home")))
     shutil.rmtree(tmp_path / "home/hub/models--facebook--encodec_32khz")
-    assert weights.missing(SMALL) == []
-    assert weights.missing(STEREO) == ["the codec facebook/encodec_32khz"]
+    assert checkpoints.missing(SMALL) == []
+    assert checkpoints.missing(STEREO) == ["the codec facebook/encodec_32khz"]
 
 
 def test_a_fetch_downloads_what_is_missing_and_only_that(
@@ -79,7 +81,7 @@ def test_a_fetch_downloads_what_is_missing_and_only_that(
     hub_cache(tmp_path)
     with hub(served) as (address, asked):
         assert fetch(STEREO, tmp_path, address) == ""
-        assert weights.missing(STEREO) == []
+        assert checkpoints.missing(STEREO) == []
         assert not [path for path in asked if path.endswith(("msgpack", "pytorch_model.bin"))]
         asked.clear()
         assert fetch(STEREO, tmp_path, address) == ""
@@ -94,10 +96,10 @@ def test_a_fetch_replaces_a_damaged_file(
 ) -> None:
     hub_cache(Path(shutil.copytree(home, tmp_path, dirs_exist_ok=True)))
     (snapshot(tmp_path, SMALL) / "state_dict.bin").write_bytes(b"damaged")
-    assert weights.missing(SMALL) != []
+    assert checkpoints.missing(SMALL) != []
     with hub(home) as (address, _):
         assert fetch(SMALL, tmp_path, address) == ""
-    assert weights.missing(SMALL) == []
+    assert checkpoints.missing(SMALL) == []
 
 
 def test_a_fetch_that_fails_says_why_in_a_sentence(home: Path, tmp_path: Path) -> None:

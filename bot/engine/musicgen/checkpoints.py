@@ -266,7 +266,7 @@ def _looked(name: str, file: Path, *_: int) -> Found:
 
     That process gets no environment variables that the file's settings could read.
     """
-    command = [sys.executable, "-m", "bot.engine.musicgen.checkpoint", name, str(file)]
+    command = [sys.executable, "-m", "bot.engine.musicgen.checkpoint_file", name, str(file)]
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
     path = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:

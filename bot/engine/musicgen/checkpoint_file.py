@@ -1,6 +1,6 @@
 """What a checkpoint's file is, without its weights.
 
-`python -m bot.engine.musicgen.checkpoint NAME FILE` says it.
+`python -m bot.engine.musicgen.checkpoint_file NAME FILE` says it.
 
 A process of its own, which `weights` starts and may lose: the file may be anybody's. Its pickle is
 read with everything that it names replaced by things that do nothing, its settings with limits on
@@ -22,7 +22,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bot.engine.musicgen.weights import CODEC, Found
+from bot.engine.musicgen.checkpoints import CODEC, Found
 
 MEMORY, SECONDS = 1 << 30, 20
 """Bytes and seconds of work that reading a file may take."""
