@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
 from bot.retention import disk
@@ -84,7 +84,7 @@ def verify_picture(folder: Path, job: Job) -> str | None:
 def _length(path: Path) -> float:
     try:
         with disk.opened(path) as sound:
-            return audio.seconds(sound)
+            return wav.seconds(sound)
     except (OSError, EOFError, ValueError, wave.Error) as error:
         raise EngineError(f"announced a take whose file cannot be read ({error})") from error
 

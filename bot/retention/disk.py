@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from bot.engine.files.audio import PARTIAL_SUFFIX
+from bot.engine.files.wav import PARTIAL_SUFFIX
 from bot.values import Job
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from bot import queue
 from bot.app import Plan, compose
 from bot.client import Fantasia
 from bot.dispatch.endings import SENTENCES
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.errors import OperatorError, Refusal
 from bot.rules import fairness
 from bot.studio import Studio
@@ -54,7 +54,7 @@ async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> Non
     assert [take.seed for take in owed.takes] == [job.request.seed, job.request.seed + 1]
     for take in owed.takes:
         assert take.audio
-        assert audio.seconds(plan.folder / take.audio) == 2
+        assert wav.seconds(plan.folder / take.audio) == 2
 
 
 def impatient(plan: Plan, prompt: str) -> Plan:

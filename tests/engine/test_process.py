@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bot.config import engine_environment
 from bot.engine import messages, worker
 from bot.engine.contract import Idle
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import EngineProcess, start
 from bot.engine.sketch.composer import Sketch
@@ -65,7 +65,7 @@ async def test_takes_arrive_in_order_with_their_files(tmp_path: Path) -> None:
     async with engine() as running, aclosing(running.render(order(tmp_path, takes=2))) as reports:
         said = [report async for report in reports]
     assert [report.number for report in said if isinstance(report, Took)] == [1, 2]
-    assert audio.seconds(tmp_path / "1-1.wav") == audio.seconds(tmp_path / "1-2.wav") == 8
+    assert wav.seconds(tmp_path / "1-1.wav") == wav.seconds(tmp_path / "1-2.wav") == 8
 
 
 async def test_a_cancel_frees_the_engine_for_the_next(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
                     running.finish(1)
     took, _ = [report for report in said if isinstance(report, Took)]
     assert 1 <= took.seconds < 60
-    assert audio.seconds(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
+    assert wav.seconds(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
 
 
 async def test_a_finish_that_comes_too_early_waits_for_music(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine.files import audio, waveform
+from bot.engine.files import wav, waveform
 from bot.engine.messages import (
     Cancel,
     Cancelled,
@@ -45,7 +45,7 @@ def shout(line: bytes) -> None:
 
 def write(path: str, seconds: float) -> None:
     samples = np.sin(np.arange(int(seconds * RATE)) / 9)[None, :] * 0.5
-    audio.write_pcm(Path(path), audio.pcm(samples), RATE)
+    wav.write_pcm(Path(path), wav.pcm(samples), RATE)
 
 
 def play(order: Render, seconds: float | None = None) -> None:
@@ -57,11 +57,11 @@ def play(order: Render, seconds: float | None = None) -> None:
 
 
 def write_takes(order: Render, seconds: float | None = None) -> None:
-    before = audio.read_codes(Path(order.prefix)).shape[1] / 50 if order.prefix else 0.0
+    before = wav.read_codes(Path(order.prefix)).shape[1] / 50 if order.prefix else 0.0
     length = before + (seconds or order.seconds)
     for part in order.parts:
         write(part.audio, length)
-        audio.write_codes(Path(part.codes), np.zeros((4, round(length * 50)), np.int16))
+        wav.write_codes(Path(part.codes), np.zeros((4, round(length * 50)), np.int16))
         say(Took(id=order.id, number=part.number, seconds=length))
 
 

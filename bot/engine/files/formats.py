@@ -3,8 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.files.audio import replace
 from bot.engine.files.tags import Tags, tag
+from bot.engine.files.wav import replace
 
 
 class Format(StrEnum):

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.files.audio import check_finite
+from bot.engine.files.wav import check_finite
 
 Samples64 = NDArray[np.float64]
 

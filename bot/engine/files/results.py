@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.files import mastering, waveform
-from bot.engine.files.audio import NonFiniteSamples, pcm, write_codes, write_pcm
 from bot.engine.files.tags import Tags
+from bot.engine.files.wav import NonFiniteSamples, pcm, write_codes, write_pcm
 from bot.engine.messages import PREVIEW, Part, Render, Took
 from bot.errors import JobError
 from bot.values import Fault

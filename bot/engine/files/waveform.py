@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bot.engine.files.audio import replace
+from bot.engine.files.wav import replace
 
 WIDTH, PICTURE_MARGIN = 960, 36
 HEADER_HEIGHT, STRIP_HEIGHT, LEAST_STRIP_HEIGHT, MOST_HEIGHT = 72, 190, 104, 640

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bot.engine.files.audio import read_codes
+from bot.engine.files.wav import read_codes
 from bot.engine.messages import Render
 from bot.engine.musicgen.attention import LONGEST, Words
 from bot.engine.musicgen.decoder import Decoder

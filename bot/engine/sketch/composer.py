@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bot.engine.cards import SKETCH
 from bot.engine.contract import Rendering
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.engine.files.results import Results
 from bot.engine.messages import Previewed, Progress, Ready, Render
 from bot.engine.sketch import instruments
@@ -231,7 +231,7 @@ def _before(order: Render) -> Before | None:
     """
     if order.prefix is None:
         return None
-    codes = audio.read_codes(Path(order.prefix))
+    codes = wav.read_codes(Path(order.prefix))
     if codes is None or len(codes) != 1 or codes.size < WORDS:
         raise JobError("The music to extend is missing, or was made by another model.")
     seed, length = (int(number) for number in codes[0, :WORDS].view("<u4"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
 
@@ -27,7 +27,7 @@ def music(channels: int, length: int) -> np.ndarray:
 
 def written(folder: Path, kind: Format, channels: int, length: int) -> Path:
     wav = folder / "a.wav"
-    audio.write_pcm(wav, audio.pcm(music(channels, length)), RATE, TAGS)
+    wav.write_pcm(wav, wav.pcm(music(channels, length)), RATE, TAGS)
     if kind is Format.WAV:
         return wav
     convert(wav, folder / f"a.{kind}", kind, TAGS)
@@ -42,7 +42,7 @@ def test_rate_channels_and_length_stay(
     sound, rate = soundfile.read(written(tmp_path, kind, channels, length), always_2d=True)
     assert (rate, sound.shape) == (RATE, (length, channels))
     if length > 1000:
-        first = music(channels, length).T * audio.LOUDEST_SAMPLE / max(audio.LOUDEST_SAMPLE, 0.5)
+        first = music(channels, length).T * wav.LOUDEST_SAMPLE / max(wav.LOUDEST_SAMPLE, 0.5)
         assert np.corrcoef(sound[1000:, 0], music(channels, length)[0, 1000:])[0, 1] > 0.999
         assert np.abs(sound).max() == pytest.approx(np.abs(first).max(), rel=0.1)
 

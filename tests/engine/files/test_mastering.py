@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bot.engine.files import mastering
-from bot.engine.files.audio import write_pcm
+from bot.engine.files.wav import write_pcm
 from bot.engine.messages import Part, Render
 from bot.engine.sketch.composer import Sketch
 

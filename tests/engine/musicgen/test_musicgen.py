@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bot.engine.files import audio
+from bot.engine.files import wav
 from bot.engine.messages import (
     Cancel,
     Cancelled,
@@ -121,7 +121,7 @@ def test_a_take_is_as_long_as_asked_and_sounds(mono: Child, files: Files) -> Non
     assert samples.shape == (1, 64000)
     assert samples.std() > 100
     assert files.codes(1).shape == (4, 100)
-    assert audio.seconds(files.audio(1)) == 2.0
+    assert wav.seconds(files.audio(1)) == 2.0
 
 
 def test_a_stereo_take_has_two_channels_that_differ(stereo: Child, files: Files) -> None:
@@ -183,7 +183,7 @@ def test_music_past_the_window_is_audiocrafts_own(
 
 
 def check_sound(samples: NDArray[np.int16], sound: NDArray[np.floating]) -> None:
-    loudness = min(1.0, audio.LOUDEST_SAMPLE / np.abs(sound).max())
+    loudness = min(1.0, wav.LOUDEST_SAMPLE / np.abs(sound).max())
     assert np.abs(samples / 32767 - sound * loudness).max() < 1e-4
 
 

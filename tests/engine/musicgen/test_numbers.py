@@ -14,8 +14,8 @@ import torch
 from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
-from bot.engine.files.audio import NonFiniteSamples
 from bot.engine.files.results import Results
+from bot.engine.files.wav import NonFiniteSamples
 from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, Took
 from bot.engine.musicgen.linears import native
 from bot.errors import JobError
