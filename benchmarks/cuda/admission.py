@@ -1,4 +1,4 @@
-"""What `memory` admits can be rendered: all slots after long prompts, and a chunk."""
+"""What `capacity` admits can be rendered: all slots after long prompts, and a chunk."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

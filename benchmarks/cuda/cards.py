@@ -113,7 +113,7 @@ CARDS = (
 
 @cache
 def _model(shape: Shape) -> Any:  # noqa: ANN401
-    """Return what `memory.slots` looks at of a model, without memory for its weights."""
+    """Return what `capacity.slots` looks at of a model, without memory for its weights."""
     with torch.device("meta"):
         lm = language_model(shape.dim, shape.layers, card=CARD, dtype=torch.float16)
     return SimpleNamespace(lm=lm, max_duration=SECONDS, frame_rate=RATE)

@@ -1,8 +1,8 @@
 """The slots' memory: keys and values of the music so far and of the text.
 
-Two ways to attend over the same memory, and more in `compiled` and `split`. `Each` looks at every
-slot's own length. `Masked` looks at the first slots together behind a mask: its shapes do not
-change from step to step, which is what a CUDA graph wants.
+Two ways to attend over the same memory, and more in `cpu_attention` and `gpu_attention`. `Each`
+looks at every slot's own length. `Masked` looks at the first slots together behind a mask: its
+shapes do not change from step to step, which is what a CUDA graph wants.
 """
 
 import ctypes

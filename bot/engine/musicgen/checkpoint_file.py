@@ -2,9 +2,9 @@
 
 `python -m bot.engine.musicgen.checkpoint_file NAME FILE` says it.
 
-A process of its own, which `weights` starts and may lose: the file may be anybody's. Its pickle is
-read with everything that it names replaced by things that do nothing, its settings with limits on
-size, depth and aliases, and all of it with limits on memory and time.
+A process of its own, which `checkpoints` starts and may lose: the file may be anybody's. Its pickle
+is read with everything that it names replaced by things that do nothing, its settings with limits
+on size, depth and aliases, and all of it with limits on memory and time.
 """
 
 import io

@@ -72,7 +72,7 @@ class Codec:
     def aside(self, codes: torch.Tensor | None = None) -> Iterator[None]:
         """Let a GPU do what follows beside the decoder's steps, once `codes` are there.
 
-        Those have a higher priority, see `graphs`.
+        Those have a higher priority, see `cuda_graphs`.
         """
         if self._stream is None:
             yield

@@ -1,4 +1,4 @@
-"""A step's layers by the compiled kernels of `layers`, on a CPU whose processor has what they need.
+"""A step's layers by the compiled kernels of `cpu_layers`, where the processor has what they need.
 
 The decoder's own way through its layers is the reference; `Fused` is another with the same weights
 and the same memory.

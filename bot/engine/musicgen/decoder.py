@@ -327,7 +327,7 @@ def on_gpu(
         layers = gpu_layers.GpuLayers(weights)
         gpu_layers.check(layers, theirs, weights)
         gpu_draw.check(weights.device)
-    except Exception as problem:  # as in `graphs.attending`
+    except Exception as problem:  # as in `cuda_graphs.attending`
         if spilled(problem):
             raise
         log.warning("steps are slower than they could be: Triton does not work (%s)", problem)

@@ -202,7 +202,7 @@ class Packed:
 
 
 class Native:
-    """A product of 8-bit numbers or of bfloat16 by the processor's own instructions (`products`).
+    """A product of 8-bit numbers or of bfloat16 by the processor's own instructions.
 
     A weight has a scale per output and rows have one each, where they are of 8 bits. A row's result
     is the same to the last bit for any number of rows beside it.
@@ -233,7 +233,7 @@ class Native:
 
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
-    """Lay a weight [out, in] out as `products.Weight` has it."""
+    """Lay a weight [out, in] out as `cpu_products.Weight` has it."""
     one = cpu_products.FOUR // numbers.itemsize
     shape = -1, cpu_products.OUTPUTS, numbers.shape[1] // one, one
     lines = numbers.view(shape).transpose(1, 2).flatten(2)

@@ -26,11 +26,11 @@ def music(channels: int, length: int) -> np.ndarray:
 
 
 def written(folder: Path, kind: Format, channels: int, length: int) -> Path:
-    wav = folder / "a.wav"
-    wav.write_pcm(wav, wav.pcm(music(channels, length)), RATE, TAGS)
+    path = folder / "a.wav"
+    wav.write_pcm(path, wav.pcm(music(channels, length)), RATE, TAGS)
     if kind is Format.WAV:
-        return wav
-    convert(wav, folder / f"a.{kind}", kind, TAGS)
+        return path
+    convert(path, folder / f"a.{kind}", kind, TAGS)
     return folder / f"a.{kind}"
 
 
