@@ -9,7 +9,7 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-ROOMS = ("compiling.py", "kernels.py", "products.py", "layers.py", "draws.py")
+ROOMS = ("compiling.py", "cpu_kernels.py", "cpu_products.py", "cpu_layers.py", "cpu_draw.py")
 """Files whose code is compiled, each into what calls it as well."""
 
 HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}

@@ -75,8 +75,8 @@ RELEASED = {
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> None:
     """The released models as they would lie on disk."""
-    monkeypatch.setattr(capacity.weights, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
-    monkeypatch.setattr(capacity.weights, "breadth", lambda name: math.prod(RELEASED[name][1]))
+    monkeypatch.setattr(capacity.checkpoints, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
+    monkeypatch.setattr(capacity.checkpoints, "breadth", lambda name: math.prod(RELEASED[name][1]))
 
 
 @pytest.mark.usefixtures("released")
@@ -115,12 +115,12 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
         model = on_disk(name)
         left[0] -= capacity.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
         found.append(capacity.slots(model, Precision.FLOAT16, CUDA, others))
-        breadth = capacity.weights.breadth(name)
+        breadth = capacity.checkpoints.breadth(name)
         left[0] -= RELEASED[name][0] + found[-1] * capacity.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
     monkeypatch.setattr(models, "MusicGen", loaded)
-    monkeypatch.setattr(models.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
     monkeypatch.setattr(models.devices, "device", torch.device)
     monkeypatch.setattr(models.devices, "multiprocessors", lambda: 40)
     monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
@@ -136,8 +136,8 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 
 def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(home)
-    assert capacity.weights.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
-    assert capacity.weights.breadth("nobody/nothing") == 0
+    assert capacity.checkpoints.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
+    assert capacity.checkpoints.breadth("nobody/nothing") == 0
 
 
 def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
@@ -202,7 +202,7 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     """A look takes milliseconds for each gigabyte that is promised, and a step is as short."""
     looks: list[float] = []
     monkeypatch.setattr(models, "MusicGen", Model)
-    monkeypatch.setattr(models.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
     monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
     monkeypatch.setattr(capacity, "free", lambda _: looks.append(now[0]) or 0.0)
     monkeypatch.setattr(models.time, "monotonic", lambda: now[0])

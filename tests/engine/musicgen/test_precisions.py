@@ -203,8 +203,8 @@ def test_without_numba_it_is_slower_and_says_so(
     codes = alone(model)
     expected = teacher_forced(with_it, with_it.read(words), codes)
     monkeypatch.setitem(sys.modules, "bot.engine.musicgen.cpu_attention", None)
-    monkeypatch.setattr(linears, "kernels", None)
-    monkeypatch.setattr(linears, "products", None)
+    monkeypatch.setattr(linears, "cpu_kernels", None)
+    monkeypatch.setattr(linears, "cpu_products", None)
     without = decoder(model, 1, precision)
     assert "Numba is missing" in caplog.text
     assert divergence(expected, teacher_forced(without, without.read(words), codes)).max() < 5e-3

@@ -151,7 +151,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
             return SimpleNamespace(pace=1.0)
 
     monkeypatch.setattr(models, "MusicGen", Model)
-    monkeypatch.setattr(models.weights, "trouble", lambda _: None)
+    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
     both = models.Repertoire(["first", "second"], "cpu")
     order = replace(Files(Path()).order(1, 7), model="second")
     assert len(list(both.render(order, lambda: False))) == 3
