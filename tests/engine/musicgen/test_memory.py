@@ -75,7 +75,9 @@ RELEASED = {
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> None:
     """The released models as they would lie on disk."""
-    monkeypatch.setattr(capacity.checkpoints, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
+    monkeypatch.setattr(
+        capacity.checkpoints, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9)
+    )
     monkeypatch.setattr(capacity.checkpoints, "breadth", lambda name: math.prod(RELEASED[name][1]))
 
 
