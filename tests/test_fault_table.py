@@ -23,6 +23,9 @@ TABLE = {
     "an interaction that can be answered no more": (
         "delivery::test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directly"
     ),
+    "a refusal for size where the bot may not look": (
+        "delivery::test_what_was_refused_for_its_size_is_no_doubt_about_the_smaller_one"
+    ),
     "a refusal for size by mistake": (
         "delivery::test_a_size_that_was_refused_by_mistake_is_soon_forgotten"
     ),

@@ -184,6 +184,19 @@ async def test_a_lost_permission_is_answered_through_the_interaction(plan: Plan)
         assert shown.followups[0].attachments[0].filename == "play-1.wav"
 
 
+async def test_what_was_refused_for_its_size_is_no_doubt_about_the_smaller_one(plan: Plan) -> None:
+    """Though the bot may not look at the channel, and no nonce helps in an answer."""
+    async with world(plan) as w:
+        w.env.inject_error("GET", MESSAGES, status=403, code=50001, times=None)
+        w.env.inject_error("POST", MESSAGES, status=403, code=50013, times=1)
+        w.env.inject_error("POST", "/webhooks/*", status=413, times=1)
+        shown = await asked(w)
+        await w.ended(1, Status.DELIVERED)
+        (answer,) = shown.followups
+        assert answer.attachments[0].filename == "play-1.flac"
+        assert answer.content == w.alice.mention
+
+
 async def test_an_answer_goes_by_the_proxy_as_all_else_does(plan: Plan) -> None:
     async with world(plan) as w:
         adapter, seen = w.env._webhook_adapter, list[object]()

@@ -50,6 +50,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "it is posted as FLAC, or else as Ogg Vorbis",
         "routes::test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so",
+        "delivery::test_what_was_refused_for_its_size_is_no_doubt_about_the_smaller_one",
     ),
     (
         "then each take has its own message",

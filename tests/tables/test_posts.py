@@ -1,5 +1,6 @@
 """Every change of a post: from which states it happens, to which columns, and to no other row."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,11 @@ async def again(tx: Transaction) -> bool:
     return await posts.rerouted(tx, post, Route.DIRECT, 200)
 
 
+async def untried(tx: Transaction) -> None:
+    (post, *_) = await posts.of(tx, 1)
+    await posts.untried(tx, replace(post, tried_at=LATER))
+
+
 async def split(tx: Transaction) -> bool:
     (post, *_) = await posts.of(tx, 1)
     return await posts.split(tx, post, [Share(1), Share(2, 3)], NOW)
@@ -49,6 +55,7 @@ POSTS: list[tuple[str, Call, set[str], dict[str, dict[str, Any]]]] = [
         WANTED,
         {"posts 1": {"route": "direct", "place": 200, "attempts": 0, "holds": 0}},
     ),
+    ("refused for its size", untried, {*POSTED}, {"posts 1": {"tried_at": 2000.0}}),
     (
         "postponed",
         lambda tx: posts.postponed(tx, 2, LATER),
