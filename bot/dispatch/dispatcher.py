@@ -12,8 +12,8 @@ from typing import ParamSpec, TypeVar
 
 from bot import queue
 from bot.dispatch import render_order, reports
-from bot.dispatch.deadlines import ALONE, GRACE, TAKE_BY_TAKE, Deadlines
-from bot.dispatch.endings import TRIES, Endings
+from bot.dispatch.deadlines import GRACE, Deadlines
+from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
 from bot.dispatch.running_job import Phase, RunningJob
 from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Render, Took
@@ -22,7 +22,7 @@ from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.tables import jobs
 from bot.tables.database import Database
-from bot.values import Fault, Job
+from bot.values import Job
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Dispatcher:
 
     async def _make_room(self, engine: EngineProcess) -> None:
         """Let a paying job take the place of one in the idle lane."""
-        if self._drain.is_set() or self._any_requeued():
+        if not self._may_begin():
             return
         for job in await self._endings.give_way():
             self._drop(engine, self._running[job.id], Phase.REQUEUED)
@@ -194,11 +194,10 @@ class Dispatcher:
 
     async def _order(self, engine: EngineProcess, running: RunningJob) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""
-        job, alone = running.job, running.job.care == TAKE_BY_TAKE
         try:
-            return await render_order.write(self._database, self._folder, job, one_by_one=alone)
+            return await render_order.write(self._database, self._folder, running.job)
         except JobError as error:
-            await self._refused(running, error)
+            await self._endings.refused(running, error)
             self._let_go(engine, running)
             return None
 
@@ -210,10 +209,10 @@ class Dispatcher:
                 async for report in said:
                     await self._patiently(self._heard, engine, running, report)
         except JobError as error:
-            await self._patiently(self._refused, running, error)
+            await self._patiently(self._endings.refused, running, error)
         else:
             late = running.phase is Phase.LATE
-            await self._patiently(self._overdue if late else self._rendered, running)
+            await self._patiently(self._endings.overdue if late else self._rendered, running)
         self._let_go(engine, running)
 
     async def _heard(
@@ -257,32 +256,6 @@ class Dispatcher:
         spent, pace = self._ticks() - running.begun, self._deadlines.measured(running)
         await self._endings.rendered(running.job, spent, pace)
 
-    async def _overdue(self, running: RunningJob) -> None:
-        if running.job.deaths + 1 < TRIES:
-            await self._again(running, deaths=1, because="it took too long")
-        else:
-            await self._endings.failed(running.job, Fault.TIME)
-
-    async def _refused(self, running: RunningJob, error: JobError) -> None:
-        """Retry a job that ran out of memory, with less beside it; fail others."""
-        job = running.job
-        most = TAKE_BY_TAKE if job.request.takes > 1 else ALONE
-        if error.fault is Fault.MEMORY and job.care < most:
-            await self._again(running, care=job.care + 1, because=str(error))
-        elif error.fault is Fault.MEMORY:
-            await self._endings.too_long(job)
-        else:
-            if error.fault is Fault.DISK:
-                remedy = "Free some space in DATA_DIR, or make it writable."
-                log.error("job %d: %s %s", job.id, error, remedy)
-            await self._endings.failed(job, error.fault, str(error))
-
-    async def _again(
-        self, running: RunningJob, because: str, *, deaths: int = 0, care: int = 0
-    ) -> None:
-        running.phase = Phase.REQUEUED  # it starts again once its files are gone
-        await self._endings.wait_again(running.job, because, deaths=deaths, care=care)
-
     def _let_go(self, engine: EngineProcess, running: RunningJob) -> None:
         del self._running[running.job.id]
         running.end()
@@ -318,11 +291,10 @@ class Dispatcher:
             engine.finish(running.job.id)
 
     def _has_room(self) -> bool:
-        if self._drain.is_set() or self._any_requeued():
-            return False
         taken = sum(running.job.request.takes for running in self._running.values())
-        return taken < self._machine.slots
+        return self._may_begin() and taken < self._machine.slots
 
-    def _any_requeued(self) -> bool:
-        """Whether a job is back in the queue while the engine still has it."""
-        return any(running.phase is Phase.REQUEUED for running in self._running.values())
+    def _may_begin(self) -> bool:
+        """Whether jobs may start: not while the engine still has one that is back in the queue."""
+        requeued = any(running.phase is Phase.REQUEUED for running in self._running.values())
+        return not requeued and not self._drain.is_set()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from bot import queue
 from bot.dispatch import render_order, reports
+from bot.dispatch.deadlines import ALONE, TAKE_BY_TAKE
 from bot.dispatch.machine import Machine
-from bot.errors import EngineError
+from bot.dispatch.running_job import Phase, RunningJob
+from bot.errors import EngineError, JobError
 from bot.logs import change
 from bot.tables import backlog, jobs, ledger, posts, state, takes
 from bot.tables.database import Database, Transaction
@@ -77,29 +79,31 @@ class Endings:
             change(log, job, "rendered", spent=spent)
             self._news.set()
 
+    async def overdue(self, running: RunningJob) -> None:
+        """A job was not done in time: requeue it, or fail it the second time."""
+        if running.job.deaths + 1 < TRIES:
+            await self._requeue(running, deaths=1, because="it took too long")
+        else:
+            await self.failed(running.job, Fault.TIME)
+
+    async def refused(self, running: RunningJob, error: JobError) -> None:
+        """Requeue a job that ran out of memory, with less beside it; fail others."""
+        job = running.job
+        most = TAKE_BY_TAKE if job.request.takes > 1 else ALONE
+        if error.fault is Fault.MEMORY and job.care < most:
+            await self._requeue(running, care=job.care + 1, because=str(error))
+        elif error.fault is Fault.MEMORY:
+            await self._too_long(job)
+        else:
+            if error.fault is Fault.DISK:
+                remedy = "Free some space in DATA_DIR, or make it writable."
+                log.error("job %d: %s %s", job.id, error, remedy)
+            await self.failed(job, error.fault, str(error))
+
     async def failed(self, job: Job, fault: Fault, said: str = "") -> None:
         """There will be no music; `said` is the engine's reason."""
         async with self._done_with({job.id}) as tx:
             await self._fail(tx, job, fault, SENTENCES.get(fault, said))
-
-    async def too_long(self, job: Job) -> None:
-        """A job ran out of memory, even alone and take by take."""
-        request = job.request
-        async with self._done_with({job.id}) as tx:
-            fits = await self._machine.ran_out(tx, request, self._clock())
-            reason = (
-                f"This machine has too little memory for {request.length:g} s with "
-                f"{request.model}, even with nothing beside it and one take at a time. "
-            )
-            reason += f"Up to {fits:g} s fits." if fits else "Request a shorter piece."
-            await self._fail(tx, job, Fault.MEMORY, reason)
-
-    async def wait_again(self, job: Job, because: str, *, deaths: int = 0, care: int = 0) -> None:
-        """Requeue a job that the engine could not render this time."""
-        async with self._done_with({job.id}) as tx:
-            if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
-                change(log, job, "queued", logging.WARNING, because=because)
-        self._news.set()
 
     async def give_way(self) -> list[Job]:
         """Requeue idle-lane jobs if a paying one is waiting.
@@ -160,6 +164,27 @@ class Endings:
         some = stopped and len(missing) < job.request.takes
         if missing and not some:
             raise EngineError(f"reported job {job.id} done without take {missing[0]}")
+
+    async def _too_long(self, job: Job) -> None:
+        """A job ran out of memory, even alone and take by take."""
+        request = job.request
+        async with self._done_with({job.id}) as tx:
+            fits = await self._machine.ran_out(tx, request, self._clock())
+            reason = (
+                f"This machine has too little memory for {request.length:g} s with "
+                f"{request.model}, even with nothing beside it and one take at a time. "
+            )
+            reason += f"Up to {fits:g} s fits." if fits else "Request a shorter piece."
+            await self._fail(tx, job, Fault.MEMORY, reason)
+
+    async def _requeue(
+        self, running: RunningJob, because: str, *, deaths: int = 0, care: int = 0
+    ) -> None:
+        job, running.phase = running.job, Phase.REQUEUED  # it starts again once its files are gone
+        async with self._done_with({job.id}) as tx:
+            if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
+                change(log, job, "queued", logging.WARNING, because=because)
+        self._news.set()
 
     async def _fail(self, tx: Transaction, job: Job, fault: Fault, reason: str) -> None:
         if await jobs.failed(tx, job.id, reason, fault, self._clock()):

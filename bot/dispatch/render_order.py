@@ -6,6 +6,7 @@ import wave
 from collections.abc import Iterable
 from pathlib import Path
 
+from bot.dispatch.deadlines import TAKE_BY_TAKE
 from bot.engine.files import wav
 from bot.engine.messages import PREVIEW, Part, Render
 from bot.errors import EngineError, JobError
@@ -23,7 +24,7 @@ NUMPY, PNG = b"\x93NUMPY", b"\x89PNG\r\n\x1a\n"
 """The first bytes of the files of codes and pictures."""
 
 
-async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> Render:
+async def write(reader: Reader, folder: Path, job: Job) -> Render:
     """Return the order for a job; raise JobError if the take it extends is gone."""
     request = job.request
     return Render(
@@ -37,7 +38,7 @@ async def write(reader: Reader, folder: Path, job: Job, *, one_by_one: bool) -> 
         top_k=request.top_k,
         prefix=await _prefix(reader, folder, job),
         picture=str(folder / disk.picture(job)),
-        one_by_one=one_by_one,
+        one_by_one=job.care == TAKE_BY_TAKE,
     )
 
 

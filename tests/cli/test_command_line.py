@@ -174,7 +174,7 @@ def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> 
         port = str(taken.getsockname()[1])
         done = bot(tmp_path, "doctor", COLUMNS="200", METRICS_PORT=port, DATA_DIR=str(data))
     assert f"127.0.0.1:{port} is not available" in done.stdout
-    assert "0.0 GB in 1 files" in done.stdout
+    assert "0.0 GB in 1 file;" in done.stdout
     assert "none yet" in done.stdout
     (data / "fantasia.db").write_bytes(b"no database at all" * 1000)
     done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR=str(data))
