@@ -104,10 +104,7 @@ def fetch(options: argparse.Namespace) -> None:
     if not checkpoints.installed():
         raise OperatorError(f"MusicGen is not installed: run `{engine_choice.SETUP}` first.")
     for model in options.model or config.wanted:
-        try:
-            checkpoints.fetch(model)
-        except checkpoints.FetchError as error:
-            raise OperatorError(str(error)) from error
+        checkpoints.fetch(model)
         _say(f"All the weights of {model} are on disk.")
 
 

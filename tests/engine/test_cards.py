@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bot.engine import cards
+from bot.engine import cards, worker
 from bot.engine.cards import EngineName
 from bot.errors import Refusal
 from bot.rules import bounds
@@ -27,6 +27,10 @@ def test_each_engine_has_cards_with_names_that_lead_back_to_them() -> None:
         for card in cards.configured(engine, ["facebook/musicgen-small", "me/my-own"]):
             known = cards.card(card.name)
             assert (known.name, known.label, known.options) == (card.name, card.label, card.options)
+
+
+def test_each_engine_can_be_started_by_its_name() -> None:
+    assert worker.LOADERS.keys() == set(EngineName)
 
 
 def test_a_model_of_ones_own_is_not_called_metas() -> None:

@@ -89,11 +89,12 @@ def fetch(model: str, home: Path, endpoint: str, **more: str) -> str:
     """Fetch in a process of its own and return the sentence it fails with."""
     script = f"""
 import sys, time
-from bot.engine.musicgen.model import weights
+from bot.engine.musicgen import checkpoints
+from bot.errors import OperatorError
 time.sleep = lambda _: None  # the hub's library waits 23 s before it gives up
 try:
-    weights.fetch({model!r})
-except weights.FetchError as error:
+    checkpoints.fetch({model!r})
+except OperatorError as error:
     print(error)
 assert "torch" not in sys.modules
 """

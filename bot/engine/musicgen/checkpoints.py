@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from bot.errors import OperatorError
+
 log = logging.getLogger(__name__)
 
 NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
@@ -56,10 +58,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reference: str | None = None
     text_encoder: str | None = None
     breadth: int = 0
-
-
-class FetchError(Exception):
-    """A download failed; its text is one sentence for the terminal."""
 
 
 def installed() -> bool:
@@ -169,15 +167,15 @@ def breadth(model: str) -> int:
 
 
 def fetch(model: str) -> None:
-    """Download what `missing` names, with progress on stderr; raise FetchError if that fails."""
+    """Download what `missing` names, with progress on stderr; raise OperatorError if that fails."""
     if found := wrong(model):
-        raise FetchError(found)
+        raise OperatorError(found)
     if not Path(model).is_dir():
         for name in (LANGUAGE_MODEL, CODEC):
             with _in_a_sentence(model, name):
                 _fetch_file(model, name)
     if found := wrong(model):
-        raise FetchError(found)
+        raise OperatorError(found)
     for _, repository in _others(model):
         with _in_a_sentence(repository, "config.json"):
             _fetch_transformer(repository)
@@ -288,7 +286,7 @@ def _looked(name: str, file: Path, *_: int) -> Found:
 
 @contextmanager
 def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
-    """Turn whatever a download raises into a FetchError."""
+    """Turn whatever a download raises into an OperatorError."""
     from huggingface_hub import constants, errors
 
     away = f"The hub cannot be reached at {constants.ENDPOINT}: {repository} was not downloaded."
@@ -297,23 +295,23 @@ def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError as error:
-        raise FetchError(f"{repository} is neither a folder nor a name on the hub.") from error
+        raise OperatorError(f"{repository} is neither a folder nor a name on the hub.") from error
     except errors.RepositoryNotFoundError as error:
-        raise FetchError(
+        raise OperatorError(
             f"The hub has no {repository}: it does not exist or needs a login (`hf auth login`)."
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise FetchError(away) from error
+        raise OperatorError(away) from error
     except errors.EntryNotFoundError as error:
-        raise FetchError(f"{repository} is not a MusicGen model: it has no {name}.") from error
+        raise OperatorError(f"{repository} is not a MusicGen model: it has no {name}.") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
-        raise FetchError(f"The hub answered {status} when asked for {repository}.") from error
+        raise OperatorError(f"The hub answered {status} when asked for {repository}.") from error
     except errors.HTTPError as error:  # type: ignore[attr-defined]  # httpx or its successor
-        raise FetchError(away) from error
+        raise OperatorError(away) from error
     except OSError as error:
         full = error.errno == errno.ENOSPC
         why = "the disk is full" if full else error.strerror or error
-        raise FetchError(f"{repository} cannot be written: {why}.") from error
+        raise OperatorError(f"{repository} cannot be written: {why}.") from error
     except RuntimeError as error:  # the hub's own transfer library, hf_xet
-        raise FetchError(f"The download of {repository} failed: {error}") from error
+        raise OperatorError(f"The download of {repository} failed: {error}") from error

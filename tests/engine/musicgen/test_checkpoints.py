@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from bot.engine.messages import Ready
 from bot.engine.musicgen import checkpoints
+from bot.errors import OperatorError
 from tests.engine.musicgen.test_side_by_side import folders
 from tests.support.engines import Child, Files, checkpoint, environment, refusal, takes
 from tests.support.tiny_musicgen import CODEC, SMALL
@@ -277,7 +278,7 @@ def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path)
 
 @pytest.mark.parametrize("name", ["musicgen-style", "magnet-small-10secs", "audiogen-medium"])
 def test_another_family_of_the_hub_is_named_before_it_is_downloaded(name: str) -> None:
-    with pytest.raises(checkpoints.FetchError, match="and only MusicGen is supported"):
+    with pytest.raises(OperatorError, match="and only MusicGen is supported"):
         checkpoints.fetch(f"facebook/{name}")
 
 

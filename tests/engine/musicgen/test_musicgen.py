@@ -327,9 +327,9 @@ def test_music_that_cannot_be_saved_fails_that_render_only(mono: Child, files: F
 
 FAULTY = """
 import sys, torch
-from bot.engine.musicgen.model import slotted; from bot.engine import worker
+from bot.engine.musicgen import slot_loop; from bot.engine import worker
 
-step = slotted.SlotLoop.step
+step = slot_loop.SlotLoop.step
 
 def faulty(self):
     match self.slots - self.decoder.free:
@@ -339,7 +339,7 @@ def faulty(self):
             raise torch.AcceleratorError("CUDA error: an illegal access\\nCompile it otherwise.")
     step(self)
 
-slotted.SlotLoop.step = faulty
+slot_loop.SlotLoop.step = faulty
 sys.exit(worker.main())
 """
 """As on a GPU with room for one take, which three break: with torch's own errors."""
