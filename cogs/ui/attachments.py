@@ -52,7 +52,7 @@ async def music(
 
 
 async def previews(archive: Archive, job: Job, takes: Sequence[Take]) -> list[Attachment]:
-    """Return the beginnings of takes that are there."""
+    """Return the previews of takes that have one."""
     return [
         Attachment(_name(job, take), heard)
         for take in takes
@@ -63,7 +63,7 @@ async def previews(archive: Archive, job: Job, takes: Sequence[Take]) -> list[At
 async def result(
     archive: Archive, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
 ) -> tuple[list[Attachment], Attachment | None]:
-    """Return the same, and the picture of the job if there is one; a `part` has none."""
+    """Return takes as `music` does, and the job's picture if it has one; a `part` has none."""
     found = await music(archive, job, takes, kind, part)
     return found, None if part else await _picture(archive, job)
 

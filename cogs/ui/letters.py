@@ -1,4 +1,4 @@
-"""What members are owed, as letters: all that a message says and holds, made before it is sent."""
+"""What members are owed, as letters: everything in a message, made before it is sent."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 class Letter:
     """A message that is ready to be sent.
 
-    `upload` is what its music comes to, if that may be made `smaller` or teaches something.
+    `upload` holds the sizes of its music, if it has any; `smaller`: there is a smaller format.
     """
 
     content: str
@@ -37,12 +37,12 @@ class Letter:
 
     @property
     def doubtful(self) -> "Letter":
-        """The same, where it is not known whether it stands already."""
+        """The same letter, which says that it may be a repeat."""
         return replace(self, content=f"{self.content} {embeds.REPEATED}")
 
 
 async def letter(archive: Archive, owed: Owed) -> Letter | Outcome:
-    """Make what is owed ready to be sent, or say what keeps it from being made.
+    """Make the letter of what is owed, or return the outcome if there is none to send.
 
     Raises Refusal if its files are gone, and FileError if they cannot be read or made.
     """
@@ -64,7 +64,7 @@ async def _preview(archive: Archive, owed: Owed) -> Letter | Outcome:
 
 
 async def _result(archive: Archive, owed: Owed) -> Letter | Outcome:
-    """Make music ready in the first format that may fit; of a part that is always tried."""
+    """Make a letter of music, in the first format that may fit; a part is always tried."""
     take, part = owed.post.share
     takes = [each for each in owed.takes if each.audio and take in (0, each.number)]
     for kind in LADDER[-1:] if part else LADDER:

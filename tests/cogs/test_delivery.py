@@ -163,6 +163,21 @@ async def test_what_a_server_took_is_remembered_for_a_day(plan: Plan, clock: Clo
         ]
 
 
+async def test_what_is_refused_of_one_take_is_known_of_the_next(plan: Plan) -> None:
+    async with world(plan) as w:
+        w.env.inject_error("POST", MESSAGES, status=413, times=4)
+        with sends(w.bot) as seen:
+            await asked(w, takes=2)
+            await w.ended(1, Status.DELIVERED)
+        together = [[f"play-1-{take}.{kind}" for take in (1, 2)] for kind in ("wav", "flac", "ogg")]
+        assert [files for _, files in seen] == [
+            *together,
+            ["play-1-1.wav"],
+            ["play-1-1.flac"],
+            ["play-1-2.flac"],
+        ]
+
+
 async def test_a_size_that_was_refused_by_mistake_is_soon_forgotten(plan: Plan) -> None:
     async with world(plan) as w:
         async with w.database.transaction() as tx:

@@ -31,6 +31,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "What was refused for its size is remembered for a day",
         "attachments::test_a_refusal_teaches_by_the_largest_file",
         "delivery::test_what_a_server_took_is_remembered_for_a_day",
+        "delivery::test_what_is_refused_of_one_take_is_known_of_the_next",
     ),
     (
         "send as much as Discord takes from the member who asks",
