@@ -16,7 +16,7 @@ from bot.config import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
-from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.attention import TextPast
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -55,7 +55,7 @@ def rows(steps: int = STEPS) -> Iterator[Row]:
     )
 
 
-def _render(decoder: Decoder, words: Words, steps: int) -> float:
+def _render(decoder: Decoder, words: TextPast, steps: int) -> float:
     """Return the seconds that so many steps take."""
     nothing = torch.zeros(4, 0, dtype=torch.long)
     chance = torch.Generator().manual_seed(7)

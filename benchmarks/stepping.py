@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.attention import TextPast
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
@@ -103,14 +103,14 @@ def audiocraft(model: LMModel, place: int, steps: int, after_each: Callable[[], 
     )
 
 
-def admitted(decoder: Decoder, words: Words, frames: int, seed: int) -> Slot:
+def admitted(decoder: Decoder, words: TextPast, frames: int, seed: int) -> Slot:
     """Begin a take from nothing."""
     nothing = torch.zeros(decoder.codebooks, 0, dtype=torch.long, device=decoder.device)
     generator = torch.Generator(decoder.device).manual_seed(seed)
     return decoder.admit(words, nothing, frames, Sampling(), generator)
 
 
-def movable(decoder: Decoder, words: Words, takes: int) -> list[Slot]:
+def movable(decoder: Decoder, words: TextPast, takes: int) -> list[Slot]:
     """Return so many takes with tokens everywhere, so that they can be anywhere."""
     frames = decoder.positions - 1 - max(decoder.delays)
     have = list(decoder.slots)

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import settings as hypothesis_settings
 
 from bot.admission import Admission
-from bot.engine.messages import PREVIEW
+from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import open_database
@@ -30,7 +30,7 @@ def test_a_beginning_that_was_not_posted_is_not_charged_to_who_is_forgotten(life
     life.forget(1)
     life.hear(Later())
     (take,) = life.do(life.database.fetch("SELECT charged_seconds FROM takes"))
-    assert take["charged_seconds"] == PREVIEW, "for all that is known, it stands there"
+    assert take["charged_seconds"] == PREVIEW_SECONDS, "for all that is known, it stands there"
     life.clock.turn(minutes=6)
     life.send()
     (take,) = life.do(life.database.fetch("SELECT charged_seconds FROM takes"))

@@ -15,7 +15,7 @@ from benchmarks.cuda.stage import TINY, Stage
 from benchmarks.report import Row
 from bot.engine.messages import Progress, Ready, Render
 from bot.engine.process import EngineProcess, start
-from bot.engine.worker import TOLD_EVERY
+from bot.engine.worker import REPORT_INTERVAL
 from tests.support import tiny_musicgen
 
 TAKES = 5
@@ -64,7 +64,7 @@ async def _rendered(stage: Stage, environment: dict[str, str]) -> list[Row]:
         Row(
             name="reports of progress per second, against one every tenth of a second",
             ours=alone[1] / one,
-            theirs=1 / TOLD_EVERY,
+            theirs=1 / REPORT_INTERVAL,
             unit="per second",
             at_most=1.5,
         ),

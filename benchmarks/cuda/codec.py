@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
-from bot.engine.musicgen.codec import TOLERANCE, Codec, Samples, Sound
+from bot.engine.musicgen.codec import PROBE_TOLERANCE, Codec, Samples, Sound
 from tests.support.random_codec import encodec
 
 SHORT = 10
@@ -60,7 +60,7 @@ def _the_same(stage: Stage, codec: Codec, codes: torch.Tensor) -> Iterator[Row]:
             ours=float(np.abs(found - exact).max() / np.abs(exact).max()),
             theirs=1.0,
             unit="peaks",
-            at_most=TOLERANCE,
+            at_most=PROBE_TOLERANCE,
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.dispatch.deadlines import TAKE_BY_TAKE
 from bot.engine.files import wav
-from bot.engine.messages import PREVIEW, Part, Render
+from bot.engine.messages import PREVIEW_SECONDS, Part, Render
 from bot.errors import EngineError, JobError
 from bot.retention import disk
 from bot.tables import takes
@@ -30,7 +30,7 @@ async def write(reader: Reader, folder: Path, job: Job) -> Render:
     return Render(
         id=job.id,
         prompt=request.prompt,
-        seconds=min(request.seconds, PREVIEW) if job.stopping else request.seconds,
+        seconds=min(request.seconds, PREVIEW_SECONDS) if job.stopping else request.seconds,
         model=request.model,
         parts=tuple(_part(folder, job, number) for number in range(1, request.takes + 1)),
         guidance=request.guidance,
@@ -73,7 +73,7 @@ def verify_previews(folder: Path, job: Job) -> None:
     """Raise EngineError if a job's previews are not what they should be."""
     for number in range(1, job.request.takes + 1):
         length = _length(folder / disk.take_file(job, number, "preview.wav"))
-        if not 0 < length <= PREVIEW + LEEWAY:
+        if not 0 < length <= PREVIEW_SECONDS + LEEWAY:
             raise EngineError(f"announced a preview of {length:g} s")
 
 
@@ -105,7 +105,7 @@ def _begins(path: Path, magic: bytes, what: str) -> bool:
 
 
 def _part(folder: Path, job: Job, number: int) -> Part:
-    preview = job.request.length > PREVIEW and not job.request.before and not job.stopping
+    preview = job.request.length > PREVIEW_SECONDS and not job.request.before and not job.stopping
     return Part(
         number=number,
         seed=job.request.seed + number - 1,

@@ -159,7 +159,7 @@ class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
 Command = Render | Cancel | Finish
 Report = Ready | Loading | Loaded | Progress | Previewed | Took | Done | Failed | Cancelled
 
-PREVIEW = 30
+PREVIEW_SECONDS = 30
 """Seconds of a preview."""
 
 T = TypeVar("T")

@@ -33,9 +33,9 @@ from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
-LONGEST_LINE = 65536
+LONGEST_MESSAGE_LINE = 65536
 
-LONGEST_WORDS = 1000
+LONGEST_LAST_WORDS = 1000
 """How many characters of a child's own words are quoted."""
 
 
@@ -204,7 +204,7 @@ class EngineProcess:
         while chunk := await self._stderr.read(4096):
             *lines, rest = (rest + decoder.decode(chunk)).replace("\r", "\n").split("\n")
             self._note(*lines)
-            if len(rest) > LONGEST_LINE:
+            if len(rest) > LONGEST_MESSAGE_LINE:
                 self._note(rest)
                 rest = ""
         self._note(rest)
@@ -223,7 +223,7 @@ class EngineProcess:
 def _quoted(words: object) -> str:
     """Return what a child said, cut to what a line or a message holds."""
     text = str(words)
-    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
+    return text if len(text) <= LONGEST_LAST_WORDS else f"{text[:LONGEST_LAST_WORDS]}…"
 
 
 @asynccontextmanager
@@ -244,7 +244,7 @@ async def start(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        limit=LONGEST_LINE,
+        limit=LONGEST_MESSAGE_LINE,
         env=dict(environment),
         umask=umask,
         start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle

@@ -41,10 +41,10 @@ from bot.values import Fault
 
 log = logging.getLogger(__name__)
 
-TOLD_EVERY = 0.1
+REPORT_INTERVAL = 0.1
 """Seconds between two reports of a render's progress."""
 
-DOZE = 0.01
+IDLE_PAUSE = 0.01
 """Seconds between two looks at renders that all wait."""
 
 
@@ -74,7 +74,7 @@ class Worker:
             self._admit()
             self._engine.step()
             turns = [self._turn_to(order) for order in list(self._running)]
-            self._pause = DOZE if turns and not any(turns) else 0.0
+            self._pause = IDLE_PAUSE if turns and not any(turns) else 0.0
 
     def _receive(self) -> None:
         """Carry out the commands received; wait for one if there is nothing else to do."""
@@ -132,7 +132,7 @@ class Worker:
         if isinstance(said, Progress):
             self._progress[order] = said
             now = time.monotonic()
-            if now - self._told.get(order, -math.inf) < TOLD_EVERY:
+            if now - self._told.get(order, -math.inf) < REPORT_INTERVAL:
                 return
             self._told[order] = now
         if progress := self._progress.pop(order, None):

@@ -14,7 +14,7 @@ from bot import settlement
 from bot.engine.files.encoder import Encoder
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
-from bot.engine.messages import PREVIEW
+from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import FileError, Refusal, StorageError
 from bot.retention import disk
 from bot.retention.calendar import Calendar
@@ -370,7 +370,7 @@ class Archive:
         begun = time.monotonic()
         async with self._database.transaction() as tx:
             found = await find(tx)
-            await settlement.forgotten(tx, found, PREVIEW, self._clock())
+            await settlement.forgotten(tx, found, PREVIEW_SECONDS, self._clock())
             if also:
                 await also(tx, [job.id for job in found])
         await self._clear()

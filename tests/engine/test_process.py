@@ -269,7 +269,7 @@ def test_a_worker_naps_while_all_of_its_renders_wait_and_only_then(
     monkeypatch.setattr(Steady, "render", render)
     engine.inbox = Naps()
     said(engine, *(order(tmp_path, number) for number in (1, 2, LAST)))
-    assert engine.inbox.seconds == [worker.DOZE] * naps
+    assert engine.inbox.seconds == [worker.IDLE_PAUSE] * naps
 
 
 def test_what_libraries_print_does_not_reach_the_channel() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from bot.engine.musicgen.attention import Words
+from bot.engine.musicgen.attention import TextPast
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.sampling import Sampling
 
@@ -31,7 +31,7 @@ def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Te
 
 
 def teacher_forced(
-    decoder: Decoder, words: Words, codes: torch.Tensor, *, given: int = 0, last: bool = False
+    decoder: Decoder, words: TextPast, codes: torch.Tensor, *, given: int = 0, last: bool = False
 ) -> torch.Tensor:
     """Return the scores [steps, 2, codebooks, card] along codes [codebooks, frames].
 

@@ -11,7 +11,7 @@ from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
-from bot.engine.musicgen.attention import LONGEST, SHORT, Memory
+from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK, Split, check
 from bot.engine.musicgen.linears import Precision
@@ -80,7 +80,7 @@ def test_it_attends_as_torch_does_to_what_there_is_and_keeps_what_is_new(
 
 def test_steps_with_it_draw_the_same_tokens_whatever_the_texts_and_places(model: Any) -> None:
     prompt = torch.randint(0, 512, (4, 70), generator=torch.Generator().manual_seed(1))
-    long = "x" * (SHORT + 1)
+    long = "x" * (USUAL_TEXT + 1)
     takes = list(zip((*WISHES[:2], long), PLAIN, (0, 70, 0), (1, 2, 3), strict=True))
     shared = Decoder(model, slots=3, positions=80, precision=Precision.FLOAT64, graphs=True)
     shared.prepare()
@@ -216,4 +216,4 @@ def test_the_kernels_check_themselves(model: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_takes_the_longest_text_that_there_may_be() -> None:
-    assert Split.tokens == LONGEST
+    assert Split.tokens == LONGEST_TEXT

@@ -16,7 +16,7 @@ from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import TRIES, Endings
 from bot.dispatch.machine import Machine
 from bot.engine.files.encoder import Encoder
-from bot.engine.messages import PREVIEW, Ready
+from bot.engine.messages import PREVIEW_SECONDS, Ready
 from bot.errors import Refusal
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
@@ -182,7 +182,7 @@ class Life(RuleBasedStateMachine):
         self.do(self.make_beginning(data.draw(st.sampled_from(self.long()))))
 
     def long(self) -> list[Job]:
-        return [job for job in self.running if job.request.seconds > PREVIEW]
+        return [job for job in self.running if job.request.seconds > PREVIEW_SECONDS]
 
     async def make_beginning(self, job: Job) -> None:
         async with self.database.transaction() as tx:
@@ -381,7 +381,9 @@ class Life(RuleBasedStateMachine):
         for row in rows:
             free = Status(row["status"]) in FREE_OF_CHARGE or row["priority"] < 0
             if row["status"] == Status.CANCELLED and row["forgotten_at"] and row["heard"]:
-                free = row["charged"] > PREVIEW * row["takes"]  # only its beginning was heard
+                free = (
+                    row["charged"] > PREVIEW_SECONDS * row["takes"]
+                )  # only its beginning was heard
             assert 0 <= row["charged"] <= (0 if free else row["seconds"] * row["takes"])
             key = (row["user_id"], row["day"])
             days[key] = days.get(key, 0) + row["charged"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bot.engine.files import mastering, waveform
 from bot.engine.files.tags import Tags
 from bot.engine.files.wav import NonFiniteSamples, pcm, write_codes, write_pcm
-from bot.engine.messages import PREVIEW, Part, Render, Took
+from bot.engine.messages import PREVIEW_SECONDS, Part, Render, Took
 from bot.errors import JobError
 from bot.values import Fault
 
@@ -39,14 +39,14 @@ class Results:
 
     def previews_due(self, seconds: float) -> bool:
         """Whether to write previews now that all takes are long enough: once, if at all."""
-        due = self._previews and seconds >= PREVIEW
+        due = self._previews and seconds >= PREVIEW_SECONDS
         self._previews = self._previews and not due
         return due
 
     def previewed(self, part: Part, samples: FloatSamples) -> None:
         """Write the preview from samples [channels, length]; raise JobError if that fails."""
         assert part.preview
-        sound = self._pcm(part, samples[:, : PREVIEW * self._rate])
+        sound = self._pcm(part, samples[:, : PREVIEW_SECONDS * self._rate])
         self._write(partial(self._write_sound, Path(part.preview), part, sound))
 
     def took(self, part: Part, samples: FloatSamples, codes: NDArray[np.integer]) -> Took | None:

@@ -15,10 +15,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional as nn
 
-Words = list[tuple[torch.Tensor, torch.Tensor]]
+TextPast = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values [1, heads, tokens, size] of a text, for each layer."""
 
-SHORT, LONGEST = 64, 768
+USUAL_TEXT, LONGEST_TEXT = 64, 768
 """Tokens that most texts have at most, and that any may have."""
 
 
@@ -55,15 +55,15 @@ class Memory:
         shape = (2, slots, 2, heads, positions, size)
         self.music = [_zeros(shape, dtype, device) for _ in range(layers)]
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
-        self.words: list[Words] = [[] for _ in range(slots)]
+        self.words: list[TextPast] = [[] for _ in range(slots)]
         self.heads, self.size, self.dtype = heads, size, dtype
         nothing = torch.zeros(1, heads, 1, size, dtype=dtype, device=device)
-        self._nothing: Words = [(nothing, nothing)] * layers
+        self._nothing: TextPast = [(nothing, nothing)] * layers
         self._padded: list[torch.Tensor] = []
         self._addresses: torch.Tensor | None = None
         self._lengths = torch.ones(slots, dtype=torch.long, device=device)
 
-    def know(self, row: int, words: Words) -> None:
+    def know(self, row: int, words: TextPast) -> None:
         """Let a slot attend to a text."""
         self.words[row] = words
         self._lay_out(row)
@@ -163,14 +163,14 @@ class Each:
 class Masked:
     """Attends for the first `takes` slots together, over all places behind a mask."""
 
-    tokens = SHORT
+    tokens = USUAL_TEXT
     """Tokens of the longest text that it can attend to."""
 
     def __init__(self, memory: Memory, takes: int) -> None:
         self._memory = memory
         self.rows = torch.arange(takes, device=memory.device)
-        self._steps = torch.arange(max(memory.positions, SHORT), device=memory.device)
-        self._padded, self._lengths = memory.padded(SHORT)
+        self._steps = torch.arange(max(memory.positions, USUAL_TEXT), device=memory.device)
+        self._padded, self._lengths = memory.padded(USUAL_TEXT)
 
     def look(self, places: torch.Tensor) -> None:
         """Take the places [takes] of a step, and mask what lies after them and after the texts."""
@@ -178,7 +178,7 @@ class Masked:
         steps, takes = self._steps, len(self.rows)
         past = self._mask(steps[: self._memory.positions] <= places[:, None])
         self._past = past.repeat_interleave(2, dim=0)
-        self._said = self._mask(steps[:SHORT] < self._lengths[:takes, None])
+        self._said = self._mask(steps[:USUAL_TEXT] < self._lengths[:takes, None])
 
     def _mask(self, seen: torch.Tensor) -> torch.Tensor:
         """Return what is added to scores: SDPA would rebuild it from the bools in every call."""
@@ -197,7 +197,7 @@ class Masked:
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
         takes = len(self.rows)
-        keys, values = self._padded[layer][:, :takes, :, :SHORT]
+        keys, values = self._padded[layer][:, :takes, :, :USUAL_TEXT]
         queries = query.view(takes, self._memory.heads, 1, -1)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
 

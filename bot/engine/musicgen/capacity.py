@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine.musicgen import checkpoints, devices
-from bot.engine.musicgen.attention import LONGEST, SHORT, untouched
+from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
 from bot.engine.musicgen.linears import Precision, attended
 
@@ -74,7 +74,7 @@ def slot(
     """
     half = compiled(precision, device, head)
     size = torch.bfloat16.itemsize if half else attended(precision, device).itemsize
-    words = LONGEST if half else SHORT if device.type == "cuda" else 0
+    words = LONGEST_TEXT if half else USUAL_TEXT if device.type == "cuda" else 0
     sound = SOUND if device.type == "cuda" else 0
     return 2.0 * breadth * (2 * positions + words) * size + sound
 

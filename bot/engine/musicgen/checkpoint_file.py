@@ -24,17 +24,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bot.engine.musicgen.checkpoints import CODEC, Found
 
-MEMORY, SECONDS = 1 << 30, 20
+READING_MEMORY, READING_SECONDS = 1 << 30, 20
 """Bytes and seconds of work that reading a file may take."""
 
 PICKLE = "data.pkl"
 MOST_BYTES = 16 << 20
 """Of a checkpoint without its weights; those of the largest released model are 0.3 MB."""
 
-LARGEST = 1 << 16
+LARGEST_SIZE = 1 << 16
 """Of a width or a number of layers."""
 
-MOST_SETTINGS, DEEPEST, MOST_ALIASES = 1 << 18, 40, 20
+MOST_SETTINGS, DEEPEST_SETTINGS, MOST_ALIASES = 1 << 18, 40, 20
 """Characters of the settings, what they nest, and references within them."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -187,7 +187,7 @@ def _language_model(package: Mapping[Any, Any]) -> Found:
 def _breadth(settings: DictConfig) -> int:
     """Return the width of all layers together, 0 where that is not told."""
     sizes = [_chosen(settings, f"transformer_lm.{key}") for key in ("dim", "num_layers")]
-    known = all(isinstance(size, int) and 0 < size <= LARGEST for size in sizes)
+    known = all(isinstance(size, int) and 0 < size <= LARGEST_SIZE for size in sizes)
     return sizes[0] * sizes[1] if known else 0
 
 
@@ -238,7 +238,9 @@ def _settings(package: Mapping[Any, Any]) -> DictConfig:
     if isinstance(found, str):
         _check_limits(found)
     try:
-        settings = OmegaConf.create(found if isinstance(found, str) else _plain(found, DEEPEST))
+        settings = OmegaConf.create(
+            found if isinstance(found, str) else _plain(found, DEEPEST_SETTINGS)
+        )
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
         raise UnusableFile(UNREADABLE) from error
     if not isinstance(settings, DictConfig):
@@ -255,7 +257,7 @@ def _check_limits(text: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             aliases += isinstance(event, yaml.AliasEvent)
-            if depth > DEEPEST or aliases > MOST_ALIASES:
+            if depth > DEEPEST_SETTINGS or aliases > MOST_ALIASES:
                 raise UnusableFile(UNREADABLE)
     except (yaml.YAMLError, ValueError) as error:
         raise UnusableFile(UNREADABLE) from error
@@ -360,8 +362,8 @@ def _told(name: object) -> str:
 
 def main(arguments: list[str]) -> None:
     """Write what a file is, as JSON."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (READING_MEMORY, READING_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (READING_SECONDS, READING_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     name, file = arguments
     sys.stdout.buffer.write(msgspec.json.encode(look(name, Path(file))))

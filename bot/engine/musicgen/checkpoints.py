@@ -34,7 +34,7 @@ SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "spiece.model")
 
-OTHERS = {
+OTHER_FAMILIES = {
     "facebook/musicgen-style": "a MusicGen-Style, which an excerpt of music steers",
     "facebook/magnet-": "a MAGNeT",
     "facebook/audio-magnet-": "a MAGNeT",
@@ -43,7 +43,7 @@ OTHERS = {
 }
 """Families with the same file names on the hub: gigabytes of them must not be fetched."""
 
-PATIENCE = 120.0
+LOOK_TIMEOUT = 120.0
 """Seconds that examining a file may take, on a busy machine."""
 
 
@@ -103,7 +103,9 @@ def wrong(model: str) -> str | None:
     """
     if not _at_home():
         return NO_HOME
-    if other := next((kind for name, kind in OTHERS.items() if model.startswith(name)), None):
+    if other := next(
+        (kind for name, kind in OTHER_FAMILIES.items() if model.startswith(name)), None
+    ):
         return f"{model} is {other}, and only MusicGen is supported."
     for name in (LANGUAGE_MODEL, CODEC):
         file, folder = _file(model, name), Path(model).is_dir()
@@ -223,11 +225,11 @@ def _absent(folder: Path, name: str) -> str:
             "missing. Use the model in audiocraft's own format, with state_dict.bin and "
             "compression_state_dict.bin."
         )
-    origin = "by audiocraft.utils.export" if name == LANGUAGE_MODEL else ORIGIN
+    origin = "by audiocraft.utils.export" if name == LANGUAGE_MODEL else T5_ORIGIN
     return f"{name} is missing in your folder {folder}: copy it there, as it was written {origin}."
 
 
-ORIGIN = "for the model that this one was trained from; facebook/musicgen-small has one, too"
+T5_ORIGIN = "for the model that this one was trained from; facebook/musicgen-small has one, too"
 
 
 def _complete(repository: str) -> bool:
@@ -272,7 +274,7 @@ def _looked(name: str, file: Path, *_: int) -> Found:
             command,
             capture_output=True,
             check=True,
-            timeout=PATIENCE,
+            timeout=LOOK_TIMEOUT,
             env={**kept, "PYTHONPATH": os.pathsep.join(path)},
         ).stdout
         return msgspec.json.decode(told, type=Found)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEAD, TAIL = 3, 2
-SECONDS = 2.0
+FRAMES_BEFORE, FRAMES_AFTER = 3, 2
+CHUNK_SECONDS = 2.0
 """How much music is decoded at a time."""
 
-PROBE, PROBE_CHUNK = 16, 5
-TOLERANCE = 1e-3
+PROBE_FRAMES, PROBE_CHUNK_FRAMES = 16, 5
+PROBE_TOLERANCE = 1e-3
 
 Samples = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Codec:
         settle(model)
         self.sample_rate = int(model.sample_rate)
         self.frame_rate = float(model.frame_rate)
-        self.chunk = round(SECONDS * self.frame_rate)
+        self.chunk = round(CHUNK_SECONDS * self.frame_rate)
         self._device = next(model.parameters()).device
         self._stream: torch.cuda.Stream | None = None
         if self._device.type == "cuda":
@@ -84,18 +84,18 @@ class Codec:
             yield
 
     def _agrees(self) -> bool:
-        shape = (self._model.num_codebooks, PROBE)
+        shape = (self._model.num_codebooks, PROBE_FRAMES)
         noise = torch.Generator().manual_seed(0)
         codes = torch.randint(self._model.cardinality, shape, generator=noise).to(self._device)
-        sound = Sound(self, PROBE_CHUNK)
-        while sound.due(PROBE, ended=True):
+        sound = Sound(self, PROBE_CHUNK_FRAMES)
+        while sound.due(PROBE_FRAMES, ended=True):
             sound.hear(codes)
         whole, found = self.whole(codes).float().cpu().numpy(), sound.samples()
         if not np.isfinite(whole).all():
             raise OperatorError("The model's codec plays NaN or infinity: its weights are damaged.")
         if whole.shape != found.shape:
             return False
-        return float(np.abs(whole - found).max()) <= TOLERANCE * float(np.abs(whole).max())
+        return float(np.abs(whole - found).max()) <= PROBE_TOLERANCE * float(np.abs(whole).max())
 
 
 class Sound:
@@ -118,7 +118,7 @@ class Sound:
         """
         if self._codec.layers is None or ended:
             return ended and self._done < frames
-        return self._done + self._chunk + TAIL + HEAD <= frames
+        return self._done + self._chunk + FRAMES_AFTER + FRAMES_BEFORE <= frames
 
     def hear(self, codes: torch.Tensor) -> None:
         """Decode the next chunk of codes [codebooks, frames so far], which is due."""
@@ -144,14 +144,14 @@ class Sound:
         frames = codes.shape[-1]
         until = min(self._done + self._chunk, frames)
         head, lstm, tail = self._codec.layers or ((), None, ())
-        self._remember(head, lstm, codes, min(until + TAIL, frames))
+        self._remember(head, lstm, codes, min(until + FRAMES_AFTER, frames))
         assert self._after is not None
         sound = _through(tail, self._after)
         hop = sound.shape[-1] // self._after.shape[-1]
         begin, end = (self._done - self._from) * hop, (until - self._from) * hop
         self._parts.append(sound[:, 0, begin:end])
         self._done = until
-        keep = max(0, until - TAIL)
+        keep = max(0, until - FRAMES_AFTER)
         self._after, self._from = self._after[..., keep - self._from :], keep
 
     def _remember(
@@ -164,8 +164,8 @@ class Sound:
         """Take frames as far as `until` through the layers that come before the tail."""
         if until == self._heard:
             return
-        begin = max(0, self._heard - HEAD)
-        latent = self._codec.latent(codes[:, begin : until + HEAD])
+        begin = max(0, self._heard - FRAMES_BEFORE)
+        latent = self._codec.latent(codes[:, begin : until + FRAMES_BEFORE])
         hidden = _through(head, latent)[..., self._heard - begin : until - begin]
         steps = hidden.permute(2, 0, 1)
         recalled, self._state = lstm(steps, self._state)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from bot.engine.musicgen import cpu_draw, cpu_kernels
-from bot.engine.musicgen.attention import LONGEST, Memory
+from bot.engine.musicgen.attention import LONGEST_TEXT, Memory
 from bot.engine.musicgen.cpu_kernels import SIZE, Floats, Past, Places
-from bot.engine.musicgen.sampling import TINY, Draw
+from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw
 
 __all__ = ["SIZE", "Halves", "draw"]
 
@@ -21,10 +21,10 @@ class Halves:
     def __init__(self, memory: Memory) -> None:
         _share_threads()
         slots, heads = len(memory.words), memory.heads
-        padded, lengths = memory.padded(LONGEST)
+        padded, lengths = memory.padded(LONGEST_TEXT)
         self._lengths: Places = lengths.numpy()
         self._music, self._words = _arrays(memory.music), _arrays(padded)
-        self.longest = max(memory.positions, LONGEST)
+        self.longest = max(memory.positions, LONGEST_TEXT)
         self._scratch: Floats = np.zeros((2 * slots * heads, self.longest), np.float32)
         shapes = [[(2, takes + 1, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
         self._found = [[torch.empty(shape) for shape in both] for both in shapes]
@@ -87,7 +87,7 @@ def draw(
     cpu_draw.draw(
         scores.contiguous().numpy(),
         how.guidance.reshape(-1).numpy(),
-        how.temperature.clamp_min(TINY).reshape(-1).numpy(),
+        how.temperature.clamp_min(TINY_PROBABILITY).reshape(-1).numpy(),
         how.ranks.reshape(-1).numpy(),
         how.noise.numpy(),
         rows.numpy(),

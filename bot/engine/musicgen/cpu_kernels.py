@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import alone, small, together
 
-SIZE = 64
+HEAD_SIZE = 64
 """Places of a head."""
 
-LINE = 64
+CACHE_LINE = 64
 """Bytes that come from memory at once."""
 
 cgutils: Any = untyped
@@ -42,12 +42,12 @@ class Past(NamedTuple):
     lengths: Places
 
 
-SCALE = np.float32(SIZE**-0.5)
-LOWEST = np.float32(-3e38)
-HALF = np.float32(0.5)
+SCORE_SCALE = np.float32(HEAD_SIZE**-0.5)
+LOWEST_FLOAT = np.float32(-3e38)
+ONE_HALF = np.float32(0.5)
 PER_E = np.float32(np.log2(np.e))
-LEAST = np.float32(-126)
-SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n in range(7))
+LEAST_EXPONENT = np.float32(-126)
+EXP_SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n in range(7))
 """Of 2^x, to 1e-7 between -0.5 and 0.5."""
 
 
@@ -82,7 +82,7 @@ def ask_for(builder: Any, address: Any) -> None:  # noqa: ANN401
 def _asking(_: Any, row: Any) -> Any:  # noqa: ANN401
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        for line in range(0, SIZE, LINE // 2):
+        for line in range(0, HEAD_SIZE, CACHE_LINE // 2):
             ask_for(builder, builder.gep(data, [ir.Constant(ir.IntType(64), line)]))
         return context.get_dummy_value()
 
@@ -104,7 +104,7 @@ def _wide(half: np.uint16) -> np.float32:
 @small
 def keep(numbers: Floats, into: Halves) -> None:
     """Round to the nearest bfloat16, to an even one between two."""
-    for at in range(SIZE):
+    for at in range(HEAD_SIZE):
         bits = to_bits(numbers[at])
         into[at] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16
 
@@ -112,12 +112,12 @@ def keep(numbers: Floats, into: Halves) -> None:
 @small
 def exp(number: np.float32) -> np.float32:
     """Return e to a number that is not positive, to 1e-7."""
-    power = max(number * PER_E, LEAST)
-    whole = np.floor(power + HALF)
+    power = max(number * PER_E, LEAST_EXPONENT)
+    whole = np.floor(power + ONE_HALF)
     rest = power - whole
-    series = SERIES[6]
+    series = EXP_SERIES[6]
     for n in (5, 4, 3, 2, 1, 0):
-        series = series * rest + SERIES[n]
+        series = series * rest + EXP_SERIES[n]
     return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]
 
 
@@ -125,23 +125,23 @@ def exp(number: np.float32) -> np.float32:
 def attend(
     query: Floats, keys: Halves, values: Halves, length: int, scores: Floats, found: Floats
 ) -> None:
-    top = LOWEST
+    top = LOWEST_FLOAT
     for at in range(length):
         score = np.float32(0)
-        for number in range(SIZE):
+        for number in range(HEAD_SIZE):
             score += query[number] * _wide(keys[at, number])
-        scores[at] = score * SCALE
-        top = max(top, score * SCALE)
+        scores[at] = score * SCORE_SCALE
+        top = max(top, score * SCORE_SCALE)
     total = np.float32(0)
     for at in range(length):
         scores[at] = exp(scores[at] - top)
         total += scores[at]
-    mixed = np.zeros(SIZE, np.float32)
+    mixed = np.zeros(HEAD_SIZE, np.float32)
     for at in range(length):
         share = scores[at]
-        for number in range(SIZE):
+        for number in range(HEAD_SIZE):
             mixed[number] += share * _wide(values[at, number])
-    for number in range(SIZE):
+    for number in range(HEAD_SIZE):
         found[number] = mixed[number] / total
 
 
@@ -177,7 +177,7 @@ def words(
         head, take = divmod(np.int64(task), takes)
         row = rows[take]
         keys, values = cache[0, row, head], cache[1, row, head]
-        own = query[take, SIZE * head : SIZE * (head + 1)]
+        own = query[take, HEAD_SIZE * head : HEAD_SIZE * (head + 1)]
         attend(own, keys, values, lengths[row], scores[task], found[take, head])
 
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Play = Callable[[Attention, Draw], None]
 """Draws the next tokens, to the same effect if it is called again."""
 
-PRIORITY = -1
+STREAM_PRIORITY = -1
 """Of the stream of steps: the lower, the sooner its kernels run.
 
 Streams have 0 if nothing is said, and none has a higher number than that: so the codec's chunks can
@@ -29,7 +29,7 @@ only come after the steps if those have less. A graph runs at the priority of th
 is launched or, from torch 2.10 on, captured (its pull request 167346): here they are the same.
 """
 
-RETRY = 10_000
+RETRY_STEPS = 10_000
 """Steps of a size that could not be captured until that is tried again."""
 
 
@@ -81,7 +81,7 @@ class Graphs:
                 raise
             takes = len(step.noise)
             log.warning("steps of %d takes are launched one by one: no capture (%s)", takes, error)
-            step.wait(RETRY)
+            step.wait(RETRY_STEPS)
 
     def _readable(self, row: int) -> bool:
         key, _ = self._memory.words[row][0]
@@ -169,7 +169,7 @@ class Side:
     """
 
     def __init__(self) -> None:
-        self._stream = torch.cuda.Stream(priority=PRIORITY)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(priority=STREAM_PRIORITY)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, compute: Callable[[], None]) -> None:

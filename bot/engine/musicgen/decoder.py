@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as nn
 
-from bot.engine.musicgen.attention import Attention, Each, Memory, Words
+from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
 from bot.engine.musicgen.cuda_graphs import Graphs
 from bot.engine.musicgen.linears import (
     Kernels,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = -1
+UNKNOWN_TOKEN = -1
 
 
 class Decoder:
@@ -112,10 +112,10 @@ class Decoder:
         return len(self._free)
 
     @torch.inference_mode()
-    def read(self, text: torch.Tensor) -> Words:
+    def read(self, text: torch.Tensor) -> TextPast:
         """Return what the layers attend to of a text [tokens, dim], as the conditioner made it."""
         said = text[None].to(self.device, self._dtype)
-        read: Words = []
+        read: TextPast = []
         for layer in self._weights.layers:
             key, value = self._heads(layer.text(said), 2)
             read.append((key.contiguous(), value.contiguous()))
@@ -124,7 +124,7 @@ class Decoder:
     @torch.inference_mode()
     def admit(
         self,
-        words: Words,
+        words: TextPast,
         prompt: torch.Tensor,
         frames: int,
         sampling: Sampling,
@@ -195,7 +195,7 @@ class Decoder:
         sequence.fill_(self.card)
         for codebook, delay in enumerate(self.delays):
             begin = delay + 1
-            sequence[codebook, begin : begin + slot.frames] = UNKNOWN
+            sequence[codebook, begin : begin + slot.frames] = UNKNOWN_TOKEN
             sequence[codebook, begin : begin + prompt.shape[-1]] = prompt[codebook]
 
     def _prefill(self, slot: Slot) -> None:
@@ -236,7 +236,7 @@ class Decoder:
         scores = self._scores(attention)
         if self._draw and all(sampling.plain for sampling in samplings):
             rows, places = attention.rows, attention.places
-            self._draw(scores, draw, rows, places, self._sequence, self._naught, UNKNOWN)
+            self._draw(scores, draw, rows, places, self._sequence, self._naught, UNKNOWN_TOKEN)
             return
         scores = guided(scores, draw)
         tokens = drawn(scores, draw)
@@ -297,7 +297,7 @@ class Decoder:
         """Put tokens [takes, codebooks] where none is known yet."""
         rows, places = attention.rows, attention.places + 1
         known = self._sequence[rows, :, places]
-        self._sequence[rows, :, places] = torch.where(known == UNKNOWN, tokens, known)
+        self._sequence[rows, :, places] = torch.where(known == UNKNOWN_TOKEN, tokens, known)
 
 
 def _joined(mixed: torch.Tensor) -> torch.Tensor:

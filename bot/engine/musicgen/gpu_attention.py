@@ -12,22 +12,22 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from bot.engine.musicgen.attention import LONGEST, SHORT, Masked, Memory, Together
+from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Masked, Memory, Together
 from bot.engine.musicgen.gpu_layers import early
 
-BLOCK = 64
+BLOCK_PLACES = 64
 """Places that are read at once."""
 
-STAGES, WARPS = 2, 2
+PIPELINE_STAGES, BLOCK_WARPS = 2, 2
 """How many of these are on their way at once, and warps of a block of threads."""
 
-BUSY, MOST = 4, 16
+BLOCKS_PER_PROCESSOR, MOST_PARTS = 4, 16
 """Blocks of threads that keep a multiprocessor busy, and parts that a past is read in at most."""
 
-LOWEST = tl.constexpr(-1e30)
+LOWEST_SCORE = tl.constexpr(-1e30)
 """Less than any score; infinity less infinity would be NaN."""
 
-NEAR = 0.02
+ATTENTION_TOLERANCE = 0.02
 """How far off what torch finds the kernels may be: as far as half precision rounds."""
 
 
@@ -52,7 +52,7 @@ def _read(
         there = places < end
         offsets = places[:, None] * size + inside[None, :]
         some = tl.load(keys + offsets, mask=there[:, None], other=0.0).to(query.dtype)
-        scores = tl.where(there, tl.sum(some * query[None, :], 1), LOWEST)
+        scores = tl.where(there, tl.sum(some * query[None, :], 1), LOWEST_SCORE)
         higher = tl.maximum(top, tl.max(scores, 0))
         shares = tl.where(there, tl.exp(scores - higher), 0.0)
         shrink = tl.exp(top - higher)
@@ -102,7 +102,7 @@ def _music(
         tl.store(keys + place * size + inside, key)
         tl.store(keys + apart + place * size + inside, value)
     first = (part == 0).to(wide)
-    top = tl.where(part == 0, tl.sum(query * key.to(wide), 0), LOWEST).to(wide)
+    top = tl.where(part == 0, tl.sum(query * key.to(wide), 0), LOWEST_SCORE).to(wide)
     mixed = value.to(wide) * first
     chunk = tl.cdiv(tl.cdiv(place, splits), block) * block
     begin = part * chunk
@@ -173,7 +173,7 @@ def _words(
         gdc_wait()
         gdc_launch_dependents()
     query = tl.load(queries + task * size + inside).to(wide) * (size**-0.5)
-    scores = tl.where(there, tl.sum(key * query[None, :], 1), LOWEST)
+    scores = tl.where(there, tl.sum(key * query[None, :], 1), LOWEST_SCORE)
     top = tl.max(scores, 0)
     shares = tl.where(there, tl.exp(scores - top), 0.0)
     total, mixed = tl.sum(shares, 0), tl.sum(shares[:, None] * value, 0)
@@ -187,7 +187,7 @@ class Split:
     What is found is overwritten in the next layer.
     """
 
-    tokens = LONGEST
+    tokens = LONGEST_TEXT
 
     def __init__(self, memory: Memory, takes: int) -> None:
         self._memory, self._takes = memory, takes
@@ -229,9 +229,9 @@ class Split:
             wide=self._wide,
             splits=self._splits,
             size=size,
-            block=BLOCK,
-            stages=STAGES,
-            num_warps=WARPS,
+            block=BLOCK_PLACES,
+            stages=PIPELINE_STAGES,
+            num_warps=BLOCK_WARPS,
             **self._early,
         )
         joined = {"splits": self._splits, "size": size, "num_warps": 1}
@@ -249,8 +249,8 @@ class Split:
             heads,
             wide=self._wide,
             size=size,
-            block=BLOCK,
-            num_warps=WARPS,
+            block=BLOCK_PLACES,
+            num_warps=BLOCK_WARPS,
             **self._early,
         )
         return self._said
@@ -263,7 +263,7 @@ def processors(device: torch.device) -> int:
 
 def splits(rows: int, processors: int) -> int:
     """Return in how many parts the past of each row and head is read: a power of two."""
-    wanted = max(1, min(MOST, BUSY * processors // rows))
+    wanted = max(1, min(MOST_PARTS, BLOCKS_PER_PROCESSOR * processors // rows))
     return 1 << (wanted.bit_length() - 1)
 
 
@@ -271,13 +271,13 @@ def check(like: Memory) -> None:
     """Raise an error unless the kernels compile here, and attend to such a memory as torch does."""
     chance = torch.Generator(like.device).manual_seed(0)
     some = partial(torch.randn, generator=chance, dtype=like.dtype, device=like.device)
-    memory = Memory(1, 2, like.heads, 3 * BLOCK, like.size, like.dtype, like.device)
+    memory = Memory(1, 2, like.heads, 3 * BLOCK_PLACES, like.size, like.dtype, like.device)
     memory.music[0].copy_(some(memory.music[0].shape))
-    for row, tokens in enumerate((7, SHORT)):
+    for row, tokens in enumerate((7, USUAL_TEXT)):
         keys, values = some(2, 1, like.heads, tokens, like.size)
         memory.know(row, [(keys, values)])
     parts, query = some(2, 2, 3, like.heads, like.size), some(2, like.heads * like.size)
-    places = torch.tensor([1, 2 * BLOCK + 1], device=like.device)
+    places = torch.tensor([1, 2 * BLOCK_PLACES + 1], device=like.device)
 
     def found(step: Together) -> torch.Tensor:
         step.look(places)
@@ -285,5 +285,8 @@ def check(like: Memory) -> None:
 
     ours, kept = found(Split(memory, 2)), memory.music[0].clone()
     theirs = found(Masked(memory, 2))
-    if not (torch.equal(kept, memory.music[0]) and torch.allclose(ours, theirs, NEAR, NEAR)):
+    if not (
+        torch.equal(kept, memory.music[0])
+        and torch.allclose(ours, theirs, ATTENTION_TOLERANCE, ATTENTION_TOLERANCE)
+    ):
         raise RuntimeError("its results are not torch's")

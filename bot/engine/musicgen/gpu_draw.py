@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from bot.engine.musicgen.gpu_layers import early
-from bot.engine.musicgen.sampling import TINY, Draw, drawn, guided
+from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw, drawn, guided
 
 
 @triton.jit
@@ -109,7 +109,7 @@ def draw(
         sequence.shape[-1],
         unknown=unknown,
         padded=triton.next_power_of_2(card),
-        tiny=TINY,
+        tiny=TINY_PROBABILITY,
         wide=tl.float64 if double else tl.float32,
         whole=tl.int64 if double else tl.int32,
         bits=63 if double else 31,

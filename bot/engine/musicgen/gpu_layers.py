@@ -20,19 +20,19 @@ from bot.engine.musicgen.attention import Attention
 from bot.engine.musicgen.linears import Dense, Linear
 from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
 
-TILE, EACH = 1 << 15, 1 << 8
+TILE_BYTES, THREAD_BYTES = 1 << 15, 1 << 8
 """Bytes of weights that a block of threads takes, and those that each of them does."""
 
-FEWEST, MOST = 4, 16
+FEWEST_OUTPUTS, MOST_OUTPUTS = 4, 16
 """Outputs of a block of threads."""
 
-NARROW = 1024
+NARROW_WIDTH = 1024
 """Width of the models that a second take is not too much arithmetic for."""
 
-NEAR = 0.1
+LAYERS_TOLERANCE = 0.1
 """How far off what torch finds the kernels may be: as far as bfloat16 rounds in all layers."""
 
-HOPPER = 9
+HOPPER_CAPABILITY = 9
 """Major compute capability that a kernel can be launched from while another runs."""
 
 LayerByLayer = Callable[[torch.Tensor, Attention], None]
@@ -132,7 +132,7 @@ class GpuLayers:
     def __init__(self, weights: Weights) -> None:
         """Take weights whose products are `Dense`."""
         self._layers, self._heads = weights.layers, weights.heads
-        self._few = 4 if weights.dim <= NARROW else 2
+        self._few = 4 if weights.dim <= NARROW_WIDTH else 2
         self._half = _weight(weights.layers[0].qkv).dtype
 
     def __call__(self, hidden: torch.Tensor, attention: Attention) -> None:
@@ -196,7 +196,7 @@ def multiply(
     outputs, width = weight.shape
     padded = triton.next_power_of_2(width)
     row = padded * weight.itemsize
-    block = min(MOST, max(FEWEST, TILE // row))
+    block = min(MOST_OUTPUTS, max(FEWEST_OUTPUTS, TILE_BYTES // row))
     _product[(triton.cdiv(outputs, block),)](
         rows,
         weight,
@@ -213,7 +213,7 @@ def multiply(
         gelu=gelu,
         onto=onto,
         epsilon=EPSILON,
-        num_warps=max(1, block * row // (32 * EACH)),
+        num_warps=max(1, block * row // (32 * THREAD_BYTES)),
         **early(rows.device),
     )
 
@@ -241,7 +241,7 @@ def early(device: torch.device) -> dict[str, Any]:
 
     It then begins as soon as all blocks of that one have what *they* waited for.
     """
-    if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < HOPPER:
+    if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < HOPPER_CAPABILITY:
         return {"early": False}
     return {"early": True, "launch_pdl": True}
 
@@ -254,7 +254,7 @@ def check(ours: GpuLayers, theirs: LayerByLayer, weights: Weights) -> None:
         expected = hidden.clone()
         ours(hidden, attention)
         theirs(expected, attention)
-        if (hidden - expected).norm() > NEAR * expected.norm():
+        if (hidden - expected).norm() > LAYERS_TOLERANCE * expected.norm():
             raise RuntimeError("its results are not torch's")
 
 

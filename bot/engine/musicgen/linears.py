@@ -16,7 +16,7 @@ try:
 except ImportError:  # Numba is missing
     cpu_kernels = cpu_products = None  # type: ignore[assignment]
 
-FEW = 128
+MOST_STEP_ROWS = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
 
 
@@ -279,7 +279,7 @@ class Int8:
     def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the products of rows whose largest magnitude is 1, and what they lack."""
         flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
-        if cpu_kernels is None or len(flat) > FEW:
+        if cpu_kernels is None or len(flat) > MOST_STEP_ROWS:
             buffer, _, largest, _ = self._buffers(len(flat))
             torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
             torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST = 300
+LONGEST_ERROR = 300
 """Characters of an error that are told; the log has the rest."""
 
-STRIDE = 18.0
+WINDOW_STRIDE = 18.0
 """Seconds from window to window (`set_generation_params` in audiocraft's `models/musicgen.py`)."""
 
 
@@ -123,7 +123,11 @@ def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretraine
 
     class Playing(Pretrained):  # type: ignore[misc]
         def set_generation_params(self, **asked: object) -> None:
-            stride = STRIDE if self.max_duration > STRIDE else STRIDE / 30 * self.max_duration
+            stride = (
+                WINDOW_STRIDE
+                if self.max_duration > WINDOW_STRIDE
+                else WINDOW_STRIDE / 30 * self.max_duration
+            )
             super().set_generation_params(**{"extend_stride": stride, **asked})
 
     return Playing(model, codec, lm)
@@ -167,7 +171,7 @@ def _explained(model: str, error: Exception) -> Exception:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]} …"
 
 
 class NoStems(torch.nn.Module):

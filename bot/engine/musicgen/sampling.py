@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 
-TINY = 1e-30
+TINY_PROBABILITY = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def special(
 
 
 def _chances(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
-    return torch.softmax(scores / draw.temperature.clamp_min(TINY), dim=-1)
+    return torch.softmax(scores / draw.temperature.clamp_min(TINY_PROBABILITY), dim=-1)
 
 
 def _nucleus(chances: torch.Tensor, noise: torch.Tensor, most: float) -> torch.Tensor:

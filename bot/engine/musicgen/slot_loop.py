@@ -9,7 +9,7 @@ import torch
 
 from bot.engine.files.wav import read_codes
 from bot.engine.messages import Render
-from bot.engine.musicgen.attention import LONGEST, Words
+from bot.engine.musicgen.attention import LONGEST_TEXT, TextPast
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Kernels, Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -20,7 +20,7 @@ from bot.errors import JobError
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
 
-PROMPTS = 64
+TEXTS_KEPT = 64
 """How many texts stay encoded."""
 
 
@@ -87,7 +87,7 @@ class SlotLoop:
             wish = ConditioningAttributes(text={"description": prompt})
             embedded, _ = self._provider(self._provider.tokenize([wish]))["description"]
             self._texts[prompt] = embedded[0]
-            if len(self._texts) > PROMPTS:
+            if len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(prompt)
         return self._texts[prompt]
@@ -121,10 +121,10 @@ class OrderInputs:
         )
 
     @cached_property
-    def words(self) -> Words:
+    def words(self) -> TextPast:
         """The prompt's keys and values, computed when the first take starts."""
         text = self._loop.text(self._prompt)
-        if len(text) > LONGEST:
+        if len(text) > LONGEST_TEXT:
             raise JobError("The prompt is too long for the model: use fewer words.")
         return self.decoder.read(text)
 

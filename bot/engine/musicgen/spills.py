@@ -4,7 +4,7 @@ import torch
 
 SPILLS = (torch.OutOfMemoryError, MemoryError)
 
-WORDS = (
+SPILL_MESSAGES = (
     "can't allocate memory",  # on a CPU
     "CUDA error: out of memory",  # outside torch's own allocator
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -13,7 +13,7 @@ WORDS = (
 )
 """What torch says about a lack of memory where it has no class for it."""
 
-WORDS_ON_A_FULL_CARD = (
+FULL_CARD_MESSAGES = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_INTERNAL_ERROR",
@@ -23,7 +23,7 @@ WORDS_ON_A_FULL_CARD = (
 )
 """What cuBLAS and cuDNN say about a lack of memory, and about other faults."""
 
-FULL = 5e8
+FULL_CARD_BYTES = 5e8
 """Bytes: a card with less to give than this is full; their handles and workspaces take less."""
 
 
@@ -32,14 +32,14 @@ def spilled(error: BaseException) -> bool:
     said = str(error)
     return (
         isinstance(error, SPILLS)
-        or any(words in said for words in WORDS)
-        or (any(words in said for words in WORDS_ON_A_FULL_CARD) and _full())
+        or any(words in said for words in SPILL_MESSAGES)
+        or (any(words in said for words in FULL_CARD_MESSAGES) and _full())
         or (error.__context__ is not None and spilled(error.__context__))
     )
 
 
 def _full() -> bool:
     try:
-        return torch.cuda.mem_get_info()[0] < FULL
+        return torch.cuda.mem_get_info()[0] < FULL_CARD_BYTES
     except (RuntimeError, AssertionError):  # it is broken, or there is none
         return False

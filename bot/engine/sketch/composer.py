@@ -23,11 +23,11 @@ from bot.engine.sketch import instruments
 from bot.engine.sketch.instruments import RATE, Instrument, Signal
 from bot.errors import JobError
 
-WORDS = 4
-MIX = 4096.0
+HEADER_WORDS = 4
+MIX_SCALE = 4096.0
 """What a mix is multiplied by to be kept; its notes sum to about 4."""
 
-SLICE = 0.05
+SLEEP_SECONDS = 0.05
 """How long it sleeps at a time while it pretends to work, in seconds."""
 
 Scale = tuple[int, ...]
@@ -210,7 +210,7 @@ class Sketch:
     def _pretend(self, seconds: float) -> Iterator[None]:
         until = time.monotonic() + self._pace * seconds
         while (left := until - time.monotonic()) > 0:
-            time.sleep(min(SLICE, left))
+            time.sleep(min(SLEEP_SECONDS, left))
             yield
 
 
@@ -232,10 +232,10 @@ def _before(order: Render) -> Before | None:
     if order.prefix is None:
         return None
     codes = wav.read_codes(Path(order.prefix))
-    if codes is None or len(codes) != 1 or codes.size < WORDS:
+    if codes is None or len(codes) != 1 or codes.size < HEADER_WORDS:
         raise JobError("The music to extend is missing, or was made by another model.")
-    seed, length = (int(number) for number in codes[0, :WORDS].view("<u4"))
-    mix = codes[0, WORDS:].astype(np.float64) / MIX
+    seed, length = (int(number) for number in codes[0, :HEADER_WORDS].view("<u4"))
+    mix = codes[0, HEADER_WORDS:].astype(np.float64) / MIX_SCALE
     return Before(seed=seed, seconds=length / RATE, mix=mix)
 
 
@@ -283,7 +283,7 @@ class Piece:
         """Return what another piece needs to follow this one; see `_before`."""
         length = round(self.played * RATE)
         words = np.array([self._seed, length], dtype="<u4").view(np.int16)
-        mix = np.clip(np.round(self._mix * MIX), -32768, 32767).astype(np.int16)
+        mix = np.clip(np.round(self._mix * MIX_SCALE), -32768, 32767).astype(np.int16)
         return np.concatenate([words, mix])[None]
 
     def _add(self, note: Note, bar: int) -> None:

@@ -84,7 +84,7 @@ def test_steps_of_unchanging_shape_draw_the_same_tokens(model: Any, given: int) 
     prompt = torch.randint(0, 512, (model.n_q, given), generator=torch.Generator().manual_seed(1))
     takes = list(zip(WISHES, PLAIN, (given, given, 0), (20, 9, 13), strict=True))
     shared = Decoder(model, slots=4, positions=POSITIONS, precision=Precision.FLOAT64, graphs=True)
-    begin(shared, model, frames=2, text="x" * 70)  # longer than SHORT: two steps by Each
+    begin(shared, model, frames=2, text="x" * 70)  # longer than USUAL_TEXT: two steps by Each
     slots = [
         begin(shared, model, text=t, sampling=s, frames=before + new, prompt=prompt[:, :before])
         for t, s, before, new in takes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bot.engine.musicgen import cuda_graphs
-from bot.engine.musicgen.attention import SHORT
+from bot.engine.musicgen.attention import USUAL_TEXT
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -103,7 +103,7 @@ def test_no_take_waits_for_a_capture_once_all_sizes_are_captured(model: Any, cud
 def test_while_a_text_is_too_long_for_the_shapes_its_steps_are_launched_one_by_one(
     model: Any, cuda: Cuda
 ) -> None:
-    takes = [("x" * (SHORT + 1), 7), (WISHES[0], FRAMES)]
+    takes = [("x" * (USUAL_TEXT + 1), 7), (WISHES[0], FRAMES)]
     expected = [alone(model, text=text, frames=frames) for text, frames in takes]
     shared = captured(model)
     shared.prepare()
@@ -199,7 +199,7 @@ def test_a_replay_knows_scores_that_are_not_finite_and_waits_for_nothing(
     assert shared.finite(first)
     assert shared.finite(slot), "so the graph was captured without any"
     with torch.inference_mode():
-        shared._memory.padded(SHORT)[0][0][:, slot.row] *= wrong
+        shared._memory.padded(USUAL_TEXT)[0][0][:, slot.row] *= wrong
     replays = cuda.replays
     with Counted() as counted:
         shared.step()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, models
-from bot.engine.musicgen.attention import SHORT, Memory, untouched
+from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.linears import Precision
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
@@ -145,7 +145,7 @@ def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Pat
 def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
     past = SLOT / 2  # in half precision
     words = capacity.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - capacity.SOUND
-    assert words == 2 * DIM * LAYERS * SHORT * 2
+    assert words == 2 * DIM * LAYERS * USUAL_TEXT * 2
 
 
 def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path], None]) -> None:

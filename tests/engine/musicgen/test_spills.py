@@ -21,7 +21,7 @@ from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.slot_loop import SlotLoop
-from bot.engine.musicgen.spills import FULL, spilled
+from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
 from bot.errors import OperatorError
 from bot.values import Fault, Status
 from tests.conftest import world
@@ -257,7 +257,7 @@ SAID = [
 def test_what_is_said_for_lack_of_memory_is_known(
     monkeypatch: pytest.MonkeyPatch, said: str, expect: bool | None, full: bool
 ) -> None:
-    left = FULL - 1 if full else FULL
+    left = FULL_CARD_BYTES - 1 if full else FULL_CARD_BYTES
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (left, 80e9))
     assert spilled(RuntimeError(said)) is (full if expect is None else expect)
 
