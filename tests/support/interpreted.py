@@ -193,17 +193,17 @@ def test_a_kernel_draws_what_torch_does_where_nothing_is_known(
     )
     scores = torch.randn(2, takes, 2, card, dtype=dtype)
     scores[0, 2, 1, 5] = torch.nan
-    sequence, naught = torch.full((4, 2, 9), -1), torch.zeros(4, dtype=dtype)
+    sequence, nan_sum = torch.full((4, 2, 9), -1), torch.zeros(4, dtype=dtype)
     sequence[3, 1, 8] = 77
     rows, places = torch.tensor([3, 0, 2]), torch.tensor([7, 0, 3])
-    gpu_draw.draw(scores, asked, rows, places, sequence, naught, -1)
+    gpu_draw.draw(scores, asked, rows, places, sequence, nan_sum, -1)
     expected = drawn(guided(scores, asked), asked)
     expected[0, 1] = 77
     found = sequence[rows, :, places + 1]
     assert torch.equal(found[:2], expected[:2])
     assert found[2, 0] == expected[2, 0]
     assert 0 <= found[2, 1] < card
-    assert naught.isnan().tolist() == [False, False, True, False]
+    assert nan_sum.isnan().tolist() == [False, False, True, False]
     assert int((sequence != -1).sum()) == takes * 2
 
 

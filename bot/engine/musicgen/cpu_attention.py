@@ -76,13 +76,13 @@ def draw(
     rows: torch.Tensor,
     places: torch.Tensor,
     sequence: torch.Tensor,
-    naught: torch.Tensor,
+    nan_sum: torch.Tensor,
     unknown: int,
 ) -> None:
     """Draw tokens for scores [2 (with words, without), takes, codebooks, card] into a `sequence`.
 
     They go after the places of the rows [takes] where there is `unknown`, and zero times the
-    scores is added to what the rows have in `naught`.
+    scores is added to what the rows have in `nan_sum`.
     """
     cpu_draw.draw(
         scores.contiguous().numpy(),
@@ -93,7 +93,7 @@ def draw(
         rows.numpy(),
         places.numpy(),
         sequence.numpy(),
-        naught.numpy(),
+        nan_sum.numpy(),
         unknown,
     )
 

@@ -22,13 +22,13 @@ def draw(
     rows: Places,
     places: Places,
     sequence: Places,
-    naught: Floats,
+    nan_sum: Floats,
     unknown: int,
 ) -> None:
     """Draw a step's tokens into `sequence` [slots, codebooks, positions + 1], where none is known.
 
     `scores` are [2 (with words, without), takes, codebooks, card], `noise` is [takes, codebooks,
-    card], `naught` [slots], and the others are a number for each take.
+    card], `nan_sum` [slots], and the others are a number for each take.
     """
     _, takes, codebooks, card = scores.shape
     broken = np.empty((takes, codebooks), np.float32)
@@ -43,7 +43,7 @@ def draw(
             sequence[row, codebook, place] = token
     for take in range(takes):
         for codebook in range(codebooks):
-            naught[rows[take]] += broken[take, codebook]
+            nan_sum[rows[take]] += broken[take, codebook]
 
 
 @small

@@ -93,7 +93,7 @@ class Decoder:
         )
         noise = torch.promote_types(dtype, torch.float32)
         self._noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
-        self._naught = torch.zeros(slots, dtype=noise, device=device)
+        self._nan_sum = torch.zeros(slots, dtype=noise, device=device)
         self._graphs: Graphs | None = None
         if graphs if graphs is not None else device.type == "cuda":
             self._graphs = Graphs(self._memory, self._noise, self._play)
@@ -145,7 +145,7 @@ class Decoder:
             generator=generator,
         )
         try:
-            self._naught[slot.row] = 0
+            self._nan_sum[slot.row] = 0
             self._memory.know(slot.row, words)
             self._lay_out(slot, prompt)
             self._prefill(slot)
@@ -157,7 +157,7 @@ class Decoder:
 
     def finite(self, slot: Slot) -> bool:
         """Whether no score of a take was NaN or infinite so far; this waits for the device."""
-        return self._naught[slot.row].item() == 0
+        return self._nan_sum[slot.row].item() == 0
 
     @torch.inference_mode()
     def release(self, slot: Slot) -> None:
@@ -236,7 +236,7 @@ class Decoder:
         scores = self._scores(attention)
         if self._draw and all(sampling.plain for sampling in samplings):
             rows, places = attention.rows, attention.places
-            self._draw(scores, draw, rows, places, self._sequence, self._naught, UNKNOWN_TOKEN)
+            self._draw(scores, draw, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
             return
         scores = guided(scores, draw)
         tokens = drawn(scores, draw)
@@ -246,7 +246,7 @@ class Decoder:
 
     def _note(self, attention: Attention, scores: torch.Tensor) -> None:
         """Add zero times each take's scores to its sum: NaN or infinity makes it NaN."""
-        self._naught.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
+        self._nan_sum.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
 
     def _scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [2, takes, codebooks, card] of a step's next tokens."""

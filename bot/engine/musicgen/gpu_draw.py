@@ -22,7 +22,7 @@ def _drawn(
     rows: tl.tensor,
     places: tl.tensor,
     sequence: tl.tensor,
-    naught: tl.tensor,
+    nan_sum: tl.tensor,
     takes: tl.tensor,
     codebooks: tl.tensor,
     card: tl.tensor,
@@ -51,7 +51,7 @@ def _drawn(
     told = tl.load(scores + own, mask=real, other=0.0)
     free = tl.load(scores + takes * codebooks * card + own, mask=real, other=0.0)
     score = free + (told - free) * guidance
-    tl.atomic_add(naught + row, tl.sum(score * 0, 0))
+    tl.atomic_add(nan_sum + row, tl.sum(score * 0, 0))
     score = tl.where(real, score / temperature, float("-inf"))
     chance = tl.exp(score - tl.max(score, 0))
     chance = chance / tl.sum(chance, 0)
@@ -83,13 +83,13 @@ def draw(
     rows: torch.Tensor,
     places: torch.Tensor,
     sequence: torch.Tensor,
-    naught: torch.Tensor,
+    nan_sum: torch.Tensor,
     unknown: int,
 ) -> None:
     """Draw from scores [2, takes, codebooks, card] into `sequence` [slots, codebooks, positions].
 
     Only where that is `unknown` at the place after those of the takes. Zero times all scores of a
-    take is added to `naught` [slots].
+    take is added to `nan_sum` [slots].
     """
     _, takes, codebooks, card = scores.shape
     double = scores.dtype is torch.float64
@@ -102,7 +102,7 @@ def draw(
         rows,
         places,
         sequence,
-        naught,
+        nan_sum,
         takes,
         codebooks,
         card,

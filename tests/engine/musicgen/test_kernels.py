@@ -80,13 +80,17 @@ def test_fused_layers_score_as_the_plain_ones_with_the_same_weights(precision: P
 
 
 def drawn(scores: torch.Tensor, how: Draw) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the tokens that the compiled kernel draws, and what becomes of naught."""
+    """Return the tokens that the compiled kernel draws, and the sum that finds NaN."""
     takes, codebooks = scores.shape[1:3]
     sequence = torch.full((takes, codebooks, 3), -1)
-    rows, places, naught = torch.arange(takes).flip(0), torch.ones(takes).long(), torch.zeros(takes)
-    draw(scores, how, rows, places, sequence, naught, -1)
+    rows, places, nan_sum = (
+        torch.arange(takes).flip(0),
+        torch.ones(takes).long(),
+        torch.zeros(takes),
+    )
+    draw(scores, how, rows, places, sequence, nan_sum, -1)
     assert torch.equal(sequence[:, :, :2], torch.full((takes, codebooks, 2), -1))
-    return sequence[rows, :, 2], naught[rows]
+    return sequence[rows, :, 2], nan_sum[rows]
 
 
 def test_the_compiled_kernel_draws_the_tokens_that_torch_draws() -> None:
@@ -97,9 +101,9 @@ def test_the_compiled_kernel_draws_the_tokens_that_torch_draws() -> None:
         scores = 3 * torch.randn(2, len(samplings), 4, 2048, generator=chance)
         noise = torch.empty(scores.shape[1:]).exponential_(generator=chance)
         how = Draw.of(samplings, noise)
-        tokens, naught = drawn(scores, how)
+        tokens, nan_sum = drawn(scores, how)
         assert torch.equal(tokens, sampling.drawn(sampling.guided(scores, how), how))
-        assert not naught.any()
+        assert not nan_sum.any()
 
 
 def test_it_draws_some_token_where_scores_are_not_finite_and_others_as_ever() -> None:
@@ -107,10 +111,10 @@ def test_it_draws_some_token_where_scores_are_not_finite_and_others_as_ever() ->
     expected, _ = drawn(scores, how)
     for wrong in (float("nan"), float("inf"), -float("inf")):
         scores[0, 1, 2] = wrong
-        tokens, naught = drawn(scores, how)
+        tokens, nan_sum = drawn(scores, how)
         assert 0 <= tokens.min() <= tokens.max() < 512
         assert torch.equal(tokens[::2], expected[::2])
-        assert naught.isnan().tolist() == [False, True, False]
+        assert nan_sum.isnan().tolist() == [False, True, False]
 
 
 def test_it_overwrites_no_token_that_is_known() -> None:

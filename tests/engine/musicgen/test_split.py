@@ -33,7 +33,7 @@ def test_in_tritons_interpreter_it_attends_as_torch_does() -> None:
 
 NUMBERS = dict.fromkeys(("takes", "heads", "positions", "apart"), "i32")
 NORMED = "gain", "shift"
-DRAWN = dict.fromkeys(("guidances", "temperatures", "naught"), "*fp32")
+DRAWN = dict.fromkeys(("guidances", "temperatures", "nan_sum"), "*fp32")
 DRAWN |= dict.fromkeys(("ranks", "rows", "places", "sequence"), "*i64")
 WHOLE = dict.fromkeys(("count", "outputs", "takes", "codebooks", "card", "positions"), "i32")
 KERNELS = {
