@@ -47,7 +47,7 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
-BUSY = "The studio is busy, so nothing was changed or charged. Try again in a minute."
+STUDIO_BUSY = "The studio is busy, so nothing was changed or charged. Try again in a minute."
 DAMAGED = (
     "The studio's database is damaged, so nothing was changed or charged. Whoever runs this bot "
     "must restore a backup."
@@ -254,7 +254,7 @@ def require_membership(interaction: Interaction) -> None:
 
 def _told(error: StorageError) -> str:
     if error.busy:
-        return BUSY
+        return STUDIO_BUSY
     return DAMAGED if error.damaged else UNWRITTEN
 
 

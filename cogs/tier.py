@@ -222,7 +222,7 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
 
 
-def line(offer: Offer, names: embeds.Roles) -> str:
+def line(offer: Offer, names: embeds.RoleNames) -> str:
     """Describe a tier and the roles that grant it, in two lines."""
     roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
     carried = some(roles, embeds.LONGEST_NAMES)

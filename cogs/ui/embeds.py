@@ -37,7 +37,7 @@ PROGRESS_CELLS = 12
 LONGEST_DESCRIPTION, LONGEST_FIELD = 4096, 1024
 """Characters that Discord takes as an embed's description, and as the value of a field."""
 
-Roles = Mapping[int, str]
+RoleNames = Mapping[int, str]
 """A server's roles by id, as they are shown."""
 
 TIERS_PER_PAGE, LONGEST_NAMES = 5, 250
@@ -216,7 +216,7 @@ def model(name: str) -> str:
     return card(name).label
 
 
-def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embed:
+def usage(usage: Usage, roles: RoleNames, title: str = "Your usage") -> discord.Embed:
     """Show where a member stands."""
     held = usage.membership
     embed = discord.Embed(title=title, colour=VIOLET)
@@ -246,7 +246,7 @@ def usage(usage: Usage, roles: Roles, title: str = "Your usage") -> discord.Embe
 
 
 def plans(
-    offers: Sequence[Offer], held: Membership, loaded: tuple[str, ...], roles: Roles
+    offers: Sequence[Offer], held: Membership, loaded: tuple[str, ...], roles: RoleNames
 ) -> discord.Embed:
     """Show a server's tiers side by side, the member's own marked."""
     embed = discord.Embed(title="Tiers on this server", colour=VIOLET)
@@ -401,7 +401,7 @@ def _expected(ends_at: datetime | None) -> str:
     return f", expected {format_dt(ends_at, 'R')}" if ends_at else ""
 
 
-def _source(held: Membership, roles: Roles | None = None) -> str:
+def _source(held: Membership, roles: RoleNames | None = None) -> str:
     match held.source:
         case Source.ROLE:
             role = roles.get(held.role or 0, DELETED_ROLE) if roles else ""
@@ -436,7 +436,7 @@ def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
     return f"models {shown}{' (struck through: not available here)' if '~~' in shown else ''}"
 
 
-def _how(offer: Offer, roles: Roles) -> str:
+def _how(offer: Offer, roles: RoleNames) -> str:
     names = [roles[role] for role in offer.roles if role in roles]
     ways = [some(names, LONGEST_NAMES)] if names else []
     ways += [f"[get it here]({offer.tier.link})"] if offer.tier.link else []

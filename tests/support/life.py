@@ -381,9 +381,7 @@ class Life(RuleBasedStateMachine):
         for row in rows:
             free = Status(row["status"]) in FREE_OF_CHARGE or row["priority"] < 0
             if row["status"] == Status.CANCELLED and row["forgotten_at"] and row["heard"]:
-                free = (
-                    row["charged"] > PREVIEW_SECONDS * row["takes"]
-                )  # only its beginning was heard
+                free = row["charged"] > PREVIEW_SECONDS * row["takes"]  # its beginning was heard
             assert 0 <= row["charged"] <= (0 if free else row["seconds"] * row["takes"])
             key = (row["user_id"], row["day"])
             days[key] = days.get(key, 0) + row["charged"]

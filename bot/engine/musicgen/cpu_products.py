@@ -53,10 +53,10 @@ NO_NORM = np.empty((2, 0), np.float32)
 STORED, ADDED, BENT = range(3)
 """What becomes of a product: it is kept, added to what is there, or goes through GELU."""
 
-Packed = NDArray[Any]
+PackedNumbers = NDArray[Any]
 """Small numbers: a weight's are uint8 or bfloat16 (as uint16), a row's int8 or bfloat16."""
 
-Weight = Packed
+Weight = PackedNumbers
 """A weight [out, in], as blocks of 32 outputs [out / 32, in / n + 1, 32 · n], n numbers in four
 bytes: a line for each n inputs, and a last one of float32 that scales the outputs.
 """
@@ -66,10 +66,10 @@ class Scratch(NamedTuple):
     """What each thread writes on: a row's layer norm, rows as they are packed, and their sums."""
 
     normed: Floats
-    packed: Packed
-    sums: Packed
+    packed: PackedNumbers
+    sums: PackedNumbers
     scales: Floats
-    offsets: Packed
+    offsets: PackedNumbers
 
 
 def scratch(weight: Weight, threads: int, rows: int, width: int) -> Scratch:
@@ -186,7 +186,9 @@ def _adding(*, fetches: bool) -> Any:  # noqa: ANN401
     eight, four, two, one = (_tile(tall, fetches=fetches) for tall in (TALL, 4, 2, 1))
 
     @small
-    def add(many: int, lines: Packed, rows: Packed, sums: Packed, ahead: np.int64) -> None:
+    def add(
+        many: int, lines: PackedNumbers, rows: PackedNumbers, sums: PackedNumbers, ahead: np.int64
+    ) -> None:
         if many > 4:
             eight(lines, rows, sums, ahead)
         elif many > 2:
@@ -203,7 +205,7 @@ _add, _add_and_fetch = _adding(fetches=False), _adding(fetches=True)
 
 
 @small
-def _multiply(many: int, block: Weight, rows: Packed, sums: Packed) -> None:
+def _multiply(many: int, block: Weight, rows: PackedNumbers, sums: PackedNumbers) -> None:
     """Put the sums that so many rows have with a block in their place; beyond them is room.
 
     Where they fill one tile, the block comes from memory in its order, as processors foresee. More
@@ -243,7 +245,12 @@ def gelu(number: np.float32) -> np.float32:
 
 @small
 def _finish(
-    sums: Packed, factors: Floats, scale: np.float32, offset: np.number[Any], into: Floats, how: int
+    sums: PackedNumbers,
+    factors: Floats,
+    scale: np.float32,
+    offset: np.number[Any],
+    into: Floats,
+    how: int,
 ) -> None:
     """Make products of a row's sums with a block, and put them into the block's part of it."""
     if how == ADDED:
@@ -263,7 +270,7 @@ def share(worker: np.int64, workers: int, many: int) -> tuple[np.int64, np.int64
     return many * worker // workers, many * (worker + 1) // workers
 
 
-def packed(row: Floats, into: Packed) -> tuple[np.float32, Any]:
+def packed(row: Floats, into: PackedNumbers) -> tuple[np.float32, Any]:
     """Put a row into what the instructions take; return its scale, and the excess of its sums."""
     raise NotImplementedError  # Numba compiles one of those below in its place, by what it packs
 
@@ -273,7 +280,7 @@ def _packing(row: Any, into: Any) -> Any:  # noqa: ANN401, ARG001
     return _in_bytes if into.dtype == types.int8 else _in_halves
 
 
-def _in_bytes(row: Floats, into: Packed) -> tuple[np.float32, np.int32]:
+def _in_bytes(row: Floats, into: PackedNumbers) -> tuple[np.float32, np.int32]:
     """Divide by the largest magnitude; NaN and infinity are left to the scale."""
     bits = to_bits(np.float32(1e-20))
     for at in range(len(row)):  # as whole numbers, among which NaN comes last
@@ -288,7 +295,7 @@ def _in_bytes(row: Floats, into: Packed) -> tuple[np.float32, np.int32]:
     return largest / np.float32(127), np.int32(NAUGHT) * total
 
 
-def _in_halves(row: Floats, into: Packed) -> tuple[np.float32, np.float32]:
+def _in_halves(row: Floats, into: PackedNumbers) -> tuple[np.float32, np.float32]:
     """Round to the nearest bfloat16, to an even one between two."""
     for at in range(len(row)):
         bits = to_bits(row[at])
