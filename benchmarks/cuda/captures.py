@@ -37,7 +37,7 @@ def rows(stage: Stage) -> Iterator[Row]:
         yield Row(
             name="memory that all captures take, against what is left free for it and more",
             ours=taken / 1e6,
-            theirs=capacity.RESERVE / 1e6,
+            theirs=capacity.RESERVED_BYTES / 1e6,
             unit="MB",
             at_most=1,
         )

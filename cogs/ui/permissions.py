@@ -12,7 +12,7 @@ from bot.client import Interaction, NotAllowed
 from bot.rules.markup import escape
 from bot.values import Actor, ChannelKind, Origin, Presence, Viewer
 
-Offer = Callable[
+Completion = Callable[
     [discord.Interaction[Any], str], Coroutine[Any, Any, list[app_commands.Choice[str]]]
 ]
 """Completes what is typed."""
@@ -130,7 +130,7 @@ def require_manager(interaction: Interaction) -> None:
         raise NotAllowed("Only members with the Manage Server permission can do that.")
 
 
-def for_managers(offer: Offer) -> Offer:
+def for_managers(offer: Completion) -> Completion:
     """Offer nothing to others: discord.py skips a group's check when it completes an option."""
 
     async def offered(

@@ -13,7 +13,7 @@ from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.gpu_attention import BLOCK, Split, check
+from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
 from bot.engine.musicgen.transformer import EPSILON
@@ -23,8 +23,8 @@ from tests.support.random_lm import language_model, understood
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")
 
 CPU = torch.device("cpu")
-PLACES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK - 1]
-TOKENS = [1, 2, 9, BLOCK, BLOCK + 1, 2 * BLOCK + 3]
+PLACES = [0, 1, BLOCK_PLACES - 1, BLOCK_PLACES, BLOCK_PLACES + 1, 3 * BLOCK_PLACES - 1]
+TOKENS = [1, 2, 9, BLOCK_PLACES, BLOCK_PLACES + 1, 2 * BLOCK_PLACES + 3]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_it_attends_as_torch_does_to_what_there_is_and_keeps_what_is_new(
 ) -> None:
     monkeypatch.setattr(gpu_attention, "splits", lambda *_: parts_of_each)
     heads, takes = 1, len(PLACES)
-    memory = Memory(1, takes + 1, heads, 3 * BLOCK, 64, dtype, CPU)
+    memory = Memory(1, takes + 1, heads, 3 * BLOCK_PLACES, 64, dtype, CPU)
     memory.music[0].fill_(torch.nan)  # as if behind the places there were nothing
     texts = [torch.randn(2, 1, heads, tokens, 64).to(dtype) for tokens in TOKENS]
     for row, (place, text) in enumerate(zip(PLACES, texts, strict=True)):

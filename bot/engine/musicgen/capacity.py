@@ -15,19 +15,19 @@ from bot.engine.musicgen.linears import Precision, attended
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
 
-RESERVE = 1.5e9
+RESERVED_BYTES = 1.5e9
 """Bytes left free: a chunk of the codec, a prefill, and what else the machine does."""
 
-FEWEST = 4
+FEWEST_SLOTS = 4
 """Slots that models leave each other: one that would have less is loaded in another's place."""
 
-POSITIONS, HEAD = 1500, 64
+WINDOW_POSITIONS, HEAD_WIDTH = 1500, 64
 """Frames of a window, and the width of a head, of all released models."""
 
-SOUND = 4 * 120 * 32_000 * 2
+LONGEST_SOUND_BYTES = 4 * 120 * 32_000 * 2
 """Bytes of the longest piece in stereo, which a GPU holds until it is complete."""
 
-SIZES = {
+WEIGHT_BYTES = {
     Precision.INT8: 1.05,
     Precision.FLOAT16: 2,
     Precision.BFLOAT16: 2,
@@ -55,7 +55,7 @@ def slots(
     each += sum(slot(checkpoints.breadth(other), precision, device) for other in others)
     own = sum(weight.numel() for weight in lm.transformer.parameters())
     own += sum(weight.numel() for weight in lm.linears.parameters())
-    left = free(device) - own * SIZES[precision] - RESERVE
+    left = free(device) - own * WEIGHT_BYTES[precision] - RESERVED_BYTES
     left -= sum(estimate(other, precision, device) for other in others)
     return max(1, min(most(device), int(left // each)))
 
@@ -65,8 +65,8 @@ def slot(
     precision: Precision,
     device: torch.device,
     *,
-    positions: int = POSITIONS,
-    head: int = HEAD,
+    positions: int = WINDOW_POSITIONS,
+    head: int = HEAD_WIDTH,
 ) -> float:
     """Return the bytes of a slot: keys and values of two rows and of the words, and the sound.
 
@@ -75,7 +75,7 @@ def slot(
     half = compiled(precision, device, head)
     size = torch.bfloat16.itemsize if half else attended(precision, device).itemsize
     words = LONGEST_TEXT if half else USUAL_TEXT if device.type == "cuda" else 0
-    sound = SOUND if device.type == "cuda" else 0
+    sound = LONGEST_SOUND_BYTES if device.type == "cuda" else 0
     return 2.0 * breadth * (2 * positions + words) * size + sound
 
 
@@ -100,11 +100,11 @@ def together(
 
     def least(name: str) -> float:
         each = slot(checkpoints.breadth(name), precision, device)
-        return estimate(name, precision, device) + FEWEST * each
+        return estimate(name, precision, device) + FEWEST_SLOTS * each
 
     if not others:
         return []
-    room, beside = free(device) - RESERVE - least(model), []
+    room, beside = free(device) - RESERVED_BYTES - least(model), []
     for other in sorted(others, key=least, reverse=True):
         if least(other) <= room:
             room -= least(other)
@@ -119,7 +119,7 @@ def estimate(model: str, precision: Precision, device: torch.device) -> float:
     and of a T5's file the encoder is about half, which a CPU maps from there.
     """
     lm, codec, text = checkpoints.sizes(model)
-    own = lm / 2 * SIZES[precision] + 2 * codec
+    own = lm / 2 * WEIGHT_BYTES[precision] + 2 * codec
     return own + text / 2 if device.type == "cuda" else own
 
 

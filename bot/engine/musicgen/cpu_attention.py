@@ -9,13 +9,13 @@ import torch
 
 from bot.engine.musicgen import cpu_draw, cpu_kernels
 from bot.engine.musicgen.attention import LONGEST_TEXT, Memory
-from bot.engine.musicgen.cpu_kernels import SIZE, Floats, Past, Places
+from bot.engine.musicgen.cpu_kernels import HEAD_SIZE, Floats, Past, Places
 from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw
 
-__all__ = ["SIZE", "Halves", "draw"]
+__all__ = ["HEAD_SIZE", "HalfAttention", "draw"]
 
 
-class Halves:
+class HalfAttention:
     """A memory of bfloat16 as the kernels want it; called with rows and places, it attends."""
 
     def __init__(self, memory: Memory) -> None:
@@ -26,7 +26,10 @@ class Halves:
         self._music, self._words = _arrays(memory.music), _arrays(padded)
         self.longest = max(memory.positions, LONGEST_TEXT)
         self._scratch: Floats = np.zeros((2 * slots * heads, self.longest), np.float32)
-        shapes = [[(2, takes + 1, heads, SIZE), (takes + 1, heads, SIZE)] for takes in range(slots)]
+        shapes = [
+            [(2, takes + 1, heads, HEAD_SIZE), (takes + 1, heads, HEAD_SIZE)]
+            for takes in range(slots)
+        ]
         self._found = [[torch.empty(shape) for shape in both] for both in shapes]
         self._into = [[tensor.numpy() for tensor in both] for both in self._found]
 
@@ -56,7 +59,7 @@ class Halves:
 class Compiled:
     """One step; see `attention.Attention`."""
 
-    def __init__(self, halves: Halves, rows: Sequence[int], places: Sequence[int]) -> None:
+    def __init__(self, halves: HalfAttention, rows: Sequence[int], places: Sequence[int]) -> None:
         self._halves = halves
         self.rows, self.places = torch.tensor(rows), torch.tensor(places)
         self.arrays: tuple[Places, Places] = self.rows.numpy(), self.places.numpy()

@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import alone, small, together
-from bot.engine.musicgen.cpu_kernels import LOWEST, Floats, Places, exp, to_bits
+from bot.engine.musicgen.cpu_kernels import LOWEST_FLOAT, Floats, Places, exp, to_bits
 
-NAUGHT = np.float32(0)
+ZERO = np.float32(0)
 BITS = 31
 """Those of a float32 that has no sign."""
 
@@ -49,10 +49,10 @@ def draw(
 @small
 def _guide(with_words: Floats, without: Floats, guidance: np.float32, guided: Floats) -> np.float32:
     """Put guided scores in their place; return zero times their sum, which is NaN if one is."""
-    total = NAUGHT
+    total = ZERO
     for at in range(len(guided)):
         guided[at] = without[at] + (with_words[at] - without[at]) * guidance
-        total += guided[at] * NAUGHT
+        total += guided[at] * ZERO
     return total
 
 
@@ -61,15 +61,15 @@ def _draw(scores: Floats, temperature: np.float32, rank: np.int64, noise: Floats
     """Return the token with the largest chance / noise among the likeliest `rank`."""
     chances = np.empty(len(scores), np.float32)
     hotter = np.float32(1) / temperature
-    top = LOWEST
+    top = LOWEST_FLOAT
     for at in range(len(scores)):
         top = max(top, scores[at])
     for at in range(len(scores)):
         chances[at] = exp((scores[at] - top) * hotter)
     least = _ranked(chances.view(np.uint32), rank)
-    best = NAUGHT
+    best = ZERO
     for at in range(len(scores)):
-        chance = chances[at] if to_bits(chances[at]) >= least else NAUGHT
+        chance = chances[at] if to_bits(chances[at]) >= least else ZERO
         chances[at] = chance / noise[at]
         best = max(best, chances[at])
     for at in range(len(scores)):

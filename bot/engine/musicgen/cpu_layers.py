@@ -12,7 +12,7 @@ import numpy as np
 
 from bot.engine.musicgen.compiling import alone, small, together
 from bot.engine.musicgen.cpu_kernels import Floats, Halves, Past, Places, attend, fetch, keep
-from bot.engine.musicgen.cpu_products import ADDED, BENT, STORED, Scratch, Weight, product, share
+from bot.engine.musicgen.cpu_products import ADDED, GELU, STORED, Scratch, Weight, product, share
 
 AHEAD = 8
 """Places of the next keys or values that are fetched early: from there on a processor foresees."""
@@ -154,12 +154,12 @@ def _part(
         said = between.said.reshape(takes, dim)
         product(worker, workers, said, weights.no_norm, weights.out_cross, told, ADDED, own)
     elif part == 6:
-        product(worker, workers, hidden, weights.norm_feed, weights.wide, between.wide, BENT, own)
+        product(worker, workers, hidden, weights.norm_feed, weights.wide, between.wide, GELU, own)
     else:
         product(worker, workers, between.wide, weights.no_norm, weights.narrow, hidden, ADDED, own)
 
 
-PARTS = 8
+LAYER_PARTS = 8
 
 
 @together
@@ -174,7 +174,7 @@ def layer(
 ) -> None:
     """Let a layer change `hidden` [2 · takes, dim] of the takes in some rows, at some places."""
     workers = len(own.scales)
-    for part in range(PARTS):
+    for part in range(LAYER_PARTS):
         for worker in numba.prange(workers):
             _part(
                 part, np.int64(worker), workers, hidden, weights, past, rows, places, between, own

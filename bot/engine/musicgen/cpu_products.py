@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import OPTIONS, alone, small, together
 from bot.engine.musicgen.cpu_kernels import (
-    HALF,
-    LINE,
+    CACHE_LINE,
+    ONE_HALF,
     Floats,
     ask_for,
     cgutils,
@@ -29,28 +29,28 @@ from bot.engine.musicgen.cpu_kernels import (
     to_bits,
 )
 
-LANES = 16
+REGISTER_NUMBERS = 16
 """Numbers of 32 bits that a register holds."""
 
-OUTPUTS = 2 * LANES
+BLOCK_OUTPUTS = 2 * REGISTER_NUMBERS
 """Of a block: two registers, so that what is loaded of a row serves both."""
 
-TALL = 8
+TILE_ROWS = 8
 """Rows of the largest tile: with a block's outputs their sums fill half of the registers."""
 
-CHUNK = 64
+CHUNK_LINES = 64
 """Lines of a block that all rows meet before the next are read: a quarter of the nearest cache."""
 
-FOUR = 4
+BYTES_AT_ONCE = 4
 """Bytes of a row that are multiplied at once."""
 
-NAUGHT = 128
+ZERO_POINT = 128
 """What a weight's 8-bit numbers are counted from: the instruction wants one side unsigned."""
 
-EPSILON = np.float32(1e-5)
+NORM_EPSILON = np.float32(1e-5)
 NO_NORM = np.empty((2, 0), np.float32)
 
-STORED, ADDED, BENT = range(3)
+STORED, ADDED, GELU = range(3)
 """What becomes of a product: it is kept, added to what is there, or goes through GELU."""
 
 PackedNumbers = NDArray[Any]
@@ -75,11 +75,11 @@ class Scratch(NamedTuple):
 def scratch(weight: Weight, threads: int, rows: int, width: int) -> Scratch:
     """Return room for products of so many rows with weights of one kind."""
     small, summed = (np.int8, np.int32) if weight.dtype == np.uint8 else (np.uint16, np.float32)
-    filled = -(-rows // TALL) * TALL
+    filled = -(-rows // TILE_ROWS) * TILE_ROWS
     return Scratch(
         normed=np.empty((threads, width), np.float32),
         packed=np.zeros((threads, filled * width), small),
-        sums=np.empty((threads, filled, OUTPUTS), summed),
+        sums=np.empty((threads, filled, BLOCK_OUTPUTS), summed),
         scales=np.empty((threads, rows), np.float32),
         offsets=np.empty((threads, rows), summed),
     )
@@ -102,13 +102,16 @@ class _BFloat16(ir.types._BaseFloatType):  # type: ignore[misc]
 
 _BFloat16._create_instance()
 _BYTE = ir.IntType(8)
-_WHOLE, _FLOAT = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.FloatType(), LANES)
+_WHOLE, _FLOAT = (
+    ir.VectorType(ir.IntType(32), REGISTER_NUMBERS),
+    ir.VectorType(ir.FloatType(), REGISTER_NUMBERS),
+)
 _INSTRUCTIONS = {
     types.uint8: ("llvm.x86.avx512.vpdpbusd.512", _WHOLE, _WHOLE),
     types.uint16: (
         "llvm.x86.avx512bf16.dpbf16ps.512",
         _FLOAT,
-        ir.VectorType(_BFloat16(), 2 * LANES),
+        ir.VectorType(_BFloat16(), 2 * REGISTER_NUMBERS),
     ),
 }
 """For what a weight is made of: an instruction, what it sums to and what it multiplies."""
@@ -139,7 +142,9 @@ def _tile(tall: int, *, fetches: bool = False) -> Any:  # noqa: ANN401
                 for array, kind in zip(arrays, (factors, _WHOLE.element, summed), strict=True)
             )
             groups = cgutils.unpack_tuple(builder, arrays[0].shape)[0]
-            apart = builder.udiv(cgutils.unpack_tuple(builder, arrays[1].strides)[0], _number(FOUR))
+            apart = builder.udiv(
+                cgutils.unpack_tuple(builder, arrays[1].strides)[0], _number(BYTES_AT_ONCE)
+            )
             start = builder.bitcast(arrays[0].data, _BYTE.as_pointer())
             later = builder.gep(start, [arguments[3]])
             dot = cgutils.get_or_insert_function(
@@ -151,7 +156,9 @@ def _tile(tall: int, *, fetches: bool = False) -> Any:  # noqa: ANN401
             ]
             with cgutils.for_range(builder, groups) as loop:
                 if fetches:
-                    ask_for(builder, builder.gep(later, [builder.mul(loop.index, _number(LINE))]))
+                    ask_for(
+                        builder, builder.gep(later, [builder.mul(loop.index, _number(CACHE_LINE))])
+                    )
                 first = builder.gep(weights, [builder.mul(loop.index, _number(2))])
                 both = [builder.load(builder.gep(first, [_number(at)]), align=64) for at in (0, 1)]
                 for row in range(tall):
@@ -178,12 +185,12 @@ def _everywhere(builder: Any, four: Any) -> Any:  # noqa: ANN401
     """Return a register with four bytes in all its numbers."""
     nothing = ir.Constant(_WHOLE, ir.Undefined)
     first = builder.insert_element(nothing, four, ir.Constant(_WHOLE.element, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(_WHOLE, [0] * LANES))
+    return builder.shuffle_vector(first, nothing, ir.Constant(_WHOLE, [0] * REGISTER_NUMBERS))
 
 
 def _adding(*, fetches: bool) -> Any:  # noqa: ANN401
     """Return what adds products of the first of some rows: of so many, or of a few beyond."""
-    eight, four, two, one = (_tile(tall, fetches=fetches) for tall in (TALL, 4, 2, 1))
+    eight, four, two, one = (_tile(tall, fetches=fetches) for tall in (TILE_ROWS, 4, 2, 1))
 
     @small
     def add(
@@ -213,17 +220,17 @@ def _multiply(many: int, block: Weight, rows: PackedNumbers, sums: PackedNumbers
     """
     lines = len(block) - 1
     sums[:many] = 0
-    if many <= TALL:
+    if many <= TILE_ROWS:
         _add(many, block[:lines], rows, sums, 0)
         return
-    one = FOUR // rows.itemsize
-    for first in range(0, lines, CHUNK):
-        last = min(first + CHUNK, lines)
-        ahead = 2 * LINE * CHUNK
-        for row in range(0, many, TALL):
+    one = BYTES_AT_ONCE // rows.itemsize
+    for first in range(0, lines, CHUNK_LINES):
+        last = min(first + CHUNK_LINES, lines)
+        ahead = 2 * CACHE_LINE * CHUNK_LINES
+        for row in range(0, many, TILE_ROWS):
             fours = rows[row:, one * first : one * last]
             _add_and_fetch(many - row, block[first:last], fours, sums[row:], ahead)
-            ahead += LINE * CHUNK
+            ahead += CACHE_LINE * CHUNK_LINES
 
 
 @small
@@ -239,7 +246,7 @@ def gelu(number: np.float32) -> np.float32:
     series = series * t + np.float32(1.421413741)
     series = series * t + np.float32(-0.284496736)
     series = series * t + np.float32(0.254829592)
-    tail = HALF * series * t * exp(-x * x)  # Φ(-|x|)
+    tail = ONE_HALF * series * t * exp(-x * x)  # Φ(-|x|)
     return number * (np.float32(1) - tail if number > 0 else tail)
 
 
@@ -254,13 +261,13 @@ def _finish(
 ) -> None:
     """Make products of a row's sums with a block, and put them into the block's part of it."""
     if how == ADDED:
-        for at in range(OUTPUTS):
+        for at in range(BLOCK_OUTPUTS):
             into[at] += np.float32(sums[at] - offset) * (factors[at] * scale)
-    elif how == BENT:
-        for at in range(OUTPUTS):
+    elif how == GELU:
+        for at in range(BLOCK_OUTPUTS):
             into[at] = gelu(np.float32(sums[at] - offset) * (factors[at] * scale))
     else:
-        for at in range(OUTPUTS):
+        for at in range(BLOCK_OUTPUTS):
             into[at] = np.float32(sums[at] - offset) * (factors[at] * scale)
 
 
@@ -289,10 +296,10 @@ def _in_bytes(row: Floats, into: PackedNumbers) -> tuple[np.float32, np.int32]:
     scale = np.float32(127) / largest
     total = np.int32(0)
     for at in range(len(row)):
-        number = np.int32(np.floor(row[at] * scale + HALF)) if finite else np.int32(0)
+        number = np.int32(np.floor(row[at] * scale + ONE_HALF)) if finite else np.int32(0)
         into[at] = number
         total += number
-    return largest / np.float32(127), np.int32(NAUGHT) * total
+    return largest / np.float32(127), np.int32(ZERO_POINT) * total
 
 
 def _in_halves(row: Floats, into: PackedNumbers) -> tuple[np.float32, np.float32]:
@@ -314,7 +321,7 @@ def _normed(row: Floats, norm: Floats, into: Floats) -> None:
     squares = np.float32(0)
     for at in range(len(row)):
         squares += (row[at] - mean) * (row[at] - mean)
-    scale = np.float32(1) / np.sqrt(squares / many + EPSILON)
+    scale = np.float32(1) / np.sqrt(squares / many + NORM_EPSILON)
     for at in range(len(row)):
         into[at] = (row[at] - mean) * scale * norm[0, at] + norm[1, at]
 
@@ -348,7 +355,7 @@ def product(
         _multiply(many, weight[block], room, sums)
         factors = weight[block, -1].view(np.float32)
         for row in range(many):
-            part = into[row, OUTPUTS * block : OUTPUTS * (block + 1)]
+            part = into[row, BLOCK_OUTPUTS * block : BLOCK_OUTPUTS * (block + 1)]
             _finish(sums[row], factors, scales[row], offsets[row], part, how)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from bot.engine.musicgen.attention import Attention
-from bot.engine.musicgen.cpu_attention import Halves
-from bot.engine.musicgen.cpu_kernels import SIZE, Floats
+from bot.engine.musicgen.cpu_attention import HalfAttention
+from bot.engine.musicgen.cpu_kernels import HEAD_SIZE, Floats
 from bot.engine.musicgen.cpu_layers import Between, LayerWeights, layer
 from bot.engine.musicgen.cpu_products import NO_NORM, Weight, scratch
 from bot.engine.musicgen.linears import Linear, Native
@@ -22,7 +22,7 @@ from bot.engine.musicgen.transformer import Layer, Norm, Weights
 class Fused:
     """Runs a step's layers."""
 
-    def __init__(self, weights: Weights, halves: Halves, slots: int) -> None:
+    def __init__(self, weights: Weights, halves: HalfAttention, slots: int) -> None:
         """Take weights whose products are `Native`."""
         self._layers = [
             (_layer(own), halves.past(number)) for number, own in enumerate(weights.layers)
@@ -46,9 +46,9 @@ class Fused:
         def floats(*shape: int) -> Floats:
             return np.empty(shape, np.float32)
 
-        one = takes, self._heads, SIZE
+        one = takes, self._heads, HEAD_SIZE
         return Between(
-            parts=floats(2, takes, 3, self._heads, SIZE),
+            parts=floats(2, takes, 3, self._heads, HEAD_SIZE),
             found=floats(2, *one),
             query=floats(*one),
             said=floats(*one),

@@ -32,7 +32,7 @@ from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
-    from bot.engine.musicgen.cpu_attention import Halves
+    from bot.engine.musicgen.cpu_attention import HalfAttention
     from bot.engine.musicgen.cpu_step import Fused
     from bot.engine.musicgen.gpu_layers import GpuLayers, LayerByLayer
 
@@ -305,16 +305,16 @@ def _joined(mixed: torch.Tensor) -> torch.Tensor:
     return mixed.transpose(1, 2).flatten(2)
 
 
-def compiled(precision: Precision, device: torch.device, size: int) -> "type[Halves] | None":
+def compiled(precision: Precision, device: torch.device, size: int) -> "type[HalfAttention] | None":
     """Return attention by compiled kernels, if the precision allows a past of half size."""
     if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
         return None
     try:
-        from bot.engine.musicgen.cpu_attention import SIZE, Halves
+        from bot.engine.musicgen.cpu_attention import HEAD_SIZE, HalfAttention
     except ImportError as problem:
         log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
         return None
-    return Halves if size == SIZE else None
+    return HalfAttention if size == HEAD_SIZE else None
 
 
 def on_gpu(
@@ -335,7 +335,7 @@ def on_gpu(
     return layers, gpu_draw.draw
 
 
-def fused(weights: Weights, halves: "Halves", slots: int) -> "Fused":
+def fused(weights: Weights, halves: "HalfAttention", slots: int) -> "Fused":
     """Return what runs a step's layers as compiled kernels."""
     from bot.engine.musicgen.cpu_step import Fused
 

@@ -210,19 +210,21 @@ class Native:
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self.outputs, self.width = weight.shape
-        filled = -len(weight) % cpu_products.OUTPUTS, -self.width % cpu_products.FOUR
+        filled = -len(weight) % cpu_products.BLOCK_OUTPUTS, -self.width % cpu_products.BYTES_AT_ONCE
         padded = nn.pad(weight.float(), (0, filled[1], 0, filled[0]))
         scales = torch.ones(len(padded))
         if precision is Precision.INT8:
             scales = padded.abs().amax(1).clamp_min(1e-12) / 127
-            padded = (padded / scales[:, None]).round() + cpu_products.NAUGHT
+            padded = (padded / scales[:, None]).round() + cpu_products.ZERO_POINT
         dtype = torch.uint8 if precision is Precision.INT8 else torch.bfloat16
         self.weight = _in_blocks(padded.to(dtype), scales)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
-        flat = nn.pad(rows.float().reshape(-1, self.width), (0, -self.width % cpu_products.FOUR))
-        product = torch.empty(len(flat), cpu_products.OUTPUTS * len(self.weight))
+        flat = nn.pad(
+            rows.float().reshape(-1, self.width), (0, -self.width % cpu_products.BYTES_AT_ONCE)
+        )
+        product = torch.empty(len(flat), cpu_products.BLOCK_OUTPUTS * len(self.weight))
         own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
         cpu_products.multiply(flat.numpy(), cpu_products.NO_NORM, self.weight, product.numpy(), own)
         return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
@@ -234,12 +236,12 @@ class Native:
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
     """Lay a weight [out, in] out as `cpu_products.Weight` has it."""
-    one = cpu_products.FOUR // numbers.itemsize
-    shape = -1, cpu_products.OUTPUTS, numbers.shape[1] // one, one
+    one = cpu_products.BYTES_AT_ONCE // numbers.itemsize
+    shape = -1, cpu_products.BLOCK_OUTPUTS, numbers.shape[1] // one, one
     lines = numbers.view(shape).transpose(1, 2).flatten(2)
-    last = scales.view(-1, 1, cpu_products.OUTPUTS).view(numbers.dtype)
+    last = scales.view(-1, 1, cpu_products.BLOCK_OUTPUTS).view(numbers.dtype)
     blocks = torch.cat([lines, last], dim=1)
-    return (blocks if one == cpu_products.FOUR else blocks.view(torch.uint16)).numpy()
+    return (blocks if one == cpu_products.BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
 
 
 class Int8:

@@ -22,7 +22,7 @@ from bot.errors import JobError, OperatorError
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
+MEMORY_LOOK_INTERVAL = 1.0
 """Seconds between two looks at the memory, for a model that has no room."""
 
 
@@ -135,7 +135,7 @@ class Repertoire:
         idle = [other for other in self._loaded if not self._users[other]]
         if not idle and time.monotonic() < self._next_look:
             return False
-        self._next_look = time.monotonic() + LOOK_EVERY
+        self._next_look = time.monotonic() + MEMORY_LOOK_INTERVAL
         while not self._fits(name):
             if not idle:
                 return not self._loaded
@@ -156,7 +156,7 @@ class Repertoire:
     def _need(self, name: str) -> float:
         """Return the bytes that must be free for a model to be loaded."""
         own = capacity.estimate(self._paths[name], self._precision, self._device)
-        return own + capacity.RESERVE
+        return own + capacity.RESERVED_BYTES
 
     def _others(self, name: str) -> list[str]:
         """Return the models for which one leaves room when it is loaded."""

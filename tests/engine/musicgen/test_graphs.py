@@ -136,7 +136,7 @@ def test_no_memory_for_a_capture_is_said_and_the_next_step_is_captured(
 def test_a_size_that_cannot_be_captured_is_given_up_alone_and_tried_again(
     model: Any, cuda: Cuda, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda_graphs, "RETRY", 5)
+    monkeypatch.setattr(cuda_graphs, "RETRY_STEPS", 5)
     expected = [alone(model, text=text, frames=FRAMES) for text in WISHES[:2]]
     shared = captured(model)
     first = begin(shared, model, text=WISHES[0], frames=FRAMES)

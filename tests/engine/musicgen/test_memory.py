@@ -42,7 +42,7 @@ def test_slots_fill_the_memory_that_is_left(
     weights = sum(
         weight.numel() for part in (lm.transformer, lm.linears) for weight in part.parameters()
     )
-    free = capacity.SIZES[precision] * weights + capacity.RESERVE + room * SLOT
+    free = capacity.WEIGHT_BYTES[precision] * weights + capacity.RESERVED_BYTES + room * SLOT
     monkeypatch.setattr(capacity, "free", lambda _: free)
     assert capacity.slots(model, precision, CPU) == expected
 
@@ -60,7 +60,9 @@ def test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side(
     lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
     model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
     assert capacity.slots(model, Precision.FLOAT16, CUDA) == expected
-    monkeypatch.setattr(capacity, "free", lambda _: capacity.RESERVE + 5 * capacity.SOUND)
+    monkeypatch.setattr(
+        capacity, "free", lambda _: capacity.RESERVED_BYTES + 5 * capacity.LONGEST_SOUND_BYTES
+    )
     assert capacity.slots(model, Precision.FLOAT16, CUDA) == 4, "if they fit"
 
 
@@ -144,7 +146,9 @@ def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Pat
 
 def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
     past = SLOT / 2  # in half precision
-    words = capacity.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - capacity.SOUND
+    words = (
+        capacity.slot(DIM * LAYERS, Precision.FLOAT16, CUDA) - past - capacity.LONGEST_SOUND_BYTES
+    )
     assert words == 2 * DIM * LAYERS * USUAL_TEXT * 2
 
 
@@ -184,7 +188,7 @@ def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
     gc.collect()  # what other tests left would count until it goes
     before = untouched()
     monkeypatch.setattr(
-        capacity, "_available", lambda: own + capacity.RESERVE + before + 5.5 * SLOT
+        capacity, "_available", lambda: own + capacity.RESERVED_BYTES + before + 5.5 * SLOT
     )
     assert capacity.slots(model, Precision.FLOAT32, CPU) == 5
     promised = cache(3)

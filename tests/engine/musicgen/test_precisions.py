@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from bot.engine.musicgen import linears
 from bot.engine.musicgen.attention import Memory
-from bot.engine.musicgen.cpu_attention import Halves
+from bot.engine.musicgen.cpu_attention import HalfAttention
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Kernels, Precision
 from bot.engine.musicgen.sampling import Sampling
@@ -179,7 +179,7 @@ def test_the_compiled_kernels_attend_as_torch_does() -> None:
     texts = [torch.randn(2, 1, heads, tokens, 64) for tokens in (9, 1, 70)]
     for row, text in enumerate(texts):
         memory.know(row, [tuple(text)])
-    step = Halves(memory)(rows, places)
+    step = HalfAttention(memory)(rows, places)
     parts, query = torch.randn(2, 2, 3, heads, 64), torch.randn(2, heads * 64)
     found, said = step.music(0, parts).clone(), step.words(0, query).clone()
     for take, (row, place) in enumerate(zip(rows, places, strict=True)):

@@ -17,7 +17,7 @@ from triton.compiler import ASTSource
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
 from bot.engine.musicgen.attention import Masked
-from bot.engine.musicgen.gpu_attention import BLOCK, MOST, Split, splits
+from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, MOST_PARTS, Split, splits
 
 INTERPRETED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/support/interpreted.py")
 GPU: Any = SimpleNamespace(device=torch.device("cuda"))
@@ -56,8 +56,8 @@ CONSTANTS = {
     "wide": tl.float32,
     "splits": 8,
     "size": 64,
-    "block": BLOCK,
-    "stages": gpu_attention.STAGES,
+    "block": BLOCK_PLACES,
+    "stages": gpu_attention.PIPELINE_STAGES,
 }
 CONSTANTS |= {"width": 1536, "padded": 2048, "most": 2, "epsilon": 1e-5, "tiny": 1e-30, "bits": 31}
 CONSTANTS |= {"normed": True, "gelu": True, "onto": True, "unknown": -1, "whole": tl.int32}
@@ -71,7 +71,10 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
     for kernel, types in KERNELS.items():
         known = BETWEEN | WHOLE | types
         kinds = {name: known.get(name, "constexpr") for name in kernel.arg_names}
-        given = CONSTANTS | {"early": capability >= 90, "block": 8 if "most" in kinds else BLOCK}
+        given = CONSTANTS | {
+            "early": capability >= 90,
+            "block": 8 if "most" in kinds else BLOCK_PLACES,
+        }
         constants = {name: given[name] for name, kind in kinds.items() if kind == "constexpr"}
         aligned = {
             (at,): [["tt.divisibility", 16]]
@@ -87,7 +90,7 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
 
 @pytest.mark.parametrize(
     ("rows", "processors", "expected"),
-    [(32, 132, 16), (64, 132, 8), (1024, 132, 1), (32, 40, 4), (64, 40, 2), (2, 132, MOST)],
+    [(32, 132, 16), (64, 132, 8), (1024, 132, 1), (32, 40, 4), (64, 40, 2), (2, 132, MOST_PARTS)],
 )
 def test_a_past_is_read_in_as_many_parts_as_keep_a_card_busy(
     rows: int, processors: int, expected: int
