@@ -3,16 +3,21 @@
 import asyncio
 import sqlite3
 import sys
+import threading
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import discord
 import pytest
 
 from bot.app import Plan
+from bot.dispatch import render_order
 from bot.errors import Refusal, StorageError
-from bot.tables import speeds
+from bot.tables import jobs, speeds
+from bot.tables.database import Reader
 from bot.values import Job, Status, Wish
 from tests.conftest import Clock, World, member, origin, until, world
 from tests.support.processes import alive, children
@@ -35,6 +40,39 @@ async def test_out_of_memory_is_tried_again_alone(
         job = await w.ended(1, Status.DELIVERED)
     assert (job.attempts, job.care, job.deaths) == (2, 1, 0)
     assert "The memory is too small" in caplog.text
+
+
+async def test_nothing_begins_before_the_files_of_what_waits_again_are_gone(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discard, discarding, go = render_order.discard, threading.Event(), threading.Event()
+    running, rounds = jobs.running, count(1)
+    seen = 0
+
+    def slow(folder: Path, unmade: Iterable[Job]) -> None:
+        discarding.set()
+        go.wait()
+        discard(folder, unmade)
+
+    async def look(reader: Reader) -> list[Job]:
+        nonlocal seen
+        seen = next(rounds)
+        return await running(reader)
+
+    monkeypatch.setattr(render_order, "discard", slow)
+    monkeypatch.setattr(jobs, "running", look)
+    async with world(replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))) as w:
+        await asked(w, "hungry once")
+        await until(lambda: asyncio.sleep(0, discarding.is_set()))
+        for prompt in ("play", "play"):
+            before = seen
+            await asked(w, prompt)
+            await until(lambda before=before: asyncio.sleep(0, seen > before))
+        found = [(await w.studio.job(number)).status for number in (1, 2, 3)]
+        go.set()
+        assert found == [Status.QUEUED] * 3
+        for number in (1, 2, 3):
+            await w.ended(number, Status.DELIVERED)
 
 
 async def test_out_of_memory_is_tried_again_take_by_take(plan: Plan) -> None:

@@ -23,6 +23,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "a piece that the memory is too small for is tried alone, then one take at a time",
         "faults::test_out_of_memory_is_tried_again_alone",
         "faults::test_out_of_memory_is_tried_again_take_by_take",
+        "faults::test_nothing_begins_before_the_files_of_what_waits_again_are_gone",
         "faults::test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door",
     ),
     (
