@@ -18,19 +18,19 @@ help: ## list the targets
 
 setup: $(MUSICGEN) ## install everything into .venv: the bot and MusicGen
 
-demo: $(if $(filter musicgen,$(ENGINE)),$(MUSICGEN),$(BOT)) ## the real bot in a simulated Discord, in the browser
+demo: $(if $(filter musicgen,$(ENGINE)),$(MUSICGEN),$(BOT)) ## run the real bot in a simulated Discord, in the browser
 	@$(PY) -m bot demo $(if $(ENGINE),--engine $(ENGINE))
 
-run: $(MUSICGEN) ## serve Discord, as .env says
+run: $(MUSICGEN) ## run the bot, as .env says
 	@$(PY) -m bot run
 
-test: $(MUSICGEN) ## lint, types and tests
+test: $(MUSICGEN) ## run lint, types and tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-bench: $(MUSICGEN) ## both sides of every claim, as ratios
+bench: $(MUSICGEN) ## measure both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
 
 soak: $(MUSICGEN) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds
@@ -39,11 +39,11 @@ soak: $(MUSICGEN) ## bot, demo and engine killed 200 times each, and ten minutes
 mutants: $(MUSICGEN) ## change the core in 150 places, one at a time, and see whether a test notices
 	@nice $(PY) -m tests.mutants $(if $(MODULE),--module $(MODULE))
 
-audit: $(BOT) ## known faults of the locked packages, and of nothing else
+audit: $(BOT) ## check the locked packages for known vulnerabilities
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements-musicgen.lock
 
-pictures: $(BOT) ## the README's pictures, anew, by the demo in Chromium
+pictures: $(BOT) ## retake the README's pictures from the demo, in Chromium
 	@$(PY) docs/pictures.py
 
 lock: $(BOT) ## compile both lock files from pyproject.toml

@@ -29,7 +29,8 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     @app_commands.command()
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
-        duration=f"Seconds, 1 to {studio.max_seconds} (default {USUAL_SECONDS}, if allowed)",
+        duration=f"Length in seconds, 1 to {studio.max_seconds} "
+        f"(default {USUAL_SECONDS}, or less if your tier allows less)",
         takes="How many versions of that length (default 1)",
         model="The model that makes the music",
         seed="The same seed, prompt and settings make the same music again",

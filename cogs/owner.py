@@ -17,7 +17,7 @@ from cogs.ui import embeds, pages, permissions
 ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 
 
-class Owners(app_commands.Group, name="studio", description="The studio, for its owner"):
+class Owners(app_commands.Group, name="studio", description="Controls for the owner of the bot"):
     """Which servers may use the studio, how much, and the operator's controls."""
 
     def __init__(self, server_admin: ServerAdmin, operations: Operations) -> None:

@@ -219,7 +219,7 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     )
     names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, embeds.TIERS_PER_PAGE)
-    return pages.card("Tiers of this server", [line(offer, names) for offer in found]), more
+    return pages.card("Tiers on this server", [line(offer, names) for offer in found]), more
 
 
 def line(offer: Offer, names: embeds.RoleNames) -> str:

@@ -202,7 +202,7 @@ def _raise_all(ended: Iterable[BaseException | None]) -> None:
         if isinstance(error, StorageError):
             log.error("%s", error)
     if others := [error for error in failed if not isinstance(error, StorageError)]:
-        raise ExceptionGroup("not all that was due could be told", others)
+        raise ExceptionGroup("some status messages could not be updated", others)
 
 
 def _has_changed(notice: Notice) -> bool:
