@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.report import Row
 from bot.admin.members import MemberAdmin
 from bot.admission import Admission
-from bot.rules.quota import day
+from bot.rules.days import day
 from bot.rules.tiers import FREE
 from bot.studio import Studio
 from bot.tables.database import Database, open_database

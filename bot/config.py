@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from dotenv import load_dotenv
 
@@ -109,7 +110,7 @@ class Config:
     def from_env(cls, environment: Mapping[str, str]) -> "Config":
         """Read the settings; raise OperatorError that lists everything wrong with them."""
         problems: list[str] = []
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for key, read in READERS.items():
             found = environment.get(key, "").strip()
             try:
@@ -121,10 +122,10 @@ class Config:
         except ValueError as problem:
             problems.append(str(problem))
         if not problems:
-            problems += cls(**values)._at_odds()  # type: ignore[arg-type]
+            problems += cls(**values)._at_odds()
         if problems:
             raise OperatorError("The configuration is wrong.\n  " + "\n  ".join(problems))
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(**values)
 
     @property
     def wanted(self) -> tuple[str, ...]:

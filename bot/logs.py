@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -21,9 +22,9 @@ class OneLine(logging.Formatter):
         """Return the line, whatever the message quotes."""
         return CONTROL.sub(_escaped, super().formatMessage(record))
 
-    def formatException(self, ei: object) -> str:  # noqa: N802
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802
         """Return a traceback that cannot be taken for lines of the log."""
-        text = super().formatException(ei)  # type: ignore[arg-type]
+        text = super().formatException(ei)
         return "\n".join(f"  | {CONTROL.sub(_escaped, line)}" for line in text.split("\n"))
 
 

@@ -164,7 +164,7 @@ def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
                 body["published_revision"] = page._get_page(context).revision
             return await real(context, body)
 
-    page._action = action  # type: ignore[method-assign,assignment]
+    page._action = action  # type: ignore[method-assign,assignment]  # SimCord has no hook
 
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:

@@ -40,7 +40,7 @@ class JobItem(PressableItem):
 
     def __init__(self, job: int) -> None:
         button: ui.Button[Any] = ui.Button(label=self.LABEL, custom_id=f"{self.NAME}:{job}")
-        super().__init__(button)  # type: ignore[call-arg]
+        super().__init__(button)  # type: ignore[call-arg]  # DynamicItem's
         self.job = job
 
     @classmethod

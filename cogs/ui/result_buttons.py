@@ -110,12 +110,12 @@ class JobSelect(JobItem):
         select: ui.Select[Any] = ui.Select(
             custom_id=f"{self.NAME}:{job}", placeholder=self.LABEL, options=list(choices)
         )
-        super(JobItem, self).__init__(select)  # type: ignore[call-arg]
+        super(JobItem, self).__init__(select)  # type: ignore[call-arg]  # DynamicItem's
         self.job = job
 
     def chosen(self, pattern: str) -> tuple[int, str]:
         """Return the take and the choice; raise Refusal for what was not offered."""
-        values = self.item.values  # type: ignore[attr-defined]
+        values = self.item.values  # type: ignore[attr-defined]  # DynamicItem's
         match = re.fullmatch(rf"([1-9]):({pattern})", values[0]) if values else None
         if not match:
             raise Refusal("That is not one of the choices.")

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from bot.engine.files.tags import Tags, tag
 from bot.engine.files.wav import replace
@@ -39,7 +40,7 @@ def convert(
     """
     import soundfile
 
-    def write(file: object) -> None:
+    def write(file: BinaryIO) -> None:
         with (
             soundfile.SoundFile(source) as music,
             soundfile.SoundFile(
@@ -58,7 +59,7 @@ def convert(
             music.seek(start)
             for block in music.blocks(BLOCK_FRAMES, frames=end - start, dtype="float32"):
                 out.write(block)
-        tag(file, kind, tags)  # type: ignore[arg-type]
+        tag(file, kind, tags)
 
     try:
         replace(target, write)

@@ -1,7 +1,7 @@
 """audiocraft's own loop, for models that our decoder does not support: one take at a time."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import wait
 from functools import partial
 from types import TracebackType
@@ -85,7 +85,7 @@ class AudiocraftTake:
         """Begin with the codes [1, codebooks, frames] that an order continues."""
         self._loop, self._order, self._seed = loop, order, seed
         self._windows = loop.windows(order.seconds, before.shape[-1])
-        self._steps: Iterator[None] | None = None
+        self._steps: Generator[None, None, None] | None = None
         self._codes = before
         self._finite = True
         self.done, self.ended = 0, False
@@ -131,13 +131,13 @@ class AudiocraftTake:
         if self._loop.running is self:
             self._loop.running = None
             assert self._steps
-            self._steps.close()  # type: ignore[attr-defined]
+            self._steps.close()
 
     def drop(self) -> None:
         """End with nothing."""
         self.stop()
 
-    def _played(self) -> Iterator[None]:
+    def _played(self) -> Generator[None, None, None]:
         torch.manual_seed(self._seed)
         for window in self._windows:
             with Steps(self._loop.thread, partial(self._extended, window)) as steps:

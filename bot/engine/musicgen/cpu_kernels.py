@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
@@ -53,7 +53,7 @@ EXP_SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for
 
 def parallel(threads: int) -> None:
     """Use this many threads, at most one per core."""
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]  # Numba
 
 
 def _as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401, ARG001
@@ -98,7 +98,7 @@ fetch: Any = intrinsic(_asking)
 @small
 def _wide(half: np.uint16) -> np.float32:
     """Return the number that a bfloat16 is."""
-    return from_bits(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]
+    return from_bits(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]  # Numba
 
 
 @small
@@ -118,7 +118,7 @@ def exp(number: np.float32) -> np.float32:
     series = EXP_SERIES[6]
     for n in (5, 4, 3, 2, 1, 0):
         series = series * rest + EXP_SERIES[n]
-    return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]
+    return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]  # Numba
 
 
 @small

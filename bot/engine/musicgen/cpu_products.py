@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
@@ -91,7 +91,7 @@ def native(feature: str) -> bool:
     return f"+{feature}" in features.split(",")
 
 
-class _BFloat16(ir.types._BaseFloatType):  # type: ignore[misc]
+class _BFloat16(ir.types._BaseFloatType):  # type: ignore[misc]  # Numba
     """LLVM's type, which llvmlite lacks."""
 
     null, intrinsic_name = "0.0", "bf16"
@@ -282,7 +282,7 @@ def packed(row: Floats, into: PackedNumbers) -> tuple[np.float32, Any]:
     raise NotImplementedError  # Numba compiles one of those below in its place, by what it packs
 
 
-@overload(packed, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]
+@overload(packed, strict=False, jit_options=OPTIONS)  # type: ignore[arg-type]  # Numba
 def _packing(row: Any, into: Any) -> Any:  # noqa: ANN401, ARG001
     return _in_bytes if into.dtype == types.int8 else _in_halves
 

@@ -14,7 +14,7 @@ from bot.errors import OperatorError
 try:
     from bot.engine.musicgen import cpu_kernels, cpu_products
 except ImportError:  # Numba is missing
-    cpu_kernels = cpu_products = None  # type: ignore[assignment]
+    cpu_kernels = cpu_products = None  # type: ignore[assignment]  # modules otherwise
 
 MOST_STEP_ROWS = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
@@ -118,7 +118,8 @@ def stream(precision: Precision) -> torch.dtype:
 def attended(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the dtype of queries, keys and values: half only where that is faster."""
     if device.type == "cuda" and precision in (Precision.FLOAT16, Precision.BFLOAT16):
-        return getattr(torch, precision)  # type: ignore[no-any-return]
+        half: torch.dtype = getattr(torch, precision)
+        return half
     return stream(precision)
 
 
@@ -136,7 +137,7 @@ def linear(
 
 
 def _onednn() -> bool:
-    return torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call,no-any-return]
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch
 
 
 PACKED: dict[Precision, Callable[[], bool]] = {

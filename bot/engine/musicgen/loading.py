@@ -121,7 +121,7 @@ def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretraine
     """
     from audiocraft.models import MusicGen as Pretrained
 
-    class Playing(Pretrained):  # type: ignore[misc]
+    class Playing(Pretrained):  # type: ignore[misc]  # audiocraft has no types
         def set_generation_params(self, **asked: object) -> None:
             stride = (
                 WINDOW_STRIDE

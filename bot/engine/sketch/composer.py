@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Style:
     wet: float = 0.22
 
 
-GENRES: dict[str, dict[str, object]] = {
+GENRES: dict[str, dict[str, Any]] = {
     "mozart classical sonata minuet haydn": {"figure": "alberti", "tempo": 126.0},
     "bach baroque fugue harpsichord": {
         "lead": instruments.HARPSICHORD,
@@ -441,11 +442,11 @@ def style(prompt: str, random: np.random.Generator) -> Style:
     )
     for names, changes in GENRES.items():
         if set(names.split()) & set(words):
-            drawn = replace(drawn, **changes)  # type: ignore[arg-type]
-    return replace(drawn, **_key(prompt))  # type: ignore[arg-type]
+            drawn = replace(drawn, **changes)
+    return replace(drawn, **_key(prompt))
 
 
-def _key(prompt: str) -> dict[str, object]:
+def _key(prompt: str) -> dict[str, Any]:
     found = re.search(
         r"\b([a-h])(?:[ -]?(sharp|flat|#|b))? (major|minor|dorian)\b", prompt.casefold()
     )
