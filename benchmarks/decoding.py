@@ -70,7 +70,7 @@ class Sides:
         decoder = Decoder(
             self.model, slots=slots, positions=positions, precision=precision, kernels=kernels
         )
-        for cache in decoder._memory.music:
+        for cache in decoder.memory.music:
             cache.fill_(0.01)  # memory that was never written is not read from memory either
         return decoder
 

@@ -98,14 +98,14 @@ def _load(precision: str) -> dict[str, float]:
     before = _private()
     with Peak() as peak:
         engine: Any = MusicGen("facebook/musicgen-small", "cpu", precision, 1)
-    loop = engine._loop
-    conditioner = loop._provider.conditioners["description"]
-    others = [conditioner, conditioner.t5, engine._codec._model]
+    loop = engine.loop
+    conditioner = loop.provider.conditioners["description"]
+    others = [conditioner, conditioner.t5, engine.codec.model]
     held = sum(weight.nbytes for module in others for weight in module.parameters())
     own = 24 * (12 * 1024**2 + 4 * 1024**2) + 4 * 2048 * 1024
     held += own * PRECISIONS[precision]
-    held += loop.decoder._weights.embedding.nbytes
-    assert isinstance(loop.decoder._weights.embedding, torch.Tensor)
+    held += loop.decoder.weights.embedding.nbytes
+    assert isinstance(loop.decoder.weights.embedding, torch.Tensor)
     return {"peak": peak.bytes - before, "weights": held}
 
 

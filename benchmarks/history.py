@@ -19,7 +19,7 @@ from pathlib import Path
 
 import simcord
 
-from benchmarks.load import Side, _discord, _part, _watch
+from benchmarks.load import Side, lags, quantile, simulated
 from benchmarks.report import Row
 from bot import queue
 from bot.admin.owner import Operations
@@ -212,7 +212,7 @@ async def _forgetting(left: int) -> list[Row]:
             keep=Keep(days=10**4, most=10**15),
         )
         found = []
-        async with _discord(plan, Side()) as env:
+        async with simulated(plan, Side()) as env:
             bot = env.bot
             assert isinstance(bot, Fantasia)
             await bot.services.operations.pause("nothing is rendered meanwhile")
@@ -270,7 +270,7 @@ async def _replies(
         await asyncio.sleep(0.02)
 
     async def measured(side: Side, go_on: Callable[[], bool]) -> None:
-        watch = asyncio.create_task(_watch(side))
+        watch = asyncio.create_task(lags(side))
         while go_on():
             await ask(side)
         watch.cancel()
@@ -286,16 +286,16 @@ async def _replies(
     return [
         Row(
             name=f"reply, p99, during {what}, against idle",
-            ours=1000 * _part(busy.replies, 0.99),
-            theirs=1000 * _part(idle.replies, 0.99),
+            ours=1000 * quantile(busy.replies, 0.99),
+            theirs=1000 * quantile(idle.replies, 0.99),
             unit="ms",
             at_most=3,
             note=note,
         ),
         Row(
             name=f"lag of the event loop, p99, during {what}, against idle",
-            ours=1000 * _part(busy.lags, 0.99),
-            theirs=1000 * _part(idle.lags, 0.99),
+            ours=1000 * quantile(busy.lags, 0.99),
+            theirs=1000 * quantile(idle.lags, 0.99),
             unit="ms",
             at_most=5,
             note=f"at worst {1000 * max(busy.lags):.0f} ms, idle {1000 * max(idle.lags):.0f} ms",

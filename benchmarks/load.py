@@ -62,7 +62,7 @@ def rows(jobs: int = JOBS) -> list[Row]:
         logging.disable(logging.NOTSET)
     where = f"{jobs:,} jobs of {MEMBERS:,} members in {SERVERS} servers"
     again = "the second run against the first"
-    late = [1000 * _part(side.lags, 0.99) for side in (second, first)]
+    late = [1000 * quantile(side.lags, 0.99) for side in (second, first)]
     none, many = long.replies[:100], long.replies[-100:]
     return [
         Row(
@@ -71,8 +71,8 @@ def rows(jobs: int = JOBS) -> list[Row]:
         ),
         Row(
             name=f"reply, p99 against p50, while {jobs:,} are asked for and rendered",
-            ours=1000 * _part(second.replies, 0.99),
-            theirs=1000 * _part(second.replies, 0.5), unit="ms",
+            ours=1000 * quantile(second.replies, 0.99),
+            theirs=1000 * quantile(second.replies, 0.5), unit="ms",
         ),
         Row(name=f"lag of the event loop, p99, {again}", ours=late[0], theirs=late[1], unit="ms",
             note=f"at worst {1000 * max(second.lags):.0f} ms"),
@@ -87,7 +87,8 @@ def rows(jobs: int = JOBS) -> list[Row]:
         ),
         Row(
             name=f"reply, p50, while about {LONG_QUEUE:,} wait, against about none",
-            ours=1000 * _part(many, 0.5), theirs=1000 * _part(none, 0.5), unit="ms", at_most=5,
+            ours=1000 * quantile(many, 0.5),
+            theirs=1000 * quantile(none, 0.5), unit="ms", at_most=5,
         ),
     ]  # fmt: skip
 
@@ -102,7 +103,7 @@ async def _run(jobs: int, *, paused: bool = False) -> Side:
             defaults=(replace(GENEROUS, per_day=86_400, waiting=100),),
             limits=Limits(waiting=10**6, waiting_per_server=10**6),
         )
-        async with _discord(plan, side) as env:
+        async with simulated(plan, side) as env:
             await _asked(env, jobs, side, paused=paused)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
@@ -112,7 +113,7 @@ async def _run(jobs: int, *, paused: bool = False) -> Side:
 
 
 @contextlib.asynccontextmanager
-async def _discord(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
+async def simulated(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
     late = LateAdapter()
     async_context.set(late)  # type: ignore[arg-type]
     request = FakeWebhookAdapter.request
@@ -144,7 +145,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
         ]
     turns = [members[turn % MEMBERS] for turn in range(jobs)]
     random.Random(jobs).shuffle(turns)
-    watch = asyncio.create_task(_watch(side))
+    watch = asyncio.create_task(lags(side))
     assert isinstance(env.bot, Fantasia)
     if paused:
         await env.bot.services.operations.pause("until all have asked")
@@ -172,7 +173,7 @@ async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> No
     assert set(posted.values()) == {1}, "and once"
 
 
-async def _watch(side: Side) -> None:
+async def lags(side: Side) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + SLICE
@@ -180,7 +181,7 @@ async def _watch(side: Side) -> None:
         side.lags.append(loop.time() - due)
 
 
-def _part(values: list[float], part: float) -> float:
+def quantile(values: list[float], part: float) -> float:
     return statistics.quantiles(values, n=100)[round(100 * part) - 1]
 
 

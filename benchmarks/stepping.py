@@ -117,7 +117,7 @@ def movable(decoder: Decoder, words: TextPast, takes: int) -> list[Slot]:
     have += [admitted(decoder, words, frames, seed) for seed in range(takes - len(have))]
     shape = decoder.codebooks, frames
     for slot in have:
-        decoder._lay_out(slot, torch.randint(0, decoder.card, shape, device=decoder.device))
+        decoder.lay_out(slot, torch.randint(0, decoder.card, shape, device=decoder.device))
     return have[:takes]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.imports import ROOT, circle, graph, imported, modules, name_of
+from tests.support.private import accesses
 
 MODULES = sorted(modules().values())
 
@@ -121,3 +122,13 @@ def test_no_file_of_tests_is_too_long_to_be_read_at_one_go() -> None:
         path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in files
     }
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+MOST_PRIVATE = 20
+"""How often tests may reach behind an underscore of ours in all."""
+
+
+def test_tests_reach_inside_by_one_file_and_seldom() -> None:
+    reached = accesses()
+    assert {*reached} <= {"tests/support/inside.py"}
+    assert sum(map(len, reached.values())) <= MOST_PRIVATE

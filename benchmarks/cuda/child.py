@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from unittest.mock import patch
 
 from transformers.utils import logging
 
@@ -16,7 +15,7 @@ from benchmarks.report import Row
 from bot.engine.messages import Progress, Ready, Render
 from bot.engine.process import EngineProcess, start
 from bot.engine.worker import REPORT_INTERVAL
-from tests.support import tiny_musicgen
+from tests.support import inside, tiny_musicgen
 
 TAKES = 5
 WITHIN = 3.0
@@ -92,7 +91,7 @@ async def _started(
 async def _said(engine: EngineProcess, order: Render) -> tuple[float, int]:
     """Return the seconds of a render, and how often its progress was told."""
     begun = time.perf_counter()
-    with patch.object(engine, "_route", wraps=engine._route) as routed:
+    with inside.reports(engine) as routed:
         async for _ in engine.render(order):
             pass
     told = sum(isinstance(call.args[0], Progress) for call in routed.call_args_list)

@@ -17,9 +17,9 @@ def rows(stage: Stage) -> Iterator[Row]:
     for shape in (stage.scale.small, stage.scale.large):
         model = stage.sized(shape, getattr(torch, stage.half))
         own, torchs = (stage.decoder(model, slots=stage.scale.takes[-1]) for _ in "ab")
-        if not torchs._draw:
+        if not torchs.use_triton():
             return
-        torchs._fused = torchs._draw = None
+        torchs.use_torch()
         both = [steps(each, model) for each in (own, torchs)]
         for takes in TAKES:
             place = stage.scale.places[0]

@@ -71,15 +71,15 @@ def _raising_once(method: Callable[..., object]) -> Callable[..., object]:
 
 
 def _forget_captures(engine: MusicGen) -> None:
-    decoder = engine._loop.decoder  # type: ignore[attr-defined]
-    if decoder._graphs:
-        for step in decoder._graphs._steps:
+    decoder = engine.loop.decoder  # type: ignore[attr-defined]
+    if decoder.graphs:
+        for step in decoder.graphs.steps:
             step.graph = None
-        decoder._graphs._side = cuda_graphs.Side()  # torch keeps no pool that no graph is left of
+        decoder.graphs.side = cuda_graphs.Side()  # torch keeps no pool that no graph is left of
 
 
 def _recovered(stage: Stage, engine: MusicGen, tally: Tally) -> None:
-    free = engine._loop.decoder.free  # type: ignore[attr-defined]
+    free = engine.loop.decoder.free  # type: ignore[attr-defined]
     tally.add(f"{SLOTS - free} slots are lost", free, SLOTS)
     tally.add("the next order is rendered", rendered(engine, _order(stage, 2)) is None)
 

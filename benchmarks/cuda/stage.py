@@ -236,8 +236,8 @@ def finish(decoder: Decoder, slot: Slot) -> torch.Tensor:
 
 def launched(decoder: Decoder) -> Decoder:
     """Let a decoder's steps keep their shapes, and be launched kernel by kernel."""
-    assert decoder._graphs
-    decoder._graphs._side = None
+    assert decoder.graphs
+    decoder.graphs.side = None
     return decoder
 
 

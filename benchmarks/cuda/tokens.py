@@ -171,7 +171,7 @@ class Difference:
         while slot.position < self.step:
             decoder.step()
         (scores,) = first_scores(decoder, 1)
-        noise = decoder._noise[0, self.codebook].double()
+        noise = decoder.noise[0, self.codebook].double()
         decoder.release(slot)
         return margin(scores[:, self.codebook].double(), noise, sampling, self.tokens)
 

@@ -15,19 +15,19 @@ GUIDANCE = 3
 def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Tensor]:
     """Step, and yield the scores [2, codebooks, card] of the first slot, or another, each time."""
     seen: list[torch.Tensor] = []
-    real = decoder._scores
+    real = decoder.scores
 
     def scores(attention: Any) -> torch.Tensor:
         seen.append(real(attention))
         return seen[-1]
 
-    decoder._scores = scores  # type: ignore[method-assign]
+    decoder.scores = scores  # type: ignore[method-assign]
     try:
         for _ in range(steps):
             decoder.step()
             yield seen[-1][:, at]
     finally:
-        del decoder._scores
+        del decoder.scores
 
 
 def teacher_forced(
@@ -41,7 +41,7 @@ def teacher_forced(
     frames = codes.shape[-1]
     generator = torch.Generator(decoder.device)
     slot = decoder.admit(words, codes[:, :given], frames, Sampling(), generator)
-    decoder._lay_out(slot, codes)
+    decoder.lay_out(slot, codes)
     steps = first_scores(decoder, frames - given, -1 if last else 0)
     scores = torch.stack([each.clone() for each in steps])
     decoder.release(slot)

@@ -5,14 +5,17 @@ does here.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 import aiosqlite
 
 from bot.cli import doctor
 from bot.client import Fantasia
 from bot.config import Config
+from bot.engine.process import EngineProcess
 from bot.studio import Studio
 from bot.tables.database import Database
 
@@ -51,3 +54,10 @@ def device_check(config: Config) -> doctor.Check:
 def music_checks(config: Config) -> Sequence[doctor.Check]:
     """Return what the doctor says of the kept music, and of nothing else."""
     return list(doctor._music(config))
+
+
+@contextmanager
+def reports(engine: EngineProcess) -> Iterator[MagicMock]:
+    """Count what an engine's process reports, for as long as the block: a call for each report."""
+    with patch.object(engine, "_route", wraps=engine._route) as routed:
+        yield routed

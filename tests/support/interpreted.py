@@ -10,13 +10,12 @@ import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
-from bot.engine.musicgen import decoder as room
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
-from bot.engine.musicgen.transformer import EPSILON
+from bot.engine.musicgen.transformer import EPSILON, Weights
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
 
@@ -106,8 +105,8 @@ def test_what_is_not_finite_is_known_and_gone_with_its_take(model: Any, wrong: f
     assert shared.finite(first)
     assert not shared.finite(spoilt)
     shared.release(spoilt)
-    addresses, lengths = shared._memory.addresses()
-    unused = [[both.data_ptr() for both in pair] for pair in shared._memory._nothing]
+    addresses, lengths = shared.memory.addresses()
+    unused = [[both.data_ptr() for both in pair] for pair in shared.memory.nothing]
     assert addresses[:, spoilt.row].tolist() == unused, "the words' memory may be given back"
     assert lengths[spoilt.row] == 1
     assert torch.equal(finish(shared, first), expected[0])
@@ -162,13 +161,17 @@ def test_a_sum_and_the_norm_behind_it_are_one() -> None:
 
 @pytest.mark.parametrize("few", [0, 4])
 def test_steps_by_kernels_draw_the_same_tokens_whatever_goes_on_beside(
-    model: Any, few: int
+    model: Any, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+
+    class Few(gpu_layers.GpuLayers):
+        def __init__(self, weights: Weights) -> None:
+            super().__init__(weights)
+            self.few = few
+
+    monkeypatch.setattr(gpu_layers, "GpuLayers", Few)
     shared = Decoder(model, slots=3, positions=16, precision=Precision.FLOAT64, graphs=True)
-    works = room.on_gpu(shared._weights, shared._layer_by_layer)
-    assert works
-    shared._fused, shared._draw = works
-    shared._fused._few = few
+    assert shared.use_triton()
     slots = []
     for text, sampling in list(zip(WISHES, PLAIN, strict=False))[: 3 if few == 0 else 2]:
         slots.append(begin(shared, model, text=text, sampling=sampling, frames=4))
@@ -209,10 +212,10 @@ def test_a_kernel_draws_what_torch_does_where_nothing_is_known(
 
 def test_the_kernels_check_themselves(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Decoder(model, slots=1, positions=4, precision=Precision.FLOAT64)
-    assert room.on_gpu(own._weights, own._layer_by_layer)
+    assert own.use_triton()
     right = gpu_layers.multiply
     monkeypatch.setattr(gpu_layers, "multiply", lambda *a, **b: [right(*a, **b), a[2].mul_(1.1)])
-    assert room.on_gpu(own._weights, own._layer_by_layer) is None
+    assert not own.use_triton()
 
 
 def test_it_takes_the_longest_text_that_there_may_be() -> None:

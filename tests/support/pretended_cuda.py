@@ -181,7 +181,7 @@ def capturing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def captured(self: Any, *models: Any, **options: Any) -> None:
         begin(self, *models, **{"graphs": True} | options)
-        if self._graphs:
-            self._graphs._side = cuda_graphs.Side()
+        if self.graphs:
+            self.graphs.side = cuda_graphs.Side()
 
     monkeypatch.setattr(Decoder, "__init__", captured)

@@ -58,7 +58,7 @@ class Memory:
         self.words: list[TextPast] = [[] for _ in range(slots)]
         self.heads, self.size, self.dtype = heads, size, dtype
         nothing = torch.zeros(1, heads, 1, size, dtype=dtype, device=device)
-        self._nothing: TextPast = [(nothing, nothing)] * layers
+        self.nothing: TextPast = [(nothing, nothing)] * layers
         self._padded: list[torch.Tensor] = []
         self._addresses: torch.Tensor | None = None
         self._lengths = torch.ones(slots, dtype=torch.long, device=device)
@@ -106,7 +106,7 @@ class Memory:
             self._lay_out(row)
 
     def _lay_out(self, row: int) -> None:
-        words = self.words[row] or self._nothing
+        words = self.words[row] or self.nothing
         self._lengths[row] = words[0][0].shape[2]
         for kept, pair in zip(self._padded, self.words[row], strict=False):
             for which, new in enumerate(pair):

@@ -128,17 +128,17 @@ def total(device: torch.device) -> float:
     if device.type == "cuda":
         return devices.total()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return _available() + pages * float(os.sysconf("SC_PAGE_SIZE"))
+    return available() + pages * float(os.sysconf("SC_PAGE_SIZE"))
 
 
 def free(device: torch.device) -> float:
     """Return the bytes that are promised to nobody, on the GPU or of the machine's memory."""
     if device.type == "cuda":
         return devices.free()
-    return _available() - untouched()
+    return available() - untouched()
 
 
-def _available() -> float:
+def available() -> float:
     """Return the bytes that a process may still take of the machine's memory."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))

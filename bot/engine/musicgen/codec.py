@@ -38,7 +38,7 @@ class Codec:
 
     def __init__(self, model: "CompressionModel") -> None:
         """Take audiocraft's codec, that of transformers, or the stereo pair of either."""
-        self._model = model
+        self.model = model
         self._single = model.model if hasattr(model, "get_left_right_codes") else model
         settle(model)
         self.sample_rate = int(model.sample_rate)
@@ -56,15 +56,15 @@ class Codec:
     @torch.inference_mode()
     def whole(self, codes: torch.Tensor) -> torch.Tensor:
         """Decode everything in one go."""
-        sound: torch.Tensor = self._model.decode(codes[None], None)[0]
+        sound: torch.Tensor = self.model.decode(codes[None], None)[0]
         return sound
 
     @torch.inference_mode()
     def latent(self, codes: torch.Tensor) -> torch.Tensor:
         """Return [channels, dimension, frames], what the decoder starts from."""
         sides = [codes[None]]
-        if self._single is not self._model:
-            sides = self._model.get_left_right_codes(codes[None])
+        if self._single is not self.model:
+            sides = self.model.get_left_right_codes(codes[None])
         latent: torch.Tensor = self._single.decode_latent(torch.cat(tuple(sides)))
         return latent
 
@@ -84,9 +84,9 @@ class Codec:
             yield
 
     def _agrees(self) -> bool:
-        shape = (self._model.num_codebooks, PROBE_FRAMES)
+        shape = (self.model.num_codebooks, PROBE_FRAMES)
         noise = torch.Generator().manual_seed(0)
-        codes = torch.randint(self._model.cardinality, shape, generator=noise).to(self._device)
+        codes = torch.randint(self.model.cardinality, shape, generator=noise).to(self._device)
         sound = Sound(self, PROBE_CHUNK_FRAMES)
         while sound.due(PROBE_FRAMES, ended=True):
             sound.hear(codes)

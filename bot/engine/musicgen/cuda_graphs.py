@@ -41,12 +41,12 @@ class Graphs:
         self._memory, slots = memory, len(noise)
         self._attend = attending(memory)
         self._sizes = [*(1 << power for power in range((slots - 1).bit_length())), slots]
-        self._steps = [Step(self._attend(memory, n), noise[:n], play) for n in self._sizes]
-        self._side = Side() if noise.device.type == "cuda" else None
+        self.steps = [Step(self._attend(memory, n), noise[:n], play) for n in self._sizes]
+        self.side = Side() if noise.device.type == "cuda" else None
 
     def prepare(self) -> None:
         """Capture all steps, so that no take has to wait for that later."""
-        for step in self._steps:
+        for step in self.steps:
             step.fill(())
             self._run(step)
 
@@ -57,17 +57,17 @@ class Graphs:
     def step(self, slots: Sequence[Slot]) -> None:
         """Draw the next tokens of these takes."""
         most = max(slot.row for slot in slots) + 1
-        step = self._steps[bisect_left(self._sizes, most)]
+        step = self.steps[bisect_left(self._sizes, most)]
         step.fill(slots)
         self._run(step)
 
     def _run(self, step: "Step") -> None:
-        if not self._side:
+        if not self.side:
             step.run()
         elif step.uncaptured:
-            self._capture(step, self._side)
+            self._capture(step, self.side)
         else:
-            self._side.run(step.run)
+            self.side.run(step.run)
 
     def _capture(self, step: "Step", side: "Side") -> None:
         """Draw the next tokens and record how, if that can be done."""
@@ -76,7 +76,7 @@ class Graphs:
         try:
             step.graph = side.captured(step.compute)
         except RuntimeError as error:
-            self._side = Side()  # torch may take the old one for one that is still capturing
+            self.side = Side()  # torch may take the old one for one that is still capturing
             if spilled(error):
                 raise
             takes = len(step.noise)

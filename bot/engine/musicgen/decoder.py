@@ -65,12 +65,12 @@ class Decoder:
         self._attended = attended(precision, device)
         kernels = kernels or kernels_for("auto", precision, device)
         make = linear(precision, device, kernels)
-        self._weights = weights = Weights(lm, make, dtype, device, positions)
+        self.weights = weights = Weights(lm, make, dtype, device, positions)
         self.codebooks, self.card, self.delays = weights.codebooks, weights.card, weights.delays
         self.heads, self.positions = weights.heads, positions
         self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
         half = compiled(precision, device, weights.dim // self.heads)
-        self._memory = Memory(
+        self.memory = Memory(
             layers=len(weights.layers),
             slots=slots,
             heads=self.heads,
@@ -79,32 +79,43 @@ class Decoder:
             dtype=self._attended if half is None else torch.bfloat16,
             device=device,
         )
-        self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self._memory)
+        self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self.memory)
         self._fused: Fused | GpuLayers | None = None
         self._draw: Callable[..., None] | None = None
-        if device.type == "cuda" and (works := on_gpu(weights, self._layer_by_layer)):
-            self._fused, self._draw = works
+        if device.type == "cuda":
+            self.use_triton()
         if half:
             self._draw = draws()
-            self._attend = halves = half(self._memory)
+            self._attend = halves = half(self.memory)
             self._fused = fused(weights, halves, slots) if kernels is Kernels.NATIVE else None
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
         )
         noise = torch.promote_types(dtype, torch.float32)
-        self._noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
+        self.noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
         self._nan_sum = torch.zeros(slots, dtype=noise, device=device)
-        self._graphs: Graphs | None = None
+        self.graphs: Graphs | None = None
         if graphs if graphs is not None else device.type == "cuda":
-            self._graphs = Graphs(self._memory, self._noise, self._play)
+            self.graphs = Graphs(self.memory, self.noise, self._play)
         self._free = list(range(slots))
         self.slots: list[Slot] = []
 
     @torch.inference_mode()
     def prepare(self) -> None:
         """Do once what steps would otherwise wait for, while there are no takes."""
-        if self._graphs:
-            self._graphs.prepare()
+        if self.graphs:
+            self.graphs.prepare()
+
+    def use_triton(self) -> bool:
+        """Let Triton's kernels run the layers and draw the tokens; return whether they work."""
+        works = on_gpu(self.weights, self._layer_by_layer)
+        if works:
+            self._fused, self._draw = works
+        return works is not None
+
+    def use_torch(self) -> None:
+        """Let torch run the layers and draw the tokens, with the weights as they are."""
+        self._fused = self._draw = None
 
     @property
     def free(self) -> int:
@@ -116,7 +127,7 @@ class Decoder:
         """Return what the layers attend to of a text [tokens, dim], as the conditioner made it."""
         said = text[None].to(self.device, self._dtype)
         read: TextPast = []
-        for layer in self._weights.layers:
+        for layer in self.weights.layers:
             key, value = self._heads(layer.text(said), 2)
             read.append((key.contiguous(), value.contiguous()))
         return read
@@ -146,8 +157,8 @@ class Decoder:
         )
         try:
             self._nan_sum[slot.row] = 0
-            self._memory.know(slot.row, words)
-            self._lay_out(slot, prompt)
+            self.memory.know(slot.row, words)
+            self.lay_out(slot, prompt)
             self._prefill(slot)
         except BaseException:  # such as a lack of memory, of which a prefill needs most
             self._free.append(slot.row)
@@ -163,7 +174,7 @@ class Decoder:
     def release(self, slot: Slot) -> None:
         """Let the next take have a slot; this waits for the device."""
         if not self.finite(slot):  # a mask does not hide NaN from whoever comes next
-            self._memory.forget(slot.row)
+            self.memory.forget(slot.row)
         self.slots.remove(slot)
         self._free.append(slot.row)
 
@@ -190,7 +201,8 @@ class Decoder:
             ]
         )
 
-    def _lay_out(self, slot: Slot, prompt: torch.Tensor) -> None:
+    def lay_out(self, slot: Slot, prompt: torch.Tensor) -> None:
+        """Let all that is known of a take's tokens be these codes [codebooks, frames]."""
         sequence = self._sequence[slot.row]
         sequence.fill_(self.card)
         for codebook, delay in enumerate(self.delays):
@@ -205,10 +217,10 @@ class Decoder:
         places = torch.arange(slot.position, device=self.device)
         tokens = self._sequence[slot.row, :, : slot.position].T
         hidden = self._embed(tokens, places).repeat(2, 1, 1)
-        words = self._memory.words[slot.row]
-        for number, layer in enumerate(self._weights.layers):
+        words = self.memory.words[slot.row]
+        for number, layer in enumerate(self.weights.layers):
             query, key, value = self._heads(layer.qkv(self._normed(hidden, layer.norm)), 3)
-            cache = self._memory.music[number][:, slot.row]
+            cache = self.memory.music[number][:, slot.row]
             cache[0, :, :, : slot.position] = key
             cache[1, :, :, : slot.position] = value
             mixed = nn.scaled_dot_product_attention(query, key, value, is_causal=True)
@@ -220,20 +232,20 @@ class Decoder:
             self._feed(layer, hidden)
 
     def _advance(self, slots: Sequence[Slot]) -> None:
-        if self._graphs and self._graphs.suits(slots):
-            self._graphs.step(slots)
+        if self.graphs and self.graphs.suits(slots):
+            self.graphs.step(slots)
             return
         rows, places = [slot.row for slot in slots], [slot.position for slot in slots]
         attention = self._attend(rows, places)
         samplings = [slot.sampling for slot in slots]
-        noise = self._noise[: len(slots)]
+        noise = self.noise[: len(slots)]
         for own, slot in zip(noise, slots, strict=True):
             own.exponential_(generator=slot.generator)
         self._play(attention, Draw.of(samplings, noise), samplings)
 
     def _play(self, attention: Attention, draw: Draw, samplings: Sequence[Sampling] = ()) -> None:
         """Draw a step's tokens, and put them where none is known yet."""
-        scores = self._scores(attention)
+        scores = self.scores(attention)
         if self._draw and all(sampling.plain for sampling in samplings):
             rows, places = attention.rows, attention.places
             self._draw(scores, draw, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
@@ -248,7 +260,7 @@ class Decoder:
         """Add zero times each take's scores to its sum: NaN or infinity makes it NaN."""
         self._nan_sum.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
 
-    def _scores(self, attention: Attention) -> torch.Tensor:
+    def scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [2, takes, codebooks, card] of a step's next tokens."""
         rows, places = attention.rows, attention.places
         takes = len(rows)
@@ -258,13 +270,13 @@ class Decoder:
             self._fused(hidden, attention)
         else:
             self._layer_by_layer(hidden, attention)
-        scores = self._weights.scores(self._normed(hidden, self._weights.last_norm))
+        scores = self.weights.scores(self._normed(hidden, self.weights.last_norm))
         return cast(scores, self._dtype).view(2, takes, self.codebooks, self.card)
 
     def _layer_by_layer(self, hidden: torch.Tensor, attention: Attention) -> None:
         """Change hidden states [2 · takes, dim] as the layers do."""
         takes = len(hidden) // 2
-        for number, layer in enumerate(self._weights.layers):
+        for number, layer in enumerate(self.weights.layers):
             projected = layer.qkv(self._normed(hidden, layer.norm))
             parts = cast(projected, self._attended).view(2, takes, 3, self.heads, -1)
             layer.out.onto(hidden, attention.music(number, parts).view(hidden.shape))
@@ -276,12 +288,12 @@ class Decoder:
 
     def _embed(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return hidden states [n, dim] for tokens [n, codebooks] at places [n]."""
-        table = self._weights.embedding
+        table = self.weights.embedding
         summed = nn.embedding_bag(tokens + self._offsets, table, mode="sum")
-        return summed + self._weights.places[places]
+        return summed + self.weights.places[places]
 
     def _normed(self, hidden: torch.Tensor, norm: Norm) -> torch.Tensor:
-        return nn.layer_norm(hidden, (self._weights.dim,), *norm, EPSILON)
+        return nn.layer_norm(hidden, (self.weights.dim,), *norm, EPSILON)
 
     def _feed(self, layer: Layer, hidden: torch.Tensor) -> None:
         wide = layer.wide(self._normed(hidden, layer.norm_feed))

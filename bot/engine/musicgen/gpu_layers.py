@@ -132,12 +132,12 @@ class GpuLayers:
     def __init__(self, weights: Weights) -> None:
         """Take weights whose products are `Dense`."""
         self._layers, self._heads = weights.layers, weights.heads
-        self._few = 4 if weights.dim <= NARROW_WIDTH else 2
+        self.few = 4 if weights.dim <= NARROW_WIDTH else 2
         self._half = _weight(weights.layers[0].qkv).dtype
 
     def __call__(self, hidden: torch.Tensor, attention: Attention) -> None:
         """Change hidden states [2 · takes, dim]."""
-        if len(hidden) <= self._few:
+        if len(hidden) <= self.few:
             for number, layer in enumerate(self._layers):
                 self._fused(number, layer, hidden, attention)
         else:

@@ -125,7 +125,7 @@ class MusicGen:
         self._name = checkpoints.name(model)
         self._device = devices.device(device)
         try:
-            self._loop = self._load(model, precision, slots, others)
+            self.loop = self._load(model, precision, slots, others)
             self._pace = self._measured()
         except (*SPILLS, RuntimeError) as error:
             if not spilled(error):
@@ -148,7 +148,7 @@ class MusicGen:
         loading.check_numbers(self._name, loaded.lm, kept(precision))
         if reason:
             loaded = loading.load_whole(model, self._device)
-        self._codec = Codec(loaded.compression_model)
+        self.codec = Codec(loaded.compression_model)
         self._card = int(loaded.lm.card)
         if reason:
             log.warning(
@@ -168,13 +168,13 @@ class MusicGen:
         device = self._device.type
         if device == "cuda":
             device = f"cuda ({torch.cuda.get_device_name()})"
-        elif self._loop.kernels is Kernels.NATIVE:
+        elif self.loop.kernels is Kernels.NATIVE:
             device = "cpu (native kernels)"
         return Ready(
             models=(self._name,),
             device=device,
-            precision=self._loop.precision,
-            slots=self._loop.slots,
+            precision=self.loop.precision,
+            slots=self.loop.slots,
             pace=self._pace,
         )
 
@@ -184,7 +184,7 @@ class MusicGen:
         If that runs out of memory, every current render fails.
         """
         try:
-            self._loop.step()
+            self.loop.step()
             return
         except (*SPILLS, RuntimeError) as error:
             if not spilled(error):
@@ -213,10 +213,10 @@ class MusicGen:
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         outputs = [
-            TakeOutput(part=part, take=take, sound=Sound(self._codec), before=take.frames)
-            for part, take in zip(order.parts, self._loop.begin(order), strict=True)
+            TakeOutput(part=part, take=take, sound=Sound(self.codec), before=take.frames)
+            for part, take in zip(order.parts, self.loop.begin(order), strict=True)
         ]
-        results = Results(order, self._codec.sample_rate, finishes=self._finishes)
+        results = Results(order, self.codec.sample_rate, finishes=self._finishes)
         written: Tasks[Took | Previewed] = Tasks(self._writer)
         total = sum(output.take.total for output in outputs)
         left, told, spills = list(outputs), 0, self._spills
@@ -252,7 +252,7 @@ class MusicGen:
     def _worth_keeping(self, outputs: Sequence[TakeOutput]) -> bool:
         """Whether a take has a second of new music."""
         return any(
-            output.take.frames - output.before >= self._codec.frame_rate for output in outputs
+            output.take.frames - output.before >= self.codec.frame_rate for output in outputs
         )
 
     def _proceed(self, output: TakeOutput, *, stop: bool) -> None:
@@ -271,7 +271,7 @@ class MusicGen:
 
     def _took(self, results: Results, output: TakeOutput) -> Took | None:
         """Write a take that is complete and fully decoded."""
-        with self._codec.aside():
+        with self.codec.aside():
             codes = output.take.codes().cpu().numpy()
         return results.took(output.part, output.sound.samples(), codes)
 
@@ -288,10 +288,10 @@ class MusicGen:
 
     def _nonsense(self) -> str:
         """Say that the model computes NaN or infinity, and what its operator can do."""
-        what = f"{self._name} computes NaN or infinity in {self._loop.precision}"
-        if self._loop.precision in (Precision.FLOAT32, Precision.FLOAT64):
+        what = f"{self._name} computes NaN or infinity in {self.loop.precision}"
+        if self.loop.precision in (Precision.FLOAT32, Precision.FLOAT64):
             return f"{what}; its weights may be damaged"
-        return f"{what}; whoever runs this bot can try {self._loop.wider}"
+        return f"{what}; whoever runs this bot can try {self.loop.wider}"
 
     def _clear(self) -> None:
         if self._device.type == "cuda":
@@ -310,16 +310,16 @@ class MusicGen:
             temperature=1.0,
             top_k=1,
         )
-        (take,) = self._loop.begin(order)
+        (take,) = self.loop.begin(order)
         take.proceed()
         ticks = []
         for _ in range(WARM_UP_STEPS):
             begun = time.perf_counter()
-            self._loop.step()
+            self.loop.step()
             if self._device.type == "cuda":
                 torch.cuda.synchronize()
             ticks.append(time.perf_counter() - begun)
         take.stop()
         if not take.finite:
             raise OperatorError(f"{self._name} cannot play: {self._nonsense()}.")
-        return statistics.median(ticks[1:]) * self._codec.frame_rate
+        return statistics.median(ticks[1:]) * self.codec.frame_rate

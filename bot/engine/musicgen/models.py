@@ -70,7 +70,7 @@ class Repertoire:
         )
         self._precision = chosen(precision, self._device)
         self._most = most or len(self._paths)
-        self._loaded: OrderedDict[str, MusicGen] = OrderedDict()
+        self.loaded: OrderedDict[str, MusicGen] = OrderedDict()
         self._users: Counter[str] = Counter()
         self._line: list[int] = []
         self._next_look = -math.inf
@@ -78,11 +78,11 @@ class Repertoire:
         for name in others:
             if found := checkpoints.trouble(self._paths[name]):
                 raise OperatorError(found)
-        self._loaded[first] = self._load(self._paths[first], others=self._others(first))
+        self.loaded[first] = self._load(self._paths[first], others=self._others(first))
 
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
-        first = next(iter(self._loaded.values())).ready()
+        first = next(iter(self.loaded.values())).ready()
         return Ready(
             models=tuple(self._paths),
             device=first.device,
@@ -94,7 +94,7 @@ class Repertoire:
 
     def step(self) -> None:
         """Make one step of every model that somebody uses."""
-        for name, model in self._loaded.items():
+        for name, model in self.loaded.items():
             if self._users[name]:
                 model.step()
 
@@ -105,7 +105,7 @@ class Repertoire:
         yield from self._turn(order)
         self._users[order.model] += 1
         try:
-            yield from self._loaded[order.model].render(order, finishing)
+            yield from self.loaded[order.model].render(order, finishing)
         finally:
             self._users[order.model] -= 1
 
@@ -115,13 +115,13 @@ class Repertoire:
         try:
             while self._line[0] != order.id or not self._has_room(order.model):
                 yield Idle()
-            if order.model not in self._loaded:
+            if order.model not in self.loaded:
                 yield Loading(id=order.id, model=order.model)
                 self._fetch(order.model)
-                names = tuple(self._loaded)
-                pace = self._loaded[order.model].ready().pace
+                names = tuple(self.loaded)
+                pace = self.loaded[order.model].ready().pace
                 yield Loaded(id=order.id, model=order.model, models=names, pace=pace)
-            self._loaded.move_to_end(order.model)
+            self.loaded.move_to_end(order.model)
         finally:
             self._line.remove(order.id)
 
@@ -130,26 +130,26 @@ class Repertoire:
 
         It looks now and then while all are in use, as a look at a CPU's memory takes a while.
         """
-        if name in self._loaded:
+        if name in self.loaded:
             return True
-        idle = [other for other in self._loaded if not self._users[other]]
+        idle = [other for other in self.loaded if not self._users[other]]
         if not idle and time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + MEMORY_LOOK_INTERVAL
         while not self._fits(name):
             if not idle:
-                return not self._loaded
+                return not self.loaded
             self._let_go(idle.pop(0))
         return True
 
     def _can_fit(self, name: str) -> bool:
         """Whether a model would fit with nothing else beside it."""
-        if name in self._loaded:
+        if name in self.loaded:
             return True
         return self._need(name) <= capacity.total(self._device)
 
     def _fits(self, name: str) -> bool:
-        if len(self._loaded) >= self._most:
+        if len(self.loaded) >= self._most:
             return False
         return self._need(name) <= capacity.free(self._device)
 
@@ -160,14 +160,14 @@ class Repertoire:
 
     def _others(self, name: str) -> list[str]:
         """Return the models for which one leaves room when it is loaded."""
-        absent = [self._paths[other] for other in self._paths if other not in self._loaded]
+        absent = [self._paths[other] for other in self._paths if other not in self.loaded]
         path = self._paths[name]
         absent.remove(path)
         beside = capacity.together(path, absent, self._precision, self._device)
-        return beside[: max(0, self._most - len(self._loaded) - 1)]
+        return beside[: max(0, self._most - len(self.loaded) - 1)]
 
     def _let_go(self, name: str) -> None:
-        del self._loaded[name]
+        del self.loaded[name]
         gc.collect()
         give_back()
         if self._device.type == "cuda":
@@ -177,10 +177,10 @@ class Repertoire:
     def _fetch(self, name: str) -> None:
         """Load a model; if that fails, once more with nothing beside it that nobody uses."""
         try:
-            self._loaded[name] = self._load(self._paths[name], others=self._others(name))
+            self.loaded[name] = self._load(self._paths[name], others=self._others(name))
         except OperatorError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
-            idle = [other for other in self._loaded if not self._users[other]]
+            idle = [other for other in self.loaded if not self._users[other]]
             if idle:
                 for other in idle:
                     self._let_go(other)

@@ -53,7 +53,7 @@ class SlotLoop:
             kernels=kernels,
         )
         self.decoder.prepare()
-        self._provider = lm.condition_provider
+        self.provider = lm.condition_provider
         self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
         del lm.transformer, lm.emb, lm.linears, lm.out_norm
 
@@ -85,7 +85,7 @@ class SlotLoop:
 
         if prompt not in self._texts:
             wish = ConditioningAttributes(text={"description": prompt})
-            embedded, _ = self._provider(self._provider.tokenize([wish]))["description"]
+            embedded, _ = self.provider(self.provider.tokenize([wish]))["description"]
             self._texts[prompt] = embedded[0]
             if len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)

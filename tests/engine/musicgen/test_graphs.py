@@ -34,8 +34,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
 def captured(model: Any, slots: int = 4) -> Decoder:
     """Return a decoder whose steps are captured, as on CUDA."""
     shared = Decoder(model, slots=slots, positions=300, precision=Precision.FLOAT64, graphs=True)
-    assert shared._graphs
-    shared._graphs._side = cuda_graphs.Side()
+    assert shared.graphs
+    shared.graphs.side = cuda_graphs.Side()
     return shared
 
 
@@ -199,7 +199,7 @@ def test_a_replay_knows_scores_that_are_not_finite_and_waits_for_nothing(
     assert shared.finite(first)
     assert shared.finite(slot), "so the graph was captured without any"
     with torch.inference_mode():
-        shared._memory.padded(USUAL_TEXT)[0][0][:, slot.row] *= wrong
+        shared.memory.padded(USUAL_TEXT)[0][0][:, slot.row] *= wrong
     replays = cuda.replays
     with Counted() as counted:
         shared.step()

@@ -133,7 +133,7 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
     both = models.Repertoire(["small", "large"], "cuda", most=most)
     if most:
         left[0] = 24e9  # the first makes room
-        both._loaded.clear()
+        both.loaded.clear()
     list(zip(both.render(asked("large"), lambda: False), range(3), strict=False))
     assert found == slots
 
@@ -188,7 +188,7 @@ def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
     gc.collect()  # what other tests left would count until it goes
     before = untouched()
     monkeypatch.setattr(
-        capacity, "_available", lambda: own + capacity.RESERVED_BYTES + before + 5.5 * SLOT
+        capacity, "available", lambda: own + capacity.RESERVED_BYTES + before + 5.5 * SLOT
     )
     assert capacity.slots(model, Precision.FLOAT32, CPU) == 5
     promised = cache(3)

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.runtime import JITFunction
 
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen import decoder as room
@@ -37,19 +38,36 @@ DRAWN = dict.fromkeys(("guidances", "temperatures", "nan_sum"), "*fp32")
 DRAWN |= dict.fromkeys(("ranks", "rows", "places", "sequence"), "*i64")
 WHOLE = dict.fromkeys(("count", "outputs", "takes", "codebooks", "card", "positions"), "i32")
 KERNELS = {
-    gpu_attention._music: {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
-    gpu_attention._words: {
+    "_music": {"parts": "*fp16", "cache": "*fp16", "places": "*i64", **NUMBERS},
+    "_words": {
         "queries": "*fp16",
         "addresses": "*i64",
         "lengths": "*i64",
         "heads": "i32",
     },
-    gpu_attention._joined: {},
-    gpu_layers._product: {"rows": "*fp32", "weight": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
-    gpu_layers._added: {"hidden": "*fp32", "more": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
-    gpu_draw._drawn: {"scores": "*fp32", "noise": "*fp32", **DRAWN},
+    "_joined": {},
+    "_product": {"rows": "*fp32", "weight": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
+    "_added": {"hidden": "*fp32", "more": "*fp16", **dict.fromkeys(NORMED, "*fp32")},
+    "_drawn": {"scores": "*fp32", "noise": "*fp32", **DRAWN},
 }
-"""The kernels, and the types of what they take in half precision."""
+"""The kernels by name, and the types of what they take in half precision."""
+
+WITHIN = {"_read", "_sums", "_ranked"}
+"""What kernels call, which is compiled with them."""
+
+
+def kernels() -> dict[str, Any]:
+    """Return all that Triton compiles of ours."""
+    things = [
+        each for room in (gpu_attention, gpu_layers, gpu_draw) for each in vars(room).values()
+    ]
+    found = [each for each in things if isinstance(each, JITFunction)]
+    return {kernel.__name__: kernel for kernel in found}
+
+
+def test_every_kernel_has_its_types_here() -> None:
+    assert kernels().keys() == KERNELS.keys() | WITHIN
+
 
 BETWEEN = dict.fromkeys(("mixes", "tops", "totals"), "*fp32") | {"into": "*fp16"}
 CONSTANTS = {
@@ -68,14 +86,15 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capability: int
 ) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    for kernel, types in KERNELS.items():
+    for name, types in KERNELS.items():
+        kernel = kernels()[name]
         known = BETWEEN | WHOLE | types
-        kinds = {name: known.get(name, "constexpr") for name in kernel.arg_names}
+        kinds = {each: known.get(each, "constexpr") for each in kernel.arg_names}
         given = CONSTANTS | {
             "early": capability >= 90,
             "block": 8 if "most" in kinds else BLOCK_PLACES,
         }
-        constants = {name: given[name] for name, kind in kinds.items() if kind == "constexpr"}
+        constants = {each: given[each] for each, kind in kinds.items() if kind == "constexpr"}
         aligned = {
             (at,): [["tt.divisibility", 16]]
             for at, kind in enumerate(kinds.values())
@@ -84,7 +103,7 @@ def test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces(
         source = ASTSource(kernel, kinds, constants, aligned)
         made = triton.compile(source, target=GPUTarget("cuda", capability, 32))
         large = "ld.global.v4" in made.asm["ptx"] or "cp.async.cg" in made.asm["ptx"]
-        assert large or kernel is gpu_draw._drawn
+        assert large or name == "_drawn"
         assert made.metadata.shared < 48 * 1024
 
 

@@ -15,11 +15,9 @@ from bot.engine.contract import Idle
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.files import mastering, results
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.musicgen import models
+from bot.engine.musicgen import loading, models
 from bot.engine.musicgen.codec import Codec, Sound
-from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
@@ -51,15 +49,13 @@ def codec() -> Codec:
 
 
 @pytest.fixture
-def engine(codec: Codec) -> Callable[[Executor], MusicGen]:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Executor], MusicGen]:
     def new(writer: Executor) -> MusicGen:
         lm = language_model(card=CARD, dtype=torch.float32)
         own = SimpleNamespace(lm=lm, frame_rate=50, extend_stride=4, max_duration=6)
-        made: Any = MusicGen.__new__(MusicGen)
-        made._loop = SlotLoop(own, slots=3, precision=Precision.FLOAT32, device=torch.device("cpu"))
-        made._codec, made._card, made._name, made._device = codec, CARD, "small", codec._device
-        made._finishes, made._writer, made._spills = True, writer, 0
-        return made
+        own.compression_model = encodec(bins=CARD)
+        monkeypatch.setattr(loading, "load", lambda *_: own)
+        return MusicGen("small", "cpu", "float32", 3, kernels="torch", writer=writer)
 
     return new
 
