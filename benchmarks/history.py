@@ -171,7 +171,7 @@ async def _asked_again(
         await jobs.to_show(database)
         await jobs.running(database)
         await erasure.due(10)
-        await state.get(database, "paused")
+        await state.paused(database)
 
     async def start() -> None:
         await takes.files(database)
