@@ -25,7 +25,6 @@ from bot.engine.messages import (
     Cancelled,
     Done,
     Failed,
-    Fault,
     Message,
     Part,
     Progress,
@@ -37,6 +36,7 @@ from bot.engine.messages import (
     report,
 )
 from bot.engine.musicgen import checkpoints
+from bot.values import Fault
 from tests.support.processes import SHARED
 
 ROOT = Path(__file__).parents[2]
@@ -228,7 +228,7 @@ def refusal(home: Path, model: str, device: str = "cpu") -> str:
     with Child(home, model, device) as child:
         said = child.hear()
         assert isinstance(said, Failed)
-        assert (said.id, said.kind) == (0, Fault.LOAD)
+        assert (said.id, said.fault) == (0, Fault.LOAD)
         assert child.process.wait() == 1
     return said.reason
 
