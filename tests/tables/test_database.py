@@ -169,6 +169,7 @@ async def test_a_reason_that_was_written_down_twice_is_kept_once(tmp_path: Path)
                 (10, 0, 1, 'a', 'quota set', 'b', '5 s a day')
             """
         )
+        connection.execute("ALTER TABLE jobs DROP COLUMN work")
         connection.execute("PRAGMA user_version = 11")
     connection.close()
     async with open_database(tmp_path / "test.db") as database:
