@@ -104,7 +104,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_files_are_the_same_whoever_writes_them(
     engine: Callable[[Executor], MusicGen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "PREVIEW", 2)
+    monkeypatch.setattr(results, "PREVIEW_SECONDS", 2)
     said = []
     for writer in (InlineExecutor(), ThreadExecutor("writer")):
         model, folder = engine(writer), tmp_path / type(writer).__name__
