@@ -134,7 +134,7 @@ async def test_a_missing_permission_is_named_before_anything_is_queued(
 
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)) as w:
-        assert "at most 8 s" in told(await w.generate("play", 9))
+        assert "up to 8 s" in told(await w.generate("play", 9))
         await w.status(await w.generate("play", 8), "#1 is done")
         refusal = told(await w.generate("play", 8))
         assert "0 s of 8 s left today" in refusal
@@ -346,7 +346,7 @@ async def test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else(
         refused = await w.generate("play")
         assert refused.response
         assert "disk is nearly full" in refused.response.content
-        assert "150 MB are free" in caplog.text
+        assert "only 150 MB free" in caplog.text
         await w.ended(1, Status.DELIVERED)
         monkeypatch.undo()
         await w.generate("play")

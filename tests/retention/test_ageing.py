@@ -52,7 +52,7 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         )
         assert charged["seconds"] == 2
         assert told(await w.bob.slash(w.music, "piece", number=1)) == "There is no piece #1 here."
-        assert "4 messages of mine" in answered(await forget(w))
+        assert "my 4 messages" in answered(await forget(w))
         await swept(w)
         assert "secret" not in said(w.messages())
 

@@ -106,10 +106,10 @@ def test_what_is_folded_stays_so_and_is_found_again(text: str) -> None:
 async def test_a_disguised_word_is_refused_and_admins_are_told_what_is_not_seen(plan: Plan) -> None:
     async with world(plan) as w:
         said = told(await w.admin.slash(w.music, "words add", word="Bum"))
-        assert "“bum” are refused" in said
+        assert "“bum” are now blocked" in said
         assert "cannot see: accents" in said
         for how in ("Cyrillic capitals", "soft hyphen", "underscores within"):
-            assert "refuses" in told(await w.generate(SEEN[how]))
+            assert "blocks" in told(await w.generate(SEEN[how]))
         await w.generate("burn")
         await w.ended(1, Status.DELIVERED)
 
@@ -118,7 +118,7 @@ async def test_a_word_that_was_folded_otherwise_can_be_removed(plan: Plan) -> No
     async with world(plan) as w:
         async with w.database.transaction() as tx:
             await tx.execute("INSERT INTO words VALUES (?, 'a_b')", (w.guild.id,))
-        assert "refuses" in told(await w.generate("a b"))
+        assert "blocks" in told(await w.generate("a b"))
         assert "again" in told(await w.admin.slash(w.music, "words remove", word="a_b"))
         await w.generate("a b")
         await w.ended(1, Status.DELIVERED)
