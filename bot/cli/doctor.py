@@ -317,7 +317,7 @@ def _folder(folder: Path) -> Iterator[Check]:
             what="Data folder",
             verdict=Verdict.BAD,
             found=f"{existing} is not writable: {error.strerror}",
-            remedy="set DATA_DIR to a folder that you can write to",
+            remedy="set DATA_DIR to a writable folder",
         )
     except OperatorError as error:
         remedy = "set DATA_DIR to a folder on a local disk"

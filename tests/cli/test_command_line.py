@@ -163,7 +163,7 @@ def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
     assert "DISCORD_TOKEN: found 5 characters" in done.stdout
     done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR="file/data")
     assert done.returncode == 1
-    assert "set DATA_DIR to a folder that you can write to" in done.stdout
+    assert "set DATA_DIR to a writable folder" in done.stdout
 
 
 def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_doctor_sees_music_without_rows_and_rows_without_music(tmp_path: Path) -
     (tmp_path / "data" / "orphans").mkdir()
     (tmp_path / "data" / "orphans" / "5-1.wav").touch()
     done = bot(tmp_path, "doctor", COLUMNS="200")
-    assert "1 files in audio, 1 in orphans" in done.stdout
+    assert "1 file in audio, 1 in orphans" in done.stdout
     assert "files of 1 piece are gone: #1" in done.stdout
     assert done.returncode == 0
 
