@@ -302,7 +302,7 @@ def test_why_audiocrafts_own_loop_plays_is_in_the_log(
     request: pytest.FixtureRequest, model: str, what: bytes
 ) -> None:
     child: Child = request.getfixturevalue(model)
-    assert b"our decoder does not know " + what in child.log.read_bytes()
+    assert b"our decoder does not support " + what in child.log.read_bytes()
 
 
 def test_a_top_k_above_the_vocabulary_fails_that_render_only(mono: Child, files: Files) -> None:

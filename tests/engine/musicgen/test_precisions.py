@@ -150,8 +150,8 @@ def test_each_precision_is_as_faithful_as_it_says(
 COUNT = """
 import numba, torch
 from bot.engine.musicgen.attention import Memory
-from bot.engine.musicgen.cpu_attention import Halves
-Halves(Memory(1, 1, 1, 1, 64, torch.bfloat16, torch.device("cpu")))
+from bot.engine.musicgen.cpu_attention import HalfAttention
+HalfAttention(Memory(1, 1, 1, 1, 64, torch.bfloat16, torch.device("cpu")))
 print(torch.get_num_threads(), numba.get_num_threads())
 """
 
