@@ -69,7 +69,7 @@ async def test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_sa
 ) -> None:
     monkeypatch.setattr(quota, "cost", lambda request: 3 * request.work + 1)
     async with compose(plan) as bot:
-        asked, studio = origin(), bot.studio
+        asked, studio = origin(), bot.services.studio
         job = await studio.submit(asked, Wish(prompt="slow", seconds=5, takes=2))
         monkeypatch.undo()
         rows = await takes.of(inside.database(bot), job.id)

@@ -79,7 +79,7 @@ class Card:
     """A GPU: bytes of memory as torch tells them, and the rest as its maker does."""
 
     name: str
-    capacity: float
+    memory: float
     bandwidth: float
     """Bytes per second."""
     multiprocessors: int

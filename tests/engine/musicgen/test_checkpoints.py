@@ -139,7 +139,7 @@ def harmless(told: str) -> bool:
         ({"pretrained": "dac_44khz"}, "EnCodec is the only supported codec"),
         (
             {"best_state": {"decoder": None}, "xp.cfg": settings(CODEC, compression_model="dac")},
-            "is no EnCodec",
+            "is not an EnCodec",
         ),
     ],
     ids=["language model", "prefixed", "outside", "DAC", "another kind"],
@@ -251,7 +251,7 @@ def test_settings_that_are_omegaconfs_own_objects_are_read(folder: Path) -> None
     assert checkpoints.wrong(str(folder)) is None
     magnet = OmegaConf.create({**SMALL, "solver": "magnet"})
     checkpoint(folder / LM_FILE, **package(magnet))
-    assert "is a MAGNeT's" in str(checkpoints.wrong(str(folder)))
+    assert "belongs to a MAGNeT" in str(checkpoints.wrong(str(folder)))
 
 
 def test_the_text_encoder_is_the_one_that_the_checkpoint_names(
@@ -272,7 +272,7 @@ def test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder(folder: Path)
             [sys.executable, "-m", "bot", *arguments], capture_output=True, text=True, env=env
         )
         assert done.returncode == 1
-        assert "is a MAGNeT's, and only MusicGen is supported" in done.stdout + done.stderr
+        assert "belongs to a MAGNeT, and only MusicGen is supported" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
 
