@@ -72,7 +72,7 @@ async def test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_sa
         asked, studio = origin(), bot.services.studio
         job = await studio.submit(asked, Wish(prompt="slow", seconds=5, takes=2))
         monkeypatch.undo()
-        rows = await takes.of(inside.database(bot), job.id)
+        rows = await takes.of(inside.database(studio), job.id)
         assert [take.charged_seconds for take in rows] == [16, 15]
         usage = await studio.usage(asked.guild_id, asked.user_id)
         assert (usage.used, [entry.seconds for entry in usage.ledger]) == (31, [-31])

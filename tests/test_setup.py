@@ -172,5 +172,5 @@ def test_a_prompt_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
             capture_output=True,
         )
         assert done.returncode == 2
-        assert b"is not UTF-8" in done.stderr
+        assert b"is not valid UTF-8" in done.stderr
         assert b"Traceback" not in done.stderr

@@ -98,10 +98,11 @@ except OperatorError as error:
     print(error)
 assert "torch" not in sys.modules
 """
+    online = {"HF_HUB_OFFLINE": "0"}  # which loading a model in this process would set
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
-        env=environment(home, HF_ENDPOINT=endpoint, HF_HUB_DISABLE_XET="1", **more),
+        env=environment(home, HF_ENDPOINT=endpoint, HF_HUB_DISABLE_XET="1", **online | more),
         capture_output=True,
         text=True,
     )

@@ -43,7 +43,7 @@ from bot.__main__ import main
 place = sys.argv.pop(1)
 discord.http.Route.BASE = f"http://{place}/api/v10"
 discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws://{place}/gateway")
-connection.FIRST_PAUSE, connection.LONGEST_PAUSE = 0.05, 0.2
+connection.FIRST_LOGIN_PAUSE, connection.LONGEST_LOGIN_PAUSE = 0.05, 0.2
 sys.exit(main(sys.argv[1:]))
 """
 
