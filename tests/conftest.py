@@ -60,8 +60,8 @@ def pytest_configure() -> None:
 
 
 LONGEST = (
-    *("musicgen", "decoder", "precisions", "pieces", "kills", "crashes", "spills", "ledger"),
-    *("soak", "side_by_side", "numbers", "checkpoints", "limits", "demo", "cuda_benchmark"),
+    *("model", "decoder", "precisions", "pieces", "kills", "crashes", "spills", "ledger"),
+    *("soak", "side_by_side", "numbers", "checkpoint_file", "limits", "demo", "cuda_benchmark"),
     *("storage", "weights"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""

@@ -88,10 +88,10 @@ TABLE = {
         "faults::test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door"
     ),
     "out of memory in torch": (
-        "musicgen::test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room"
+        "model::test_out_of_memory_ends_what_renders_and_take_by_take_there_is_room"
     ),
     "an error of the GPU": (
-        "musicgen::test_an_error_of_the_gpu_ends_the_process_with_its_own_words"
+        "model::test_an_error_of_the_gpu_ends_the_process_with_its_own_words"
     ),
     "a model that cannot fit": "faults::test_a_model_that_cannot_fit_is_refused_at_the_door",
     "the engine dies with what is cancelled": (
@@ -136,7 +136,7 @@ TABLE = {
         "dispatcher::test_an_engine_that_cannot_load_stops_everything_with_its_sentence"
     ),
     "wrong weights": (
-        "checkpoints::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do"
+        "checkpoint_file::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do"
     ),
     "a truncated checkpoint": "weights::test_a_truncated_checkpoint_is_refused",
     "a tampered checkpoint": "weights::test_a_checkpoint_with_code_in_it_is_refused",
@@ -147,7 +147,7 @@ TABLE = {
         "numbers::test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged"
     ),
     "a checkpoint that takes more memory or time than there is": (
-        "checkpoints::test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along"
+        "checkpoint_file::test_a_file_that_cannot_be_read_is_named_and_takes_nothing_along"
     ),
     "a full disk, the engine's": (
         "faults::test_a_file_that_the_real_engine_cannot_write_fails_its_job_alone"

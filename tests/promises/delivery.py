@@ -80,7 +80,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     (
         "exactly as long as asked for",
-        "musicgen::test_a_take_is_as_long_as_asked_and_sounds",
+        "model::test_a_take_is_as_long_as_asked_and_sounds",
         "sketch::test_the_length_is_exact_and_the_samples_are_sound",
     ),
     (

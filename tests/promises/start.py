@@ -72,7 +72,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ("may also be a local folder", "config::test_a_model_may_be_a_folder"),
     (
         "plays what the words give, by audiocraft's own loop",
-        "musicgen::test_a_melody_model_plays_what_the_words_alone_give",
+        "model::test_a_melody_model_plays_what_the_words_alone_give",
     ),
     (
         "joins at any step and leaves when it is done",
@@ -82,15 +82,15 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "In float64 its tokens equal audiocraft's, one for one.",
         "decoder::test_tokens_equal_audiocrafts_in_the_small_models_geometry",
-        "kernels::test_the_compiled_kernel_draws_the_tokens_that_torch_draws",
+        "cpu_kernels::test_the_compiled_kernel_draws_the_tokens_that_torch_draws",
     ),
     ("a score is off by at most 7 %", "precisions::test_each_precision_is_as_faithful_as_it_says"),
     (
         "A take does not depend on who is rendered beside it",
         "decoder::test_a_take_is_the_same_whoever_is_beside_it",
         "side_by_side::test_what_happens_to_one_changes_no_bit_of_the_others",
-        "kernels::test_a_product_is_right_and_a_row_of_it_is_the_same_beside_any_others",
-        "kernels::test_it_draws_some_token_where_scores_are_not_finite_and_others_as_ever",
+        "cpu_kernels::test_a_product_is_right_and_a_row_of_it_is_the_same_beside_any_others",
+        "cpu_kernels::test_it_draws_some_token_where_scores_are_not_finite_and_others_as_ever",
     ),
     (
         "int8 gives the same bits",
@@ -106,24 +106,24 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     (
         "where it does not work, torch's take its place",
-        "split::test_where_triton_does_not_work_a_mask_does_and_one_line_says_so",
-        "split::test_where_a_kernel_of_a_step_does_not_work_torch_does_and_one_line_says_so",
-        "split::test_where_triton_is_missing_a_mask_does",
+        "gpu_kernels::test_where_triton_does_not_work_a_mask_does_and_one_line_says_so",
+        "gpu_kernels::test_where_a_kernel_of_a_step_does_not_work_torch_does_and_one_line_says_so",
+        "gpu_kernels::test_where_triton_is_missing_a_mask_does",
     ),
     (
         "run Triton's kernels in its interpreter",
-        "split::test_in_tritons_interpreter_it_attends_as_torch_does",
-        "split::test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces",
+        "gpu_kernels::test_in_tritons_interpreter_it_attends_as_torch_does",
+        "gpu_kernels::test_it_compiles_for_a_card_that_is_not_there_and_reads_in_large_pieces",
     ),
-    ("`auto` is as many as fit in memory", "memory::test_slots_fill_the_memory_that_is_left"),
+    ("`auto` is as many as fit in memory", "capacity::test_slots_fill_the_memory_that_is_left"),
     (
         "but at least 16",
-        "memory::test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side",
+        "capacity::test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side",
     ),
     (
         "leave room for one another",
-        "memory::test_models_leave_room_for_those_that_can_be_loaded_beside_them",
-        "memory::test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu",
+        "capacity::test_models_leave_room_for_those_that_can_be_loaded_beside_them",
+        "capacity::test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu",
     ),
     (
         "with plain pip, hashes and `--no-deps`",
@@ -132,13 +132,13 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     # Run it on Discord
     (
         "one trained on clips of less than 18 s plays in shorter windows",
-        "checkpoints::test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length",
+        "checkpoint_file::test_a_model_that_was_trained_on_short_clips_plays_in_windows_of_that_length",
     ),
     (
         "are named and refused, by `doctor` too",
-        "checkpoints::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do",
-        "checkpoints::test_a_codec_that_is_none_is_named",
-        "checkpoints::test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder",
+        "checkpoint_file::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do",
+        "checkpoint_file::test_a_codec_that_is_none_is_named",
+        "checkpoint_file::test_generate_doctor_and_fetch_say_what_is_wrong_with_a_folder",
     ),
     (
         "put the token after `DISCORD_TOKEN=`",

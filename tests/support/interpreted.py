@@ -1,4 +1,4 @@
-"""The GPU's kernels on a CPU, by Triton's interpreter: what `test_split` runs in a process.
+"""The GPU's kernels on a CPU, by Triton's interpreter: what `test_gpu_kernels` runs in a process.
 
 The interpreter takes over Triton for the whole of a process, if TRITON_INTERPRET is set.
 """
