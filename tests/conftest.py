@@ -62,7 +62,7 @@ def pytest_configure() -> None:
 LONGEST = (
     *("model", "decoder", "precisions", "pieces", "kills", "crashes", "spills", "ledger"),
     *("soak", "side_by_side", "numbers", "checkpoint_file", "limits", "demo", "cuda_benchmark"),
-    *("storage", "weights"),
+    *("storage", "checkpoints"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""
 

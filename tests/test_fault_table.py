@@ -138,8 +138,8 @@ TABLE = {
     "wrong weights": (
         "checkpoint_file::test_a_file_that_is_no_such_checkpoint_is_named_with_what_to_do"
     ),
-    "a truncated checkpoint": "weights::test_a_truncated_checkpoint_is_refused",
-    "a tampered checkpoint": "weights::test_a_checkpoint_with_code_in_it_is_refused",
+    "a truncated checkpoint": "checkpoints::test_a_truncated_checkpoint_is_refused",
+    "a tampered checkpoint": "checkpoints::test_a_checkpoint_with_code_in_it_is_refused",
     "numbers that are not finite": (
         "faults::test_numbers_that_are_not_finite_are_told_and_refunded_and_no_full_disk"
     ),

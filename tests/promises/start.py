@@ -63,7 +63,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     # MusicGen
     (
         "the weights of MUSICGEN_MODEL",
-        "weights::test_a_fetch_downloads_what_is_missing_and_only_that",
+        "checkpoints::test_a_fetch_downloads_what_is_missing_and_only_that",
     ),
     (
         "what is missing, and how to mend it",
