@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from bot import __version__
 from bot.config import Config
 from bot.engine import cards
-from bot.engine.cards import EngineName
-from bot.engine.contract import ModelCard
+from bot.engine.cards import EngineName, ModelCard
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL

@@ -8,7 +8,7 @@ from bot.admission import Admission
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
-from bot.engine.contract import ModelCard
+from bot.engine.cards import ModelCard
 from bot.errors import OperatorError
 from bot.rules.quota import includes
 from bot.rules.tiers import DEFAULTS, FREE

@@ -1,11 +1,9 @@
 """What is known about each model without loading it, by the name that members use."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from bot.engine.contract import ModelCard
-from bot.engine.musicgen import checkpoints
+from pathlib import Path
 
 
 class EngineName(StrEnum):
@@ -14,6 +12,28 @@ class EngineName(StrEnum):
     MUSICGEN = "musicgen"
     SKETCH = "sketch"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known about a model without loading it.
+
+    Members choose it by `name` and read its `label` under the music. A piece has at most
+    `longest` seconds; `options` are the sampling options that members can set, with the least
+    and the most of each. The `licence` is that of its weights, None if unknown, which
+    may rule out `commercial` use. One that only `stands_in` for others, to try the bot, has no
+    weights, and every tier includes it.
+    """
+
+    name: str
+    label: str
+    longest: int
+    options: Mapping[str, tuple[float, float]]
+    licence: str | None = None
+    commercial: bool = True
+    stands_in: bool = False
+
+
+NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
 
 LONGEST_PIECE = 120
 """Seconds of the longest piece that any model plays."""
@@ -52,10 +72,20 @@ def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ..
     return CARDS.get(engine) or tuple(map(_musicgen, models))
 
 
+def name(model: str) -> str:
+    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large."""
+    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
+    return "-".join(last.casefold().removeprefix("musicgen-").split()) or "model"
+
+
+def licence(model: str) -> str | None:
+    """Return the licence of a model's weights, None where it is not known to this program.
+
+    Source: the model cards of facebook/musicgen-*.
+    """
+    return NON_COMMERCIAL if model.casefold().startswith("facebook/musicgen-") else None
+
+
 def _musicgen(model: str) -> ModelCard:
-    licence = checkpoints.licence(model)
-    return replace(
-        card(checkpoints.name(model)),
-        licence=licence,
-        commercial=licence != checkpoints.NON_COMMERCIAL,
-    )
+    known = licence(model)
+    return replace(card(name(model)), licence=known, commercial=known != NON_COMMERCIAL)

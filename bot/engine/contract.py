@@ -1,6 +1,6 @@
 """What every engine is to the child process that it renders in."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,26 +13,6 @@ class Idle:
 
 
 Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | None, None, None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """What is known about a model without loading it.
-
-    Members choose it by `name` and read its `label` under the music. A piece has at most
-    `longest` seconds; `options` are the sampling options that members can set, with the least
-    and the most of each. The `licence` is that of its weights, None if unknown, which
-    may rule out `commercial` use. One that only `stands_in` for others, to try the bot, has no
-    weights, and every tier includes it.
-    """
-
-    name: str
-    label: str
-    longest: int
-    options: Mapping[str, tuple[float, float]]
-    licence: str | None = None
-    commercial: bool = True
-    stands_in: bool = False
 
 
 class Engine(Protocol):

@@ -12,8 +12,7 @@ from bot.cli import licence
 from bot.cli.engine_choice import Choice
 from bot.config import Config
 from bot.engine import cards
-from bot.engine.cards import EngineName
-from bot.engine.contract import ModelCard
+from bot.engine.cards import EngineName, ModelCard
 from bot.rules import tiers
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Limits

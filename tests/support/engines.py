@@ -21,6 +21,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from bot.engine import cards
 from bot.engine.messages import (
     Cancelled,
     Done,
@@ -35,7 +36,6 @@ from bot.engine.messages import (
     encode,
     report,
 )
-from bot.engine.musicgen import checkpoints
 from bot.values import Fault
 from tests.support.processes import SHARED
 
@@ -70,7 +70,7 @@ class Child:
         start: Sequence[str] = ("-m", "bot.engine.worker"),
     ) -> None:
         models = model.split(",")
-        self.name, self.model = model, checkpoints.name(models[0])
+        self.name, self.model = model, cards.name(models[0])
         command = ["--engine", "musicgen", "--device", device, *more]
         command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         command += [word for each in models for word in ("--model", each)]

@@ -22,8 +22,6 @@ from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
-NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
-
 PACKAGES = ("audiocraft", "huggingface_hub", "omegaconf", "torch", "transformers", "xformers")
 
 LANGUAGE_MODEL = "state_dict.bin"
@@ -63,20 +61,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def installed() -> bool:
     """Return whether MusicGen's packages can be imported, without importing them."""
     return all(importlib.util.find_spec(name) for name in PACKAGES)
-
-
-def name(model: str) -> str:
-    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large."""
-    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
-    return "-".join(last.casefold().removeprefix("musicgen-").split()) or "model"
-
-
-def licence(model: str) -> str | None:
-    """Return the licence of a model's weights, None where it is not known to this program.
-
-    Source: the model cards of facebook/musicgen-*.
-    """
-    return NON_COMMERCIAL if model.casefold().startswith("facebook/musicgen-") else None
 
 
 def missing(model: str) -> list[str]:

@@ -14,11 +14,12 @@ from typing import Protocol
 
 import torch
 
+from bot.engine import cards
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
-from bot.engine.musicgen import capacity, checkpoints, devices, loading
+from bot.engine.musicgen import capacity, devices, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
@@ -122,7 +123,7 @@ class MusicGen:
         self._kernels = kernels
         self._spills = 0
         """How many steps ran out of memory."""
-        self._name = checkpoints.name(model)
+        self._name = cards.name(model)
         self._device = devices.device(device)
         try:
             self.loop = self._load(model, precision, slots, others)

@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 
+from bot.engine import cards
 from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
@@ -58,7 +59,7 @@ class Repertoire:
         """
         self._device = devices.device(device)
         loading.stay_offline()
-        self._paths = {checkpoints.name(model): model for model in models}
+        self._paths = {cards.name(model): model for model in models}
         self._load = partial(
             MusicGen,
             device=device,
