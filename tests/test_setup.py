@@ -1,6 +1,7 @@
 """Setting up, and settings that cannot be read: a sentence each, and never a traceback."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,24 +34,29 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout whose Python installs nothing, and takes a moment for it."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
-    for lock in ("requirements.lock", "requirements-musicgen.lock"):
-        (tmp_path / lock).touch()
+    for lock in ROOT.glob("requirements*.lock"):
+        (tmp_path / lock.name).touch()
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
     return tmp_path
 
 
-def set_up(checkout: Path, **environment: str) -> subprocess.Popen[str]:
+def set_up(checkout: Path, target: str = "setup", **environment: str) -> subprocess.Popen[str]:
+    inherited = {key: value for key, value in os.environ.items() if key != "ENGINE"}
     return subprocess.Popen(
-        ["make", "setup", f"PYTHON={checkout / 'python'}"],
+        ["make", target, f"PYTHON={checkout / 'python'}"],
         cwd=checkout,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
+LOCKS = {
+    "bot": "requirements.lock",
+    **{kind: f"requirements-{kind}.lock" for kind in ("demo", "dev", "musicgen")},
+}
 ONCE = ["venv", "install requirements.lock", "install requirements-musicgen.lock"]
 
 
@@ -74,6 +80,53 @@ def test_a_lock_file_that_changed_is_installed_again_and_nothing_else(checkout: 
     (checkout / "requirements-musicgen.lock").touch()
     set_up(checkout).communicate()
     assert (checkout / "log").read_text().splitlines() == [*ONCE, ONCE[-1]]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize(
+    ("settings", "environment", "installed"),
+    [
+        (None, {}, ONCE),
+        ("ENGINE=\n", {}, ONCE),
+        ("#ENGINE=sketch\nENGINE=musicgen\n", {}, ONCE),
+        ("ENGINE=sketch\n", {}, ONCE[:2]),
+        ("ENGINE=musicgen\n export ENGINE = 'Sketch' # at first\n", {}, ONCE[:2]),
+        ("ENGINE=sketch\n", {"ENGINE": "musicgen"}, ONCE),
+        (None, {"ENGINE": "sketch"}, ONCE[:2]),
+    ],
+)
+def test_a_run_installs_what_its_engine_needs(
+    checkout: Path, settings: str | None, environment: dict[str, str], installed: list[str]
+) -> None:
+    if settings is not None:
+        (checkout / ".env").write_text(settings)
+    done = set_up(checkout, "run", **environment)
+    told = done.communicate()[0]
+    assert done.returncode == 0, told
+    assert (checkout / "log").read_text().splitlines() == [*installed, "-m bot run"]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_a_demo_installs_no_tools_and_no_musicgen(checkout: Path) -> None:
+    set_up(checkout, "demo").communicate()
+    demo = ["venv", "install requirements-demo.lock", "-m bot demo"]
+    assert (checkout / "log").read_text().splitlines() == demo
+
+
+def test_what_runs_is_locked_without_what_tests_it_and_in_the_same_versions() -> None:
+    locked = {
+        kind: set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / file).read_text(), re.MULTILINE))
+        for kind, file in LOCKS.items()
+    }
+    assert locked["bot"] < locked["demo"] < locked["dev"]
+    assert locked["bot"] < locked["musicgen"]
+    names = {kind: {each.split("==")[0] for each in found} for kind, found in locked.items()}
+    assert not names["bot"] & {"simcord", "pytest", "playwright", "torch"}
+    assert not names["demo"] & {"pytest", "playwright", "mypy", "torch"}
+    shared = names["dev"] & names["musicgen"]
+    assert {each for each in locked["dev"] if each.split("==")[0] in shared} == {
+        each for each in locked["musicgen"] if each.split("==")[0] in shared
+    }
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
