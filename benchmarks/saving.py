@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.report import Row
-from bot.config import engine_environment
+from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags

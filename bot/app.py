@@ -17,10 +17,10 @@ from bot.admin.servers import ServerAdmin
 from bot.admission import Admission
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
-from bot.config import engine_environment
 from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine import process
+from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.errors import StorageError
 from bot.outbox import Outbox

@@ -1,24 +1,20 @@
 """The settings, read from the environment once and checked all together."""
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from dotenv import load_dotenv
 
+from bot import parsing
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError
-from bot.rules.tiers import DEFAULTS
 from bot.values import Keep, Limits
 
-TOKEN = re.compile(r"[\w-]{23,}\.[\w-]{6,}\.[\w-]{27,}", re.ASCII)
-SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 MOST_SLOTS = 64
-MODEL = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 class DeviceSetting(StrEnum):
@@ -74,36 +70,36 @@ class LogFormat(StrEnum):
 class Config:
     """What the operator sets; the field `x_y` is the key `X_Y`."""
 
-    discord_token: str | None = field(default=None, repr=False)
-    discord_token_file: Path | None = None
-    data_dir: Path = Path("data")
+    discord_token: Annotated[str | None, parsing.token] = field(default=None, repr=False)
+    discord_token_file: Annotated[Path | None, parsing.path] = None
+    data_dir: Annotated[Path, parsing.path] = Path("data")
     engine: EngineName = EngineName.MUSICGEN
-    musicgen_model: str = "facebook/musicgen-small"
-    models: tuple[str, ...] = ()
-    models_loaded: int | None = None
+    musicgen_model: Annotated[str, parsing.model] = "facebook/musicgen-small"
+    models: Annotated[tuple[str, ...], parsing.models] = ()
+    models_loaded: Annotated[int | None, parsing.number(1, MOST_SLOTS, or_auto=True)] = None
     device: DeviceSetting = DeviceSetting.AUTO
     precision: PrecisionSetting = PrecisionSetting.AUTO
     kernels: KernelsSetting = KernelsSetting.AUTO
-    slots: int | None = None
+    slots: Annotated[int | None, parsing.number(1, MOST_SLOTS, or_auto=True)] = None
     finish: Switch = Switch.ON
-    max_seconds: int = 120
-    max_waiting: int = 100
-    max_waiting_per_server: int = 50
+    max_seconds: Annotated[int, parsing.number(1, 120)] = 120
+    max_waiting: Annotated[int, parsing.number(1, 100_000)] = 100
+    max_waiting_per_server: Annotated[int, parsing.number(1, 100_000)] = 50
     idle_lane: Switch = Switch.OFF
-    servers: frozenset[int] | None = None
-    server_seconds_per_day: int | None = None
-    skus: Mapping[int, str] = field(default_factory=dict)
-    owner_guild_id: int | None = None
-    code_url: str | None = None
-    dev_guild_id: int | None = None
-    drain_seconds: int = 60
-    keep_days: int = 30
-    keep_gb: int = 20
-    keep_words_days: int | None = None
+    servers: Annotated[frozenset[int] | None, parsing.snowflakes] = None
+    server_seconds_per_day: Annotated[int | None, parsing.number(0, 100_000_000)] = None
+    skus: Annotated[Mapping[int, str], parsing.skus] = field(default_factory=dict)
+    owner_guild_id: Annotated[int | None, parsing.snowflake] = None
+    code_url: Annotated[str | None, parsing.url] = None
+    dev_guild_id: Annotated[int | None, parsing.snowflake] = None
+    drain_seconds: Annotated[int, parsing.number(0, 3600)] = 60
+    keep_days: Annotated[int, parsing.number(1, 36_500)] = 30
+    keep_gb: Annotated[int, parsing.number(1, 1_000_000)] = 20
+    keep_words_days: Annotated[int | None, parsing.number(1, 36_500)] = None
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
-    metrics_port: int | None = None
-    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int | None, parsing.number(1, 65_535)] = None
+    metrics_host: Annotated[str, parsing.host] = "127.0.0.1"
     debuggable: Switch = Switch.OFF
 
     @classmethod
@@ -111,12 +107,14 @@ class Config:
         """Read the settings; raise OperatorError that lists everything wrong with them."""
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for key, read in READERS.items():
-            found = environment.get(key, "").strip()
-            try:
-                values |= {key.lower(): read(found)} if found else {}
-            except ValueError as problem:
-                problems.append(f"{key}: {problem}")
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            key = name.upper()
+            (read,) = getattr(hint, "__metadata__", (parsing.choice(hint),))
+            if found := environment.get(key, "").strip():
+                try:
+                    values[name] = read(found)
+                except ValueError as problem:
+                    problems.append(f"{key}: {problem}")
         try:
             values = _token_of_a_file(environment) | values
         except ValueError as problem:
@@ -174,24 +172,6 @@ def load(dotenv: Path = Path(".env")) -> Config:
     return Config.from_env(os.environ)
 
 
-def engine_environment() -> dict[str, str]:
-    """Return the environment of the engine's process: of this one only what it needs."""
-    return {key: value for key, value in os.environ.items() if _needed(key)}
-
-
-def _needed(key: str) -> bool:
-    return bool(ENGINES.fullmatch(key)) and "TOKEN" not in key
-
-
-ENGINES = re.compile(
-    "PATH|HOME|USER|LOGNAME|TZ|LANG|LANGUAGE|LC_.*|TMPDIR|TEMP|TMP|XDG_CACHE_HOME|XDG_RUNTIME_DIR"
-    "|VIRTUAL_ENV|CC|PYTHON.*|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_.*|GLIBC_TUNABLES"
-    "|HF_HOME|HF_HUB_.*|TRANSFORMERS_.*|AUDIOCRAFT_.*|TORCH.*|PYTORCH_.*|TRITON_.*"
-    "|CUDA_.*|NVIDIA_.*|CUBLAS_.*|CUDNN_.*|HIP_.*|HSA_.*|ROCR_.*"
-    "|OMP_.*|GOMP_.*|KMP_.*|MKL_.*|DNNL_.*|ONEDNN_.*|OPENBLAS_.*|NUMBA_.*"
-)
-"""Keys that Python, torch and their libraries heed."""
-
 CREDENTIAL = "discord_token"
 """What systemd's LoadCredential= is to call the token."""
 
@@ -202,140 +182,10 @@ def _token_of_a_file(environment: Mapping[str, str]) -> dict[str, object]:
     handed = environment.get("CREDENTIALS_DIRECTORY", "").strip()
     if not named and not (handed and (Path(handed) / CREDENTIAL).exists()):
         return {}
-    path = _path(named) if named else Path(handed) / CREDENTIAL
+    path = parsing.path(named) if named else Path(handed) / CREDENTIAL
     try:
-        return {"discord_token": _token(path.read_text().strip())}
+        return {"discord_token": parsing.token(path.read_text().strip())}
     except OSError as error:
         raise ValueError(f"DISCORD_TOKEN_FILE: {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"DISCORD_TOKEN_FILE: in {path}: {error}") from error
-
-
-def _path(found: str) -> Path:
-    try:
-        return Path(found).expanduser()
-    except RuntimeError:
-        raise ValueError(
-            f"found {found!r}, but there is no such home folder: set HOME, or give the full path"
-        ) from None
-
-
-def _token(found: str) -> str:
-    if not TOKEN.fullmatch(found):
-        raise ValueError(
-            f"found {len(found)} characters that are not a bot token; copy the token from the Bot "
-            "page of your application in Discord's developer portal (three parts joined by dots)"
-        )
-    return found
-
-
-def _model(found: str) -> str:
-    if not MODEL.fullmatch(found) and not Path(found).is_dir():
-        raise ValueError(
-            f"found {found!r}; it must be a repository such as facebook/musicgen-small, or a "
-            "folder with state_dict.bin and compression_state_dict.bin"
-        )
-    return found
-
-
-def _models(found: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_model(part.strip()) for part in found.strip(" ,").split(",")))
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def read(found: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", found) or not least <= int(found) <= most:
-            raise ValueError(f"found {found!r}; it must be a whole number from {least} to {most}")
-        return int(found)
-
-    return read
-
-
-def _auto(found: str) -> int | None:
-    if found.lower() == "auto":
-        return None
-    if not re.fullmatch("[0-9]{1,2}", found) or not 1 <= int(found) <= MOST_SLOTS:
-        raise ValueError(f"found {found!r}; it must be auto or a number from 1 to {MOST_SLOTS}")
-    return int(found)
-
-
-def _snowflake(found: str) -> int:
-    if not SNOWFLAKE.fullmatch(found):
-        raise ValueError(f"found {found!r}; it must be a server id, a number of 15 to 20 digits")
-    return int(found)
-
-
-def _snowflakes(found: str) -> frozenset[int]:
-    return frozenset(_snowflake(part) for part in re.split(r"[\s,]+", found.strip(" ,")))
-
-
-def _skus(found: str) -> dict[int, str]:
-    names = {tier.key: tier.name for tier in DEFAULTS}
-    skus = {}
-    for part in found.strip(" ,").split(","):
-        sku, _, tier = part.partition(":")
-        if not SNOWFLAKE.fullmatch(sku.strip()) or tier.strip().casefold() not in names:
-            raise ValueError(
-                f"found {part.strip()!r}; it must be SKU:tier, comma-separated, where the tier is "
-                f"one of {', '.join(names.values())}"
-            )
-        skus[int(sku)] = tier.strip().casefold()
-    return skus
-
-
-def _url(found: str) -> str:
-    if not re.fullmatch(r"https://[^\s<>()]+", found):
-        raise ValueError(f"found {found!r}; it must be an address that begins with https://")
-    return found
-
-
-def _host(found: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:-]+", found):
-        raise ValueError(f"found {found!r}; it must be an address such as 127.0.0.1 or 0.0.0.0")
-    return found
-
-
-def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
-    def read(found: str) -> StrEnum:
-        try:
-            return kind(found.lower())
-        except ValueError:
-            accepted = ", ".join(kind)
-            raise ValueError(f"found {found!r}; it must be one of {accepted}") from None
-
-    return read
-
-
-READERS: dict[str, Callable[[str], object]] = {
-    "DISCORD_TOKEN": _token,
-    "DISCORD_TOKEN_FILE": _path,
-    "DATA_DIR": _path,
-    "ENGINE": _choice(EngineName),
-    "MUSICGEN_MODEL": _model,
-    "MODELS": _models,
-    "MODELS_LOADED": _auto,
-    "DEVICE": _choice(DeviceSetting),
-    "PRECISION": _choice(PrecisionSetting),
-    "KERNELS": _choice(KernelsSetting),
-    "SLOTS": _auto,
-    "FINISH": _choice(Switch),
-    "MAX_SECONDS": _number(1, 120),
-    "MAX_WAITING": _number(1, 100_000),
-    "MAX_WAITING_PER_SERVER": _number(1, 100_000),
-    "IDLE_LANE": _choice(Switch),
-    "SERVERS": _snowflakes,
-    "SERVER_SECONDS_PER_DAY": _number(0, 100_000_000),
-    "SKUS": _skus,
-    "OWNER_GUILD_ID": _snowflake,
-    "CODE_URL": _url,
-    "DEV_GUILD_ID": _snowflake,
-    "DRAIN_SECONDS": _number(0, 3600),
-    "KEEP_DAYS": _number(1, 36_500),
-    "KEEP_GB": _number(1, 1_000_000),
-    "KEEP_WORDS_DAYS": _number(1, 36_500),
-    "LOG_LEVEL": _choice(LogLevel),
-    "LOG_FORMAT": _choice(LogFormat),
-    "METRICS_PORT": _number(1, 65_535),
-    "METRICS_HOST": _host,
-    "DEBUGGABLE": _choice(Switch),
-}

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from bot.cli import licence
 from bot.cli.engine_choice import SETUP
-from bot.config import Config, DeviceSetting, engine_environment, load
+from bot.config import Config, DeviceSetting, load
 from bot.engine import cards
+from bot.engine.environment import engine_environment
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.retention import archive, disk

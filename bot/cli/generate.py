@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from bot.cli.engine_choice import Choice
-from bot.config import engine_environment
 from bot.engine import process
+from bot.engine.environment import engine_environment
 from bot.engine.messages import Part, Progress, Render
 from bot.errors import EngineError, JobError, OperatorError
 from bot.values import Request

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, Switch, engine_environment
+from bot.config import Config, Switch
+from bot.engine.environment import engine_environment
 from bot.errors import OperatorError
 from tests.support.processes import unprivileged
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from bot.config import engine_environment
 from bot.engine import messages, worker
 from bot.engine.contract import Idle
+from bot.engine.environment import engine_environment
 from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import EngineProcess, start
