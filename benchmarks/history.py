@@ -33,8 +33,9 @@ from bot.retention.erasure import Erasure
 from bot.tables import jobs, servers, state, takes
 from bot.tables.database import Database, Transaction, open_database
 from bot.values import Keep, Limits
-from tests.conftest import GENEROUS, SCRIPTED
 from tests.support import inside
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LONG, SHORT = 1_000_000, 10_000

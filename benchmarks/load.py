@@ -29,8 +29,10 @@ from bot.app import Plan, compose
 from bot.client import Fantasia
 from bot.tables.jobs import counts
 from bot.values import Limits, Status
-from tests.conftest import GENEROUS, SCRIPTED, LateAdapter
 from tests.support import inside
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS
+from tests.support.world import LateAdapter
 
 MEMBERS, SERVERS, JOBS = 1_000, 20, 5_000
 LONG_QUEUE = 1_000

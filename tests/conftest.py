@@ -1,53 +1,18 @@
 """What the tests share: a clock to turn, a plan to compose, a way to wait for what must come."""
 
-import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
 
-import discord
 import pytest
-import simcord
-from discord.webhook.async_ import async_context
 
-from bot.app import Plan, compose
-from bot.client import Fantasia
-from bot.errors import Refusal
-from bot.outbox import Outbox
-from bot.studio import Studio
+from bot.app import Plan
 from bot.tables.database import Database, open_database
-from bot.values import Job, Origin, Owed, Status, Tier, Viewer
-from tests.support import inside
+from tests.support.clock import Clock
 from tests.support.engines import files, home, mono, other, stereo  # noqa: F401  # fixtures
 from tests.support.hub import hub_cache  # noqa: F401  # of all files
-from tests.support.limits import problems
-
-T = TypeVar("T")
-
-GENEROUS = Tier(
-    key="free",
-    name="Generous",
-    price="free",
-    longest=120,
-    takes=5,
-    per_day=1200,
-    waiting=50,
-    models=frozenset({"*"}),
-    weight=1,
-)
-
-OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
-"""States of a job that has not ended."""
-
-PATIENCE = 60.0
-"""Seconds that an answer may take: what gives way to all else does so on a busy machine."""
-
-SCRIPTED = (sys.executable, "-m", "tests.support.scripted_child")
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS
 
 
 def pytest_configure() -> None:
@@ -73,28 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
-class Clock:
-    """A clock that stands still until it is turned, and the ticks that it makes then."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        self._ticks = 0.0
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def ticks(self) -> float:
-        return self._ticks
-
-    def turn(self, **by: float) -> None:
-        self.time += timedelta(**by)
-        self._ticks += timedelta(**by).total_seconds()
-
-    def set(self, **by: float) -> None:
-        """Put it forward or back, which is no time that passes."""
-        self.time += timedelta(**by)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -118,174 +61,3 @@ def plan(tmp_path: Path) -> Plan:
         silence=60.0,
         pause=0.01,
     )
-
-
-def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
-    return Origin(
-        guild_id=guild,
-        channel_id=channel,
-        user_id=user,
-        user_name="someone",
-        application_id=5,
-        token="t",
-    )
-
-
-def viewer(user: int = 1, guild: int = 10, *, manager: bool = True) -> Viewer:
-    """Return somebody who looks into no channel but manages the server, unless told otherwise."""
-    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: False)
-
-
-def member(user: int = 1, guild: int = 10, *, manager: bool = False) -> Viewer:
-    """Return somebody who looks into every channel of a server."""
-    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: True)
-
-
-async def owed_by(studio: Studio) -> list[Owed]:
-    """Return the messages that are due."""
-    return await Outbox(inside.database(studio), clock=studio.now, news=asyncio.Event()).owed()
-
-
-async def until(look: Callable[[], Awaitable[T | None]]) -> T:
-    """Return the first true thing that `look` sees."""
-    while not (seen := await look()):
-        await asyncio.sleep(0.02)
-    return seen
-
-
-class LateAdapter:
-    """Lets the composition's tasks, made before SimCord runs, use its webhooks as well."""
-
-    adapter: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.adapter, name)
-
-
-@dataclass(kw_only=True)
-class World:
-    """A simulated Discord with a server, its #music and three members, and our bot in it."""
-
-    env: simcord.Env
-    stack: AsyncExitStack
-    guild: simcord.GuildHandle
-    music: simcord.ChannelHandle
-    alice: simcord.MemberActor
-    bob: simcord.MemberActor
-    admin: simcord.MemberActor
-    tolerated: tuple[type[Exception], ...] = (Refusal,)
-
-    @property
-    def bot(self) -> Fantasia:
-        assert isinstance(self.env.bot, Fantasia)
-        return self.env.bot
-
-    @property
-    def studio(self) -> Studio:
-        return self.bot.services.studio
-
-    @property
-    def database(self) -> Database:
-        return inside.database(self.studio)
-
-    def messages(self) -> list[discord.Message]:
-        return self.music.history()
-
-    def results(self) -> list[discord.Message]:
-        return [message for message in self.messages() if message.attachments]
-
-    async def generate(
-        self, prompt: str, duration: int = 2, by: simcord.MemberActor | None = None
-    ) -> simcord.InteractionResult:
-        member = by or self.alice
-        return await member.slash(self.music, "generate", prompt=prompt, duration=duration)
-
-    async def status(self, shown: simcord.InteractionResult, title: str) -> discord.Embed:
-        """Wait until the status message of a /generate has a title that contains this."""
-
-        async def look() -> discord.Embed | None:
-            assert shown.response
-            (embed,) = shown.response.embeds
-            return embed if title in (embed.title or "") else None
-
-        return await until(look)
-
-    async def result(self, number: int = 1) -> discord.Message:
-        """Wait until so many messages of the channel have attachments, and return the last.
-
-        The bot has it on record by then: no member is quick enough to press a button before that.
-        """
-
-        async def look() -> discord.Message | None:
-            found = self.results()
-            unrecorded = "SELECT 1 FROM jobs WHERE status = 'rendered'"
-            if len(found) < number or await self.database.fetch(unrecorded):
-                return None
-            return found[number - 1]
-
-        return await until(look)
-
-    async def admin_deletes(self, message: discord.Message) -> None:
-        """Delete a message as its channel's moderators can."""
-        await self.env.bot.http.delete_message(message.channel.id, message.id)
-
-    def direct_messages(self, member: simcord.MemberActor) -> list[discord.Message]:
-        return member.user.dm_channel.history()
-
-    async def ended(self, number: int, status: Status) -> Job:
-        """Wait until a job has this status; fail if it ends in another one."""
-
-        async def look() -> Job | None:
-            job = await self.studio.job(number)
-            assert job.status in (status, *OPEN), (job.status, job.reason)
-            return job if job.status is status else None
-
-        return await until(look)
-
-    def refused(self) -> list[str]:
-        """What Discord would refuse of all that the bot ever sent, by its documented limits."""
-        return [
-            f"{request.method} {request.path}: {problem}"
-            for request in self.env.backend.http_requests
-            for problem in problems(request.method, request.path, request.json)
-        ]
-
-    async def look(self) -> None:
-        """Let the bot look, and wait until it has done what it saw."""
-        self.bot.dispatch("look")
-        await asyncio.sleep(0)  # it has begun
-        while looks := inside.looks(self.bot):
-            await asyncio.wait(looks)
-
-    async def restart(self, plan: Plan) -> None:
-        """Stop everything, and start another bot on the same data in the same Discord."""
-        await self.stack.aclose()
-        await self.env.restart_bot(await self.stack.enter_async_context(compose(plan)))
-
-
-@asynccontextmanager
-async def world(plan: Plan) -> AsyncIterator[World]:
-    late = LateAdapter()
-    async_context.set(late)  # type: ignore[arg-type]
-    async with AsyncExitStack() as stack:
-        bot = await stack.enter_async_context(compose(plan))
-        async with simcord.run(bot, shard_count=1) as env:
-            late.adapter = env._webhook_adapter
-            env.settle_timeout = PATIENCE
-            guild = env.create_guild("Conservatory")
-            manage = discord.Permissions(manage_guild=True)
-            managers = guild.create_role("Managers", permissions=manage)
-            w = World(
-                env=env,
-                stack=stack,
-                guild=guild,
-                music=guild.create_text_channel("music"),
-                alice=guild.add_member(env.create_user("alice")),
-                bob=guild.add_member(env.create_user("bob")),
-                admin=guild.add_member(env.create_user("admin"), roles=[managers]),
-            )
-            yield w
-            await stack.aclose()
-            causes = [error.__cause__ or error for error in env.errors]
-            assert [cause for cause in causes if not isinstance(cause, w.tolerated)] == []
-            assert w.refused() == []

@@ -13,8 +13,9 @@ from bot.studio import Studio
 from bot.tables import members, servers, state
 from bot.tables.database import Database, Transaction, open_database
 from bot.values import Job, Limits, Status, Wish
-from tests.conftest import GENEROUS, Clock, origin
+from tests.support.clock import Clock
 from tests.support.rows import put
+from tests.support.studio import GENEROUS, origin
 
 IN_ORDER = {
     "disk": "disk is nearly full",

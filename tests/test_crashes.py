@@ -29,9 +29,10 @@ from bot.retention.disk import MARK
 from bot.tables.database import Database, open_database
 from bot.values import Status
 from tests.cogs.test_result_buttons import choose
-from tests.conftest import OPEN, World, until, world
 from tests.support import inside
+from tests.support.clock import until
 from tests.support.processes import alive, children
+from tests.support.world import OPEN, World, world
 
 
 class Cut:

@@ -12,7 +12,9 @@ from bot.errors import StorageError
 from bot.tables import jobs
 from bot.values import Status
 from cogs.ui import embeds
-from tests.conftest import World, member, until, world
+from tests.support.clock import until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 PAST = ("Queued", "Rendering", "Posting")
 

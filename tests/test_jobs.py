@@ -11,8 +11,9 @@ from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import open_database
 from bot.values import Job, Later, Limits, Wish
-from tests.conftest import Clock, origin
+from tests.support.clock import Clock
 from tests.support.life import SMALL, Life, life
+from tests.support.studio import origin
 
 __all__ = ["life"]
 

@@ -17,8 +17,10 @@ import pytest
 
 from bot.app import Plan
 from bot.values import EngineState, Status, Wish
-from tests.conftest import GENEROUS, origin, until, world
+from tests.support.clock import until
 from tests.support.processes import alive, children, program
+from tests.support.studio import GENEROUS, origin
+from tests.support.world import world
 
 ROUNDS = int(os.environ.get("KILLS", "10"))
 

@@ -19,11 +19,12 @@ from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, Oversized, Presence, Status, Unsent, Viewer, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES
-from tests.conftest import GENEROUS, Clock, World, member, origin, until, world
-from tests.rules.test_fairness import a_studio, serve
 from tests.support import inside
 from tests.support.books import Books, Only, books, lefts
+from tests.support.clock import Clock, until
 from tests.support.processes import children
+from tests.support.studio import GENEROUS, a_studio, member, origin, serve
+from tests.support.world import World, world
 
 __all__ = ["books"]
 

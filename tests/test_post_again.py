@@ -10,8 +10,10 @@ from bot.studio import NOBODY
 from bot.values import Actor, Delivered, PostKind, Presence, Status, Unsent, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks_until
-from tests.conftest import Clock, member, origin, world
 from tests.support.books import Books, Only, books, lefts
+from tests.support.clock import Clock
+from tests.support.studio import member, origin
+from tests.support.world import world
 from tests.test_money import ADMIN, button, play, press_again, undeliverable, used
 
 __all__ = ["books"]

@@ -15,9 +15,9 @@ import discord
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
-from tests.conftest import world
 from tests.support.processes import alive, children
 from tests.support.storm import Storm, StormClock, stormy
+from tests.support.world import world
 
 SOAK = float(os.environ.get("SOAK", "0"))
 """Seconds; 0: so many turns as below, from a seed that stays the same."""

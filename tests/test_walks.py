@@ -8,8 +8,8 @@ import pytest
 from bot.app import Plan
 from bot.rules.tiers import DEFAULTS
 from bot.values import Limits, Status
-from tests.conftest import world
 from tests.support.walks import recorded
+from tests.support.world import world
 
 LIMITED = Limits(server_seconds_per_day=1000, idle_lane=True)
 """Limits of every kind, so that all of them are asked."""

@@ -19,7 +19,9 @@ from bot.rules import tiers
 from bot.values import Limits, Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card, change_role
-from tests.conftest import Clock, World, member, world
+from tests.support.clock import Clock
+from tests.support.studio import member
+from tests.support.world import World, world
 
 ADMINS = ("quota", "tier", "member", "channel", "words")
 OWNER = 987654321098765432

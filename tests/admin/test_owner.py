@@ -26,8 +26,11 @@ from bot import metrics
 from bot.app import Plan
 from bot.errors import OperatorError, Refusal
 from bot.values import Keep, Status, Wish
-from tests.conftest import SCRIPTED, Clock, World, origin, until, viewer, world
+from tests.support.clock import Clock, until
 from tests.support.processes import alive, children, program
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import origin, viewer
+from tests.support.world import World, world
 
 ROOT = Path(__file__).parents[2]
 

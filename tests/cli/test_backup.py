@@ -13,7 +13,10 @@ from bot.errors import OperatorError
 from bot.retention.disk import MARK
 from bot.tables.database import open_database
 from bot.values import Status, Wish
-from tests.conftest import SCRIPTED, member, origin, until, world
+from tests.support.clock import until
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import member, origin
+from tests.support.world import world
 from tests.tables.test_database import first_release
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)

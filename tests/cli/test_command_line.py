@@ -16,8 +16,10 @@ from bot.app import Plan, compose
 from bot.cli import doctor
 from bot.config import Config
 from bot.values import Status, Wish
-from tests.conftest import GENEROUS, SCRIPTED, origin, until
 from tests.support import inside
+from tests.support.clock import until
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS, origin
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
 

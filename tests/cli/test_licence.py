@@ -17,7 +17,7 @@ from bot.rules import tiers
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Limits
 from tests.cli.test_command_line import bot
-from tests.conftest import Clock
+from tests.support.clock import Clock
 
 SOMEONE = Actor(id=1, name="someone")
 

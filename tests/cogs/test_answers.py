@@ -11,7 +11,7 @@ from bot.client import LONGEST_MESSAGE
 from bot.errors import Refusal, StorageError
 from bot.tables import audit
 from bot.values import Status
-from tests.conftest import world
+from tests.support.world import world
 
 CALLBACK = "/interactions/*/*/callback"
 

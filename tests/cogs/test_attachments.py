@@ -12,7 +12,7 @@ from bot.app import Plan
 from bot.values import Status, Target, Upload
 from tests.cogs.test_result_buttons import choose, first
 from tests.cogs.test_result_buttons import plan as plan
-from tests.conftest import World, world
+from tests.support.world import World, world
 
 
 def limits(monkeypatch: pytest.MonkeyPatch, *, server: int, member: int) -> None:

@@ -14,7 +14,9 @@ import pytest
 from bot.app import Plan
 from bot.rules import days, tiers
 from bot.values import Job, Limits, Status
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 PERMISSIONS = {
     "view_channel": "View Channel",

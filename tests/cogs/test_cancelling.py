@@ -5,7 +5,8 @@ from dataclasses import replace
 from bot.app import Plan
 from bot.values import Status
 from tests.cogs.test_bot import charged, told
-from tests.conftest import GENEROUS, member, world
+from tests.support.studio import GENEROUS, member
+from tests.support.world import world
 
 
 async def test_a_second_waiting_job_is_refused_where_the_tier_has_one(plan: Plan) -> None:

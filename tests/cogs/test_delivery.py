@@ -16,7 +16,9 @@ import pytest
 from bot.app import Plan
 from bot.client import Fantasia
 from bot.values import Keep, Status
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 MESSAGES = "/channels/*/messages"
 

@@ -14,7 +14,9 @@ from bot.client import Fantasia
 from bot.values import Status
 from cogs.ui import embeds, routes
 from tests.cogs.test_delivery import MESSAGES, asked, looks, looks_until, postponed, sends, used
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from cogs.ui.pages import PageButton
 from cogs.ui.request_form import AgainButton, EditButton
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 from tests.cogs.test_bot import told
-from tests.conftest import World, until, world
+from tests.support.clock import until
+from tests.support.world import World, world
 
 ABSENT = "There is no piece #1 here."
 

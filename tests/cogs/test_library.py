@@ -9,7 +9,7 @@ from bot.errors import Refusal
 from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
-from tests.conftest import World, world
+from tests.support.world import World, world
 
 
 async def history(w: World, who: simcord.MemberActor, **options: object) -> str:

@@ -25,9 +25,10 @@ from bot.rules.markup import some
 from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
 from bot.values import Actor, Limits, Status
 from tests.cogs.test_request_form import values
-from tests.conftest import GENEROUS, World, world
 from tests.support import inside
 from tests.support.limits import problems
+from tests.support.studio import GENEROUS
+from tests.support.world import World, world
 
 PIECES = 10**15 - 1000
 """The number of the first piece; commands take numbers up to 10**15."""

@@ -14,7 +14,8 @@ from bot.app import Plan
 from bot.rules import days, quota, tiers
 from bot.values import About, Limits, Status
 from tests.cogs.test_bot import charged, told
-from tests.conftest import Clock, World, until, world
+from tests.support.clock import Clock, until
+from tests.support.world import World, world
 
 SKU = 123456789012345678
 

@@ -21,7 +21,9 @@ from bot.tables import jobs, ledger
 from bot.values import Status
 from cogs.ui import embeds
 from tests.cogs.test_delivery import asked, looks, looks_until, postponed, sends, used
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
 

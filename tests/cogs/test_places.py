@@ -15,8 +15,8 @@ from bot.rules import tiers
 from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
-from tests.conftest import World, world
 from tests.support import inside
+from tests.support.world import World, world
 
 ALONE = {"forget me", "help", "about"}
 """What is offered in the bot's own direct messages."""

@@ -15,8 +15,10 @@ from bot.values import Job, Limits, Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks, looks_until
 from tests.cogs.test_discord_faults import answers
-from tests.conftest import Clock, World, member, origin, until, world
+from tests.support.clock import Clock, until
 from tests.support.processes import children
+from tests.support.studio import member, origin
+from tests.support.world import World, world
 
 
 async def owed(w: World) -> bool:

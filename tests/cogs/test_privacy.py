@@ -12,7 +12,8 @@ from cogs.privacy import ForgetButton
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
 from tests.cogs.test_result_buttons import first, used
-from tests.conftest import Clock, until, world
+from tests.support.clock import Clock, until
+from tests.support.world import world
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from bot.rules import tiers
 from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
 from tests.cogs.test_bot import told
-from tests.conftest import Clock, World, viewer, world
 from tests.support import inside
+from tests.support.clock import Clock
+from tests.support.studio import viewer
+from tests.support.world import World, world
 
 
 @pytest.fixture

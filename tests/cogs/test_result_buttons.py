@@ -20,7 +20,9 @@ from bot.tables import unneeded
 from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 LONG = {"seconds-per-day": 600, "longest": 60, "takes": 5}
 

@@ -16,7 +16,9 @@ from bot.client import Fantasia
 from bot.values import Job, Status
 from cogs.ui import embeds
 from tests.cogs.test_bot import charged
-from tests.conftest import Clock, World, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import World, world
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from bot.app import Plan
 from bot.errors import StorageError
 from bot.values import Job, Status
 from cogs.ui.status import EDITED_AT_ONCE
-from tests.conftest import Clock, member, until, world
+from tests.support.clock import Clock, until
+from tests.support.studio import member
+from tests.support.world import world
 
 
 async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(

@@ -20,7 +20,7 @@ from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, Sav
 from tests.cogs.test_bot import told
 from tests.cogs.test_forged import forged, option, posted
 from tests.cogs.test_members import card, change_role
-from tests.conftest import World, world
+from tests.support.world import World, world
 
 ABSENT = "There is no piece #1 here."
 

@@ -9,7 +9,8 @@ import pytest
 from bot.dispatch.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
 from bot.dispatch.running_job import RunningJob
 from bot.values import Job, Request, Status
-from tests.conftest import Clock, origin
+from tests.support.clock import Clock
+from tests.support.studio import origin
 
 GRACE = 100.0
 

@@ -20,9 +20,10 @@ from bot.rules import fairness
 from bot.studio import Studio
 from bot.tables import backlog, jobs, state
 from bot.values import Fault, Job, PostKind, Status, Wish
-from tests.conftest import GENEROUS, SCRIPTED, Clock, member, origin, owed_by, until
-from tests.rules.test_fairness import a_studio
+from tests.support.clock import Clock, until
 from tests.support.processes import alive, children
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS, a_studio, member, origin, owed_by
 
 
 @asynccontextmanager

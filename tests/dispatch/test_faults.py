@@ -19,8 +19,10 @@ from bot.errors import Refusal, StorageError
 from bot.tables import jobs, speeds
 from bot.tables.database import Reader
 from bot.values import Job, Status, Wish
-from tests.conftest import Clock, World, member, origin, until, world
+from tests.support.clock import Clock, until
 from tests.support.processes import alive, children
+from tests.support.studio import member, origin
+from tests.support.world import World, world
 
 
 async def asked(w: World, prompt: str, **options: int) -> Job:

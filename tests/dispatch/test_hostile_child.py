@@ -18,7 +18,10 @@ from bot.errors import OperatorError
 from bot.tables import takes
 from bot.values import Job, Status, Wish
 from tests.cogs.test_delivery import MESSAGES, looks
-from tests.conftest import SCRIPTED, Clock, World, member, origin, until, viewer, world
+from tests.support.clock import Clock, until
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import member, origin, viewer
+from tests.support.world import World, world
 
 
 async def asked(w: World, prompt: str, seconds: int = 2, takes: int = 1) -> Job:

@@ -22,8 +22,8 @@ from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import EngineProcess, start
 from bot.engine.sketch.composer import Sketch
 from bot.errors import EngineError, JobError
-from tests.conftest import SCRIPTED
 from tests.support.processes import program
+from tests.support.scripted_child import SCRIPTED
 
 T = TypeVar("T")
 

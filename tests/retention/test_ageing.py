@@ -11,8 +11,10 @@ from bot.values import Keep, Origin, Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_forged import posted
 from tests.cogs.test_members import card
-from tests.conftest import Clock, member, origin, world
 from tests.retention.test_erasure import NAME, WORDS, answered, everything, forget, row, said, swept
+from tests.support.clock import Clock
+from tests.support.studio import member, origin
+from tests.support.world import world
 
 
 async def test_dead_tokens_are_erased_and_living_ones_stay(plan: Plan, clock: Clock) -> None:

@@ -14,8 +14,10 @@ from bot.values import Status, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_forged import posted
 from tests.cogs.test_members import card
-from tests.conftest import Clock, World, origin, until, world
 from tests.retention.test_forgetting import held
+from tests.support.clock import Clock, until
+from tests.support.studio import origin
+from tests.support.world import World, world
 
 NAME = "alice"
 WORDS = "play our secret"

@@ -12,7 +12,8 @@ import pytest
 from bot.app import Plan
 from bot.values import Status
 from tests.cogs.test_delivery import MESSAGES, looks
-from tests.conftest import Clock, World, until, world
+from tests.support.clock import Clock, until
+from tests.support.world import World, world
 from tests.test_money import button, undeliverable, used
 
 

@@ -11,8 +11,8 @@ from bot.engine.files.encoder import Encoder
 from bot.retention.archive import JOBS_PER_TRANSACTION, Archive
 from bot.retention.calendar import Calendar
 from bot.tables.database import Database, open_database
-from tests.conftest import Clock
 from tests.support import inside
+from tests.support.clock import Clock
 
 MANY = 6 * JOBS_PER_TRANSACTION
 

@@ -13,8 +13,10 @@ from bot.cli.backup import backup
 from bot.retention.disk import MARK
 from bot.tables import takes
 from bot.values import Status, Wish
-from tests.conftest import World, member, origin, until, world
+from tests.support.clock import until
 from tests.support.processes import children
+from tests.support.studio import member, origin
+from tests.support.world import World, world
 
 
 def audio(plan: Plan) -> set[str]:

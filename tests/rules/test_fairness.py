@@ -1,11 +1,8 @@
 """Who is next, how long anybody waits at most, and whether expected times are honest."""
 
-import asyncio
 import random
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,57 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import queue
-from bot.admission import Admission
 from bot.app import Plan
 from bot.rules import forecast
 from bot.rules.fairness import AGED, Line, Shares
-from bot.studio import NOBODY, Studio
+from bot.studio import NOBODY
 from bot.tables import jobs, ledger, speeds, state
-from bot.tables.database import Database, open_database
-from bot.values import Job, Limits, QueuedJob, Status, Tier, Wish
-from tests.conftest import GENEROUS, Clock, World, member, origin, world
-
-OPEN = replace(GENEROUS, per_day=86_400)
-
-
-@asynccontextmanager
-async def a_studio(
-    folder: Path,
-    clock: Clock,
-    *tiers: Tier,
-    waiting: int = 1000,
-    skus: Mapping[int, str] | None = None,
-    models: tuple[str, ...] = ("small",),
-) -> AsyncIterator[tuple[Studio, Database]]:
-    limits = Limits(waiting=waiting, waiting_per_server=waiting)
-    async with open_database(folder / "test.db") as database:
-        yield (
-            Studio(
-                database,
-                folder=folder,
-                clock=clock,
-                work=asyncio.Event(),
-                news=asyncio.Event(),
-                drain=asyncio.Event(),
-                models=models,
-                max_seconds=120,
-                admission=Admission(
-                    folder=folder, defaults=tiers or (OPEN,), limits=limits, skus=skus or {}
-                ),
-            ),
-            database,
-        )
-
-
-async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
-    """Claim and render one job, which takes `pace` seconds per second of music."""
-    async with database.transaction() as tx:
-        job = await queue.claim(tx, ("small",), clock())
-    if job:
-        clock.turn(seconds=pace * job.request.seconds * job.request.takes)
-        async with database.transaction() as tx:
-            await jobs.rendered(tx, job.id, clock())
-    return job
+from bot.tables.database import Database
+from bot.values import Job, Limits, QueuedJob, Status, Wish
+from tests.support.clock import Clock
+from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
+from tests.support.world import World, world
 
 
 async def test_who_fills_the_queue_is_not_before_a_newcomer(tmp_path: Path, clock: Clock) -> None:
@@ -89,7 +45,7 @@ async def test_servers_have_equal_shares_however_many_ask(tmp_path: Path, clock:
 
 
 async def test_a_heavier_tier_has_a_larger_share(tmp_path: Path, clock: Clock) -> None:
-    light, heavy = replace(OPEN, key="free"), replace(OPEN, key="pro", name="Pro", weight=3)
+    light, heavy = replace(ALL_DAY, key="free"), replace(ALL_DAY, key="pro", name="Pro", weight=3)
     async with a_studio(tmp_path, clock, light, heavy) as (studio, database):
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO members (guild_id, user_id, tier) VALUES (10, 2, 'pro')")

@@ -13,7 +13,7 @@ from bot.rules.markup import clean, escape, isolate
 from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_members import card
-from tests.conftest import World, world
+from tests.support.world import World, world
 from tests.test_architecture import MODULES, name_of
 
 HARMLESS = re.compile(r"[^][\\*_~`|<>#()@:.+-]*")

@@ -9,7 +9,7 @@ from bot.app import Plan
 from bot.rules.wordfilter import folded, refuses
 from bot.values import Status
 from tests.cogs.test_bot import told
-from tests.conftest import world
+from tests.support.world import world
 
 SEEN = {
     "as it is": "bum",

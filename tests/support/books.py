@@ -16,8 +16,8 @@ from bot.errors import Refusal
 from bot.rules import days
 from bot.tables import takes
 from bot.values import Actor, Delivered, Fault, Job, Status, Unsent, Wish
-from tests.conftest import member, origin
 from tests.support.recount import ADMIN, GUILDS, MEMBERS, USERS, Bill, Given, Recount
+from tests.support.studio import member, origin
 
 
 class Books(Recount):

@@ -14,7 +14,9 @@ from typing import Any
 from bot import app
 from bot.app import Plan, tick
 from bot.values import Status, Wish
-from tests.conftest import GENEROUS, OPEN, SCRIPTED, origin, world
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS, origin
+from tests.support.world import OPEN, world
 
 built = asyncio.Event()
 """Each simulated Discord is a new one; its server, of the same ids, comes after the bot."""

@@ -41,8 +41,9 @@ from bot.values import (
     Upload,
     Wish,
 )
-from tests.conftest import Clock, member, origin
+from tests.support.clock import Clock
 from tests.support.scripted_child import READY
+from tests.support.studio import member, origin
 
 T = TypeVar("T")
 
@@ -59,9 +60,7 @@ SMALL = Tier(
     weight=1,
 )
 
-
 USERS = (1, 2)
-
 
 UPLOAD = Upload(Target(10), (1000,))
 OUTCOMES = [
@@ -69,9 +68,7 @@ OUTCOMES = [
     *(Oversized(), Oversized(UPLOAD, smaller=True), *Unsent),
 ]
 
-
 ANYBODY = member(manager=True)
-
 
 FREE_OF_CHARGE = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
 

@@ -25,7 +25,7 @@ from bot.rules import days
 from bot.studio import Studio
 from bot.tables.database import Database, open_database
 from bot.values import Actor, Job, Limits, Presence, Tier
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.scripted_child import READY
 
 T = TypeVar("T")

@@ -31,6 +31,9 @@ from bot.engine.messages import (
 )
 from bot.values import Fault
 
+SCRIPTED = (sys.executable, "-m", "tests.support.scripted_child")
+"""The command of this engine."""
+
 RATE = 8000
 
 

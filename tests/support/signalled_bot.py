@@ -8,7 +8,9 @@ from pathlib import Path
 from bot import logs
 from bot.app import Plan, heed_signals
 from bot.values import Status
-from tests.conftest import GENEROUS, SCRIPTED, world
+from tests.support.scripted_child import SCRIPTED
+from tests.support.studio import GENEROUS
+from tests.support.world import world
 
 
 async def main(folder: Path, first: str) -> None:

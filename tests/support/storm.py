@@ -26,9 +26,11 @@ from bot.retention.archive import Keep
 from bot.studio import NOBODY
 from bot.values import EngineState, Limits
 from tests.cogs.test_routes import lost_answers
-from tests.conftest import GENEROUS, World, member, until
+from tests.support.clock import until
 from tests.support.processes import alive, children
 from tests.support.promises_kept import Rows, broken_at_last, broken_meanwhile
+from tests.support.studio import GENEROUS, member
+from tests.support.world import World
 
 Act = Callable[["Storm"], Awaitable[None]]
 

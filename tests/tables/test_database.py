@@ -18,8 +18,9 @@ from bot.tables import database as database_module
 from bot.tables import state
 from bot.tables.database import Database, exclusive, open_database
 from bot.values import Limits, Status
-from tests.conftest import Clock, owed_by
+from tests.support.clock import Clock
 from tests.support.processes import program
+from tests.support.studio import owed_by
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:

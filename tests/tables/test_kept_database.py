@@ -17,8 +17,9 @@ from bot.studio import Studio
 from bot.tables import backlog, jobs, posts
 from bot.tables.database import open_database
 from bot.values import Actor, Job, PostKind, Route, Share, Status
-from tests.conftest import Clock, member, until
 from tests.support import inside
+from tests.support.clock import Clock, until
+from tests.support.studio import member
 
 WRITTEN = Path(__file__).parents[1] / "data" / "schema_13.sql"
 SERVER, OTHER = 1456074443980800018, 1456074443980800028

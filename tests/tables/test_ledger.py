@@ -11,9 +11,10 @@ from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import open_database
 from bot.values import Job, Limits, Wish
-from tests.conftest import Clock, origin
 from tests.support.books import Books, Only, books, lefts
+from tests.support.clock import Clock
 from tests.support.recount import tier
+from tests.support.studio import origin
 
 __all__ = ["books"]
 

@@ -26,8 +26,9 @@ from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Reader, Row, Transaction, open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
-from tests.conftest import GENEROUS, Clock, member, origin
 from tests.support import inside
+from tests.support.clock import Clock
+from tests.support.studio import GENEROUS, member, origin
 
 FEW, MANY = 50, 1_500
 """Jobs that have ended, of other members and of other days."""

@@ -23,9 +23,11 @@ from bot.tables import database
 from bot.tables.database import check, exclusive, open_database, reading
 from bot.values import Job, Status, Wish
 from tests.cogs.test_bot import told
-from tests.conftest import origin, until, world
 from tests.support import inside
+from tests.support.clock import until
 from tests.support.stand_in import TOKEN
+from tests.support.studio import origin
+from tests.support.world import world
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ import pytest
 from bot.tables import jobs, ledger, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Membership, Promise, Request, Source, Status
-from tests.conftest import GENEROUS
 from tests.support.rows import Call, changes, put
+from tests.support.studio import GENEROUS
 
 NOW = datetime.fromtimestamp(1000, UTC)
 

@@ -21,8 +21,9 @@ from bot.tables import takes
 from bot.values import Status
 from tests.cogs.test_bot import told
 from tests.cogs.test_result_buttons import attached
-from tests.conftest import until, world
+from tests.support.clock import until
 from tests.support.processes import alive, children, program
+from tests.support.world import world
 
 TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
 

@@ -24,7 +24,6 @@ from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
 from bot.errors import OperatorError
 from bot.values import Fault, Status
-from tests.conftest import world
 from tests.dispatch.test_faults import asked
 from tests.engine.musicgen.test_side_by_side import folders, last, together
 from tests.support.decoding import WISHES, alone, begin, finish
@@ -33,6 +32,7 @@ from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
+from tests.support.world import world
 
 __all__ = ["folders"]
 

@@ -1,0 +1,97 @@
+"""The domain without Discord or an engine: who asks, with which tier, and the rooms that answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bot import queue
+from bot.admission import Admission
+from bot.outbox import Outbox
+from bot.studio import Studio
+from bot.tables import jobs
+from bot.tables.database import Database, open_database
+from bot.values import Job, Limits, Origin, Owed, Tier, Viewer
+from tests.support import inside
+from tests.support.clock import Clock
+
+GENEROUS = Tier(
+    key="free",
+    name="Generous",
+    price="free",
+    longest=120,
+    takes=5,
+    per_day=1200,
+    waiting=50,
+    models=frozenset({"*"}),
+    weight=1,
+)
+
+ALL_DAY = replace(GENEROUS, per_day=86_400)
+
+
+def origin(user: int = 1, guild: int = 10, channel: int = 100) -> Origin:
+    return Origin(
+        guild_id=guild,
+        channel_id=channel,
+        user_id=user,
+        user_name="someone",
+        application_id=5,
+        token="t",
+    )
+
+
+def viewer(user: int = 1, guild: int = 10, *, manager: bool = True) -> Viewer:
+    """Return somebody who looks into no channel but manages the server, unless told otherwise."""
+    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: False)
+
+
+def member(user: int = 1, guild: int = 10, *, manager: bool = False) -> Viewer:
+    """Return somebody who looks into every channel of a server."""
+    return Viewer(guild=guild, user=user, manager=manager, views=lambda _: True)
+
+
+async def owed_by(studio: Studio) -> list[Owed]:
+    """Return the messages that are due."""
+    return await Outbox(inside.database(studio), clock=studio.now, news=asyncio.Event()).owed()
+
+
+@asynccontextmanager
+async def a_studio(
+    folder: Path,
+    clock: Clock,
+    *tiers: Tier,
+    waiting: int = 1000,
+    skus: Mapping[int, str] | None = None,
+    models: tuple[str, ...] = ("small",),
+) -> AsyncIterator[tuple[Studio, Database]]:
+    limits = Limits(waiting=waiting, waiting_per_server=waiting)
+    async with open_database(folder / "test.db") as database:
+        yield (
+            Studio(
+                database,
+                folder=folder,
+                clock=clock,
+                work=asyncio.Event(),
+                news=asyncio.Event(),
+                drain=asyncio.Event(),
+                models=models,
+                max_seconds=120,
+                admission=Admission(
+                    folder=folder, defaults=tiers or (ALL_DAY,), limits=limits, skus=skus or {}
+                ),
+            ),
+            database,
+        )
+
+
+async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
+    """Claim and render one job, which takes `pace` seconds per second of music."""
+    async with database.transaction() as tx:
+        job = await queue.claim(tx, ("small",), clock())
+    if job:
+        clock.turn(seconds=pace * job.request.seconds * job.request.takes)
+        async with database.transaction() as tx:
+            await jobs.rendered(tx, job.id, clock())
+    return job
