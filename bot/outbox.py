@@ -12,6 +12,7 @@ from bot.tables import interactions, jobs, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
     Delivered,
+    Fault,
     Job,
     Later,
     Outcome,
@@ -44,18 +45,12 @@ POST_TRIES = 10
 PARTS_PER_TAKE = 4
 """How many parts to cut a take into that is too large by itself."""
 
-MUSIC_GONE = "Its music is gone from the studio's disk."
-
-POSTING_FAILED = (
-    "The studio failed to post it. The music is saved; Post again tries once more and charges it."
-)
-
-UNSENT_REASONS: Mapping[Outcome, str] = {
-    Unsent.BROKEN: POSTING_FAILED,
-    Unsent.UNREADABLE: POSTING_FAILED,
-    Unsent.GONE: MUSIC_GONE,
+UNSENT_FAULTS: Mapping[Outcome, Fault] = {
+    Unsent.BROKEN: Fault.POSTING,
+    Unsent.UNREADABLE: Fault.POSTING,
+    Unsent.GONE: Fault.GONE,
 }
-"""What a member reads when the fault is ours."""
+"""Outcomes that are no fault of Discord's but ours."""
 
 
 class Outbox:
@@ -118,7 +113,7 @@ class Outbox:
             if not await posts.kept(tx, owed.post):
                 return
             await self._decide(tx, owed, outcome)
-            await self._settle(tx, owed, UNSENT_REASONS.get(outcome))
+            await self._settle(tx, owed, UNSENT_FAULTS.get(outcome))
             await removals.add_late(tx, owed.job.id, self._clock())
         if isinstance(outcome, Delivered):
             took = (self._clock() - owed.job.created_at).total_seconds()
@@ -218,11 +213,11 @@ class Outbox:
             return None
         return Route.DIRECT
 
-    async def _settle(self, tx: Transaction, owed: Owed, reason: str | None) -> None:
+    async def _settle(self, tx: Transaction, owed: Owed, fault: Fault | None) -> None:
         """End the job of a result, if that was the last of its results."""
         job = await jobs.find(tx, owed.job.id)  # it may have been forgotten meanwhile
         if job and owed.post.kind is PostKind.RESULT:
-            await settlement.posted(tx, job, self._clock(), reason)
+            await settlement.posted(tx, job, self._clock(), fault)
 
 
 def _answerable(job: Job, now: datetime) -> bool:

@@ -1,27 +1,35 @@
 """How a job ends: what was posted is charged, and the rest is refunded."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from bot.logs import change
 from bot.tables import jobs, ledger, posts, takes
 from bot.tables.database import Transaction
-from bot.values import UNRENDERED, Job, Post, PostKind, Status
+from bot.values import UNRENDERED, Fault, Job, Post, PostKind, Status
 
 log = logging.getLogger(__name__)
 
+UNPOSTED_REASONS: Mapping[Fault, str] = {
+    Fault.GONE: "Its music is gone from the studio's disk.",
+    Fault.POSTING: "The studio failed to post it. The music is saved; Post again tries once more "
+    "and charges it.",
+}
+"""What a member reads when music cannot be posted by a fault of ours."""
 
-async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = None) -> None:
+
+async def posted(tx: Transaction, job: Job, now: datetime, fault: Fault | None = None) -> None:
     """End a rendered job once all its results were posted or refused.
 
-    Told is what fails for a `reason` of our own and what is lost of a job that was delivered; that
+    Told is what fails by a `fault` of our own and what is lost of a job that was delivered; that
     Discord refuses all could be told nowhere.
     """
     results = [post for post in await posts.of(tx, job.id) if post.kind is PostKind.RESULT]
     if not all(post.delivered_at or post.refused for post in results):
         return
+    reason = UNPOSTED_REASONS[fault] if fault else None
     if any(post.delivered_at for post in results):
         if await jobs.delivered(tx, job.id, now):
             await _refund_lost(tx, job.id, results, now)
@@ -30,9 +38,9 @@ async def posted(tx: Transaction, job: Job, now: datetime, reason: str | None = 
     elif job.forgotten:
         if await jobs.withdrawn(tx, job.id, now):
             await ledger.returned(tx, job.id, now)
-    elif await jobs.undeliverable(tx, job.id, reason, now):
+    elif await jobs.undeliverable(tx, job.id, reason, fault, now):
         await ledger.returned(tx, job.id, now)
-        if reason:
+        if fault:
             await posts.add_another(tx, job.id, PostKind.FAILURE, now)
         why = reason or "every route was refused"
         change(log, job, "is undeliverable", logging.WARNING, because=why)

@@ -69,7 +69,8 @@ class Fault(StrEnum):
 
     The engine finds that it cannot start (LOAD, which is no job's), that it cannot do what is asked
     for, that the memory is too small, that a file cannot be written, or that the numbers which it
-    computed are not finite. The bot finds that it took too long, or that it ended.
+    computed are not finite. The bot finds that it took too long, or that it ended; and of music
+    that was rendered that it is GONE from the disk, or that POSTING it failed by a fault of ours.
     """
 
     LOAD = "load"
@@ -79,6 +80,8 @@ class Fault(StrEnum):
     NUMBERS = "numbers"
     TIME = "time"
     CRASH = "crash"
+    GONE = "gone"
+    POSTING = "posting"
 
 
 class Source(StrEnum):
@@ -336,6 +339,7 @@ class Job:
     rendered_at: datetime | None
     status_message_id: int | None
     shown: Status | None
+    fault: Fault | None = None
     spent: float | None = None
     stopping: bool = False
     heard: bool = False

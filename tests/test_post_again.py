@@ -7,7 +7,7 @@ import pytest
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.studio import NOBODY
-from bot.values import Actor, Delivered, PostKind, Presence, Status, Unsent, Wish
+from bot.values import Actor, Delivered, Fault, PostKind, Presence, Status, Unsent, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.support.books import Books, Only, books, lefts
@@ -130,12 +130,14 @@ def test_what_is_under_way_as_post_again_is_pressed_is_no_music(books: Books) ->
         books.finish(Only(books.running[0]), 4.0, whole=True)
     result, other = books.do(books.outbox.owed())
     books.do(books.outbox.settle(result, Unsent.GONE))
+    assert books.do(books.studio.job(1)).fault is Fault.GONE
     _, why = books.do(books.outbox.owed())
     assert books.do(books.outbox.trying(why)) is None
     books.do(books.studio.post_again(1, NOBODY, member()))
     books.do(books.outbox.settle(why, Delivered(7)))
     assert books.do(books.outbox.trying(why)) is Unsent.UNWANTED
-    assert books.do(books.studio.job(1)).status is Status.RENDERED
+    wanted = books.do(books.studio.job(1))
+    assert (wanted.status, wanted.fault) == (Status.RENDERED, None)
     still, again = books.do(books.outbox.owed())
     assert still == other
     assert (again.post.kind, again.post.tried_at) == (PostKind.RESULT, None)

@@ -322,14 +322,16 @@ async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
-async def undeliverable(tx: Transaction, job: int, reason: str | None, now: datetime) -> bool:
-    """The rendered music cannot be posted: Discord refused every way, or for this reason."""
+async def undeliverable(
+    tx: Transaction, job: int, reason: str | None, fault: Fault | None, now: datetime
+) -> bool:
+    """The rendered music cannot be posted: Discord refused every way, or by a fault of ours."""
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'undeliverable', reason = ?, ended_at = ?
+        UPDATE jobs SET status = 'undeliverable', reason = ?, fault = ?, ended_at = ?
         WHERE id = ? AND status = 'rendered'
         """,
-        (reason, now.timestamp(), job),
+        (reason, fault, now.timestamp(), job),
     )
 
 
@@ -351,7 +353,7 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     """
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'rendered', reason = NULL
+        UPDATE jobs SET status = 'rendered', reason = NULL, fault = NULL
         WHERE id = ? AND status = 'undeliverable' AND deleted_at IS NULL
         AND EXISTS (SELECT 1 FROM takes WHERE job_id = jobs.id AND audio IS NOT NULL)
         """,
@@ -447,6 +449,7 @@ def _job(row: Row) -> Job:
         care=row["care"],
         progress=row["progress"],
         reason=row["reason"],
+        fault=Fault(row["fault"]) if row["fault"] else None,
         created_at=_time(row["created_at"]),
         charged_at=_time(row["charged_at"]),
         started_at=_time_or_none(row["started_at"]),

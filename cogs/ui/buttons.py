@@ -10,8 +10,7 @@ from discord import ui
 
 from bot.client import Interaction, require_membership
 from bot.errors import StorageError
-from bot.outbox import MUSIC_GONE
-from bot.values import Job, Status
+from bot.values import Fault, Job, Status
 from cogs.ui import embeds, permissions
 
 
@@ -109,7 +108,7 @@ class StopButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<jo
 
 def last_view(job: Job) -> ui.View | None:
     """Return the buttons of a job that has ended."""
-    if job.status is not Status.UNDELIVERABLE or job.reason == MUSIC_GONE:
+    if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE:
         return None
     view = ui.View(timeout=None)
     view.add_item(PostAgainButton(job.id))

@@ -16,7 +16,7 @@ from bot.app import Plan, compose
 from bot.studio import Studio
 from bot.tables import backlog, jobs, posts
 from bot.tables.database import open_database
-from bot.values import Actor, Job, PostKind, Route, Share, Status
+from bot.values import Actor, Fault, Job, PostKind, Route, Share, Status
 from tests.support import inside
 from tests.support.clock import Clock, until
 from tests.support.studio import member
@@ -166,3 +166,16 @@ async def test_what_one_number_said_of_a_message_is_said_by_two(written: Plan) -
         5: [(preview, Share()), (result, Share())]
         + [(preview, Share(part=part)) for part in (1, 102)],
     }
+
+
+async def test_why_music_cannot_be_posted_is_known_whatever_its_words_say(written: Plan) -> None:
+    path = written.folder / "fantasia.db"
+    gone, ours = "Its music is gone from the studio's disk.", "The studio failed to post it."
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "UPDATE jobs SET status = 'undeliverable', reason = ? WHERE id = ?",
+            [(gone, 12), (ours, 13), (None, 14)],
+        )
+    async with open_database(path) as database:
+        found = [await jobs.find(database, number) for number in (12, 13, 14)]
+    assert [job.fault for job in found if job] == [Fault.GONE, Fault.POSTING, None]

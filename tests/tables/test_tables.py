@@ -103,9 +103,9 @@ JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
     ),
     (
         "undeliverable",
-        lambda tx: jobs.undeliverable(tx, 1, "ours", NOW),
+        lambda tx: jobs.undeliverable(tx, 1, "ours", Fault.POSTING, NOW),
         {Status.RENDERED},
-        {"status": "undeliverable", "reason": "ours", "ended_at": 1000.0},
+        {"status": "undeliverable", "reason": "ours", "fault": "posting", "ended_at": 1000.0},
     ),
     (
         "withdrawn",
