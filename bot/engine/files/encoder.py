@@ -44,6 +44,10 @@ class Encoder:
             try:
                 async with asyncio.timeout(ENCODING_TIMEOUT):
                     answer = await self._answer(json.dumps(order))
+                    if answer is None and self._process:  # killed, and not by end()
+                        answer = await self._answer(json.dumps(order))
+                    if answer is None:
+                        raise OSError("the process that writes other formats was killed")
             except BaseException:
                 await asyncio.shield(self.end())  # nobody is waiting for its current file any more
                 raise
@@ -60,7 +64,8 @@ class Encoder:
             process.stdin.close()
             await process.wait()  # whoever waits for its answer reads it
 
-    async def _answer(self, order: str) -> str:
+    async def _answer(self, order: str) -> str | None:
+        """Return what is wrong, nothing if all is well, and None if the process is lost."""
         if self._process is None or self._process.returncode is not None:
             self._process = await self._start()
         process = self._process
@@ -70,7 +75,8 @@ class Encoder:
             process.stdin.write(f"{order}\n".encode())
             await process.stdin.drain()
         if not (line := await process.stdout.readline()):
-            raise OSError(f"writing other formats ended with code {await process.wait()}")
+            await process.wait()
+            return None
         answer: str = json.loads(line)
         return answer
 
