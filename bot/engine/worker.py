@@ -174,7 +174,7 @@ def load(options: argparse.Namespace) -> Engine:
 
 
 def _sketch(options: argparse.Namespace) -> Engine:
-    from bot.engine.sketch.composer import Sketch
+    from bot.engine.sketch.engine import Sketch
 
     return Sketch(options.pace, finishes=options.finish == "on")
 

@@ -20,7 +20,7 @@ from bot.engine.environment import engine_environment
 from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import EngineProcess, start
-from bot.engine.sketch.composer import Sketch
+from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
 from tests.support.processes import program
 from tests.support.scripted_child import SCRIPTED

@@ -4,41 +4,14 @@ The prompt's words choose key, tempo, metre and instruments, the seed everything
 four bars over common progressions, a motif that returns varied, a cadence at the end.
 """
 
-import hashlib
-import re
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bot.engine.cards import SKETCH
-from bot.engine.contract import Rendering
-from bot.engine.files import wav
-from bot.engine.files.results import Results
-from bot.engine.messages import Previewed, Progress, Ready, Render
 from bot.engine.sketch import instruments
-from bot.engine.sketch.instruments import RATE, Instrument, Signal
-from bot.errors import JobError
-
-HEADER_WORDS = 4
-MIX_SCALE = 4096.0
-"""What a mix is multiplied by to be kept; its notes sum to about 4."""
-
-SLEEP_SECONDS = 0.05
-"""How long it sleeps at a time while it pretends to work, in seconds."""
-
-Scale = tuple[int, ...]
-
-MAJOR: Scale = (0, 2, 4, 5, 7, 9, 11)
-MINOR: Scale = (0, 2, 3, 5, 7, 8, 10)
-DORIAN: Scale = (0, 2, 3, 5, 7, 9, 10)
-
-NOTE_NAMES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
-ACCIDENTALS = {"sharp": 1, "#": 1, "flat": -1, "b": -1, None: 0}
+from bot.engine.sketch.instruments import Instrument
+from bot.engine.sketch.style import DORIAN, MAJOR, MINOR, Scale, Style
 
 # Degrees of the scale, from 0, one chord a bar.
 PROGRESSIONS: dict[Scale, tuple[Scale, ...]] = {
@@ -57,93 +30,6 @@ RHYTHMS = (
     (0, 1 / 4, 3 / 4),
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What the words of a prompt decide."""
-
-    scale: Scale = MAJOR
-    tonic: int = 0
-    tempo: float = 104.0
-    beats: int = 4
-    lead: Instrument = instruments.PIANO
-    chords: Instrument = instruments.PIANO
-    figure: str = "arpeggio"
-    drums: str = ""
-    wet: float = 0.22
-
-
-GENRES: dict[str, dict[str, Any]] = {
-    "mozart classical sonata minuet haydn": {"figure": "alberti", "tempo": 126.0},
-    "bach baroque fugue harpsichord": {
-        "lead": instruments.HARPSICHORD,
-        "chords": instruments.HARPSICHORD,
-        "figure": "arpeggio",
-        "tempo": 108.0,
-    },
-    "orchestra orchestral symphony cinematic epic film": {
-        "lead": instruments.BRASS,
-        "chords": instruments.STRINGS,
-        "figure": "block",
-        "wet": 0.4,
-    },
-    "strings violin cello quartet": {"lead": instruments.STRINGS, "chords": instruments.STRINGS},
-    "flute pastoral": {
-        "lead": instruments.FLUTE,
-        "chords": instruments.STRINGS,
-        "figure": "arpeggio",
-    },
-    "clarinet klezmer": {"lead": instruments.CLARINET, "figure": "offbeat"},
-    "organ church choir hymn": {
-        "lead": instruments.ORGAN,
-        "chords": instruments.ORGAN,
-        "figure": "block",
-        "tempo": 84.0,
-        "wet": 0.5,
-    },
-    "guitar folk acoustic country": {"lead": instruments.GUITAR, "chords": instruments.GUITAR},
-    "bell bells musicbox christmas glockenspiel": {"lead": instruments.BELL, "wet": 0.35},
-    "ambient drone calm dream dreamy space meditation": {
-        "lead": instruments.BELL,
-        "chords": instruments.PAD,
-        "figure": "block",
-        "tempo": 66.0,
-        "wet": 0.5,
-    },
-    "jazz swing blues": {"scale": DORIAN, "lead": instruments.CLARINET, "drums": "swing"},
-    "lofi lo-fi chill chillhop hiphop": {"scale": DORIAN, "tempo": 78.0, "drums": "rock"},
-    "rock metal punk": {
-        "lead": instruments.SYNTH,
-        "chords": instruments.GUITAR,
-        "figure": "offbeat",
-        "drums": "rock",
-        "tempo": 132.0,
-    },
-    "techno house dance edm trance disco": {
-        "lead": instruments.SYNTH,
-        "chords": instruments.SYNTH,
-        "drums": "four",
-        "figure": "offbeat",
-        "tempo": 126.0,
-    },
-    "synth synthwave 80s retro chiptune electronic": {
-        "lead": instruments.SYNTH,
-        "chords": instruments.PAD,
-        "drums": "rock",
-        "tempo": 112.0,
-    },
-    "drums drum percussion beat": {"drums": "rock"},
-    "piano": {"lead": instruments.PIANO, "chords": instruments.PIANO},
-    "waltz ballroom": {"beats": 3, "figure": "offbeat", "tempo": 150.0},
-    "march": {"tempo": 116.0, "drums": "rock", "lead": instruments.BRASS},
-    "sad dark melancholy melancholic lonely tragic minor requiem night gloomy": {"scale": MINOR},
-    "happy joyful bright cheerful major sunny playful": {"scale": MAJOR},
-    "dorian medieval celtic": {"scale": DORIAN},
-    "slow adagio largo lullaby ballad": {"tempo": 69.0},
-    "fast allegro presto energetic upbeat": {"tempo": 152.0},
-}
-
-
 DRUMS = {
     "rock": {"kick": (0.0, 2.0), "snare": (1.0, 3.0), "hat": (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)},
     "four": {"kick": (0.0, 1.0, 2.0, 3.0), "snare": (1.0, 3.0), "hat": (0.5, 1.5, 2.5, 3.5)},
@@ -161,141 +47,6 @@ class Note:
     pitch: int | str
     velocity: float
     instrument: Instrument = instruments.PIANO
-
-
-class Sketch:
-    """Composes and plays; the same prompt, length and seed give the same samples."""
-
-    def __init__(self, pace: float = 0.0, *, finishes: bool = True) -> None:
-        """Pretend to need `pace` seconds of work per second of music."""
-        self._pace, self._finishes = pace, finishes
-
-    def ready(self) -> Ready:
-        """Return what this engine is."""
-        return Ready(
-            models=(SKETCH.name,),
-            device="cpu",
-            precision="float64",
-            slots=1,
-            pace=max(self._pace, 0.05),
-        )
-
-    def step(self) -> None:
-        """Do nothing: a render makes its own steps."""
-
-    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        """Compose and play each take bar by bar; see contract.Engine."""
-        results, before = Results(order, RATE, finishes=self._finishes), _before(order)
-        pieces = [Piece(order.prompt, order.seconds, part.seed, before) for part in order.parts]
-        total, done = sum(piece.bars for piece in pieces), 0
-        playing = [piece.play() for piece in pieces]
-        while not (finishing() and any(piece.played - piece.before >= 1 for piece in pieces)):
-            for piece, bars in zip(pieces, list(playing), strict=False):
-                if next(bars, None) is None:
-                    continue
-                done += 1
-                for _ in self._pretend(order.seconds / piece.bars):
-                    yield Progress(id=order.id, done=done - 1, total=total)
-                yield Progress(id=order.id, done=done, total=total)
-            if results.previews_due(min(piece.played for piece in pieces)):
-                for part, piece in zip(order.parts, pieces, strict=True):
-                    results.previewed(part, piece.sound(piece.played)[None])
-                yield Previewed(id=order.id)
-            if done == total:
-                break
-        for part, piece in zip(order.parts, pieces, strict=True):
-            if piece.played - piece.before >= 1:
-                yield results.took(part, piece.sound(piece.played)[None], piece.codes())
-        results.drawn()
-
-    def _pretend(self, seconds: float) -> Iterator[None]:
-        until = time.monotonic() + self._pace * seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(SLEEP_SECONDS, left))
-            yield
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """A piece that another extends: the seed of its style, and its notes as they sound."""
-
-    seed: int
-    seconds: float
-    mix: Signal
-
-
-def _before(order: Render) -> Before | None:
-    """Read what an order extends; raise JobError if that is missing.
-
-    The codes of this engine are its mix in 16 bits, after four words that hold the seed of the
-    style and the length in samples.
-    """
-    if order.prefix is None:
-        return None
-    codes = wav.read_codes(Path(order.prefix))
-    if codes is None or len(codes) != 1 or codes.size < HEADER_WORDS:
-        raise JobError("The music to extend is missing, or was made by another model.")
-    seed, length = (int(number) for number in codes[0, :HEADER_WORDS].view("<u4"))
-    mix = codes[0, HEADER_WORDS:].astype(np.float64) / MIX_SCALE
-    return Before(seed=seed, seconds=length / RATE, mix=mix)
-
-
-class Piece:
-    """One composition of `bars` bars that fills its seconds and lets the last chord ring.
-
-    It may follow another: then the notes of that come first, and it is in its style.
-    """
-
-    def __init__(self, prompt: str, seconds: int, seed: int, before: Before | None = None) -> None:
-        self.before = before.seconds if before else 0.0
-        self._seed = before.seed if before else seed
-        self._style = style(prompt, _random(self._seed, prompt))
-        self._random = _random(seed, prompt)
-        ring = min(1.2, seconds / 6)
-        bar = self._style.beats * 60 / self._style.tempo
-        self.bars = max(1, round((seconds - ring) / bar))
-        self._beat = (seconds - ring) / self.bars / self._style.beats
-        self._start = round(self.before * RATE)
-        self._mix = np.zeros(self._start + (seconds + 4) * RATE)
-        if before:
-            self._mix[: before.mix.size] = before.mix[: self._mix.size]
-        self._whole = self.before + seconds
-        self.played = self.before
-
-    def play(self) -> Iterator[int]:
-        """Play one bar at each step, and return its number from 0."""
-        for bar, notes in enumerate(Composer(self._style, self.bars, self._random).bars()):
-            for note in notes:
-                self._add(note, bar)
-            last = bar + 1 == self.bars
-            bars = (bar + 1) * self._style.beats * self._beat
-            self.played = self._whole if last else self.before + bars
-            yield bar
-
-    def sound(self, seconds: float) -> Signal:
-        """Return the first seconds of what was played [length]."""
-        cut = self._mix[: round(seconds * RATE)]
-        ring = 0.03 if seconds < self._whole else 0.25
-        return instruments.mastered(
-            instruments.room(cut, self._style.wet), fade_out=min(ring, seconds / 4)
-        )
-
-    def codes(self) -> NDArray[np.int16]:
-        """Return what another piece needs to follow this one; see `_before`."""
-        length = round(self.played * RATE)
-        words = np.array([self._seed, length], dtype="<u4").view(np.int16)
-        mix = np.clip(np.round(self._mix * MIX_SCALE), -32768, 32767).astype(np.int16)
-        return np.concatenate([words, mix])[None]
-
-    def _add(self, note: Note, bar: int) -> None:
-        if isinstance(note.pitch, str):
-            sound = instruments.drum(note.pitch)
-        else:
-            sound = instruments.tone(note.instrument, note.pitch, round(note.beats * self._beat, 3))
-        at = (bar * self._style.beats + note.at) * self._beat
-        start = self._start + round(at * RATE)
-        room = self._mix[start : start + sound.size]
-        room += note.velocity * sound[: room.size]
 
 
 class Composer:
@@ -422,36 +173,3 @@ class Composer:
             for at in places
             if at < self._style.beats
         ]
-
-
-def _random(seed: int, prompt: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"{seed} {prompt.casefold()}".encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16])))
-
-
-def style(prompt: str, random: np.random.Generator) -> Style:
-    """Return what the words ask for; the rest is drawn."""
-    words = re.findall(r"[a-z0-9#-]+", prompt.casefold())
-    drawn = Style(
-        scale=(MAJOR, MINOR)[int(random.random() < 0.35)],
-        tonic=int(random.integers(12)),
-        tempo=float(random.integers(84, 132)),
-        lead=(instruments.PIANO, instruments.FLUTE, instruments.CLARINET, instruments.BELL)[
-            int(random.integers(4))
-        ],
-    )
-    for names, changes in GENRES.items():
-        if set(names.split()) & set(words):
-            drawn = replace(drawn, **changes)
-    return replace(drawn, **_key(prompt))
-
-
-def _key(prompt: str) -> dict[str, Any]:
-    found = re.search(
-        r"\b([a-h])(?:[ -]?(sharp|flat|#|b))? (major|minor|dorian)\b", prompt.casefold()
-    )
-    if not found:
-        return {}
-    name, accidental, mode = found.groups()
-    scale = {"major": MAJOR, "minor": MINOR, "dorian": DORIAN}[mode]
-    return {"tonic": (NOTE_NAMES[name] + ACCIDENTALS[accidental]) % 12, "scale": scale}

@@ -12,7 +12,7 @@ import pytest
 from bot.engine.files import mastering
 from bot.engine.files.wav import write_pcm
 from bot.engine.messages import Part, Render
-from bot.engine.sketch.composer import Sketch
+from bot.engine.sketch.engine import Sketch
 
 RATE = 32000
 FFMPEG = shutil.which("ffmpeg")

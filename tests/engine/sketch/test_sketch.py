@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from PIL import Image
 
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.sketch.composer import DORIAN, MAJOR, MINOR, Piece, Sketch, style
+from bot.engine.sketch.engine import Piece, Sketch
+from bot.engine.sketch.style import DORIAN, MAJOR, MINOR, style
 from bot.errors import JobError
 
 
