@@ -7,8 +7,6 @@ is read with everything that it names replaced by things that do nothing, its se
 on size, depth and aliases, and all of it with limits on memory and time.
 """
 
-import io
-import pickle
 import re
 import resource
 import sys
@@ -23,13 +21,17 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bot.engine.musicgen.checkpoints import CODEC, Found
+from bot.engine.musicgen.inert_pickle import (
+    CODE,
+    DamagedFile,
+    Placeholder,
+    TensorPlaceholder,
+    UnusableFile,
+    unpack,
+)
 
 READING_MEMORY, READING_SECONDS = 1 << 30, 20
 """Bytes and seconds of work that reading a file may take."""
-
-PICKLE = "data.pkl"
-MOST_BYTES = 16 << 20
-"""Of a checkpoint without its weights; those of the largest released model are 0.3 MB."""
 
 LARGEST_SIZE = 1 << 16
 """Of a width or a number of layers."""
@@ -39,11 +41,6 @@ MOST_SETTINGS, DEEPEST_SETTINGS, MOST_ALIASES = 1 << 18, 40, 20
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
-LFS = b"version https://git-lfs"
-LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
-"""What a file begins with that torch before 1.6 saved."""
-
-CODE = "holds code besides weights and settings, and is not opened"
 A_CODEC = "use the one that the model was trained with, such as that of facebook/musicgen-small"
 UNREADABLE = "has settings (xp.cfg) that cannot be read"
 EXPORT = "export it first with audiocraft.utils.export"
@@ -57,119 +54,15 @@ TEXT_ENCODERS = frozenset(
 FAMILIES = {"audiogen": "an AudioGen", "jasco": "a JASCO", "compression": "a codec"}
 
 
-class UnusableFile(Exception):
-    """A file is unusable; the text continues after its name, and says what to do."""
-
-
-class DamagedFile(Exception):
-    """A file is no whole archive."""
-
-
-class Placeholder:
-    """Stands where a pickle names anything; keeps the state that it is given."""
-
-    state: Any = None
-
-    def __new__(cls, *_: object, **__: object) -> "Placeholder":
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
-        self.state = state
-
-    def __call__(self, *_: object) -> "Placeholder":
-        return self
-
-    def __setitem__(self, *_: object) -> None:
-        pass
-
-    def append(self, *_: object) -> None:
-        """Keep nothing."""
-
-    extend = add = append
-
-
-class TensorPlaceholder(Placeholder):
-    """Stands for one."""
-
-
-class PlaceholderDict(dict[Any, Any]):
-    """An OrderedDict, whose other state does not count."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class InertUnpickler(pickle.Unpickler):
-    """Makes nothing but plain values and what stands for others."""
-
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        """Return what stands for a class or a function."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return PlaceholderDict
-        return (
-            TensorPlaceholder
-            if name.startswith("_rebuild_") and module == "torch._utils"
-            else Placeholder
-        )
-
-    def persistent_load(self, _: Any) -> Placeholder:  # noqa: ANN401
-        """Return what stands for the numbers of a tensor."""
-        return Placeholder()
-
-
 def look(name: str, file: Path) -> Found:
     """Return what a file is that goes by the name of a language model's or a codec's."""
     try:
-        package = _package(file)
+        package = unpack(file)
         return _codec(package) if name == CODEC else _language_model(package)
     except UnusableFile as problem:
         return Found(wrong=str(problem))
     except (DamagedFile, zipfile.BadZipFile, OSError):
         return Found(damaged=True)
-
-
-def _package(file: Path) -> Mapping[Any, Any]:
-    with file.open("rb") as opened:
-        begin = opened.read(64)
-    if begin.startswith(LFS):
-        raise UnusableFile("is a Git LFS pointer: run `git lfs pull` in its folder")
-    if begin.startswith(LEGACY):
-        raise UnusableFile(
-            "is in torch's old format: load it with torch.load, and torch.save it again"
-        )
-    if not zipfile.is_zipfile(file):
-        raise DamagedFile
-    with zipfile.ZipFile(file) as archive:
-        entry = next((each for each in archive.infolist() if each.filename.endswith(PICKLE)), None)
-        if entry is None:
-            raise DamagedFile
-        if entry.file_size > MOST_BYTES:
-            raise UnusableFile("holds more besides its weights than any checkpoint needs")
-        with archive.open(entry) as opened:
-            pickled = opened.read(MOST_BYTES)
-    if pickled[:1] == pickle.PROTO and pickled[1] != 2:
-        raise UnusableFile(
-            f"was saved with pickle protocol {pickled[1]}, which torch does not open safely: save "
-            "it again with torch.save's default, 2"
-        )
-    return _unpickled(pickled)
-
-
-def _unpickled(pickled: bytes) -> Mapping[Any, Any]:
-    try:
-        package = InertUnpickler(io.BytesIO(pickled)).load()
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnusableFile("is not a torch checkpoint, or is damaged") from error
-    if not isinstance(package, dict):
-        raise UnusableFile(
-            CODE if isinstance(package, Placeholder) else "is not an audiocraft checkpoint"
-        )
-    return package
 
 
 def _language_model(package: Mapping[Any, Any]) -> Found:
