@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 
@@ -25,6 +24,7 @@ from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
+from bot.engine.musicgen.takes import Loop, TakeInProgress
 from bot.engine.musicgen.transformer import unknown
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
@@ -32,57 +32,6 @@ from bot.values import Fault
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 8
-
-
-class TakeInProgress(Protocol):
-    """A take that is being rendered."""
-
-    total: int
-    """Its decoder steps."""
-
-    @property
-    def done(self) -> int:
-        """How many of them it has made."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether no more frames will come."""
-
-    @property
-    def frames(self) -> int:
-        """How many frames it has."""
-
-    @property
-    def finite(self) -> bool:
-        """Whether no score was NaN or infinite so far; this waits for the device."""
-
-    def proceed(self) -> None:
-        """Begin, or go on to the next window, where it is time and there is room."""
-
-    def codes(self) -> torch.Tensor:
-        """Return what it has, [codebooks, frames]."""
-
-    def stop(self) -> None:
-        """End with what it has."""
-
-    def drop(self) -> None:
-        """End with nothing; this takes no memory."""
-
-
-class Loop(Protocol):
-    """What draws the tokens."""
-
-    slots: int
-    precision: str
-    kernels: Kernels
-    wider: str
-    """The setting by which it computes with a wider range."""
-
-    def step(self) -> None:
-        """Draw the next tokens of all takes that have begun."""
-
-    def begin(self, order: Render) -> Sequence[TakeInProgress]:
-        """Return the takes of an order, none of which has begun."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
