@@ -13,10 +13,10 @@ import pytest
 
 from bot import __version__
 from bot.app import Plan, compose
-from bot.cli import doctor
+from bot.cli.checks import data
+from bot.cli.checks.check import Verdict
 from bot.config import Config
 from bot.values import Status, Wish
-from tests.support import inside
 from tests.support.clock import until
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS, origin
@@ -91,7 +91,6 @@ def music(path: Path) -> bytes:
         (("--seed", "-1"), "The seed must be a whole number"),
         (("--out", "x.mp3"), "must end in .wav"),
         (("--out", "/proc/x.wav"), "cannot be written"),
-        (("--model", "not a model"), "MUSICGEN_MODEL: found 'not a model'"),
         (("--engine", "musicgen"), "python -m bot fetch facebook/musicgen-small"),
     ],
 )
@@ -169,17 +168,17 @@ def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
 
 
 def test_doctor_looks_at_the_database_the_music_and_the_port(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    (data / "audio").mkdir(parents=True)
-    (data / "audio/1-1.wav").write_bytes(bytes(10**6))
+    kept = tmp_path / "data"
+    (kept / "audio").mkdir(parents=True)
+    (kept / "audio/1-1.wav").write_bytes(bytes(10**6))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = bot(tmp_path, "doctor", COLUMNS="200", METRICS_PORT=port, DATA_DIR=str(data))
+        done = bot(tmp_path, "doctor", COLUMNS="200", METRICS_PORT=port, DATA_DIR=str(kept))
     assert f"127.0.0.1:{port} is not available" in done.stdout
     assert "0.0 GB in 1 file;" in done.stdout
     assert "none yet" in done.stdout
-    (data / "fantasia.db").write_bytes(b"no database at all" * 1000)
-    done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR=str(data))
+    (kept / "fantasia.db").write_bytes(b"no database at all" * 1000)
+    done = bot(tmp_path, "doctor", COLUMNS="200", DATA_DIR=str(kept))
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "python -m bot restore" in done.stdout
 
@@ -250,7 +249,7 @@ def test_doctor_sees_a_disk_without_locks(tmp_path: Path) -> None:
         "fcntl.flock = flock\n"
     )
     path = os.pathsep.join([str(site), str(Path.cwd())])
-    done = bot(tmp_path, "doctor", COLUMNS="200", PYTHONPATH=path)
+    done = bot(tmp_path, "doctor", COLUMNS="400", PYTHONPATH=path)
     assert done.returncode == 1
     assert "No locks available" in " ".join(done.stdout.split())
     assert "a folder on a local disk" in done.stdout
@@ -261,8 +260,8 @@ def test_doctor_sees_music_that_another_user_owns(
 ) -> None:
     (tmp_path / "audio").mkdir()
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for who is not root
-    (check,) = inside.music_checks(Config(data_dir=tmp_path))
-    assert (check.verdict, "chown -R" in check.remedy) == (doctor.Verdict.BAD, True)
+    (check,) = data.music(Config(data_dir=tmp_path))
+    assert (check.verdict, "chown -R" in check.remedy) == (Verdict.BAD, True)
 
 
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:

@@ -5,16 +5,14 @@ does here.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import MagicMock, patch
 
 import aiosqlite
 
-from bot.cli import doctor
 from bot.client import Fantasia
-from bot.config import Config
 from bot.engine.process import EngineProcess
 from bot.studio import Studio
 from bot.tables.database import Database
@@ -44,16 +42,6 @@ def looks(bot: Fantasia) -> set[asyncio.Task[None]]:
     """Return the looks of the delivery that are under way."""
     delivery: Any = bot.get_cog("Delivery")
     return set(delivery._looks)
-
-
-def device_check(config: Config) -> doctor.Check:
-    """Return what the doctor says of the device, which takes seconds, and of nothing else."""
-    return doctor._device(config)
-
-
-def music_checks(config: Config) -> Sequence[doctor.Check]:
-    """Return what the doctor says of the kept music, and of nothing else."""
-    return list(doctor._music(config))
 
 
 @contextmanager

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from bot.cli.checks import engine
 from bot.config import Config
 from bot.engine.musicgen import sampling
 from bot.engine.musicgen.cpu_attention import draw
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Kernels, Native, Precision, native
 from bot.engine.musicgen.sampling import Draw, Sampling
-from tests.support import inside
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
 
@@ -143,7 +143,7 @@ def test_a_processor_without_the_instructions_has_torchs_kernels_and_refuses_the
 
 
 def test_doctor_names_what_has_native_kernels() -> None:
-    found = inside.device_check(Config()).found
+    found = engine.device(Config()).found
     assert f"native kernels for {', '.join(native())}" in found
 
 

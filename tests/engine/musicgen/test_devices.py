@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from bot.cli import doctor
+from bot.cli.checks import engine
+from bot.cli.checks.check import Verdict
 from bot.config import Config, DeviceSetting
 from bot.engine.musicgen import capacity, devices
 from bot.engine.musicgen.devices import device, runs
 from bot.engine.musicgen.linears import Precision, chosen
 from bot.errors import OperatorError
-from tests.support import inside
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
 __all__ = ["card"]
@@ -108,16 +108,16 @@ torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="Some Card", t
 @pytest.mark.parametrize(
     ("asked", "capability", "verdict"),
     [
-        (DeviceSetting.AUTO, "(7, 5)", doctor.Verdict.GOOD),
-        (DeviceSetting.AUTO, "(6, 1)", doctor.Verdict.NOTE),
-        (DeviceSetting.CUDA, "(6, 1)", doctor.Verdict.BAD),
+        (DeviceSetting.AUTO, "(7, 5)", Verdict.GOOD),
+        (DeviceSetting.AUTO, "(6, 1)", Verdict.NOTE),
+        (DeviceSetting.CUDA, "(6, 1)", Verdict.BAD),
     ],
 )
 def test_doctor_sees_whether_torch_has_code_for_the_card(
-    monkeypatch: pytest.MonkeyPatch, asked: DeviceSetting, capability: str, verdict: doctor.Verdict
+    monkeypatch: pytest.MonkeyPatch, asked: DeviceSetting, capability: str, verdict: Verdict
 ) -> None:
-    script = OLD.replace("(6, 1)", capability) + doctor.DEVICE_PROBE
-    monkeypatch.setattr(doctor, "DEVICE_PROBE", script)
-    check = inside.device_check(Config(device=asked))
+    script = OLD.replace("(6, 1)", capability) + engine.DEVICE_PROBE
+    monkeypatch.setattr(engine, "DEVICE_PROBE", script)
+    check = engine.device(Config(device=asked))
     assert check.verdict is verdict
-    assert ("no code for Some Card" in check.found) is (verdict is not doctor.Verdict.GOOD)
+    assert ("no code for Some Card" in check.found) is (verdict is not Verdict.GOOD)

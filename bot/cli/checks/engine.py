@@ -1,0 +1,75 @@
+"""Whether MusicGen can render here: its packages, the device, the weights."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from bot.cli.checks.check import Check, bad, good, note
+from bot.cli.engine_choice import SETUP
+from bot.config import Config, DeviceSetting
+from bot.engine.environment import engine_environment
+from bot.engine.musicgen import checkpoints
+
+DEVICE_PROBE = """
+import json, torch
+from bot.engine.musicgen.devices import unfit
+from bot.engine.musicgen.linears import native
+gpu = torch.cuda.is_available()
+p = torch.cuda.get_device_properties(0) if gpu else None
+print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()]))
+"""
+
+SLOW_ON_A_CPU = "two cores play the small model in about real time; larger ones need a GPU"
+
+
+def musicgen(config: Config) -> Iterator[Check]:
+    """Check what MusicGen needs, whatever engine is configured."""
+    if not checkpoints.installed():
+        found = "the bot's are installed, MusicGen's are not"
+        yield note("Packages", found, f"run `{SETUP}`; ENGINE=sketch does not need them")
+        return
+    names = ("audiocraft", "torch", "torchaudio", "xformers", "transformers")
+    yield good(
+        "Packages", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    )
+    yield device(config)
+    for model in config.wanted:
+        yield _weights(model)
+
+
+def device(config: Config) -> Check:
+    """Ask torch, which takes seconds, what it would render on."""
+    memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory"
+    # A process of its own, since no process but the engine's and this one may ever load torch.
+    asked = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", DEVICE_PROBE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=engine_environment(),
+    )
+    if asked.returncode:
+        words = (asked.stderr.strip() or "no message").splitlines()[-1]
+        return bad("Device", f"torch fails: {words}", f"`{SETUP}`")
+    gpu, kernels = json.loads(asked.stdout.splitlines()[-1])
+    compiled = f"native kernels for {', '.join(kernels)}" if kernels else "no native kernels"
+    cores = f"{os.cpu_count()} CPU cores, {memory}; {compiled}"
+    if gpu and not gpu[2]:
+        return good("Device", f"{gpu[0]}, {gpu[1] / 1e9:.0f} GB; {cores}")
+    found = f"{gpu[2] if gpu else 'no CUDA GPU'}; {cores}"
+    if config.device is DeviceSetting.CUDA:
+        return bad("Device", found, "set DEVICE=auto")
+    return note("Device", found, SLOW_ON_A_CPU)
+
+
+def _weights(model: str) -> Check:
+    if wrong := checkpoints.wrong(model):
+        remedy = "do what it says, or choose another model in MUSICGEN_MODEL or MODELS"
+        return bad("Weights", wrong, remedy)
+    if missing := checkpoints.missing(model):
+        found = f"not on disk: {', '.join(missing)}"
+        return note("Weights", found, f"`python -m bot fetch {model}`")
+    return good("Weights", f"{model} is on disk")

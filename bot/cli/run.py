@@ -1,0 +1,42 @@
+"""Running the bot on Discord, as it is configured."""
+
+import asyncio
+import logging
+import signal
+
+from bot.app import Plan, compose, heed_signals
+from bot.cli import engine_choice, licence
+from bot.cli.connection import proxy, serve
+from bot.config import Config
+
+log = logging.getLogger(__name__)
+
+
+async def run(config: Config, token: str, *, sync: bool) -> None:
+    """Run the bot with exactly the engine that is configured, until it is drained or stopped."""
+    choice = engine_choice.configured(config)
+    plan = Plan(
+        folder=config.data_dir,
+        command=choice.command,
+        models=choice.models,
+        limits=config.limits(),
+        skus=config.skus,
+        about=engine_choice.about(choice, config),
+        dev_guild_id=config.dev_guild_id,
+        owner_guild_id=config.owner_guild_id,
+        sync=sync,
+        proxy=proxy(),
+        drain_seconds=config.drain_seconds,
+        keep=config.keep(),
+        metrics=(config.metrics_host, config.metrics_port) if config.metrics_port else None,
+    )
+    task = asyncio.current_task()
+    assert task
+    # Until the client is there to be drained, being asked to end means ending; asyncio itself
+    # does that for Ctrl-C alone.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with compose(plan) as client, client:
+        heed_signals(client)
+        for warning in await licence.warnings(client.services.server_admin, config, choice):
+            log.warning("%s", warning)
+        await serve(client, token)
