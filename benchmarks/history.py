@@ -31,7 +31,8 @@ from bot.retention.archive import FORGOTTEN_AFTER, Archive
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.tables import jobs, servers, state, takes
-from bot.tables.database import Database, Transaction, open_database
+from bot.tables.database import Database, Transaction
+from bot.tables.opening import open_database
 from bot.values import Keep, Limits
 from tests.support import inside
 from tests.support.scripted_child import SCRIPTED

@@ -17,7 +17,8 @@ from bot.admission import Admission
 from bot.rules.days import day
 from bot.rules.tiers import FREE
 from bot.studio import Studio
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import Actor, Limits, Origin, Wish
 
 AT_MOST = 2.0

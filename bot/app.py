@@ -29,7 +29,7 @@ from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
-from bot.tables.database import exclusive, open_database
+from bot.tables.opening import exclusive, open_database
 from bot.values import About, Limits, Tier
 
 log = logging.getLogger(__name__)

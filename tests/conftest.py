@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from tests.support.clock import Clock
 from tests.support.engines import files, home, mono, other, stereo  # noqa: F401  # fixtures
 from tests.support.hub import hub_cache  # noqa: F401  # of all files

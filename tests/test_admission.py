@@ -11,7 +11,8 @@ from bot.admission import Admission
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables import members, servers, state
-from bot.tables.database import Database, Transaction, open_database
+from bot.tables.database import Database, Transaction
+from bot.tables.opening import open_database
 from bot.values import Job, Limits, Status, Wish
 from tests.support.clock import Clock
 from tests.support.rows import put

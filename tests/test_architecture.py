@@ -43,8 +43,8 @@ TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_gr
 TORCH += "decoder devices gpu_attention gpu_draw gpu_layers linears loading model models "
 TORCH += "sampling slot slot_loop spills takes transformer"
 ONLY = {
-    "aiosqlite": "bot.tables.database",
-    "sqlite3": "bot.tables.database",
+    "aiosqlite": "bot.tables.database bot.tables.opening",
+    "sqlite3": "bot.tables.database bot.tables.opening",
     "discord": "bot.client bot.discord_errors bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",

@@ -26,7 +26,8 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 from bot import app
 from bot.app import Plan
 from bot.retention.disk import MARK
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import Status
 from tests.cogs.test_result_buttons import choose
 from tests.support import inside

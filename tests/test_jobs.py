@@ -9,7 +9,7 @@ from bot.admission import Admission
 from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
 from bot.studio import Studio
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from bot.values import Job, Later, Limits, Wish
 from tests.support.clock import Clock
 from tests.support.life import SMALL, Life, life

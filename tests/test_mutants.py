@@ -9,7 +9,7 @@ import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.plugins import get_operator
 
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from tests.mutants import __main__ as mutants
 from tests.mutants import operators, sampling, statements
 from tests.mutants.operators import is_sql

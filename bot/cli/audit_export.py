@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bot.tables import audit as log
-from bot.tables.database import reading
+from bot.tables.opening import reading
 
 CSV_COLUMNS = ("id", "at", "actor_id", "actor", "action", "member_id", "subject", "before", "after")
 

@@ -11,7 +11,7 @@ from bot.errors import OperatorError
 from bot.retention import disk
 from bot.retention.archive import strays
 from bot.tables import jobs, takes
-from bot.tables.database import check, copy, exclusive, open_database, reading
+from bot.tables.opening import check, copy, exclusive, open_database, reading
 
 DATABASE_NAME = "fantasia.db"
 

@@ -13,7 +13,7 @@ from bot.errors import OperatorError
 from bot.rules.quota import includes
 from bot.rules.tiers import DEFAULTS, FREE
 from bot.rules.wording import counted
-from bot.tables.database import reading
+from bot.tables.opening import reading
 from bot.values import Limits
 
 REMEDY = (

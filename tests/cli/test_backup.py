@@ -11,7 +11,7 @@ from bot.app import Plan, compose
 from bot.cli.backup import Restored, backup, restore
 from bot.errors import OperatorError
 from bot.retention.disk import MARK
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from bot.values import Status, Wish
 from tests.support.clock import until
 from tests.support.scripted_child import SCRIPTED

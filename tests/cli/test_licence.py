@@ -14,7 +14,8 @@ from bot.config import Config
 from bot.engine import cards
 from bot.engine.cards import EngineName, ModelCard
 from bot.rules import tiers
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import Actor, Limits
 from tests.cli.test_command_line import bot
 from tests.support.clock import Clock

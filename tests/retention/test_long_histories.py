@@ -10,7 +10,8 @@ from bot.app import Plan, compose
 from bot.engine.files.encoder import Encoder
 from bot.retention.archive import JOBS_PER_TRANSACTION, Archive
 from bot.retention.calendar import Calendar
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from tests.support import inside
 from tests.support.clock import Clock
 

@@ -16,7 +16,7 @@ from bot.retention.archive import FORGOTTEN_AFTER
 from bot.retention.calendar import PROBATION, Calendar
 from bot.retention.erasure import LONGEST_DELETION_PAUSE
 from bot.tables import backlog, removals, speeds, uploads
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from bot.values import Job, Keep, Status, Target, Upload, UploadLimits, Wish
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.support.clock import Clock, until

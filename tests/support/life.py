@@ -23,7 +23,8 @@ from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
 from bot.studio import NOBODY, Studio
 from bot.tables import jobs, posts, takes
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import (
     Delivered,
     Fault,

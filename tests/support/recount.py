@@ -23,7 +23,8 @@ from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
 from bot.rules import days
 from bot.studio import Studio
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import Actor, Job, Limits, Presence, Tier
 from tests.support.clock import Clock
 from tests.support.scripted_child import READY

@@ -11,7 +11,8 @@ from bot.admission import Admission
 from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables import jobs
-from bot.tables.database import Database, open_database
+from bot.tables.database import Database
+from bot.tables.opening import open_database
 from bot.values import Job, Limits, Origin, Owed, Tier, Viewer
 from tests.support import inside
 from tests.support.clock import Clock

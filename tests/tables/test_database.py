@@ -14,9 +14,9 @@ from bot.admission import Admission
 from bot.errors import OperatorError
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
-from bot.tables import database as database_module
-from bot.tables import state
-from bot.tables.database import Database, exclusive, open_database
+from bot.tables import opening, state
+from bot.tables.database import Database
+from bot.tables.opening import exclusive, open_database
 from bot.values import Limits, Status
 from tests.support.clock import Clock
 from tests.support.processes import program
@@ -55,7 +55,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = "CREATE TABLE first (x);\nCREATE TABLE second (y;\n"
-    monkeypatch.setattr("bot.tables.database.schema_steps", lambda: [broken])
+    monkeypatch.setattr("bot.tables.opening.schema_steps", lambda: [broken])
     with pytest.raises(OperatorError):
         async with open_database(tmp_path / "test.db"):
             pass
@@ -97,7 +97,7 @@ HOLD = """
 import sys
 from importlib import resources
 from pathlib import Path
-from bot.tables.database import exclusive
+from bot.tables.opening import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -215,8 +215,8 @@ async def test_an_older_program_refuses_the_newer_database(
     async with open_database(tmp_path / "test.db"):
         pass
     before = (tmp_path / "test.db").read_bytes()
-    steps = database_module.schema_steps()
-    monkeypatch.setattr("bot.tables.database.schema_steps", lambda: steps[:1])
+    steps = opening.schema_steps()
+    monkeypatch.setattr("bot.tables.opening.schema_steps", lambda: steps[:1])
     newer = f"from a newer Fantasia: its schema is {len(steps)}, and this one knows 1"
     with pytest.raises(OperatorError, match=newer):
         async with open_database(tmp_path / "test.db"):

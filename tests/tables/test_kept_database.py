@@ -15,7 +15,7 @@ import pytest
 from bot.app import Plan, compose
 from bot.studio import Studio
 from bot.tables import backlog, jobs, posts
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from bot.values import Actor, Fault, Job, PostKind, Route, Share, Status
 from tests.support import inside
 from tests.support.clock import Clock, until

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from bot.admission import Admission
 from bot.errors import Refusal
 from bot.studio import Studio
-from bot.tables.database import open_database
+from bot.tables.opening import open_database
 from bot.values import Job, Limits, Wish
 from tests.support.books import Books, Only, books, lefts
 from tests.support.clock import Clock

@@ -24,7 +24,8 @@ from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
-from bot.tables.database import Database, Reader, Row, Transaction, open_database
+from bot.tables.database import Database, Reader, Row, Transaction
+from bot.tables.opening import open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock

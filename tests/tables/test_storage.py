@@ -20,7 +20,7 @@ from bot.__main__ import main
 from bot.app import Plan, compose
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.tables import database
-from bot.tables.database import check, exclusive, open_database, reading
+from bot.tables.opening import check, exclusive, open_database, reading
 from bot.values import Job, Status, Wish
 from tests.cogs.test_bot import told
 from tests.support import inside
@@ -182,10 +182,10 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 AS_ANOTHER = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
-from bot.tables import database
-from bot.tables.database import check, open_database
+from bot.tables import opening
+from bot.tables.opening import check, open_database
 from bot.errors import OperatorError
-database.schema_steps()
+opening.schema_steps()
 os.setgid(65534)
 os.setuid(65534)
 async def main(path):
@@ -240,7 +240,7 @@ def test_what_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path, w
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        f"from bot.tables.database import {way.__name__} as way\n"  # type: ignore[attr-defined]
+        f"from bot.tables.opening import {way.__name__} as way\n"  # type: ignore[attr-defined]
         "from bot.errors import OperatorError\n"
         "async def main():\n"
         "    opening = way(Path(sys.argv[1]))\n"

@@ -14,7 +14,7 @@ from bot.config import Config
 from bot.errors import OperatorError
 from bot.retention import archive, disk
 from bot.rules.wording import counted
-from bot.tables import database, jobs, state, takes
+from bot.tables import jobs, opening, state, takes
 
 FREE_GIGABYTES = 2.0
 """Disk space that should be free for audio and the database, in GB."""
@@ -37,7 +37,7 @@ def folder(config: Config) -> Iterator[Check]:
     existing = next(path for path in (wanted, *wanted.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
-            database.lock(file.fileno(), existing)
+            opening.lock(file.fileno(), existing)
         yield good("Data folder", f"{wanted} is writable")
     except OSError as error:
         found = f"{existing} is not writable: {error.strerror}"
@@ -64,7 +64,7 @@ def rows(config: Config) -> Check:
         return bad("Database", str(error), remedy)
     if path.stat().st_mode & OTHERS_PERMISSIONS:
         return note("Database", found, f"`chmod 600 {path}`: others on this machine can read it")
-    if database.is_held(path):
+    if opening.is_held(path):
         found = f"{found}; another program has been holding it for seconds"
         remedy = "close whatever has it open, such as a database browser"
         return note("Database", found, remedy)
@@ -72,8 +72,8 @@ def rows(config: Config) -> Check:
 
 
 async def _state(path: Path) -> str:
-    await database.check(path)
-    async with database.reading(path) as opened:
+    await opening.check(path)
+    async with opening.reading(path) as opened:
         counts = await jobs.counts(opened)
         paused = await state.paused(opened)
     told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no pieces yet"
@@ -108,7 +108,7 @@ async def _compared(data: Path) -> list[Check]:
     path = data / DATABASE_NAME
     if not path.is_file():
         return []
-    async with database.reading(path) as opened:
+    async with opening.reading(path) as opened:
         unnamed = await archive.strays(opened, data)
         for name in await archive.leftovers(opened, unnamed):
             del unnamed[name]
