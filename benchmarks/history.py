@@ -25,7 +25,6 @@ from bot import queue
 from bot.admin.owner import Operations
 from bot.app import Plan
 from bot.client import Fantasia
-from bot.engine.files.encoder import Encoder
 from bot.outbox import Outbox
 from bot.retention.archive import FORGOTTEN_AFTER, Archive
 from bot.retention.calendar import Calendar
@@ -161,7 +160,6 @@ async def _asked_again(
         clock=lambda: NOW,
         calendar=calendar,
         work=bells["work"],
-        encoder=Encoder((), {}, 0),
     )
     operations = Operations(database, folder=folder, clock=lambda: NOW, **bells)
     erasure = Erasure(database, clock=lambda: NOW, calendar=calendar)

@@ -24,13 +24,14 @@ from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.errors import StorageError
 from bot.outbox import Outbox
-from bot.retention.archive import Archive, Keep
+from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
+from bot.retention.copies import Copies
 from bot.retention.erasure import Erasure
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables.opening import exclusive, open_database
-from bot.values import About, Limits, Tier
+from bot.values import About, Keep, Limits, Tier
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,6 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 clock=plan.clock,
                 calendar=calendar,
                 work=work,
-                encoder=encoder,
             )
             await _swept(archive)
             admission = Admission(
@@ -130,6 +130,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 studio=studio,
                 outbox=Outbox(database, clock=plan.clock, news=news),
                 archive=archive,
+                copies=Copies(plan.folder, encoder),
                 erasure=Erasure(database, clock=plan.clock, calendar=calendar),
                 member_admin=MemberAdmin(database, admission=admission, clock=plan.clock),
                 server_admin=ServerAdmin(database, admission=admission, clock=plan.clock),

@@ -23,6 +23,7 @@ from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
+from bot.retention.copies import Copies
 from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.values import About
@@ -118,6 +119,7 @@ class Services:
     studio: Studio
     outbox: Outbox
     archive: Archive
+    copies: Copies
     erasure: Erasure
     member_admin: MemberAdmin
     server_admin: ServerAdmin

@@ -128,7 +128,7 @@ class Delivery(commands.Cog):
     async def _letter(self, owed: Owed) -> Letter | Outcome:
         """Make the letter, or return what is wrong with its files."""
         try:
-            return await letters.letter(self._bot.services.archive, owed)
+            return await letters.letter(self._bot.services.copies, owed)
         except FileError as error:
             log.error("job %d: %s", owed.job.id, error)
             return Unsent.UNREADABLE

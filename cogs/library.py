@@ -10,7 +10,7 @@ from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction, Listing
 from bot.discord_errors import UNREACHED
-from bot.retention.archive import Format
+from bot.retention.copies import Format
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Post, Take
 from cogs.account import in_a_server
@@ -74,7 +74,7 @@ class Library(commands.Cog):
             permissions.require_manager(interaction)
         submit.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
-        async with self._archive.saving(interaction.user.id):
+        async with self._bot.services.copies.saving(interaction.user.id):
             # A failure is shown to the member alone; a success is a message of its own.
             await interaction.response.defer(ephemeral=True, thinking=True)
             await interaction.edit_original_response(content=f"Posting #{number} here.")

@@ -25,7 +25,7 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from bot import app
 from bot.app import Plan
-from bot.retention.disk import MARK
+from bot.retention.ownership import MARK
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from bot.values import Status

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.errors import OperatorError
-from bot.retention import disk
+from bot.retention import disk, ownership
 from bot.retention.archive import strays
 from bot.tables import jobs, takes
 from bot.tables.opening import check, copy, exclusive, open_database, reading
@@ -84,12 +84,12 @@ async def _compared(part: Path, folder: Path) -> tuple[tuple[int, ...], int]:
 
 async def _keep_numbers(folder: Path) -> None:
     """Note what numbers were given, so that the restored database gives none of them again."""
-    mark = disk.mark(folder)
+    mark = ownership.read_mark(folder)
     given = mark.given if mark else 0
     with suppress(OperatorError):  # a damaged one, which is why another takes its place
         async with reading(folder / DATABASE_NAME) as database:
             given = max(given, await jobs.highest(database))
-    disk.write_mark(folder, disk.Mark(database="", given=given))
+    ownership.write_mark(folder, ownership.Mark(database="", given=given))
 
 
 def _moved(path: Path, now: datetime) -> Path | None:

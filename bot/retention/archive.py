@@ -1,23 +1,18 @@
-"""The music that is kept: copies in other formats, and erasing what is no longer wanted."""
+"""The music that is kept: erasing what is no longer wanted, and what is no longer named."""
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bot import settlement
-from bot.engine.files.encoder import Encoder
-from bot.engine.files.formats import Format
-from bot.engine.files.tags import Tags
 from bot.engine.messages import PREVIEW_SECONDS
-from bot.errors import FileError, Refusal, StorageError
-from bot.retention import disk
+from bot.errors import Refusal, StorageError
+from bot.retention import copies, disk
 from bot.retention.calendar import Calendar
+from bot.retention.ownership import Ownership
 from bot.rules import visibility
 from bot.rules.wording import counted
 from bot.tables import (
@@ -28,14 +23,11 @@ from bot.tables import (
     posts,
     removals,
     servers,
-    state,
     takes,
     unneeded,
 )
 from bot.tables.database import Database, Reader, Transaction
-from bot.values import Forgotten, Job, Keep, Post, Status, Take, Viewer
-
-__all__ = ["Archive", "Format", "Keep"]
+from bot.values import Forgotten, Job, Keep, Post, Status, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +39,6 @@ JOBS_PER_TRANSACTION = 10
 
 ROWS_PER_TURN = 500
 """How many rows are read, or files removed, before others get their turn."""
-
-UNSEEN_NUMBERS = 1000
-"""How many job numbers a lost database may have assigned since the folder was marked."""
-
-MOST_SAVING = 5
-"""Members who may wait at a time for music in another format, which is made one by one."""
-
-LONGEST_SAVING = 840.0
-"""The longest that they wait, in seconds: after 15 minutes Discord accepts no answer."""
-
-COPIES = "copies"
-"""The folder for music in other formats while it is being posted."""
 
 
 class Archive:
@@ -75,7 +55,6 @@ class Archive:
         folder: Path,
         clock: Callable[[], datetime],
         work: asyncio.Event,
-        encoder: Encoder,
         calendar: Calendar,
     ) -> None:
         self._database = database
@@ -83,76 +62,7 @@ class Archive:
         self._clock = clock
         self._calendar = calendar
         self._work = work
-        self._marked: disk.Mark | None = None
-        self._encoder = encoder
-        self._saving: set[int] = set()
-        """Members who wait for music in another format."""
-
-    @asynccontextmanager
-    async def saving(self, member: int) -> AsyncIterator[None]:
-        """Admit a member who wants music in another format; raise Refusal if too many do."""
-        if member in self._saving:
-            raise Refusal("Your last file is still being made. Try again when it has arrived.")
-        if len(self._saving) >= MOST_SAVING:
-            raise Refusal("Too many members are saving music right now. Try again in a minute.")
-        self._saving.add(member)
-        try:
-            async with asyncio.timeout(LONGEST_SAVING):
-                yield
-        except TimeoutError:
-            raise Refusal("The studio is too busy to make that file. Try again later.") from None
-        finally:
-            self._saving.discard(member)
-
-    @asynccontextmanager
-    async def copy(
-        self, job: Job, take: Take, kind: Format, part: tuple[int, int] = (1, 1)
-    ) -> AsyncIterator[Path]:
-        """Yield a take's music in a format, for as long as the block; raise Refusal if it is gone.
-
-        Of a `part`, such as (2, 4), only the second quarter.
-        """
-        kept = self._folder / take.audio if take.audio else None
-        if kept is None or not kept.is_file() or kept.is_symlink():
-            raise Refusal(f"The music of #{job.id} is no longer kept.")
-        if kind is Format.WAV and part == (1, 1):
-            yield kept
-            return
-        tags = Tags(
-            title=job.request.prompt,
-            model=job.request.model,
-            seed=take.seed,
-            piece=job.id,
-            take=take.number,
-        )
-        copies = self._folder / COPIES
-        copies.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=copies) as folder:
-            made = Path(folder) / f"copy.{kind}"
-            await self._encoder.encode(kept, made, kind, tags, part)
-            yield made
-
-    async def music(
-        self, job: Job, take: Take, kind: Format, part: tuple[int, int] = (1, 1)
-    ) -> bytes:
-        """Return a take's music as a file of this format, or a part of it.
-
-        Raises Refusal if it is gone, and FileError if it cannot be read or written.
-        """
-        try:
-            async with self.copy(job, take, kind, part) as path:
-                return await asyncio.to_thread(disk.read, path)
-        except OSError as error:
-            raise FileError(f"take {take.number} as {kind}: {error}") from error
-
-    async def read(self, name: str) -> bytes | None:
-        """Return a kept file, None if it is gone; raise FileError if it cannot be read."""
-        try:
-            return await asyncio.to_thread(disk.read, self._folder / name)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise FileError(f"{name}: {error}") from error
+        self._ownership = Ownership(database, folder)
 
     async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
         """Erase a piece's files and return its posts; raise Refusal if the viewer may not."""
@@ -239,10 +149,10 @@ class Archive:
         The files of a bot that was killed have a row: its job has not ended. What has none is of
         another database, or of what was lost of this one; numbers go on above all of it.
         """
-        await asyncio.to_thread(disk.without_copies, self._folder / COPIES)
+        await asyncio.to_thread(disk.without_copies, self._folder / copies.COPIES)
         found = await strays(self._database, self._folder)
         unfinished = await leftovers(self._database, found)
-        if await self._is_own(max(disk.by_job(found), default=0)):
+        if await self._ownership.settled(max(disk.by_job(found), default=0)):
             await asyncio.to_thread(disk.unlinked, self._folder, unfinished)
             await self._clear()
         else:
@@ -252,7 +162,7 @@ class Archive:
             log.warning(
                 "%s (%.0f MB) not in the database, left alone", counted(len(left), "file"), size
             )
-        await self._mark()
+        await self._ownership.mark()
 
     async def prune(self, keep: Keep) -> int:
         """Remove music that is too old or too much, and return how many jobs'.
@@ -280,7 +190,7 @@ class Archive:
                 await takes.erased(tx, gone)
             removed += len(gone)
         await self._clear()
-        await self._mark()
+        await self._ownership.mark()
         if removed:
             pieces = counted(removed, "job")
             log.info("removed the music of %s; %.1f GB kept", pieces, left / 1e9)
@@ -294,40 +204,6 @@ class Archive:
             after = page[-1].take
             found |= {each.job: each for each in page}
         return sorted(found.values(), key=lambda each: (each.delivered, each.ended_at, each.job))
-
-    async def _is_own(self, highest: int) -> bool:
-        """Whether the folder last had this database, as it is now; if not, number above all seen.
-
-        `highest` is the highest number that a file has.
-        """
-        mark = await asyncio.to_thread(disk.mark, self._folder)
-        async with self._database.transaction() as tx:
-            name, given = await state.database_name(tx), await jobs.highest(tx)
-            seen = max(highest, mark.given if mark else 0)
-            known = (mark.database if mark else None) == name
-            if name is None:
-                await state.name_database(tx, secrets.token_hex(8))
-            if given < seen or (mark and not known):
-                await jobs.numbered_above(tx, seen + UNSEEN_NUMBERS)
-                log.warning(
-                    "DATA_DIR had another database, or a newer one; numbering continues above #%d",
-                    max(given, seen + UNSEEN_NUMBERS),
-                )
-        return known and given >= seen
-
-    async def _mark(self) -> None:
-        """Write down in the folder which database it has and what numbers that gave."""
-        name, given = (
-            await state.database_name(self._database),
-            await jobs.highest(self._database),
-        )
-        mark = disk.Mark(database=name or "", given=given)
-        if mark != self._marked:
-            try:
-                await asyncio.to_thread(disk.write_mark, self._folder, mark)
-                self._marked = mark
-            except OSError as error:
-                log.error("%s cannot be written: %s", self._folder / disk.MARK, error.strerror)
 
     async def _clear(self) -> None:
         """Remove the files that no row needs any more, as far as that is possible now."""

@@ -1,7 +1,6 @@
-"""The data folder: the sizes of its files, their removal, and which database it belongs to."""
+"""The data folder: its files by name, their sizes, and their removal."""
 
 import errno
-import json
 import logging
 import os
 import re
@@ -9,7 +8,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -20,7 +18,6 @@ log = logging.getLogger(__name__)
 
 AUDIO = "audio"
 ORPHANS = "orphans"
-MARK = "numbers.json"
 OURS = re.compile(
     r"audio/([0-9]{1,12})-(?:[0-9]+\.(?:wav|npy|preview\.wav)|picture\.png)(?:\.part)?"
 )
@@ -121,40 +118,6 @@ def without_copies(folder: Path) -> None:
         for entry in entries:
             if entry.name.startswith("tmp") and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """What a data folder remembers of its database: its id, and the highest number given by it.
-
-    So it recognises another database, an older copy, or one that lost its last writes.
-    """
-
-    database: str
-    given: int
-
-
-def mark(folder: Path) -> Mark | None:
-    """Return a data folder's mark; None if there is no readable one."""
-    try:
-        read = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        return Mark(database=str(read["database"]), given=int(read["given"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s cannot be read: %s", folder / MARK, error)
-        return None
-
-
-def write_mark(folder: Path, mark: Mark) -> None:
-    """Write a data folder's mark, whole or not at all; raise OSError where that cannot be done."""
-    part = folder / f"{MARK}.part"
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(opened, "w", encoding="utf-8") as file:
-        json.dump(asdict(mark), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(folder / MARK)
 
 
 def _free(path: Path) -> Path:

@@ -11,7 +11,7 @@ from bot import discord_errors
 from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.outbox import PARTS_PER_TAKE
-from bot.retention.archive import Archive, Format
+from bot.retention.copies import Copies, Format
 from bot.values import Job, Take, Target, Upload
 
 SMALLER_FORMATS = {
@@ -36,7 +36,7 @@ class Attachment:
 
 
 async def music(
-    archive: Archive, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
+    copies: Copies, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
 ) -> list[Attachment]:
     """Return takes in a format, or a `part` (from 1) of each; raise Refusal where one is gone.
 
@@ -46,30 +46,30 @@ async def music(
         raise Refusal(f"The music of #{job.id} is no longer kept.")
     piece = (part, PARTS_PER_TAKE) if part else (1, 1)
     return [
-        Attachment(_name(job, take, kind, part), await archive.music(job, take, kind, piece))
+        Attachment(_name(job, take, kind, part), await copies.music(job, take, kind, piece))
         for take in takes
     ]
 
 
-async def previews(archive: Archive, job: Job, takes: Sequence[Take]) -> list[Attachment]:
+async def previews(copies: Copies, job: Job, takes: Sequence[Take]) -> list[Attachment]:
     """Return the previews of takes that have one."""
     return [
         Attachment(_name(job, take), heard)
         for take in takes
-        if take.preview and (heard := await archive.read(take.preview))
+        if take.preview and (heard := await copies.read(take.preview))
     ]
 
 
 async def result(
-    archive: Archive, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
+    copies: Copies, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
 ) -> tuple[list[Attachment], Attachment | None]:
     """Return takes as `music` does, and the job's picture if it has one; a `part` has none."""
-    found = await music(archive, job, takes, kind, part)
-    return found, None if part else await _picture(archive, job)
+    found = await music(copies, job, takes, kind, part)
+    return found, None if part else await _picture(copies, job)
 
 
-async def _picture(archive: Archive, job: Job) -> Attachment | None:
-    if job.picture is None or not (content := await archive.read(job.picture)):
+async def _picture(copies: Copies, job: Job) -> Attachment | None:
+    if job.picture is None or not (content := await copies.read(job.picture)):
         return None
     return Attachment(f"{job.request.slug}-{job.id}.png", content)
 
@@ -89,7 +89,7 @@ async def files(
     Files are not tried if one is larger than `most` bytes, or as large as what was recently refused
     there. The outcome of the block is remembered.
     """
-    found = await music(client.services.archive, job, takes, kind)
+    found = await music(client.services.copies, job, takes, kind)
     upload = Upload(target, tuple(len(each.content) for each in found))
     too_large = TooLarge(
         f"As {kind.upper()} it is {max(upload.sizes) / 2**20:.1f} MiB, more than Discord accepts "

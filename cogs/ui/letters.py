@@ -7,7 +7,7 @@ import discord
 from discord import ui
 
 from bot.outbox import PARTS_PER_TAKE
-from bot.retention.archive import Archive, Format
+from bot.retention.copies import Copies, Format
 from bot.values import Outcome, Oversized, Owed, PostKind, Route, Unsent, Upload
 from cogs.ui import attachments, embeds
 from cogs.ui.attachments import Attachment
@@ -41,34 +41,34 @@ class Letter:
         return replace(self, content=f"{self.content} {embeds.REPEATED}")
 
 
-async def letter(archive: Archive, owed: Owed) -> Letter | Outcome:
+async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
     """Make the letter of what is owed, or return the outcome if there is none to send.
 
     Raises Refusal if its files are gone, and FileError if they cannot be read or made.
     """
     match owed.post.kind:
         case PostKind.RESULT:
-            return await _result(archive, owed)
+            return await _result(copies, owed)
         case PostKind.PREVIEW:
-            return await _preview(archive, owed)
+            return await _preview(copies, owed)
         case PostKind.FAILURE:
             view = None if owed.post.route is Route.DIRECT else last_view(owed.job)
             return _signed(owed, failure(owed.job), view=view)
 
 
-async def _preview(archive: Archive, owed: Owed) -> Letter | Outcome:
-    files = await attachments.previews(archive, owed.job, owed.takes)
+async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
+    files = await attachments.previews(copies, owed.job, owed.takes)
     if not files:  # the attempt that made it was abandoned meanwhile
         return Unsent.UNWANTED
     return _signed(owed, embeds.preview(owed.job), files, stop_view(owed.job.id))
 
 
-async def _result(archive: Archive, owed: Owed) -> Letter | Outcome:
+async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     """Make a letter of music, in the first format that may fit; a part is always tried."""
     take, part = owed.post.share
     takes = [each for each in owed.takes if each.audio and take in (0, each.number)]
     for kind in LADDER[-1:] if part else LADDER:
-        music, picture = await attachments.result(archive, owed.job, takes, kind, part)
+        music, picture = await attachments.result(copies, owed.job, takes, kind, part)
         upload = Upload(owed.target, tuple(len(each.content) for each in music))
         if part or not owed.limits.refuse(upload.sizes):
             break

@@ -12,7 +12,7 @@ from discord import ui
 from bot.client import Fantasia, Interaction
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import Refusal
-from bot.retention.archive import Format
+from bot.retention.copies import Format
 from bot.rules.markup import escape
 from bot.values import Job, Post, Route, Take
 from cogs.ui import embeds, permissions, submit
@@ -149,7 +149,7 @@ class SaveSelect(
         viewer = permissions.viewer(interaction)
         job, takes = await interaction.client.services.studio.takes(self.job, viewer)
         chosen = [take for take in takes if take.number == number]
-        async with interaction.client.services.archive.saving(interaction.user.id):
+        async with interaction.client.services.copies.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)
             target, most = answer(interaction)
             save = files(interaction.client, target, job, chosen, Format(kind), most=most)

@@ -10,7 +10,7 @@ import pytest
 from bot.app import Plan, compose
 from bot.cli.backup import Restored, backup, restore
 from bot.errors import OperatorError
-from bot.retention.disk import MARK
+from bot.retention.ownership import MARK
 from bot.tables.opening import open_database
 from bot.values import Status, Wish
 from tests.support.clock import until

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.engine.files.encoder import Encoder
 from bot.retention.archive import JOBS_PER_TRANSACTION, Archive
 from bot.retention.calendar import Calendar
 from bot.tables.database import Database
@@ -80,7 +79,6 @@ async def test_servers_that_did_not_change_are_not_written(tmp_path: Path, clock
             clock=clock,
             calendar=Calendar(database, clock=clock, ticks=clock.ticks),
             work=asyncio.Event(),
-            encoder=Encoder((), {}, 0),
         )
         async with database.transaction() as tx:
             await tx.execute(PIECES, (MANY,))

@@ -15,7 +15,6 @@ from bot.admission import Admission
 from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import TRIES, Endings
 from bot.dispatch.machine import Machine
-from bot.engine.files.encoder import Encoder
 from bot.engine.messages import PREVIEW_SECONDS, Ready
 from bot.errors import Refusal
 from bot.outbox import Outbox
@@ -104,7 +103,6 @@ class Life(RuleBasedStateMachine):
             clock=self.clock,
             calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
             work=bells["work"],
-            encoder=Encoder((), {}, 0),
         )
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         machine = Machine(self.database, Deadlines(self.clock.ticks))

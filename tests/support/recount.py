@@ -16,7 +16,6 @@ from bot.admission import Admission
 from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
-from bot.engine.files.encoder import Encoder
 from bot.engine.messages import Ready
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
@@ -130,7 +129,6 @@ class Recount(RuleBasedStateMachine):
             clock=self.clock,
             calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
             work=bells["work"],
-            encoder=Encoder((), {}, 0),
         )
         self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
         self.member_admin = MemberAdmin(self.database, admission=admission, clock=self.clock)

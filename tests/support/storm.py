@@ -22,9 +22,8 @@ from simcord.results import to_discord_message
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.retention.archive import Keep
 from bot.studio import NOBODY
-from bot.values import EngineState, Limits
+from bot.values import EngineState, Keep, Limits
 from tests.cogs.test_routes import lost_answers
 from tests.support.clock import until
 from tests.support.processes import alive, children

@@ -17,7 +17,6 @@ from bot import queue
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admission import Admission
-from bot.engine.files.encoder import Encoder
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
@@ -186,7 +185,6 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
         clock=clock,
         calendar=calendar,
         work=asyncio.Event(),
-        encoder=Encoder((), {}, 0),
     )
     operations = Operations(
         database,

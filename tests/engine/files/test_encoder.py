@@ -183,10 +183,10 @@ async def test_a_copy_whose_making_is_killed_leaves_no_file(plan: Plan) -> None:
         (take,) = await takes.of(w.database, 1)
 
         async def copied() -> None:
-            async with w.bot.services.archive.copy(job, take, Format.MP3):
+            async with w.bot.services.copies.copy(job, take, Format.MP3):
                 pytest.fail("a copy was made")
 
-        async with w.bot.services.archive.copy(job, take, Format.FLAC):
+        async with w.bot.services.copies.copy(job, take, Format.FLAC):
             pass  # it starts its process
         os.kill(await process(), signal.SIGSTOP)
         copying = asyncio.create_task(copied())
@@ -207,18 +207,18 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
         chooser = await w.alice.click(await w.result(), label="Save as")
         assert chooser.response
         message = chooser.response.message
-        async with w.bot.services.archive.saving(w.alice.id):
+        async with w.bot.services.copies.saving(w.alice.id):
             assert "still being made" in told(await w.alice.select(message, ["1:mp3"]))
             again = await w.alice.slash(w.music, "resend", number=1, format="mp3")
             assert "still being made" in told(again)
         saved = await w.alice.select(message, ["1:mp3"])
         assert await attached(saved)
         async with (
-            w.bot.services.archive.saving(1),
-            w.bot.services.archive.saving(2),
-            w.bot.services.archive.saving(3),
-            w.bot.services.archive.saving(4),
-            w.bot.services.archive.saving(5),
+            w.bot.services.copies.saving(1),
+            w.bot.services.copies.saving(2),
+            w.bot.services.copies.saving(3),
+            w.bot.services.copies.saving(4),
+            w.bot.services.copies.saving(5),
         ):
             assert "Too many members are saving" in told(await w.alice.select(message, ["1:mp3"]))
 
@@ -226,7 +226,7 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
 async def test_who_would_wait_for_longer_than_discord_is_told(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.retention.archive.LONGEST_SAVING", 0.0)
+    monkeypatch.setattr("bot.retention.copies.LONGEST_SAVING", 0.0)
     async with world(plan) as w:
         await w.generate("play")
         chooser = await w.alice.click(await w.result(), label="Save as")
