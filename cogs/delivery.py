@@ -14,7 +14,7 @@ from bot.studio import Studio
 from bot.values import Delivered, Outcome, Owed, PostKind, Route, Unsent
 from cogs.ui import letters, routes
 from cogs.ui.letters import Letter
-from cogs.ui.result_buttons import removed
+from cogs.ui.places import removed
 from cogs.ui.routes import Trace
 from cogs.ui.status import StatusMessages, apart
 

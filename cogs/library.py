@@ -16,9 +16,9 @@ from bot.values import Job, Post, Take
 from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions, submit
 from cogs.ui.attachments import TooLarge, answer, files
+from cogs.ui.places import link
 from cogs.ui.request_form import settings
-from cogs.ui.result_buttons import result_view
-from cogs.ui.status import link
+from cogs.ui.views import result_view
 
 FORGET_EVERY = 3600.0
 """How often to look for servers that removed the bot long ago, in seconds."""

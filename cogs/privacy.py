@@ -5,8 +5,7 @@ import contextlib
 import logging
 from typing import Any, NamedTuple
 
-import discord
-from discord import app_commands
+from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction
@@ -15,7 +14,8 @@ from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
 from bot.rules.wording import counted
 from bot.values import Forgotten, Removal
-from cogs.ui.buttons import JobItem
+from cogs.ui.buttons import PressableItem
+from cogs.ui.views import view
 
 log = logging.getLogger(__name__)
 
@@ -99,34 +99,31 @@ class Forget(app_commands.Group, name="forget", description="Erase what is kept 
     @app_commands.command()
     async def me(self, interaction: Interaction) -> None:
         """Erase your prompts and your music, in all servers."""
-        view = discord.ui.View(timeout=None)
-        view.add_item(ForgetButton(interaction.user.id))
+        button: ui.Button[Any] = ui.Button(
+            label="Erase everything", custom_id=f"forget:{interaction.user.id}"
+        )
         await interaction.response.send_message(
             "This erases your prompts, your name, your music and the data to extend it, in all "
             "servers, and cancels your queued pieces. My messages about your pieces are deleted. "
             "Only the amounts you have used are kept. This cannot be undone.",
-            view=view,
+            view=view(button),
             ephemeral=True,
         )
 
 
-class ForgetButton(
-    JobItem, discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"forget:(?P<job>[0-9]{1,20})"
-):
+class ForgetButton(PressableItem, template="forget:(?P<number>[0-9]{1,20})"):
     """Erases what is kept of the user whose id it carries, if it is they who press it."""
-
-    LABEL, NAME = "Erase everything", "forget"
 
     async def press(self, interaction: Interaction) -> None:
         """Erase."""
-        if interaction.user.id != self.job:
+        if interaction.user.id != self.number:
             raise Refusal("You can only erase your own pieces. Use `/forget me`.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
         client, receipt = interaction.client, interaction.client.services.erasure.receipt()
         try:
-            found = await client.services.archive.forget(self.job, await _direct(interaction))
+            found = await client.services.archive.forget(self.number, await _direct(interaction))
         except StorageError as error:
-            log.error("user %d is not fully forgotten yet: %s", self.job, error)
+            log.error("user %d is not fully forgotten yet: %s", self.number, error)
             raise Refusal(
                 "Not everything is erased yet: the studio's database is busy. Press the button "
                 "again in a minute."

@@ -26,23 +26,14 @@ class Queue(commands.Cog):
         await pages.show(interaction, "queue")
 
 
-class CancelSelect(PressableItem, ui.DynamicItem[ui.Select[Any]], template="queue:cancel"):
+class CancelSelect(PressableItem, template="queue:cancel"):
     """Cancels a piece chosen by its number; the studio decides who may."""
-
-    def __init__(self, choices: list[discord.SelectOption] | None = None) -> None:
-        super().__init__(
-            ui.Select(custom_id="queue:cancel", placeholder="Cancel a piece", options=choices or [])
-        )
-
-    @classmethod
-    async def from_custom_id(cls, *_: object) -> "CancelSelect":
-        """Rebuild the select that was used."""
-        return cls()
 
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and show the list as it is now."""
-        number = pages.number(interaction)
-        await interaction.client.services.studio.cancel(number, permissions.viewer(interaction))
+        (number,) = self.chosen("([0-9]{1,15})")
+        studio, viewer = interaction.client.services.studio, permissions.viewer(interaction)
+        await studio.cancel(int(number), viewer)
         await pages.turn(interaction, "queue")
 
 
@@ -70,7 +61,9 @@ async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
         discord.SelectOption(label=f"#{job.id} {_label(job)}", value=str(job.id))
         for job in found[:MOST_CHOICES]
     ]
-    return [CancelSelect(options)] if options else []
+    if not options:
+        return []
+    return [ui.Select(custom_id="queue:cancel", placeholder="Cancel a piece", options=options)]
 
 
 def _line(interaction: Interaction, standing: Standing, *, owner: bool) -> str:

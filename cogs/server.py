@@ -16,10 +16,9 @@ from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor
 from cogs.quota import done
-from cogs.ui import pages, permissions, submit
+from cogs.ui import pages, permissions, submit, views
 from cogs.ui.autocomplete import offered
 from cogs.ui.embeds import VIOLET
-from cogs.ui.request_form import GenerateButton
 
 Place = (
     discord.TextChannel
@@ -132,12 +131,9 @@ async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     """Post a message with a button that opens the request form."""
     permissions.require_manager(interaction)
     submit.require_permissions(interaction)
-    view = discord.ui.View(timeout=None)
-    view.add_item(GenerateButton())
     assert isinstance(interaction.channel, discord.abc.Messageable)
-    await interaction.channel.send(
-        embed=discord.Embed(title="Words into music", description=PANEL, colour=VIOLET), view=view
-    )
+    embed = discord.Embed(title="Words into music", description=PANEL, colour=VIOLET)
+    await interaction.channel.send(embed=embed, view=views.view(views.generate_button()))
     await done(interaction, "Posted. The button works for as long as the message exists.")
 
 

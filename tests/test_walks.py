@@ -39,7 +39,7 @@ async def test_a_request_goes_from_its_option_to_its_row_through_each_room_once(
 
 DELIVERY = """
     cogs.delivery cogs.ui.letters cogs.ui.attachments bot.retention.copies cogs.ui.embeds
-    bot.rules.markup bot.engine.cards cogs.ui.result_buttons cogs.ui.buttons
+    bot.rules.markup bot.engine.cards cogs.ui.views
     bot.outbox bot.clock bot.tables.posts cogs.ui.routes
 """
 """From what is owed to the message."""

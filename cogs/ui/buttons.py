@@ -1,24 +1,56 @@
-"""The buttons under messages; their custom ids carry all they need, so they outlive a restart."""
+"""What the buttons under a status message do, and what all that can be pressed has in common."""
 
 import contextlib
 import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Self
 
 import discord
 from discord import ui
 
 from bot.client import Interaction, require_membership
-from bot.errors import StorageError
-from bot.values import Fault, Job, Status
-from cogs.ui import embeds, permissions
+from bot.errors import Refusal, StorageError
+from bot.values import Status
+from cogs.ui import embeds, permissions, views
 
 
-class PressableItem:
-    """A component that answers with the reason if its action fails; mixed into a DynamicItem."""
+class PressableItem(ui.DynamicItem[Any], template="(?!)"):
+    """A component that is known by its custom id, and answers with the reason if it fails.
+
+    Its class states the `template` of its custom ids; this one's matches none.
+    """
+
+    def __init__(self, item: ui.Item[Any], match: re.Match[str]) -> None:
+        super().__init__(item)
+        self.match = match
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003
+        item: ui.Item[Any],
+        match: re.Match[str],
+        /,
+    ) -> Self:
+        """Take the component as it is in the message that was clicked."""
+        return cls(item, match)
+
+    @property
+    def number(self) -> int:
+        """The number in its custom id: of a job, but for /forget me."""
+        return int(self.match["number"])
+
+    def chosen(self, pattern: str) -> Sequence[str]:
+        """Return the groups of what was chosen; raise Refusal for what was not offered."""
+        # Discord passes on whatever a client says was chosen.
+        if match := re.fullmatch(pattern, next(iter(self.item.values), ""), re.ASCII):
+            return match.groups()
+        raise Refusal("That is not one of the choices.")
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what it is for, or answer with the reason why not."""
+        # The command tree is asked for commands only, so both are done here for components.
         try:
             require_membership(interaction)
             await self.press(interaction)
@@ -30,41 +62,13 @@ class PressableItem:
         """Do what it is for."""
 
 
-class JobItem(PressableItem):
-    """A button about one job, whose number is in its custom id; mixed into a DynamicItem."""
-
-    LABEL: str
-    NAME: str
-    """What its custom id begins with."""
-
-    def __init__(self, job: int) -> None:
-        button: ui.Button[Any] = ui.Button(label=self.LABEL, custom_id=f"{self.NAME}:{job}")
-        super().__init__(button)  # type: ignore[call-arg]  # DynamicItem's
-        self.job = job
-
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-        /,
-    ) -> Self:
-        """Rebuild the button that was clicked."""
-        return cls(int(match["job"]))
-
-
-class CancelButton(
-    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"cancel:(?P<job>[0-9]{1,18})"
-):
+class CancelButton(PressableItem, template=views.CANCEL.template):
     """Cancels the job it was made for, for its owner or a member with Manage Server."""
-
-    LABEL, NAME = "Cancel", "cancel"
 
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and say so in the message."""
         studio = interaction.client.services.studio
-        job = await studio.cancel(self.job, permissions.viewer(interaction))
+        job = await studio.cancel(self.number, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
             await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
             return
@@ -73,17 +77,13 @@ class CancelButton(
             await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
 
-class PostAgainButton(
-    JobItem, ui.DynamicItem[ui.Button[Any]], template=r"post-again:(?P<job>[0-9]{1,18})"
-):
+class PostAgainButton(PressableItem, template=views.POST_AGAIN.template):
     """Charges a piece that could not be posted again, and tries to post it."""
-
-    LABEL, NAME = "Post again", "post-again"
 
     async def press(self, interaction: Interaction) -> None:
         """Owe the piece once more, and say so in the message."""
         job = await interaction.client.services.studio.post_again(
-            self.job,
+            self.number,
             permissions.presence(interaction),
             permissions.viewer(interaction),
             interaction=interaction.id,
@@ -93,44 +93,11 @@ class PostAgainButton(
             await interaction.delete_original_response()  # nothing would keep it up to date
 
 
-class StopButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"stop:(?P<job>[0-9]{1,18})"):
+class StopButton(PressableItem, template=views.STOP.template):
     """Ends a long piece with what is done so far, for its owner or a member with Manage Server."""
-
-    LABEL, NAME = "Stop here", "stop"
 
     async def press(self, interaction: Interaction) -> None:
         """Stop, and say so in the message."""
-        job = await interaction.client.services.studio.stop(
-            self.job, permissions.viewer(interaction)
-        )
+        studio = interaction.client.services.studio
+        job = await studio.stop(self.number, permissions.viewer(interaction))
         await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
-
-
-def last_view(job: Job) -> ui.View | None:
-    """Return the buttons of a job that has ended."""
-    if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE:
-        return None
-    view = ui.View(timeout=None)
-    view.add_item(PostAgainButton(job.id))
-    return view
-
-
-def stop_view(job: int) -> ui.View:
-    """Return a view with one button that stops."""
-    view = ui.View(timeout=None)
-    view.add_item(StopButton(job))
-    return view
-
-
-def cancel_view(job: int) -> ui.View:
-    """Return a view with one Cancel button."""
-    view = ui.View(timeout=None)
-    view.add_item(CancelButton(job))
-    return view
-
-
-def open_view(job: Job) -> ui.View | None:
-    """Return the button that ends an open job: Stop once its preview was posted, else Cancel."""
-    if job.stopping:
-        return None
-    return stop_view(job.id) if job.heard else cancel_view(job.id)

@@ -451,3 +451,8 @@ WITHOUT_STANDING = {
     Status.UNDELIVERABLE: undeliverable,
     Status.DELIVERED: incomplete,
 }
+
+
+def ended(job: Job) -> discord.Embed:
+    """Show what became of a job that is neither queued nor running."""
+    return WITHOUT_STANDING[job.status](job)

@@ -9,11 +9,8 @@ from discord import ui
 from bot.outbox import PARTS_PER_TAKE
 from bot.retention.copies import Copies, Format
 from bot.values import Outcome, Oversized, Owed, PostKind, Route, Unsent, Upload
-from cogs.ui import attachments, embeds
+from cogs.ui import attachments, embeds, views
 from cogs.ui.attachments import Attachment
-from cogs.ui.buttons import last_view, stop_view
-from cogs.ui.result_buttons import result_view
-from cogs.ui.status import failure
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +49,15 @@ async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
         case PostKind.PREVIEW:
             return await _preview(copies, owed)
         case PostKind.FAILURE:
-            view = None if owed.post.route is Route.DIRECT else last_view(owed.job)
-            return _signed(owed, failure(owed.job), view=view)
+            view = None if owed.post.route is Route.DIRECT else views.ended_view(owed.job)
+            return _signed(owed, embeds.ended(owed.job), view=view)
 
 
 async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
     files = await attachments.previews(copies, owed.job, owed.takes)
     if not files:  # the attempt that made it was abandoned meanwhile
         return Unsent.UNWANTED
-    return _signed(owed, embeds.preview(owed.job), files, stop_view(owed.job.id))
+    return _signed(owed, embeds.preview(owed.job), files, views.view(views.STOP.of(owed.job.id)))
 
 
 async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
@@ -83,7 +80,7 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
         )
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
-    view = None if bare else result_view(owed.job.id)
+    view = None if bare else views.result_view(owed.job.id)
     made = _signed(owed, embed, [*music, *filter(None, [picture])], view)
     return replace(made, upload=upload, smaller=kind is not LADDER[-1])
 

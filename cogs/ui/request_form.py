@@ -14,61 +14,36 @@ from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape
 from bot.values import Request, SamplingOptions, Wish
-from cogs.ui import permissions, submit
-from cogs.ui.buttons import JobItem, PressableItem
+from cogs.ui import permissions, submit, views
+from cogs.ui.buttons import PressableItem
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
 
-class AgainButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"again:(?P<job>[0-9]{1,18})"):
+class AgainButton(PressableItem, template=views.AGAIN.template):
     """Requests the same piece with a new seed."""
-
-    LABEL, NAME = "Again", "again"
 
     async def press(self, interaction: Interaction) -> None:
         """Queue the same request, or extend the same take once more."""
         viewer = permissions.viewer(interaction)
         await submit.queue(
-            interaction, await interaction.client.services.studio.again(self.job, viewer)
+            interaction, await interaction.client.services.studio.again(self.number, viewer)
         )
 
 
-class EditButton(JobItem, ui.DynamicItem[ui.Button[Any]], template=r"edit:(?P<job>[0-9]{1,18})"):
+class EditButton(PressableItem, template=views.EDIT.template):
     """Opens a form with the request filled in."""
-
-    LABEL, NAME = "Edit", "edit"
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        request = await _request(interaction, self.job)
-        await _show(interaction, Form("Edit and resubmit", f"edit:{self.job}", request))
+        request = await _request(interaction, self.number)
+        await _show(interaction, Form("Edit and resubmit", f"edit:{self.number}", request))
 
 
-class GenerateButton(PressableItem, ui.DynamicItem[ui.Button[Any]], template=r"generate"):
+class GenerateButton(PressableItem, template="generate"):
     """Opens an empty form: the one button of a /panel."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            ui.Button(
-                label="Generate",
-                custom_id="generate",
-                style=discord.ButtonStyle.primary,
-                emoji="🎵",
-            )
-        )
-
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],  # noqa: ARG003
-        /,
-    ) -> "GenerateButton":
-        """Rebuild the button."""
-        return cls()
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""

@@ -7,11 +7,10 @@ from typing import Any
 
 import discord
 
-from bot.client import Fantasia
 from bot.discord_errors import brief, definite, pause, too_large
 from bot.values import Job, Later, Outcome, Oversized, Owed, Route, Unsent
 from cogs.ui.letters import Letter, mark
-from cogs.ui.status import channel
+from cogs.ui.places import places
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +26,20 @@ class Trace:
     all: bool = True
 
 
-async def trace(bot: Fantasia, owed: Owed) -> Trace:
+async def trace(client: discord.Client, owed: Owed) -> Trace:
     """Look for the message that an earlier try may have posted."""
     complete = True
-    for place in await _places(bot, owed):
+    for place in await places(client, owed.job, owed.post.route):
         seen = await _seen(place, owed)
         for message in seen or ():
-            if _is(bot, message, owed):
+            if _is(client, message, owed):
                 log.info("job %d: its message was already posted", owed.job.id)
                 return Trace(message.id)
         complete = complete and seen is not None and len(seen) < SEARCHED
     return Trace(all=complete)
 
 
-async def send(bot: Fantasia, owed: Owed, letter: Letter) -> int:
+async def send(client: discord.Client, owed: Owed, letter: Letter) -> int:
     """Send a letter by its route and return the message; raise what Discord answers instead."""
     message: dict[str, Any] = {
         "content": letter.content,
@@ -53,8 +52,8 @@ async def send(bot: Fantasia, owed: Owed, letter: Letter) -> int:
     if letter.view:
         message["view"] = letter.view
     if owed.post.route is Route.FOLLOWUP:
-        return (await _webhook(bot, owed.job).send(wait=True, **message)).id
-    place = (await _places(bot, owed))[0]
+        return (await _webhook(client, owed.job).send(wait=True, **message)).id
+    place, *_ = await places(client, owed.job, owed.post.route)
     return (await place.send(nonce=owed.post.nonce, **message)).id
 
 
@@ -64,14 +63,6 @@ def outcome(owed: Owed, error: Exception, letter: Letter | None = None) -> Outco
     if letter and too_large(error):
         return Oversized(letter.upload, smaller=letter.smaller)
     return Unsent.REFUSED if definite(error) else Later(pause(error))
-
-
-async def _places(bot: Fantasia, owed: Owed) -> list[discord.abc.Messageable]:
-    """Return where a post may be: in direct messages if sent there, and in the channel."""
-    places: list[discord.abc.Messageable] = [channel(bot, owed.job)]
-    if owed.post.route is Route.DIRECT:
-        places.insert(0, await bot.create_dm(discord.Object(owed.job.origin.user_id)))
-    return places
 
 
 async def _seen(place: discord.abc.Messageable, owed: Owed) -> list[discord.Message] | None:
@@ -89,15 +80,15 @@ async def _seen(place: discord.abc.Messageable, owed: Owed) -> list[discord.Mess
         raise
 
 
-def _is(bot: Fantasia, message: discord.Message, owed: Owed) -> bool:
-    assert bot.user
+def _is(client: discord.Client, message: discord.Message, owed: Owed) -> bool:
+    assert client.user
     footers = {embed.footer.text for embed in message.embeds}
-    return message.author.id == bot.user.id and mark(owed) in footers
+    return message.author.id == client.user.id and mark(owed) in footers
 
 
-def _webhook(bot: Fantasia, job: Job) -> discord.Webhook:
+def _webhook(client: discord.Client, job: Job) -> discord.Webhook:
     origin = job.origin
-    webhook = discord.Webhook.partial(origin.application_id, origin.token, client=bot)
+    webhook = discord.Webhook.partial(origin.application_id, origin.token, client=client)
     # The library sets these on other webhooks, but not on partial ones.
-    webhook.proxy, webhook.proxy_auth = bot.http.proxy, bot.http.proxy_auth
+    webhook.proxy, webhook.proxy_auth = client.http.proxy, client.http.proxy_auth
     return webhook

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import discord
 
-from bot.client import Fantasia
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import StorageError
 from bot.studio import Studio
-from bot.values import Job, Notice, Post, Route, Standing, Status
+from bot.values import Job, Notice, Standing, Status
 from cogs.ui import embeds
-from cogs.ui.buttons import last_view, open_view
+from cogs.ui.places import channel, link
+from cogs.ui.views import ended_view, open_view
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ EDITABLE_FOR = timedelta(minutes=55)
 class StatusMessages:
     """Keeps the status messages up to date, edited no more often than members can read."""
 
-    def __init__(self, bot: Fantasia, studio: Studio) -> None:
-        self._bot = bot
+    def __init__(self, client: discord.Client, studio: Studio) -> None:
+        self._client = client
         self._studio = studio
         self._edited: dict[int, tuple[float, discord.Embed | None]] = {}
         """When open messages were last edited, and to what; None if that failed."""
@@ -119,7 +119,7 @@ class StatusMessages:
         if job.status_message_id is None or self._old(job) or job.status is Status.DELIVERED:
             return None
         try:
-            await self._message(job).edit(embed=failure(job), view=last_view(job))
+            await self._message(job).edit(embed=embeds.ended(job), view=ended_view(job))
         except discord.HTTPException as error:
             if definite(error):
                 return None
@@ -129,7 +129,7 @@ class StatusMessages:
 
     async def _show(self, job: Job, embed: discord.Embed) -> bool:
         """Edit a job's message; return False if that must be tried again."""
-        view = open_view(job) if job.status in EDITED_EVERY else last_view(job)
+        view = open_view(job) if job.status in EDITED_EVERY else ended_view(job)
         message = job.status_message_id
         try:
             await self._message(job).edit(embed=embed, view=view)
@@ -169,11 +169,11 @@ class StatusMessages:
             card = embeds.waiting if job.status is Status.QUEUED else embeds.rendering
             return card(standing)
         if job.status is not Status.DELIVERED:
-            return embeds.WITHOUT_STANDING[job.status](job)
+            return embeds.ended(job)
         return embeds.done(job, link(job, await self._studio.result(job)))
 
     def _message(self, job: Job) -> discord.PartialMessage:
-        return channel(self._bot, job).get_partial_message(job.status_message_id or 0)
+        return channel(self._client, job).get_partial_message(job.status_message_id or 0)
 
     def _old(self, job: Job) -> bool:
         return self._studio.now() > job.created_at + EDITABLE_FOR
@@ -207,22 +207,3 @@ def _raise_all(ended: Iterable[BaseException | None]) -> None:
 
 def _has_changed(notice: Notice) -> bool:
     return notice.shown is not notice.status
-
-
-def failure(job: Job) -> discord.Embed:
-    """Show why there is no music of a job that has ended, or not all of it."""
-    return embeds.WITHOUT_STANDING[job.status](job)
-
-
-def link(job: Job, post: Post | None) -> str | None:
-    """Return where a delivered result is, if it is in a channel."""
-    if post is None or post.route is Route.DIRECT:
-        return None
-    place = f"{job.origin.guild_id}/{job.origin.channel_id}/{post.message_id}"
-    return f"https://discord.com/channels/{place}"
-
-
-def channel(bot: Fantasia, job: Job) -> discord.PartialMessageable:
-    """Return the channel that a job was requested in, whether or not it is cached."""
-    origin = job.origin
-    return bot.get_partial_messageable(origin.channel_id, guild_id=origin.guild_id)

@@ -8,8 +8,7 @@ from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.rules.bounds import USUAL_SECONDS
 from bot.values import Membership, Origin, Status, Wish
-from cogs.ui import embeds, permissions
-from cogs.ui.buttons import cancel_view
+from cogs.ui import embeds, permissions, views
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ async def queue(interaction: Interaction, wish: Wish) -> None:
     try:
         standing = await studio.standing(job)
         answer = await interaction.response.send_message(
-            embed=embeds.waiting(standing), view=cancel_view(job.id)
+            embed=embeds.waiting(standing), view=views.view(views.CANCEL.of(job.id))
         )
         await studio.status_message(job, answer.message_id, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same

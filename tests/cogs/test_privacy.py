@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import discord
 import pytest
 
 from bot.app import Plan
 from bot.rules import tiers
 from bot.values import Status
-from cogs.privacy import ForgetButton
 from tests.cogs.test_bot import told
+from tests.cogs.test_forged import forged
 from tests.cogs.test_members import card
 from tests.cogs.test_result_buttons import first, used
 from tests.support.clock import Clock, until
@@ -49,10 +48,8 @@ async def test_who_is_forgotten_leaves_numbers_alone(plan: Plan) -> None:
 async def test_nobody_is_forgotten_by_others(plan: Plan) -> None:
     async with world(plan) as w:
         await first(w)
-        view = discord.ui.View(timeout=None)
-        view.add_item(ForgetButton(w.alice.id))
-        forged = await w.bot.get_partial_messageable(w.music.id).send("Press", view=view)
-        assert "only erase your own" in told(await w.bob.click(forged, label="Erase everything"))
+        said = await forged(w, w.bob, w.music, f"forget:{w.alice.id}")
+        assert "only erase your own" in said
         assert (await w.studio.job(1)).request.prompt == "play a waltz"
 
 

@@ -1,24 +1,20 @@
 """Words and music are for who may look into the channel that they were asked for in."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import discord
 import pytest
 import simcord
-from discord import ui
 
 from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.values import Actor, Status
-from cogs.queue import CancelSelect
-from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.request_form import AgainButton, EditButton
-from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.ui.views import view
 from tests.cogs.test_bot import told
-from tests.cogs.test_forged import forged, option, posted
+from tests.cogs.test_forged import chosen, forged, posted
 from tests.cogs.test_members import card, change_role
 from tests.support.world import World, world
 
@@ -58,27 +54,27 @@ async def test_the_piece_of_a_channel_out_of_sight_is_not_there(plan: Plan) -> N
         assert told(await w.bob.slash(w.music, "piece", number=99)) == ABSENT.replace("#1", "#99")
 
 
-PRESSED: list[tuple[Callable[[], ui.Item[Any]], str]] = [
-    (lambda: AgainButton(1), ""),
-    (lambda: EditButton(1), ""),
-    (lambda: ExtendButton(1), ""),
-    (lambda: SaveButton(1), ""),
-    (lambda: ExtendSelect(1, option("1:5")), "1:5"),
-    (lambda: SaveSelect(1, option("1:mp3")), "1:mp3"),
-    (lambda: CancelButton(1), ""),
-    (lambda: StopButton(1), ""),
-    (lambda: DeleteButton(1), ""),
-    (lambda: PostAgainButton(1), ""),
-    (lambda: CancelSelect(option("1")), "1"),
+PRESSED: list[tuple[str, str]] = [
+    ("again:1", ""),
+    ("edit:1", ""),
+    ("extend:1", ""),
+    ("save:1", ""),
+    ("extend-by:1", "1:5"),
+    ("save-as:1", "1:mp3"),
+    ("cancel:1", ""),
+    ("stop:1", ""),
+    ("delete:1", ""),
+    ("post-again:1", ""),
+    ("queue:cancel", "1"),
 ]
 
 
-@pytest.mark.parametrize(("item", "value"), PRESSED)
+@pytest.mark.parametrize(("custom_id", "value"), PRESSED)
 async def test_no_button_opens_a_channel_out_of_sight(
-    plan: Plan, item: Callable[[], ui.Item[Any]], value: str
+    plan: Plan, custom_id: str, value: str
 ) -> None:
     async with staffed(plan) as (w, _, _):
-        assert await forged(w, w.bob, w.music, item(), value) == ABSENT
+        assert await forged(w, w.bob, w.music, custom_id, value) == ABSENT
         assert await w.database.fetch("SELECT id FROM jobs WHERE id > 1") == []
 
 
@@ -226,8 +222,8 @@ async def test_the_rest_of_a_private_piece_is_not_had_through_what_goes_on_from_
 ) -> None:
     """Again on an extension would go on from the piece itself, which stays where it was asked."""
     async with staffed(plan) as (w, _, _):
-        view = ui.View(timeout=None).add_item(ExtendSelect(1, option("1:5")))
-        message = await w.bot.get_partial_messageable(w.music.id).send("Choose", view=view)
+        extend = view(chosen("extend-by:1", "1:5"))
+        message = await w.bot.get_partial_messageable(w.music.id).send("Choose", view=extend)
         await w.alice.select(message, values=["1:5"])
         await w.ended(2, Status.DELIVERED)
-        assert await forged(w, w.bob, w.music, AgainButton(2), "") == ABSENT
+        assert await forged(w, w.bob, w.music, "again:2") == ABSENT

@@ -1,0 +1,77 @@
+"""What can be pressed under a message, without what happens then: each is known by a custom id."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.values import Fault, Job, Status
+
+NUMBER = "(?P<number>[0-9]{1,18})"
+"""A job's number in a pattern; more digits would not fit into SQLite's 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobButton:
+    """A button about one job, whose number is in its custom id."""
+
+    name: str
+    label: str
+
+    @property
+    def template(self) -> str:
+        """The pattern of its custom ids."""
+        return f"{self.name}:{NUMBER}"
+
+    def of(self, job: int) -> ui.Button[Any]:
+        """Return the button of a job."""
+        return ui.Button(label=self.label, custom_id=f"{self.name}:{job}")
+
+
+# Old messages have buttons with these names, so a name is never changed.
+CANCEL = JobButton("cancel", "Cancel")
+STOP = JobButton("stop", "Stop here")
+POST_AGAIN = JobButton("post-again", "Post again")
+AGAIN = JobButton("again", "Again")
+EDIT = JobButton("edit", "Edit")
+EXTEND = JobButton("extend", "Extend")
+SAVE = JobButton("save", "Save as")
+DELETE = JobButton("delete", "Delete")
+
+
+def generate_button() -> ui.Button[Any]:
+    """Return the one button of a /panel."""
+    return ui.Button(
+        label="Generate", custom_id="generate", style=discord.ButtonStyle.primary, emoji="🎵"
+    )
+
+
+def view(*items: ui.Item[Any]) -> ui.View:
+    """Return a view of components that are answered by their custom ids."""
+    made = ui.View(timeout=None)
+    for item in items:
+        made.add_item(item)
+    # discord.py keeps each view that is sent, and one without a timeout for ever; a stopped one is
+    # not kept. Presses are answered by the dynamic items, after a restart too.
+    made.stop()
+    return made
+
+
+def open_view(job: Job) -> ui.View | None:
+    """Return the button that ends an open job: Stop once its preview was posted, else Cancel."""
+    if job.stopping:
+        return None
+    return view((STOP if job.heard else CANCEL).of(job.id))
+
+
+def ended_view(job: Job) -> ui.View | None:
+    """Return the buttons of a job that has ended."""
+    if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE:
+        return None
+    return view(POST_AGAIN.of(job.id))
+
+
+def result_view(job: int) -> ui.View:
+    """Return the buttons of a result."""
+    return view(*(button.of(job) for button in (AGAIN, EDIT, EXTEND, SAVE, DELETE)))
