@@ -10,7 +10,7 @@ from bot.client import Fantasia, Interaction, Listing
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.values import About
-from cogs.ui import embeds, pages, permissions, submit
+from cogs.ui import pages, permissions, studio_embeds, submit, tier_embeds
 
 
 class Account(commands.Cog):
@@ -27,7 +27,7 @@ class Account(commands.Cog):
         usage = await self._studio.usage(
             guild, interaction.user.id, permissions.presence(interaction)
         )
-        embed = embeds.usage(usage, permissions.named_roles(interaction))
+        embed = tier_embeds.usage(usage, permissions.named_roles(interaction))
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -40,14 +40,14 @@ class Account(commands.Cog):
     async def help(self, interaction: Interaction) -> None:
         """What I can do."""
         await interaction.response.send_message(
-            embed=embeds.help_(manager=interaction.permissions.manage_guild), ephemeral=True
+            embed=studio_embeds.help_(manager=interaction.permissions.manage_guild), ephemeral=True
         )
 
     @app_commands.command()
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
         """The version, the model and its licence, and where the code is."""
-        embed = embeds.about(self._about, self._studio.models)
+        embed = studio_embeds.about(self._about, self._studio.models)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
 
@@ -63,9 +63,9 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     studio = interaction.client.services.studio
     held, _longest = await submit.allowed(interaction)
     found, more = pages.cut(
-        await studio.offers(in_a_server(interaction)), page, embeds.TIERS_PER_PAGE
+        await studio.offers(in_a_server(interaction)), page, tier_embeds.TIERS_PER_PAGE
     )
-    return embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
+    return tier_embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
 
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:

@@ -6,25 +6,18 @@ from typing import Literal
 import discord
 from discord import app_commands
 from discord.ext import commands
-from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction, Listing
 from bot.discord_errors import UNREACHED
 from bot.retention.copies import Format
-from bot.rules.markup import escape, isolate
-from bot.values import Job, Post, Take
+from bot.values import Job, Take
 from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions, submit
 from cogs.ui.attachments import TooLarge, answer, files
-from cogs.ui.places import link
-from cogs.ui.request_form import settings
 from cogs.ui.views import result_view
 
 FORGET_EVERY = 3600.0
 """How often to look for servers that removed the bot long ago, in seconds."""
-
-LONGEST_COMMAND = 1000
-"""Characters of a field of an embed, and what stands around the command."""
 
 
 class Library(commands.Cog):
@@ -50,7 +43,7 @@ class Library(commands.Cog):
         in_a_server(interaction)
         job, takes, post = await self._studio.piece(number, permissions.viewer(interaction))
         await interaction.response.send_message(
-            embed=card(job, takes, post, await self._studio.parent(job.request)),
+            embed=embeds.piece(job, takes, post, await self._studio.parent(job.request)),
             view=result_view(number),
             ephemeral=True,
         )
@@ -106,7 +99,7 @@ class Library(commands.Cog):
         target, most = answer(interaction)
         async with files(interaction.client, target, job, takes, kind, most=most) as found:
             message = await interaction.followup.send(
-                embed=embeds.result(job, tuple(takes)),
+                embed=embeds.result(job, takes),
                 files=found,
                 view=result_view(job.id),
                 wait=True,
@@ -144,64 +137,8 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
     found = await interaction.client.services.studio.history(
         in_a_server(interaction), member, pages.LINES_PER_PAGE + 1, page * pages.LINES_PER_PAGE
     )
-    lines = [line(*piece) for piece in found[: pages.LINES_PER_PAGE]]
+    lines = [embeds.line(*piece) for piece in found[: pages.LINES_PER_PAGE]]
     return pages.card("Pieces, newest first", lines), len(found) > pages.LINES_PER_PAGE
-
-
-def line(job: Job, takes: tuple[Take, ...], post: Post | None) -> str:
-    """Say in a line what a piece is and where."""
-    request = job.request
-    facts = f"{embeds.lengths(takes)} · {request.model} · seed {request.seed}"
-    name = f"**#{job.id}** {escape(request.prompt, pages.PROMPT_SHOWN)}"
-    at = link(job, post)
-    where = f" · [listen]({at})" if at else f" · {job.status}"
-    return f"{name}\n{format_dt(job.created_at, 'd')} · {facts}{where}"
-
-
-def card(
-    job: Job, takes: tuple[Take, ...], post: Post | None, parent: Take | None
-) -> discord.Embed:
-    """Show everything that went into a piece."""
-    request = job.request
-    embed = discord.Embed(
-        title=f"Piece #{job.id}", description=embeds.prompt(job), colour=embeds.VIOLET
-    )
-    made = [f"{take.number}: seed {take.seed}" for take in takes if take.audio]
-    embed.add_field(name="Length", value=embeds.lengths(takes) or embeds.length(request.length))
-    embed.add_field(name="Takes", value="\n".join(made) or str(request.takes))
-    embed.add_field(name="Model", value=embeds.model(request.model))
-    embed.add_field(name="Settings", value=settings(request))
-    requested = f"<@{job.origin.user_id}>, {format_dt(job.created_at)}"
-    embed.add_field(name="Requested by", value=requested)
-    at = link(job, post)
-    state = f"[{job.status}]({at})" if at else str(job.status)
-    embed.add_field(name="State", value="deleted" if job.deleted else state)
-    if parent:
-        extended = f"#{parent.job_id}, take {parent.number}, by {request.seconds} s"
-        embed.add_field(name="Extended from", value=extended)
-        return embed
-    if request.edited_from:
-        embed.add_field(name="Edited from", value=f"#{request.edited_from}")
-    embed.add_field(
-        name="Make it again", value=f"```{command(job)[:LONGEST_COMMAND]}```", inline=False
-    )
-    return embed
-
-
-def command(job: Job) -> str:
-    """Return the command that repeats a piece, sample for sample on the same machine."""
-    request = job.request
-    options = {
-        "prompt": isolate(request.prompt).replace("`", "'"),
-        "duration": request.seconds,
-        "takes": request.takes,
-        "model": request.model,
-        "seed": request.seed,
-        "guidance": f"{request.guidance:g}",
-        "temperature": f"{request.temperature:g}",
-        "top_k": request.top_k,
-    }
-    return "/generate " + " ".join(f"{name}: {value}" for name, value in options.items())
 
 
 async def setup(bot: Fantasia) -> None:

@@ -12,7 +12,7 @@ from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules.markup import escape
 from cogs.quota import done
-from cogs.ui import embeds, pages, permissions
+from cogs.ui import pages, permissions, status_embeds, studio_embeds
 
 ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 
@@ -69,7 +69,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
     ) -> None:
         """Start no more pieces. New requests are queued; current renders finish."""
         await self._operations.pause(reason)
-        await done(interaction, embeds.paused(reason))
+        await done(interaction, status_embeds.paused(reason))
 
     @app_commands.command()
     async def resume(self, interaction: Interaction) -> None:
@@ -98,7 +98,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
     @app_commands.command()
     async def stats(self, interaction: Interaction) -> None:
         """How the studio is doing."""
-        embed = embeds.stats(await self._operations.stats(), interaction.client.latency)
+        embed = studio_embeds.stats(await self._operations.stats(), interaction.client.latency)
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()

@@ -11,7 +11,7 @@ from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
 from cogs.account import in_a_server
-from cogs.ui import embeds, pages, permissions
+from cogs.ui import embeds, pages, permissions, status_embeds
 from cogs.ui.autocomplete import MOST_CHOICES
 from cogs.ui.buttons import PressableItem
 
@@ -46,7 +46,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     )
     lines = [_line(interaction, standing, owner=owner) for standing in found]
     if not page and found and found[0].paused is not None:
-        lines.insert(0, embeds.paused(found[0].paused))
+        lines.insert(0, status_embeds.paused(found[0].paused))
     return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.LINES_PER_PAGE
 
 
@@ -87,11 +87,11 @@ def _far(job: Job) -> str:
 
 
 def _label(job: Job) -> str:
-    return isolate(job.request.prompt, pages.PROMPT_SHOWN)
+    return isolate(job.request.prompt, embeds.PROMPT_SHOWN)
 
 
 def _words(job: Job) -> str:
-    return f"*{escape(job.request.prompt, pages.PROMPT_SHOWN)}*"
+    return f"*{escape(job.request.prompt, embeds.PROMPT_SHOWN)}*"
 
 
 async def setup(bot: Fantasia) -> None:

@@ -14,7 +14,7 @@ from bot.rules.tiers import MOST_PER_DAY
 from bot.rules.wording import span
 from bot.studio import Studio
 from bot.values import Change, Presence
-from cogs.ui import embeds, pages, permissions
+from cogs.ui import pages, permissions, tier_embeds
 
 LONGEST_SUBJECT, LONGEST_CHANGE = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""
@@ -44,7 +44,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
             presence = Presence(roles=permissions.roles(member))
         usage = await self._studio.usage(permissions.guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
-        embed = embeds.usage(usage, permissions.named_roles(interaction), title)
+        embed = tier_embeds.usage(usage, permissions.named_roles(interaction), title)
         await answer(interaction, note, embed=embed)
 
     @app_commands.command()

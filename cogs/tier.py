@@ -7,12 +7,13 @@ from discord.ext import commands
 from bot.admin.members import MOST_DAYS, MemberAdmin
 from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, ServerAdmin
 from bot.client import Fantasia, Interaction, Listing
-from bot.rules.markup import escape, some
+from bot.rules.markup import escape
 from bot.rules.wording import counted
-from bot.values import Actor, Offer, Tier
+from bot.values import Actor
 from cogs.quota import done, ending
-from cogs.ui import embeds, pages, permissions
+from cogs.ui import pages, permissions
 from cogs.ui.autocomplete import offered
+from cogs.ui.tier_embeds import TIERS_PER_PAGE, allows, line, shown
 
 TierName = app_commands.Range[str, 1, LONGEST_NAME]
 Seconds = app_commands.Range[int, *TIER_BOUNDS["longest"]]
@@ -151,7 +152,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "link": link,
             },
         )
-        await done(interaction, f"{shown(changed)}: {embeds.allows(changed)}")
+        await done(interaction, f"{shown(changed)}: {allows(changed)}")
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
@@ -183,7 +184,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "link": link,
             },
         )
-        await done(interaction, f"Added {shown(added)}: {embeds.allows(added)}")
+        await done(interaction, f"Added {shown(added)}: {allows(added)}")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -218,24 +219,8 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
         permissions.guild_of(interaction)
     )
     names = permissions.named_roles(interaction)
-    found, more = pages.cut(offers, page, embeds.TIERS_PER_PAGE)
+    found, more = pages.cut(offers, page, TIERS_PER_PAGE)
     return pages.card("Tiers on this server", [line(offer, names) for offer in found]), more
-
-
-def line(offer: Offer, names: embeds.RoleNames) -> str:
-    """Describe a tier and the roles that grant it, in two lines."""
-    roles = [names.get(role, f"`{role}` (deleted)") for role in offer.roles]
-    carried = some(roles, embeds.LONGEST_NAMES)
-    sold = f" · subscription `{offer.sku}`" if offer.sku else ""
-    return (
-        f"{shown(offer.tier)} · {escape(offer.tier.price)} · {embeds.allows(offer.tier)}\n"
-        f"↳ {carried or 'no role'}{sold} · weight {offer.tier.weight}"
-    )
-
-
-def shown(tier: Tier) -> str:
-    """Name a tier."""
-    return f"**{escape(tier.name)}**"
 
 
 async def setup(bot: Fantasia) -> None:

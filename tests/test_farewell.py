@@ -11,7 +11,7 @@ from bot.app import Plan
 from bot.errors import StorageError
 from bot.tables import jobs
 from bot.values import Status
-from cogs.ui import embeds
+from cogs.ui import status_embeds
 from tests.support.clock import until
 from tests.support.studio import member
 from tests.support.world import World, world
@@ -175,5 +175,5 @@ async def test_a_list_of_the_queue_is_of_one_instant(
         ]
         begun = await w.studio.standing(found[0].job)
         assert begun.job.status is Status.RUNNING, "it is told as it is now"
-        assert "It is already rendering" in str(embeds.waiting(begun).description)
+        assert "It is already rendering" in str(status_embeds.waiting(begun).description)
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))

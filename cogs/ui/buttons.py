@@ -12,7 +12,7 @@ from discord import ui
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.values import Status
-from cogs.ui import embeds, permissions, views
+from cogs.ui import permissions, status_embeds, views
 
 
 class PressableItem(ui.DynamicItem[Any], template="(?!)"):
@@ -70,9 +70,9 @@ class CancelButton(PressableItem, template=views.CANCEL.template):
         studio = interaction.client.services.studio
         job = await studio.cancel(self.number, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
-            await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
+            await interaction.response.edit_message(embed=status_embeds.stopping(job), view=None)
             return
-        await interaction.response.edit_message(embed=embeds.cancelled(job), view=None)
+        await interaction.response.edit_message(embed=status_embeds.cancelled(job), view=None)
         with contextlib.suppress(StorageError):  # then the message is edited once more
             await studio.status_message(job, job.status_message_id, Status.CANCELLED)
 
@@ -88,7 +88,7 @@ class PostAgainButton(PressableItem, template=views.POST_AGAIN.template):
             permissions.viewer(interaction),
             interaction=interaction.id,
         )
-        await interaction.response.edit_message(embed=embeds.posting(job), view=None)
+        await interaction.response.edit_message(embed=status_embeds.posting(job), view=None)
         if interaction.message and interaction.message.id != job.status_message_id:
             await interaction.delete_original_response()  # nothing would keep it up to date
 
@@ -100,4 +100,4 @@ class StopButton(PressableItem, template=views.STOP.template):
         """Stop, and say so in the message."""
         studio = interaction.client.services.studio
         job = await studio.stop(self.number, permissions.viewer(interaction))
-        await interaction.response.edit_message(embed=embeds.stopping(job), view=None)
+        await interaction.response.edit_message(embed=status_embeds.stopping(job), view=None)

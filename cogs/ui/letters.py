@@ -9,7 +9,7 @@ from discord import ui
 from bot.outbox import PARTS_PER_TAKE
 from bot.retention.copies import Copies, Format
 from bot.values import Outcome, Oversized, Owed, PostKind, Route, Unsent, Upload
-from cogs.ui import attachments, embeds, views
+from cogs.ui import attachments, embeds, status_embeds, views
 from cogs.ui.attachments import Attachment
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
             return await _preview(copies, owed)
         case PostKind.FAILURE:
             view = None if owed.post.route is Route.DIRECT else views.ended_view(owed.job)
-            return _signed(owed, embeds.ended(owed.job), view=view)
+            return _signed(owed, status_embeds.ended(owed.job), view=view)
 
 
 async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
@@ -73,11 +73,10 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     else:
         return Oversized()
     name = picture.name if picture else None
-    embed = embeds.result(owed.job, tuple(takes), name, kind)
+    embed = embeds.result(owed.job, takes, name, kind)
     if take:
-        embed.add_field(
-            name="Posted", value=embeds.IN_PARTS if part else embeds.TAKES_APART, inline=False
-        )
+        apart = embeds.IN_PARTS if part else embeds.TAKES_APART
+        embed.add_field(name="Posted", value=apart, inline=False)
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
     view = None if bare else views.result_view(owed.job.id)

@@ -20,9 +20,6 @@ LINES_PER_PAGE = 10
 LONGEST_LINE = 390
 """Characters of a line, so that a page of them fits."""
 
-PROMPT_SHOWN = 60
-"""Characters of a prompt in a list."""
-
 
 class PageButton(
     PressableItem, template="page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})"

@@ -9,13 +9,14 @@ from discord import ui
 from discord.ext import commands
 
 from bot.client import Interaction
-from bot.engine.cards import SAMPLING_BOUNDS, card
+from bot.engine.cards import SAMPLING_BOUNDS
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape
 from bot.values import Request, SamplingOptions, Wish
 from cogs.ui import permissions, submit, views
 from cogs.ui.buttons import PressableItem
+from cogs.ui.embeds import settings
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
@@ -121,11 +122,6 @@ async def _still(interaction: Interaction, number: int) -> int | None:
     except Refusal:
         return None
     return number
-
-
-def settings(request: Request) -> str:
-    """Write a request's settings as `read` reads them."""
-    return ", ".join(f"{name} {getattr(request, name):g}" for name in card(request.model).options)
 
 
 def read(text: str) -> tuple[SamplingOptions, int | None]:

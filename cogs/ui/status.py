@@ -11,7 +11,7 @@ from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import StorageError
 from bot.studio import Studio
 from bot.values import Job, Notice, Standing, Status
-from cogs.ui import embeds
+from cogs.ui import status_embeds
 from cogs.ui.places import channel, link
 from cogs.ui.views import ended_view, open_view
 
@@ -119,7 +119,7 @@ class StatusMessages:
         if job.status_message_id is None or self._old(job) or job.status is Status.DELIVERED:
             return None
         try:
-            await self._message(job).edit(embed=embeds.ended(job), view=ended_view(job))
+            await self._message(job).edit(embed=status_embeds.ended(job), view=ended_view(job))
         except discord.HTTPException as error:
             if definite(error):
                 return None
@@ -166,11 +166,11 @@ class StatusMessages:
     async def _card(self, standing: Standing) -> discord.Embed:
         job = standing.job
         if job.status in EDITED_EVERY:
-            card = embeds.waiting if job.status is Status.QUEUED else embeds.rendering
+            card = status_embeds.waiting if job.status is Status.QUEUED else status_embeds.rendering
             return card(standing)
         if job.status is not Status.DELIVERED:
-            return embeds.ended(job)
-        return embeds.done(job, link(job, await self._studio.result(job)))
+            return status_embeds.ended(job)
+        return status_embeds.done(job, link(job, await self._studio.result(job)))
 
     def _message(self, job: Job) -> discord.PartialMessage:
         return channel(self._client, job).get_partial_message(job.status_message_id or 0)

@@ -8,7 +8,7 @@ from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
 from bot.rules.bounds import USUAL_SECONDS
 from bot.values import Membership, Origin, Status, Wish
-from cogs.ui import embeds, permissions, views
+from cogs.ui import permissions, status_embeds, views
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ async def queue(interaction: Interaction, wish: Wish) -> None:
     try:
         standing = await studio.standing(job)
         answer = await interaction.response.send_message(
-            embed=embeds.waiting(standing), view=views.view(views.CANCEL.of(job.id))
+            embed=status_embeds.waiting(standing), view=views.view(views.CANCEL.of(job.id))
         )
         await studio.status_message(job, answer.message_id, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same

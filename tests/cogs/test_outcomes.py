@@ -19,7 +19,7 @@ from bot.discord_errors import brief, definite, pause
 from bot.retention import disk
 from bot.tables import jobs, ledger
 from bot.values import Status
-from cogs.ui import embeds
+from cogs.ui import embeds, status_embeds
 from tests.cogs.test_delivery import asked, looks, looks_until, postponed, sends, used
 from tests.support.clock import Clock, until
 from tests.support.studio import member
@@ -291,7 +291,7 @@ async def test_of_music_that_is_gone_nothing_is_promised(plan: Plan, clock: Cloc
 async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = embeds.cancelled
+    real = status_embeds.cancelled
 
     def cancelled(job: Any) -> discord.Embed:
         if job.id == 1:
@@ -301,7 +301,7 @@ async def test_a_fault_in_a_status_keeps_no_other_from_being_told(
     async with world(plan) as w:
         await w.bot.services.operations.pause("")
         shown = [await asked(w) for _ in range(2)]
-        monkeypatch.setitem(embeds.WITHOUT_STANDING, Status.CANCELLED, cancelled)
+        monkeypatch.setitem(status_embeds.WITHOUT_STANDING, Status.CANCELLED, cancelled)
         for number in (1, 2):
             await w.studio.cancel(number, member(w.alice.id, w.guild.id))
         await w.status(shown[1], "#2 was cancelled")

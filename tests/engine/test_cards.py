@@ -12,7 +12,6 @@ from bot.rules import bounds
 from bot.rules.quota import includes
 from bot.rules.tiers import FREE
 from bot.values import Request, Wish
-from cogs.ui import embeds
 
 
 def test_cards_cost_no_library_of_an_engine() -> None:
@@ -43,7 +42,7 @@ def test_a_model_of_ones_own_is_not_called_metas() -> None:
 def test_what_stands_in_for_models_is_in_every_tier_and_called_what_it_is() -> None:
     assert includes(FREE, "sketch")
     assert not includes(FREE, "large")
-    assert embeds.model("sketch") == "Sketch engine (not MusicGen)"
+    assert cards.card("sketch").label == "Sketch engine (not MusicGen)"
 
 
 def test_a_model_plays_no_longer_than_its_card_says() -> None:

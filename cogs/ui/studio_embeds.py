@@ -1,0 +1,98 @@
+"""What the studio says about itself: /help, /about, and the owner's /studio stats."""
+
+from collections.abc import Sequence
+
+import discord
+
+from bot.engine.cards import card
+from bot.rules.markup import some
+from bot.rules.wording import counted, span
+from bot.values import About, Stats, Status
+from cogs.ui.embeds import LONGEST_FIELD, VIOLET, fill
+from cogs.ui.status_embeds import paused
+
+SPEEDS_SHOWN = 5
+"""Models whose speed is shown: an embed has at most 25 fields, 6,000 characters in all."""
+
+LONGEST_FIELD_NAME = 256
+"""Characters that Discord takes as the name of a field."""
+
+INTRODUCTION = (
+    "`/generate` takes a prompt such as *mozart fantasia* and a length, queues it, and posts the "
+    "music in the channel. Its reply shows your place in the queue and the progress, with a Cancel "
+    "button."
+)
+
+FOR_MEMBERS = {
+    "About you": "`/usage` your tier, what is left today, your latest pieces\n"
+    "`/queue` what is rendering and waiting; cancel yours there\n"
+    "`/plans` the tiers on this server and how to get them\n"
+    "`/history` your pieces · `/piece` everything about one of them\n"
+    "`/resend` posts one again, in any format · `/forget me` erases everything of yours",
+    "Under a result": "**Again** with a new seed · **Edit** and resubmit · **Extend** by 5 to 30 s "
+    "· **Save as** FLAC, MP3 or Ogg · **Delete**. Long pieces are previewed, and can be stopped "
+    "early.",
+}
+
+FOR_MANAGERS = {
+    "For server managers": "`/tier` what members can request, and which roles grant it\n"
+    "`/quota` seconds for individual members, and the log of all changes\n"
+    "`/member` block and unblock\n"
+    "`/channel` where music can be requested\n"
+    "`/panel` a message with a button that opens the request form\n"
+    "`/words` blocked words"
+}
+
+UNKNOWN_LICENCE = "unknown: ask whoever runs this bot"
+
+COSTS = {
+    "What it costs": "Seconds are deducted when a piece is queued. Pieces that fail, are cancelled "
+    "or cannot be posted are refunded. Your allowance resets at midnight UTC."
+}
+
+
+def help_(*, manager: bool) -> discord.Embed:
+    """Show what the bot can do on one screen."""
+    embed = discord.Embed(title="Words into music", colour=VIOLET, description=INTRODUCTION)
+    told = FOR_MEMBERS | (FOR_MANAGERS if manager else {}) | COSTS
+    return fill(embed, told, inline=False)
+
+
+def about(about: About, models: Sequence[str]) -> discord.Embed:
+    """Show the version, the models and their licence, and where the code is."""
+    cards = [card(name) for name in models]
+    # A piece's licence is that of the weights; what only stands in for a model has none.
+    weights = None if all(each.stands_in for each in cards) else about.licence or UNKNOWN_LICENCE
+    facts = {
+        "Model": some([each.label for each in cards], LONGEST_FIELD),
+        "Licence of the weights": weights,
+        "Code": about.code or "ask whoever runs this bot; MIT licence",
+    }
+    return fill(discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET), facts)
+
+
+def stats(stats: Stats, latency: float) -> discord.Embed:
+    """Show the owner how the studio is doing; `latency` in seconds."""
+    embed = discord.Embed(title="The studio", colour=VIOLET)
+    if stats.paused is not None:
+        embed.description = paused(stats.paused)
+    jobs = ", ".join(f"{stats.jobs[state]} {state}" for state in Status if stats.jobs.get(state))
+    fill(embed, {"Pieces": jobs or "none yet"}, inline=False)
+    pieces, seconds = stats.rendered
+    facts = {
+        "Engine": str(stats.engine),
+        "Longest wait now": span(stats.waited),
+        "Messages owed": str(stats.owed),
+        "Last 24 hours": f"{counted(pieces, 'piece')}, {span(seconds)} of music",
+    }
+    for speed in stats.speeds[:SPEEDS_SHOWN]:
+        name = f"Speed of {speed.model}"[:LONGEST_FIELD_NAME]
+        facts[name] = f"{speed.pace:.2f} s of work per second of music"
+    faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
+    kept = f"{stats.kept_bytes / 1e9:.1f} GB in {counted(stats.files, 'file')}"
+    facts |= {
+        "Failed": faults or "none",
+        "Disk": f"{kept}, {stats.free_bytes / 1e9:.1f} GB free",
+        "Discord": f"heartbeat in {latency * 1000:.0f} ms",
+    }
+    return fill(embed, facts)
