@@ -273,7 +273,7 @@ def _json_only() -> aiohttp.TraceConfig:
     return trace
 
 
-async def answer(interaction: Interaction, text: str, **options: Any) -> None:  # noqa: ANN401
+async def answer(interaction: Interaction, text: str = "", **options: Any) -> None:  # noqa: ANN401
     """Tell the member something that only they see, whether or not they already had a reply."""
     text = text[:LONGEST_MESSAGE]
     if interaction.response.is_done():

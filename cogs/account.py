@@ -6,8 +6,7 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction, Listing
-from bot.errors import Refusal
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.studio import Studio
 from bot.values import About
 from cogs.ui import pages, permissions, studio_embeds, submit, tier_embeds
@@ -23,12 +22,12 @@ class Account(commands.Cog):
     @app_commands.command()
     async def usage(self, interaction: Interaction) -> None:
         """Your tier, what is left today, and your latest pieces."""
-        guild = in_a_server(interaction)
+        guild = permissions.guild_of(interaction)
         usage = await self._studio.usage(
             guild, interaction.user.id, permissions.presence(interaction)
         )
         embed = tier_embeds.usage(usage, permissions.named_roles(interaction))
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await answer(interaction, embed=embed)
 
     @app_commands.command()
     async def plans(self, interaction: Interaction) -> None:
@@ -39,41 +38,33 @@ class Account(commands.Cog):
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def help(self, interaction: Interaction) -> None:
         """What I can do."""
-        await interaction.response.send_message(
-            embed=studio_embeds.help_(manager=interaction.permissions.manage_guild), ephemeral=True
-        )
+        embed = studio_embeds.help_(manager=interaction.permissions.manage_guild)
+        await answer(interaction, embed=embed)
 
     @app_commands.command()
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
         """The version, the model and its licence, and where the code is."""
         embed = studio_embeds.about(self._about, self._studio.models)
-        await interaction.response.send_message(embed=embed, ephemeral=True)
-
-
-def in_a_server(interaction: Interaction) -> int:
-    """Return the server's id; raise Refusal in a direct message."""
-    if interaction.guild_id is None:
-        raise Refusal("Use this command in a server that I am in.")
-    return interaction.guild_id
+        await answer(interaction, embed=embed)
 
 
 async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers, as members see them."""
     studio = interaction.client.services.studio
     held, _longest = await submit.allowed(interaction)
-    found, more = pages.cut(
-        await studio.offers(in_a_server(interaction)), page, tier_embeds.TIERS_PER_PAGE
-    )
+    offers = await studio.offers(permissions.guild_of(interaction))
+    found, more = pages.cut(offers, page, tier_embeds.TIERS_PER_PAGE)
     return tier_embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
 
 
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return Discord's buy buttons for the tiers it sells, except the member's own."""
     held, _ = await submit.allowed(interaction)
+    offers = await interaction.client.services.studio.offers(permissions.guild_of(interaction))
     return [
         ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)
-        for offer in await interaction.client.services.studio.offers(in_a_server(interaction))
+        for offer in offers
         if offer.sku and offer.tier.key != held.tier.key
     ]
 

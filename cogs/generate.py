@@ -88,9 +88,8 @@ async def models(interaction: Interaction, typed: str) -> list[app_commands.Choi
     for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
         note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
         note = note if name in loaded else ": not available here"
-        if typed.casefold() in name:
-            found.append((f"{name}{note}", name))
-    return offered(found)
+        found.append((f"{name}{note}", name))
+    return offered(found, typed)
 
 
 async def setup(bot: Fantasia) -> None:

@@ -7,13 +7,12 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction, Listing
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.discord_errors import UNREACHED
 from bot.retention.copies import Format
 from bot.values import Job, Take
-from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions, submit
-from cogs.ui.attachments import TooLarge, answer, files
+from cogs.ui.attachments import TooLarge, files, upload_target
 from cogs.ui.views import result_view
 
 FORGET_EVERY = 3600.0
@@ -31,7 +30,7 @@ class Library(commands.Cog):
     @app_commands.describe(member="Another member's pieces, for server managers")
     async def history(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """Your pieces, newest first."""
-        in_a_server(interaction)
+        permissions.guild_of(interaction)
         await pages.show(interaction, "history", (member or interaction.user).id)
 
     @app_commands.command()
@@ -40,13 +39,10 @@ class Library(commands.Cog):
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Everything about one piece, with the command that makes it again."""
-        in_a_server(interaction)
+        permissions.guild_of(interaction)
         job, takes, post = await self._studio.piece(number, permissions.viewer(interaction))
-        await interaction.response.send_message(
-            embed=embeds.piece(job, takes, post, await self._studio.parent(job.request)),
-            view=result_view(number),
-            ephemeral=True,
-        )
+        embed = embeds.piece(job, takes, post, await self._studio.parent(job.request))
+        await answer(interaction, embed=embed, view=result_view(number))
 
     @app_commands.command()
     @app_commands.describe(
@@ -61,7 +57,7 @@ class Library(commands.Cog):
         format_: Literal["wav", "flac", "mp3", "ogg"] | None = None,
     ) -> None:
         """Post one of your pieces again."""
-        in_a_server(interaction)
+        permissions.guild_of(interaction)
         job, takes = await self._studio.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             permissions.require_manager(interaction)
@@ -96,13 +92,10 @@ class Library(commands.Cog):
     async def _send(
         self, interaction: Interaction, job: Job, takes: list[Take], kind: Format
     ) -> None:
-        target, most = answer(interaction)
+        target, most = upload_target(interaction)
         async with files(interaction.client, target, job, takes, kind, most=most) as found:
             message = await interaction.followup.send(
-                embed=embeds.result(job, takes),
-                files=found,
-                view=result_view(job.id),
-                wait=True,
+                embed=embeds.result(job, takes), files=found, view=result_view(job.id), wait=True
             )
         await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 
@@ -134,11 +127,11 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
         permissions.require_manager(interaction)
-    found = await interaction.client.services.studio.history(
-        in_a_server(interaction), member, pages.LINES_PER_PAGE + 1, page * pages.LINES_PER_PAGE
-    )
-    lines = [embeds.line(*piece) for piece in found[: pages.LINES_PER_PAGE]]
-    return pages.card("Pieces, newest first", lines), len(found) > pages.LINES_PER_PAGE
+    studio, guild = interaction.client.services.studio, permissions.guild_of(interaction)
+    most = pages.LINES_PER_PAGE
+    found = await studio.history(guild, member, most + 1, page * most)
+    shown, more = pages.cut(found)
+    return pages.card("Pieces, newest first", [embeds.line(*piece) for piece in shown]), more
 
 
 async def setup(bot: Fantasia) -> None:

@@ -1,17 +1,15 @@
 """/studio: the bot owner's commands, registered in the owner's server alone."""
 
-from typing import Any
+from typing import Any, Literal
 
 import discord
 from discord import app_commands
 
-from bot.admin.owner import Operations
-from bot.admin.servers import ServerAdmin, described
-from bot.client import Fantasia, Interaction, Listing
+from bot.admin.servers import described
+from bot.client import Fantasia, Interaction, Listing, Services, answer
 from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules.markup import escape
-from cogs.quota import done
 from cogs.ui import pages, permissions, status_embeds, studio_embeds
 
 ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
@@ -20,10 +18,9 @@ ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 class Owners(app_commands.Group, name="studio", description="Controls for the owner of the bot"):
     """Which servers may use the studio, how much, and the operator's controls."""
 
-    def __init__(self, server_admin: ServerAdmin, operations: Operations) -> None:
+    def __init__(self, services: Services) -> None:
         super().__init__(default_permissions=discord.Permissions(administrator=True))
-        self._server_admin = server_admin
-        self._operations = operations
+        self._services = services
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let the owner pass."""
@@ -32,9 +29,6 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
 
     @app_commands.command()
     @app_commands.rename(server="id", max_seconds="max-seconds", per_day="seconds-per-day")
-    @app_commands.choices(
-        word=[app_commands.Choice(name=word, value=word) for word in ACCESS_CHOICES]
-    )
     @app_commands.describe(
         server="The server's id",
         word="Whether it may use the studio",
@@ -46,7 +40,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         self,
         interaction: Interaction,
         server: app_commands.Range[str, 15, 20],
-        word: str | None = None,
+        word: Literal["allow", "refuse", "follow the list"] | None = None,
         max_seconds: app_commands.Range[int, 0, LONGEST_PIECE] | None = None,
         waiting: app_commands.Range[int, 0, 100_000] | None = None,
         per_day: app_commands.Range[int, -1, 100_000_000] | None = None,
@@ -56,11 +50,11 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         if guild is None:
             raise Refusal("A server id is a number of 15 to 20 digits, as Discord shows it.")
         if word is not None:
-            await self._server_admin.allow_server(guild, actor, ACCESS_CHOICES.get(word))
+            await self._services.server_admin.allow_server(guild, actor, ACCESS_CHOICES[word])
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
         if any(value is not None for value in changes.values()):
-            await self._server_admin.limit_server(guild, actor, changes)
-        await done(interaction, await line(interaction.client, guild))
+            await self._services.server_admin.limit_server(guild, actor, changes)
+        await answer(interaction, await line(interaction.client, guild))
 
     @app_commands.command()
     @app_commands.describe(reason="What members read while they wait")
@@ -68,20 +62,20 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         self, interaction: Interaction, reason: app_commands.Range[str, 1, 200] = ""
     ) -> None:
         """Start no more pieces. New requests are queued; current renders finish."""
-        await self._operations.pause(reason)
-        await done(interaction, status_embeds.paused(reason))
+        await self._services.operations.pause(reason)
+        await answer(interaction, status_embeds.paused(reason))
 
     @app_commands.command()
     async def resume(self, interaction: Interaction) -> None:
         """Start pieces again."""
-        await self._operations.resume()
-        await done(interaction, "The studio has resumed.")
+        await self._services.operations.resume()
+        await answer(interaction, "The studio has resumed.")
 
     @app_commands.command()
     async def drain(self, interaction: Interaction) -> None:
         """Finish and post current renders, then shut down. Queued pieces stay queued."""
-        await done(interaction, "Finishing and posting current renders, then shutting down.")
-        self._operations.drain()
+        await answer(interaction, "Finishing and posting current renders, then shutting down.")
+        self._services.operations.drain()
 
     @app_commands.command()
     @app_commands.describe(number="The number of the piece, such as 42")
@@ -90,16 +84,18 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Cancel a piece on any server and refund it, even if a preview was posted."""
-        studio = interaction.client.services.studio
+        studio = self._services.studio
         guild = (await studio.job(number)).origin.guild_id
         job = await studio.cancel(number, permissions.operator(interaction, guild), refund=True)
-        await done(interaction, f"#{job.id} on server `{guild}` was cancelled and refunded.")
+        await answer(interaction, f"#{job.id} on server `{guild}` was cancelled and refunded.")
 
     @app_commands.command()
     async def stats(self, interaction: Interaction) -> None:
         """How the studio is doing."""
-        embed = studio_embeds.stats(await self._operations.stats(), interaction.client.latency)
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        embed = studio_embeds.stats(
+            await self._services.operations.stats(), interaction.client.latency
+        )
+        await answer(interaction, embed=embed)
 
     @app_commands.command()
     async def servers(self, interaction: Interaction) -> None:
@@ -129,6 +125,4 @@ async def setup(bot: Fantasia) -> None:
     """Add /studio to the owner's server, if there is one."""
     bot.add_listing(Listing(name="servers", lines=servers))
     if bot.owner_guild:
-        bot.tree.add_command(
-            Owners(bot.services.server_admin, bot.services.operations), guild=bot.owner_guild
-        )
+        bot.tree.add_command(Owners(bot.services), guild=bot.owner_guild)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from discord import app_commands, ui
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction
+from bot.client import Fantasia, Interaction, answer
 from bot.discord_errors import UNREACHED, definite, pause
 from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
@@ -89,7 +89,7 @@ class Forgetting(commands.Cog):
         for each in waiting:
             if each not in self._waiting:
                 with contextlib.suppress(*UNREACHED):
-                    await each.interaction.followup.send(_became(each.receipt), ephemeral=True)
+                    await answer(each.interaction, _became(each.receipt))
 
 
 @app_commands.allowed_contexts(guilds=True, dms=True)
@@ -102,12 +102,12 @@ class Forget(app_commands.Group, name="forget", description="Erase what is kept 
         button: ui.Button[Any] = ui.Button(
             label="Erase everything", custom_id=f"forget:{interaction.user.id}"
         )
-        await interaction.response.send_message(
+        await answer(
+            interaction,
             "This erases your prompts, your name, your music and the data to extend it, in all "
             "servers, and cancels your queued pieces. My messages about your pieces are deleted. "
             "Only the amounts you have used are kept. This cannot be undone.",
             view=view(button),
-            ephemeral=True,
         )
 
 

@@ -10,7 +10,6 @@ from discord.utils import format_dt
 from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, isolate
 from bot.values import Job, Standing, Status
-from cogs.account import in_a_server
 from cogs.ui import embeds, pages, permissions, status_embeds
 from cogs.ui.autocomplete import MOST_CHOICES
 from cogs.ui.buttons import PressableItem
@@ -22,7 +21,7 @@ class Queue(commands.Cog):
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:
         """What is rendering and waiting, with expected times; cancel your pieces here."""
-        in_a_server(interaction)
+        permissions.guild_of(interaction)
         await pages.show(interaction, "queue")
 
 
@@ -39,7 +38,7 @@ class CancelSelect(PressableItem, template="queue:cancel"):
 
 async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
-    guild = in_a_server(interaction)
+    guild = permissions.guild_of(interaction)
     owner = await interaction.client.is_owner(interaction.user)
     found, count = await interaction.client.services.studio.queue(
         None if owner else guild, page, pages.LINES_PER_PAGE
@@ -53,7 +52,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return the select with the pieces that the member may cancel, if there are any."""
     found = await interaction.client.services.studio.cancellable(
-        in_a_server(interaction),
+        permissions.guild_of(interaction),
         interaction.user.id,
         manager=interaction.permissions.manage_guild,
     )

@@ -1,20 +1,19 @@
 """/quota and /member: what admins can do for individual members."""
 
-from datetime import datetime
-
 import discord
 from discord import app_commands
 from discord.utils import format_dt
 
-from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED, MemberAdmin
+from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.client import Fantasia, Interaction, Listing, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.rules.wording import span
-from bot.studio import Studio
 from bot.values import Change, Presence
 from cogs.ui import pages, permissions, tier_embeds
+from cogs.ui.permissions import actor, admin, guild_of
+from cogs.ui.tier_embeds import ending
 
 LONGEST_SUBJECT, LONGEST_CHANGE = 60, 120
 """Characters of a line in the log for what was changed, and for how; a reason has the rest."""
@@ -26,15 +25,10 @@ Reason = app_commands.Range[str, 1, LONGEST_REASON]
 class Quota(permissions.AdminGroup, name="quota", description="Seconds for individual members"):
     """The seconds of music that a member has."""
 
-    def __init__(self, studio: Studio, member_admin: MemberAdmin) -> None:
-        super().__init__()
-        self._studio = studio
-        self._member_admin = member_admin
-
     @app_commands.command()
     async def show(self, interaction: Interaction, member: discord.User) -> None:
         """Show a member's tier and usage, as they see it in /usage."""
-        if self._member_admin.skus:
+        if self._services.member_admin.skus:
             await interaction.response.defer(ephemeral=True)
         note = ""
         try:
@@ -42,7 +36,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         except UNREACHED:
             note = "Discord did not answer about their subscriptions, so these are left out."
             presence = Presence(roles=permissions.roles(member))
-        usage = await self._studio.usage(permissions.guild_of(interaction), member.id, presence)
+        usage = await self._services.studio.usage(guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
         embed = tier_embeds.usage(usage, permissions.named_roles(interaction), title)
         await answer(interaction, note, embed=embed)
@@ -58,15 +52,10 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         days: Days | None = None,
     ) -> None:
         """Give a member extra seconds on top of the daily allowance."""
-        until = await self._member_admin.grant(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-            seconds,
-            reason,
-            days,
+        until = await self._services.member_admin.grant(
+            *admin(interaction), actor(member), seconds, reason, days
         )
-        await done(interaction, f"{member.mention} has {span(seconds)} more{ending(until)}.")
+        await answer(interaction, f"{member.mention} has {span(seconds)} more{ending(until)}.")
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
@@ -77,36 +66,22 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         per_day: app_commands.Range[int, 0, MOST_PER_DAY],
     ) -> None:
         """Set a member's daily seconds, overriding their tier."""
-        await self._member_admin.allow(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-            per_day,
-        )
+        await self._services.member_admin.allow(*admin(interaction), actor(member), per_day)
         told = f"{member.mention} has {span(per_day)} a day from the next request on."
-        await done(interaction, told)
+        await answer(interaction, told)
 
     @app_commands.command()
     async def clear(self, interaction: Interaction, member: discord.User) -> None:
         """Put a member back on their tier's daily seconds."""
-        await self._member_admin.allow(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-            None,
-        )
-        await done(interaction, f"{member.mention} is back to their tier's daily seconds.")
+        await self._services.member_admin.allow(*admin(interaction), actor(member), None)
+        await answer(interaction, f"{member.mention} is back to their tier's daily seconds.")
 
     @app_commands.command()
     async def reset(self, interaction: Interaction, member: discord.User) -> None:
         """Reset what a member has used today."""
-        freed = await self._member_admin.reset(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-        )
+        freed = await self._services.member_admin.reset(*admin(interaction), actor(member))
         told = f"Reset: {span(freed)} of today's usage no longer count for {member.mention}."
-        await done(interaction, told)
+        await answer(interaction, told)
 
     @app_commands.command()
     @app_commands.describe(member="Only changes about this member")
@@ -118,10 +93,6 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
 class Members(permissions.AdminGroup, name="member", description="Who can request music"):
     """Blocking and unblocking."""
 
-    def __init__(self, member_admin: MemberAdmin) -> None:
-        super().__init__()
-        self._member_admin = member_admin
-
     @app_commands.command()
     @app_commands.describe(days="For how many days (default: until unblocked)")
     async def block(
@@ -132,33 +103,25 @@ class Members(permissions.AdminGroup, name="member", description="Who can reques
         days: Days | None = None,
     ) -> None:
         """Block a member from requesting music. Queued pieces continue."""
-        until = await self._member_admin.block(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-            reason,
-            days,
+        until = await self._services.member_admin.block(
+            *admin(interaction), actor(member), reason, days
         )
-        await done(interaction, f"{member.mention} is blocked{ending(until)}.")
+        await answer(interaction, f"{member.mention} is blocked{ending(until)}.")
 
     @app_commands.command()
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         """Let a member request music again."""
-        await self._member_admin.unblock(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-        )
-        await done(interaction, f"{member.mention} can request music again.")
+        await self._services.member_admin.unblock(*admin(interaction), actor(member))
+        await answer(interaction, f"{member.mention} can request music again.")
 
 
 async def changes(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the audit log."""
     permissions.require_manager(interaction)
     member_admin = interaction.client.services.member_admin
-    found = await member_admin.log(permissions.guild_of(interaction), member or None, page)
-    lines = [line(change) for change in found[: pages.LINES_PER_PAGE]]
-    return pages.card("Changes", lines), len(found) > pages.LINES_PER_PAGE
+    found = await member_admin.log(guild_of(interaction), member or None, page)
+    shown, more = pages.cut(found)
+    return pages.card("Changes", [line(change) for change in shown]), more
 
 
 def line(change: Change) -> str:
@@ -175,19 +138,9 @@ def line(change: Change) -> str:
     return f"{text} — {why}" if why else text
 
 
-async def done(interaction: Interaction, text: str) -> None:
-    """Tell the admin alone what was done."""
-    await interaction.response.send_message(text, ephemeral=True)
-
-
-def ending(until: datetime | None) -> str:
-    """Say until when something holds."""
-    return f" until {format_dt(until, 'f')}" if until else ""
-
-
 async def setup(bot: Fantasia) -> None:
     """Add /quota, /member and the pages' buttons to the bot."""
     bot.add_listing(Listing(name="log", lines=changes, by_age=True))
-    bot.tree.add_command(Quota(bot.services.studio, bot.services.member_admin))
-    bot.tree.add_command(Members(bot.services.member_admin))
+    bot.tree.add_command(Quota(bot.services))
+    bot.tree.add_command(Members(bot.services))
     bot.add_dynamic_items(pages.PageButton)

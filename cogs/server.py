@@ -7,18 +7,18 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.servers import LONGEST_WORD, ServerAdmin
-from bot.client import Fantasia, Interaction, Listing
+from bot.admin.servers import LONGEST_WORD
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.quota import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.studio import Studio
 from bot.values import Actor
-from cogs.quota import done
 from cogs.ui import pages, permissions, submit, views
 from cogs.ui.autocomplete import offered
 from cogs.ui.embeds import VIOLET
+from cogs.ui.permissions import admin, guild_of
 
 Place = (
     discord.TextChannel
@@ -39,40 +39,30 @@ async def allowed_channels(interaction: Interaction, typed: str) -> list[app_com
     """Offer the channels on the list, deleted ones too."""
     guild = interaction.guild
     found = []
-    for number in await interaction.client.services.server_admin.channels(
-        interaction.guild_id or 0
-    ):
+    for number in await interaction.client.services.server_admin.channels(guild_of(interaction)):
         channel = guild.get_channel_or_thread(number) if guild else None
         name = f"#{channel.name}" if channel else f"{number} (deleted)"
-        if typed.casefold().lstrip("#") in name.casefold() or typed == str(number):
-            found.append((name, str(number)))
-    return offered(found)
+        found.append((name, str(number)))
+    return offered(found, typed)
 
 
 @permissions.for_managers
 async def refused_words(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the words on the list."""
-    words = await interaction.client.services.server_admin.words(interaction.guild_id or 0)
-    found = [word for word in words if typed.casefold() in word]
-    return offered((word, word) for word in found)
+    words = await interaction.client.services.server_admin.words(guild_of(interaction))
+    return offered(((word, word) for word in words), typed)
 
 
 class Channels(permissions.AdminGroup, name="channel", description="Where music can be requested"):
     """The channels where /generate may be used; an empty list means everywhere."""
 
-    def __init__(self, server_admin: ServerAdmin) -> None:
-        super().__init__()
-        self._server_admin = server_admin
-
     @app_commands.command()
     async def allow(self, interaction: Interaction, channel: Place) -> None:
         """Allow requests in this channel or category. Once one is allowed, all others are not."""
-        await self._server_admin.allow_channel(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            Actor(id=channel.id, name=channel.name),
+        await self._services.server_admin.allow_channel(
+            *admin(interaction), Actor(id=channel.id, name=channel.name)
         )
-        await done(interaction, f"Music can be requested in {channel.mention}.")
+        await answer(interaction, f"Music can be requested in {channel.mention}.")
 
     @app_commands.command()
     @app_commands.autocomplete(channel=allowed_channels)
@@ -80,13 +70,11 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
         """Take a channel off the list."""
         number = permissions.snowflake(channel) or 0
         found = interaction.guild and interaction.guild.get_channel_or_thread(number)
-        left = await self._server_admin.forget_channel(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            Actor(id=number, name=found.name if found else channel),
+        left = await self._services.server_admin.forget_channel(
+            *admin(interaction), Actor(id=number, name=found.name if found else channel)
         )
         rest = "only in the channels in `/channel list`" if left else "everywhere"
-        await done(interaction, f"Removed. Music can now be requested {rest}.")
+        await answer(interaction, f"Removed. Music can now be requested {rest}.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
@@ -97,27 +85,19 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
 class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     """Whole words, in any capitalisation and with look-alike letters."""
 
-    def __init__(self, server_admin: ServerAdmin) -> None:
-        super().__init__()
-        self._server_admin = server_admin
-
     @app_commands.command()
     async def add(self, interaction: Interaction, word: Word) -> None:
         """Block prompts that contain this word."""
-        folded = await self._server_admin.add_word(
-            permissions.guild_of(interaction), permissions.actor(interaction.user), word
-        )
+        folded = await self._services.server_admin.add_word(*admin(interaction), word)
         told = f"Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
-        await done(interaction, told)
+        await answer(interaction, told)
 
     @app_commands.command()
     @app_commands.autocomplete(word=refused_words)
     async def remove(self, interaction: Interaction, word: Word) -> None:
         """Unblock a word."""
-        folded = await self._server_admin.remove_word(
-            permissions.guild_of(interaction), permissions.actor(interaction.user), word
-        )
-        await done(interaction, f"Prompts may contain “{escape(folded)}” again.")
+        folded = await self._services.server_admin.remove_word(*admin(interaction), word)
+        await answer(interaction, f"Prompts may contain “{escape(folded)}” again.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
@@ -134,7 +114,7 @@ async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     assert isinstance(interaction.channel, discord.abc.Messageable)
     embed = discord.Embed(title="Words into music", description=PANEL, colour=VIOLET)
     await interaction.channel.send(embed=embed, view=views.view(views.generate_button()))
-    await done(interaction, "Posted. The button works for as long as the message exists.")
+    await answer(interaction, "Posted. The button works for as long as the message exists.")
 
 
 class RefusalNotice(commands.Cog):
@@ -172,9 +152,7 @@ async def _say(guild: discord.Guild, text: str) -> bool:
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     permissions.require_manager(interaction)
-    found = await interaction.client.services.server_admin.channels(
-        permissions.guild_of(interaction)
-    )
+    found = await interaction.client.services.server_admin.channels(guild_of(interaction))
     lines, more = pages.cut([f"<#{channel}>" for channel in found], page)
     return pages.card("Music can be requested in", lines or ["every channel"]), more
 
@@ -182,7 +160,7 @@ async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord
 async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the words."""
     permissions.require_manager(interaction)
-    found = await interaction.client.services.server_admin.words(permissions.guild_of(interaction))
+    found = await interaction.client.services.server_admin.words(guild_of(interaction))
     lines, more = pages.cut([escape(word) for word in found], page)
     return pages.card("Blocked words", lines or ["none"]), more
 
@@ -192,6 +170,6 @@ async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="channels", lines=channels))
     bot.add_listing(Listing(name="words", lines=words))
     bot.tree.add_command(panel)
-    bot.tree.add_command(Channels(bot.services.server_admin))
-    bot.tree.add_command(Words(bot.services.server_admin))
+    bot.tree.add_command(Channels(bot.services))
+    bot.tree.add_command(Words(bot.services))
     await bot.add_cog(RefusalNotice(bot, bot.services.studio))

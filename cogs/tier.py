@@ -4,16 +4,16 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin.members import MOST_DAYS, MemberAdmin
+from bot.admin.members import MOST_DAYS
 from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, ServerAdmin
-from bot.client import Fantasia, Interaction, Listing
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.rules.markup import escape
 from bot.rules.wording import counted
 from bot.values import Actor
-from cogs.quota import done, ending
 from cogs.ui import pages, permissions
 from cogs.ui.autocomplete import offered
-from cogs.ui.tier_embeds import TIERS_PER_PAGE, allows, line, shown
+from cogs.ui.permissions import actor, admin, guild_of
+from cogs.ui.tier_embeds import TIERS_PER_PAGE, allows, ending, line, shown
 
 TierName = app_commands.Range[str, 1, LONGEST_NAME]
 Seconds = app_commands.Range[int, *TIER_BOUNDS["longest"]]
@@ -37,29 +37,19 @@ FIELDS = {
 @permissions.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
-    offers = await interaction.client.services.server_admin.offers(interaction.guild_id or 0)
-    names = [offer.tier.name for offer in offers]
-    return offered((name, name) for name in names if typed.casefold() in name.casefold())
+    offers = await interaction.client.services.server_admin.offers(guild_of(interaction))
+    return offered(((offer.tier.name, offer.tier.name) for offer in offers), typed)
 
 
 @permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that grant a tier, by the name they had when they were mapped."""
-    names = await interaction.client.services.server_admin.role_names(interaction.guild_id or 0)
-    return offered(
-        (f"@{name}", str(role))
-        for role, name in names.items()
-        if typed.casefold().lstrip("@") in name.casefold() or typed == str(role)
-    )
+    names = await interaction.client.services.server_admin.role_names(guild_of(interaction))
+    return offered(((f"@{name}", str(role)) for role, name in names.items()), typed)
 
 
 class Tiers(permissions.AdminGroup, name="tier", description="What members can request"):
     """The tiers of a server, the roles that grant them, the members who were given one."""
-
-    def __init__(self, server_admin: ServerAdmin, member_admin: MemberAdmin) -> None:
-        super().__init__()
-        self._server_admin = server_admin
-        self._member_admin = member_admin
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:
@@ -71,22 +61,18 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
-        mapped = await self._server_admin.map_role(
-            permissions.guild_of(interaction), permissions.actor(interaction.user), named, tier
-        )
+        mapped = await self._services.server_admin.map_role(*admin(interaction), named, tier)
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
-        await done(interaction, f"{whose} now has the tier {shown(mapped)}.")
+        await answer(interaction, f"{whose} now has the tier {shown(mapped)}.")
 
     @app_commands.command()
     @app_commands.autocomplete(role=mapped_roles)
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Remove a role's tier (works for deleted roles too)."""
-        name = await self._server_admin.unmap_role(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.snowflake(role) or 0,
+        name = await self._services.server_admin.unmap_role(
+            *admin(interaction), permissions.snowflake(role) or 0
         )
-        await done(interaction, f"The role @{escape(name)} no longer grants a tier.")
+        await answer(interaction, f"The role @{escape(name)} no longer grants a tier.")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -99,25 +85,17 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         days: app_commands.Range[int, 1, MOST_DAYS] | None = None,
     ) -> None:
         """Give a member a tier."""
-        until = await self._member_admin.give(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-            tier,
-            days,
+        until = await self._services.member_admin.give(
+            *admin(interaction), actor(member), tier, days
         )
-        await done(interaction, f"{member.mention} has the tier {escape(tier)}{ending(until)}.")
+        await answer(interaction, f"{member.mention} has the tier {escape(tier)}{ending(until)}.")
 
     @app_commands.command()
     async def take(self, interaction: Interaction, member: discord.User) -> None:
         """Take back a tier given to a member."""
-        await self._member_admin.take(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
-            permissions.actor(member),
-        )
+        await self._services.member_admin.take(*admin(interaction), actor(member))
         told = f"{member.mention} is back to the tier from their roles and subscriptions."
-        await done(interaction, told)
+        await answer(interaction, told)
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
@@ -137,9 +115,8 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Change a tier. Queued pieces are not affected."""
-        changed = await self._server_admin.edit_tier(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
+        changed = await self._services.server_admin.edit_tier(
+            *admin(interaction),
             tier,
             changes={
                 "name": name,
@@ -152,7 +129,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "link": link,
             },
         )
-        await done(interaction, f"{shown(changed)}: {allows(changed)}")
+        await answer(interaction, f"{shown(changed)}: {allows(changed)}")
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
@@ -170,9 +147,8 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Add a tier."""
-        added = await self._server_admin.add_tier(
-            permissions.guild_of(interaction),
-            permissions.actor(interaction.user),
+        added = await self._services.server_admin.add_tier(
+            *admin(interaction),
             fields={
                 "name": name,
                 "longest": longest,
@@ -184,16 +160,16 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "link": link,
             },
         )
-        await done(interaction, f"Added {shown(added)}: {allows(added)}")
+        await answer(interaction, f"Added {shown(added)}: {allows(added)}")
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
     async def remove(self, interaction: Interaction, tier: TierName) -> None:
         """Remove a tier, also from the roles and members that have it."""
-        removed, roles, members = await self._server_admin.remove_tier(
-            permissions.guild_of(interaction), permissions.actor(interaction.user), tier
+        removed, roles, members = await self._services.server_admin.remove_tier(
+            *admin(interaction), tier
         )
-        await done(
+        await answer(
             interaction,
             f"Removed {shown(removed)} from {counted(roles, 'role')} and "
             f"{counted(members, 'member')}. Queued pieces are not affected.",
@@ -215,9 +191,7 @@ class Roles(commands.Cog):
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     permissions.require_manager(interaction)
-    offers = await interaction.client.services.server_admin.offers(
-        permissions.guild_of(interaction)
-    )
+    offers = await interaction.client.services.server_admin.offers(guild_of(interaction))
     names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, TIERS_PER_PAGE)
     return pages.card("Tiers on this server", [line(offer, names) for offer in found]), more
@@ -226,5 +200,5 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 async def setup(bot: Fantasia) -> None:
     """Add /tier to the bot."""
     bot.add_listing(Listing(name="tiers", lines=tiers))
-    bot.tree.add_command(Tiers(bot.services.server_admin, bot.services.member_admin))
+    bot.tree.add_command(Tiers(bot.services))
     await bot.add_cog(Roles(bot.services.server_admin))

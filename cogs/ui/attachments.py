@@ -76,13 +76,7 @@ async def _picture(copies: Copies, job: Job) -> Attachment | None:
 
 @contextlib.asynccontextmanager
 async def files(
-    client: Fantasia,
-    target: Target,
-    job: Job,
-    takes: Sequence[Take],
-    kind: Format,
-    *,
-    most: int,
+    client: Fantasia, target: Target, job: Job, takes: Sequence[Take], kind: Format, *, most: int
 ) -> AsyncIterator[list[discord.File]]:
     """Yield takes as files for the block to send; raise TooLarge if Discord does not accept them.
 
@@ -109,7 +103,7 @@ async def files(
     await client.services.outbox.fitted(upload)
 
 
-def answer(interaction: Interaction) -> tuple[Target, int]:
+def upload_target(interaction: Interaction) -> tuple[Target, int]:
     """Return where the answer to an interaction goes, and the most bytes that a file may have.
 
     Discord states the member's limit; the server's comes from a table in the library.

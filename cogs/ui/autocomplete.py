@@ -16,10 +16,16 @@ MOST_CHOICES = 25
 """Choices that Discord shows, of an autocomplete as in one select."""
 
 
-def offered(found: Iterable[tuple[str, T]]) -> list[app_commands.Choice[T]]:
-    """Return the first names and values as choices; a repeated name shows its value too."""
+def offered(found: Iterable[tuple[str, T]], typed: str = "") -> list[app_commands.Choice[T]]:
+    """Return the first names and values as choices, of those that go with what is `typed`.
+
+    That is a part of the name, or all of the value. A repeated name shows its value too.
+    """
     names: dict[str, T] = {}
     for name, value in found:
+        # Members type the mark that Discord shows before a channel or a role, or leave it out.
+        if typed.casefold().lstrip("#@") not in name.casefold() and typed != str(value):
+            continue
         shown = isolate(name, LONGEST_CHOICE)
         if shown in names:
             mark = f" ({value})"

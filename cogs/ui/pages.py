@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import discord
 from discord import ui
 
-from bot.client import Interaction
+from bot.client import Interaction, answer
 from bot.errors import Refusal
 from bot.rules.markup import some
 from cogs.ui import permissions
@@ -35,7 +35,7 @@ class PageButton(
 async def show(interaction: Interaction, name: str, subject: int = 0) -> None:
     """Answer with the first page of a list, for the caller alone."""
     embed, buttons = await _page(interaction, name, subject, 0)
-    await interaction.response.send_message(embed=embed, view=buttons, ephemeral=True)
+    await answer(interaction, embed=embed, view=buttons)
 
 
 async def turn(interaction: Interaction, name: str, subject: int = 0, page: int = 0) -> None:
@@ -44,8 +44,11 @@ async def turn(interaction: Interaction, name: str, subject: int = 0, page: int 
     await interaction.response.edit_message(embed=embed, view=buttons)
 
 
-def cut(found: Sequence[T], page: int, size: int = LINES_PER_PAGE) -> tuple[Sequence[T], bool]:
-    """Return a page of items that are all in memory, and whether there are more."""
+def cut(found: Sequence[T], page: int = 0, size: int = LINES_PER_PAGE) -> tuple[Sequence[T], bool]:
+    """Return a page of what was found, and whether there are more after it.
+
+    Of what was read page by page, with one more to see whether there are, it is the first.
+    """
     start = page * size
     return found[start : start + size], len(found) > start + size
 

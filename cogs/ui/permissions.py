@@ -8,7 +8,8 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.client import Interaction, NotAllowed
+from bot.client import Interaction, NotAllowed, Services
+from bot.errors import Refusal
 from bot.rules.markup import escape
 from bot.values import Actor, ChannelKind, Origin, Presence, Viewer
 
@@ -113,9 +114,16 @@ def actor(user: discord.User | discord.Member) -> Actor:
 
 
 def guild_of(interaction: Interaction) -> int:
-    """Return the server's id; commands that need one are not offered elsewhere."""
-    assert interaction.guild_id is not None
+    """Return the server's id; raise Refusal in a direct message."""
+    # Discord does not offer the commands there, but what was once registered may still be sent.
+    if interaction.guild_id is None:
+        raise Refusal("Use this command in a server that I am in.")
     return interaction.guild_id
+
+
+def admin(interaction: Interaction) -> tuple[int, Actor]:
+    """Return the server in which an admin changes something, and who that is."""
+    return guild_of(interaction), actor(interaction.user)
 
 
 def snowflake(text: str) -> int | None:
@@ -150,11 +158,9 @@ async def require_owner(interaction: Interaction) -> None:
 class AdminGroup(app_commands.Group):
     """Commands for server managers; what Discord hides is checked here as well."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(
-            default_permissions=discord.Permissions(manage_guild=True),
-            **options,
-        )
+    def __init__(self, services: Services) -> None:
+        super().__init__(default_permissions=discord.Permissions(manage_guild=True))
+        self._services = services
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let managers pass."""

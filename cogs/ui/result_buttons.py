@@ -7,14 +7,14 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.client import Interaction
+from bot.client import Interaction, answer
 from bot.discord_errors import UNREACHED
 from bot.errors import Refusal
 from bot.retention.copies import Format
 from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, permissions, submit, views
-from cogs.ui.attachments import answer, files
+from cogs.ui.attachments import files, upload_target
 from cogs.ui.buttons import PressableItem
 from cogs.ui.places import removed
 from cogs.ui.views import NUMBER
@@ -47,12 +47,8 @@ class ExtendButton(PressableItem, template=views.EXTEND.template):
         ]
         if not choices:
             raise Refusal(_why_not(job, takes, held.tier.name, longest))
-        select: ui.Select[Any] = ui.Select(
-            custom_id=f"extend-by:{job.id}",
-            placeholder="Choose a take and the seconds to add",
-            options=choices,
-        )
-        await _ask(interaction, select, "Extend which take, by how much?")
+        question, label = "Extend which take, by how much?", "Choose a take and the seconds to add"
+        await _ask(interaction, question, f"extend-by:{job.id}", label, choices)
 
 
 class SaveButton(PressableItem, template=views.SAVE.template):
@@ -69,12 +65,8 @@ class SaveButton(PressableItem, template=views.SAVE.template):
             for take in takes
             for kind in (Format.FLAC, Format.MP3, Format.OGG)
         ]
-        select: ui.Select[Any] = ui.Select(
-            custom_id=f"save-as:{job.id}",
-            placeholder="Choose a take and a format",
-            options=choices,
-        )
-        await _ask(interaction, select, "Which format? Saving is free.")
+        question, label = "Which format? Saving is free.", "Choose a take and a format"
+        await _ask(interaction, question, f"save-as:{job.id}", label, choices)
 
 
 class DeleteButton(PressableItem, template=views.DELETE.template):
@@ -86,15 +78,13 @@ class DeleteButton(PressableItem, template=views.DELETE.template):
         job, posted = await client.services.archive.delete(
             self.number, permissions.viewer(interaction)
         )
-        await interaction.response.send_message(
-            f"#{job.id} was deleted. Its seconds are not refunded.", ephemeral=True
-        )
+        await answer(interaction, f"#{job.id} was deleted. Its seconds are not refunded.")
         gone = [await removed(client, job, post) for post in posted]
         if not all(gone):
-            await interaction.followup.send(
+            await answer(
+                interaction,
                 "Discord did not let me delete all of its messages. Whatever is still in the "
                 "channel can be deleted by hand.",
-                ephemeral=True,
             )
         if interaction.message and not interaction.message.flags.ephemeral:
             with contextlib.suppress(*UNREACHED):
@@ -122,14 +112,21 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
         chosen = [take for take in takes if take.number == int(number)]
         async with interaction.client.services.copies.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)
-            target, most = answer(interaction)
+            target, most = upload_target(interaction)
             save = files(interaction.client, target, job, chosen, Format(kind), most=most)
             async with save as found:
                 await interaction.followup.send(files=found, ephemeral=True)
 
 
-async def _ask(interaction: Interaction, select: ui.Item[Any], question: str) -> None:
-    await interaction.response.send_message(question, view=views.view(select), ephemeral=True)
+async def _ask(
+    interaction: Interaction,
+    question: str,
+    custom_id: str,
+    label: str,
+    choices: list[discord.SelectOption],
+) -> None:
+    select: ui.Select[Any] = ui.Select(custom_id=custom_id, placeholder=label, options=choices)
+    await answer(interaction, question, view=views.view(select))
 
 
 def _named(job: Job, take: Take) -> str:

@@ -1,6 +1,7 @@
 """What members have: their usage, and the tiers of a server."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import discord
 from discord.utils import format_dt
@@ -95,6 +96,11 @@ def allows(tier: Tier) -> str:
     )
 
 
+def ending(until: datetime | None) -> str:
+    """Say until when something holds; nothing where it has no end."""
+    return f" until {format_dt(until, 'f')}" if until else ""
+
+
 def _source(held: Membership, roles: RoleNames | None = None) -> str:
     match held.source:
         case Source.ROLE:
@@ -102,8 +108,8 @@ def _source(held: Membership, roles: RoleNames | None = None) -> str:
             where = f"from the role {role}" if role else "from a role"
         case Source.GIVEN:
             where = "given to you by an admin"
-            if held.until and roles is not None:
-                where += f" until {format_dt(held.until, 'f')}"
+            if roles is not None:
+                where += ending(held.until)
         case Source.USER_SUBSCRIPTION:
             where = "from your subscription"
         case Source.SERVER_SUBSCRIPTION:
