@@ -12,7 +12,7 @@ from bot.discord_errors import UNREACHED
 from bot.retention.copies import Format
 from bot.values import Job, Take
 from cogs.ui import embeds, pages, permissions, submit
-from cogs.ui.attachments import TooLarge, files, upload_target
+from cogs.ui.downloads import TooLarge, files
 from cogs.ui.views import result_view
 
 FORGET_EVERY = 3600.0
@@ -92,8 +92,7 @@ class Library(commands.Cog):
     async def _send(
         self, interaction: Interaction, job: Job, takes: list[Take], kind: Format
     ) -> None:
-        target, most = upload_target(interaction)
-        async with files(interaction.client, target, job, takes, kind, most=most) as found:
+        async with files(interaction, job, takes, kind) as found:
             message = await interaction.followup.send(
                 embed=embeds.result(job, takes), files=found, view=result_view(job.id), wait=True
             )

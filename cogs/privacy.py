@@ -67,21 +67,19 @@ class Forgetting(commands.Cog):
         try:
             await place.get_partial_message(removal.message).delete()
         except UNREACHED as error:
-            if getattr(error, "code", None) in GONE_CODES:
-                await self._erasure.done(removal, gone=True)
-            elif definite(error):
-                await self._erasure.done(removal, gone=False)
-                log.warning(
-                    "message %d in channel %d cannot be deleted and stays: %s (%d still to go)",
-                    removal.message,
-                    removal.channel,
-                    error,
-                    await self._erasure.left(),
-                )
-            else:
-                await self._erasure.postponed(removal, pause(error))
-        else:
-            await self._erasure.done(removal, gone=True)
+            if getattr(error, "code", None) not in GONE_CODES:
+                await self._failed(removal, error)
+                return
+        await self._erasure.done(removal, gone=True)
+
+    async def _failed(self, removal: Removal, error: Exception) -> None:
+        if not definite(error):
+            await self._erasure.postponed(removal, pause(error))
+            return
+        await self._erasure.done(removal, gone=False)
+        place = f"message {removal.message} in channel {removal.channel}"
+        left = await self._erasure.left()
+        log.warning("%s cannot be deleted and stays: %s (%d still to go)", place, error, left)
 
     async def _tell(self) -> None:
         now, waiting = self._bot.services.studio.ticks(), self._waiting

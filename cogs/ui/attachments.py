@@ -1,30 +1,15 @@
 """Music as the files of a message: one way for results, `Save as` and `/resend`."""
 
-import contextlib
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import discord
 
-from bot import discord_errors
-from bot.client import Fantasia, Interaction
 from bot.errors import Refusal
 from bot.outbox import PARTS_PER_TAKE
 from bot.retention.copies import Copies, Format
-from bot.values import Job, Take, Target, Upload
-
-SMALLER_FORMATS = {
-    Format.WAV: ": choose FLAC, MP3 or OGG.",
-    Format.FLAC: ": choose MP3 or OGG.",
-    Format.OGG: ": choose MP3.",
-    Format.MP3: ", and no other format is smaller.",
-}
-"""What helps where a format is too large, by that format."""
-
-
-class TooLarge(Refusal):
-    """The files are larger than Discord accepts there."""
+from bot.values import Job, Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +18,11 @@ class Attachment:
 
     name: str
     content: bytes
+
+    @property
+    def file(self) -> discord.File:
+        """The file for one message: discord.py reads it to its end."""
+        return discord.File(io.BytesIO(self.content), self.name)
 
 
 async def music(
@@ -72,45 +62,6 @@ async def _picture(copies: Copies, job: Job) -> Attachment | None:
     if job.picture is None or not (content := await copies.read(job.picture)):
         return None
     return Attachment(f"{job.request.slug}-{job.id}.png", content)
-
-
-@contextlib.asynccontextmanager
-async def files(
-    client: Fantasia, target: Target, job: Job, takes: Sequence[Take], kind: Format, *, most: int
-) -> AsyncIterator[list[discord.File]]:
-    """Yield takes as files for the block to send; raise TooLarge if Discord does not accept them.
-
-    Files are not tried if one is larger than `most` bytes, or as large as what was recently refused
-    there. The outcome of the block is remembered.
-    """
-    found = await music(client.services.copies, job, takes, kind)
-    upload = Upload(target, tuple(len(each.content) for each in found))
-    too_large = TooLarge(
-        f"As {kind.upper()} it is {max(upload.sizes) / 2**20:.1f} MiB, more than Discord accepts "
-        f"here{SMALLER_FORMATS[kind]}"
-    )
-    if max(upload.sizes) > most or (await client.services.outbox.limits(target)).refuse(
-        upload.sizes
-    ):
-        raise too_large
-    try:
-        yield [discord.File(io.BytesIO(each.content), each.name) for each in found]
-    except discord.HTTPException as error:
-        if not discord_errors.too_large(error):
-            raise
-        await client.services.outbox.too_large(upload)
-        raise too_large from error
-    await client.services.outbox.fitted(upload)
-
-
-def upload_target(interaction: Interaction) -> tuple[Target, int]:
-    """Return where the answer to an interaction goes, and the most bytes that a file may have.
-
-    Discord states the member's limit; the server's comes from a table in the library.
-    """
-    server = interaction.guild.filesize_limit if interaction.guild else 0
-    target = Target(interaction.guild_id or 0, answer=True)
-    return target, max(server, interaction.filesize_limit)
 
 
 def _name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:

@@ -48,10 +48,9 @@ class GenerateButton(PressableItem, template="generate"):
 
     async def press(self, interaction: Interaction) -> None:
         """Show the form."""
-        seconds, (model, *_) = (
-            await submit.usual(interaction),
-            interaction.client.services.studio.models,
-        )
+        held, longest = await submit.allowed(interaction)
+        seconds = held.up_to(bounds.USUAL_SECONDS, longest)
+        model = interaction.client.services.studio.models[0]
         usual = Request(prompt="", seconds=seconds, model=model, seed=0)
         await _show(interaction, Form("Words into music", "generate", usual))
 

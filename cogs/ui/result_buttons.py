@@ -14,8 +14,8 @@ from bot.retention.copies import Format
 from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, permissions, submit, views
-from cogs.ui.attachments import files, upload_target
 from cogs.ui.buttons import PressableItem
+from cogs.ui.downloads import files
 from cogs.ui.places import removed
 from cogs.ui.views import NUMBER
 
@@ -112,9 +112,7 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
         chosen = [take for take in takes if take.number == int(number)]
         async with interaction.client.services.copies.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)
-            target, most = upload_target(interaction)
-            save = files(interaction.client, target, job, chosen, Format(kind), most=most)
-            async with save as found:
+            async with files(interaction, job, chosen, Format(kind)) as found:
                 await interaction.followup.send(files=found, ephemeral=True)
 
 

@@ -1,6 +1,5 @@
 """The ways to a member: where a message goes, whether it is already there, what Discord says."""
 
-import io
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +43,7 @@ async def send(client: discord.Client, owed: Owed, letter: Letter) -> int:
     message: dict[str, Any] = {
         "content": letter.content,
         "embed": letter.embed,
-        "files": [discord.File(io.BytesIO(each.content), each.name) for each in letter.files],
+        "files": [each.file for each in letter.files],
         "allowed_mentions": discord.AllowedMentions(
             users=[discord.Object(owed.job.origin.user_id)]
         ),

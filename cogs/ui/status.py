@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import discord
@@ -33,18 +34,26 @@ EDITABLE_FOR = timedelta(minutes=55)
 """How long a status message is edited freely; Discord limits edits after an hour (30046)."""
 
 
+@dataclass(slots=True)
+class Edit:
+    """What is known of a job's message since the bot was started."""
+
+    at: float
+    """When it was posted or an edit was last tried, by ticks."""
+    embed: discord.Embed | None = None
+    """What it shows; None before the first edit, and if the last one failed."""
+    failures: int = 0
+    """How many edits in a row failed."""
+
+
 class StatusMessages:
     """Keeps the status messages up to date, edited no more often than members can read."""
 
     def __init__(self, client: discord.Client, studio: Studio) -> None:
         self._client = client
         self._studio = studio
-        self._edited: dict[int, tuple[float, discord.Embed | None]] = {}
-        """When open messages were last edited, and to what; None if that failed."""
-        self._failed: dict[int, int] = {}
-        """How often in a row that failed."""
-        self._posted: dict[int, float] = {}
-        """When messages were posted."""
+        self._edits: dict[int, Edit] = {}
+        """By job, of the messages that may be out of date."""
         self._busy: set[int] = set()
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
@@ -78,11 +87,8 @@ class StatusMessages:
     async def _due(self) -> dict[int, list[Notice]]:
         """Return a few notices by channel: changed ones first, then the longest unedited."""
         notices = await self._studio.to_show()
-        shown = {notice.job for notice in notices}
-        self._edited = {job: edit for job, edit in self._edited.items() if job in shown}
-        self._failed = {job: times for job, times in self._failed.items() if job in shown}
-        self._posted = {
-            notice.job: self._posted.get(notice.job, self._ago(notice)) for notice in notices
+        self._edits = {
+            notice.job: self._edits.get(notice.job) or Edit(self._ago(notice)) for notice in notices
         }
         due: dict[int, list[Notice]] = {}
         for notice in sorted(notices, key=self._rank):
@@ -92,21 +98,21 @@ class StatusMessages:
         return {channel: line for channel, line in due.items() if line}
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
-        found = await self._studio.standings([notice.job for notice in notices])
-        await in_turn(self._tell_of(standing) for standing in found)
+        for standing in await self._studio.standings([notice.job for notice in notices]):
+            await self._tell_of(standing)
 
     async def _tell_of(self, standing: Standing) -> None:
         job = standing.job
-        _, last = self._edited.get(job.id, (None, None))
-        self._edited[job.id] = (self._studio.ticks(), None)
-        self._failed[job.id] = self._failed.get(job.id, 0) + 1
+        edit = self._edits.setdefault(job.id, Edit(self._studio.ticks()))
+        last = edit.embed
+        # It counts as failed until it is known to have worked, whatever ends this.
+        edit.at, edit.embed, edit.failures = self._studio.ticks(), None, edit.failures + 1
         try:
             embed = await self._card(standing)
             if last == embed or await self._show(job, embed):
-                self._edited[job.id] = (self._studio.ticks(), embed)
-                self._failed.pop(job.id, None)
-        except StorageError:
-            raise
+                edit.at, edit.embed, edit.failures = self._studio.ticks(), embed, 0
+        except StorageError as error:
+            log.error("%s", error)
         except Exception:
             log.exception("job %d: its status cannot be shown", job.id)
 
@@ -142,16 +148,15 @@ class StatusMessages:
         return True
 
     def _is_due(self, notice: Notice) -> bool:
-        now = self._studio.ticks()
-        at, _ = self._edited.get(notice.job, (self._posted[notice.job], None))
-        times = self._failed.get(notice.job, 0)
-        if times and now < at + min(FIRST_EDIT_PAUSE * 2 ** min(times - 1, 9), LONGEST_EDIT_PAUSE):
+        now, edit = self._studio.ticks(), self._edits[notice.job]
+        pause = FIRST_EDIT_PAUSE * 2 ** min(edit.failures - 1, 9)
+        if edit.failures and now < edit.at + min(pause, LONGEST_EDIT_PAUSE):
             return False
         if notice.status not in EDITED_EVERY:
             return True
         if self._studio.now() > notice.created_at + EDITABLE_FOR:
             return False
-        return _has_changed(notice) or now >= at + EDITED_EVERY[notice.status]
+        return _has_changed(notice) or now >= edit.at + EDITED_EVERY[notice.status]
 
     def _ago(self, notice: Notice) -> float:
         """Return when a message was posted, by ticks; never later than now."""
@@ -160,7 +165,7 @@ class StatusMessages:
 
     def _rank(self, notice: Notice) -> tuple[bool, float]:
         """Sort what has changed before the rest, and both by how long they are due."""
-        at, _ = self._edited.get(notice.job, (self._posted[notice.job], None))
+        at = self._edits[notice.job].at
         return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, 0.0)
 
     async def _card(self, standing: Standing) -> discord.Embed:
@@ -180,29 +185,18 @@ class StatusMessages:
 
 
 async def apart(*works: Awaitable[None]) -> None:
-    """Do all at once; a failure does not affect the others, and is raised at the end."""
-    _raise_all(await asyncio.gather(*works, return_exceptions=True))
+    """Do all at once; a failure does not affect the others, and is raised at the end.
 
-
-async def in_turn(works: Iterable[Awaitable[None]]) -> None:
-    """Do one after another; a failure does not affect the others, and is raised at the end."""
+    Storage errors are only logged: what was not saved is done by a later look.
+    """
     failed: list[Exception] = []
-    for work in works:
-        try:
-            await work
-        except Exception as error:
-            failed.append(error)
-    _raise_all(failed)
-
-
-def _raise_all(ended: Iterable[BaseException | None]) -> None:
-    """Raise the failures among the results; storage errors are only logged."""
-    failed = [error for error in ended if isinstance(error, Exception)]
-    for error in failed:
+    for error in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(error, StorageError):
             log.error("%s", error)
-    if others := [error for error in failed if not isinstance(error, StorageError)]:
-        raise ExceptionGroup("some status messages could not be updated", others)
+        elif isinstance(error, Exception):
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("some messages could not be posted or edited", failed)
 
 
 def _has_changed(notice: Notice) -> bool:

@@ -6,7 +6,6 @@ import discord
 
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, StorageError
-from bot.rules.bounds import USUAL_SECONDS
 from bot.values import Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views
 
@@ -21,12 +20,6 @@ async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     studio, guild = interaction.client.services.studio, interaction.guild_id or 0
     held = await studio.membership(guild, interaction.user.id, permissions.presence(interaction))
     return held, await studio.longest(guild, held)
-
-
-async def usual(interaction: Interaction) -> int:
-    """Return the default length for a member, in seconds: one that their tier always allows."""
-    held, longest = await allowed(interaction)
-    return held.up_to(USUAL_SECONDS, longest)
 
 
 async def queue(interaction: Interaction, wish: Wish) -> None:
