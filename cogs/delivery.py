@@ -9,8 +9,6 @@ from discord.ext import commands
 from bot.client import Fantasia
 from bot.discord_errors import UNREACHED
 from bot.errors import FileError, Refusal, StorageError
-from bot.outbox import Outbox
-from bot.studio import Studio
 from bot.values import Delivered, Outcome, Owed, PostKind, Route, Unsent
 from cogs.ui import letters, routes
 from cogs.ui.letters import Letter
@@ -27,13 +25,11 @@ NONCE_LIFE = timedelta(minutes=2)
 class Delivery(commands.Cog):
     """Posts one message at a time to a place: the event only says look, the rows say what."""
 
-    def __init__(
-        self, bot: Fantasia, studio: Studio, outbox: Outbox, status_messages: StatusMessages
-    ) -> None:
+    def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._studio = studio
-        self._outbox = outbox
-        self._status_messages = status_messages
+        self._studio = bot.services.studio
+        self._outbox = bot.services.outbox
+        self._status_messages = StatusMessages(bot, bot.services.studio)
         self._busy: set[int] = set()
         """Places that are being posted to."""
         self._looks: set[asyncio.Task[None]] = set()
@@ -41,7 +37,7 @@ class Delivery(commands.Cog):
         self._replacing = asyncio.Lock()
         self._fruitless = 0
         """How often in a row a preview could not be removed."""
-        self._replace_at = studio.ticks()
+        self._replace_at = self._studio.ticks()
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
@@ -122,6 +118,7 @@ class Delivery(commands.Cog):
         """Whether a message may already be there, and no nonce rules out a second one."""
         tried_at, now = owed.post.tried_at, self._studio.now()
         assert tried_at
+        # A follow-up has no nonce; and a clock that was set back does not say how long ago it was.
         by_nonce = owed.post.route is not Route.FOLLOWUP
         return not (trace.all or (by_nonce and tried_at <= now < tried_at + NONCE_LIFE))
 
@@ -153,8 +150,4 @@ class Delivery(commands.Cog):
 
 async def setup(bot: Fantasia) -> None:
     """Add the delivery to the bot."""
-    await bot.add_cog(
-        Delivery(
-            bot, bot.services.studio, bot.services.outbox, StatusMessages(bot, bot.services.studio)
-        )
-    )
+    await bot.add_cog(Delivery(bot))

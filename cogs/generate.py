@@ -40,7 +40,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
     )
     @app_commands.autocomplete(prompt=prompt_words.phrases)
     @app_commands.autocomplete(duration=durations)
-    @app_commands.autocomplete(model=models)
+    @app_commands.autocomplete(model=models)  # not choices: these are the same for all members
     async def generate(
         interaction: Interaction,
         prompt: app_commands.Range[str, 1, LONGEST_PROMPT],
@@ -95,5 +95,6 @@ async def models(interaction: Interaction, typed: str) -> list[app_commands.Choi
 async def setup(bot: Fantasia) -> None:
     """Add /generate, its buttons and its forms to the bot."""
     bot.tree.add_command(command(bot.services.studio))
+    # Presses of what was posted before this start find their class by these.
     bot.add_dynamic_items(*BUTTONS, *RESULTS)
     await bot.add_cog(Forms())

@@ -64,7 +64,9 @@ class Library(commands.Cog):
         submit.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._bot.services.copies.saving(interaction.user.id):
-            # A failure is shown to the member alone; a success is a message of its own.
+            # A failure is shown to the member alone; a success is a message of its own. The first
+            # follow-up takes the place of a deferred answer and is seen by whom that is seen by, so
+            # this one is filled before.
             await interaction.response.defer(ephemeral=True, thinking=True)
             await interaction.edit_original_response(content=f"Posting #{number} here.")
             try:
@@ -86,7 +88,7 @@ class Library(commands.Cog):
         except TooLarge:
             if len(takes) == 1:
                 raise
-            for take in takes:
+            for take in takes:  # each may fit in a better format than all of them together
                 await self._resend(interaction, job, [take], kinds)
 
     async def _send(
@@ -104,9 +106,9 @@ class Library(commands.Cog):
         await self._archive.present({guild.id for guild in self._bot.guilds})
 
     @commands.Cog.listener()
-    async def on_guild_join(self, guild: discord.Guild) -> None:
+    async def on_guild_join(self, _: discord.Guild) -> None:
         """Keep the pieces of a server that added the bot again."""
-        await self._archive.present({each.id for each in self._bot.guilds} | {guild.id})
+        await self.on_ready()
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:

@@ -24,6 +24,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let the owner pass."""
+        # An administrator of the owner's server sees these commands too.
         await permissions.require_owner(interaction)
         return True
 
@@ -74,6 +75,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
     @app_commands.command()
     async def drain(self, interaction: Interaction) -> None:
         """Finish and post current renders, then shut down. Queued pieces stay queued."""
+        # Said first: with nothing left to finish, the connection is closed at once.
         await answer(interaction, "Finishing and posting current renders, then shutting down.")
         self._services.operations.drain()
 

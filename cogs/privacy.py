@@ -117,6 +117,7 @@ class ForgetButton(PressableItem, template="forget:(?P<number>[0-9]{1,20})"):
         if interaction.user.id != self.number:
             raise Refusal("You can only erase your own pieces. Use `/forget me`.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
+        # The receipt comes first: a look may delete messages while others are still being found.
         client, receipt = interaction.client, interaction.client.services.erasure.receipt()
         try:
             found = await client.services.archive.forget(self.number, await _direct(interaction))

@@ -28,6 +28,8 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
     @app_commands.command()
     async def show(self, interaction: Interaction, member: discord.User) -> None:
         """Show a member's tier and usage, as they see it in /usage."""
+        # Only then is Discord asked what they bought, which may take longer than the three seconds
+        # within which it wants an answer.
         if self._services.member_admin.skus:
             await interaction.response.defer(ephemeral=True)
         note = ""

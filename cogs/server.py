@@ -13,7 +13,6 @@ from bot.discord_errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.quota import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
-from bot.studio import Studio
 from bot.values import Actor
 from cogs.ui import pages, permissions, submit, views
 from cogs.ui.autocomplete import offered
@@ -120,14 +119,15 @@ async def panel(interaction: discord.Interaction[Fantasia]) -> None:
 class RefusalNotice(commands.Cog):
     """Tells a server once that the operator has not allowed it."""
 
-    def __init__(self, bot: Fantasia, studio: Studio) -> None:
+    def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._studio = studio
+        self._studio = bot.services.studio
         self._saying = asyncio.Lock()
 
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Post the notice where members will see it, if the bot may post at all."""
+        # A server may be joined while `on_ready` goes through all of them: it is told once.
         async with self._saying:
             if await self._studio.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
                 await self._studio.told(guild.id)
@@ -141,6 +141,7 @@ class RefusalNotice(commands.Cog):
 
 async def _say(guild: discord.Guild, text: str) -> bool:
     """Post in the first channel that lets the bot; return whether there was one."""
+    # The first is where Discord itself welcomes members, if the server named one.
     for channel in filter(None, (guild.system_channel, *guild.text_channels)):
         with contextlib.suppress(*UNREACHED):
             if channel.permissions_for(guild.me).send_messages:
@@ -172,4 +173,4 @@ async def setup(bot: Fantasia) -> None:
     bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.services))
     bot.tree.add_command(Words(bot.services))
-    await bot.add_cog(RefusalNotice(bot, bot.services.studio))
+    await bot.add_cog(RefusalNotice(bot))

@@ -69,6 +69,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.autocomplete(role=mapped_roles)
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Remove a role's tier (works for deleted roles too)."""
+        # A text, since Discord lets nobody pick a role that is gone.
         name = await self._services.server_admin.unmap_role(
             *admin(interaction), permissions.snowflake(role) or 0
         )

@@ -64,6 +64,7 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     """Make a letter of music, in the first format that may fit; a part is always tried."""
     take, part = owed.post.share
     takes = [each for each in owed.takes if each.audio and take in (0, each.number)]
+    # A part is made since the whole was too large in the smallest format, so it starts with that.
     for kind in LADDER[-1:] if part else LADDER:
         music, picture = await attachments.result(copies, owed.job, takes, kind, part)
         upload = Upload(owed.target, tuple(len(each.content) for each in music))

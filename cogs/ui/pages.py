@@ -63,6 +63,7 @@ async def _page(
     interaction: Interaction, name: str, subject: int, page: int
 ) -> tuple[discord.Embed, ui.View]:
     listing = interaction.client.listings.get(name)
+    # A custom id may hold what SQLite cannot.
     if listing is None or (subject and not permissions.snowflake(str(subject))):
         raise Refusal("That list does not exist.")
     embed, more = await listing.lines(interaction, subject, page)

@@ -58,7 +58,7 @@ async def presence_of(interaction: Interaction, member: discord.User) -> Presenc
     client = interaction.client
     found = (
         client.entitlements(user=member, exclude_ended=True)
-        if client.services.member_admin.skus
+        if client.services.member_admin.skus  # else there is nothing to buy, so nobody is asked
         else None
     )
     theirs = [held async for held in found] if found else []
@@ -128,6 +128,7 @@ def admin(interaction: Interaction) -> tuple[int, Actor]:
 
 def snowflake(text: str) -> int | None:
     """Return a Discord id, or None; ids use the highest of 64 bits only after 2084."""
+    # SQLite's integers are signed.
     number = int(text) if re.fullmatch("[0-9]{1,20}", text) else 0
     return number if 0 < number < 2**63 else None
 
@@ -164,6 +165,7 @@ class AdminGroup(app_commands.Group):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let managers pass."""
+        # A server's admins may open commands to anybody in its settings, against the defaults.
         require_manager(interaction)
         return True
 

@@ -1,7 +1,9 @@
 """Words for prompts, suggested while a member types; any other words will do as well."""
 
 import random
+import re
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 
 from discord import app_commands
 
@@ -60,29 +62,16 @@ def _completions(typed: str) -> Iterator[str]:
     yield typed.rstrip()
     begun, _, last = typed.rpartition(", ")
     before = f"{begun}, " if begun else ""
-    for cut in _cuts(last):
+    # A phrase may begin at any word of what was typed last; the longest rest is completed first.
+    for cut in (0, *(space.end() for space in re.finditer(" ", last))):
         word = last[cut:].casefold()
-        for phrase in _all():
+        for phrase in chain.from_iterable(VOCABULARY.values()):
             if word and phrase.startswith(word):
                 yield f"{before}{last[:cut]}{phrase}"
     whole = typed.rstrip(", ")
-    lacking = [kind for kind, known in VOCABULARY.items() if not _has(whole, known)]
-    for place in range(max(map(len, VOCABULARY.values()))):
-        for kind in lacking:
-            if place < len(VOCABULARY[kind]):
-                phrase = VOCABULARY[kind][place]
-                yield f"{whole}, {phrase}" if whole else phrase
-
-
-def _cuts(text: str) -> Iterator[int]:
-    """Yield where a phrase may begin, from the longest rest of the text to its last word."""
-    yield 0
-    yield from (at + 1 for at, letter in enumerate(text) if letter == " ")
-
-
-def _all() -> Iterator[str]:
-    for known in VOCABULARY.values():
-        yield from known
+    lacking = [known for known in VOCABULARY.values() if not _has(whole, known)]
+    for phrase in filter(None, chain.from_iterable(zip_longest(*lacking))):
+        yield f"{whole}, {phrase}" if whole else phrase
 
 
 def _has(text: str, known: tuple[str, ...]) -> bool:

@@ -62,6 +62,7 @@ class Form(ui.Modal):
         super().__init__(title=title, custom_id=f"form:{about}")
         prompt = _field("prompt", request.prompt, bounds.LONGEST_PROMPT)
         prompt.style = discord.TextStyle.paragraph
+        # A form has at most five fields, so that all settings share one.
         wishes = _field("settings", settings(request), LONGEST_FIELD_TEXT)
         wishes.required = False
         for name, field in (
@@ -95,7 +96,7 @@ async def _show(interaction: Interaction, form: Form) -> None:
 
 
 async def _submitted(interaction: Interaction) -> None:
-    data: Any = interaction.data
+    data: Any = interaction.data  # discord.py fills in only forms that it stores
     about = re.fullmatch("form:(generate|edit:([0-9]{1,18}))", data["custom_id"])
     if not about:
         raise Refusal("That form is out of date. Open it again; nothing was queued.")

@@ -63,7 +63,7 @@ class SaveButton(PressableItem, template=views.SAVE.template):
                 label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
             )
             for take in takes
-            for kind in (Format.FLAC, Format.MP3, Format.OGG)
+            for kind in (Format.FLAC, Format.MP3, Format.OGG)  # 15 at most: Discord shows 25
         ]
         question, label = "Which format? Saving is free.", "Choose a take and a format"
         await _ask(interaction, question, f"save-as:{job.id}", label, choices)
@@ -86,6 +86,7 @@ class DeleteButton(PressableItem, template=views.DELETE.template):
                 "Discord did not let me delete all of its messages. Whatever is still in the "
                 "channel can be deleted by hand.",
             )
+        # It may be a copy by /resend; the card of /piece only its reader can dismiss.
         if interaction.message and not interaction.message.flags.ephemeral:
             with contextlib.suppress(*UNREACHED):
                 await interaction.message.delete()
@@ -109,6 +110,7 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
         number, kind = self.chosen("([1-9]):(flac|mp3|ogg)")
         viewer = permissions.viewer(interaction)
         job, takes = await interaction.client.services.studio.takes(self.number, viewer)
+        # A take that is gone meanwhile leaves nothing, which `files` refuses.
         chosen = [take for take in takes if take.number == int(number)]
         async with interaction.client.services.copies.saving(interaction.user.id):
             await interaction.response.defer(ephemeral=True, thinking=True)

@@ -53,6 +53,7 @@ async def send(client: discord.Client, owed: Owed, letter: Letter) -> int:
     if owed.post.route is Route.FOLLOWUP:
         return (await _webhook(client, owed.job).send(wait=True, **message)).id
     place, *_ = await places(client, owed.job, owed.post.route)
+    # Of two messages with one nonce within minutes Discord posts only the first, and returns it.
     return (await place.send(nonce=owed.post.nonce, **message)).id
 
 
@@ -81,6 +82,7 @@ async def _seen(place: discord.abc.Messageable, owed: Owed) -> list[discord.Mess
 
 def _is(client: discord.Client, message: discord.Message, owed: Owed) -> bool:
     assert client.user
+    # The history tells no nonces.
     footers = {embed.footer.text for embed in message.embeds}
     return message.author.id == client.user.id and mark(owed) in footers
 

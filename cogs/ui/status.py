@@ -61,6 +61,7 @@ class StatusMessages:
 
     async def refresh(self) -> None:
         """Update the status messages that may be edited now, each channel separately."""
+        # Discord limits edits by channel, and discord.py waits: a busy one must not stop the rest.
         due = await self._due()
         self._again.update(due.keys() & self._busy)
         free = due.keys() - self._busy
@@ -143,6 +144,7 @@ class StatusMessages:
             log.info("job %d: its status message was not edited: %s", job.id, brief(error))
             if not definite(error):
                 return False
+            # One that was deleted is forgotten; one that may not be edited now is still there.
             message = None if isinstance(error, discord.NotFound) else message
         await self._studio.status_message(job, message, job.status)
         return True
@@ -154,6 +156,7 @@ class StatusMessages:
             return False
         if notice.status not in EDITED_EVERY:
             return True
+        # Then only its end is shown: Discord takes few edits of messages older than an hour.
         if self._studio.now() > notice.created_at + EDITABLE_FOR:
             return False
         return _has_changed(notice) or now >= edit.at + EDITED_EVERY[notice.status]

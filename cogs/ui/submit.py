@@ -65,6 +65,7 @@ def require_permissions(interaction: Interaction) -> None:
     """Raise Refusal where no music could be posted."""
     if interaction.channel_id is None:
         raise Refusal("I do not know this kind of channel. Use another one.")
+    # Asked before a job is taken on: without these its music could not be posted.
     thread = isinstance(interaction.channel, discord.Thread)
     needed = NEEDED_IN_THREADS if thread else NEEDED
     lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]
