@@ -145,12 +145,14 @@ async def test_two_members_forms_of_one_piece_never_meet(plan: Plan) -> None:
             )
 
 
-async def test_a_form_that_is_closed_leaves_nothing_behind(plan: Plan) -> None:
+async def test_forms_that_are_closed_and_buttons_leave_nothing_behind(plan: Plan) -> None:
     async with world(plan) as w:
         message = await first(w)
         for _ in range(20):
             await w.bob.click(message, label="Edit")
-        assert inside.cached(w.bot)._view_store._modals == {}
+        await w.bob.slash(w.music, "queue")
+        kept = inside.cached(w.bot)._view_store
+        assert (kept._modals, kept._synced_message_views) == ({}, {})
 
 
 async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) -> None:
