@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bot import metrics
+from bot import monitoring
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
@@ -152,10 +152,10 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 proxy=plan.proxy,
             )
             async with contextlib.AsyncExitStack() as stack:
-                pulse = metrics.Pulse(database)
+                pulse = monitoring.Pulse(database)
                 if plan.metrics:
                     port = await stack.enter_async_context(
-                        metrics.serving(client, pulse, *plan.metrics)
+                        monitoring.serving(client, pulse, *plan.metrics)
                     )
                     log.info("metrics on port %d of %s", port, plan.metrics[0])
                 group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -241,7 +241,7 @@ def heed_signals(client: Fantasia) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def tick(client: Fantasia, news: asyncio.Event, pulse: metrics.Pulse) -> None:
+async def tick(client: Fantasia, news: asyncio.Event, pulse: monitoring.Pulse) -> None:
     """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
     while True:
         with contextlib.suppress(TimeoutError):

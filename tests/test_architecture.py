@@ -23,7 +23,7 @@ MAY = {
     "bot.admin": f"bot.admin bot.admission bot.engine.cards bot.retention.disk bot.rules "
     f"bot.tables {COMMON}",
     "bot.client": f"bot.admin bot.discord_errors bot.outbox bot.retention bot.studio {COMMON}",
-    "bot.metrics": f"bot.client bot.tables.database {COMMON}",
+    "bot.monitoring": f"bot.client bot.tables.database {COMMON}",
     "bot.config": f"bot.engine.cards bot.parsing {COMMON}",
     "bot.parsing": "bot.rules",
     "bot.values": "",
