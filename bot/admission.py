@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot.errors import Refusal
+from bot.errors import Refusal, RefusalKind
 from bot.rules import days, quota, wordfilter
 from bot.rules.quota import NOT_ALLOWED, UsedUp
 from bot.tables import backlog, grants, ledger, members, server_tiers, servers, speeds, state
@@ -237,21 +237,23 @@ class _Rules:
     def check(self, origin: Origin, presence: Presence, request: Request) -> None:
         """Raise Refusal for a server, a member, a place or words that are not allowed."""
         if not self.limits.allows(origin.guild_id):
-            raise Refusal(NOT_ALLOWED)
+            raise Refusal(NOT_ALLOWED, RefusalKind.SERVER)
         if request.length > self.limits.max_seconds:
             raise Refusal(
                 f"You asked for {request.length:g} s; the operator allows this server up to "
-                f"{self.limits.max_seconds} s per piece."
+                f"{self.limits.max_seconds} s per piece.",
+                RefusalKind.SERVER,
             )
         if self.block:
-            raise Refusal(quota.blocked(self.block))
+            raise Refusal(quota.blocked(self.block), RefusalKind.RULES)
         if self.channels and not presence.places.intersection(self.channels):
             named = ", ".join(f"<#{channel}>" for channel in self.channels[:20])
-            raise Refusal(f"Please request music in {named}.")
+            raise Refusal(f"Please request music in {named}.", RefusalKind.RULES)
         if wordfilter.refuses(self.words, request.prompt):
             raise Refusal(
                 "Your prompt contains a word that this server blocks. Rephrase it; nothing was "
-                "charged."
+                "charged.",
+                RefusalKind.RULES,
             )
 
 
@@ -292,7 +294,8 @@ def _check_disk(folder: Path) -> None:
         log.error("%s: only %d MB free, so requests are refused", folder, free / 1e6)
         raise Refusal(
             "The studio's disk is nearly full. Whoever runs this bot must free some space; "
-            "nothing was queued or charged."
+            "nothing was queued or charged.",
+            RefusalKind.MACHINE,
         )
 
 
@@ -302,7 +305,8 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
     if request.model in await state.unfit(tx):
         raise Refusal(
             f"The model {request.model} needs more memory than this machine has. Choose a "
-            "smaller one; nothing was queued or charged."
+            "smaller one; nothing was queued or charged.",
+            RefusalKind.MACHINE,
         )
     if known is None or known.too_long is None or known.too_long_at is None:
         return
@@ -312,5 +316,6 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
         fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
         raise Refusal(
             f"This machine recently ran out of memory for {known.too_long:g} s with "
-            f"{request.model}. {fits}; nothing was queued or charged."
+            f"{request.model}. {fits}; nothing was queued or charged.",
+            RefusalKind.MACHINE,
         )

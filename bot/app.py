@@ -23,6 +23,7 @@ from bot.engine import process
 from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.errors import StorageError
+from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
@@ -79,6 +80,7 @@ class Plan:
 async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     """Run everything but Discord for as long as the block; if one part fails, all stop."""
     work, news, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    metrics = Metrics()
     with exclusive(plan.folder):
         async with (
             open_database(plan.folder / "fantasia.db") as database,
@@ -116,6 +118,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 work=work,
                 news=news,
                 drain=drain,
+                metrics=metrics,
                 start=partial(
                     process.start,
                     plan.command,
@@ -142,6 +145,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                     news=news,
                     drain=drain,
                 ),
+                metrics=metrics,
                 about=plan.about,
             )
             client = Fantasia(

@@ -20,7 +20,8 @@ from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.discord_errors import UNREACHED, brief, definite
-from bot.errors import OperatorError, Refusal, StorageError
+from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
+from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.copies import Copies
@@ -74,6 +75,8 @@ NO_MEMBER = (
 class NotAllowed(app_commands.CheckFailure):
     """The member lacks a permission; the text is the reply."""
 
+    kind = RefusalKind.PERMISSION
+
 
 class Tree(app_commands.CommandTree["Fantasia"]):
     """Who may use the commands at all, and the one place where an exception becomes a reply."""
@@ -90,6 +93,8 @@ class Tree(app_commands.CommandTree["Fantasia"]):
         if isinstance(cause, discord.NotFound) and cause.code == 10062:
             log.warning("interaction %d was answered too late", interaction.id)
             return
+        if isinstance(cause, Refusal | NotAllowed):
+            self.client.services.metrics.refusals.labels(cause.kind).inc()
         try:
             await answer(interaction, _reply(cause))
         except UNREACHED as failure:
@@ -124,6 +129,7 @@ class Services:
     member_admin: MemberAdmin
     server_admin: ServerAdmin
     operations: Operations
+    metrics: Metrics
     about: About
 
 

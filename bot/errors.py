@@ -1,10 +1,39 @@
 """What can go wrong, by who must act."""
 
+from enum import StrEnum
+
 from bot.values import Fault
+
+
+class RefusalKind(StrEnum):
+    """What keeps something out, so that an operator sees what to change."""
+
+    REQUEST = "request"
+    """What was asked for cannot be had, by anybody."""
+    PERMISSION = "permission"
+    """The member, or the bot, lacks a permission in Discord."""
+    RULES = "rules"
+    """The server's admins: a blocked member or word, another channel."""
+    TIER = "tier"
+    """More than the member's tier ever gives at a time."""
+    DAY = "day"
+    """The member's day is used up."""
+    SERVER = "server"
+    """The operator's limits for a server: whether it may, how long, how much a day."""
+    QUEUE = "queue"
+    """Too much is waiting already."""
+    UNPOSTED = "unposted"
+    """Too much of the member's could not be posted today."""
+    MACHINE = "machine"
+    """The machine's disk or memory."""
 
 
 class Refusal(Exception):
     """The member must do something else; the text is the reply."""
+
+    def __init__(self, text: str, kind: RefusalKind = RefusalKind.REQUEST) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class JobError(Exception):

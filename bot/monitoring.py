@@ -10,19 +10,17 @@ model loads, the studio is paused or its disk is full: that is for /metrics.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from bot.client import Fantasia
 from bot.errors import OperatorError
+from bot.metrics import Snapshot
 from bot.tables.database import Database
-from bot.values import EngineState, Stats, Status
 
 STUCK_SECONDS = 120.0
 """Seconds without progress after which none is expected."""
@@ -72,47 +70,6 @@ class Pulse:
         return "the database is stuck" if self._database.held_for() > STUCK_SECONDS else None
 
 
-class Snapshot(Collector):
-    """The metrics of one moment."""
-
-    def __init__(self, stats: Stats, lag: float, latency: float, *, connected: bool) -> None:
-        self._stats, self._lag, self._latency = stats, lag, latency
-        self._connected = connected
-
-    def collect(self) -> Iterable[Metric]:
-        """Give every metric its value."""
-        stats = self._stats
-        jobs = GaugeMetricFamily("fantasia_jobs", "Jobs by state", labels=["state"])
-        for status in Status:
-            jobs.add_metric([status], stats.jobs.get(status, 0))
-        yield jobs
-        faults = CounterMetricFamily("fantasia_failures", "Failed jobs by kind", labels=["kind"])
-        for kind, count in stats.faults.items():
-            faults.add_metric([kind], count)
-        yield faults
-        pace = GaugeMetricFamily(
-            "fantasia_pace_seconds", "Work per second of music, as measured", labels=["model"]
-        )
-        for measured in stats.speeds:
-            pace.add_metric([measured.model], measured.pace)
-        yield pace
-        for name, help_, value in (
-            ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),
-            ("queue_wait_seconds", "How long the oldest one has waited", stats.waited),
-            ("posts_owed", "Messages not delivered yet", stats.owed),
-            ("music_seconds_a_day", "Music rendered in the last 24 hours", stats.rendered[1]),
-            ("kept_bytes", "Size of the kept music", stats.kept_bytes),
-            ("free_bytes", "Free disk", stats.free_bytes),
-            ("paused", "1 while the studio is paused", stats.paused is not None),
-            ("draining", "1 while the program is shutting down", stats.draining),
-            ("engine_ready", "1 while the engine can render", stats.engine is EngineState.READY),
-            ("discord_connected", "1 while Discord is connected", self._connected),
-            ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
-            ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),
-        ):
-            yield GaugeMetricFamily(f"fantasia_{name}", help_, value=float(value))
-
-
 @asynccontextmanager
 async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> AsyncIterator[int]:
     """Serve both pages for as long as the block, and yield the port; 0 takes a free one.
@@ -125,10 +82,9 @@ async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> Async
         return client.is_ready() and math.isfinite(client.latency)
 
     async def metrics(_: web.Request) -> web.Response:
-        registry = CollectorRegistry()
-        stats = await client.services.operations.stats()
-        registry.register(Snapshot(stats, lag.take(), client.latency, connected=connected()))
-        text = generate_latest(registry)
+        stats, state = await client.services.operations.stats(), CollectorRegistry()
+        state.register(Snapshot(stats, lag.take(), client.latency, connected=connected()))
+        text = generate_latest(client.services.metrics.registry) + generate_latest(state)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:

@@ -81,6 +81,11 @@ class Delivery(commands.Cog):
             log.exception("job %d: its message could not be built", owed.job.id)
             outcome = Unsent.BROKEN
         await self._outbox.settle(owed, outcome)
+        if isinstance(outcome, Delivered) and owed.post.kind is PostKind.RESULT:
+            # What is posted again was owed anew when it was charged again.
+            made = max(owed.job.rendered_at or owed.job.created_at, owed.job.charged_at)
+            took = (self._studio.now() - made).total_seconds()
+            self._bot.services.metrics.deliveries.observe(max(0.0, took))
 
     async def _outcome(self, owed: Owed) -> Outcome:
         """Send what is owed, unless it is already there, and return the outcome."""

@@ -11,7 +11,7 @@ from tests.support.private import accesses
 
 MODULES = sorted(modules().values())
 
-COMMON = "bot.clock bot.errors bot.logs bot.values"
+COMMON = "bot.clock bot.errors bot.logs bot.metrics bot.values"
 MAY = {
     "bot.rules": f"bot.rules bot.engine.cards {COMMON}",
     "bot.tables": f"bot.tables {COMMON}",
@@ -28,6 +28,7 @@ MAY = {
     "bot.parsing": "bot.rules",
     "bot.values": "",
     "bot.errors": "bot.values",
+    "bot.metrics": "bot.errors bot.values",
     "bot.clock": "",
     "bot.discord_errors": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",

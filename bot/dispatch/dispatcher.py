@@ -20,6 +20,7 @@ from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Ren
 from bot.engine.process import EngineProcess
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
+from bot.metrics import Metrics
 from bot.tables import jobs
 from bot.tables.database import Database
 from bot.values import Job
@@ -51,6 +52,7 @@ class Dispatcher:
         work: asyncio.Event,
         news: asyncio.Event,
         drain: asyncio.Event,
+        metrics: Metrics,
         start: Callable[[], AbstractAsyncContextManager[EngineProcess]],
         ticks: Callable[[], float] = time.monotonic,
         pause: float = 1.0,
@@ -64,6 +66,7 @@ class Dispatcher:
         self._work = work
         self._news = news
         self._drain = drain
+        self._metrics = metrics
         self._start = start
         self._first_pause = self._pause = pause
         self._died = False
@@ -101,9 +104,11 @@ class Dispatcher:
                 await self._serve(engine)
         except* (EngineError, OperatorError) as lost:
             reason = "; ".join(str(error) for error in lost.exceptions)
+            self._metrics.engine = None
             if not self._machine.known:
                 raise OperatorError(f"The engine cannot start: {reason}") from lost
             self._died = lost.subgroup(EngineError) is not None
+            self._metrics.engine_restarts.inc()
             log.error("restarting the engine: %s", reason)
 
     async def _recover(self) -> None:
@@ -117,6 +122,7 @@ class Dispatcher:
         self._work.set()
 
     async def _serve(self, engine: EngineProcess) -> None:
+        self._metrics.engine = engine.pid
         ready = await engine.ready()
         await self._patiently(self._loaded, ready)
         try:
@@ -189,6 +195,8 @@ class Dispatcher:
         if job:
             waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
+            if job.attempts == 1:
+                self._metrics.waits.observe(waited)
             self._news.set()
         return job
 
@@ -255,6 +263,7 @@ class Dispatcher:
     async def _rendered(self, running: RunningJob) -> None:
         spent, pace = self._ticks() - running.begun, self._deadlines.measured(running)
         await self._endings.rendered(running.job, spent, pace)
+        self._metrics.renders.labels(running.job.request.model).observe(spent)
 
     def _let_go(self, engine: EngineProcess, running: RunningJob) -> None:
         del self._running[running.job.id]

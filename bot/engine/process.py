@@ -115,6 +115,11 @@ class EngineProcess:
         self._last_words = ""
         self._listening = asyncio.create_task(self._listen())
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
     async def render(
         self, order: Render
     ) -> AsyncGenerator[Loading | Loaded | Progress | Previewed | Took, None]:

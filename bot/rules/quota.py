@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bot.engine.cards import card
-from bot.errors import Refusal
+from bot.errors import Refusal, RefusalKind
 from bot.rules.days import resets_at
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import counted, span
@@ -26,7 +26,7 @@ class UsedUp(Refusal):
     """
 
     def __init__(self, text: str, left: int) -> None:
-        super().__init__(text)
+        super().__init__(text, RefusalKind.DAY)
         self.left = left
 
 
@@ -47,18 +47,21 @@ def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
         raise Refusal(
             f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
             f"{tier.longest} s per piece. "
-            f"{remedy(offers, lambda other: request.length <= other.longest)}"
+            f"{remedy(offers, lambda other: request.length <= other.longest)}",
+            RefusalKind.TIER,
         )
     if request.takes > tier.takes:
         raise Refusal(
             f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
             f"{tier.takes} per request. "
-            f"{remedy(offers, lambda other: request.takes <= other.takes)}"
+            f"{remedy(offers, lambda other: request.takes <= other.takes)}",
+            RefusalKind.TIER,
         )
     if not includes(tier, request.model):
         raise Refusal(
             f"Your {escape(tier.name)} tier does not include the model {request.model}. "
-            f"{remedy(offers, lambda other: includes(other, request.model))}"
+            f"{remedy(offers, lambda other: includes(other, request.model))}",
+            RefusalKind.TIER,
         )
 
 
@@ -83,7 +86,8 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
         raise Refusal(
             f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
             f"{tier.waiting} at a time. Cancel one, or wait for it to finish. "
-            f"{remedy(offers, lambda other: other.waiting > len(waiting))}"
+            f"{remedy(offers, lambda other: other.waiting > len(waiting))}",
+            RefusalKind.QUEUE,
         )
 
 
@@ -158,7 +162,8 @@ def check_unposted(unposted: Sequence[int], now: datetime) -> None:
         raise Refusal(
             f"{numbers} could not be posted today. Let me post where you request music, or allow "
             "direct messages, then press **Post again** under one of them. You can request more "
-            f"once one is posted, or <t:{int(resets_at(now).timestamp())}:R>."
+            f"once one is posted, or <t:{int(resets_at(now).timestamp())}:R>.",
+            RefusalKind.UNPOSTED,
         )
 
 
@@ -167,12 +172,14 @@ def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
     if waiting >= limits.waiting:
         raise Refusal(
             f"The studio's queue is full: it holds {counted(limits.waiting, 'piece')}, the most "
-            "the operator allows. Try again later; nothing was charged."
+            "the operator allows. Try again later; nothing was charged.",
+            RefusalKind.QUEUE,
         )
     if waiting_here >= limits.waiting_per_server:
         raise Refusal(
             f"This server already has {counted(waiting_here, 'piece')} waiting, the most the "
-            "operator allows. Try again later; nothing was charged."
+            "operator allows. Try again later; nothing was charged.",
+            RefusalKind.QUEUE,
         )
 
 
@@ -183,7 +190,8 @@ def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> No
         raise Refusal(
             f"This needs {span(price)}; this server has {span(max(0, most - used))} of "
             f"{span(most)} left today, the most the operator allows. It resets "
-            f"<t:{int(resets_at(now).timestamp())}:R>."
+            f"<t:{int(resets_at(now).timestamp())}:R>.",
+            RefusalKind.SERVER,
         )
 
 

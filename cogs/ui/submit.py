@@ -5,7 +5,7 @@ import logging
 import discord
 
 from bot.client import Interaction, require_membership
-from bot.errors import Refusal, StorageError
+from bot.errors import Refusal, RefusalKind, StorageError
 from bot.values import Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views
 
@@ -73,5 +73,6 @@ def require_permissions(interaction: Interaction) -> None:
         names = ", ".join(name.replace("_", " ").title() for name in lacking)
         raise Refusal(
             f"I am missing permissions in this channel: {names}. "
-            "Ask whoever manages the server to grant them; nothing was queued."
+            "Ask whoever manages the server to grant them; nothing was queued.",
+            RefusalKind.PERMISSION,
         )

@@ -191,6 +191,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "owner::test_metrics_and_health_are_served",
     ),
     (
+        "explains every metric",
+        "metrics::test_every_metric_is_documented_and_drawn_and_no_other_is_named",
+        "metrics::test_waits_renders_deliveries_refusals_and_lost_engines_are_counted",
+    ),
+    (
         "shows the traceback of a failure that a sentence explains",
         "command_line::test_debug_shows_the_traceback",
     ),

@@ -1,0 +1,101 @@
+"""What is measured for monitoring: events as they happen, and the state as it is asked for.
+
+Names, meanings and labels are in docs/metrics.md.
+"""
+
+import platform
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bot import __version__
+from bot.errors import RefusalKind
+from bot.values import EngineState, Stats, Status
+
+WAIT_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+RENDER_BUCKETS = (1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
+DELIVERY_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
+"""Upper bounds in seconds; the last one of a wait is where a member has given up long ago."""
+
+
+class Metrics:
+    """What has happened since the start, each noted by the room where it happens."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        build = Info("fantasia_build", "What runs", registry=registry)
+        build.info({"version": __version__, "python": platform.python_version()})
+        self.waits = Histogram(
+            "fantasia_wait_seconds",
+            "From a request to its first start",
+            registry=registry,
+            buckets=WAIT_BUCKETS,
+        )
+        self.renders = Histogram(
+            "fantasia_render_seconds",
+            "From the start of a request to all of its music",
+            ["model"],
+            registry=registry,
+            buckets=RENDER_BUCKETS,
+        )
+        self.deliveries = Histogram(
+            "fantasia_delivery_seconds",
+            "From a piece's music to a message with it",
+            registry=registry,
+            buckets=DELIVERY_BUCKETS,
+        )
+        self.refusals = Counter(
+            "fantasia_refusals", "What members were refused", ["reason"], registry=registry
+        )
+        for kind in RefusalKind:  # a series that begins with its first event has no rate
+            self.refusals.labels(kind)
+        self.engine_restarts = Counter(
+            "fantasia_engine_restarts", "Engines that were lost", registry=registry
+        )
+        self.engine: int | None = None
+        """The process id of the engine, if one runs."""
+        ProcessCollector(registry=registry)
+        ProcessCollector("fantasia_engine", lambda: self.engine or "", registry=registry)
+
+
+class Snapshot(Collector):
+    """The state of one moment."""
+
+    def __init__(self, stats: Stats, lag: float, latency: float, *, connected: bool) -> None:
+        self._stats, self._lag, self._latency = stats, lag, latency
+        self._connected = connected
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric its value."""
+        stats = self._stats
+        jobs = GaugeMetricFamily("fantasia_jobs", "Jobs by state", labels=["state"])
+        for status in Status:
+            jobs.add_metric([status], stats.jobs.get(status, 0))
+        yield jobs
+        faults = CounterMetricFamily("fantasia_failures", "Failed jobs by kind", labels=["kind"])
+        for kind, count in stats.faults.items():
+            faults.add_metric([kind], count)
+        yield faults
+        pace = GaugeMetricFamily(
+            "fantasia_pace_seconds", "Work per second of music, as measured", labels=["model"]
+        )
+        for measured in stats.speeds:
+            pace.add_metric([measured.model], measured.pace)
+        yield pace
+        for name, help_, value in (
+            ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),
+            ("queue_wait_seconds", "How long the oldest one has waited", stats.waited),
+            ("posts_owed", "Messages not delivered yet", stats.owed),
+            ("music_seconds_a_day", "Music rendered in the last 24 hours", stats.rendered[1]),
+            ("kept_bytes", "Size of the kept music", stats.kept_bytes),
+            ("free_bytes", "Free disk", stats.free_bytes),
+            ("paused", "1 while the studio is paused", stats.paused is not None),
+            ("draining", "1 while the program is shutting down", stats.draining),
+            ("engine_ready", "1 while the engine can render", stats.engine is EngineState.READY),
+            ("discord_connected", "1 while Discord is connected", self._connected),
+            ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
+            ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),
+        ):
+            yield GaugeMetricFamily(f"fantasia_{name}", help_, value=float(value))
