@@ -116,11 +116,18 @@ def audit(options: argparse.Namespace) -> None:
 
 
 def backup(options: argparse.Namespace) -> None:
-    """Copy the database to a file, even while the bot runs."""
+    """Copy the database, with or without the music, even while the bot runs."""
     from bot.cli import backup
 
-    asyncio.run(backup.backup(_configured().data_dir, options.file))
-    _say(f"Backed up to {options.file}. The music in DATA_DIR/audio is not in it.")
+    folder = _configured().data_dir
+    if not options.music:
+        asyncio.run(backup.backup(folder, options.file))
+        _say(f"Backed up to {options.file}. The music is not in it: `--music` takes it along.")
+        return
+    saved = asyncio.run(backup.backup_with_music(folder, options.file))
+    _say(f"Backed up to the folder {options.file}, with {counted(saved.files, 'file')} of pieces.")
+    if saved.lost:
+        _say(f"The music of {_some(saved.lost)} was gone already.")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -131,11 +138,14 @@ def restore(options: argparse.Namespace) -> None:
     _say(
         f"Restored from {options.file}."
         + (f" The old database is now {done.old}." if done.old else "")
+        + (
+            f" Its {counted(done.returned, 'file')} of pieces are in place."
+            if done.returned
+            else ""
+        )
     )
     if done.lost:
-        some = ", ".join(f"#{number}" for number in done.lost[:20])
-        more = " and more" if len(done.lost) > 20 else ""
-        _say(f"The music of {counted(len(done.lost), 'piece')} in it is gone: {some}{more}.")
+        _say(f"The music of {_some(done.lost)} in it is gone.")
     if done.unnamed:
         unnamed = counted(done.unnamed, "file")
         _say(f"DATA_DIR/audio holds {unnamed} that it does not mention; nothing was removed.")
@@ -161,6 +171,13 @@ def _explained(error: BaseException) -> OperatorError | Refusal | StorageError |
         return error
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return next((found for part in parts if (found := _explained(part))), None)
+
+
+def _some(pieces: Sequence[int]) -> str:
+    """Say how many pieces these are, and which the first ones."""
+    more = " and more" if len(pieces) > 20 else ""
+    numbers = ", ".join(f"#{number}" for number in pieces[:20])
+    return f"{counted(len(pieces), 'piece')} ({numbers}{more})"
 
 
 def _say(text: str | None) -> None:

@@ -68,9 +68,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
     command = commands.add_parser("backup", help="copy the database, even while the bot runs")
     _add(command, "file", parsing.path, metavar="FILE", help="the file to write")
+    command.add_argument("--music", action="store_true", help="make FILE a folder with the music")
 
     command = commands.add_parser("restore", help="replace the database with a backup")
-    _add(command, "file", parsing.path, metavar="FILE", help="a file that `backup` wrote")
+    _add(command, "file", parsing.path, metavar="FILE", help="what `backup` wrote")
 
     commands.add_parser("doctor", help="check everything and say how to fix it")
 

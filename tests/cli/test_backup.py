@@ -1,5 +1,8 @@
 """A copy of the database, taken while the bot runs, and put back."""
 
+import errno
+import os
+import shutil
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.cli.backup import Restored, backup, restore
+from bot.cli.backup import Restored, Saved, backup, backup_with_music, restore
 from bot.errors import OperatorError
 from bot.retention.ownership import MARK
 from bot.tables.opening import open_database
@@ -164,3 +167,80 @@ async def test_a_backup_of_an_older_release_is_restored(plan: Plan, tmp_path: Pa
     assert {file.name for file in plan.folder.iterdir()} == {"fantasia.db", "lock", MARK}
     async with compose(plan) as client:
         assert (await client.services.studio.job(4)).status is Status.DELIVERED
+
+
+async def two_pieces(plan: Plan, target: Path) -> Saved:
+    """Make two pieces, delete the file of the first, and take a backup while the bot runs."""
+    async with world(plan) as w:
+        for number in (1, 2):
+            await w.generate("play")
+            await w.ended(number, Status.DELIVERED)
+        (plan.folder / "audio" / "1-1.wav").unlink()
+        return await backup_with_music(plan.folder, target)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "audio").iterdir()}
+
+
+@pytest.mark.parametrize("disks", ["one", "two"])
+async def test_a_backup_with_the_music_moves_a_bot_to_another_house(
+    plan: Plan, tmp_path: Path, disks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apart(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if disks == "two":
+        monkeypatch.setattr(os, "link", apart)
+    saved = await two_pieces(plan, tmp_path / "monday")
+    music = contents(plan.folder)
+    assert contents(tmp_path / "monday") == music
+    assert saved == Saved(files=len(music), lost=(1,))
+    for path in (tmp_path / "monday", *(tmp_path / "monday").rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    new = replace(plan, folder=tmp_path / "new")
+    done = await restore(new.folder, tmp_path / "monday", NOW)
+    assert done == Restored(old=None, lost=(1,), unnamed=0, returned=len(music))
+    assert contents(new.folder) == music
+    async with compose(new) as client:
+        job = await client.services.studio.job(2)
+        owner = member(job.origin.user_id, job.origin.guild_id)
+        _, (take,) = await client.services.studio.takes(2, owner)
+        assert await client.services.archive.read(str(take.audio)) == music["2-1.wav"]
+    assert [path.name for path in tmp_path.rglob("*.part")] == []
+
+
+async def test_what_else_has_the_name_of_a_piece_is_set_aside_when_music_returns(
+    plan: Plan, tmp_path: Path
+) -> None:
+    await two_pieces(plan, tmp_path / "monday")
+    music = contents(plan.folder)
+    place = plan.folder / "audio" / "2-1.wav"
+    place.unlink()
+    place.write_bytes(b"another's")
+    await restore(plan.folder, tmp_path / "monday", NOW)
+    assert contents(plan.folder) == music
+    assert (plan.folder / "orphans" / "2-1.wav").read_bytes() == b"another's"
+
+
+async def test_a_backup_takes_no_link_for_music_and_leaves_nothing_half_done(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_pieces(plan, tmp_path / "monday")
+    secret = tmp_path / "secret"
+    secret.write_text("precious")
+    (plan.folder / "audio" / "1-1.wav").symlink_to(secret)
+    saved = await backup_with_music(plan.folder, tmp_path / "tuesday")
+    assert saved.lost == (1,)
+    assert "1-1.wav" not in contents(tmp_path / "tuesday")
+    with pytest.raises(OperatorError, match="not overwritten"):
+        await backup_with_music(plan.folder, tmp_path / "tuesday")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OperatorError, match=r"cannot be written: .*No space left"):
+        await backup_with_music(plan.folder, tmp_path / "wednesday")
+    assert not list(tmp_path.glob("wednesday*"))

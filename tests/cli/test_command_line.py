@@ -215,7 +215,7 @@ def test_restore_says_what_music_is_missing(tmp_path: Path) -> None:
     audio = tmp_path / "data" / "audio"
     (audio / "1-1.wav").rename(audio / "77-1.wav")
     told = " ".join(bot(tmp_path, "restore", str(saved)).stderr.split())
-    assert "The music of 1 piece in it is gone: #1." in told
+    assert "The music of 1 piece (#1) in it is gone." in told
     assert "DATA_DIR/audio holds 1 file that it does not mention; nothing was removed." in told
 
 
