@@ -32,7 +32,7 @@ APPLICATION = {
     "owner": {**USER, "id": "1"},
 }
 
-IDENTIFY, RESUME = 2, 6
+HEARTBEAT, IDENTIFY, RESUME, ACKNOWLEDGED = 1, 2, 6, 11
 
 CHILD = """
 import sys
@@ -71,6 +71,12 @@ class StandIn:
     The gateway closes with each of `closes` in turn, before it says READY or, if `late`, after it.
     """
 
+    scheme = "ws"
+    """By which the gateway is reached."""
+
+    heartbeat = 41250
+    """Milliseconds between two signs of life that the gateway asks for."""
+
     def __init__(self) -> None:
         self.planned: defaultdict[str, list[web.Response]] = defaultdict(list)
         self.closes: list[int] = []
@@ -100,18 +106,21 @@ class StandIn:
     def gateway_with(self, remaining: int) -> dict[str, Any]:
         """Return where the gateway is, which may be entered so often yet, and anew in 0.2 s."""
         start = {"total": 1000, "remaining": remaining, "reset_after": 200, "max_concurrency": 1}
-        gateway = f"ws://{self.place}/gateway"
+        gateway = f"{self.scheme}://{self.place}/gateway"
         return {"url": gateway, "shards": 1, "session_start_limit": start}
 
     async def gateway(self, request: web.Request) -> web.StreamResponse:
         """Be the gateway of one connection."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_json({"op": 10, "d": {"heartbeat_interval": 41250}, "s": None, "t": None})
+        greeting = {"heartbeat_interval": self.heartbeat}
+        await socket.send_json({"op": 10, "d": greeting, "s": None, "t": None})
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 break
             asked = json.loads(message.data)["op"]
+            if asked == HEARTBEAT:
+                await socket.send_json({"op": ACKNOWLEDGED, "d": None, "s": None, "t": None})
             if asked == RESUME:
                 self.asked.append("RESUME")
             if asked == IDENTIFY:
@@ -125,8 +134,16 @@ class StandIn:
                     break
         return socket
 
+    def application(self) -> web.Application:
+        """Return what serves its API and its gateway."""
+        app = web.Application(client_max_size=2**26)
+        for path in ("/gateway", "/gateway/"):
+            app.router.add_get(path, self.gateway)
+        app.router.add_route("*", "/{tail:.*}", self.api)
+        return app
+
     def _hello(self) -> dict[str, Any]:
-        session = {"session_id": "s", "resume_gateway_url": f"ws://{self.place}/gateway"}
+        session = {"session_id": "s", "resume_gateway_url": f"{self.scheme}://{self.place}/gateway"}
         user = {"v": 10, "user": USER, "guilds": [], "shard": [0, 1]}
         application = {"application": {"id": USER["id"], "flags": 0}}
         return {"op": 0, "t": "READY", "s": 1, "d": {**user, **session, **application}}
@@ -136,11 +153,7 @@ class StandIn:
 async def standing_in() -> AsyncIterator[StandIn]:
     """Have a stand-in for Discord for as long as the block."""
     discord = StandIn()
-    app = web.Application(client_max_size=2**26)
-    for path in ("/gateway", "/gateway/"):
-        app.router.add_get(path, discord.gateway)
-    app.router.add_route("*", "/{tail:.*}", discord.api)
-    async with TestServer(app, host="127.0.0.1") as server:
+    async with TestServer(discord.application(), host="127.0.0.1") as server:
         discord.place = f"127.0.0.1:{server.port}"
         yield discord
 
