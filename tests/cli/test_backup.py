@@ -206,7 +206,7 @@ async def test_a_backup_with_the_music_moves_a_bot_to_another_house(
         job = await client.services.studio.job(2)
         owner = member(job.origin.user_id, job.origin.guild_id)
         _, (take,) = await client.services.studio.takes(2, owner)
-        assert await client.services.archive.read(str(take.audio)) == music["2-1.wav"]
+        assert await client.services.copies.read(str(take.audio)) == music["2-1.wav"]
     assert [path.name for path in tmp_path.rglob("*.part")] == []
 
 
