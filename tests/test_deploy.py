@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.app import FLUSH_SECONDS
-from bot.config import CREDENTIAL, READERS, Config, engine_environment
+from bot.config import CREDENTIAL, Config
 from bot.engine.cards import EngineName
+from bot.engine.environment import engine_environment
 from deploy.try_image import Step, chain, stages
 from tests.support.places import ROOT
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 TARGETS = tuple(EngineName)
+READ = {field.name.upper() for field in fields(Config)}
 OTHERS = {"PATH", "HOME", "PYTHONUNBUFFERED"}
 """Keys that the bot does not read, but what runs it."""
 
@@ -55,7 +58,7 @@ def unit() -> ConfigParser:
 def known(key: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether somebody reads this key: the bot, its engine's libraries, or what runs it."""
     monkeypatch.setenv(key, "x")
-    return key in READERS or key in engine_environment() or key in OTHERS
+    return key in READ or key in engine_environment() or key in OTHERS
 
 
 def test_each_engine_has_an_image_and_every_image_an_engine() -> None:
@@ -85,7 +88,7 @@ def test_an_image_runs_the_bot_as_nobody_else_and_writes_to_its_volume_alone(tar
 def test_what_an_image_sets_is_read_and_right(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings(target)
     assert [key for key in found if not known(key, monkeypatch)] == []
-    config = Config.from_env({key: value for key, value in found.items() if key in READERS})
+    config = Config.from_env({key: value for key, value in found.items() if key in READ})
     assert str(config.metrics_port) == only(target, "EXPOSE").text
 
 
@@ -153,7 +156,7 @@ def test_the_composition_agrees_with_the_images() -> None:
         config = Config.from_env(service["environment"])
         assert (config.engine, str(config.metrics_port)) == (target, port)
         assert str(config.data_dir) == settings(target)["DATA_DIR"]
-        assert set(service["environment"]) <= set(READERS)
+        assert set(service["environment"]) <= READ
         assert "init" not in service  # it would show the engine the token
     assert "devices" in services["gpu"]["deploy"]["resources"]["reservations"]
 
