@@ -1,13 +1,11 @@
 """What keeps a request out: one limit after the other, in the order that admission states."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot import admission
-from bot.admission import Admission
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables import members, servers, state
@@ -16,7 +14,7 @@ from bot.tables.opening import open_database
 from bot.values import Job, Limits, Status, Wish
 from tests.support.clock import Clock
 from tests.support.rows import put
-from tests.support.studio import GENEROUS, origin
+from tests.support.studio import GENEROUS, origin, rooms
 
 IN_ORDER = {
     "disk": "disk is nearly full",
@@ -65,17 +63,7 @@ def a_studio(database: Database, folder: Path, clock: Clock, wrong: set[str]) ->
         waiting_per_server=1 if "waiting here" in wrong else 10,
         server_seconds_per_day=1 if "day of the server" in wrong else None,
     )
-    return Studio(
-        database,
-        folder=folder,
-        clock=clock,
-        work=asyncio.Event(),
-        news=asyncio.Event(),
-        drain=asyncio.Event(),
-        models=("small",),
-        max_seconds=120,
-        admission=Admission(folder=folder, defaults=(tier,), limits=limits, skus={}),
-    )
+    return rooms(database, folder, clock, tier, limits=limits).studio
 
 
 async def ruled(tx: Transaction, clock: Clock, wrong: set[str]) -> None:

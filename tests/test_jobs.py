@@ -5,15 +5,13 @@ from pathlib import Path
 
 from hypothesis import settings as hypothesis_settings
 
-from bot.admission import Admission
 from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
-from bot.studio import Studio
 from bot.tables.opening import open_database
-from bot.values import Job, Later, Limits, Wish
+from bot.values import Job, Later, Wish
 from tests.support.clock import Clock
 from tests.support.life import SMALL, Life, life
-from tests.support.studio import origin
+from tests.support.studio import origin, rooms
 
 __all__ = ["life"]
 
@@ -42,18 +40,7 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        admission = Admission(folder=tmp_path, defaults=(SMALL,), limits=Limits(), skus={})
-        studio = Studio(
-            database,
-            folder=tmp_path,
-            clock=Clock(),
-            work=asyncio.Event(),
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            models=("scripted",),
-            max_seconds=8,
-            admission=admission,
-        )
+        studio = rooms(database, tmp_path, Clock(), SMALL).studio
         asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 3

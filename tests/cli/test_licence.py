@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from bot.admin.servers import ServerAdmin
-from bot.admission import Admission
 from bot.app import Plan
 from bot.cli import licence
 from bot.cli.engine_choice import Choice
@@ -16,9 +15,10 @@ from bot.engine.cards import EngineName, ModelCard
 from bot.rules import tiers
 from bot.tables.database import Database
 from bot.tables.opening import open_database
-from bot.values import Actor, Limits
+from bot.values import Actor
 from tests.cli.test_command_line import bot
 from tests.support.clock import Clock
+from tests.support.studio import rooms
 
 SOMEONE = Actor(id=1, name="someone")
 
@@ -41,8 +41,7 @@ async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
 
 
 def server_admin(database: Database, clock: Clock) -> ServerAdmin:
-    admission = Admission(folder=Path(), defaults=tiers.DEFAULTS, limits=Limits(), skus={})
-    return ServerAdmin(database, admission=admission, clock=clock)
+    return rooms(database, Path(), clock, *tiers.DEFAULTS).server_admin
 
 
 async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
-from bot.retention.archive import JOBS_PER_TRANSACTION, Archive
-from bot.retention.calendar import Calendar
+from bot.retention.archive import JOBS_PER_TRANSACTION
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from tests.support import inside
 from tests.support.clock import Clock
+from tests.support.studio import rooms
 
 MANY = 6 * JOBS_PER_TRANSACTION
 
@@ -73,13 +73,7 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
 
 async def test_servers_that_did_not_change_are_not_written(tmp_path: Path, clock: Clock) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        archive = Archive(
-            database,
-            folder=tmp_path,
-            clock=clock,
-            calendar=Calendar(database, clock=clock, ticks=clock.ticks),
-            work=asyncio.Event(),
-        )
+        archive = rooms(database, tmp_path, clock).archive
         async with database.transaction() as tx:
             await tx.execute(PIECES, (MANY,))
             await tx.execute("INSERT INTO servers (guild_id) VALUES (11), (12)")

@@ -4,14 +4,12 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from bot import queue
 from bot.errors import Refusal
 from bot.rules import days
 from bot.tables import takes
@@ -81,16 +79,6 @@ class Books(Recount):
         guild, user = member
         self.submit(guild, user, 8, 1)
 
-    async def _claim(self) -> Job | None:
-        async with self.database.transaction() as tx:
-            return await queue.claim(tx, ("scripted",), self.clock())
-
-    @rule()
-    def claim(self) -> None:
-        job = self.do(self._claim())
-        if job:
-            self.running.append(job)
-
     @rule(data=st.data(), length=st.floats(0.1, 8), whole=st.booleans())
     def finish(self, data: Any, length: float, whole: bool) -> None:
         """Render a job, whole or stopped early."""
@@ -107,7 +95,7 @@ class Books(Recount):
         async with self.database.transaction() as tx:
             for number in range(1, job.request.takes + 1):
                 name = f"{job.id}-{number}.wav"
-                (Path(self.folder.name) / name).touch()
+                (self.folder / name).touch()
                 await takes.rendered(tx, job.id, number, seconds, name, None)
         await self.endings.rendered(job)
 

@@ -1,35 +1,22 @@
 """The life of jobs in any order of events: a machine for Hypothesis."""
 
-import asyncio
 from collections.abc import Awaitable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
-from bot import queue
-from bot.admission import Admission
-from bot.dispatch.deadlines import Deadlines
-from bot.dispatch.endings import TRIES, Endings
-from bot.dispatch.machine import Machine
-from bot.engine.messages import PREVIEW_SECONDS, Ready
+from bot.dispatch.endings import TRIES
+from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
-from bot.outbox import Outbox
-from bot.retention.archive import Archive
-from bot.retention.calendar import Calendar
-from bot.studio import NOBODY, Studio
+from bot.studio import NOBODY
 from bot.tables import jobs, posts, takes
-from bot.tables.database import Database
-from bot.tables.opening import open_database
 from bot.values import (
     Delivered,
     Fault,
     Job,
     Later,
-    Limits,
     Outcome,
     Oversized,
     Owed,
@@ -41,8 +28,7 @@ from bot.values import (
     Upload,
     Wish,
 )
-from tests.support.clock import Clock
-from tests.support.scripted_child import READY
+from tests.support.domain import Domain
 from tests.support.studio import member, origin
 
 T = TypeVar("T")
@@ -73,64 +59,16 @@ ANYBODY = member(manager=True)
 FREE_OF_CHARGE = {Status.FAILED, Status.CANCELLED, Status.UNDELIVERABLE}
 
 
-class Life(RuleBasedStateMachine):
+class Life(Domain):
     """Drives the domain's every change of state, in any order, over a real database."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.folder = TemporaryDirectory()
-        self.clock = Clock()
-        self.opened = open_database(Path(self.folder.name) / "test.db")
-        self.database: Database = self.do(self.opened.__aenter__())
-        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
-        limits = Limits(idle_lane=True)
-        admission = Admission(
-            folder=Path(self.folder.name), defaults=(SMALL,), limits=limits, skus={}
-        )
-        self.studio = Studio(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            models=("scripted",),
-            max_seconds=40,
-            admission=admission,
-            **bells,
-        )
-        self.archive = Archive(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
-            work=bells["work"],
-        )
-        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
-        machine = Machine(self.database, Deadlines(self.clock.ticks))
-        self.do(machine.loaded(Ready(**READY)))
-        self.endings = Endings(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            news=bells["news"],
-            machine=machine,
-        )
+        super().__init__(SMALL, longest=40)
         self.accepted: list[int] = []
         self.told: list[tuple[int, PostKind, tuple[int, int]]] = []
-        self.running: list[Job] = []
         self.sent: list[Owed] = []
         """What is being posted, its outcome unknown."""
         self.stale: list[Owed] = []
-
-    def do(self, work: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await work
-
-        return self.runner.run(run())
-
-    def teardown(self) -> None:
-        self.do(self.opened.__aexit__(None, None, None))
-        self.runner.close()
-        self.folder.cleanup()
 
     @rule(
         user=st.sampled_from(USERS),
@@ -146,16 +84,6 @@ class Life(RuleBasedStateMachine):
             return
         self.accepted.append(job.id)
 
-    async def _claim(self) -> Job | None:
-        async with self.database.transaction() as tx:
-            return await queue.claim(tx, ("scripted",), self.clock())
-
-    @rule()
-    def claim(self) -> None:
-        job = self.do(self._claim())
-        if job:
-            self.running.append(job)
-
     @precondition(lambda self: self.running)
     @rule(data=st.data(), early=st.floats(0.1, 40))
     def take(self, data: Any, early: float) -> None:
@@ -168,7 +96,7 @@ class Life(RuleBasedStateMachine):
             for number in range(1, job.request.takes + 1):
                 audio, codes = f"{job.id}-{number}.wav", f"{job.id}-{number}.npy"
                 for name in (audio, codes):
-                    (Path(self.folder.name) / name).touch()
+                    (self.folder / name).touch()
                 await takes.rendered(tx, job.id, number, made, audio, codes)
 
     @precondition(lambda self: self.long())
@@ -233,7 +161,7 @@ class Life(RuleBasedStateMachine):
         if had:
             assert had[0].status is Status.DELIVERED
             assert not had[0].deleted
-            assert all((Path(self.folder.name) / (take.audio or "")).exists() for take in had[1])
+            assert all((self.folder / (take.audio or "")).exists() for take in had[1])
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data())

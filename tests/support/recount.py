@@ -1,32 +1,12 @@
 """What some members should have used and hold: counted straightforwardly, beside the bot."""
 
-import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from hypothesis.stateful import RuleBasedStateMachine
-
-from bot.admin.members import MemberAdmin
-from bot.admin.servers import ServerAdmin
-from bot.admission import Admission
-from bot.dispatch.deadlines import Deadlines
-from bot.dispatch.endings import Endings
-from bot.dispatch.machine import Machine
-from bot.engine.messages import Ready
-from bot.outbox import Outbox
-from bot.retention.archive import Archive
-from bot.retention.calendar import Calendar
 from bot.rules import days
-from bot.studio import Studio
-from bot.tables.database import Database
-from bot.tables.opening import open_database
-from bot.values import Actor, Job, Limits, Presence, Tier
-from tests.support.clock import Clock
-from tests.support.scripted_child import READY
+from bot.values import Actor, Presence, Tier
+from tests.support.domain import Domain
 
 T = TypeVar("T")
 
@@ -99,51 +79,12 @@ class Bill:
             back -= returned
 
 
-class Recount(RuleBasedStateMachine):
+class Recount(Domain):
     """A bot without an engine, and what each member should have used of what they hold."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.folder = TemporaryDirectory()
-        self.clock = Clock()
-        self.opened = open_database(Path(self.folder.name) / "test.db")
-        self.database: Database = self.do(self.opened.__aenter__())
-        bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
-        limits = Limits(idle_lane=True)
-        admission = Admission(
-            folder=Path(self.folder.name), defaults=SMALL, limits=limits, skus={SKU: "plus"}
-        )
-        self.studio = Studio(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            models=("scripted",),
-            max_seconds=8,
-            admission=admission,
-            **bells,
-        )
-        self.archive = Archive(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            calendar=Calendar(self.database, clock=self.clock, ticks=self.clock.ticks),
-            work=bells["work"],
-        )
-        self.outbox = Outbox(self.database, clock=self.clock, news=bells["news"])
-        self.member_admin = MemberAdmin(self.database, admission=admission, clock=self.clock)
-        self.server_admin = ServerAdmin(self.database, admission=admission, clock=self.clock)
-        machine = Machine(self.database, Deadlines(self.clock.ticks))
-        self.do(machine.loaded(Ready(**READY)))
-        self.endings = Endings(
-            self.database,
-            folder=Path(self.folder.name),
-            clock=self.clock,
-            news=bells["news"],
-            machine=machine,
-        )
+        super().__init__(*SMALL, longest=8, skus={SKU: "plus"})
         self.bills: dict[int, Bill] = {}
-        self.running: list[Job] = []
         self.grants: dict[tuple[int, int], list[Given]] = {member: [] for member in MEMBERS}
         self.overrides: dict[tuple[int, int], int] = {}
         self.given: set[tuple[int, int]] = set()
@@ -153,17 +94,6 @@ class Recount(RuleBasedStateMachine):
         for guild in GUILDS:
             role = Actor(id=ROLE, name="patrons")
             self.do(self.server_admin.map_role(guild, ADMIN, role, "plus"))
-
-    def do(self, work: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await work
-
-        return self.runner.run(run())
-
-    def teardown(self) -> None:
-        self.do(self.opened.__aexit__(None, None, None))
-        self.runner.close()
-        self.folder.cleanup()
 
     # What the recount says.
 

@@ -10,17 +10,15 @@ from pathlib import Path
 import pytest
 
 from bot import queue
-from bot.admission import Admission
 from bot.errors import OperatorError
 from bot.rules.tiers import DEFAULTS
-from bot.studio import Studio
 from bot.tables import opening, state
 from bot.tables.database import Database
 from bot.tables.opening import exclusive, open_database
-from bot.values import Limits, Status
+from bot.values import Status
 from tests.support.clock import Clock
 from tests.support.processes import program
-from tests.support.studio import owed_by
+from tests.support.studio import owed_by, rooms
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
@@ -184,18 +182,7 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
     path = tmp_path / "test.db"
     first_release(path)
     async with open_database(path) as database:
-        admission = Admission(folder=tmp_path, defaults=DEFAULTS, limits=Limits(), skus={})
-        studio = Studio(
-            database,
-            folder=tmp_path,
-            clock=clock,
-            work=asyncio.Event(),
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            models=("small",),
-            max_seconds=120,
-            admission=admission,
-        )
+        studio = rooms(database, tmp_path, clock, *DEFAULTS).studio
         found = [await studio.job(number) for number in range(1, len(Status) + 1)]
         assert [job.status for job in found] == list(Status)
         assert {job.request.model for job in found} == {"small"}

@@ -6,15 +6,13 @@ from pathlib import Path
 
 from hypothesis import settings as hypothesis_settings
 
-from bot.admission import Admission
 from bot.errors import Refusal
-from bot.studio import Studio
 from bot.tables.opening import open_database
-from bot.values import Job, Limits, Wish
+from bot.values import Job, Wish
 from tests.support.books import Books, Only, books, lefts
 from tests.support.clock import Clock
 from tests.support.recount import tier
-from tests.support.studio import origin
+from tests.support.studio import origin, rooms
 
 __all__ = ["books"]
 
@@ -47,17 +45,7 @@ def test_posting_again_is_charged_to_the_day_it_happens(books: Books) -> None:
 async def test_a_limit_of_two_lets_two_of_two_hundred_through(tmp_path: Path) -> None:
     two = replace(tier("free", 10_000), waiting=2)
     async with open_database(tmp_path / "test.db") as database:
-        studio = Studio(
-            database,
-            folder=tmp_path,
-            clock=Clock(),
-            work=asyncio.Event(),
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            models=("scripted",),
-            max_seconds=8,
-            admission=Admission(folder=tmp_path, defaults=(two,), limits=Limits(), skus={}),
-        )
+        studio = rooms(database, tmp_path, Clock(), two).studio
         asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 2

@@ -5,7 +5,6 @@ what the machine does besides. A walk over what has ended takes the more steps t
 whatever the plan calls it.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,21 +13,15 @@ from typing import Any
 import pytest
 
 from bot import queue
-from bot.admin.members import MemberAdmin
-from bot.admin.owner import Operations
-from bot.admission import Admission
-from bot.outbox import Outbox
-from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
-from bot.studio import Studio
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Reader, Row, Transaction
 from bot.tables.opening import open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock
-from tests.support.studio import GENEROUS, member, origin
+from tests.support.studio import GENEROUS, Rooms, member, origin, rooms
 
 FEW, MANY = 50, 1_500
 """Jobs that have ended, of other members and of other days."""
@@ -121,31 +114,15 @@ async def past(database: Database, jobs: int) -> None:
             await tx.execute(statement, (jobs,) if number == 0 else ())
 
 
-def parts(database: Database, folder: Path, clock: Clock) -> tuple[Studio, MemberAdmin, Outbox]:
-    admission = Admission(
-        folder=folder,
-        defaults=(GENEROUS,),
-        limits=Limits(server_seconds_per_day=10**6),
-        skus={1: "free"},
-    )
-    studio = Studio(
-        database,
-        folder=folder,
-        clock=clock,
-        work=asyncio.Event(),
-        news=asyncio.Event(),
-        drain=asyncio.Event(),
-        models=("small",),
-        max_seconds=120,
-        admission=admission,
-    )
-    member_admin = MemberAdmin(database, admission=admission, clock=clock)
-    return studio, member_admin, Outbox(database, clock=clock, news=asyncio.Event())
+def parts(database: Database, folder: Path, clock: Clock) -> Rooms:
+    limits = Limits(server_seconds_per_day=10**6)
+    return rooms(database, folder, clock, GENEROUS, limits=limits, skus={1: "free"})
 
 
 async def live(database: Database, folder: Path, clock: Clock) -> None:
     """Go the way of requests, from asking to delivery, and look as often as one looks."""
-    studio, member_admin, outbox = parts(database, folder, clock)
+    made = parts(database, folder, clock)
+    studio, member_admin, outbox = made.studio, made.member_admin, made.outbox
     someone = Actor(id=1, name="someone")
     await member_admin.grant(10, someone, someone, 10, "a gift", 3)
     await member_admin.reset(10, someone, someone)
@@ -178,22 +155,8 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
 
 async def hours(database: Database, folder: Path, clock: Clock) -> None:
     """Do what is done at the start, every few minutes, and whenever somebody looks from outside."""
-    calendar = Calendar(database, clock=clock, ticks=clock.ticks)
-    archive = Archive(
-        database,
-        folder=folder,
-        clock=clock,
-        calendar=calendar,
-        work=asyncio.Event(),
-    )
-    operations = Operations(
-        database,
-        folder=folder,
-        clock=clock,
-        work=asyncio.Event(),
-        news=asyncio.Event(),
-        drain=asyncio.Event(),
-    )
+    made = parts(database, folder, clock)
+    archive, operations, erasure = made.archive, made.operations, made.erasure
     await archive.sweep()
     await operations.stats()
     await archive.present({*range(10, 20)})
@@ -205,7 +168,6 @@ async def hours(database: Database, folder: Path, clock: Clock) -> None:
     clock.turn(days=31)
     await archive.forget_the_left()
     await archive.forget(1)
-    erasure = Erasure(database, clock=clock, calendar=calendar)
     for removal in await erasure.due(10):
         await erasure.postponed(removal)
         await erasure.done(removal, gone=True)
