@@ -1,4 +1,4 @@
-"""What the tests share: a clock to turn, a plan to compose, a way to wait for what must come."""
+"""Fixtures for all tests, and the order in which files of them are run."""
 
 import os
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from bot.app import Plan
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from tests.support.clock import Clock
-from tests.support.engines import files, home, mono, other, stereo  # noqa: F401  # fixtures
+from tests.support.engines import files, folders, home, mono, other, stereo  # noqa: F401  # fixtures
 from tests.support.hub import hub_cache  # noqa: F401  # of all files
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS

@@ -23,11 +23,19 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from tests.engine.musicgen.test_side_by_side import folders, together
-from tests.support.engines import OTHER, ROOT, SMALL, STEREO, Child, Files, environment, takes
+from tests.support.engines import (
+    OTHER,
+    ROOT,
+    SMALL,
+    STEREO,
+    Child,
+    Files,
+    environment,
+    of,
+    takes,
+    together,
+)
 from tests.support.tiny_musicgen import CARD
-
-__all__ = ["folders"]
 
 CONTINUED = """
 import sys, json
@@ -266,8 +274,7 @@ def test_models_that_fit_stay_loaded(home: Path, folders: Callable[[], Files]) -
         reports = together(child, one, two)
         (loaded,) = [said for said in reports if isinstance(said, Loaded)]
         assert set(loaded.models) == {"small", "stereo-small"}
-        both = {said.id for said in reports[: reports.index(Done(id=one.id))]}
-        assert two.id in both
+        assert of(reports[: reports.index(Done(id=one.id))], two)
         assert (len(mono.samples(1)), len(stereo.samples(1))) == (1, 2)
 
 

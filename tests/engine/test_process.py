@@ -6,7 +6,8 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +16,14 @@ import pytest
 from msgspec.structs import replace
 
 from bot.engine import messages, worker
-from bot.engine.contract import Idle
+from bot.engine.contract import Idle, Rendering
 from bot.engine.environment import engine_environment
 from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.process import EngineProcess, start
 from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
+from tests.support.engines import of, steps
 from tests.support.processes import program
 from tests.support.scripted_child import SCRIPTED
 
@@ -188,7 +190,7 @@ class Steady:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.cancelled_at = 100.0, 0
         self.inbox = queue.Queue[messages.Command]()
-        monkeypatch.setattr(worker.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def ready(self) -> Ready:
         return replace(Sketch().ready(), slots=2)
@@ -196,16 +198,17 @@ class Steady:
     def step(self) -> None:
         self.now += 0.001
 
-    def render(self, asked: Render, _: Callable[[], bool]) -> Iterator[Progress | Took]:
-        if asked.id == LAST:
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        del finishing
+        if order.id == LAST:
             raise Over
         for done in range(1, 1050):
             if done == self.cancelled_at:
                 self.inbox.put(messages.Cancel(id=1))
-            yield Progress(id=asked.id, done=done, total=1050)
-        yield Took(id=asked.id, number=1, seconds=asked.seconds)
-        yield Progress(id=asked.id, done=1050, total=1050)
-        if asked.id == 2:
+            yield Progress(id=order.id, done=done, total=1050)
+        yield Took(id=order.id, number=1, seconds=order.seconds)
+        yield Progress(id=order.id, done=1050, total=1050)
+        if order.id == 2:
             raise JobError("The engine has no violins.")
 
 
@@ -222,12 +225,13 @@ def said(engine: Steady, *commands: messages.Command) -> list[messages.Report]:
 def test_progress_is_said_ten_times_a_second_and_the_last_of_it_before_what_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reports = said(Steady(monkeypatch), *(order(tmp_path, number) for number in (1, 2, LAST)))
-    for number in (1, 2):
-        *progress, before, took, last, end = [each for each in reports if each.id == number]
-        assert [each.done for each in progress] == list(range(1, 1050, 100))
-        assert (before.done, took.number, last.done) == (1049, 1, 1050)
-        assert isinstance(end, Done if number == 1 else messages.Failed)
+    orders = [order(tmp_path, number) for number in (1, 2, LAST)]
+    reports = said(Steady(monkeypatch), *orders)
+    for asked, end in zip(orders, (Done, messages.Failed), strict=False):
+        told = of(reports, asked)
+        assert steps(told) == [(done, 1050) for done in (*range(1, 1050, 100), 1049, 1050)]
+        assert told[-3] == Took(id=asked.id, number=1, seconds=asked.seconds)
+        assert isinstance(told[-1], end)
 
 
 def test_progress_that_was_kept_back_is_said_before_a_render_is_cancelled(
@@ -235,10 +239,10 @@ def test_progress_that_was_kept_back_is_said_before_a_render_is_cancelled(
 ) -> None:
     engine = Steady(monkeypatch)
     engine.cancelled_at = 50
-    reports = said(engine, *(order(tmp_path, number) for number in (1, 2, LAST)))
-    *progress, last = [each for each in reports if each.id == 1]
-    assert [each.done for each in progress] == [1, 50]
-    assert last == messages.Cancelled(id=1)
+    orders = [order(tmp_path, number) for number in (1, 2, LAST)]
+    told = of(said(engine, *orders), orders[0])
+    assert [done for done, _ in steps(told)] == [1, 50]
+    assert told[-1] == messages.Cancelled(id=1)
 
 
 class Naps(queue.Queue[messages.Command]):
@@ -260,16 +264,16 @@ def test_a_worker_naps_while_all_of_its_renders_wait_and_only_then(
 ) -> None:
     engine, steady = Steady(monkeypatch), Steady.render
 
-    def render(self: Steady, asked: Render, *rest: Callable[[], bool]) -> Iterator[Progress | Idle]:
-        if asked.id in waiting:
+    def render(self: Steady, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        if order.id in waiting:
             yield from [Idle()] * 5
         else:
-            yield from steady(self, asked, *rest)
+            yield from steady(self, order, finishing)
 
     monkeypatch.setattr(Steady, "render", render)
-    engine.inbox = Naps()
+    engine.inbox = inbox = Naps()
     said(engine, *(order(tmp_path, number) for number in (1, 2, LAST)))
-    assert engine.inbox.seconds == [worker.IDLE_PAUSE] * naps
+    assert inbox.seconds == [worker.IDLE_PAUSE] * naps
 
 
 def test_what_libraries_print_does_not_reach_the_channel() -> None:

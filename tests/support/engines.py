@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -65,23 +65,29 @@ class Child:
         model: str,
         device: str = "cpu",
         precision: str = "float32",
-        stderr: int | IO[bytes] = subprocess.DEVNULL,
+        log: Path = Path(os.devnull),
         more: Sequence[str] = (),
         start: Sequence[str] = ("-m", "bot.engine.worker"),
     ) -> None:
+        """Start one that writes its stderr to `log`."""
         models = model.split(",")
         self.name, self.model = model, cards.name(models[0])
         command = ["--engine", "musicgen", "--device", device, *more]
         command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         command += [word for each in models for word in ("--model", each)]
-        self.process = subprocess.Popen(
-            [sys.executable, *start, *command],
-            cwd=ROOT,
-            env=environment(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-        )
+        self.precision, self.log = precision, log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, *start, *command],
+                cwd=ROOT,
+                env=environment(home),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert self.process.stdin
+        assert self.process.stdout
+        self._in, self.out = self.process.stdin, self.process.stdout
 
     def __enter__(self) -> Self:
         return self
@@ -95,11 +101,17 @@ class Child:
         for message in messages:
             if isinstance(message, Render) and not message.model:
                 message = replace(message, model=self.model)
-            self.process.stdin.write(encode(message))
-        self.process.stdin.flush()
+            self._in.write(encode(message))
+        self._in.flush()
 
     def hear(self) -> Report:
-        return report(self.process.stdout.readline())
+        return report(self.out.readline())
+
+    def end(self) -> int:
+        """Say no more, and return the status with which the process ends."""
+        self._in.close()
+        self.process.stdin = None
+        return self.process.wait()
 
     def render(
         self, order: Render, then: Callable[[Report], Message | None] = lambda _: None
@@ -144,7 +156,8 @@ class Files:
         return self.folder / f"{number}.wav"
 
     def codes(self, number: int) -> NDArray[np.int16]:
-        return np.load(self.folder / f"{number}.npy")
+        codes: NDArray[np.int16] = np.load(self.folder / f"{number}.npy")
+        return codes
 
     def samples(self, number: int) -> NDArray[np.int16]:
         with wave.open(str(self.audio(number))) as file:
@@ -201,11 +214,7 @@ def stereo(home: Path) -> Iterator[Child]:
 def other(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     """A model that our decoder does not know, with such a thread too; what it logs is in a file."""
     log = tmp_path_factory.mktemp("other") / "log"
-    with (
-        log.open("wb") as file,
-        shared(home, str(home / OTHER), stderr=file, start=BESIDE) as child,
-    ):
-        child.log = log
+    with shared(home, str(home / OTHER), log=log, start=BESIDE) as child:
         yield child
 
 
@@ -214,6 +223,44 @@ def files(tmp_path: Path) -> Files:
     folder = tmp_path / "audio"
     folder.mkdir()
     return Files(folder)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[[], Files]:
+    """New folders for the takes of one order each."""
+
+    def new() -> Files:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return Files(folder)
+
+    return new
+
+
+def together(
+    child: Child, *orders: Render, then: Callable[[Report], Message | None] = lambda _: None
+) -> list[Report]:
+    """Return all reports of some orders; `then` may answer each once heard."""
+    for order in orders:
+        child.say(order)
+    heard: list[Report] = []
+    left = {order.id for order in orders}
+    while left:
+        heard.append(told := child.hear())
+        if isinstance(told, Done | Failed | Cancelled):
+            left.remove(told.id)
+        if answer := then(told):
+            child.say(answer)
+    return heard
+
+
+def last(reports: list[Report], order: Render) -> Report:
+    return of(reports, order)[-1]
+
+
+def of(reports: list[Report], order: Render) -> list[Report]:
+    """Return the reports of an order."""
+    return [told for told in reports if not isinstance(told, Ready) and told.id == order.id]
 
 
 def steps(reports: list[Report]) -> list[tuple[int, int]]:

@@ -11,32 +11,32 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine import worker
 from bot.engine.musicgen import cuda_graphs
+from tests.support.dispatch import Dispatch
 from tests.support.pretended_cuda import Cuda, capturing
 
 PLACES = ("prefill", "step", "capture", "chunk")
 
 
-class Full(TorchDispatchMode):
+class Full(Dispatch):
     """Lets the n-th operator find no memory; `left` is what is left of n."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
         self.left = at
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def run(self, operator: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         self.left -= 1
         if self.left == 0:
-            raise torch.OutOfMemoryError(f"CUDA out of memory in {func.__name__}.")
-        return func(*args, **(kwargs or {}))
+            raise torch.OutOfMemoryError(f"CUDA out of memory in {operator.__name__}.")
+        return super().run(operator, args, options)
 
 
 def once(room: type, name: str, when: Callable[..., bool], at: int) -> None:
     """Let the `at`-th operator of a method find no memory, the first time that `when` is true."""
-    method, done = getattr(room, name), []
+    method, done = getattr(room, name), list[bool]()
 
     def full(self: Any, *arguments: Any) -> Any:
         if done or not when(self, *arguments):
@@ -64,9 +64,10 @@ def spoil(place: str) -> None:
         case "chunk":
             once(Sound, "_hear", lambda _, codes: codes.shape[-1] > 100, 5)
         case "capture":
-            Cuda().install(pytest.MonkeyPatch())
-            capturing(pytest.MonkeyPatch())
-            Decoder.prepare = lambda _: None  # type: ignore[method-assign]
+            patch = pytest.MonkeyPatch()
+            Cuda().install(patch)
+            capturing(patch)
+            patch.setattr(Decoder, "prepare", lambda _: None)
             once(cuda_graphs.Graphs, "_capture", lambda _, step, __: len(step.noise) > 1, 250)
 
 

@@ -129,12 +129,14 @@ def test_the_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch, what: st
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize("width", [64, 96])
-@pytest.mark.parametrize(("normed", "curved", "onto"), [(1, 0, 0), (1, 1, 0), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("normed", "curved", "onto"), [(True, False, False), (True, True, False), (False, False, True)]
+)
 @pytest.mark.parametrize(
     ("dtype", "near"), [(torch.float64, 1e-13), (torch.float32, 1e-5), (torch.float16, 4e-3)]
 )
 def test_a_product_has_its_norm_and_gelu_and_sum_within(
-    rows: int, width: int, normed: int, curved: int, onto: int, dtype: torch.dtype, near: float
+    rows: int, width: int, normed: bool, curved: bool, onto: bool, dtype: torch.dtype, near: float
 ) -> None:
     wide = torch.promote_types(dtype, torch.float32)
     states, into = torch.randn(rows, width, dtype=wide), torch.randn(rows, 100, dtype=wide)
@@ -151,12 +153,13 @@ def test_a_product_has_its_norm_and_gelu_and_sum_within(
 
 def test_a_sum_and_the_norm_behind_it_are_one() -> None:
     hidden, more = torch.randn(4, 96, dtype=torch.float64), torch.randn(2, 96, dtype=torch.float64)
-    norm, into = torch.randn(2, 96, dtype=torch.float64).unbind(), torch.empty_like(hidden)
+    gain, shift = torch.randn(2, 96, dtype=torch.float64).unbind()
+    into = torch.empty_like(hidden)
     expected = hidden.clone()
     expected[:2] += more
-    gpu_layers.add(hidden, more, norm, into)
+    gpu_layers.add(hidden, more, (gain, shift), into)
     assert torch.equal(hidden, expected)
-    assert (into - layer_norm(expected, (96,), *norm, EPSILON)).abs().max() < 1e-13
+    assert (into - layer_norm(expected, (96,), gain, shift, EPSILON)).abs().max() < 1e-13
 
 
 @pytest.mark.parametrize("few", [0, 4])

@@ -136,7 +136,8 @@ class Life(Domain):
             return None
 
     def number(self, data: Any) -> int:
-        return data.draw(st.sampled_from(self.accepted[-5:]))
+        number: int = data.draw(st.sampled_from(self.accepted[-5:]))
+        return number
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), what=st.sampled_from(["cancel", "stop"]))

@@ -1,33 +1,36 @@
 """How many operators a decoder step dispatches: a measure of its overhead that needs no clock."""
 
+import inspect
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine.musicgen.decoder import Decoder
+from tests.support.dispatch import Dispatch
 from tests.support.random_lm import wish
 
 
-class Counted(TorchDispatchMode):
+class Counted(Dispatch):
     """Counts the operators that run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen[func.__name__] += 1
-        return func(*args, **(kwargs or {}))
+    def run(self, operator: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        self.seen[operator.__name__] += 1
+        return super().run(operator, args, options)
 
 
 def operators(decoder: Decoder) -> Counter[str]:
     """Count those of a step."""
-    step = Decoder.step.__wrapped__
+    step: Callable[[Decoder], None] = inspect.unwrap(Decoder.step)
+    counted = Counted()
     with torch.no_grad():  # as audiocraft's loop is counted
         step(decoder)
-        with Counted() as counted:
+        with counted:
             step(decoder)
     del counted.seen["detach.default"]  # nothing runs: it lets NumPy see a tensor
     return counted.seen
@@ -36,7 +39,8 @@ def operators(decoder: Decoder) -> Counter[str]:
 def operators_of_audiocraft(model: Any, prompt: str) -> Counter[str]:
     """Count those of a step of its own loop."""
     at: list[Counter[str]] = []
-    with Counted() as counted:
+    counted = Counted()
+    with counted:
         model.generate(
             None,
             [wish(prompt)],

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.decoder import Decoder
+from tests.support.dispatch import Dispatch
 
 GB = 10**9
 WHEEL = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
@@ -34,7 +34,7 @@ class Stream:
         self.waited.append(other)
 
 
-class Graph(TorchDispatchMode):
+class Graph(Dispatch):
     """What was captured, operator by operator."""
 
     def __init__(self) -> None:
@@ -43,17 +43,17 @@ class Graph(TorchDispatchMode):
         self.stream: Callable[[], Stream] = Stream
         self.launched: list[Stream] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ in WAITS:
-            raise RuntimeError(f"CUDA error: {func.__name__} is not permitted while capturing")
-        made = func(*args, **(kwargs or {}))
-        self._operators.append((func, args, kwargs or {}, made))
+    def run(self, operator: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if operator.__name__ in WAITS:
+            raise RuntimeError(f"CUDA error: {operator.__name__} is not permitted while capturing")
+        made = super().run(operator, args, options)
+        self._operators.append((operator, args, options, made))
         return made
 
     def replay(self) -> None:
         self.launched.append(self.stream())
-        for func, args, kwargs, made in self._operators:
-            again = func(*args, **kwargs)
+        for operator, args, options, made in self._operators:
+            again = operator(*args, **options)
             for into, new in zip(tree_leaves(made), tree_leaves(again), strict=True):
                 if into.data_ptr() != new.data_ptr():  # it is neither a view nor in place
                     into.copy_(new)

@@ -63,7 +63,7 @@ def encodec_of_transformers() -> HFEncodecCompressionModel:
         codebook_size=64,
         codebook_dim=16,
     )
-    own = Own(shape)
+    own: Any = Own(shape)  # its parts are typed as modules of any kind
     for layer in own.quantizer.layers:
         layer.codebook.embed.normal_()
     return HFEncodecCompressionModel(own.eval())

@@ -20,7 +20,7 @@ MONO, STEREO = (0, 1, 2, 3), (0, 0, 1, 1, 2, 2, 3, 3)
 LETTERS = 128
 
 
-class Spelling(TextConditioner):
+class Spelling(TextConditioner):  # type: ignore[misc]  # audiocraft has no types
     """Stands for T5: a random embedding per letter, padded and masked as T5's are."""
 
     def __init__(self, dim: int) -> None:
@@ -92,4 +92,5 @@ def understood(model: LMModel, text: str) -> torch.Tensor:
     """Return what the conditioner makes of a prompt, [tokens, dim]."""
     provider = model.condition_provider
     embedded, _ = provider(provider.tokenize([wish(text)]))["description"]
-    return embedded[0]
+    understood: torch.Tensor = embedded[0]
+    return understood

@@ -54,14 +54,14 @@ def write(path: str, seconds: float) -> None:
 def play(order: Render, seconds: float | None = None) -> None:
     say(Progress(id=order.id, done=1, total=2))
     write_takes(order, seconds)
-    if order.prompt.startswith("draw"):
+    if order.prompt.startswith("draw") and order.picture:
         waveform.write(Path(order.picture), order.prompt, [waveform.strip(np.ones((1, 9)), 9)])
     say(Done(id=order.id))
 
 
 def write_takes(order: Render, seconds: float | None = None) -> None:
-    before = wav.read_codes(Path(order.prefix)).shape[1] / 50 if order.prefix else 0.0
-    length = before + (seconds or order.seconds)
+    before = wav.read_codes(Path(order.prefix)) if order.prefix else None
+    length = (0 if before is None else before.shape[1] / 50) + (seconds or order.seconds)
     for part in order.parts:
         write(part.audio, length)
         wav.write_codes(Path(part.codes), np.zeros((4, round(length * 50)), np.int16))
@@ -70,7 +70,8 @@ def write_takes(order: Render, seconds: float | None = None) -> None:
 
 def preview(order: Render) -> None:
     for part in order.parts:
-        write(part.preview, 30)
+        if part.preview:
+            write(part.preview, 30)
     say(Previewed(id=order.id))
 
 

@@ -43,8 +43,20 @@ energetic rock with distorted guitars fast drums and a singing lead in the key o
 """
 
 
-T5_TINY = {"vocab_size": 256, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
-T5_BASE = {"vocab_size": 32128, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
+T5_TINY: dict[str, Any] = {
+    "vocab_size": 256,
+    "d_kv": 8,
+    "d_ff": 16,
+    "num_layers": 1,
+    "num_heads": 2,
+}
+T5_BASE: dict[str, Any] = {
+    "vocab_size": 32128,
+    "d_kv": 64,
+    "d_ff": 3072,
+    "num_layers": 12,
+    "num_heads": 12,
+}
 
 
 def write_full_size(folder: Path) -> None:
@@ -320,7 +332,7 @@ def _fill(codec: Any) -> None:
             buffer.fill_(1)
 
 
-def _t5(folder: Path, shape: dict[str, int]) -> None:
+def _t5(folder: Path, shape: dict[str, Any]) -> None:
     import sentencepiece
     import torch
     from transformers import T5Config, T5EncoderModel, T5Tokenizer

@@ -47,7 +47,7 @@ class Codec:
         self._device = next(model.parameters()).device
         self._stream: torch.cuda.Stream | None = None
         if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch
+            self._stream = torch.cuda.Stream()
         self.layers = _layers(self._single)
         if self.layers and not self._agrees():
             log.warning("this codec is not decoded in chunks: they differ from the whole")

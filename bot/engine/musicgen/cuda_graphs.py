@@ -169,7 +169,7 @@ class Side:
     """
 
     def __init__(self) -> None:
-        self._stream = torch.cuda.Stream(priority=STREAM_PRIORITY)  # type: ignore[no-untyped-call]  # torch
+        self._stream = torch.cuda.Stream(priority=STREAM_PRIORITY)
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, compute: Callable[[], None]) -> None:

@@ -137,7 +137,7 @@ def linear(
 
 
 def _onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch
+    return bool(torch.backends.mkldnn.is_available())
 
 
 PACKED: dict[Precision, Callable[[], bool]] = {

@@ -25,9 +25,11 @@ def noise(seconds: float, channels: int = 1, seed: int = 1) -> np.ndarray:
 def music(seconds: float) -> np.ndarray:
     """A beat with high peaks over a quiet chord, which a gain alone could not make loud."""
     time = np.arange(int(seconds * RATE)) / RATE
-    chord = sum(np.sin(2 * np.pi * note * time) for note in (220, 277.18, 329.63)) * 0.02
+    notes = np.array([[220], [277.18], [329.63]])
+    chord = np.sin(2 * np.pi * notes * time).sum(axis=0) * 0.02
     beat = np.sin(2 * np.pi * 900 * time) * np.exp(-60 * (time % 0.5)) * 0.9
-    return (chord + beat)[None]
+    both: np.ndarray = chord + beat
+    return both[None]
 
 
 SOUNDS = {

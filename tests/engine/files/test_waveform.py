@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bot.engine.files import waveform
@@ -15,16 +16,18 @@ def tone(hertz: float, seconds: float = 2.0) -> np.ndarray:
     return np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)[None] * 0.5
 
 
-def drawn(folder: Path, *takes: np.ndarray, prompt: str = "mozart fantasia") -> np.ndarray:
+def drawn(folder: Path, *takes: np.ndarray, prompt: str = "mozart fantasia") -> NDArray[np.int64]:
     path = folder / "picture.png"
     waveform.write(path, prompt, [waveform.strip(take, RATE) for take in takes])
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
+        pixels: NDArray[np.int64] = np.asarray(image.convert("RGB")).astype(np.int64)
+        return pixels
 
 
-def painted(pixels: np.ndarray) -> np.ndarray:
+def painted(pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Where bars are: what is colourful."""
-    return (pixels.max(axis=-1) - pixels.min(axis=-1)) > 60
+    bars: NDArray[np.bool_] = (pixels.max(axis=-1) - pixels.min(axis=-1)) > 60
+    return bars
 
 
 def test_it_fits_a_phone_and_five_takes_fit_a_screen(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import capacity, models
+from bot.engine.musicgen import capacity, checkpoints, devices, models
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.linears import Precision
 from tests.support import tiny_musicgen
@@ -77,10 +78,8 @@ RELEASED = {
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> None:
     """The released models as they would lie on disk."""
-    monkeypatch.setattr(
-        capacity.checkpoints, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9)
-    )
-    monkeypatch.setattr(capacity.checkpoints, "breadth", lambda name: math.prod(RELEASED[name][1]))
+    monkeypatch.setattr(checkpoints, "sizes", lambda name: (RELEASED[name][0], 0.24e9, 0.9e9))
+    monkeypatch.setattr(checkpoints, "breadth", lambda name: math.prod(RELEASED[name][1]))
 
 
 @pytest.mark.usefixtures("released")
@@ -115,18 +114,18 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 ) -> None:
     left, found = [24e9], []
 
-    def loaded(name: str, others: list[str], **_: object) -> SimpleNamespace:
+    def loaded(name: str, others: list[str], **_: object) -> Model:
         model = on_disk(name)
         left[0] -= capacity.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
         found.append(capacity.slots(model, Precision.FLOAT16, CUDA, others))
-        breadth = capacity.checkpoints.breadth(name)
+        breadth = checkpoints.breadth(name)
         left[0] -= RELEASED[name][0] + found[-1] * capacity.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
     monkeypatch.setattr(models, "MusicGen", loaded)
-    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
-    monkeypatch.setattr(models.devices, "device", torch.device)
-    monkeypatch.setattr(models.devices, "multiprocessors", lambda: 40)
+    monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
+    monkeypatch.setattr(devices, "device", torch.device)
+    monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
     monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
     monkeypatch.setattr(models, "writer", lambda _: None)
     monkeypatch.setattr(capacity, "free", lambda _: left[0])
@@ -140,8 +139,8 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 
 def test_a_file_says_how_broad_its_model_is(home: Path, hub_cache: Callable[[Path], None]) -> None:
     hub_cache(home)
-    assert capacity.checkpoints.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
-    assert capacity.checkpoints.breadth("nobody/nothing") == 0
+    assert checkpoints.breadth(SMALL) == tiny_musicgen.DIM * tiny_musicgen.LAYERS
+    assert checkpoints.breadth("nobody/nothing") == 0
 
 
 def test_a_slot_on_a_gpu_has_room_for_the_words_of_most_texts() -> None:
@@ -207,12 +206,17 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
 ) -> None:
     """A look takes milliseconds for each gigabyte that is promised, and a step is as short."""
     looks: list[float] = []
-    monkeypatch.setattr(models, "MusicGen", Model)
-    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
-    monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
-    monkeypatch.setattr(capacity, "free", lambda _: looks.append(now[0]) or 0.0)
-    monkeypatch.setattr(models.time, "monotonic", lambda: now[0])
     now = [100.0]
+
+    def free(_: torch.device) -> float:
+        looks.append(now[0])
+        return 0.0
+
+    monkeypatch.setattr(models, "MusicGen", Model)
+    monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
+    monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
+    monkeypatch.setattr(capacity, "free", free)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     both = models.Repertoire(["first", "second"], "cpu")
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
     next(first)

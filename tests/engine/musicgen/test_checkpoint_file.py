@@ -21,11 +21,8 @@ from omegaconf import OmegaConf
 from bot.engine.messages import Ready
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
-from tests.engine.musicgen.test_side_by_side import folders
 from tests.support.engines import Child, Files, checkpoint, environment, refusal, takes
 from tests.support.tiny_musicgen import CODEC, SMALL
-
-__all__ = ["folders"]
 
 LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
 
@@ -68,7 +65,7 @@ STYLE = {"self_wav": {"model": "style", "style": {}}}
 LUT = {"genre": {"model": "lut", "lut": {}}}
 MODEL = {"model": state()}
 
-UNUSABLE = {
+UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "unexported": ({"best_state": MODEL, "xp.cfg": "a: 1", "history": []}, "a training checkpoint"),
     "unexported, fsdp": ({"best_state": {}, "fsdp_best_state": MODEL}, "audiocraft.utils.export"),
     "no settings": ({"best_state": state()}, "has no settings (xp.cfg)"),

@@ -39,7 +39,7 @@ def test_a_gpu_that_is_not_there_is_refused(home: Path) -> None:
 
 def test_a_checkpoint_with_code_in_it_is_refused(home: Path, folder: Path) -> None:
     class Code:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
+        def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
             return Path.touch, (folder / "executed",)
 
     checkpoint(folder / "state_dict.bin", best_state=Code())

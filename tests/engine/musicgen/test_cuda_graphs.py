@@ -11,6 +11,7 @@ from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
+from bot.engine.musicgen.spills import spilled
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
 from tests.support.operators import Counted
 from tests.support.pretended_cuda import WAITS, Cuda
@@ -178,7 +179,7 @@ def test_no_memory_as_a_capture_ends_is_no_failed_capture(model: Any, cuda: Cuda
     cuda.fault, cuda.fault_at_end = no_room, not_permitted
     with pytest.raises(RuntimeError, match="not permitted") as raised:
         shared.step()
-    assert cuda_graphs.spilled(raised.value)
+    assert spilled(raised.value)
     assert cuda.current is cuda.default
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
@@ -23,6 +22,7 @@ from tests.support.decoding import (
     finish,
     own,
 )
+from tests.support.dispatch import Dispatch
 from tests.support.operators import operators, operators_of_audiocraft
 from tests.support.random_lm import MONO, STEREO, language_model
 
@@ -128,17 +128,17 @@ def test_a_step_takes_at_most_half_of_audiocrafts_operators_and_none_that_waits(
     assert not {"item.default", "_local_scalar_dense.default", "nonzero.default"} & ours.keys()
 
 
-class Norms(TorchDispatchMode):
+class Norms(Dispatch):
     """Sees whether the rows that norms get lie one after the other."""
 
     def __init__(self) -> None:
         super().__init__()
         self.contiguous: list[bool] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten.layer_norm.default:
+    def run(self, operator: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if operator is torch.ops.aten.layer_norm.default:
             self.contiguous.append(args[0].is_contiguous())
-        return func(*args, **(kwargs or {}))
+        return super().run(operator, args, options)
 
 
 @pytest.mark.parametrize("graphs", [False, True])

@@ -70,7 +70,8 @@ def autocast(
 
 
 def exact_places(places: torch.Tensor, dim: int, max_period: float, **_: Any) -> torch.Tensor:
-    return REAL(places, dim, max_period, dtype=torch.float32)
+    exact: torch.Tensor = REAL(places, dim, max_period, dtype=torch.float32)
+    return exact
 
 
 def own_places(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,14 +68,17 @@ for model, cases in json.loads(sys.argv[1]).items():
 def melody(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     """A model that a melody may steer besides the words; what it logs is in a file."""
     log = tmp_path_factory.mktemp("melody") / "log"
-    with log.open("wb") as file, Child(home, str(home / "melody"), stderr=file) as child:
+    with Child(home, str(home / "melody"), log=log) as child:
         assert isinstance(child.hear(), Ready)
-        child.log = log
         yield child
 
 
+Sounds = dict[str, dict[str, NDArray[Any]]]
+"""The sound and the codes of several requests."""
+
+
 @pytest.fixture(scope="module")
-def own(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.floating]]:
+def own(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Sounds:
     """What audiocraft's own `generate` makes of the same requests."""
     made = tmp_path_factory.mktemp("own")
     cases = {
@@ -108,9 +112,7 @@ def test_a_loaded_engine_says_what_it_is(home: Path) -> None:
         assert (ready.device, ready.precision) == ("cpu", "float32")
         assert ready.slots == 3
         assert 0 < ready.pace < 100
-        child.process.stdin.close()
-        assert child.process.wait() == 0
-        child.process.stdin = None
+        assert child.end() == 0
 
 
 def test_a_take_is_as_long_as_asked_and_sounds(mono: Child, files: Files) -> None:
@@ -159,24 +161,20 @@ def test_a_request_repeated_gives_the_same_samples(
     assert (files.samples(1) == again.samples(1)).all()
 
 
-def test_the_music_is_audiocrafts_own(
-    mono: Child, files: Files, own: dict[str, NDArray[np.floating]]
-) -> None:
+def test_the_music_is_audiocrafts_own(mono: Child, files: Files, own: Sounds) -> None:
     mono.render(files.order(2, 7))
     assert (files.codes(1) == own["2"]["codes"]).all()
     check_sound(files.samples(1), own["2"]["sound"])
 
 
-def test_stereo_music_is_audiocrafts_own(
-    stereo: Child, files: Files, own: dict[str, NDArray[np.floating]]
-) -> None:
+def test_stereo_music_is_audiocrafts_own(stereo: Child, files: Files, own: Sounds) -> None:
     stereo.render(files.order(2, 7))
     assert (files.codes(1) == own["st"]["codes"]).all()
     check_sound(files.samples(1), own["st"]["sound"])
 
 
 def test_music_past_the_window_is_audiocrafts_own(
-    long: tuple[list[Report], Files], own: dict[str, NDArray[np.floating]]
+    long: tuple[list[Report], Files], own: Sounds
 ) -> None:
     assert (long[1].codes(1) == own["long"]["codes"]).all()
     check_sound(long[1].samples(1), own["long"]["sound"])
@@ -219,8 +217,9 @@ def test_a_cancelled_render_leaves_no_file_and_no_trace(
 
 def at(done: int, answer: type[Finish | Cancel]) -> Callable[[Report], Message | None]:
     def then(told: Report) -> Message | None:
-        stop = isinstance(told, Progress) and told.done >= done
-        return answer(id=told.id) if stop else None
+        if isinstance(told, Progress) and told.done >= done:
+            return answer(id=told.id)
+        return None
 
     return then
 
@@ -256,7 +255,7 @@ def test_finishing_before_there_is_a_second_of_music_waits_for_that(
 
 
 def test_a_model_that_the_decoder_does_not_know_plays_by_audiocrafts_own_loop(
-    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
+    other: Child, files: Files, own: Sounds
 ) -> None:
     done = [done for done, total in steps(other.render(files.order(2, 7, 8))) if total == 206]
     assert done == sorted(set(done))
@@ -267,7 +266,7 @@ def test_a_model_that_the_decoder_does_not_know_plays_by_audiocrafts_own_loop(
 
 
 def test_audiocrafts_own_loop_keeps_the_windows_that_are_complete(
-    melody: Child, files: Files, own: dict[str, NDArray[np.floating]]
+    melody: Child, files: Files, own: Sounds
 ) -> None:
     reports = melody.render(files.order(40, 7, 8), at(FIRST + 1, Finish))
     assert takes(reports) == [(1, 30.0)]
@@ -277,7 +276,7 @@ def test_audiocrafts_own_loop_keeps_the_windows_that_are_complete(
 
 
 def test_a_render_by_audiocrafts_own_loop_is_cancelled_without_a_trace(
-    other: Child, files: Files, own: dict[str, NDArray[np.floating]]
+    other: Child, files: Files, own: Sounds
 ) -> None:
     reports = other.render(files.order(20, 7, 8), at(5, Cancel))
     assert isinstance(reports[-1], Cancelled)
@@ -288,7 +287,7 @@ def test_a_render_by_audiocrafts_own_loop_is_cancelled_without_a_trace(
 
 @pytest.mark.parametrize("seconds", [2, 31])
 def test_a_melody_model_plays_what_the_words_alone_give(
-    melody: Child, files: Files, own: dict[str, NDArray[np.floating]], seconds: int
+    melody: Child, files: Files, own: Sounds, seconds: int
 ) -> None:
     assert takes(melody.render(files.order(seconds, 7))) == [(1, seconds)]
     assert (files.codes(1) == own[f"melody-{seconds}"]["codes"]).all()
@@ -346,8 +345,9 @@ sys.exit(worker.main())
 
 
 @pytest.fixture(scope="module")
-def faulty(home: Path) -> Iterator[Child]:
-    with Child(home, SMALL, start=("-c", FAULTY), stderr=subprocess.PIPE) as child:
+def faulty(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    log = tmp_path_factory.mktemp("faulty") / "log"
+    with Child(home, SMALL, start=("-c", FAULTY), log=log) as child:
         assert isinstance(child.hear(), Ready)
         yield child
 
@@ -370,8 +370,8 @@ def test_an_error_of_the_gpu_ends_the_process_with_its_own_words(
 ) -> None:
     """The last test of this engine."""
     faulty.say(Files(tmp_path).order(2, 7, 8, 9))
-    faulty.process.stdout.read()
+    faulty.out.read()
     assert faulty.process.wait() == 1
-    words = faulty.process.stderr.read().decode().splitlines()
+    words = faulty.log.read_text().splitlines()
     assert words[-1].endswith("AcceleratorError: CUDA error: an illegal access")
     assert any(line.startswith("Traceback") for line in words)

@@ -20,11 +20,8 @@ from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, To
 from bot.engine.musicgen.linears import native
 from bot.errors import JobError
 from bot.values import Fault
-from tests.engine.musicgen.test_side_by_side import folders, together
-from tests.support.engines import ROOT, SMALL, Child, Files, environment
+from tests.support.engines import ROOT, SMALL, Child, Files, environment, together
 from tests.support.hub import snapshot
-
-__all__ = ["folders"]
 
 SOUND, SPOILT = "slow piano with rain", "a sad waltz"
 """Prompts without and with the letter whose embedding is NaN."""
@@ -62,7 +59,6 @@ def child(spoilt: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
         assert isinstance(ready, Ready)
         kernels = " (native kernels)" if precision in native() else ""
         assert ready.device == f"cpu{kernels}"
-        child.precision = precision
         yield child
 
 

@@ -15,11 +15,10 @@ from bot.engine.messages import (
     Message,
     Progress,
     Ready,
-    Render,
     Report,
     Took,
 )
-from tests.support.engines import BESIDE, SMALL, Child, Files
+from tests.support.engines import BESIDE, SMALL, Child, Files, last, of, together
 
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
@@ -31,39 +30,6 @@ def child(home: Path, request: pytest.FixtureRequest) -> Iterator[Child]:
     with Child(home, SMALL, precision=request.param, start=BESIDE) as child:
         assert isinstance(child.hear(), Ready)
         yield child
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> Callable[[], Files]:
-    """New folders for the takes of one order each."""
-
-    def new() -> Files:
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        return Files(folder)
-
-    return new
-
-
-def together(
-    child: Child, *orders: Render, then: Callable[[Report], Message | None] = lambda _: None
-) -> list[Report]:
-    """Return all reports of some orders; `then` may answer each once heard."""
-    for order in orders:
-        child.say(order)
-    heard: list[Report] = []
-    left = {order.id for order in orders}
-    while left:
-        heard.append(told := child.hear())
-        if isinstance(told, Done | Failed | Cancelled):
-            left.remove(told.id)
-        if answer := then(told):
-            child.say(answer)
-    return heard
-
-
-def last(reports: list[Report], order: Render) -> Report:
-    return [told for told in reports if told.id == order.id][-1]
 
 
 def test_a_short_piece_is_not_held_up_by_a_long_one(
@@ -126,9 +92,9 @@ def test_what_happens_to_one_changes_no_bit_of_the_others(
         lost.audio(1).mkdir()
 
     def then(told: Report) -> Message | None:
-        if fault == "fails" or told.id != other.id:
+        if fault == "fails" or not isinstance(told, Progress):
             return None
-        if not isinstance(told, Progress) or told.done < 60:
+        if told.id != other.id or told.done < 60:
             return None
         return (Cancel if fault == "is cancelled" else Finish)(id=other.id)
 
@@ -149,5 +115,5 @@ def test_an_order_that_waits_can_be_cancelled(child: Child, folders: Callable[[]
     heard: list[Report] = []
     while not heard or heard[-1] != Done(id=first.id):
         heard.append(child.hear())
-    assert [told for told in heard if told.id == second.id] == [Cancelled(id=second.id)]
+    assert of(heard, second) == [Cancelled(id=second.id)]
     assert waiting.all() == set()

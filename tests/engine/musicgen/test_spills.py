@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from bot.app import Plan
 from bot.engine.messages import Done, Failed, Ready
-from bot.engine.musicgen import models
+from bot.engine.musicgen import checkpoints, models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Precision
@@ -25,16 +25,13 @@ from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
 from bot.errors import OperatorError
 from bot.values import Fault, Status
 from tests.dispatch.test_faults import asked
-from tests.engine.musicgen.test_side_by_side import folders, last, together
 from tests.support.decoding import WISHES, alone, begin, finish
-from tests.support.engines import NUMBERS, SMALL, Child, Files
+from tests.support.engines import NUMBERS, SMALL, Child, Files, last, together
 from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
 from tests.support.world import world
-
-__all__ = ["folders"]
 
 FRAMES = 12
 PROMPT = torch.randint(0, 512, (4, 5), generator=torch.Generator().manual_seed(1))
@@ -151,7 +148,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
             return SimpleNamespace(pace=1.0)
 
     monkeypatch.setattr(models, "MusicGen", Model)
-    monkeypatch.setattr(models.checkpoints, "trouble", lambda _: None)
+    monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     both = models.Repertoire(["first", "second"], "cpu")
     order = replace(Files(Path()).order(1, 7), model="second")
     assert len(list(both.render(order, lambda: False))) == 3

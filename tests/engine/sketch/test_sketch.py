@@ -176,7 +176,8 @@ def pitch_classes(sound: np.ndarray) -> np.ndarray:
     midi = np.round(12 * np.log2(frequency[audible] / 440) + 69).astype(int)
     energy = np.zeros(12)
     np.add.at(energy, midi % 12, spectrum[audible])
-    return energy / energy.sum()
+    shares: np.ndarray = energy / energy.sum()
+    return shares
 
 
 @pytest.mark.parametrize(
