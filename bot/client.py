@@ -41,6 +41,7 @@ EXTENSIONS = (
     "cogs.quota",
     "cogs.tier",
     "cogs.server",
+    "cogs.invitation",
     "cogs.owner",
 )
 

@@ -30,10 +30,11 @@ MAY = {
     "bot.errors": "bot.values",
     "bot.metrics": "bot.errors bot.values",
     "bot.clock": "",
+    "bot.invitation": "",
     "bot.discord_errors": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
-    "cogs": "cogs bot.client bot.admin bot.discord_errors bot.engine.cards bot.outbox "
-    f"bot.retention bot.rules bot.studio {COMMON}",
+    "cogs": "cogs bot.client bot.admin bot.discord_errors bot.engine.cards bot.invitation "
+    f"bot.outbox bot.retention bot.rules bot.studio {COMMON}",
 }
 """What each module of a folder, or a single module, may import of ours."""
 
@@ -46,7 +47,7 @@ TORCH += "sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
     "sqlite3": "bot.tables.database bot.tables.opening",
-    "discord": "bot.client bot.discord_errors bot.cli.connection bot.cli.demo cogs",
+    "discord": "bot.client bot.discord_errors bot.invitation bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
     "torch": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),

@@ -4,15 +4,13 @@ import logging
 
 import discord
 
+from bot import invitation
 from bot.client import Interaction, require_membership
 from bot.errors import Refusal, RefusalKind, StorageError
 from bot.values import Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views
 
 log = logging.getLogger(__name__)
-
-NEEDED = ("view_channel", "send_messages", "attach_files", "embed_links")
-NEEDED_IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed_links")
 
 
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
@@ -67,10 +65,8 @@ def require_permissions(interaction: Interaction) -> None:
         raise Refusal("I do not know this kind of channel. Use another one.")
     # Asked before a job is taken on: without these its music could not be posted.
     thread = isinstance(interaction.channel, discord.Thread)
-    needed = NEEDED_IN_THREADS if thread else NEEDED
-    lacking = [name for name in needed if not getattr(interaction.app_permissions, name)]
-    if lacking:
-        names = ", ".join(name.replace("_", " ").title() for name in lacking)
+    needed = invitation.IN_THREADS if thread else invitation.IN_CHANNELS
+    if names := invitation.lacking(interaction.app_permissions, needed):
         raise Refusal(
             f"I am missing permissions in this channel: {names}. "
             "Ask whoever manages the server to grant them; nothing was queued.",

@@ -93,6 +93,7 @@ async def test_commands_that_are_registered_need_no_second_time(tmp_path: Path) 
         async with running(discord, tmp_path) as run:
             await discord.ready.wait()
             assert await run.stopped() == 0
+        assert "invite link: https://discord.com/oauth2/authorize?client_id=" in run.log
         assert f"PUT {COMMANDS}" in discord.asked
         for refusal in (
             word(400, 30034, "Max number of daily creates"),
