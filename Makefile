@@ -13,21 +13,21 @@ DEMO := .venv/.demo
 DEV := .venv/.dev
 MUSICGEN := .venv/.musicgen
 
-# What `run` is to render with, as the bot reads it: the environment comes before .env.
+# What `setup` and `run` are for, as the bot reads it: the environment comes before .env.
 ENGINE_OF_ENV_FILE = $(shell sed -nE "s/^[[:space:]]*(export[[:space:]]+)?ENGINE[[:space:]]*=[[:space:]]*['\"]?([A-Za-z]*).*/\2/p" .env 2>/dev/null | tail -n 1 | tr A-Z a-z)
-RUNS = $(or $(ENGINE),$(ENGINE_OF_ENV_FILE),musicgen)
+NEEDED = $(if $(filter musicgen,$(or $(ENGINE),$(ENGINE_OF_ENV_FILE),musicgen)),$(MUSICGEN),$(BOT))
 
 .PHONY: help setup demo run test bench soak mutants audit pictures lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-setup: $(MUSICGEN) ## install the bot and MusicGen into .venv
+setup: $(NEEDED) ## install the bot into .venv, and MusicGen unless ENGINE or .env says sketch
 
 demo: $(DEMO) $(if $(filter musicgen,$(ENGINE)),$(MUSICGEN)) ## run the real bot in a simulated Discord, in the browser
 	@$(PY) -m bot demo $(if $(ENGINE),--engine $(ENGINE))
 
-run: $(if $(filter musicgen,$(RUNS)),$(MUSICGEN),$(BOT)) ## run the bot, as .env says; ENGINE=sketch needs no MusicGen
+run: $(NEEDED) ## run the bot, as .env says, and set up what is missing
 	@$(PY) -m bot run
 
 test: $(DEV) $(MUSICGEN) ## run lint, types and tests

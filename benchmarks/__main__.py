@@ -49,7 +49,9 @@ def _cuda(options: Sequence[str]) -> int:
     try:
         from benchmarks.cuda import running
     except ImportError as problem:
-        print(f"MusicGen's packages are not installed ({problem}): run `make setup`.")
+        print(
+            f"MusicGen's packages are not installed ({problem}): run `make setup ENGINE=musicgen`."
+        )
         return 2
     return running.main(options)
 

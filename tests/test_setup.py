@@ -95,7 +95,7 @@ def test_a_lock_file_that_changed_is_installed_again_and_nothing_else(checkout: 
         (None, {"ENGINE": "sketch"}, ONCE[:2]),
     ],
 )
-def test_a_run_installs_what_its_engine_needs(
+def test_setup_and_run_install_what_the_engine_needs(
     checkout: Path, settings: str | None, environment: dict[str, str], installed: list[str]
 ) -> None:
     if settings is not None:
@@ -103,6 +103,7 @@ def test_a_run_installs_what_its_engine_needs(
     done = set_up(checkout, "run", **environment)
     told = done.communicate()[0]
     assert done.returncode == 0, told
+    set_up(checkout, "setup", **environment).communicate()  # does nothing more
     assert (checkout / "log").read_text().splitlines() == [*installed, "-m bot run"]
 
 
@@ -147,7 +148,7 @@ COMMANDS = [
     ("demo", "--headless", "--prompt", "x"),
     ("generate", "x"),
     ("fetch",),
-    ("audit", "--server", "1"),
+    ("audit", "--server", "123456789012345678"),
     ("backup", "x.db"),
     ("restore", "x.db"),
     ("doctor",),
@@ -205,7 +206,7 @@ def nameless(folder: Path, *arguments: str, **environment: str) -> str:
 
 
 def test_a_home_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    for arguments in (["doctor"], ["audit", "--server", "1"]):
+    for arguments in (["doctor"], ["audit", "--server", "123456789012345678"]):
         told = nameless(tmp_path, *arguments, DATA_DIR="~/x")
         assert "DATA_DIR: found '~/x', but there is no such home folder: set HOME" in told
 

@@ -15,7 +15,7 @@ from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
 from bot.values import About
 
-SETUP = "make setup"
+SETUP = "make setup ENGINE=musicgen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ try:
     import torch
 except ImportError as problem:
     raise OperatorError(
-        f"MusicGen's packages are not installed ({problem}): run `make setup`."
+        f"MusicGen's packages are not installed ({problem}): run `make setup ENGINE=musicgen`."
     ) from problem
 
 if TYPE_CHECKING:
