@@ -1,6 +1,5 @@
 """What asking costs with a long history, against an empty database."""
 
-import asyncio
 import os
 import statistics
 import tempfile
@@ -12,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.report import Row
-from bot.admin.members import MemberAdmin
-from bot.admission import Admission
+from bot.app import Bells, Plan, services_of
+from bot.engine.files.encoder import Encoder
+from bot.metrics import Metrics
 from bot.rules.days import day
 from bot.rules.tiers import FREE
-from bot.studio import Studio
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from bot.values import Actor, Limits, Origin, Wish
+from tests.support.clock import Clock
 
 AT_MOST = 2.0
 CALLS = 300
@@ -90,23 +90,16 @@ async def _fill(database: Database, jobs: int, members: int) -> None:
 
 async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Awaitable[object]]]:
     """Return what is measured, for a member with a busy day and an open grant."""
-    admission = Admission(
+    plan = Plan(
         folder=Path(),
+        command=(),
+        models=("small",),
+        clock=Clock(),
         defaults=(TIER,),
         limits=replace(limits, waiting=10**6, waiting_per_server=10**6),
-        skus={},
     )
-    bells = {name: asyncio.Event() for name in ("work", "news", "drain")}
-    studio = Studio(
-        database,
-        folder=Path(),
-        clock=lambda: NOW,
-        models=("small",),
-        max_seconds=120,
-        admission=admission,
-        **bells,
-    )
-    member_admin = MemberAdmin(database, admission=admission, clock=lambda: NOW)
+    services = services_of(plan, database, Encoder((), {}, 0), Bells(), Metrics())
+    studio, accounts, member_admin = services.studio, services.accounts, services.member_admin
     await member_admin.grant(
         1, Actor(id=2, name="admin"), Actor(id=1, name="me"), 100, "a gift", None
     )
@@ -116,7 +109,7 @@ async def _side(database: Database, limits: Limits) -> dict[str, Callable[[], Aw
     async def submit() -> None:
         await studio.submit(ME, Wish(prompt="mozart fantasia", seconds=8))
 
-    return {"submit": submit, "usage": lambda: studio.usage(1, 1)}
+    return {"submit": submit, "usage": lambda: accounts.usage(1, 1)}
 
 
 async def _compare(name: str, sides: list[Callable[[], Awaitable[object]]]) -> Row:

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 from bot.errors import Refusal, RefusalKind
 from bot.rules import days, quota, wordfilter
 from bot.rules.quota import NOT_ALLOWED, UsedUp
+from bot.rules.terms import Terms
 from bot.tables import backlog, grants, ledger, members, server_tiers, servers, speeds, state
-from bot.tables.database import Reader, Transaction
+from bot.tables.database import Transaction
 from bot.values import (
     Block,
     Grant,
@@ -23,8 +24,6 @@ from bot.values import (
     Presence,
     Promise,
     Request,
-    Source,
-    Tier,
 )
 
 log = logging.getLogger(__name__)
@@ -37,27 +36,11 @@ MEMORY_LIMITS_REMEMBERED = timedelta(days=1)
 
 
 class Admission:
-    """The rules as they stand in the database, below the operator's.
+    """The rules as they stand in the database, below the operator's terms."""
 
-    `defaults` are the tiers that a server begins with, the default first; `skus` says which of them
-    a Discord subscription buys.
-    """
-
-    def __init__(
-        self,
-        *,
-        folder: Path,
-        defaults: Sequence[Tier],
-        limits: Limits,
-        skus: Mapping[int, str],
-    ) -> None:
+    def __init__(self, terms: Terms, *, folder: Path) -> None:
+        self._terms = terms
         self._folder = folder
-        self._defaults = tuple(defaults)
-        self._limits = limits
-        self.skus = frozenset(skus)
-        self._sold = {
-            sku: tier for sku, key in skus.items() for tier in defaults if tier.key == key
-        }
 
     async def admit(
         self,
@@ -125,53 +108,22 @@ class Admission:
         draws = account.pay(rules, request, price, now)
         return Promise(request=request, membership=rules.held, day=day, price=price, draws=draws)
 
-    async def membership(
-        self,
-        reader: Reader,
-        guild: int,
-        user: int,
-        presence: Presence,
-        now: datetime,
-    ) -> Membership:
-        """Return the highest tier that a member has by role, by hand or by subscription."""
-        set_for = await members.find(reader, guild, user, now)
-        roles = await server_tiers.roles(reader, guild)
-        return self._held(await self.tiers(reader, guild), roles, set_for, presence)
-
-    async def tiers(self, reader: Reader, guild: int) -> list[Tier]:
-        """Return a server's tiers, lowest first."""
-        return sorted(await server_tiers.of(reader, guild) or self._defaults, key=_rank)
-
-    async def offers(self, reader: Reader, guild: int) -> list[Offer]:
-        """Return a server's tiers and how to get each, lowest first."""
-        return self._offered(
-            await self.tiers(reader, guild), await server_tiers.roles(reader, guild)
-        )
-
-    async def limits(self, reader: Reader, guild: int) -> Limits:
-        """Return the operator's limits as they hold for a server."""
-        return await servers.limits(reader, guild, self._limits)
-
-    async def used(self, reader: Reader, guild: int, user: int, held: Membership, day: str) -> int:
-        """Return the seconds used on a day of what a membership allows."""
-        count = ledger.used_everywhere if held.everywhere else ledger.used
-        return await count(reader, guild, user, day)
-
     async def _rules(
         self, tx: Transaction, origin: Origin, presence: Presence, now: datetime
     ) -> "_Rules":
-        guild = origin.guild_id
-        limits = await self.limits(tx, guild)
+        guild, terms = origin.guild_id, self._terms
+        limits = await servers.limits(tx, guild, terms.limits)
         channels, words = await servers.channels(tx, guild), await servers.words(tx, guild)
         set_for = await members.find(tx, guild, origin.user_id, now)
-        known, roles = await self.tiers(tx, guild), await server_tiers.roles(tx, guild)
+        known = await server_tiers.of(tx, guild, terms.tiers)
+        roles = await server_tiers.roles(tx, guild)
         return _Rules(
             limits=limits,
             channels=channels,
             words=words,
             block=set_for.block,
-            held=self._held(known, roles, set_for, presence),
-            offers=self._offered(known, roles),
+            held=terms.membership(known, roles, set_for, presence),
+            offers=terms.offers(known, roles),
         )
 
     async def _account(
@@ -180,47 +132,9 @@ class Admission:
         limited = rules.limits.server_seconds_per_day is not None
         return _Account(
             used_here=await ledger.used_by_server(tx, guild, day) if limited else 0,
-            used=await self.used(tx, guild, user, rules.held, day),
+            used=await ledger.used(tx, guild, user, day, everywhere=rules.held.everywhere),
             grants=await grants.open_ones(tx, guild, user, now),
         )
-
-    def _held(
-        self,
-        known: Sequence[Tier],
-        roles: Mapping[int, str],
-        set_for: members.Settings,
-        presence: Presence,
-    ) -> Membership:
-        own = {tier.key: tier for tier in known}
-        held = [_held(own[self._defaults[0].key], Source.DEFAULT)]
-        if given := own.get(set_for.tier or ""):
-            held.append(_held(given, Source.GIVEN, until=set_for.tier_until))
-        for role, key in roles.items():
-            if role in presence.roles and key in own:
-                held.append(_held(own[key], Source.ROLE, role=role))
-        for sku, tier in self._sold.items():
-            if sku in presence.server_skus:
-                held.append(_held(tier, Source.SERVER_SUBSCRIPTION))
-            if sku in presence.user_skus:
-                held.append(_held(tier, Source.USER_SUBSCRIPTION))
-        best = _highest(held)
-        if set_for.per_day is None:
-            return best
-        sold = [each for each in held if each.source.sold and each.per_day >= set_for.per_day]
-        if sold:  # an admin takes away nothing that the operator sold
-            return _highest(sold)
-        return replace(best, per_day=set_for.per_day, override=True)
-
-    def _offered(self, known: Sequence[Tier], roles: Mapping[int, str]) -> list[Offer]:
-        skus = {tier.key: sku for sku, tier in self._sold.items()}
-        return [
-            Offer(
-                tier=tier,
-                roles=tuple(role for role, key in roles.items() if key == tier.key),
-                sku=skus.get(tier.key),
-            )
-            for tier in known
-        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,21 +185,6 @@ class _Account:
         """Return what each grant pays of a price, by id; raise Refusal if it is too much."""
         quota.check_server_day(rules.limits, price, self.used_here, now)
         return quota.pay(rules.held, request, price, self.used, self.grants, rules.offers, now)
-
-
-def _held(
-    tier: Tier, source: Source, role: int | None = None, until: datetime | None = None
-) -> Membership:
-    return Membership(tier=tier, source=source, per_day=tier.per_day, role=role, until=until)
-
-
-def _highest(held: Iterable[Membership]) -> Membership:
-    """Return the membership whose tier ranks highest; of equals, the one that is named first."""
-    return max(held, key=lambda each: each.tier.rank)
-
-
-def _rank(tier: Tier) -> tuple[int, int, int, str]:
-    return tier.rank
 
 
 def _check_disk(folder: Path) -> None:

@@ -21,16 +21,21 @@ from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine import process
 from bot.engine.environment import engine_environment
-from bot.engine.files.encoder import encoding
+from bot.engine.files.encoder import Encoder, encoding
 from bot.errors import StorageError
+from bot.lookup.accounts import Accounts
+from bot.lookup.pieces import Pieces
+from bot.lookup.standings import Standings
 from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
 from bot.retention.copies import Copies
 from bot.retention.erasure import Erasure
+from bot.rules.terms import Terms
 from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
+from bot.tables.database import Database
 from bot.tables.opening import exclusive, open_database
 from bot.values import About, Keep, Limits, Tier
 
@@ -76,103 +81,116 @@ class Plan:
     metrics: tuple[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bells:
+    """What the parts ring: to look for `work` or for `news`, and to `drain` the studio."""
+
+    work: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    drain: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @asynccontextmanager
 async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
     """Run everything but Discord for as long as the block; if one part fails, all stop."""
-    work, news, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    metrics = Metrics()
+    bells, metrics = Bells(), Metrics()
     with exclusive(plan.folder):
         async with (
             open_database(plan.folder / "fantasia.db") as database,
             encoding(engine_environment(), PRIVATE_UMASK) as encoder,
         ):
-            calendar = Calendar(database, clock=plan.clock, ticks=plan.clock.ticks)
-            archive = Archive(
-                database,
-                folder=plan.folder,
-                clock=plan.clock,
-                calendar=calendar,
-                work=work,
-            )
-            await _swept(archive)
-            admission = Admission(
-                folder=plan.folder, defaults=plan.defaults, limits=plan.limits, skus=plan.skus
-            )
-            studio = Studio(
-                database,
-                folder=plan.folder,
-                clock=plan.clock,
-                ticks=plan.clock.ticks,
-                work=work,
-                news=news,
-                drain=drain,
-                models=plan.models,
-                max_seconds=plan.limits.max_seconds,
-                admission=admission,
-            )
-            dispatcher = Dispatcher(
-                database,
-                folder=plan.folder,
-                clock=plan.clock,
-                ticks=plan.clock.ticks,
-                work=work,
-                news=news,
-                drain=drain,
-                metrics=metrics,
-                start=partial(
-                    process.start,
-                    plan.command,
-                    engine_environment(),
-                    plan.silence,
-                    umask=PRIVATE_UMASK,
-                ),
-                pause=plan.pause,
-                grace=plan.grace,
-            )
-            services = Services(
-                studio=studio,
-                outbox=Outbox(database, clock=plan.clock, news=news),
-                archive=archive,
-                copies=Copies(plan.folder, encoder),
-                erasure=Erasure(database, clock=plan.clock, calendar=calendar),
-                member_admin=MemberAdmin(database, admission=admission, clock=plan.clock),
-                server_admin=ServerAdmin(database, admission=admission, clock=plan.clock),
-                operations=Operations(
-                    database,
-                    folder=plan.folder,
-                    clock=plan.clock,
-                    work=work,
-                    news=news,
-                    drain=drain,
-                ),
-                metrics=metrics,
-                about=plan.about,
-            )
+            services = services_of(plan, database, encoder, bells, metrics)
+            # Before any engine starts: what a killed one left must not be taken for new music.
+            await _swept(services.archive)
             client = Fantasia(
+                database,
                 services,
                 dev_guild_id=plan.dev_guild_id,
                 owner_guild_id=plan.owner_guild_id,
                 sync=plan.sync,
                 proxy=plan.proxy,
             )
-            async with contextlib.AsyncExitStack() as stack:
-                pulse = monitoring.Pulse(database)
-                if plan.metrics:
-                    port = await stack.enter_async_context(
-                        monitoring.serving(client, pulse, *plan.metrics)
-                    )
-                    log.info("metrics on port %d of %s", port, plan.metrics[0])
-                group = await stack.enter_async_context(asyncio.TaskGroup())
-                loops = {
-                    "dispatcher": dispatcher.run(),
-                    "tick": tick(client, news, pulse),
-                    "tidy": tidy(archive, services.erasure, plan.keep),
-                    "farewell": farewell(client, dispatcher, drain, news, plan.drain_seconds),
-                }
-                pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
+            dispatcher = _dispatcher(plan, database, bells, metrics)
+            pulse = monitoring.Pulse(database)
+            async with _running(plan, client, dispatcher, bells, pulse):
                 yield client
-                for task in pulse.tasks:
-                    task.cancel()
+
+
+def services_of(
+    plan: Plan, database: Database, encoder: Encoder, bells: Bells, metrics: Metrics
+) -> Services:
+    """Make what the cogs ask; nothing of it runs by itself."""
+    folder, clock, work, news = plan.folder, plan.clock, bells.work, bells.news
+    terms = Terms(tiers=plan.defaults, limits=plan.limits, skus=plan.skus)
+    calendar = Calendar(database, clock=clock, ticks=clock.ticks)
+    return Services(
+        terms=terms,
+        clock=clock,
+        studio=Studio(
+            database,
+            Admission(terms, folder=folder),
+            folder=folder,
+            clock=clock,
+            work=work,
+            news=news,
+            models=plan.models,
+            max_seconds=plan.limits.max_seconds,
+        ),
+        accounts=Accounts(database, terms, clock=clock),
+        pieces=Pieces(database, folder=folder),
+        standings=Standings(database, clock=clock, drain=bells.drain),
+        outbox=Outbox(database, clock=clock, news=news),
+        archive=Archive(database, folder=folder, clock=clock, calendar=calendar, work=work),
+        copies=Copies(folder, encoder),
+        erasure=Erasure(database, clock=clock, calendar=calendar),
+        member_admin=MemberAdmin(database, terms, clock=clock),
+        server_admin=ServerAdmin(database, terms, clock=clock),
+        operations=Operations(
+            database, folder=folder, clock=clock, work=work, news=news, drain=bells.drain
+        ),
+        metrics=metrics,
+        about=plan.about,
+    )
+
+
+def _dispatcher(plan: Plan, database: Database, bells: Bells, metrics: Metrics) -> Dispatcher:
+    environment = engine_environment()
+    return Dispatcher(
+        database,
+        folder=plan.folder,
+        clock=plan.clock,
+        ticks=plan.clock.ticks,
+        work=bells.work,
+        news=bells.news,
+        drain=bells.drain,
+        metrics=metrics,
+        start=partial(process.start, plan.command, environment, plan.silence, umask=PRIVATE_UMASK),
+        pause=plan.pause,
+        grace=plan.grace,
+    )
+
+
+@asynccontextmanager
+async def _running(
+    plan: Plan, client: Fantasia, dispatcher: Dispatcher, bells: Bells, pulse: monitoring.Pulse
+) -> AsyncIterator[None]:
+    """Run the loops, and serve the metrics if they are wanted, for as long as the block."""
+    services = client.services
+    async with contextlib.AsyncExitStack() as stack:
+        if plan.metrics:
+            port = await stack.enter_async_context(monitoring.serving(client, pulse, *plan.metrics))
+            log.info("metrics on port %d of %s", port, plan.metrics[0])
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        loops = {
+            "dispatcher": dispatcher.run(),
+            "tick": tick(client, bells.news, pulse),
+            "tidy": tidy(services.archive, services.erasure, plan.keep),
+            "farewell": farewell(client, dispatcher, bells, plan.drain_seconds),
+        }
+        pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
+        yield
+        for task in pulse.tasks:
+            task.cancel()
 
 
 async def _swept(archive: Archive) -> None:
@@ -187,32 +205,26 @@ async def _swept(archive: Archive) -> None:
         await asyncio.sleep(HELD_DATABASE_PAUSE)
 
 
-async def farewell(
-    client: Fantasia,
-    dispatcher: Dispatcher,
-    drain: asyncio.Event,
-    news: asyncio.Event,
-    patience: float,
-) -> None:
+async def farewell(client: Fantasia, dispatcher: Dispatcher, bells: Bells, patience: float) -> None:
     """When draining: finish current renders within `patience` seconds, post what is owed, close."""
-    await drain.wait()
+    await bells.drain.wait()
     log.warning("draining: nothing new is started; current renders have %g s", patience)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             await dispatcher.idle()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH_SECONDS):
-            while client.is_ready() and await _untold(client):
-                news.set()
+            while client.is_ready() and await _untold(client.services.outbox):
+                bells.news.set()
                 await asyncio.sleep(0.1)
     log.warning("drained")
     await client.close()
 
 
-async def _untold(client: Fantasia) -> bool:
+async def _untold(outbox: Outbox) -> bool:
     """Whether a message may be owed, or a status message out of date."""
     try:
-        return bool(await client.services.outbox.owed()) or await client.services.studio.untold()
+        return await outbox.untold()
     except StorageError:  # nobody knows while the database cannot be read
         return True
 

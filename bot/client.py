@@ -19,14 +19,21 @@ from discord.ext import commands
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
+from bot.clock import Clock
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
+from bot.lookup.accounts import Accounts
+from bot.lookup.pieces import Pieces
+from bot.lookup.standings import Standings
 from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.copies import Copies
 from bot.retention.erasure import Erasure
+from bot.rules.terms import Terms
 from bot.studio import Studio
+from bot.tables import state
+from bot.tables.database import Database
 from bot.values import About
 
 log = logging.getLogger(__name__)
@@ -122,7 +129,12 @@ def _reply(cause: Exception) -> str:
 class Services:
     """What the cogs ask: what members, admins and the owner may do, and what is kept and owed."""
 
+    terms: Terms
+    clock: Clock
     studio: Studio
+    accounts: Accounts
+    pieces: Pieces
+    standings: Standings
     outbox: Outbox
     archive: Archive
     copies: Copies
@@ -153,6 +165,7 @@ class Fantasia(commands.AutoShardedBot):
 
     def __init__(
         self,
+        database: Database,
         services: Services,
         *,
         dev_guild_id: int | None = None,
@@ -174,6 +187,7 @@ class Fantasia(commands.AutoShardedBot):
             proxy=proxy,
         )
         self._closing = asyncio.Event()
+        self._database = database
         self.services = services
         self.listings: dict[str, Listing] = {}
         self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
@@ -220,7 +234,7 @@ class Fantasia(commands.AutoShardedBot):
 
     async def _register(self, guild: discord.Object | None) -> None:
         scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
-        digest, known = self._digest(guild), await self.services.studio.synced(scope)
+        digest, known = self._digest(guild), await state.commands(self._database, scope)
         if digest == known and not self._sync:
             return
         try:
@@ -237,7 +251,8 @@ class Fantasia(commands.AutoShardedBot):
         else:
             log.info("commands registered: %s", scope)
             with contextlib.suppress(StorageError):  # then the next start registers them again
-                await self.services.studio.note_synced(scope, digest)
+                async with self._database.transaction() as tx:
+                    await state.note_commands(tx, scope, digest)
 
     def _digest(self, guild: discord.Object | None) -> str:
         definitions = [

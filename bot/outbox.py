@@ -11,10 +11,12 @@ from bot.logs import change
 from bot.tables import interactions, jobs, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
+    UNRENDERED,
     Delivered,
     Fault,
     Job,
     Later,
+    Notice,
     Outcome,
     Oversized,
     Owed,
@@ -22,6 +24,7 @@ from bot.values import (
     PostKind,
     Route,
     Share,
+    Status,
     Target,
     Unsent,
     Upload,
@@ -88,6 +91,28 @@ class Outbox:
         """Note that a preview's message is gone."""
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self._clock())
+
+    async def notices(self) -> list[Notice]:
+        """Return the status messages that may be out of date, oldest first."""
+        return await jobs.to_show(self._database)
+
+    async def shown(self, job: Job, message: int | None, status: Status) -> None:
+        """Note the message that shows a job's status (None: it is gone) and what it shows."""
+        async with self._database.transaction() as tx:
+            await jobs.status_message(tx, job.id, message, status)
+            await removals.add_late(tx, job.id, self._clock())
+
+    async def untold(self) -> bool:
+        """Whether a message is due, or a status message does not yet show that its job has ended.
+
+        Music that was rendered counts as an end.
+        """
+        if await posts.undelivered(self._database, self._clock()):
+            return True
+        return any(
+            notice.shown is not notice.status and notice.status not in UNRENDERED
+            for notice in await self.notices()
+        )
 
     async def trying(self, owed: Owed) -> Unsent | None:
         """Note that a post is about to be sent; return the reason if it must not be.

@@ -147,6 +147,10 @@ class Presence:
     places: frozenset[int] = frozenset()
 
 
+NOBODY = Presence()
+"""Of somebody who is not there: no roles and no subscriptions."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """A member's tier, where it comes from, and the seconds a day that it is worth to them."""
@@ -573,6 +577,16 @@ class Block:
 
     reason: str
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberSettings:
+    """What admins set for a member, the tier by its key; None leaves it to the server's rules."""
+
+    tier: str | None = None
+    tier_until: datetime | None = None
+    per_day: int | None = None
+    block: Block | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

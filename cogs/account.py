@@ -7,6 +7,7 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction, Listing, answer
+from bot.lookup.accounts import Accounts
 from bot.studio import Studio
 from bot.values import About
 from cogs.ui import pages, permissions, studio_embeds, submit, tier_embeds
@@ -15,15 +16,16 @@ from cogs.ui import pages, permissions, studio_embeds, submit, tier_embeds
 class Account(commands.Cog):
     """Answers that only the caller sees."""
 
-    def __init__(self, studio: Studio, about: About) -> None:
+    def __init__(self, studio: Studio, accounts: Accounts, about: About) -> None:
         self._studio = studio
+        self._accounts = accounts
         self._about = about
 
     @app_commands.command()
     async def usage(self, interaction: Interaction) -> None:
         """Your tier, what is left today, and your latest pieces."""
         guild = permissions.guild_of(interaction)
-        usage = await self._studio.usage(
+        usage = await self._accounts.usage(
             guild, interaction.user.id, permissions.presence(interaction)
         )
         embed = tier_embeds.usage(usage, permissions.named_roles(interaction))
@@ -51,17 +53,18 @@ class Account(commands.Cog):
 
 async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers, as members see them."""
-    studio = interaction.client.services.studio
+    services = interaction.client.services
     held, _longest = await submit.allowed(interaction)
-    offers = await studio.offers(permissions.guild_of(interaction))
+    offers = await services.accounts.offers(permissions.guild_of(interaction))
     found, more = pages.cut(offers, page, tier_embeds.TIERS_PER_PAGE)
-    return tier_embeds.plans(found, held, studio.models, permissions.named_roles(interaction)), more
+    names = permissions.named_roles(interaction)
+    return tier_embeds.plans(found, held, services.studio.models, names), more
 
 
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return Discord's buy buttons for the tiers it sells, except the member's own."""
     held, _ = await submit.allowed(interaction)
-    offers = await interaction.client.services.studio.offers(permissions.guild_of(interaction))
+    offers = await interaction.client.services.accounts.offers(permissions.guild_of(interaction))
     return [
         ui.Button(style=discord.ButtonStyle.premium, sku_id=offer.sku)
         for offer in offers
@@ -72,4 +75,4 @@ async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
 async def setup(bot: Fantasia) -> None:
     """Add the members' commands to the bot."""
     bot.add_listing(Listing(name="plans", lines=plans, items=premium))
-    await bot.add_cog(Account(bot.services.studio, bot.services.about))
+    await bot.add_cog(Account(bot.services.studio, bot.services.accounts, bot.services.about))

@@ -27,9 +27,9 @@ class Delivery(commands.Cog):
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._studio = bot.services.studio
+        self._clock = bot.services.clock
         self._outbox = bot.services.outbox
-        self._status_messages = StatusMessages(bot, bot.services.studio)
+        self._status_messages = StatusMessages(bot, bot.services)
         self._busy: set[int] = set()
         """Places that are being posted to."""
         self._looks: set[asyncio.Task[None]] = set()
@@ -37,7 +37,7 @@ class Delivery(commands.Cog):
         self._replacing = asyncio.Lock()
         self._fruitless = 0
         """How often in a row a preview could not be removed."""
-        self._replace_at = self._studio.ticks()
+        self._replace_at = self._clock.ticks()
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
@@ -84,7 +84,7 @@ class Delivery(commands.Cog):
         if isinstance(outcome, Delivered) and owed.post.kind is PostKind.RESULT:
             # What is posted again was owed anew when it was charged again.
             made = max(owed.job.rendered_at or owed.job.created_at, owed.job.charged_at)
-            took = (self._studio.now() - made).total_seconds()
+            took = (self._clock() - made).total_seconds()
             self._bot.services.metrics.deliveries.observe(max(0.0, took))
 
     async def _outcome(self, owed: Owed) -> Outcome:
@@ -121,7 +121,7 @@ class Delivery(commands.Cog):
 
     def _may_repeat(self, owed: Owed, trace: Trace) -> bool:
         """Whether a message may already be there, and no nonce rules out a second one."""
-        tried_at, now = owed.post.tried_at, self._studio.now()
+        tried_at, now = owed.post.tried_at, self._clock()
         assert tried_at
         # A follow-up has no nonce; and a clock that was set back does not say how long ago it was.
         by_nonce = owed.post.route is not Route.FOLLOWUP
@@ -139,7 +139,7 @@ class Delivery(commands.Cog):
             return Unsent.GONE
 
     async def _replace_previews(self) -> None:
-        if self._replacing.locked() or self._studio.ticks() < self._replace_at:
+        if self._replacing.locked() or self._clock.ticks() < self._replace_at:
             return
         async with self._replacing:
             left = False
@@ -150,7 +150,7 @@ class Delivery(commands.Cog):
                     left = True
             self._fruitless = self._fruitless + 1 if left else 0
             if left:
-                self._replace_at = self._studio.ticks() + self._outbox.pause(self._fruitless)
+                self._replace_at = self._clock.ticks() + self._outbox.pause(self._fruitless)
 
 
 async def setup(bot: Fantasia) -> None:

@@ -23,8 +23,8 @@ class Library(commands.Cog):
     """The music that is kept, for those who may see it."""
 
     def __init__(self, bot: Fantasia) -> None:
-        self._bot, self._studio, self._archive = bot, bot.services.studio, bot.services.archive
-        self._next = bot.services.studio.ticks()
+        self._bot, self._pieces, self._archive = bot, bot.services.pieces, bot.services.archive
+        self._next = bot.services.clock.ticks()
 
     @app_commands.command()
     @app_commands.describe(member="Another member's pieces, for server managers")
@@ -40,8 +40,8 @@ class Library(commands.Cog):
     ) -> None:
         """Everything about one piece, with the command that makes it again."""
         permissions.guild_of(interaction)
-        job, takes, post = await self._studio.piece(number, permissions.viewer(interaction))
-        embed = embeds.piece(job, takes, post, await self._studio.parent(job.request))
+        job, takes, post = await self._pieces.piece(number, permissions.viewer(interaction))
+        embed = embeds.piece(job, takes, post, await self._pieces.parent(job.request))
         await answer(interaction, embed=embed, view=result_view(number))
 
     @app_commands.command()
@@ -58,7 +58,7 @@ class Library(commands.Cog):
     ) -> None:
         """Post one of your pieces again."""
         permissions.guild_of(interaction)
-        job, takes = await self._studio.takes(number, permissions.viewer(interaction))
+        job, takes = await self._pieces.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             permissions.require_manager(interaction)
         submit.require_permissions(interaction)
@@ -118,7 +118,7 @@ class Library(commands.Cog):
     @commands.Cog.listener()
     async def on_look(self) -> None:
         """Once an hour, forget the pieces of servers that removed the bot long ago."""
-        now = self._studio.ticks()
+        now = self._bot.services.clock.ticks()
         if now >= self._next:
             self._next = now + FORGET_EVERY
             await self._archive.forget_the_left()
@@ -128,9 +128,9 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
     """Fill a page of a member's pieces."""
     if member != interaction.user.id:
         permissions.require_manager(interaction)
-    studio, guild = interaction.client.services.studio, permissions.guild_of(interaction)
+    services, guild = interaction.client.services, permissions.guild_of(interaction)
     most = pages.LINES_PER_PAGE
-    found = await studio.history(guild, member, most + 1, page * most)
+    found = await services.pieces.history(guild, member, most + 1, page * most)
     shown, more = pages.cut(found)
     return pages.card("Pieces, newest first", [embeds.line(*piece) for piece in shown]), more
 

@@ -49,7 +49,7 @@ class Forgetting(commands.Cog):
     @commands.Cog.listener()
     async def on_forgotten(self, interaction: Interaction, receipt: Receipt) -> None:
         """Remember who is to be told."""
-        until = self._bot.services.studio.ticks() + ANSWERED_FOR
+        until = self._bot.services.clock.ticks() + ANSWERED_FOR
         self._waiting.append(AwaitedReceipt(interaction, receipt, until))
 
     @commands.Cog.listener()
@@ -82,7 +82,7 @@ class Forgetting(commands.Cog):
         log.warning("%s cannot be deleted and stays: %s (%d still to go)", place, error, left)
 
     async def _tell(self) -> None:
-        now, waiting = self._bot.services.studio.ticks(), self._waiting
+        now, waiting = self._bot.services.clock.ticks(), self._waiting
         self._waiting = [each for each in waiting if each.receipt.left and now < each.until]
         for each in waiting:
             if each not in self._waiting:

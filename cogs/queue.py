@@ -40,7 +40,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     """Fill a page of the queue: of the server, or of all for the bot's owner."""
     guild = permissions.guild_of(interaction)
     owner = await interaction.client.is_owner(interaction.user)
-    found, count = await interaction.client.services.studio.queue(
+    found, count = await interaction.client.services.standings.page(
         None if owner else guild, page, pages.LINES_PER_PAGE
     )
     lines = [_line(interaction, standing, owner=owner) for standing in found]
@@ -51,7 +51,7 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 async def choices(interaction: Interaction) -> list[ui.Item[Any]]:
     """Return the select with the pieces that the member may cancel, if there are any."""
-    found = await interaction.client.services.studio.cancellable(
+    found = await interaction.client.services.standings.cancellable(
         permissions.guild_of(interaction),
         interaction.user.id,
         manager=interaction.permissions.manage_guild,

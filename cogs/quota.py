@@ -30,7 +30,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         """Show a member's tier and usage, as they see it in /usage."""
         # Only then is Discord asked what they bought, which may take longer than the three seconds
         # within which it wants an answer.
-        if self._services.member_admin.skus:
+        if self._services.terms.skus:
             await interaction.response.defer(ephemeral=True)
         note = ""
         try:
@@ -38,7 +38,7 @@ class Quota(permissions.AdminGroup, name="quota", description="Seconds for indiv
         except UNREACHED:
             note = "Discord did not answer about their subscriptions, so these are left out."
             presence = Presence(roles=permissions.roles(member))
-        usage = await self._services.studio.usage(guild_of(interaction), member.id, presence)
+        usage = await self._services.accounts.usage(guild_of(interaction), member.id, presence)
         title = f"Usage of {escape(member.display_name)}"
         embed = tier_embeds.usage(usage, permissions.named_roles(interaction), title)
         await answer(interaction, note, embed=embed)

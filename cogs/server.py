@@ -121,7 +121,7 @@ class RefusalNotice(commands.Cog):
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
-        self._studio = bot.services.studio
+        self._server_admin = bot.services.server_admin
         self._saying = asyncio.Lock()
 
     @commands.Cog.listener()
@@ -129,8 +129,8 @@ class RefusalNotice(commands.Cog):
         """Post the notice where members will see it, if the bot may post at all."""
         # A server may be joined while `on_ready` goes through all of them: it is told once.
         async with self._saying:
-            if await self._studio.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
-                await self._studio.told(guild.id)
+            if await self._server_admin.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
+                await self._server_admin.told(guild.id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:

@@ -37,7 +37,7 @@ FIELDS = {
 @permissions.for_managers
 async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the server's tiers by name."""
-    offers = await interaction.client.services.server_admin.offers(guild_of(interaction))
+    offers = await interaction.client.services.accounts.offers(guild_of(interaction))
     return offered(((offer.tier.name, offer.tier.name) for offer in offers), typed)
 
 
@@ -192,7 +192,7 @@ class Roles(commands.Cog):
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the tiers."""
     permissions.require_manager(interaction)
-    offers = await interaction.client.services.server_admin.offers(guild_of(interaction))
+    offers = await interaction.client.services.accounts.offers(guild_of(interaction))
     names = permissions.named_roles(interaction)
     found, more = pages.cut(offers, page, TIERS_PER_PAGE)
     return pages.card("Tiers on this server", [line(offer, names) for offer in found]), more

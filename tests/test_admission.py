@@ -58,12 +58,11 @@ def a_studio(database: Database, folder: Path, clock: Clock, wrong: set[str]) ->
     )
     limits = Limits(
         servers=frozenset() if "allowed" in wrong else None,
-        max_seconds=4 if "length" in wrong else 120,
         waiting=1 if "studio" in wrong else 10,
         waiting_per_server=1 if "waiting here" in wrong else 10,
         server_seconds_per_day=1 if "day of the server" in wrong else None,
     )
-    return rooms(database, folder, clock, tier, limits=limits).studio
+    return rooms(database, folder, clock, tier, limits=limits).services.studio
 
 
 async def ruled(tx: Transaction, clock: Clock, wrong: set[str]) -> None:
@@ -71,6 +70,9 @@ async def ruled(tx: Transaction, clock: Clock, wrong: set[str]) -> None:
     unfit = ["small"] if "memory" in wrong else []
     await state.engine_runs(tx, device="cpu", precision="float32", slots=1, unfit=unfit)
     await put(tx, "jobs", status=Status.QUEUED)
+    if "length" in wrong:
+        limits = {"max_seconds": 4, "waiting": None, "seconds_per_day": None}
+        await servers.limited(tx, 10, limits)
     if "block" in wrong:
         await members.blocked(tx, 10, 1, "loud nights", clock(), None)
     if "channel" in wrong:

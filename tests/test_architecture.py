@@ -20,9 +20,10 @@ MAY = {
     "bot.engine.files bot.engine.messages",
     "bot.dispatch": f"bot.dispatch bot.queue bot.retention.disk bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages bot.engine.process",
-    "bot.admin": f"bot.admin bot.admission bot.engine.cards bot.retention.disk bot.rules "
-    f"bot.tables {COMMON}",
-    "bot.client": f"bot.admin bot.discord_errors bot.outbox bot.retention bot.studio {COMMON}",
+    "bot.admin": f"bot.admin bot.engine.cards bot.retention.disk bot.rules bot.tables {COMMON}",
+    "bot.lookup": f"bot.lookup bot.queue bot.rules bot.tables {COMMON}",
+    "bot.client": "bot.admin bot.discord_errors bot.lookup bot.outbox bot.retention "
+    f"bot.rules.terms bot.studio bot.tables.database bot.tables.state {COMMON}",
     "bot.monitoring": f"bot.client bot.tables.database {COMMON}",
     "bot.config": f"bot.engine.cards bot.parsing {COMMON}",
     "bot.parsing": "bot.rules",
@@ -34,7 +35,7 @@ MAY = {
     "bot.discord_errors": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
     "cogs": "cogs bot.client bot.admin bot.discord_errors bot.engine.cards bot.invitation "
-    f"bot.outbox bot.retention bot.rules bot.studio {COMMON}",
+    f"bot.lookup bot.outbox bot.retention bot.rules bot.studio {COMMON}",
 }
 """What each module of a folder, or a single module, may import of ours."""
 

@@ -153,7 +153,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
 
         async def claim() -> None:
             async with w.database.transaction() as tx:
-                await jobs.start(tx, 1, w.studio.now())
+                await jobs.start(tx, 1, w.services.clock())
 
         async def open_ones(*args: Any) -> Any:
             claims.append(asyncio.create_task(claim()))
@@ -167,13 +167,13 @@ async def test_a_list_of_the_queue_is_of_one_instant(
 
         monkeypatch.setattr(jobs, "open_ones", open_ones)
         monkeypatch.setattr(queue, "expected", expected)
-        found, count = await w.studio.queue(w.guild.id, 0, 10)
+        found, count = await w.services.standings.page(w.guild.id, 0, 10)
         await claims[0]
         assert (count, counted) == (3, 1)
         assert [(at.job.status, at.place) for at in found] == [
             (Status.QUEUED, place) for place in (1, 2, 3)
         ]
-        begun = await w.studio.standing(found[0].job)
+        begun = await w.services.standings.of_job(found[0].job.id)
         assert begun.job.status is Status.RUNNING, "it is told as it is now"
         assert "It is already rendering" in str(status_embeds.waiting(begun).description)
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))

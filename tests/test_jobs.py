@@ -40,7 +40,7 @@ async def test_two_hundred_concurrent_submits_let_through_what_fits(
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        studio = rooms(database, tmp_path, Clock(), SMALL).studio
+        studio = rooms(database, tmp_path, Clock(), SMALL).services.studio
         asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 3

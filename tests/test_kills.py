@@ -149,7 +149,7 @@ async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan)
         twice = sum([(await w.studio.job(number)).attempts == 2 for number in range(1, ROUNDS + 1)])
         print(f"{len(killed)} engines killed, {twice} of them while they rendered")
         assert len(w.results()) == ROUNDS
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 4 * ROUNDS
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 4 * ROUNDS
         left = {file.name.split("-")[0] for file in (plan.folder / "audio").iterdir()}
         assert left == {str(number) for number in range(1, ROUNDS + 1)}
         assert not list((plan.folder / "audio").glob("*.part"))

@@ -32,7 +32,7 @@ ADMIN = Actor(id=9, name="admin")
 
 
 async def used(w: World, member: simcord.MemberActor | None = None) -> int:
-    return (await w.studio.usage(w.guild.id, (member or w.alice).id)).used
+    return (await w.services.accounts.usage(w.guild.id, (member or w.alice).id)).used
 
 
 async def undeliverable(w: World, number: int = 1, prompt: str = "play", duration: int = 8) -> None:
@@ -70,15 +70,15 @@ async def test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_sa
 ) -> None:
     monkeypatch.setattr(quota, "cost", lambda request: 3 * request.work + 1)
     async with compose(plan) as bot:
-        asked, studio = origin(), bot.services.studio
+        asked, studio, accounts = origin(), bot.services.studio, bot.services.accounts
         job = await studio.submit(asked, Wish(prompt="slow", seconds=5, takes=2))
         monkeypatch.undo()
         rows = await takes.of(inside.database(studio), job.id)
         assert [take.charged_seconds for take in rows] == [16, 15]
-        usage = await studio.usage(asked.guild_id, asked.user_id)
+        usage = await accounts.usage(asked.guild_id, asked.user_id)
         assert (usage.used, [entry.seconds for entry in usage.ledger]) == (31, [-31])
         await studio.cancel(job.id, member(asked.user_id, asked.guild_id))
-        usage = await studio.usage(asked.guild_id, asked.user_id)
+        usage = await accounts.usage(asked.guild_id, asked.user_id)
         assert (usage.used, [entry.seconds for entry in usage.ledger]) == (0, [31, -31])
 
 
@@ -93,7 +93,7 @@ async def test_what_could_not_be_posted_is_neither_saved_nor_extended(
         pressed = await w.alice.click(shown.response.message, label=label)
         assert "#1 could not be posted, so it was refunded" in told(pressed)
         with pytest.raises(Refusal, match="could not be posted"):
-            await w.studio.extension(1, 1, 5, viewer(w))
+            await w.services.pieces.extension(1, 1, 5, viewer(w))
         await press_again(w)
         await w.ended(1, Status.DELIVERED)
         shown = await w.alice.slash(w.music, "piece", number=1)
@@ -316,7 +316,7 @@ async def test_what_is_sold_cannot_be_taken_away(
             user_skus=frozenset({77} if subscription == "user" else ()),
             server_skus=frozenset({77} if subscription == "server" else ()),
         )
-        held = await w.studio.membership(w.guild.id, w.alice.id, presence)
+        held, _ = await w.services.accounts.allowed(w.guild.id, w.alice.id, presence)
         assert (held.per_day, held.override) == (per_day, per_day == allowed)
 
 
@@ -328,7 +328,7 @@ async def test_an_interaction_that_comes_twice_is_one_piece(plan: Plan) -> None:
         assert first.id == again.id == 1
         await w.ended(1, Status.DELIVERED)
         asked = replace(asked, interaction_id=6)
-        wish = await w.studio.extension(1, 1, 5, viewer(w))
+        wish = await w.services.pieces.extension(1, 1, 5, viewer(w))
         longer = [await w.studio.submit(asked, wish) for _ in range(2)]
         assert [job.id for job in longer] == [2, 2]
         await w.ended(2, Status.DELIVERED)

@@ -6,8 +6,7 @@ import pytest
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.studio import NOBODY
-from bot.values import Actor, Delivered, Fault, PostKind, Presence, Status, Unsent, Wish
+from bot.values import NOBODY, Actor, Delivered, Fault, PostKind, Presence, Status, Unsent, Wish
 from tests.cogs.test_bot import told
 from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.support.books import Books, Only, books, lefts
@@ -27,7 +26,7 @@ async def test_what_was_deleted_or_lost_is_not_posted_again(plan: Plan) -> None:
         shown = await w.alice.slash(w.music, "piece", number=1)
         assert shown.response
         await w.alice.click(shown.response.message, label="Delete")
-        w.studio.path("audio/2-1.wav").unlink()
+        w.path("audio/2-1.wav").unlink()
         for number in (1, 2):
             answer = told(await press_again(w, number))
             assert answer == f"The music of #{number} is no longer kept."
@@ -103,7 +102,7 @@ def test_post_again_costs_what_there_is_also_from_grants_and_after_a_reset(books
     books.reset((10, 1))
     books.submit(10, 1, 4, 1)
     books.post_again(Only(1))
-    usage = books.do(books.studio.usage(10, 1))
+    usage = books.do(books.accounts.usage(10, 1))
     assert (usage.used, lefts(books)) == (5, [3]), "1 s of the day and 6 s of the grant"
     books.deliver(refused=True)
     assert lefts(books) == [9]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from bot.admission import Admission
 from bot.errors import Refusal
 from bot.rules import days, tiers
 from bot.rules.markup import LISTED, clean, escape, some
-from bot.tables import audit, grants, ledger, members
+from bot.rules.terms import Terms
+from bot.tables import audit, grants, ledger, members, server_tiers
 from bot.tables.database import Database
 from bot.values import Actor, Change, Tier
 
@@ -19,14 +19,10 @@ LONGEST_REASON = 200
 class MemberAdmin:
     """Each change is one transaction with its line in the audit log."""
 
-    def __init__(
-        self, database: Database, *, admission: Admission, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, database: Database, terms: Terms, *, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._admission = admission
+        self._terms = terms
         self._clock = clock
-        self.skus = admission.skus
-        """What the operator sells through Discord."""
 
     async def grant(
         self, guild: int, actor: Actor, member: Actor, seconds: int, reason: str, days: int | None
@@ -100,7 +96,7 @@ class MemberAdmin:
         until = self._until(days)
         async with self._database.transaction() as tx:
             now = self._clock()
-            known = await self._admission.tiers(tx, guild)
+            known = await server_tiers.of(tx, guild, self._terms.tiers)
             tier = named(known, name)
             before = await members.find(tx, guild, member.id, now)
             await members.given(tx, guild, member.id, tier.key, until)
@@ -137,7 +133,7 @@ class MemberAdmin:
                 "tier take",
                 member.name,
                 member=member.id,
-                before=called(await self._admission.tiers(tx, guild), before),
+                before=called(await server_tiers.of(tx, guild, self._terms.tiers), before),
             )
 
     async def block(

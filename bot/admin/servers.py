@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from bot.admin.members import called, named
-from bot.admission import Admission
 from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules import bounds, tiers, wordfilter
 from bot.rules.markup import clean, escape
+from bot.rules.terms import Terms
 from bot.rules.wording import span
 from bot.tables import audit, members, server_tiers, servers
 from bot.tables.database import Database, Transaction
-from bot.values import Actor, Limits, Offer, Tier
+from bot.values import Actor, Limits, Tier
 
 LONGEST_NAME = 40
 LONGEST_WORD = 50
@@ -37,22 +37,16 @@ NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
 class ServerAdmin:
     """Each change is one transaction with its line in the audit log."""
 
-    def __init__(
-        self, database: Database, *, admission: Admission, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, database: Database, terms: Terms, *, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._admission = admission
+        self._terms = terms
         self._clock = clock
-
-    async def offers(self, guild: int) -> list[Offer]:
-        """Return a server's tiers and how to get each, lowest first."""
-        return await self._admission.offers(self._database, guild)
 
     async def paid_servers(self) -> int:
         """Return the number of servers where a role grants a tier that costs money."""
-        paid = set()
+        paid, usual = set(), self._terms.tiers
         for guild, key in await server_tiers.all_mapped(self._database):
-            found = {tier.key: tier for tier in await self._admission.tiers(self._database, guild)}
+            found = {tier.key: tier for tier in await server_tiers.of(self._database, guild, usual)}
             if key in found and found[key].price.casefold() != tiers.FREE.price:
                 paid.add(guild)
         return len(paid)
@@ -64,7 +58,7 @@ class ServerAdmin:
     async def map_role(self, guild: int, actor: Actor, role: Actor, name: str) -> Tier:
         """Make a role grant a tier; return it."""
         async with self._database.transaction() as tx:
-            known = await self._admission.tiers(tx, guild)
+            known = await server_tiers.of(tx, guild, self._terms.tiers)
             tier = named(known, name)
             before = await server_tiers.roles(tx, guild)
             if role.id not in before and len(before) >= MOST_ROLES:
@@ -88,7 +82,7 @@ class ServerAdmin:
             if name is None:
                 raise Refusal("That role does not grant a tier. Choose one from the list.")
             key = (await server_tiers.roles(tx, guild))[role]
-            before = called(await self._admission.tiers(tx, guild), key)
+            before = called(await server_tiers.of(tx, guild, self._terms.tiers), key)
             await server_tiers.unmapped(tx, guild, role)
             await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
         return name
@@ -203,7 +197,7 @@ class ServerAdmin:
 
     async def limits(self, guild: int) -> Limits:
         """Return the operator's limits as they hold for a server."""
-        return await self._admission.limits(self._database, guild)
+        return await servers.limits(self._database, guild, self._terms.limits)
 
     async def known_servers(self) -> list[int]:
         """Return the ids of the servers with settings of their own."""
@@ -212,9 +206,9 @@ class ServerAdmin:
     async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> Limits:
         """Allow or refuse a server, whatever the list says; None follows the list again."""
         async with self._database.transaction() as tx:
-            before = await self._admission.limits(tx, guild)
+            before = await servers.limits(tx, guild, self._terms.limits)
             await servers.allowed(tx, guild, allowed)
-            after = await self._admission.limits(tx, guild)
+            after = await servers.limits(tx, guild, self._terms.limits)
             await self._note(
                 tx,
                 guild,
@@ -231,18 +225,29 @@ class ServerAdmin:
     ) -> Limits:
         """Set a server's own limits; None changes nothing, too small a number means as in .env."""
         async with self._database.transaction() as tx:
-            before = await self._admission.limits(tx, guild)
+            before = await servers.limits(tx, guild, self._terms.limits)
             await servers.limited(tx, guild, changes)
-            after = await self._admission.limits(tx, guild)
+            after = await servers.limits(tx, guild, self._terms.limits)
             await self._note(
                 tx, guild, actor, "studio server", str(guild), described(before), described(after)
             )
         return after
 
+    async def turned_away(self, guild: int) -> bool:
+        """Whether a server has yet to be told that it may not use the studio."""
+        if (await self.limits(guild)).allows(guild):
+            return False
+        return not await servers.was_told(self._database, guild)
+
+    async def told(self, guild: int) -> None:
+        """Note that a server was told that it may not use the studio."""
+        async with self._database.transaction() as tx:
+            await servers.told(tx, guild, self._clock())
+
     async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
         """Return the server's tiers, after copying the defaults if it has none of its own."""
-        known = await self._admission.tiers(tx, guild)
-        if not await server_tiers.of(tx, guild):
+        known = await server_tiers.of(tx, guild, self._terms.tiers)
+        if not await server_tiers.of(tx, guild, ()):
             for tier in known:
                 await server_tiers.put(tx, guild, tier)
         return known

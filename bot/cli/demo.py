@@ -206,8 +206,8 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
 
 async def _finished_before(stage: Stage) -> None:
     """Wait until what an earlier demo on this --data accepted was posted."""
-    studio = stage.bot.services.studio
-    while (await studio.queue(None, 0, 1))[1] or await stage.bot.services.outbox.owed():  # noqa: ASYNC110
+    services = stage.bot.services
+    while (await services.standings.page(None, 0, 1))[1] or await services.outbox.owed():  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

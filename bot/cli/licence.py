@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.admin.servers import ServerAdmin
-from bot.admission import Admission
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
 from bot.engine.cards import ModelCard
 from bot.errors import OperatorError
 from bot.rules.quota import includes
-from bot.rules.tiers import DEFAULTS, FREE
+from bot.rules.terms import Terms
+from bot.rules.tiers import FREE
 from bot.rules.wording import counted
 from bot.tables.opening import reading
-from bot.values import Limits
 
 REMEDY = (
     "Meta's weights may not be used commercially: unmap the paid tiers (/tier unmap, SKUS), use "
@@ -32,10 +31,9 @@ async def warnings(server_admin: ServerAdmin, config: Config, choice: Choice) ->
 
 async def paid_servers(folder: Path) -> int:
     """Return in how many servers of a data folder, running or not, paid tiers are mapped."""
-    admission = Admission(folder=folder, defaults=DEFAULTS, limits=Limits(), skus={})
     try:
         async with reading(folder / "fantasia.db") as database:
-            return await ServerAdmin(database, admission=admission, clock=utc_now).paid_servers()
+            return await ServerAdmin(database, Terms(), clock=utc_now).paid_servers()
     except OperatorError:
         return 0
 

@@ -14,8 +14,11 @@ REFUND_REASONS = {
 }
 
 
-async def used(reader: Reader, guild: int, user: int, day: str) -> int:
-    """Return the seconds of a day's allowance that a member used in a server since the reset."""
+async def used(reader: Reader, guild: int, user: int, day: str, *, everywhere: bool = False) -> int:
+    """Return the seconds of a day's allowance that a member used in a server since the reset.
+
+    With its use in others if it counts `everywhere`.
+    """
     rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(
@@ -26,11 +29,12 @@ async def used(reader: Reader, guild: int, user: int, day: str) -> int:
         """,
         (guild, user, day),
     )
-    return int(rows[0]["used"])
+    here = int(rows[0]["used"])
+    return here + await _used_elsewhere(reader, guild, user, day) if everywhere else here
 
 
-async def used_everywhere(reader: Reader, guild: int, user: int, day: str) -> int:
-    """Return the same for an allowance shared by all servers, with its use in others."""
+async def _used_elsewhere(reader: Reader, guild: int, user: int, day: str) -> int:
+    """Return what a member used in other servers of an allowance that all servers share."""
     rows = await reader.fetch(
         """
         SELECT COALESCE(SUM(
@@ -41,7 +45,7 @@ async def used_everywhere(reader: Reader, guild: int, user: int, day: str) -> in
         """,
         (user, day, guild),
     )
-    return int(rows[0]["used"]) + await used(reader, guild, user, day)
+    return int(rows[0]["used"])
 
 
 async def used_by_server(reader: Reader, guild: int, day: str) -> int:

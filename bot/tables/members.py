@@ -1,34 +1,23 @@
 """The table of what admins set for individual members: a tier, an allowance, a block."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.tables.database import Reader, Transaction, stamp
-from bot.values import Block
+from bot.values import Block, MemberSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What is set for a member; None leaves it to the server's rules."""
-
-    tier: str | None = None
-    tier_until: datetime | None = None
-    per_day: int | None = None
-    block: Block | None = None
-
-
-async def find(reader: Reader, guild: int, user: int, now: datetime) -> Settings:
+async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSettings:
     """Return what is in force for a member now."""
     rows = await reader.fetch(
         "SELECT * FROM members WHERE guild_id = ? AND user_id = ?", (guild, user)
     )
     if not rows:
-        return Settings()
+        return MemberSettings()
     row = rows[0]
     until, blocked_until = _time(row["tier_until"]), _time(row["blocked_until"])
     given = row["tier"] is not None and (until is None or now < until)
     blocked = row["blocked_at"] is not None and (blocked_until is None or now < blocked_until)
-    return Settings(
+    return MemberSettings(
         tier=row["tier"] if given else None,
         tier_until=until if given else None,
         per_day=row["per_day"],

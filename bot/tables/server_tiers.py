@@ -1,15 +1,16 @@
 """The tables of a server's own tiers and of the roles that grant them."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from bot.tables.database import Reader, Row, Transaction
 from bot.values import Tier
 
 
-async def of(reader: Reader, guild: int) -> list[Tier]:
-    """Return a server's own tiers; none means that it has the defaults."""
+async def of(reader: Reader, guild: int, usual: Iterable[Tier]) -> list[Tier]:
+    """Return a server's tiers, lowest first: its own, or the usual ones if it has none."""
     rows = await reader.fetch("SELECT * FROM tiers WHERE guild_id = ?", (guild,))
-    return [_tier(row) for row in rows]
+    return sorted(map(_tier, rows) if rows else usual, key=lambda tier: tier.rank)
 
 
 async def put(tx: Transaction, guild: int, tier: Tier) -> None:

@@ -67,14 +67,14 @@ class CancelButton(PressableItem, template=views.CANCEL.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Cancel, and say so in the message."""
-        studio = interaction.client.services.studio
-        job = await studio.cancel(self.number, permissions.viewer(interaction))
+        services = interaction.client.services
+        job = await services.studio.cancel(self.number, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
             await interaction.response.edit_message(embed=status_embeds.stopping(job), view=None)
             return
         await interaction.response.edit_message(embed=status_embeds.cancelled(job), view=None)
         with contextlib.suppress(StorageError):  # then the message is edited once more
-            await studio.status_message(job, job.status_message_id, Status.CANCELLED)
+            await services.outbox.shown(job, job.status_message_id, Status.CANCELLED)
 
 
 class PostAgainButton(PressableItem, template=views.POST_AGAIN.template):

@@ -58,7 +58,7 @@ async def presence_of(interaction: Interaction, member: discord.User) -> Presenc
     client = interaction.client
     found = (
         client.entitlements(user=member, exclude_ended=True)
-        if client.services.member_admin.skus  # else there is nothing to buy, so nobody is asked
+        if client.services.terms.skus  # else there is nothing to buy, so nobody is asked
         else None
     )
     theirs = [held async for held in found] if found else []

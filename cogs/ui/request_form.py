@@ -30,7 +30,7 @@ class AgainButton(PressableItem, template=views.AGAIN.template):
         """Queue the same request, or extend the same take once more."""
         viewer = permissions.viewer(interaction)
         await submit.queue(
-            interaction, await interaction.client.services.studio.again(self.number, viewer)
+            interaction, await interaction.client.services.pieces.again(self.number, viewer)
         )
 
 
@@ -168,6 +168,4 @@ def _decimal(name: str, found: dict[str, str]) -> float | None:
 
 
 async def _request(interaction: Interaction, number: int) -> Request:
-    return await interaction.client.services.studio.repeatable(
-        number, permissions.viewer(interaction)
-    )
+    return await interaction.client.services.pieces.request(number, permissions.viewer(interaction))

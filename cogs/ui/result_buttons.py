@@ -30,7 +30,7 @@ class ExtendButton(PressableItem, template=views.EXTEND.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Show the choices that the member's tier allows."""
-        job, takes = await interaction.client.services.studio.takes(
+        job, takes = await interaction.client.services.pieces.takes(
             self.number, permissions.viewer(interaction)
         )
         held, longest = await submit.allowed(interaction)
@@ -57,7 +57,7 @@ class SaveButton(PressableItem, template=views.SAVE.template):
     async def press(self, interaction: Interaction) -> None:
         """Show the formats of each take."""
         viewer = permissions.viewer(interaction)
-        job, takes = await interaction.client.services.studio.takes(self.number, viewer)
+        job, takes = await interaction.client.services.pieces.takes(self.number, viewer)
         choices = [
             discord.SelectOption(
                 label=f"{_named(job, take)}{kind.upper()}", value=f"{take.number}:{kind}"
@@ -98,8 +98,8 @@ class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):
     async def press(self, interaction: Interaction) -> None:
         """Queue it."""
         take, more = map(int, self.chosen(f"([1-9]):({'|'.join(map(str, EXTENSION_SECONDS))})"))
-        studio, viewer = interaction.client.services.studio, permissions.viewer(interaction)
-        await submit.queue(interaction, await studio.extension(self.number, take, more, viewer))
+        pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+        await submit.queue(interaction, await pieces.extension(self.number, take, more, viewer))
 
 
 class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
@@ -109,7 +109,7 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
         """Send it to the member alone."""
         number, kind = self.chosen("([1-9]):(flac|mp3|ogg)")
         viewer = permissions.viewer(interaction)
-        job, takes = await interaction.client.services.studio.takes(self.number, viewer)
+        job, takes = await interaction.client.services.pieces.takes(self.number, viewer)
         # A take that is gone meanwhile leaves nothing, which `files` refuses.
         chosen = [take for take in takes if take.number == int(number)]
         async with interaction.client.services.copies.saving(interaction.user.id):

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import discord
 
+from bot.client import Services
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import StorageError
-from bot.studio import Studio
 from bot.values import Job, Notice, Standing, Status
 from cogs.ui import status_embeds
 from cogs.ui.places import channel, link
@@ -49,9 +49,10 @@ class Edit:
 class StatusMessages:
     """Keeps the status messages up to date, edited no more often than members can read."""
 
-    def __init__(self, client: discord.Client, studio: Studio) -> None:
+    def __init__(self, client: discord.Client, services: Services) -> None:
         self._client = client
-        self._studio = studio
+        self._clock, self._outbox = services.clock, services.outbox
+        self._standings, self._pieces = services.standings, services.pieces
         self._edits: dict[int, Edit] = {}
         """By job, of the messages that may be out of date."""
         self._busy: set[int] = set()
@@ -87,7 +88,7 @@ class StatusMessages:
 
     async def _due(self) -> dict[int, list[Notice]]:
         """Return a few notices by channel: changed ones first, then the longest unedited."""
-        notices = await self._studio.to_show()
+        notices = await self._outbox.notices()
         self._edits = {
             notice.job: self._edits.get(notice.job) or Edit(self._ago(notice)) for notice in notices
         }
@@ -99,19 +100,19 @@ class StatusMessages:
         return {channel: line for channel, line in due.items() if line}
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
-        for standing in await self._studio.standings([notice.job for notice in notices]):
+        for standing in await self._standings.of([notice.job for notice in notices]):
             await self._tell_of(standing)
 
     async def _tell_of(self, standing: Standing) -> None:
         job = standing.job
-        edit = self._edits.setdefault(job.id, Edit(self._studio.ticks()))
+        edit = self._edits.setdefault(job.id, Edit(self._clock.ticks()))
         last = edit.embed
         # It counts as failed until it is known to have worked, whatever ends this.
-        edit.at, edit.embed, edit.failures = self._studio.ticks(), None, edit.failures + 1
+        edit.at, edit.embed, edit.failures = self._clock.ticks(), None, edit.failures + 1
         try:
             embed = await self._card(standing)
             if last == embed or await self._show(job, embed):
-                edit.at, edit.embed, edit.failures = self._studio.ticks(), embed, 0
+                edit.at, edit.embed, edit.failures = self._clock.ticks(), embed, 0
         except StorageError as error:
             log.error("%s", error)
         except Exception:
@@ -131,7 +132,7 @@ class StatusMessages:
             if definite(error):
                 return None
             raise
-        await self._studio.status_message(job, job.status_message_id, job.status)
+        await self._outbox.shown(job, job.status_message_id, job.status)
         return job.status_message_id
 
     async def _show(self, job: Job, embed: discord.Embed) -> bool:
@@ -146,25 +147,25 @@ class StatusMessages:
                 return False
             # One that was deleted is forgotten; one that may not be edited now is still there.
             message = None if isinstance(error, discord.NotFound) else message
-        await self._studio.status_message(job, message, job.status)
+        await self._outbox.shown(job, message, job.status)
         return True
 
     def _is_due(self, notice: Notice) -> bool:
-        now, edit = self._studio.ticks(), self._edits[notice.job]
+        now, edit = self._clock.ticks(), self._edits[notice.job]
         pause = FIRST_EDIT_PAUSE * 2 ** min(edit.failures - 1, 9)
         if edit.failures and now < edit.at + min(pause, LONGEST_EDIT_PAUSE):
             return False
         if notice.status not in EDITED_EVERY:
             return True
         # Then only its end is shown: Discord takes few edits of messages older than an hour.
-        if self._studio.now() > notice.created_at + EDITABLE_FOR:
+        if self._clock() > notice.created_at + EDITABLE_FOR:
             return False
         return _has_changed(notice) or now >= edit.at + EDITED_EVERY[notice.status]
 
     def _ago(self, notice: Notice) -> float:
         """Return when a message was posted, by ticks; never later than now."""
-        age = (self._studio.now() - notice.created_at).total_seconds()
-        return self._studio.ticks() - max(0.0, age)
+        age = (self._clock() - notice.created_at).total_seconds()
+        return self._clock.ticks() - max(0.0, age)
 
     def _rank(self, notice: Notice) -> tuple[bool, float]:
         """Sort what has changed before the rest, and both by how long they are due."""
@@ -178,13 +179,13 @@ class StatusMessages:
             return card(standing)
         if job.status is not Status.DELIVERED:
             return status_embeds.ended(job)
-        return status_embeds.done(job, link(job, await self._studio.result(job)))
+        return status_embeds.done(job, link(job, await self._pieces.result(job)))
 
     def _message(self, job: Job) -> discord.PartialMessage:
         return channel(self._client, job).get_partial_message(job.status_message_id or 0)
 
     def _old(self, job: Job) -> bool:
-        return self._studio.now() > job.created_at + EDITABLE_FOR
+        return self._clock() > job.created_at + EDITABLE_FOR
 
 
 async def apart(*works: Awaitable[None]) -> None:

@@ -15,21 +15,21 @@ log = logging.getLogger(__name__)
 
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     """Return the member's tier and the length of the longest piece they may request, in seconds."""
-    studio, guild = interaction.client.services.studio, interaction.guild_id or 0
-    held = await studio.membership(guild, interaction.user.id, permissions.presence(interaction))
-    return held, await studio.longest(guild, held)
+    return await interaction.client.services.accounts.allowed(
+        interaction.guild_id or 0, interaction.user.id, permissions.presence(interaction)
+    )
 
 
 async def queue(interaction: Interaction, wish: Wish) -> None:
     """Queue what a member wishes for, and reply with the status message."""
-    studio = interaction.client.services.studio
-    job = await studio.submit(origin(interaction), wish, permissions.presence(interaction))
+    services = interaction.client.services
+    job = await services.studio.submit(origin(interaction), wish, permissions.presence(interaction))
     try:
-        standing = await studio.standing(job)
+        standing = await services.standings.of_job(job.id)
         answer = await interaction.response.send_message(
             embed=status_embeds.waiting(standing), view=views.view(views.CANCEL.of(job.id))
         )
-        await studio.status_message(job, answer.message_id, Status.QUEUED)
+        await services.outbox.shown(job, answer.message_id, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same
         log.error("job %d: its status cannot be shown: %s", job.id, error)
         raise Refusal(

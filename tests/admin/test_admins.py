@@ -50,7 +50,7 @@ async def test_others_are_refused_in_code_as_well(plan: Plan) -> None:
             assert "Manage Server" in text
         asked = {"member": w.alice, "seconds": 999, "reason": "I am nice"}
         assert "Manage Server" in told(await w.alice.slash(w.music, "quota grant", **asked))
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).grants == ()
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).grants == ()
 
 
 async def test_admins_commands_are_hidden_from_others_and_in_direct_messages(plan: Plan) -> None:

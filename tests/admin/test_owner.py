@@ -158,7 +158,7 @@ async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_eve
         shown = await w.alice.slash(w.music, "history")
         assert "play one" in shown.response.embeds[0].description
         with pytest.raises(Refusal, match="no longer kept"):
-            await w.studio.takes(1, viewer(guild=w.guild.id))
+            await w.services.pieces.takes(1, viewer(guild=w.guild.id))
 
 
 async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from(
@@ -172,7 +172,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
         await w.generate("slow")
         await w.ended(4, Status.RUNNING)
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        longer = await w.studio.extension(1, 1, 2, viewer(guild=w.guild.id))
+        longer = await w.services.pieces.extension(1, 1, 2, viewer(guild=w.guild.id))
         await w.studio.submit(here, longer)
         size = sum(file.stat().st_size for file in (plan.folder / "audio").glob("3-*"))
         assert await w.bot.services.archive.prune(Keep(most=2 * size)) == 1
@@ -268,6 +268,7 @@ async def test_each_change_is_one_line_with_whom_it_is_about(
         await w.ended(1, Status.DELIVERED)
         await w.generate("fail")
         await w.ended(2, Status.FAILED)
+        await w.look()
         about = f"server {w.guild.id}, member {w.alice.id}"
     lines = [record for record in caplog.records if hasattr(record, "state")]
     assert [(record.job, record.state) for record in lines] == [  # type: ignore[attr-defined]

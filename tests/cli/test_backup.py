@@ -205,7 +205,7 @@ async def test_a_backup_with_the_music_moves_a_bot_to_another_house(
     async with compose(new) as client:
         job = await client.services.studio.job(2)
         owner = member(job.origin.user_id, job.origin.guild_id)
-        _, (take,) = await client.services.studio.takes(2, owner)
+        _, (take,) = await client.services.pieces.takes(2, owner)
         assert await client.services.copies.read(str(take.audio)) == music["2-1.wav"]
     assert [path.name for path in tmp_path.rglob("*.part")] == []
 

@@ -41,7 +41,7 @@ async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
 
 
 def server_admin(database: Database, clock: Clock) -> ServerAdmin:
-    return rooms(database, Path(), clock, *tiers.DEFAULTS).server_admin
+    return rooms(database, Path(), clock, *tiers.DEFAULTS).services.server_admin
 
 
 async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:

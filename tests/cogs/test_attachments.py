@@ -89,7 +89,7 @@ async def test_an_answer_may_hold_what_its_member_may_send(
         message = await first(w)
         limits(monkeypatch, server=100, member=10**7)
         async with w.database.transaction() as tx:
-            refused = (w.guild.id, w.studio.now().timestamp())
+            refused = (w.guild.id, w.services.clock().timestamp())
             await tx.execute("INSERT INTO uploads VALUES (?, 0, 1, 100, ?)", refused)
         saved = await choose(w.alice, await w.alice.click(message, label="Save as"), "FLAC")
         assert saved.response
@@ -142,7 +142,7 @@ async def test_a_refusal_teaches_by_the_largest_file(plan: Plan) -> None:
 async def test_a_file_that_vanished_is_told_to_who_asked(plan: Plan) -> None:
     async with world(plan) as w:
         await first(w)
-        w.studio.path("audio/1-1.wav").unlink()
+        w.path("audio/1-1.wav").unlink()
         shown = await w.alice.slash(w.music, "resend", number=1)
         assert "no longer kept" in private(shown)
         assert len(w.results()) == 1

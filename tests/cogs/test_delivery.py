@@ -47,7 +47,7 @@ async def postponed(w: World) -> None:
 
 
 async def used(w: World) -> int:
-    return (await w.studio.usage(w.guild.id, w.alice.id)).used
+    return (await w.services.accounts.usage(w.guild.id, w.alice.id)).used
 
 
 async def asked(w: World, prompt: str = "play", takes: int = 1, duration: int = 2) -> Any:
@@ -87,7 +87,7 @@ async def test_one_take_that_is_too_large_in_every_format_comes_in_parts(plan: P
         assert [bool(message.components) for message in w.results()] == [False] * 3 + [True]
         await w.status(shown, "#1 is done")
         assert await used(w) == 8
-        assert w.studio.path("audio/1-1.wav").exists()
+        assert w.path("audio/1-1.wav").exists()
 
 
 async def test_five_takes_too_large_together_come_each_by_itself(plan: Plan) -> None:
@@ -121,7 +121,7 @@ async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
         await asked(w, takes=3)
         await postponed(w)
         # It is larger in any format than the others: that it does not fit says nothing of them.
-        lengthen(w.studio.path("audio/1-2.wav"), 60)
+        lengthen(w.path("audio/1-2.wav"), 60)
 
         async def request(route: Any, **options: Any) -> Any:
             form = options.get("form") or []
@@ -183,7 +183,7 @@ async def test_what_is_refused_of_one_take_is_known_of_the_next(plan: Plan) -> N
 async def test_a_size_that_was_refused_by_mistake_is_soon_forgotten(plan: Plan) -> None:
     async with world(plan) as w:
         async with w.database.transaction() as tx:
-            refused = (w.guild.id, w.studio.now().timestamp())
+            refused = (w.guild.id, w.services.clock().timestamp())
             await tx.execute("INSERT INTO uploads VALUES (?, 0, 1, 1, ?)", refused)
         await asked(w, duration=8)
         await w.ended(1, Status.DELIVERED)

@@ -30,7 +30,7 @@ async def posted(w: World) -> None:
     await w.ended(1, Status.DELIVERED)
 
     async def look() -> bool:
-        return not await w.studio.to_show()
+        return not await w.services.outbox.notices()
 
     await until(look)
 

@@ -113,7 +113,7 @@ async def filled(x: Extremes, roles: list[int]) -> None:
         await tx.execute("INSERT INTO sqlite_sequence VALUES ('jobs', ?)", (PIECES - 1,))
     for number in range(len(TIERS), MOST_TIERS - 1):
         await w.bot.services.server_admin.add_tier(guild, member, tier_fields(number))
-    names = [offer.tier.name for offer in await w.bot.services.server_admin.offers(guild)]
+    names = [offer.tier.name for offer in await w.services.accounts.offers(guild)]
     for number, role in enumerate(roles):
         name = names[number % len(names)] if number < 100 else names[-1]
         await w.bot.services.server_admin.map_role(

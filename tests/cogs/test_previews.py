@@ -71,7 +71,7 @@ async def test_a_preview_that_is_owed_as_the_engine_dies_is_not_posted(
 
         await until(unheard)
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 0
 
 
 async def test_a_preview_that_is_owed_as_its_piece_gives_way_is_not_posted(

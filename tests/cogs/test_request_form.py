@@ -40,8 +40,8 @@ async def test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks(plan: 
         assert two.origin.user_id == w.bob.id
         assert two.request == replace(one.request, seed=two.request.seed)
         assert two.request.seed != 7
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
-        assert (await w.studio.usage(w.guild.id, w.bob.id)).used == 2
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 2
+        assert (await w.services.accounts.usage(w.guild.id, w.bob.id)).used == 2
 
 
 async def test_again_works_after_a_restart_and_asks_all_checks(plan: Plan) -> None:
@@ -110,7 +110,7 @@ async def test_a_wrong_edit_is_explained_and_charges_nothing(
     async with world(plan) as w:
         form = await w.bob.click(await first(w), label="Edit")
         assert sentence in told(await w.bob.submit_modal(form, values(form) | change))
-        assert (await w.studio.usage(w.guild.id, w.bob.id)).used == 0
+        assert (await w.services.accounts.usage(w.guild.id, w.bob.id)).used == 0
 
 
 async def test_a_form_may_be_open_over_a_restart(plan: Plan) -> None:
@@ -194,7 +194,7 @@ async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
         await w.ended(2, Status.DELIVERED)
         (message,) = [each for each in there.history() if each.attachments]
         with pytest.raises(Refusal, match="no piece #1 here"):
-            await w.studio.repeatable(1, viewer(guild=other.id))
+            await w.services.pieces.request(1, viewer(guild=other.id))
         await w.status(await carol.click(message, label="Again"), "#3 is done")
 
 

@@ -58,7 +58,7 @@ async def choose(
 
 
 async def used(w: World, member: simcord.MemberActor) -> int:
-    return (await w.studio.usage(w.guild.id, member.id)).used
+    return (await w.services.accounts.usage(w.guild.id, member.id)).used
 
 
 async def test_a_piece_is_extended_by_what_is_added(plan: Plan) -> None:

@@ -163,7 +163,7 @@ async def test_what_is_too_large_is_posted_in_a_smaller_format_that_says_so(
         (field,) = [each for each in message.embeds[0].fields if each.name == "Format"]
         assert sentence in str(field.value)
         assert "kept" in str(field.value)
-        assert all(w.studio.path(f"audio/1-{take}.wav").exists() for take in range(1, 6))
+        assert all(w.path(f"audio/1-{take}.wav").exists() for take in range(1, 6))
 
 
 async def test_what_is_too_large_in_every_format_is_given_back(plan: Plan) -> None:
@@ -172,5 +172,5 @@ async def test_what_is_too_large_in_every_format_is_given_back(plan: Plan) -> No
         w.env.inject_error("POST", "/webhooks/*", status=413, times=None)
         await w.generate("play")
         await w.ended(1, Status.UNDELIVERABLE)
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 0
-        assert w.studio.path("audio/1-1.wav").exists()
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 0
+        assert w.path("audio/1-1.wav").exists()

@@ -55,19 +55,19 @@ async def test_what_fails_in_one_channel_holds_up_no_other_and_is_told_later(
         other = w.guild.create_text_channel("other")
         await w.generate("play")
         await w.alice.slash(other, "generate", prompt="play", duration=2)
-        real, full = w.studio.status_message, True
+        real, full = w.services.outbox.shown, True
 
-        async def status_message(job: Job, message: int | None, shown: Status) -> None:
+        async def shown(job: Job, message: int | None, status: Status) -> None:
             if full and job.id == 1:
                 raise StorageError("The database cannot be used: disk I/O error.")
-            await real(job, message, shown)
+            await real(job, message, status)
 
-        monkeypatch.setattr(w.studio, "status_message", status_message)
+        monkeypatch.setattr(w.services.outbox, "shown", shown)
         for number in (1, 2):
             await w.studio.cancel(number, member(w.alice.id, w.guild.id))
 
         async def left() -> list[int]:
-            return [notice.job for notice in await w.studio.to_show()]
+            return [notice.job for notice in await w.services.outbox.notices()]
 
         async def told() -> bool:
             return await left() == [1]

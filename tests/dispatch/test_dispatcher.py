@@ -13,13 +13,16 @@ import pytest
 from bot import queue
 from bot.app import Plan, compose
 from bot.client import Fantasia
+from bot.clock import utc_now
 from bot.dispatch.endings import SENTENCES
 from bot.engine.files import wav
 from bot.errors import OperatorError, Refusal
+from bot.lookup.standings import Standings
 from bot.rules import fairness
 from bot.studio import Studio
 from bot.tables import backlog, jobs, state
 from bot.values import Fault, Job, PostKind, Status, Wish
+from tests.support import inside
 from tests.support.clock import Clock, until
 from tests.support.processes import alive, children
 from tests.support.scripted_child import SCRIPTED
@@ -221,7 +224,9 @@ async def test_a_child_that_loads_a_model_may_be_silent_for_longer(plan: Plan) -
         job = await play(studio, "swap")
         assert (job.status, job.attempts) == (Status.RENDERED, 1)
         waiting = await studio.submit(origin(), Wish(prompt="slow", seconds=10))
-        assert (await studio.standing(waiting)).ends_at is not None
+        rows = inside.database(studio)
+        standings = Standings(rows, clock=utc_now, drain=asyncio.Event())
+        assert (await standings.of_job(waiting.id)).ends_at is not None
 
 
 async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(

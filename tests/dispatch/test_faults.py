@@ -31,7 +31,7 @@ async def asked(w: World, prompt: str, **options: int) -> Job:
 
 
 async def used(w: World) -> int:
-    return (await w.studio.usage(w.guild.id, w.alice.id)).used
+    return (await w.services.accounts.usage(w.guild.id, w.alice.id)).used
 
 
 async def test_out_of_memory_is_tried_again_alone(

@@ -84,7 +84,7 @@ async def test_a_take_that_is_shorter_than_what_it_goes_on_from_is_a_lie(
         async with w.database.transaction() as tx:
             await tx.execute("UPDATE jobs SET prompt = 'lie shorter than before' WHERE id = 1")
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-        longer = await w.studio.extension(1, 1, 5, viewer(guild=w.guild.id))
+        longer = await w.services.pieces.extension(1, 1, 5, viewer(guild=w.guild.id))
         await w.studio.submit(here, longer)
         assert (await w.ended(2, Status.DELIVERED)).deaths == 1
         assert "announced 1 s of 13 s; the file holds 1 s, and extends 8 s" in caplog.text
@@ -210,7 +210,7 @@ async def test_nothing_but_a_file_of_its_own_is_posted(
 
         await until(over)
         assert len(_music(w)) == 1
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 2
 
 
 def _music(w: World) -> list[discord.Message]:

@@ -137,7 +137,7 @@ async def told_everywhere(plan: Plan) -> AsyncIterator[World]:
         await w.ended(3, Status.DELIVERED)
 
         async def settled() -> bool:
-            return not await w.studio.to_show() and not await w.bot.services.outbox.owed()
+            return not await w.services.outbox.notices() and not await w.bot.services.outbox.owed()
 
         await until(settled)
         yield w
@@ -235,7 +235,7 @@ async def test_a_status_message_that_comes_after_it_goes_as_well(plan: Plan) -> 
         job = await w.studio.submit(here, Wish(prompt="slow secret", seconds=2))
         await w.bot.services.archive.forget(w.alice.id)
         message = await w.bot.get_partial_messageable(w.music.id).send("slow secret")
-        await w.studio.status_message(job, message.id, Status.QUEUED)
+        await w.services.outbox.shown(job, message.id, Status.QUEUED)
         await swept(w)
         assert w.messages() == []
 

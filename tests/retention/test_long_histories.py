@@ -73,7 +73,7 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
 
 async def test_servers_that_did_not_change_are_not_written(tmp_path: Path, clock: Clock) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        archive = rooms(database, tmp_path, clock).archive
+        archive = rooms(database, tmp_path, clock).services.archive
         async with database.transaction() as tx:
             await tx.execute(PIECES, (MANY,))
             await tx.execute("INSERT INTO servers (guild_id) VALUES (11), (12)")

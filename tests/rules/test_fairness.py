@@ -1,5 +1,6 @@
 """Who is next, how long anybody waits at most, and whether expected times are honest."""
 
+import asyncio
 import random
 import statistics
 from collections import Counter
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 
 from bot import queue
 from bot.app import Plan
+from bot.lookup.standings import Standings
 from bot.rules import forecast
 from bot.rules.fairness import AGED, Line, Shares
-from bot.studio import NOBODY
 from bot.tables import jobs, ledger, speeds, state
 from bot.tables.database import Database
-from bot.values import Job, Limits, QueuedJob, Status, Wish
+from bot.values import NOBODY, Job, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
 from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
@@ -181,6 +182,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
             await state.engine_runs(tx, device="cpu", precision="float32", slots=1)
             await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0)
         running: tuple[Job, datetime] | None = None
+        standings = Standings(database, clock=clock, drain=asyncio.Event())
         while arrivals or running:
             if running and (not arrivals or running[1] <= arrivals[0][0]):
                 job, clock.time = running
@@ -194,7 +196,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
                     await progressed(database, *running, clock())
                 wish = {"prompt": "x", "seconds": seconds, "takes": takes}
                 job = await studio.submit(origin(user=user, guild=user % 5), Wish(**wish))
-                ends_at = (await studio.standing(job)).ends_at
+                ends_at = (await standings.of_job(job.id)).ends_at
                 assert ends_at
                 expected[job.id] = ends_at - clock()
             if running is None:
@@ -243,7 +245,7 @@ async def test_the_idle_lane_charges_nothing_and_gives_way(plan: Plan) -> None:
         order = [await w.ended(number, Status.DELIVERED) for number in (4, 2, 3)]
         rendered = [job.rendered_at for job in order]
         assert rendered == sorted(rendered, key=lambda at: at or datetime.min)
-        usage = await w.studio.usage(w.guild.id, w.alice.id)
+        usage = await w.services.accounts.usage(w.guild.id, w.alice.id)
         assert usage.used == 8
         assert sum(entry.seconds for entry in usage.ledger) == -8
         (card,) = w.results()[-1].embeds
@@ -277,11 +279,11 @@ async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing
         )
         job = await w.ended(2, Status.UNDELIVERABLE)
         w.env.backend.faults.clear()
-        here = await w.studio.membership(w.guild.id, w.alice.id, NOBODY)
+        here, _ = await w.services.accounts.allowed(w.guild.id, w.alice.id, NOBODY)
         assert here.per_day == 2
         await w.studio.post_again(job.id, NOBODY, member(w.alice.id, w.guild.id))
         await w.ended(2, Status.DELIVERED)
-        assert (await w.studio.usage(w.guild.id, w.alice.id)).used == 2
+        assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 2
 
 
 async def lines(w: World, by: object) -> str:
@@ -336,6 +338,6 @@ async def test_more_than_are_counted_are_said_to_be_before_one(
             for user in range(50):
                 last = await studio.submit(origin(user=user), Wish(prompt="x", seconds=8))
         assert last
-        standing = await studio.standing(last)
+        standing = await Standings(database, clock=clock, drain=asyncio.Event()).of_job(last.id)
         assert (standing.place, standing.ends_at) == (None, None)
         assert await ledger.used(database, 10, 1, "2026-11-23") > 0

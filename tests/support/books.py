@@ -30,7 +30,7 @@ class Books(Recount):
     def submit(self, guild: int, user: int, seconds: int, number: int) -> None:
         cost = seconds * number
         draws = self.charge(guild, user, cost)
-        waiting = len(self.do(self.studio.usage(guild, user)).waiting)
+        waiting = len(self.do(self.accounts.usage(guild, user)).waiting)
         asked = self.studio.submit(
             origin(user, guild),
             Wish(prompt="play", seconds=seconds, takes=number),
@@ -256,7 +256,7 @@ class Books(Recount):
     @invariant()
     def members_see_the_recount(self) -> None:
         for guild, user in MEMBERS:
-            usage = self.do(self.studio.usage(guild, user, self.presence(guild, user)))
+            usage = self.do(self.accounts.usage(guild, user, self.presence(guild, user)))
             per_day, everywhere = self.holds(guild, user)
             assert (usage.membership.per_day, usage.membership.everywhere) == (per_day, everywhere)
             used = self.used(guild, user)
@@ -279,7 +279,7 @@ class Books(Recount):
     def the_ledger_adds_up(self) -> None:
         """Of a member with few entries all are shown, and their sum is what was used and given."""
         for guild, user in MEMBERS:
-            entries = self.do(self.studio.usage(guild, user)).ledger
+            entries = self.do(self.accounts.usage(guild, user)).ledger
             if len(entries) < 10:
                 theirs = [b for b in self.bills.values() if (b.guild, b.user) == (guild, user)]
                 given = sum(grant.seconds for grant in self.grants[guild, user])
@@ -308,4 +308,4 @@ def books() -> Iterator[Books]:
 
 
 def lefts(books: Books) -> list[int]:
-    return [grant.left for grant in books.do(books.studio.usage(10, 1)).grants]
+    return [grant.left for grant in books.do(books.accounts.usage(10, 1)).grants]

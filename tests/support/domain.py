@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Domain(RuleBasedStateMachine):
     """A database with all rooms but Discord and the engine, whose part the machine plays."""
 
-    def __init__(self, *tiers: Tier, longest: int, skus: dict[int, str] | None = None) -> None:
+    def __init__(self, *tiers: Tier, skus: dict[int, str] | None = None) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.temporary = TemporaryDirectory()
@@ -38,10 +38,12 @@ class Domain(RuleBasedStateMachine):
             limits=Limits(idle_lane=True),
             skus=skus,
             models=("scripted",),
-            longest=longest,
         )
-        self.studio, self.archive, self.outbox = made.studio, made.archive, made.outbox
-        self.member_admin, self.server_admin = made.member_admin, made.server_admin
+        services = made.services
+        self.studio, self.accounts = services.studio, services.accounts
+        self.pieces = services.pieces
+        self.archive, self.outbox = services.archive, services.outbox
+        self.member_admin, self.server_admin = services.member_admin, services.server_admin
         self.endings = made.endings
         self.do(made.machine.loaded(Ready(**READY)))
         self.running: list[Job] = []

@@ -10,9 +10,9 @@ from hypothesis.stateful import invariant, precondition, rule
 from bot.dispatch.endings import TRIES
 from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
-from bot.studio import NOBODY
 from bot.tables import jobs, posts, takes
 from bot.values import (
+    NOBODY,
     Delivered,
     Fault,
     Job,
@@ -63,7 +63,7 @@ class Life(Domain):
     """Drives the domain's every change of state, in any order, over a real database."""
 
     def __init__(self) -> None:
-        super().__init__(SMALL, longest=40)
+        super().__init__(SMALL)
         self.accepted: list[int] = []
         self.told: list[tuple[int, PostKind, tuple[int, int]]] = []
         self.sent: list[Owed] = []
@@ -148,7 +148,7 @@ class Life(Domain):
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), seconds=st.integers(1, 9))
     def extend(self, data: Any, seconds: int) -> None:
-        wish = self.asked(self.studio.extension(self.number(data), 1, seconds, ANYBODY))
+        wish = self.asked(self.pieces.extension(self.number(data), 1, seconds, ANYBODY))
         job = self.asked(self.studio.submit(origin(1), wish)) if wish else None
         if job:
             self.accepted.append(job.id)
@@ -158,7 +158,7 @@ class Life(Domain):
     def save(self, data: Any) -> None:
         """Ask for music, which is had of what was delivered alone."""
         number = self.number(data)
-        had = self.asked(self.studio.takes(number, ANYBODY))
+        had = self.asked(self.pieces.takes(number, ANYBODY))
         if had:
             assert had[0].status is Status.DELIVERED
             assert not had[0].deleted

@@ -83,7 +83,7 @@ class Recount(Domain):
     """A bot without an engine, and what each member should have used of what they hold."""
 
     def __init__(self) -> None:
-        super().__init__(*SMALL, longest=8, skus={SKU: "plus"})
+        super().__init__(*SMALL, skus={SKU: "plus"})
         self.bills: dict[int, Bill] = {}
         self.grants: dict[tuple[int, int], list[Given]] = {member: [] for member in MEMBERS}
         self.overrides: dict[tuple[int, int], int] = {}

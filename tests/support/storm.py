@@ -22,8 +22,7 @@ from simcord.results import to_discord_message
 
 from bot.app import Plan
 from bot.errors import Refusal
-from bot.studio import NOBODY
-from bot.values import EngineState, Keep, Limits
+from bot.values import NOBODY, EngineState, Keep, Limits
 from tests.cogs.test_routes import lost_answers
 from tests.support.clock import until
 from tests.support.processes import alive, children
@@ -257,12 +256,13 @@ class Storm:
                 )
 
     def _calls(self) -> list[Callable[[int], Awaitable[object]]]:
-        studio, archive, guild = self.w.studio, self.w.bot.services.archive, self.w.guild.id
+        services, guild = self.w.services, self.w.guild.id
+        studio, pieces, archive = services.studio, services.pieces, services.archive
         viewer = member(self._member().id, guild, manager=True)
 
         async def extend(number: int) -> None:
             job = await studio.job(number)
-            await studio.submit(job.origin, await studio.extension(number, 1, 5, viewer))
+            await studio.submit(job.origin, await pieces.extension(number, 1, 5, viewer))
 
         async def post_again(number: int) -> None:
             job = await studio.job(number)
@@ -272,7 +272,7 @@ class Storm:
             partial(studio.cancel, viewer=viewer),
             partial(studio.stop, viewer=viewer),
             partial(archive.delete, viewer=viewer),
-            partial(studio.takes, viewer=viewer),
+            partial(pieces.takes, viewer=viewer),
             extend,
             post_again,
         ]

@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot import queue
-from bot.admin.members import MemberAdmin
-from bot.admin.owner import Operations
-from bot.admin.servers import ServerAdmin
-from bot.admission import Admission
+from bot.app import Bells, Plan, services_of
+from bot.client import Services
+from bot.clock import utc_now
 from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
+from bot.engine.files.encoder import Encoder
+from bot.metrics import Metrics
 from bot.outbox import Outbox
-from bot.retention.archive import Archive
-from bot.retention.calendar import Calendar
-from bot.retention.erasure import Erasure
 from bot.studio import Studio
 from bot.tables import jobs
 from bot.tables.database import Database
@@ -64,20 +62,14 @@ def member(user: int = 1, guild: int = 10, *, manager: bool = False) -> Viewer:
 
 async def owed_by(studio: Studio) -> list[Owed]:
     """Return the messages that are due."""
-    return await Outbox(inside.database(studio), clock=studio.now, news=asyncio.Event()).owed()
+    return await Outbox(inside.database(studio), clock=utc_now, news=asyncio.Event()).owed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
     """What a bot is made of besides Discord and an engine, over one database."""
 
-    studio: Studio
-    archive: Archive
-    erasure: Erasure
-    outbox: Outbox
-    member_admin: MemberAdmin
-    server_admin: ServerAdmin
-    operations: Operations
+    services: Services
     machine: Machine
     endings: Endings
 
@@ -90,43 +82,22 @@ def rooms(
     limits: Limits | None = None,
     skus: Mapping[int, str] | None = None,
     models: tuple[str, ...] = ("small",),
-    longest: int = 120,
 ) -> Rooms:
-    """Put the rooms together as `bot.app` does; nothing rings in them but what a test does."""
-    work, news, drain = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    admission = Admission(
-        folder=folder, defaults=tiers or (ALL_DAY,), limits=limits or Limits(), skus=skus or {}
+    """Put the rooms together as the bot does; nothing rings in them but what a test does."""
+    plan = Plan(
+        folder=folder,
+        command=(),
+        models=models,
+        clock=clock,
+        defaults=tiers or (ALL_DAY,),
+        limits=limits or Limits(),
+        skus=skus or {},
     )
-    calendar = Calendar(database, clock=clock, ticks=clock.ticks)
-    machine = Machine(database, Deadlines(clock.ticks))
+    bells, machine = Bells(), Machine(database, Deadlines(clock.ticks))
     return Rooms(
-        studio=Studio(
-            database,
-            folder=folder,
-            clock=clock,
-            work=work,
-            news=news,
-            drain=drain,
-            models=models,
-            max_seconds=longest,
-            admission=admission,
-        ),
-        archive=Archive(
-            database,
-            folder=folder,
-            clock=clock,
-            calendar=calendar,
-            work=work,
-        ),
-        erasure=Erasure(database, clock=clock, calendar=calendar),
-        outbox=Outbox(database, clock=clock, news=news),
-        member_admin=MemberAdmin(database, admission=admission, clock=clock),
-        server_admin=ServerAdmin(database, admission=admission, clock=clock),
-        operations=Operations(
-            database, folder=folder, clock=clock, work=work, news=news, drain=drain
-        ),
+        services=services_of(plan, database, Encoder((), {}, 0), bells, Metrics()),
         machine=machine,
-        endings=Endings(database, folder=folder, clock=clock, news=news, machine=machine),
+        endings=Endings(database, folder=folder, clock=clock, news=bells.news, machine=machine),
     )
 
 
@@ -143,7 +114,7 @@ async def a_studio(
     limits = Limits(waiting=waiting, waiting_per_server=waiting)
     async with open_database(folder / "test.db") as database:
         made = rooms(database, folder, clock, *tiers, limits=limits, skus=skus, models=models)
-        yield made.studio, database
+        yield made.services.studio, database
 
 
 async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:

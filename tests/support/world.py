@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -11,7 +12,7 @@ import simcord
 from discord.webhook.async_ import async_context
 
 from bot.app import Plan, compose
-from bot.client import Fantasia
+from bot.client import Fantasia, Services
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import Database
@@ -43,6 +44,7 @@ class World:
 
     env: simcord.Env
     stack: AsyncExitStack
+    folder: Path
     guild: simcord.GuildHandle
     music: simcord.ChannelHandle
     alice: simcord.MemberActor
@@ -56,12 +58,20 @@ class World:
         return self.env.bot
 
     @property
+    def services(self) -> Services:
+        return self.bot.services
+
+    @property
     def studio(self) -> Studio:
-        return self.bot.services.studio
+        return self.services.studio
 
     @property
     def database(self) -> Database:
         return inside.database(self.studio)
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the data folder lies."""
+        return self.folder / name
 
     def messages(self) -> list[discord.Message]:
         return self.music.history()
@@ -153,6 +163,7 @@ async def world(plan: Plan) -> AsyncIterator[World]:
             w = World(
                 env=env,
                 stack=stack,
+                folder=plan.folder,
                 guild=guild,
                 music=guild.create_text_channel("music"),
                 alice=guild.add_member(env.create_user("alice")),

@@ -18,7 +18,7 @@ from bot.tables.opening import exclusive, open_database
 from bot.values import Status
 from tests.support.clock import Clock
 from tests.support.processes import program
-from tests.support.studio import owed_by, rooms
+from tests.support.studio import rooms
 
 
 async def test_a_new_database_is_opened_durably_and_reopened(tmp_path: Path) -> None:
@@ -182,15 +182,16 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
     path = tmp_path / "test.db"
     first_release(path)
     async with open_database(path) as database:
-        studio = rooms(database, tmp_path, clock, *DEFAULTS).studio
+        made = rooms(database, tmp_path, clock, *DEFAULTS).services
+        studio = made.studio
         found = [await studio.job(number) for number in range(1, len(Status) + 1)]
         assert [job.status for job in found] == list(Status)
         assert {job.request.model for job in found} == {"small"}
-        usage = await studio.usage(10, 1)
+        usage = await made.accounts.usage(10, 1)
         assert (usage.used, usage.waiting, usage.running) == (12, (1,), (2,))
         entries = [entry.seconds for entry in usage.ledger]
         assert sum(entries) == -12
-        (owed,) = await owed_by(studio)
+        (owed,) = await made.outbox.owed()
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
             assert await queue.claim(tx, (), clock())

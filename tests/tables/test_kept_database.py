@@ -81,7 +81,7 @@ async def test_a_database_left_at_work_keeps_what_ended_and_goes_on_with_the_res
 
 async def test_a_database_left_at_work_keeps_every_sum(written: Plan) -> None:
     async with compose(written) as bot:
-        usages = {user: await bot.services.studio.usage(SERVER, user) for user in USED}
+        usages = {user: await bot.services.accounts.usage(SERVER, user) for user in USED}
         assert {user: usage.used for user, usage in usages.items()} == USED
         (prize,) = usages[BOB].grants
         assert (prize.seconds, prize.left) == (20, 20 - 7 - 6 - 2)
@@ -90,8 +90,8 @@ async def test_a_database_left_at_work_keeps_every_sum(written: Plan) -> None:
         await bot.services.member_admin.take(
             SERVER, Actor(id=1, name="admin"), Actor(id=CAROL, name="carol")
         )
-        assert (await bot.services.studio.usage(OTHER, ERIN)).used == 10
-        blocked = await bot.services.studio.usage(SERVER, 1456074443980800027)
+        assert (await bot.services.accounts.usage(OTHER, ERIN)).used == 10
+        blocked = await bot.services.accounts.usage(SERVER, 1456074443980800027)
         assert blocked.block
         assert blocked.block.reason == "loud nights"
 
@@ -107,13 +107,13 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         assert len({each.post.nonce for each in owed}) == 2
         shares = [each.share for each in await posts.of(inside.database(bot.services.studio), 14)]
         assert shares == [Share(1, part) for part in (1, 2, 3, 4)]
-        again = await bot.services.studio.takes(13, member(ALICE, SERVER))
+        again = await bot.services.pieces.takes(13, member(ALICE, SERVER))
         assert [take.charged_seconds for take in again[1]] == [8, 8]
         assert await bot.services.erasure.left() == 2
         assert await bot.services.server_admin.words(SERVER) == ["kazoo"]
         assert await bot.services.server_admin.words(OTHER) == ["tuba"]
         assert len(await bot.services.server_admin.channels(SERVER)) == 1
-        assert "Choir" in [offer.tier.name for offer in await bot.services.studio.offers(SERVER)]
+        assert "Choir" in [offer.tier.name for offer in await bot.services.accounts.offers(SERVER)]
         limits = await bot.services.server_admin.limits(OTHER)
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
         changes = await bot.services.member_admin.log(SERVER, None, 0)

@@ -39,13 +39,13 @@ def test_posting_again_is_charged_to_the_day_it_happens(books: Books) -> None:
     books.deliver(refused=True)
     books.wait(30)
     books.post_again(Only(1))
-    assert books.do(books.studio.usage(10, 1)).used == 5
+    assert books.do(books.accounts.usage(10, 1)).used == 5
 
 
 async def test_a_limit_of_two_lets_two_of_two_hundred_through(tmp_path: Path) -> None:
     two = replace(tier("free", 10_000), waiting=2)
     async with open_database(tmp_path / "test.db") as database:
-        studio = rooms(database, tmp_path, Clock(), two).studio
+        studio = rooms(database, tmp_path, Clock(), two).services.studio
         asked = [studio.submit(origin(), Wish(prompt="play", seconds=8)) for _ in range(200)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(outcome, Job) for outcome in outcomes) == 2

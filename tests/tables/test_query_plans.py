@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bot import queue
+from bot.client import Services
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
 from bot.tables import jobs, posts, removals, takes
@@ -21,7 +22,7 @@ from bot.tables.opening import open_database
 from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock
-from tests.support.studio import GENEROUS, Rooms, member, origin, rooms
+from tests.support.studio import GENEROUS, member, origin, rooms
 
 FEW, MANY = 50, 1_500
 """Jobs that have ended, of other members and of other days."""
@@ -114,9 +115,9 @@ async def past(database: Database, jobs: int) -> None:
             await tx.execute(statement, (jobs,) if number == 0 else ())
 
 
-def parts(database: Database, folder: Path, clock: Clock) -> Rooms:
+def parts(database: Database, folder: Path, clock: Clock) -> Services:
     limits = Limits(server_seconds_per_day=10**6)
-    return rooms(database, folder, clock, GENEROUS, limits=limits, skus={1: "free"})
+    return rooms(database, folder, clock, GENEROUS, limits=limits, skus={1: "free"}).services
 
 
 async def live(database: Database, folder: Path, clock: Clock) -> None:
@@ -130,10 +131,10 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await member_admin.log(10, 1, 0)
     for _ in range(4):
         job = await studio.submit(origin(), Wish(prompt="play", seconds=8))
-    await studio.status_message(job, 7, Status.QUEUED)
-    await studio.standing(job)
-    await studio.usage(10, 1)
-    await studio.to_show()
+    await outbox.shown(job, 7, Status.QUEUED)
+    await made.standings.of_job(job.id)
+    await made.accounts.usage(10, 1)
+    await outbox.notices()
     async with database.transaction() as tx:
         first = await queue.claim(tx, ("small",), clock())
         assert first
@@ -149,8 +150,8 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     (owed,) = await outbox.owed()
     await outbox.settle(owed, Delivered(1))
     await outbox.previews_to_replace()
-    await studio.history(10, 1, 10, 0)
-    await studio.queue(10, 0, 10)
+    await made.pieces.history(10, 1, 10, 0)
+    await made.standings.page(10, 0, 10)
 
 
 async def hours(database: Database, folder: Path, clock: Clock) -> None:

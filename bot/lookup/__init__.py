@@ -1,0 +1,1 @@
+"""What people may look up: it only reads."""

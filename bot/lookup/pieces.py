@@ -1,0 +1,143 @@
+"""Pieces that were requested, for those who may see them: their words, their music, their like."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bot.errors import Refusal
+from bot.rules import visibility
+from bot.tables import jobs, posts, takes
+from bot.tables.database import Database
+from bot.values import (
+    Job,
+    Parent,
+    Post,
+    PostKind,
+    Request,
+    SamplingOptions,
+    Status,
+    Take,
+    TakeState,
+    Viewer,
+    Wish,
+)
+
+
+class Pieces:
+    """What is known of pieces; each method that has a viewer refuses what they may not see."""
+
+    def __init__(self, database: Database, *, folder: Path) -> None:
+        self._database = database
+        self._folder = folder
+
+    async def request(self, number: int, viewer: Viewer) -> Request:
+        """Return what a piece was made from."""
+        return (await self._seen(number, viewer)).request
+
+    async def again(self, number: int, viewer: Viewer) -> Wish:
+        """Return the wish for a piece's like.
+
+        One that goes on from another's music goes on from there once more.
+        """
+        request = await self.request(number, viewer)
+        if request.parent_take is None:
+            return _like(request)
+        parent = await self.parent(request)
+        if parent is None:
+            raise Refusal("The piece that this one extends is gone.")
+        return await self.extension(parent.job_id, parent.number, request.seconds, viewer)
+
+    async def extension(self, number: int, take: int, seconds: int, viewer: Viewer) -> Wish:
+        """Return the wish to extend a take by these seconds; raise Refusal if it has no codes."""
+        job, found = await self.takes(number, viewer)
+        kept = next((each for each in found if each.number == take), None)
+        if kept is None:
+            raise Refusal(f"#{number} has no take {take}.")
+        if kept.codes is None or not (self._folder / kept.codes).exists():
+            raise Refusal(f"#{number} can no longer be extended: its source data is gone.")
+        assert kept.seconds is not None
+        parent = Parent(take=kept.id, seconds=kept.seconds)
+        return replace(_like(job.request), seconds=seconds, takes=1, parent=parent)
+
+    async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
+        """Return a piece and its available takes; raise Refusal if there are none.
+
+        Everything that hands out music asks here: it was delivered, is kept, and they may see it.
+        """
+        job = await self._seen(number, viewer)
+        if job.status is not Status.DELIVERED:
+            raise Refusal(_not_delivered(job))
+        had = tuple(
+            take
+            for take in await takes.of(self._database, number)
+            if take.state is TakeState.RENDERED and take.audio
+        )
+        if job.deleted or not had:
+            raise Refusal(f"The music of #{number} is no longer kept.")
+        return job, had
+
+    async def parent(self, request: Request) -> Take | None:
+        """Return the take that a request extends."""
+        if request.parent_take is None:
+            return None
+        return await takes.find(self._database, request.parent_take)
+
+    async def history(
+        self, guild: int, user: int, limit: int, skip: int
+    ) -> list[tuple[Job, tuple[Take, ...], Post | None]]:
+        """Return a member's pieces, newest first, with takes and delivered post."""
+        found = await jobs.history(self._database, guild, user, limit, skip)
+        return [await self._shown(job) for job in found]
+
+    async def piece(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...], Post | None]:
+        """Return a piece, its takes and its post.
+
+        What was not delivered is shown to its owner and to managers only.
+        """
+        job = await self._seen(number, viewer)
+        known = viewer.manager or viewer.user == job.origin.user_id
+        if job.status is not Status.DELIVERED and not known:
+            raise Refusal(visibility.absent(number))
+        return await self._shown(job)
+
+    async def result(self, job: Job) -> Post | None:
+        """Return the delivered post that holds a job's music."""
+        for post in await posts.of(self._database, job.id):
+            if post.kind is PostKind.RESULT and post.delivered_at:
+                return post
+        return None
+
+    async def _shown(self, job: Job) -> tuple[Job, tuple[Take, ...], Post | None]:
+        return job, tuple(await takes.of(self._database, job.id)), await self.result(job)
+
+    async def _seen(self, number: int, viewer: Viewer) -> Job:
+        """Return a job whose words are known; for what they may not see, refuse as for none."""
+        job = visibility.seen(await jobs.find(self._database, number), number, viewer)
+        if job.forgotten:
+            raise Refusal(visibility.absent(number))
+        return job
+
+
+def _like(request: Request) -> Wish:
+    """Return the wish for what a request was for, but for the seed and where it came from."""
+    return Wish(
+        prompt=request.prompt,
+        seconds=request.seconds,
+        takes=request.takes,
+        model=request.model,
+        style=SamplingOptions(
+            guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
+        ),
+    )
+
+
+def _not_delivered(job: Job) -> str:
+    """Say why a piece has no music to hand out."""
+    if job.status is Status.UNDELIVERABLE:
+        return (
+            f"#{job.id} could not be posted, so it was refunded. **Post again** tries once more "
+            "and charges it; once posted, it can be saved and extended."
+        )
+    if job.status in (Status.FAILED, Status.CANCELLED):
+        did = "failed" if job.status is Status.FAILED else "was cancelled"
+        return f"#{job.id} {did}, so there is no music."
+    return f"#{job.id} is {job.status}: it can be saved and extended once it is posted."
