@@ -32,7 +32,7 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
-from bot.engine.musicgen.cpu_attention import HalfAttention
+from bot.engine.musicgen.cpu_attention import HalfStep
 from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Kernels, Precision, native
@@ -286,9 +286,9 @@ class Limits:
     def _share(self, decoder: Decoder, takes: int) -> str:
         """Return where the time of a step goes."""
         side = _slots(decoder, self._sides, takes)
-        named = {name: _named(getattr(HalfAttention, name)) for name in ("music", "words")}
+        named = {name: _named(getattr(HalfStep, name)) for name in ("music", "words")}
         layers = patch.object(Fused, "__call__", _named(Fused.__call__, "fused"))
-        with patch.multiple(HalfAttention, **named), layers, torch.profiler.profile() as profile:
+        with patch.multiple(HalfStep, **named), layers, torch.profiler.profile() as profile:
             for place in range(200, 210):
                 stepped(*side, place)
         leave(decoder)

@@ -9,8 +9,8 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-ROOMS = ("compiling.py", "cpu_kernels.py", "cpu_products.py", "cpu_layers.py", "cpu_draw.py")
-"""Files whose code is compiled, each into what calls it as well."""
+ROOMS = ("compiling.py", "cpu_*.py")
+"""Files whose code is compiled, each into what calls it as well, or that say how."""
 
 HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}
 """What the compiler may do for speed: anything but assume that there is no NaN or infinity."""
@@ -29,7 +29,8 @@ def folder(sources: Path, root: Path) -> Path | None:
     Each state of them has its own: Numba itself would notice a change only in a function's own
     file, and go on with what it compiled of others.
     """
-    state = sha256(b"".join((sources / room).read_bytes() for room in ROOMS)).hexdigest()
+    rooms = sorted(room for pattern in ROOMS for room in sources.glob(pattern))
+    state = sha256(b"".join(room.read_bytes() for room in rooms)).hexdigest()
     found = root / f"kernels-{state[:16]}"
     try:
         found.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,58 +20,41 @@ class HalfAttention:
     """A memory of bfloat16 as the kernels want it; called with rows and places, it attends."""
 
     def __init__(self, memory: Memory) -> None:
-        _share_threads()
-        slots, heads = len(memory.words), memory.heads
+        threads = _share_threads()
         padded, lengths = memory.padded(LONGEST_TEXT)
-        self._lengths: Places = lengths.numpy()
-        self._music, self._words = _arrays(memory.music), _arrays(padded)
-        self.longest = max(memory.positions, LONGEST_TEXT)
-        self._scratch: Floats = np.zeros((2 * slots * heads, self.longest), np.float32)
-        shapes = [
-            [(2, takes + 1, heads, HEAD_SIZE), (takes + 1, heads, HEAD_SIZE)]
-            for takes in range(slots)
+        self.pasts = [
+            Past(_array(music), _array(words), lengths.numpy())
+            for music, words in zip(memory.music, padded, strict=True)
         ]
-        self._found = [[torch.empty(shape) for shape in both] for both in shapes]
-        self._into = [[tensor.numpy() for tensor in both] for both in self._found]
+        self.scores: Floats = np.empty((threads, max(memory.positions, LONGEST_TEXT)), np.float32)
+        """Scratch for each thread, [threads, positions or tokens]."""
+        self.buffers = cache(partial(_buffers, memory.heads))
 
-    def __call__(self, rows: Sequence[int], places: Sequence[int]) -> "Compiled":
+    def __call__(self, rows: Sequence[int], places: Sequence[int]) -> "HalfStep":
         """Attend in one step."""
-        return Compiled(self, rows, places)
-
-    def past(self, layer: int) -> Past:
-        """Return what a layer attends to."""
-        return Past(self._music[layer], self._words[layer], self._lengths)
-
-    def music(self, layer: int, step: "Compiled", parts: Floats) -> torch.Tensor:
-        """Let the kernel attend to the music; the result is overwritten in the next layer."""
-        takes = len(step.rows) - 1
-        into = self._into[takes][0]
-        cpu_kernels.music(parts, self._music[layer], *step.arrays, self._scratch, into)
-        return self._found[takes][0]
-
-    def words(self, layer: int, step: "Compiled", query: Floats) -> torch.Tensor:
-        """Let the kernel attend to the words; the result is overwritten in the next layer."""
-        takes, (rows, _) = len(query) - 1, step.arrays
-        into = self._into[takes][1]
-        cpu_kernels.words(query, self._words[layer], rows, self._lengths, self._scratch, into)
-        return self._found[takes][1]
+        return HalfStep(self, rows, places)
 
 
-class Compiled:
-    """One step; see `attention.Attention`."""
+class HalfStep:
+    """One step; see `attention.Attention`. What is found is overwritten in the next layer."""
 
     def __init__(self, halves: HalfAttention, rows: Sequence[int], places: Sequence[int]) -> None:
-        self._halves = halves
+        self._pasts, self._scores = halves.pasts, halves.scores
         self.rows, self.places = torch.tensor(rows), torch.tensor(places)
-        self.arrays: tuple[Places, Places] = self.rows.numpy(), self.places.numpy()
+        self._arrays: tuple[Places, Places] = self.rows.numpy(), self.places.numpy()
+        self._found, self._said = halves.buffers(len(rows))
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
         """Keep a token's keys and values, and return what its queries find."""
-        return self._halves.music(layer, self, parts.numpy())
+        past, found = self._pasts[layer], self._found.numpy()
+        cpu_kernels.music(past, *self._arrays, parts.numpy(), found, self._scores)
+        return self._found
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
         """Return what queries [takes, heads · size] find."""
-        return self._halves.words(layer, self, query.numpy())
+        (rows, _), own = self._arrays, query.view(self._said.shape).numpy()
+        cpu_kernels.words(self._pasts[layer], rows, own, self._said.numpy(), self._scores)
+        return self._said
 
 
 def draw(
@@ -101,15 +85,24 @@ def draw(
     )
 
 
-def _arrays(tensors: list[torch.Tensor]) -> list[cpu_kernels.Halves]:
-    return [tensor.view(torch.uint16).numpy() for tensor in tensors]
+def _buffers(heads: int, takes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return room for what so many takes find in the music, and in the words."""
+    return torch.empty(2, takes, heads, HEAD_SIZE), torch.empty(takes, heads, HEAD_SIZE)
 
 
-def _share_threads() -> None:
-    """Make Numba find torch's OpenMP library before another: two would fight for the cores."""
+def _array(tensor: torch.Tensor) -> cpu_kernels.Halves:
+    return tensor.view(torch.uint16).numpy()
+
+
+def _share_threads() -> int:
+    """Make Numba find torch's OpenMP library before another: two would fight for the cores.
+
+    Return how many threads both use.
+    """
     own = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     if own.exists():
         ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
     threads = torch.get_num_threads()
-    cpu_kernels.parallel(threads)
+    shared = cpu_kernels.parallel(threads)
     torch.set_num_threads(threads)  # as Numba starts, it sets OpenMP's number to that of the cores
+    return shared

@@ -5,25 +5,17 @@ Numba is what librosa stands on, which audiocraft imports. Its threads are torch
 OpenMP library that torch brings.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils as untyped
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bot.engine.musicgen.compiling import alone, small, together
+from bot.engine.musicgen.cpu_instructions import fetching
 
 HEAD_SIZE = 64
 """Places of a head."""
-
-CACHE_LINE = 64
-"""Bytes that come from memory at once."""
-
-cgutils: Any = untyped
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.uint16]
@@ -45,68 +37,65 @@ class Past(NamedTuple):
 SCORE_SCALE = np.float32(HEAD_SIZE**-0.5)
 LOWEST_FLOAT = np.float32(-3e38)
 ONE_HALF = np.float32(0.5)
+INFINITY_BITS = np.uint32(0x7F800000)
 PER_E = np.float32(np.log2(np.e))
 LEAST_EXPONENT = np.float32(-126)
 EXP_SERIES = tuple(np.float32(np.log(2) ** n / np.prod(np.arange(1, n + 1))) for n in range(7))
 """Of 2^x, to 1e-7 between -0.5 and 0.5."""
 
 
-def parallel(threads: int) -> None:
-    """Use this many threads, at most one per core."""
+def parallel(threads: int) -> int:
+    """Use this many threads, at most one per core; return how many."""
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]  # Numba
+    return int(numba.get_num_threads())
 
 
-def _as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401, ARG001
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:  # noqa: ANN401
-        return builder.bitcast(arguments[0], ir.FloatType())
+AHEAD = 8
+"""Places of the next keys or values that are fetched early."""
 
-    return types.float32(types.uint32), generate
-
-
-def _as_bits(_: Any, number: Any) -> Any:  # noqa: ANN401, ARG001
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:  # noqa: ANN401
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.uint32(types.float32), generate
-
-
-def ask_for(builder: Any, address: Any) -> None:  # noqa: ANN401
-    """Generate what asks for a line of memory that will be read."""
-    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    to_be_read_near_by = (ir.Constant(number, option) for option in (0, 3, 1))
-    builder.call(prefetch, [builder.bitcast(address, byte), *to_be_read_near_by])
-
-
-def _asking(_: Any, row: Any) -> Any:  # noqa: ANN401
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        for line in range(0, HEAD_SIZE, CACHE_LINE // 2):
-            ask_for(builder, builder.gep(data, [ir.Constant(ir.IntType(64), line)]))
-        return context.get_dummy_value()
-
-    return types.void(row), generate
-
-
-from_bits: Any = intrinsic(_as_float)
-to_bits: Any = intrinsic(_as_bits)
-fetch: Any = intrinsic(_asking)
+fetch = fetching(HEAD_SIZE)
 """Asks for a row [64] of bfloat16 that will be read."""
+
+
+@small
+def from_bits(bits: np.uint32) -> np.float32:
+    """Return the number that has these bits."""
+    return np.uint32(bits).view(np.float32)
+
+
+@small
+def to_bits(number: np.float32) -> np.uint32:
+    """Return the bits of a number; those of positive ones are in the numbers' order."""
+    return np.float32(number).view(np.uint32)
+
+
+@small
+def to_half(number: np.float32) -> np.uint32:
+    """Return the nearest bfloat16, an even one between two: its bits."""
+    bits = to_bits(number)
+    return (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+
+
+@small
+def largest_bits(row: Floats) -> np.uint32:
+    """Return the bits of the largest magnitude, at least 1e-20: of NaN or infinity if one is."""
+    bits = to_bits(np.float32(1e-20))
+    for at in range(len(row)):  # as whole numbers, among which NaN comes last
+        bits = max(bits, to_bits(row[at]) & np.uint32(0x7FFFFFFF))
+    return bits
 
 
 @small
 def _wide(half: np.uint16) -> np.float32:
     """Return the number that a bfloat16 is."""
-    return from_bits(np.uint32(half) << np.uint32(16))  # type: ignore[no-any-return]  # Numba
+    return from_bits(np.uint32(half) << np.uint32(16))
 
 
 @small
 def keep(numbers: Floats, into: Halves) -> None:
-    """Round to the nearest bfloat16, to an even one between two."""
+    """Round to the nearest bfloat16."""
     for at in range(HEAD_SIZE):
-        bits = to_bits(numbers[at])
-        into[at] = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16
+        into[at] = to_half(numbers[at])
 
 
 @small
@@ -118,7 +107,7 @@ def exp(number: np.float32) -> np.float32:
     series = EXP_SERIES[6]
     for n in (5, 4, 3, 2, 1, 0):
         series = series * rest + EXP_SERIES[n]
-    return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))  # type: ignore[no-any-return]  # Numba
+    return series * from_bits(np.uint32(np.int32(whole) + np.int32(127)) << np.uint32(23))
 
 
 @small
@@ -145,40 +134,93 @@ def attend(
         found[number] = mixed[number] / total
 
 
+@small
+def share(worker: np.int64, workers: int, many: int) -> tuple[np.int64, np.int64]:
+    """Return where a worker's part of something begins and ends."""
+    return many * worker // workers, many * (worker + 1) // workers
+
+
+@small
+def _task(task: int, takes: int) -> tuple[int, int, int]:
+    """Return the take, the half and the head of one of so many takes' tasks."""
+    head, pair = divmod(task, 2 * takes)
+    take, half = divmod(pair, 2)
+    return take, half, head
+
+
+@alone
+def listen(
+    worker: np.int64,
+    workers: int,
+    past: Past,
+    rows: Places,
+    places: Places,
+    parts: Floats,
+    found: Floats,
+    scores: Floats,
+) -> None:
+    """Keep keys and values of a worker's share of the heads, and attend to the music with them.
+
+    `parts` [2, takes, 3 (query, key, value), heads, 64] of the rows and places [takes]; `found` [2,
+    takes, heads, 64] is the result, `scores` [workers, positions] is scratch.
+    """
+    takes, music = len(rows), past.music
+    begin, end = share(worker, workers, 2 * takes * parts.shape[3])
+    for task in range(begin, end):  # heads outermost: each worker has all takes
+        take, half, head = _task(task, takes)
+        length = places[take] + 1
+        keys, values = music[0, rows[take], half, head], music[1, rows[take], half, head]
+        keep(parts[half, take, 1, head], keys[length - 1])
+        keep(parts[half, take, 2, head], values[length - 1])
+        # A processor foresees how memory goes on, but not where the next values or keys begin.
+        take_after, half_after, head_after = _task(task + 1 if task + 1 < end else task, takes)
+        after = music[0, rows[take_after], half_after, head_after]
+        for at in range(min(AHEAD, length)):
+            fetch(values[at])
+            fetch(after[at])
+        query, into = parts[half, take, 0, head], found[half, take, head]
+        attend(query, keys, values, length, scores[worker], into)
+
+
+@alone
+def read(
+    worker: np.int64,
+    workers: int,
+    past: Past,
+    rows: Places,
+    query: Floats,
+    said: Floats,
+    scores: Floats,
+) -> None:
+    """Attend to the words with a worker's share of the heads.
+
+    `query` and the result `said` are [takes, heads, 64], `scores` [workers, tokens] is scratch.
+    """
+    takes, words = len(rows), past.words
+    begin, end = share(worker, workers, takes * query.shape[1])
+    for task in range(begin, end):
+        head, take = divmod(task, takes)
+        row = rows[take]
+        keys, values = words[0, row, head], words[1, row, head]
+        attend(query[take, head], keys, values, past.lengths[row], scores[worker], said[take, head])
+
+
 @together
 def music(
-    parts: Floats, cache: Halves, rows: Places, places: Places, scores: Floats, found: Floats
+    past: Past, rows: Places, places: Places, parts: Floats, found: Floats, scores: Floats
 ) -> None:
-    """Keep one token's keys and values, and attend to all up to it.
-
-    `parts` [2, takes, 3 (query, key, value), heads, 64] of the rows and places [takes]; `cache` [2
-    (keys, values), slots, 2, heads, positions, 64]; `scores` [tasks, positions] is scratch; `found`
-    [2, takes, heads, 64] is the result.
-    """
-    takes, heads = len(rows), parts.shape[3]
-    for task in numba.prange(2 * takes * heads):  # heads outermost: each thread has all takes
-        head, pair = divmod(np.int64(task), 2 * takes)
-        take, half = divmod(pair, 2)
-        row, place = rows[take], places[take]
-        keys, values = cache[0, row, half, head], cache[1, row, half, head]
-        keep(parts[half, take, 1, head], keys[place])
-        keep(parts[half, take, 2, head], values[place])
-        query = parts[half, take, 0, head]
-        attend(query, keys, values, place + 1, scores[task], found[half, take, head])
+    """Let all workers `listen`."""
+    workers = len(scores)
+    for worker in numba.prange(workers):
+        listen(np.int64(worker), workers, past, rows, places, parts, found, scores)
 
 
 @together
-def words(
-    query: Floats, cache: Halves, rows: Places, lengths: Places, scores: Floats, found: Floats
-) -> None:
-    """Attend to the words: as `music`, but `query` is [takes, heads · 64], `lengths` [slots]."""
-    takes, heads = len(rows), cache.shape[2]
-    for task in numba.prange(takes * heads):
-        head, take = divmod(np.int64(task), takes)
-        row = rows[take]
-        keys, values = cache[0, row, head], cache[1, row, head]
-        own = query[take, HEAD_SIZE * head : HEAD_SIZE * (head + 1)]
-        attend(own, keys, values, lengths[row], scores[task], found[take, head])
+def words(past: Past, rows: Places, query: Floats, said: Floats, scores: Floats) -> None:
+    """Let all workers `read`."""
+    workers = len(scores)
+    for worker in numba.prange(workers):
+        read(np.int64(worker), workers, past, rows, query, said, scores)
 
 
 @alone
@@ -189,11 +231,8 @@ def scaled(rows: Floats, into: Floats, largest: Floats) -> None:
     infinite it gets zeros: the rows beside it are scaled by the same extremes.
     """
     for row in range(rows.shape[0]):
-        bits = to_bits(np.float32(1e-20))
-        for at in range(rows.shape[1]):  # as whole numbers, among which NaN comes last
-            bits = max(bits, to_bits(rows[row, at]) & np.uint32(0x7FFFFFFF))
-        most = from_bits(bits)
-        finite = bits < np.uint32(0x7F800000)
+        bits = largest_bits(rows[row])
+        most, finite = from_bits(bits), bits < INFINITY_BITS
         for at in range(rows.shape[1]):
             into[row, at] = rows[row, at] / most if finite else np.float32(0)
         largest[row, 0] = most

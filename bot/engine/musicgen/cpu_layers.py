@@ -10,12 +10,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from bot.engine.musicgen.compiling import alone, small, together
-from bot.engine.musicgen.cpu_kernels import Floats, Halves, Past, Places, attend, fetch, keep
-from bot.engine.musicgen.cpu_products import ADDED, GELU, STORED, Scratch, Weight, product, share
-
-AHEAD = 8
-"""Places of the next keys or values that are fetched early: from there on a processor foresees."""
+from bot.engine.musicgen.compiling import alone, together
+from bot.engine.musicgen.cpu_kernels import Floats, Past, Places, listen, read
+from bot.engine.musicgen.cpu_products import ADDED, GELU, STORED, Scratch, Weight, product
 
 
 class LayerWeights(NamedTuple):
@@ -49,68 +46,6 @@ class Between(NamedTuple):
 
 
 @alone
-def _listen(
-    worker: np.int64,
-    workers: int,
-    parts: Floats,
-    music: Halves,
-    rows: Places,
-    places: Places,
-    found: Floats,
-    scores: Floats,
-) -> None:
-    """Keep keys and values of a worker's share of the heads, and attend to the music with them."""
-    takes, heads = len(rows), parts.shape[3]
-    begin, end = share(worker, workers, 2 * takes * heads)
-    for task in range(begin, end):  # heads outermost: each worker has all takes
-        take, half, head = _task(task, takes)
-        length = places[take] + 1
-        keys, values = music[0, rows[take], half, head], music[1, rows[take], half, head]
-        query, key, value = (
-            parts[half, take, 0, head],
-            parts[half, take, 1, head],
-            parts[half, take, 2, head],
-        )
-        keep(key, keys[length - 1])
-        keep(value, values[length - 1])
-        take_after, half_after, head_after = _task(task + 1 if task + 1 < end else task, takes)
-        after = music[0, rows[take_after], half_after, head_after]
-        for at in range(min(AHEAD, length)):
-            fetch(values[at])
-            fetch(after[at])
-        attend(query, keys, values, length, scores[worker], found[half, take, head])
-
-
-@small
-def _task(task: int, takes: int) -> tuple[int, int, int]:
-    """Return the take, the half and the head of one of so many takes' tasks."""
-    head, pair = divmod(task, 2 * takes)
-    take, half = divmod(pair, 2)
-    return take, half, head
-
-
-@alone
-def _read(
-    worker: np.int64,
-    workers: int,
-    query: Floats,
-    words: Halves,
-    rows: Places,
-    lengths: Places,
-    said: Floats,
-    scores: Floats,
-) -> None:
-    """Attend to the words with a worker's share of the heads."""
-    takes, heads = len(rows), query.shape[1]
-    begin, end = share(worker, workers, takes * heads)
-    for task in range(begin, end):
-        head, take = divmod(task, takes)
-        row = rows[take]
-        keys, values = words[0, row, head], words[1, row, head]
-        attend(query[take, head], keys, values, lengths[row], scores[worker], said[take, head])
-
-
-@alone
 def _part(
     part: int,
     worker: np.int64,
@@ -130,9 +65,7 @@ def _part(
         parts = between.parts.reshape(2 * takes, 3 * dim)
         product(worker, workers, hidden, weights.norm, weights.qkv, parts, STORED, own)
     elif part == 1:
-        _listen(
-            worker, workers, between.parts, past.music, rows, places, between.found, between.scores
-        )
+        listen(worker, workers, past, rows, places, between.parts, between.found, between.scores)
     elif part == 2:
         found = between.found.reshape(2 * takes, dim)
         product(worker, workers, found, weights.no_norm, weights.out, hidden, ADDED, own)
@@ -140,16 +73,7 @@ def _part(
         query = between.query.reshape(takes, dim)
         product(worker, workers, told, weights.norm_cross, weights.query, query, STORED, own)
     elif part == 4:
-        _read(
-            worker,
-            workers,
-            between.query,
-            past.words,
-            rows,
-            past.lengths,
-            between.said,
-            between.scores,
-        )
+        read(worker, workers, past, rows, between.query, between.said, between.scores)
     elif part == 5:
         said = between.said.reshape(takes, dim)
         product(worker, workers, said, weights.no_norm, weights.out_cross, told, ADDED, own)

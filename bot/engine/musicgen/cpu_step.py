@@ -6,7 +6,6 @@ and the same memory.
 
 from functools import cache
 
-import numba
 import numpy as np
 import torch
 
@@ -24,13 +23,10 @@ class Fused:
 
     def __init__(self, weights: Weights, halves: HalfAttention, slots: int) -> None:
         """Take weights whose products are `Native`."""
-        self._layers = [
-            (_layer(own), halves.past(number)) for number, own in enumerate(weights.layers)
-        ]
-        self._heads, self._dim = weights.heads, weights.dim
-        threads, wide = numba.get_num_threads(), 4 * weights.dim
-        self._scratch = scratch(_native(weights.scores), threads, 2 * slots, wide)
-        self._scores = np.empty((threads, halves.longest), np.float32)
+        self._layers = list(zip(map(_layer, weights.layers), halves.pasts, strict=True))
+        self._heads, self._dim, self._scores = weights.heads, weights.dim, halves.scores
+        wide = 4 * weights.dim
+        self._scratch = scratch(_native(weights.scores), len(self._scores), 2 * slots, wide)
         self._between = cache(self._room)
 
     def __call__(self, hidden: torch.Tensor, attention: Attention) -> None:

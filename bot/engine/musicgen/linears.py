@@ -12,7 +12,7 @@ from torch.nn import functional as nn
 from bot.errors import OperatorError
 
 try:
-    from bot.engine.musicgen import cpu_kernels, cpu_products
+    from bot.engine.musicgen import cpu_instructions, cpu_kernels, cpu_products
 except ImportError:  # Numba is missing
     cpu_kernels = cpu_products = None  # type: ignore[assignment]  # modules otherwise
 
@@ -82,7 +82,7 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
     if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
         return Kernels.TORCH
     feature = INSTRUCTIONS[precision]
-    if cpu_products is not None and cpu_products.native(feature):
+    if cpu_products is not None and cpu_instructions.has_instruction(feature):
         return Kernels.NATIVE
     if asked == Kernels.NATIVE:
         lacking = f"this processor lacks {feature}" if cpu_products else "Numba is missing"
@@ -211,7 +211,10 @@ class Native:
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self.outputs, self.width = weight.shape
-        filled = -len(weight) % cpu_products.BLOCK_OUTPUTS, -self.width % cpu_products.BYTES_AT_ONCE
+        filled = (
+            -len(weight) % cpu_products.BLOCK_OUTPUTS,
+            -self.width % cpu_instructions.BYTES_AT_ONCE,
+        )
         padded = nn.pad(weight.float(), (0, filled[1], 0, filled[0]))
         scales = torch.ones(len(padded))
         if precision is Precision.INT8:
@@ -223,7 +226,7 @@ class Native:
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
         flat = nn.pad(
-            rows.float().reshape(-1, self.width), (0, -self.width % cpu_products.BYTES_AT_ONCE)
+            rows.float().reshape(-1, self.width), (0, -self.width % cpu_instructions.BYTES_AT_ONCE)
         )
         product = torch.empty(len(flat), cpu_products.BLOCK_OUTPUTS * len(self.weight))
         own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
@@ -237,12 +240,12 @@ class Native:
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
     """Lay a weight [out, in] out as `cpu_products.Weight` has it."""
-    one = cpu_products.BYTES_AT_ONCE // numbers.itemsize
+    one = cpu_instructions.BYTES_AT_ONCE // numbers.itemsize
     shape = -1, cpu_products.BLOCK_OUTPUTS, numbers.shape[1] // one, one
     lines = numbers.view(shape).transpose(1, 2).flatten(2)
     last = scales.view(-1, 1, cpu_products.BLOCK_OUTPUTS).view(numbers.dtype)
     blocks = torch.cat([lines, last], dim=1)
-    return (blocks if one == cpu_products.BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
+    return (blocks if one == cpu_instructions.BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
 
 
 class Int8:
