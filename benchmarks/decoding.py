@@ -35,7 +35,7 @@ from benchmarks.stepping import (
 from bot.engine.musicgen.cpu_attention import HalfStep
 from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.linears import Kernels, Precision, native
+from bot.engine.musicgen.precisions import Kernels, Precision, native
 from bot.engine.musicgen.slot import Slot
 from tests.support.forced import divergence, error, teacher_forced
 from tests.support.operators import operators, operators_of_audiocraft

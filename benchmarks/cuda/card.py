@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 
 GIB = 2**30
 

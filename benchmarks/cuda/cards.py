@@ -19,7 +19,7 @@ import torch
 from benchmarks.report import RESULTS
 from benchmarks.stepping import Curve, seconds
 from bot.engine.musicgen import capacity, devices
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from tests.support.random_lm import language_model
 
 CARD = 2048

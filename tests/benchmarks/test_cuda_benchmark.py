@@ -15,7 +15,7 @@ from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
 from bot.engine.musicgen import capacity, cuda_graphs
 from bot.engine.musicgen.attention import Masked
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.pretended_cuda import GB, Card, Cuda, capturing, card
 from tests.support.random_lm import MONO

@@ -13,7 +13,7 @@ from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
 from bot.engine.musicgen.transformer import EPSILON, Weights
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish

@@ -16,7 +16,7 @@ from bot.engine.musicgen import checkpoints
 DEVICE_PROBE = """
 import json, torch
 from bot.engine.musicgen.devices import unfit
-from bot.engine.musicgen.linears import native
+from bot.engine.musicgen.precisions import native
 gpu = torch.cuda.is_available()
 p = torch.cuda.get_device_properties(0) if gpu else None
 print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()]))

@@ -11,7 +11,7 @@ import torch
 
 from bot.engine.executors import ThreadExecutor
 from bot.engine.messages import Render
-from bot.engine.musicgen.linears import Kernels
+from bot.engine.musicgen.precisions import Kernels
 from bot.engine.musicgen.slot_loop import prefix
 from bot.engine.musicgen.windows import Window, windows
 

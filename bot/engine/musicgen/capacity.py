@@ -10,7 +10,7 @@ import torch
 from bot.engine.musicgen import checkpoints, devices
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
-from bot.engine.musicgen.linears import Precision, attended
+from bot.engine.musicgen.precisions import Precision, attended
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained

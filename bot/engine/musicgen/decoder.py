@@ -15,15 +15,8 @@ from torch.nn import functional as nn
 
 from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
 from bot.engine.musicgen.cuda_graphs import Graphs
-from bot.engine.musicgen.linears import (
-    Kernels,
-    Precision,
-    attended,
-    cast,
-    kernels_for,
-    linear,
-    stream,
-)
+from bot.engine.musicgen.linears import cast, linear
+from bot.engine.musicgen.precisions import Kernels, Precision, attended, kernels_for, stream
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided, special
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.spills import spilled

@@ -1,7 +1,7 @@
 """Matrix products in the precision asked for; the weights are the first lever of the speed."""
 
 from collections.abc import Callable
-from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as nn
 
-from bot.errors import OperatorError
+from bot.engine.musicgen.precisions import Kernels, Precision
 
 try:
     from bot.engine.musicgen import cpu_instructions, cpu_kernels, cpu_products
@@ -28,99 +28,7 @@ class Linear(Protocol):
 
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
         """Add the product to `hidden`."""
-
-
-class Precision(StrEnum):
-    """What the decoder's weights are kept in."""
-
-    FLOAT64 = "float64"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-
-
-class Kernels(StrEnum):
-    """What multiplies on a CPU: our own kernels for some processors, or those that torch brings."""
-
-    NATIVE = "native"
-    TORCH = "torch"
-
-
-INSTRUCTIONS = {Precision.INT8: "avx512vnni", Precision.BFLOAT16: "avx512bf16"}
-"""What a processor must have for the native kernels of a precision, by LLVM's names."""
-
-
-def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return a tensor in a dtype, without an operator where it has it."""
-    return tensor if tensor.dtype is dtype else tensor.to(dtype)
-
-
-def chosen(asked: str, device: torch.device) -> Precision:
-    """Return the precision for "auto": what is fast on the device and faithful.
-
-    Raises OperatorError for one that the device does not have.
-    """
-    if asked == Precision.INT8 and device.type != "cpu":
-        raise OperatorError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
-    if asked == Precision.BFLOAT16 and device.type == "cuda":
-        _check_bfloat16()
-    if asked != "auto":
-        return Precision(asked)
-    if device.type == "cuda":
-        return Precision.FLOAT16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return Precision.BFLOAT16 if fast else Precision.FLOAT32
-
-
-def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kernels:
-    """Return the kernels for "auto": the native ones where the processor has their instructions.
-
-    How fast they are is not asked, so that the answer, and a seed's music, is always the same on a
-    machine. Raises OperatorError for native ones that it cannot run.
-    """
-    if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
-        return Kernels.TORCH
-    feature = INSTRUCTIONS[precision]
-    if cpu_products is not None and cpu_instructions.has_instruction(feature):
-        return Kernels.NATIVE
-    if asked == Kernels.NATIVE:
-        lacking = f"this processor lacks {feature}" if cpu_products else "Numba is missing"
-        raise OperatorError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
-    return Kernels.TORCH
-
-
-def native() -> list[str]:
-    """Return the precisions for which this processor has native kernels."""
-    cpu = torch.device("cpu")
-    return [each for each in INSTRUCTIONS if kernels_for("auto", each, cpu) is Kernels.NATIVE]
-
-
-def _check_bfloat16() -> None:
-    """Raise OperatorError for a GPU that computes it by way of float32."""
-    if not torch.cuda.is_bf16_supported(including_emulation=False):
-        card = torch.cuda.get_device_name()
-        raise OperatorError(
-            f"PRECISION=bfloat16 is not native to {card}: set PRECISION=auto or float16."
-        )
-
-
-def kept(precision: Precision) -> torch.dtype:
-    """Return the dtype that weights are kept in, or made of."""
-    return torch.float32 if precision is Precision.INT8 else getattr(torch, precision)
-
-
-def stream(precision: Precision) -> torch.dtype:
-    """Return the dtype of what flows from layer to layer, and of norms and scores."""
-    return torch.float64 if precision is Precision.FLOAT64 else torch.float32
-
-
-def attended(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the dtype of queries, keys and values: half only where that is faster."""
-    if device.type == "cuda" and precision in (Precision.FLOAT16, Precision.BFLOAT16):
-        half: torch.dtype = getattr(torch, precision)
-        return half
-    return stream(precision)
+        hidden += self(rows)
 
 
 def linear(
@@ -128,12 +36,17 @@ def linear(
 ) -> Callable[[torch.Tensor], Linear]:
     """Return what makes a product on a device from a weight on the CPU."""
     if kernels is Kernels.NATIVE:
-        return lambda weight: Native(weight, precision)
+        return partial(Native, precision=precision)
     if precision is Precision.INT8:
         return Int8
     if device.type == "cpu" and precision in PACKED and PACKED[precision]():
-        return lambda weight: Packed(weight, precision)
-    return lambda weight: Dense(weight, precision, device)
+        return partial(Packed, precision=precision)
+    return partial(Dense, precision=precision, device=device)
+
+
+def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor in a dtype, without an operator where it has it."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
 
 
 def _onednn() -> bool:
@@ -148,13 +61,13 @@ PACKED: dict[Precision, Callable[[], bool]] = {
 """What oneDNN multiplies on this processor."""
 
 
-class Dense:
+class Dense(Linear):
     """A product in a floating-point dtype; its result is of that dtype."""
 
     def __init__(
         self, weight: torch.Tensor, precision: Precision, device: torch.device | None = None
     ) -> None:
-        cast_once = weight.to(getattr(torch, precision)).contiguous()
+        cast_once = weight.to(precision.dtype).contiguous()
         self._turned = cast_once.to(device or weight.device).T
 
     @property
@@ -175,7 +88,7 @@ class Dense:
             hidden += self(rows)
 
 
-class Packed:
+class Packed(Linear):
     """A product in a floating-point dtype on a CPU, of a weight laid out for its kernel once.
 
     A plain weight is laid out again in every product, at several times its cost. Source:
@@ -185,24 +98,18 @@ class Packed:
     ROWS = 2
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
-        self._dtype = getattr(torch, precision)
+        self._dtype = precision.dtype
         plain = weight.to(self._dtype).contiguous()
         self._packed = torch.ops.mkldnn._reorder_linear_weight(plain, self.ROWS)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out]."""
-        rows = cast(rows, self._dtype)
-        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self._packed, None, "none", [], ""
-        )
+        operands = cast(rows, self._dtype), self._packed
+        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(*operands, None, "none", [], "")
         return product
 
-    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
-        """Add the product to `hidden`."""
-        hidden += self(rows)
 
-
-class Native:
+class Native(Linear):
     """A product of 8-bit numbers or of bfloat16 by the processor's own instructions.
 
     A weight has a scale per output and rows have one each, where they are of 8 bits. A row's result
@@ -211,11 +118,9 @@ class Native:
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self.outputs, self.width = weight.shape
-        filled = (
-            -len(weight) % cpu_products.BLOCK_OUTPUTS,
-            -self.width % cpu_instructions.BYTES_AT_ONCE,
-        )
-        padded = nn.pad(weight.float(), (0, filled[1], 0, filled[0]))
+        self._filled = 0, -self.width % cpu_instructions.BYTES_AT_ONCE
+        whole_blocks = 0, -self.outputs % cpu_products.BLOCK_OUTPUTS
+        padded = nn.pad(weight.float(), (*self._filled, *whole_blocks))
         scales = torch.ones(len(padded))
         if precision is Precision.INT8:
             scales = padded.abs().amax(1).clamp_min(1e-12) / 127
@@ -225,17 +130,11 @@ class Native:
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
-        flat = nn.pad(
-            rows.float().reshape(-1, self.width), (0, -self.width % cpu_instructions.BYTES_AT_ONCE)
-        )
+        flat = nn.pad(rows.float().reshape(-1, self.width), self._filled)
         product = torch.empty(len(flat), cpu_products.BLOCK_OUTPUTS * len(self.weight))
         own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
         cpu_products.multiply(flat.numpy(), cpu_products.NO_NORM, self.weight, product.numpy(), own)
         return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
-
-    def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
-        """Add the product to `hidden`."""
-        hidden += self(rows)
 
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
@@ -248,7 +147,7 @@ def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
     return (blocks if one == cpu_instructions.BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
 
 
-class Int8:
+class Int8(Linear):
     """A product of 8-bit weights, with a scale per output, and 8-bit rows, with a scale per row.
 
     The kernel scales a whole tensor by its extremes. So each row is divided by its own largest

@@ -21,7 +21,7 @@ from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, devices, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
-from bot.engine.musicgen.linears import Kernels, Precision, chosen, kept, kernels_for
+from bot.engine.musicgen.precisions import Kernels, Precision, chosen, kernels_for
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.takes import Loop, TakeInProgress
@@ -95,7 +95,7 @@ class MusicGen:
         kernels = kernels_for(self._kernels, precision, self._device)
         loaded = loading.load(model, self._device)
         reason = unknown(loaded.lm)
-        loading.check_numbers(self._name, loaded.lm, kept(precision))
+        loading.check_numbers(self._name, loaded.lm, precision.dtype)
         if reason:
             loaded = loading.load_whole(model, self._device)
         self.codec = Codec(loaded.compression_model)

@@ -16,8 +16,8 @@ from bot.engine.contract import Idle, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import capacity, checkpoints, devices, loading
-from bot.engine.musicgen.linears import chosen
 from bot.engine.musicgen.model import MusicGen
+from bot.engine.musicgen.precisions import chosen
 from bot.engine.musicgen.transformer import give_back
 from bot.errors import JobError, OperatorError
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from bot.engine.messages import Render
-from bot.engine.musicgen.linears import Kernels
+from bot.engine.musicgen.precisions import Kernels
 
 
 class TakeInProgress(Protocol):

@@ -15,7 +15,7 @@ from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, devices, models
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
 from tests.support.hub import snapshot

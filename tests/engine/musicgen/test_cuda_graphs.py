@@ -8,7 +8,7 @@ import torch
 from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.attention import USUAL_TEXT
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.spills import spilled

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.transformer import unknown
 from tests.support.decoding import (

@@ -8,7 +8,7 @@ from bot.cli.checks.check import Verdict
 from bot.config import Config, DeviceSetting
 from bot.engine.musicgen import capacity, devices
 from bot.engine.musicgen.devices import device, runs
-from bot.engine.musicgen.linears import Precision, chosen
+from bot.engine.musicgen.precisions import Precision, chosen
 from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from bot.engine.files.results import Results
 from bot.engine.files.wav import NonFiniteSamples
 from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, Took
-from bot.engine.musicgen.linears import native
+from bot.engine.musicgen.precisions import native
 from bot.errors import JobError
 from bot.values import Fault
 from tests.support.engines import ROOT, SMALL, Child, Files, environment, together

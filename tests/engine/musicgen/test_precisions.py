@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from bot.engine.musicgen import linears
+from bot.engine.musicgen import linears, precisions
 from bot.engine.musicgen.attention import Memory
 from bot.engine.musicgen.cpu_attention import HalfAttention
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.linears import Int8, Kernels, Precision
+from bot.engine.musicgen.linears import Int8
+from bot.engine.musicgen.precisions import Kernels, Precision
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.decoding import POSITIONS, SAMPLINGS, WISHES, alone, begin, decoder, finish
 from tests.support.forced import divergence, error, first_scores, teacher_forced
@@ -27,7 +28,7 @@ def mono() -> Any:
 
 
 def native(precision: Precision, *bounds: float) -> Any:
-    lacks = precision not in linears.native()
+    lacks = precision not in precisions.native()
     mark = pytest.mark.skipif(lacks, reason="this processor lacks the instructions")
     return pytest.param(precision, Kernels.NATIVE, *bounds, marks=mark)
 
@@ -205,6 +206,7 @@ def test_without_numba_it_is_slower_and_says_so(
     monkeypatch.setitem(sys.modules, "bot.engine.musicgen.cpu_attention", None)
     monkeypatch.setattr(linears, "cpu_kernels", None)
     monkeypatch.setattr(linears, "cpu_products", None)
+    monkeypatch.setattr(precisions, "cpu_instructions", None)
     without = decoder(model, 1, precision)
     assert "Numba is missing" in caplog.text
     assert divergence(expected, teacher_forced(without, without.read(words), codes)).max() < 5e-3

@@ -19,7 +19,7 @@ from bot.engine.messages import Done, Failed, Ready
 from bot.engine.musicgen import checkpoints, models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.linears import Precision
+from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
 from bot.errors import OperatorError
