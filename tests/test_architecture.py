@@ -43,7 +43,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
-TORCH += "decoder devices gpu_attention gpu_draw gpu_layers linears loading model models "
+TORCH += "decoder devices gpu_attention gpu_draw gpu_layers layers linears loading model models "
 TORCH += "precisions sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",

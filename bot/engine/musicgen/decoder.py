@@ -15,18 +15,18 @@ from torch.nn import functional as nn
 
 from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
 from bot.engine.musicgen.cuda_graphs import Graphs
+from bot.engine.musicgen.layers import TorchLayers
 from bot.engine.musicgen.linears import cast, linear
 from bot.engine.musicgen.precisions import Kernels, Precision, attended, kernels_for, stream
-from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided, special
+from bot.engine.musicgen.sampling import Draw, Sampling, draw
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.spills import spilled
-from bot.engine.musicgen.transformer import EPSILON, Layer, Norm, Weights
+from bot.engine.musicgen.transformer import Weights
 
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
     from bot.engine.musicgen.cpu_attention import HalfAttention
-    from bot.engine.musicgen.cpu_step import Fused
     from bot.engine.musicgen.gpu_layers import GpuLayers, LayerByLayer
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ UNKNOWN_TOKEN = -1
 
 class Decoder:
     """Draws tokens for up to `slots` takes of up to `positions` steps each."""
+
+    _attend: Callable[[list[int], list[int]], Attention]
+    _layers: Callable[[torch.Tensor, Attention], None]
+    _draw: Callable[..., None]
 
     def __init__(
         self,
@@ -54,33 +58,30 @@ class Decoder:
         `kernels` what multiplies, which depends on the processor if nothing is said.
         """
         self.device = device = device or lm.emb[0].weight.device
-        self._dtype = dtype = stream(precision)
-        self._attended = attended(precision, device)
         kernels = kernels or kernels_for("auto", precision, device)
-        make = linear(precision, device, kernels)
+        make, dtype = linear(precision, device, kernels), stream(precision)
         self.weights = weights = Weights(lm, make, dtype, device, positions)
         self.codebooks, self.card, self.delays = weights.codebooks, weights.card, weights.delays
-        self.heads, self.positions = weights.heads, positions
+        self.positions = positions
         self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
-        half = compiled(precision, device, weights.dim // self.heads)
+        size, heard = weights.dim // weights.heads, attended(precision, device)
+        half = compiled(precision, device, size)
         self.memory = Memory(
             layers=len(weights.layers),
             slots=slots,
-            heads=self.heads,
+            heads=weights.heads,
             positions=positions,
-            size=weights.dim // self.heads,
-            dtype=self._attended if half is None else torch.bfloat16,
+            size=size,
+            dtype=torch.bfloat16 if half else heard,
             device=device,
         )
-        self._attend: Callable[[list[int], list[int]], Attention] = partial(Each, self.memory)
-        self._fused: Fused | GpuLayers | None = None
-        self._draw: Callable[..., None] | None = None
+        self._torch = TorchLayers(weights, heard)
+        self.use_torch()
+        self._attend = partial(Each, self.memory)
         if device.type == "cuda":
             self.use_triton()
         if half:
-            self._draw = draws()
-            self._attend = halves = half(self.memory)
-            self._fused = fused(weights, halves, slots) if kernels is Kernels.NATIVE else None
+            self._use_numba(half(self.memory), slots if kernels is Kernels.NATIVE else None)
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
         )
@@ -101,14 +102,22 @@ class Decoder:
 
     def use_triton(self) -> bool:
         """Let Triton's kernels run the layers and draw the tokens; return whether they work."""
-        works = on_gpu(self.weights, self._layer_by_layer)
+        works = on_gpu(self.weights, self._torch)
         if works:
-            self._fused, self._draw = works
+            self._layers, self._draw = works
         return works is not None
 
     def use_torch(self) -> None:
         """Let torch run the layers and draw the tokens, with the weights as they are."""
-        self._fused = self._draw = None
+        self._layers, self._draw = self._torch, draw
+
+    def _use_numba(self, halves: "HalfAttention", fused: int | None) -> None:
+        """Let Numba's kernels attend and draw, and run the layers of so many slots if any."""
+        from bot.engine.musicgen import cpu_attention, cpu_step
+
+        self._attend, self._draw = halves, cpu_attention.draw
+        if fused:
+            self._layers = cpu_step.Fused(self.weights, halves, fused)
 
     @property
     def free(self) -> int:
@@ -118,12 +127,7 @@ class Decoder:
     @torch.inference_mode()
     def read(self, text: torch.Tensor) -> TextPast:
         """Return what the layers attend to of a text [tokens, dim], as the conditioner made it."""
-        said = text[None].to(self.device, self._dtype)
-        read: TextPast = []
-        for layer in self.weights.layers:
-            key, value = self._heads(layer.text(said), 2)
-            read.append((key.contiguous(), value.contiguous()))
-        return read
+        return self._torch.read(text[None].to(self.device, self.weights.dtype))
 
     @torch.inference_mode()
     def admit(
@@ -205,24 +209,11 @@ class Decoder:
 
     def _prefill(self, slot: Slot) -> None:
         """Fill the caches of both rows with what comes before the first token to draw."""
-        if slot.position == 0:
-            return
-        places = torch.arange(slot.position, device=self.device)
-        tokens = self._sequence[slot.row, :, : slot.position].T
-        hidden = self._embed(tokens, places).repeat(2, 1, 1)
-        words = self.memory.words[slot.row]
-        for number, layer in enumerate(self.weights.layers):
-            query, key, value = self._heads(layer.qkv(self._normed(hidden, layer.norm)), 3)
-            cache = self.memory.music[number][:, slot.row]
-            cache[0, :, :, : slot.position] = key
-            cache[1, :, :, : slot.position] = value
-            mixed = nn.scaled_dot_product_attention(query, key, value, is_causal=True)
-            layer.out.onto(hidden, _joined(mixed))
-            told = hidden[:1]
-            (query,) = self._heads(layer.query(self._normed(told, layer.norm_cross)), 1)
-            mixed = nn.scaled_dot_product_attention(query, *words[number])
-            layer.out_cross.onto(told, _joined(mixed))
-            self._feed(layer, hidden)
+        if slot.position:
+            places = torch.arange(slot.position, device=self.device)
+            tokens = self._sequence[slot.row, :, : slot.position].T
+            hidden = self._embed(tokens, places).repeat(2, 1, 1)
+            self._torch.prefill(hidden, self.memory, slot.row)
 
     def _advance(self, slots: Sequence[Slot]) -> None:
         if self.graphs and self.graphs.suits(slots):
@@ -236,22 +227,13 @@ class Decoder:
             own.exponential_(generator=slot.generator)
         self._play(attention, Draw.of(samplings, noise), samplings)
 
-    def _play(self, attention: Attention, draw: Draw, samplings: Sequence[Sampling] = ()) -> None:
+    def _play(self, attention: Attention, how: Draw, samplings: Sequence[Sampling] = ()) -> None:
         """Draw a step's tokens, and put them where none is known yet."""
-        scores = self.scores(attention)
-        if self._draw and all(sampling.plain for sampling in samplings):
-            rows, places = attention.rows, attention.places
-            self._draw(scores, draw, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
-            return
-        scores = guided(scores, draw)
-        tokens = drawn(scores, draw)
-        special(tokens, scores, draw, samplings)
-        self._write(attention, tokens)
-        self._note(attention, scores)
-
-    def _note(self, attention: Attention, scores: torch.Tensor) -> None:
-        """Add zero times each take's scores to its sum: NaN or infinity makes it NaN."""
-        self._nan_sum.index_add_(0, attention.rows, (scores * 0).sum((1, 2)))
+        scores, rows, places = self.scores(attention), attention.rows, attention.places
+        kernel = self._draw
+        if not all(sampling.plain for sampling in samplings):
+            kernel = partial(draw, samplings=samplings)
+        kernel(scores, how, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
 
     def scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [2, takes, codebooks, card] of a step's next tokens."""
@@ -259,55 +241,15 @@ class Decoder:
         takes = len(rows)
         hidden = self._embed(self._sequence[rows, :, places], places)
         hidden = hidden.repeat(2, 1)  # with words, then without: what belongs to either is in one
-        if self._fused:
-            self._fused(hidden, attention)
-        else:
-            self._layer_by_layer(hidden, attention)
-        scores = self.weights.scores(self._normed(hidden, self.weights.last_norm))
-        return cast(scores, self._dtype).view(2, takes, self.codebooks, self.card)
-
-    def _layer_by_layer(self, hidden: torch.Tensor, attention: Attention) -> None:
-        """Change hidden states [2 · takes, dim] as the layers do."""
-        takes = len(hidden) // 2
-        for number, layer in enumerate(self.weights.layers):
-            projected = layer.qkv(self._normed(hidden, layer.norm))
-            parts = cast(projected, self._attended).view(2, takes, 3, self.heads, -1)
-            layer.out.onto(hidden, attention.music(number, parts).view(hidden.shape))
-            told = hidden[:takes]  # without words this attention adds nothing
-            query = layer.query(self._normed(told, layer.norm_cross))
-            found = attention.words(number, cast(query, self._attended))
-            layer.out_cross.onto(told, found.view(told.shape))
-            self._feed(layer, hidden)
+        self._layers(hidden, attention)
+        scores = self.weights.scores(self._torch.normed(hidden, self.weights.last_norm))
+        return cast(scores, self.weights.dtype).view(2, takes, self.codebooks, self.card)
 
     def _embed(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return hidden states [n, dim] for tokens [n, codebooks] at places [n]."""
         table = self.weights.embedding
         summed = nn.embedding_bag(tokens + self._offsets, table, mode="sum")
         return summed + self.weights.places[places]
-
-    def _normed(self, hidden: torch.Tensor, norm: Norm) -> torch.Tensor:
-        return nn.layer_norm(hidden, (self.weights.dim,), *norm, EPSILON)
-
-    def _feed(self, layer: Layer, hidden: torch.Tensor) -> None:
-        wide = layer.wide(self._normed(hidden, layer.norm_feed))
-        layer.narrow.onto(hidden, nn.gelu(wide))
-
-    def _heads(self, projected: torch.Tensor, parts: int) -> tuple[torch.Tensor, ...]:
-        """Split [rows, length, parts · dim] into parts of [rows, heads, length, size]."""
-        rows, length, _ = projected.shape
-        shaped = cast(projected, self._attended).view(rows, length, parts, self.heads, -1)
-        return shaped.permute(2, 0, 3, 1, 4).unbind()
-
-    def _write(self, attention: Attention, tokens: torch.Tensor) -> None:
-        """Put tokens [takes, codebooks] where none is known yet."""
-        rows, places = attention.rows, attention.places + 1
-        known = self._sequence[rows, :, places]
-        self._sequence[rows, :, places] = torch.where(known == UNKNOWN_TOKEN, tokens, known)
-
-
-def _joined(mixed: torch.Tensor) -> torch.Tensor:
-    """Return [rows, length, dim] for what the heads [rows, heads, length, size] gave."""
-    return mixed.transpose(1, 2).flatten(2)
 
 
 def compiled(precision: Precision, device: torch.device, size: int) -> "type[HalfAttention] | None":
@@ -338,17 +280,3 @@ def on_gpu(
         log.warning("steps are slower than they could be: Triton does not work (%s)", problem)
         return None
     return layers, gpu_draw.draw
-
-
-def fused(weights: Weights, halves: "HalfAttention", slots: int) -> "Fused":
-    """Return what runs a step's layers as compiled kernels."""
-    from bot.engine.musicgen.cpu_step import Fused
-
-    return Fused(weights, halves, slots)
-
-
-def draws() -> Callable[..., None]:
-    """Return what draws a step's tokens by a compiled kernel."""
-    from bot.engine.musicgen.cpu_attention import draw
-
-    return draw

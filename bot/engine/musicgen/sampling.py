@@ -82,7 +82,33 @@ def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
     return (chances / draw.noise).argmax(-1)
 
 
-def special(
+def draw(
+    scores: torch.Tensor,
+    how: Draw,
+    rows: torch.Tensor,
+    places: torch.Tensor,
+    sequence: torch.Tensor,
+    nan_sum: torch.Tensor,
+    unknown: int,
+    samplings: Sequence[Sampling] = (),
+) -> None:
+    """Draw from scores [2, takes, codebooks, card] into `sequence` [slots, codebooks, positions].
+
+    Only where that is `unknown` at the place after those of the takes. Zero times all scores of a
+    take is added to `nan_sum` [slots], which NaN or infinity among them makes NaN. The `samplings`
+    are needed where some are not plain.
+    """
+    scores = guided(scores, how)
+    tokens = drawn(scores, how)
+    _special(tokens, scores, how, samplings)
+    places = places + 1
+    known = sequence[rows, :, places]
+    # A prompt's last frames have tokens of later codebooks, as those are delayed: they stay.
+    sequence[rows, :, places] = torch.where(known == unknown, tokens, known)
+    nan_sum.index_add_(0, rows, (scores * 0).sum((1, 2)))
+
+
+def _special(
     tokens: torch.Tensor, scores: torch.Tensor, draw: Draw, samplings: Sequence[Sampling]
 ) -> None:
     """Replace the tokens of takes whose sampling is not plain."""
