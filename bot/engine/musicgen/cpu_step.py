@@ -26,7 +26,7 @@ class Fused:
         self._layers = list(zip(map(_layer, weights.layers), halves.pasts, strict=True))
         self._heads, self._dim, self._scores = weights.heads, weights.dim, halves.scores
         wide = 4 * weights.dim
-        self._scratch = scratch(_native(weights.scores), len(self._scores), 2 * slots, wide)
+        self._scratch = scratch(_array(weights.scores), len(self._scores), 2 * slots, wide)
         self._between = cache(self._room)
 
     def __call__(self, hidden: torch.Tensor, attention: Attention) -> None:
@@ -54,26 +54,14 @@ class Fused:
 
 
 def _layer(own: Layer) -> LayerWeights:
-    return LayerWeights(
-        norm=_norm(own.norm),
-        qkv=_native(own.qkv),
-        out=_native(own.out),
-        norm_cross=_norm(own.norm_cross),
-        query=_native(own.query),
-        out_cross=_native(own.out_cross),
-        norm_feed=_norm(own.norm_feed),
-        wide=_native(own.wide),
-        narrow=_native(own.narrow),
-        no_norm=NO_NORM,
-    )
+    """Take the arrays of a layer, by the names that its weights have in both."""
+    names = [name for name in LayerWeights._fields if name != "no_norm"]
+    return LayerWeights(**{name: _array(getattr(own, name)) for name in names}, no_norm=NO_NORM)
 
 
-def _norm(norm: Norm) -> Floats:
-    """Return weight and bias, [2, dim]."""
-    both: Floats = torch.stack(norm).numpy()
-    return both
-
-
-def _native(product: Linear) -> Weight:
-    assert isinstance(product, Native)
-    return product.weight
+def _array(part: Linear | Norm) -> Weight:
+    """Return a product's weight, or a norm's weight and bias as [2, dim]."""
+    if isinstance(part, Native):
+        return part.weight
+    assert isinstance(part, tuple)
+    return np.stack([tensor.numpy() for tensor in part])

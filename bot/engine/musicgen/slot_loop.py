@@ -1,7 +1,6 @@
 """Takes in the slots of our own decoder: they wait for one, and go from window to window."""
 
-from collections import OrderedDict
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.precisions import Kernels, Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
-from bot.engine.musicgen.windows import Window, windows
+from bot.engine.musicgen.windows import windows
 from bot.errors import JobError
 
 if TYPE_CHECKING:
@@ -40,21 +39,28 @@ class SlotLoop:
     ) -> None:
         """Copy the language model's weights, and let go of those that the model has."""
         lm = model.lm
-        self._rate, self._stride = float(model.frame_rate), float(model.extend_stride)
-        self._longest = float(model.max_duration)
         self.slots, self.precision, self.kernels = slots, str(precision), kernels
-        positions = int(self._longest * self._rate) + max(lm.pattern_provider.delays) + 1
+        rate, longest = float(model.frame_rate), float(model.max_duration)
+        delay = max(lm.pattern_provider.delays)
+        self.windows = partial(
+            windows,
+            rate=rate,
+            longest=longest,
+            stride=float(model.extend_stride),
+            steps=lambda frames, prompt: frames - prompt + delay,
+        )
         self.decoder = Decoder(
             lm,
             slots=slots,
-            positions=positions,
+            positions=int(longest * rate) + delay + 1,
             precision=precision,
             device=device,
             kernels=kernels,
         )
         self.decoder.prepare()
         self.provider = lm.condition_provider
-        self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self.text = lru_cache(TEXTS_KEPT)(self._text)
+        # Only what the decoder copied: the provider is used for each new text.
         del lm.transformer, lm.emb, lm.linears, lm.out_norm
 
     def step(self) -> None:
@@ -66,31 +72,15 @@ class SlotLoop:
         request = OrderInputs(self, order)
         return [SlottedTake(request, part.seed) for part in order.parts]
 
-    def windows(self, seconds: float, before: int) -> list[Window]:
-        """Return the windows of this much music after a number of frames."""
-        delay = max(self.decoder.delays)
-        return windows(
-            seconds,
-            self._rate,
-            self._longest,
-            self._stride,
-            lambda all_, old: all_ - old + delay,
-            before,
-        )
-
     @torch.inference_mode()
-    def text(self, prompt: str) -> torch.Tensor:
+    def _text(self, prompt: str) -> torch.Tensor:
         """Return what the conditioner makes of a prompt, [tokens, dim]."""
         from audiocraft.modules.conditioners import ConditioningAttributes
 
-        if prompt not in self._texts:
-            wish = ConditioningAttributes(text={"description": prompt})
-            embedded, _ = self.provider(self.provider.tokenize([wish]))["description"]
-            self._texts[prompt] = embedded[0]
-            if len(self._texts) > TEXTS_KEPT:
-                self._texts.popitem(last=False)
-        self._texts.move_to_end(prompt)
-        return self._texts[prompt]
+        wish = ConditioningAttributes(text={"description": prompt})
+        embedded, _ = self.provider(self.provider.tokenize([wish]))["description"]
+        text: torch.Tensor = embedded[0]
+        return text
 
 
 def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
@@ -115,7 +105,7 @@ class OrderInputs:
         self._loop, self._prompt = loop, order.prompt
         self.decoder = decoder = loop.decoder
         self.before = prefix(order, decoder.codebooks, decoder.card).to(decoder.device)
-        self.windows = loop.windows(order.seconds, self.before.shape[-1])
+        self.windows = loop.windows(order.seconds, before=self.before.shape[-1])
         self.sampling = Sampling(
             guidance=order.guidance, temperature=order.temperature, top_k=order.top_k
         )

@@ -50,12 +50,12 @@ class Weights:
         self.codebooks, self.card, self.dim = int(lm.n_q), int(lm.card), int(lm.dim)
         self.delays = [int(delay) for delay in lm.pattern_provider.delays]
         self.heads = int(lm.transformer.layers[0].self_attn.num_heads)
-        self.embedding = torch.cat([_copied(emb.weight, dtype, device) for emb in lm.emb])
+        self.embedding = torch.cat([self._copied(emb.weight) for emb in lm.emb])
         self.places = sinusoids(positions, self.dim, dtype, device)
         self.layers: list[Layer] = []
         for layer in lm.transformer.layers:
             self.layers.append(self._layer(layer, make))
-            give_back()
+            give_back()  # layer by layer: else all copies in float32 would be there at once
         self.last_norm = self._norm(lm.out_norm)
         self.scores = make(torch.cat([head.weight.detach() for head in lm.linears]))
 
@@ -76,10 +76,10 @@ class Weights:
         )
 
     def _norm(self, module: torch.nn.LayerNorm) -> Norm:
-        return (
-            _copied(module.weight, self.dtype, self.device),
-            _copied(module.bias, self.dtype, self.device),
-        )
+        return self._copied(module.weight), self._copied(module.bias)
+
+    def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.detach().to(self.dtype).to(self.device)
 
 
 def give_back() -> None:
@@ -87,10 +87,6 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
-
-
-def _copied(tensor: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    return tensor.detach().to(dtype).to(device)
 
 
 def sinusoids(positions: int, width: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
