@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,6 @@ from bot.engine.musicgen import cpu_draw, cpu_kernels
 from bot.engine.musicgen.attention import LONGEST_TEXT, Memory
 from bot.engine.musicgen.cpu_kernels import HEAD_SIZE, Floats, Past, Places
 from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw
-
-__all__ = ["HEAD_SIZE", "HalfAttention", "draw"]
 
 
 class HalfAttention:
@@ -71,18 +70,11 @@ def draw(
     They go after the places of the rows [takes] where there is `unknown`, and zero times the
     scores is added to what the rows have in `nan_sum`.
     """
-    cpu_draw.draw(
-        scores.contiguous().numpy(),
-        how.guidance.reshape(-1).numpy(),
-        how.temperature.clamp_min(TINY_PROBABILITY).reshape(-1).numpy(),
-        how.ranks.reshape(-1).numpy(),
-        how.noise.numpy(),
-        rows.numpy(),
-        places.numpy(),
-        sequence.numpy(),
-        nan_sum.numpy(),
-        unknown,
-    )
+    each = how.guidance, how.temperature.clamp_min(TINY_PROBABILITY), how.ranks
+    columns = (column.reshape(-1) for column in each)
+    tensors = scores.contiguous(), *columns, how.noise, rows, places, sequence, nan_sum
+    arrays: list[Any] = [tensor.numpy() for tensor in tensors]
+    cpu_draw.draw(*arrays, unknown)  # type: ignore[call-arg]  # it counts the list as all
 
 
 def _buffers(heads: int, takes: int) -> tuple[torch.Tensor, torch.Tensor]:

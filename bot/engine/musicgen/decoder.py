@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as nn
 
+from bot.engine.musicgen import cpu_attention
 from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
+from bot.engine.musicgen.cpu_attention import HalfAttention
+from bot.engine.musicgen.cpu_kernels import HEAD_SIZE
+from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.cuda_graphs import Graphs
 from bot.engine.musicgen.layers import TorchLayers
 from bot.engine.musicgen.linears import cast, linear
@@ -26,7 +30,6 @@ from bot.engine.musicgen.transformer import Weights
 if TYPE_CHECKING:
     from audiocraft.models.lm import LMModel
 
-    from bot.engine.musicgen.cpu_attention import HalfAttention
     from bot.engine.musicgen.gpu_layers import GpuLayers, LayerByLayer
 
 log = logging.getLogger(__name__)
@@ -66,22 +69,18 @@ class Decoder:
         self._offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
         size, heard = weights.dim // weights.heads, attended(precision, device)
         half = compiled(precision, device, size)
-        self.memory = Memory(
-            layers=len(weights.layers),
-            slots=slots,
-            heads=weights.heads,
-            positions=positions,
-            size=size,
-            dtype=torch.bfloat16 if half else heard,
-            device=device,
-        )
+        kept, layers = torch.bfloat16 if half else heard, len(weights.layers)
+        self.memory = Memory(layers, slots, weights.heads, positions, size, kept, device)
         self._torch = TorchLayers(weights, heard)
         self.use_torch()
         self._attend = partial(Each, self.memory)
         if device.type == "cuda":
             self.use_triton()
         if half:
-            self._use_numba(half(self.memory), slots if kernels is Kernels.NATIVE else None)
+            self._attend = halves = HalfAttention(self.memory)
+            self._draw = cpu_attention.draw
+            if kernels is Kernels.NATIVE:
+                self._layers = Fused(weights, halves, slots)
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
         )
@@ -110,14 +109,6 @@ class Decoder:
     def use_torch(self) -> None:
         """Let torch run the layers and draw the tokens, with the weights as they are."""
         self._layers, self._draw = self._torch, draw
-
-    def _use_numba(self, halves: "HalfAttention", fused: int | None) -> None:
-        """Let Numba's kernels attend and draw, and run the layers of so many slots if any."""
-        from bot.engine.musicgen import cpu_attention, cpu_step
-
-        self._attend, self._draw = halves, cpu_attention.draw
-        if fused:
-            self._layers = cpu_step.Fused(self.weights, halves, fused)
 
     @property
     def free(self) -> int:
@@ -190,13 +181,8 @@ class Decoder:
     def codes(self, slot: Slot) -> torch.Tensor:
         """Return the frames that are complete, [codebooks, frames]."""
         complete = self.complete(slot)
-        sequence = self._sequence[slot.row]
-        return torch.stack(
-            [
-                sequence[codebook, delay + 1 : delay + 1 + complete]
-                for codebook, delay in enumerate(self.delays)
-            ]
-        )
+        rows = zip(self._sequence[slot.row], self.delays, strict=True)
+        return torch.stack([row[delay + 1 : delay + 1 + complete] for row, delay in rows])
 
     def lay_out(self, slot: Slot, prompt: torch.Tensor) -> None:
         """Let all that is known of a take's tokens be these codes [codebooks, frames]."""
@@ -252,16 +238,10 @@ class Decoder:
         return summed + self.weights.places[places]
 
 
-def compiled(precision: Precision, device: torch.device, size: int) -> "type[HalfAttention] | None":
-    """Return attention by compiled kernels, if the precision allows a past of half size."""
-    if device.type != "cpu" or precision in (Precision.FLOAT64, Precision.FLOAT32):
-        return None
-    try:
-        from bot.engine.musicgen.cpu_attention import HEAD_SIZE, HalfAttention
-    except ImportError as problem:
-        log.warning("attention is slower than it could be: Numba is missing (%s)", problem)
-        return None
-    return HalfAttention if size == HEAD_SIZE else None
+def compiled(precision: Precision, device: torch.device, size: int) -> bool:
+    """Whether compiled kernels attend: the precision allows a past of half size, the heads fit."""
+    exact = precision in (Precision.FLOAT64, Precision.FLOAT32)
+    return device.type == "cpu" and not exact and size == HEAD_SIZE
 
 
 def on_gpu(

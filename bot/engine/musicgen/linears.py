@@ -9,12 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as nn
 
+from bot.engine.musicgen import cpu_kernels, cpu_products
+from bot.engine.musicgen.cpu_instructions import BYTES_AT_ONCE
+from bot.engine.musicgen.cpu_products import BLOCK_OUTPUTS
 from bot.engine.musicgen.precisions import Kernels, Precision
-
-try:
-    from bot.engine.musicgen import cpu_instructions, cpu_kernels, cpu_products
-except ImportError:  # Numba is missing
-    cpu_kernels = cpu_products = None  # type: ignore[assignment]  # modules otherwise
 
 MOST_STEP_ROWS = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""
@@ -118,8 +116,8 @@ class Native(Linear):
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self.outputs, self.width = weight.shape
-        self._filled = 0, -self.width % cpu_instructions.BYTES_AT_ONCE
-        whole_blocks = 0, -self.outputs % cpu_products.BLOCK_OUTPUTS
+        self._filled = 0, -self.width % BYTES_AT_ONCE
+        whole_blocks = 0, -self.outputs % BLOCK_OUTPUTS
         padded = nn.pad(weight.float(), (*self._filled, *whole_blocks))
         scales = torch.ones(len(padded))
         if precision is Precision.INT8:
@@ -131,7 +129,7 @@ class Native(Linear):
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [..., out] in float32."""
         flat = nn.pad(rows.float().reshape(-1, self.width), self._filled)
-        product = torch.empty(len(flat), cpu_products.BLOCK_OUTPUTS * len(self.weight))
+        product = torch.empty(len(flat), BLOCK_OUTPUTS * len(self.weight))
         own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
         cpu_products.multiply(flat.numpy(), cpu_products.NO_NORM, self.weight, product.numpy(), own)
         return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
@@ -139,12 +137,12 @@ class Native(Linear):
 
 def _in_blocks(numbers: torch.Tensor, scales: torch.Tensor) -> NDArray[Any]:
     """Lay a weight [out, in] out as `cpu_products.Weight` has it."""
-    one = cpu_instructions.BYTES_AT_ONCE // numbers.itemsize
-    shape = -1, cpu_products.BLOCK_OUTPUTS, numbers.shape[1] // one, one
+    one = BYTES_AT_ONCE // numbers.itemsize
+    shape = -1, BLOCK_OUTPUTS, numbers.shape[1] // one, one
     lines = numbers.view(shape).transpose(1, 2).flatten(2)
-    last = scales.view(-1, 1, cpu_products.BLOCK_OUTPUTS).view(numbers.dtype)
+    last = scales.view(-1, 1, BLOCK_OUTPUTS).view(numbers.dtype)
     blocks = torch.cat([lines, last], dim=1)
-    return (blocks if one == cpu_instructions.BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
+    return (blocks if one == BYTES_AT_ONCE else blocks.view(torch.uint16)).numpy()
 
 
 class Int8(Linear):
@@ -184,7 +182,7 @@ class Int8(Linear):
     def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the products of rows whose largest magnitude is 1, and what they lack."""
         flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
-        if cpu_kernels is None or len(flat) > MOST_STEP_ROWS:
+        if len(flat) > MOST_STEP_ROWS:
             buffer, _, largest, _ = self._buffers(len(flat))
             torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
             torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])

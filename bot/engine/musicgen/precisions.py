@@ -4,12 +4,8 @@ from enum import StrEnum
 
 import torch
 
+from bot.engine.musicgen.cpu_instructions import has_instruction
 from bot.errors import OperatorError
-
-try:
-    from bot.engine.musicgen import cpu_instructions
-except ImportError:  # Numba is missing
-    cpu_instructions = None  # type: ignore[assignment]  # a module otherwise
 
 
 class Precision(StrEnum):
@@ -64,11 +60,12 @@ def kernels_for(asked: str, precision: Precision, device: torch.device) -> Kerne
     if asked == Kernels.TORCH or device.type != "cpu" or precision not in INSTRUCTIONS:
         return Kernels.TORCH
     feature = INSTRUCTIONS[precision]
-    if cpu_instructions is not None and cpu_instructions.has_instruction(feature):
+    if has_instruction(feature):
         return Kernels.NATIVE
     if asked == Kernels.NATIVE:
-        lacking = f"this processor lacks {feature}" if cpu_instructions else "Numba is missing"
-        raise OperatorError(f"KERNELS is native, but {lacking}: set KERNELS=auto or torch.")
+        raise OperatorError(
+            f"KERNELS is native, but this processor lacks {feature}: set KERNELS=auto or torch."
+        )
     return Kernels.TORCH
 
 

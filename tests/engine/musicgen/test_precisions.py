@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from bot.engine.musicgen import linears, precisions
+from bot.engine.musicgen import precisions
 from bot.engine.musicgen.attention import Memory
 from bot.engine.musicgen.cpu_attention import HalfAttention
 from bot.engine.musicgen.decoder import Decoder
@@ -193,23 +193,6 @@ def test_the_compiled_kernels_attend_as_torch_does() -> None:
         words = texts[row].bfloat16().float()
         expected = scaled_dot_product_attention(query[take].view(1, heads, 1, 64), *words)
         assert torch.allclose(said[take], expected[0, :, 0], atol=1e-5)
-
-
-@pytest.mark.parametrize("precision", [Precision.BFLOAT16, Precision.INT8])
-def test_without_numba_it_is_slower_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, precision: Precision
-) -> None:
-    model = language_model()
-    with_it, words = decoder(model, 1, precision), understood(model, WISHES[0])
-    codes = alone(model)
-    expected = teacher_forced(with_it, with_it.read(words), codes)
-    monkeypatch.setitem(sys.modules, "bot.engine.musicgen.cpu_attention", None)
-    monkeypatch.setattr(linears, "cpu_kernels", None)
-    monkeypatch.setattr(linears, "cpu_products", None)
-    monkeypatch.setattr(precisions, "cpu_instructions", None)
-    without = decoder(model, 1, precision)
-    assert "Numba is missing" in caplog.text
-    assert divergence(expected, teacher_forced(without, without.read(words), codes)).max() < 5e-3
 
 
 def test_a_row_of_int8_does_not_depend_on_the_others() -> None:
