@@ -30,7 +30,6 @@ class Library(commands.Cog):
     @app_commands.describe(member="Another member's pieces, for server managers")
     async def history(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """Your pieces, newest first."""
-        permissions.guild_of(interaction)
         await pages.show(interaction, "history", (member or interaction.user).id)
 
     @app_commands.command()
@@ -39,7 +38,6 @@ class Library(commands.Cog):
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Everything about one piece, with the command that makes it again."""
-        permissions.guild_of(interaction)
         job, takes, post = await self._pieces.piece(number, permissions.viewer(interaction))
         embed = embeds.piece(job, takes, post, await self._pieces.parent(job.request))
         await answer(interaction, embed=embed, view=result_view(number))
@@ -57,7 +55,6 @@ class Library(commands.Cog):
         format_: Literal["wav", "flac", "mp3", "ogg"] | None = None,
     ) -> None:
         """Post one of your pieces again."""
-        permissions.guild_of(interaction)
         job, takes = await self._pieces.takes(number, permissions.viewer(interaction))
         if job.origin.user_id != interaction.user.id:
             permissions.require_manager(interaction)
@@ -126,9 +123,9 @@ class Library(commands.Cog):
 
 async def pieces(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of a member's pieces."""
+    services, guild = interaction.client.services, permissions.guild_of(interaction)
     if member != interaction.user.id:
         permissions.require_manager(interaction)
-    services, guild = interaction.client.services, permissions.guild_of(interaction)
     most = pages.LINES_PER_PAGE
     found = await services.pieces.history(guild, member, most + 1, page * most)
     shown, more = pages.cut(found)

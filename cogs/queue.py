@@ -21,7 +21,6 @@ class Queue(commands.Cog):
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:
         """What is rendering and waiting, with expected times; cancel your pieces here."""
-        permissions.guild_of(interaction)
         await pages.show(interaction, "queue")
 
 

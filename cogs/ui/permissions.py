@@ -30,9 +30,12 @@ def presence(interaction: Interaction) -> Presence:
 
 
 def viewer(interaction: Interaction) -> Viewer:
-    """Return who wants to see pieces: whatever shows others' prompts or music checks this."""
+    """Return who wants to see pieces: whatever shows others' prompts or music checks this.
+
+    Raises Refusal in a direct message, since pieces belong to servers.
+    """
     return Viewer(
-        guild=interaction.guild_id or 0,
+        guild=guild_of(interaction),
         user=interaction.user.id,
         manager=interaction.permissions.manage_guild,
         views=partial(_views, interaction),

@@ -1,7 +1,6 @@
 """The buttons under a result: extend, save, delete."""
 
 import contextlib
-import logging
 from typing import Any
 
 import discord
@@ -18,8 +17,6 @@ from cogs.ui.buttons import PressableItem
 from cogs.ui.downloads import files
 from cogs.ui.places import removed
 from cogs.ui.views import NUMBER
-
-log = logging.getLogger(__name__)
 
 EXTENSION_SECONDS = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time."""
