@@ -73,6 +73,5 @@ async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add the members' commands to the bot."""
     bot.add_listing(Listing(name="plans", lines=plans, items=premium))
     await bot.add_cog(Account(bot.services.studio, bot.services.accounts, bot.services.about))

@@ -154,5 +154,4 @@ class Delivery(commands.Cog):
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add the delivery to the bot."""
     await bot.add_cog(Delivery(bot))

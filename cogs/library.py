@@ -133,6 +133,5 @@ async def pieces(interaction: Interaction, member: int, page: int) -> tuple[disc
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add the commands to the bot."""
     bot.add_listing(Listing(name="history", lines=pieces, by_age=True))
     await bot.add_cog(Library(bot))

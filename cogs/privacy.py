@@ -113,7 +113,6 @@ class ForgetButton(PressableItem, template="forget:(?P<number>[0-9]{1,20})"):
     """Erases what is kept of the user whose id it carries, if it is they who press it."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Erase."""
         if interaction.user.id != self.number:
             raise Refusal("You can only erase your own pieces. Use `/forget me`.")
         await interaction.response.defer()  # thousands of pieces take longer than Discord waits
@@ -163,7 +162,6 @@ def _became(receipt: Receipt) -> str:
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /forget me to the bot."""
     await bot.add_cog(Forgetting(bot))
     bot.tree.add_command(Forget())
     bot.add_dynamic_items(ForgetButton)

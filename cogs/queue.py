@@ -93,7 +93,6 @@ def _words(job: Job) -> str:
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /queue to the bot."""
     bot.add_listing(Listing(name="queue", lines=queue, items=choices))
     await bot.add_cog(Queue())
     bot.add_dynamic_items(CancelSelect)

@@ -167,7 +167,6 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /channel, /words and /panel to the bot."""
     bot.add_listing(Listing(name="channels", lines=channels))
     bot.add_listing(Listing(name="words", lines=words))
     bot.tree.add_command(panel)

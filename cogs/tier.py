@@ -199,7 +199,6 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 
 
 async def setup(bot: Fantasia) -> None:
-    """Add /tier to the bot."""
     bot.add_listing(Listing(name="tiers", lines=tiers))
     bot.tree.add_command(Tiers(bot.services))
     await bot.add_cog(Roles(bot.services.server_admin))

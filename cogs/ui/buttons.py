@@ -66,7 +66,6 @@ class CancelButton(PressableItem, template=views.CANCEL.template):
     """Cancels the job it was made for, for its owner or a member with Manage Server."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Cancel, and say so in the message."""
         services = interaction.client.services
         job = await services.studio.cancel(self.number, permissions.viewer(interaction))
         if job.status is not Status.CANCELLED:
@@ -97,7 +96,6 @@ class StopButton(PressableItem, template=views.STOP.template):
     """Ends a long piece with what is done so far, for its owner or a member with Manage Server."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Stop, and say so in the message."""
         studio = interaction.client.services.studio
         job = await studio.stop(self.number, permissions.viewer(interaction))
         await interaction.response.edit_message(embed=status_embeds.stopping(job), view=None)

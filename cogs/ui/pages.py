@@ -27,7 +27,6 @@ class PageButton(
     """Turns to a page of a list."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Show that page in the same message."""
         name, subject, page = self.match.groups()
         await turn(interaction, name, int(subject), int(page))
 
@@ -54,7 +53,6 @@ def cut(found: Sequence[T], page: int = 0, size: int = LINES_PER_PAGE) -> tuple[
 
 
 def card(title: str, lines: Sequence[str]) -> discord.Embed:
-    """Show a page of lines."""
     text = some(lines, LONGEST_DESCRIPTION, "\n") or "Nothing here."
     return discord.Embed(title=title, description=text, colour=VIOLET)
 

@@ -167,7 +167,6 @@ class AdminGroup(app_commands.Group):
         self._services = services
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Let managers pass."""
         # A server's admins may open commands to anybody in its settings, against the defaults.
         require_manager(interaction)
         return True

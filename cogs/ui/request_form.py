@@ -38,7 +38,6 @@ class EditButton(PressableItem, template=views.EDIT.template):
     """Opens a form with the request filled in."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Show the form."""
         request = await _request(interaction, self.number)
         await _show(interaction, Form("Edit and resubmit", f"edit:{self.number}", request))
 
@@ -47,7 +46,6 @@ class GenerateButton(PressableItem, template="generate"):
     """Opens an empty form: the one button of a /panel."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Show the form."""
         held, longest = await submit.allowed(interaction)
         seconds = held.up_to(bounds.USUAL_SECONDS, longest)
         model = interaction.client.services.studio.models[0]

@@ -93,7 +93,6 @@ class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):
     """Queues the extension."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Queue it."""
         take, more = map(int, self.chosen(f"([1-9]):({'|'.join(map(str, EXTENSION_SECONDS))})"))
         pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
         await submit.queue(interaction, await pieces.extension(self.number, take, more, viewer))
@@ -103,7 +102,6 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
     """Answers with the file."""
 
     async def press(self, interaction: Interaction) -> None:
-        """Send it to the member alone."""
         number, kind = self.chosen("([1-9]):(flac|mp3|ogg)")
         viewer = permissions.viewer(interaction)
         job, takes = await interaction.client.services.pieces.takes(self.number, viewer)

@@ -82,7 +82,6 @@ def line(offer: Offer, names: RoleNames) -> str:
 
 
 def shown(tier: Tier) -> str:
-    """Name a tier."""
     return f"**{escape(tier.name)}**"
 
 
