@@ -151,11 +151,18 @@ def restore(options: argparse.Namespace) -> None:
         _say(f"DATA_DIR/audio holds {unnamed} that it does not mention; nothing was removed.")
 
 
-def doctor(_: argparse.Namespace) -> int:
+def doctor(options: argparse.Namespace) -> int:
     """Check everything and say how to fix it."""
     from bot.cli.doctor import examine
 
-    return 0 if examine(Console()) else 1
+    return 0 if examine(Console(), online=options.online) else 1
+
+
+def init(_: argparse.Namespace) -> None:
+    """Write .env."""
+    from bot.cli.init import init as ask
+
+    ask(console)
 
 
 def _configured() -> Config:
@@ -194,6 +201,7 @@ COMMANDS = {
     "backup": backup,
     "restore": restore,
     "doctor": doctor,
+    "init": init,
 }
 
 

@@ -48,7 +48,8 @@ TORCH += "precisions sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
     "sqlite3": "bot.tables.database bot.tables.opening",
-    "discord": "bot.client bot.discord_errors bot.invitation bot.cli.connection bot.cli.demo cogs",
+    "discord": "bot.client bot.discord_errors bot.invitation bot.cli.checks.online "
+    "bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
     "torch": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),

@@ -32,6 +32,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.set_defaults(sync=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 
+    commands.add_parser("init", help="write .env, asking for what only you know")
+
     command = commands.add_parser("run", help="run the bot (the default command)")
     command.add_argument("--sync", action="store_true", help="register the commands again")
 
@@ -42,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add(command, "--port", parsing.number(0, 65_535), default=0, metavar="N", help=PORT_HELP)
     command.add_argument("--no-browser", action="store_true", help="only print the address")
     command.add_argument("--headless", action="store_true", help="make one request, with no page")
-    _add_request(command, prompt="--prompt")
+    _add_request(command, prompt="--prompt", default="mozart fantasia")
     _add(command, "--out", parsing.path, default=Path("demo-out"), metavar="DIR", help=OUT_HELP)
 
     command = commands.add_parser("generate", help="make music without Discord")
@@ -73,7 +75,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     command = commands.add_parser("restore", help="replace the database with a backup")
     _add(command, "file", parsing.path, metavar="FILE", help="what `backup` wrote")
 
-    commands.add_parser("doctor", help="check everything and say how to fix it")
+    command = commands.add_parser("doctor", help="check everything and say how to fix it")
+    command.add_argument("--online", action="store_true", help="ask Discord, too")
 
     options = parser.parse_args(arguments)
     options.command = options.command or "run"
@@ -90,8 +93,8 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
     _add(command, "--engine", parsing.choice(EngineName), metavar="ENGINE", help=told)
 
 
-def _add_request(command: argparse.ArgumentParser, prompt: str) -> None:
-    _add(command, prompt, _text, help="what the music should be")
+def _add_request(command: argparse.ArgumentParser, prompt: str, default: str | None = None) -> None:
+    _add(command, prompt, _text, default=default, help="what the music should be")
     _add(command, "--duration", _whole, default=8, metavar="S", help="seconds of music")
 
 

@@ -24,6 +24,7 @@ from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot.app import Plan, compose
 from bot.cli.engine_choice import Choice, about
+from bot.cli.resources import require_folder, require_port
 from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.config import Config
@@ -34,8 +35,6 @@ from bot.values import Actor, Limits, Wish
 
 FIRST_TIER = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""
-
-FIRST_PROMPT = "mozart fantasia"
 
 
 @dataclass(kw_only=True)
@@ -51,6 +50,10 @@ class Stage:
 
 async def run(choice: Choice, config: Config, options: argparse.Namespace, console: Console) -> int:
     """Serve the page until it is closed, or do one request without a page; return the exit code."""
+    if options.headless:
+        require_folder(options.out, f"--out {options.out}")
+    else:
+        require_port(options.port, f"--port {options.port}")
     with contextlib.ExitStack() as stack:
         folder = options.data or stack.enter_context(tempfile.TemporaryDirectory("-fantasia"))
         plan = Plan(
@@ -168,8 +171,7 @@ def _take_turns(page: Preview, turn: asyncio.Lock) -> None:
 
 
 async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
-    prompt, longest = options.prompt or FIRST_PROMPT, stage.bot.services.studio.max_seconds
+    prompt, longest = options.prompt, stage.bot.services.studio.max_seconds
     wish = Wish(prompt=prompt, seconds=options.duration)
     bounds.ask(wish, models=stage.bot.services.studio.models, max_seconds=longest, seed=0)
     if (await stage.bot.services.operations.stats()).paused is not None:

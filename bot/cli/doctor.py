@@ -1,7 +1,6 @@
 """Checks everything that Fantasia needs and says how to fix what is wrong."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from rich.table import Table
 from bot.cli import licence
 from bot.cli.checks import data, engine
 from bot.cli.checks.check import Check, Verdict, bad, good, note
+from bot.cli.checks.online import discord_checks
+from bot.cli.resources import port_trouble
 from bot.config import Config, load
 from bot.engine import cards
 from bot.errors import OperatorError
@@ -19,9 +20,9 @@ from bot.errors import OperatorError
 VERDICT_COLOURS = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
 
 
-def examine(console: Console) -> bool:
-    """Print the table of checks and return whether nothing needs fixing."""
-    checks = list(_checks())
+def examine(console: Console, *, online: bool = False) -> bool:
+    """Print the table of checks, and return whether nothing needs fixing; `online` asks Discord."""
+    checks = list(_checks(online=online))
     table = Table(title="Fantasia's health", title_justify="left")
     for heading in ("Check", "", "Found", "What to do"):
         table.add_column(heading, overflow="fold")
@@ -32,7 +33,7 @@ def examine(console: Console) -> bool:
     return all(check.verdict is not Verdict.BAD for check in checks)
 
 
-def _checks() -> Iterator[Check]:
+def _checks(*, online: bool) -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield good("Python", f"{version} in {sys.prefix}")
     try:
@@ -52,6 +53,8 @@ def _checks() -> Iterator[Check]:
     yield from data.music(config)
     yield _port(config)
     yield _selling(config)
+    if online:
+        yield from asyncio.run(discord_checks(config))
 
 
 def _token(config: Config) -> Check:
@@ -64,10 +67,8 @@ def _port(config: Config) -> Check:
     host, port = config.metrics_host, config.metrics_port
     if port is None:
         return good("Metrics", "off (METRICS_PORT)")
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        found = f"{host}:{port} is not available: {error.strerror}"
+    if trouble := port_trouble(host, port):
+        found = f"{host}:{port} is not available: {trouble}"
         remedy = "set METRICS_PORT to another port, unless a running bot is using this one"
         return note("Metrics", found, remedy)
     return good("Metrics", f"{host}:{port} is free")

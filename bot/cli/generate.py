@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from bot.cli.engine_choice import Choice
+from bot.cli.resources import require_folder
 from bot.engine import process
 from bot.engine.environment import engine_environment
 from bot.engine.messages import Part, Progress, Render
@@ -80,9 +81,4 @@ def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
 def _check_writable(out: Path) -> None:
     if out.suffix.lower() != ".wav":
         raise OperatorError(f"--out {out}: the file's name must end in .wav.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise OperatorError(f"--out {out} cannot be written: {error.strerror}.") from error
+    require_folder(out.parent, f"--out {out}")

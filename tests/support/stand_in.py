@@ -167,8 +167,8 @@ class Run:
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        assert self._process.stderr
-        async for line in self._process.stderr:
+        assert self._process.stdout
+        async for line in self._process.stdout:
             self.log += line.decode()
 
     async def ended(self) -> int:
@@ -184,17 +184,17 @@ class Run:
 
 @asynccontextmanager
 async def running(
-    discord: StandIn, folder: Path, *arguments: str, **environment: str
+    discord: StandIn, folder: Path, *arguments: str, command: str = "run", **environment: str
 ) -> AsyncIterator[Run]:
-    """Run the bot in a folder for as long as the block."""
+    """Run the bot, or another command, in a folder for as long as the block."""
     keep = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     settings = {"DISCORD_TOKEN": TOKEN, "ENGINE": "sketch", "PYTHONPATH": str(Path.cwd())}
-    command = (sys.executable, "-c", CHILD, discord.place, "run", *arguments)
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *(sys.executable, "-c", CHILD, discord.place, command, *arguments),
         cwd=folder,
         env={**keep, **settings, **environment},
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         yield Run(process)
