@@ -58,12 +58,12 @@ async def test_an_error_that_cannot_be_told_is_logged_once(
 BUSY = AsyncMock(side_effect=StorageError("It is held.", busy=True))
 
 
-@pytest.mark.parametrize("step", ["standing", "status_message"])
+@pytest.mark.parametrize(("room", "step"), [("standings", "of_job"), ("outbox", "shown")])
 async def test_what_was_queued_is_not_denied_for_what_fails_later(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, step: str
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, room: str, step: str
 ) -> None:
     async with world(plan) as w:
-        monkeypatch.setattr(w.studio, step, BUSY)
+        monkeypatch.setattr(getattr(w.services, room), step, BUSY)
         shown = await w.generate("play")
         told = [str(each.content) for each in (shown.response, *shown.followups) if each]
         assert "#1 is queued and will be posted here" in told[-1]
@@ -78,7 +78,7 @@ async def test_a_cancellation_is_not_denied_for_what_fails_later(
         shown = await w.generate("slow")
         await w.ended(1, Status.RUNNING)
         assert shown.response
-        monkeypatch.setattr(w.studio, "status_message", BUSY)
+        monkeypatch.setattr(w.services.outbox, "shown", BUSY)
         pressed = await w.alice.click(shown.response.message, label="Cancel")
         assert pressed.followups == []
         await w.status(shown, "#1 was cancelled")
