@@ -1,4 +1,4 @@
-"""Each promise is the README's, and held by a test that exists."""
+"""Each promise is the README's or the guide's, and held by a test that exists."""
 
 import ast
 import re
@@ -11,8 +11,9 @@ from tests.support.places import ROOT, place_of
 
 
 @cache
-def readme() -> str:
-    return _in_a_line((ROOT / "README.md").read_text(encoding="utf-8"))
+def promised() -> str:
+    texts = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    return _in_a_line(" ".join(text.read_text(encoding="utf-8") for text in texts))
 
 
 def _in_a_line(text: str) -> str:
@@ -31,9 +32,9 @@ def names_in(file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[0])
-def test_each_promise_is_the_readmes_and_has_its_test(promise: tuple[str, ...]) -> None:
+def test_each_promise_is_made_and_has_its_test(promise: tuple[str, ...]) -> None:
     words, *held_by = promise
-    assert words in readme()
+    assert words in promised()
     assert [words for words, *_ in PROMISES].count(words) == 1, "it stands here twice"
     assert held_by
     for test in held_by:

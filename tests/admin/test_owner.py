@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -302,22 +301,6 @@ def test_nothing_that_is_quoted_breaks_a_line_of_the_log(as_json: bool) -> None:
     else:
         assert re.match(r"\d{4}-\S+ \S+ ERROR ", lines[0])
         assert all(line.startswith("  | ") for line in lines[1:-1])
-
-
-def test_the_service_file_of_the_readme_is_sound(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text()
-    (unit,) = re.findall(r"```ini\n(\[Unit\].*?)```", text, re.DOTALL)
-    verify = shutil.which("systemd-analyze")
-    if verify is None:
-        pytest.skip("there is no systemd here")
-    folder = tmp_path / "fantasia"
-    program = folder / ".venv/bin/python"
-    program.parent.mkdir(parents=True)
-    program.symlink_to(sys.executable)
-    file = tmp_path / "fantasia.service"
-    file.write_text(unit.replace("/opt/fantasia", str(folder)).replace("User=fantasia", ""))
-    done = subprocess.run([verify, "verify", file], capture_output=True, text=True, check=False)
-    assert (done.returncode, "fantasia.service" in done.stderr) == (0, False), done.stderr
 
 
 async def test_what_could_not_be_posted_goes_like_any_other_and_first(

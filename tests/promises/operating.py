@@ -1,10 +1,42 @@
-"""What the README promises of operating it."""
+"""What the README and docs/operating.md promise of operating it."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     # Operating
     (
         "this goes to `/etc/systemd/system/fantasia.service`",
-        "owner::test_the_service_file_of_the_readme_is_sound",
+        "deploy::test_systemd_finds_the_unit_sound",
+    ),
+    (
+        "what was ended by `/studio drain` or `systemctl stop` stays ended",
+        "deploy::test_the_unit_leaves_ended_what_was_drained_and_hands_over_the_token",
+    ),
+    (
+        "The bot runs as the user 10001",
+        "deploy::test_an_image_runs_the_bot_as_nobody_else_and_writes_to_its_volume_alone",
+    ),
+    (
+        "The health check asks `/healthz`.",
+        "deploy::test_the_health_check_fails_where_the_bot_is_not_well",
+    ),
+    (
+        "With `--music` the folder holds the database and every file that it names.",
+        "backup::test_a_backup_with_the_music_moves_a_bot_to_another_house",
+    ),
+    (
+        "another file of the same name goes to `DATA_DIR/orphans`",
+        "backup::test_what_else_has_the_name_of_a_piece_is_set_aside_when_music_returns",
+    ),
+    (
+        "It is one moment of the database, and stands whole or not at all",
+        "backup::test_a_backup_takes_no_link_for_music_and_leaves_nothing_half_done",
+    ),
+    (
+        "an older release refuses a newer database with a sentence",
+        "backup::test_what_is_no_sound_backup_changes_nothing",
+    ),
+    (
+        "With `ENGINE=sketch` no MusicGen is installed.",
+        "setup::test_setup_and_run_install_what_the_engine_needs",
     ),
     ("A second signal ends it at once.", "owner::test_a_signal_drains_and_a_second_one_stops"),
     (

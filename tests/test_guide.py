@@ -1,0 +1,122 @@
+"""docs/operating.md and its templates: what they name exists, and they leave nothing out."""
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bot import app, metrics
+from bot.cli import arguments
+from bot.config import Config
+from bot.retention.archive import FORGOTTEN_AFTER
+from bot.tables.opening import schema_steps
+from tests.support.places import ROOT
+
+DOCS = ROOT / "docs"
+GUIDE = (DOCS / "operating.md").read_text()
+NOTICE = (DOCS / "privacy-notice.md").read_text()
+PAGES = ("operating.md", "privacy-notice.md", "terms.md")
+
+SETTINGS = {field.name.upper() for field in fields(Config)}
+UNITS = {"TimeoutStopSec", "LoadCredential", "Restart"}
+NOT_OURS = {"ADDRESS", "OLDER"}
+"""What a reader puts in place of it."""
+
+STORED = {
+    "jobs": "what you asked for",
+    "interactions": "what you asked for",
+    "draws": "how many seconds of music you used",
+    "tallies": "how many seconds of music you used",
+    "grants": "seconds that admins gave you",
+    "members": "tiers and seconds that admins gave you, whether you are blocked",
+    "takes": "the music, its picture and its codes",
+    "unneeded": "the music, its picture and its codes",
+    "posts": "the ids of the bot's messages about your pieces",
+    "removals": "the ids of the bot's messages about your pieces",
+    "repeats": "the ids of the bot's messages about your pieces",
+    "audit": "what admins changed",
+}
+"""Where something about a member is stored, and how the notice says so."""
+
+ABOUT_NOBODY = {
+    *("channels", "role_tiers", "servers", "settings", "speeds", "tiers", "uploads", "words"),
+}
+
+
+def commands(text: str) -> list[str]:
+    """Return the lines of a page's blocks for the shell, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&") if part.strip()]
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_contents_at_the_top_name_every_chapter_and_every_link_leads_somewhere(
+    page: str,
+) -> None:
+    text = (DOCS / page).read_text()
+    contents, _, _ = text.partition("\n## ")
+    chapters = [anchor(found) for found in re.findall(r"^## (.+)$", text, re.MULTILINE)]
+    assert [link for link in re.findall(r"\(#([^)]+)\)", contents) if link in chapters] == chapters
+    headings = {anchor(found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        place, _, part = link.partition("#")
+        assert not place or (DOCS / place).exists(), link
+        assert not part or part in headings, link
+
+
+def test_the_bots_commands_in_the_guide_are_commands() -> None:
+    found = set()
+    for line in commands(GUIDE):
+        _, is_python, rest = line.partition("python -m bot ")
+        _, is_composed, composed = line.partition("run --rm gpu ")
+        words = shlex.split(rest if is_python else composed)
+        if is_python or is_composed:
+            found.add(arguments.parse(words).command)
+    assert {"backup", "doctor", "fetch", "restore"} <= found
+
+
+def test_the_targets_and_files_in_the_guide_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    lines = commands(GUIDE)
+    asked = {word for line in lines for word in re.findall(r"\bmake ([a-z]+)", line)}
+    assert asked == {"run", "setup"} & targets
+    named = set(re.findall(r"(?:^|[\s`(])((?:\.\./)?deploy/[\w.]+)", GUIDE))
+    assert all((DOCS / name).exists() or (ROOT / name).exists() for name in named), named
+    assert "deploy/compose.yaml" in named
+
+
+def test_the_settings_in_the_guide_are_settings() -> None:
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", GUIDE))
+    assert named - SETTINGS == set()
+    assert set(re.findall(r"\b([A-Z]{4,})\b", "\n".join(commands(GUIDE)))) <= NOT_OURS
+
+
+def test_the_metrics_in_the_guide_are_metrics() -> None:
+    source = Path(metrics.__file__).read_text()
+    for name in re.findall(r"`fantasia_(\w+)`", GUIDE):
+        assert f'("{name}"' in source or f'"fantasia_{name}"' in source, name
+
+
+def test_the_notice_names_all_that_is_stored_of_a_member() -> None:
+    steps = "\n".join(schema_steps())
+    made = set(re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)", steps))
+    gone = set(re.findall(r"(?:DROP TABLE|ALTER TABLE) (\w+)(?: RENAME TO \w+)?;", steps))
+    assert {name for name in made - gone if "_of_00" not in name} <= {*STORED, *ABOUT_NOBODY}
+    assert [words for words in STORED.values() if words not in NOTICE] == []
+
+
+def test_the_periods_in_the_guide_and_the_notice_are_those_of_the_code() -> None:
+    config = Config()
+    assert f"[{config.keep_days}] days, or less if room is needed" in NOTICE
+    assert config.keep_words_days is None
+    days = f"forgotten after {FORGOTTEN_AFTER.days} days"
+    assert days in NOTICE
+    assert days in GUIDE
+    assert app.FLUSH_SECONDS == 30  # "the half minute for posting"
