@@ -22,6 +22,8 @@ from bot.rules.wording import counted
 from bot.values import Wish
 
 log = logging.getLogger(__name__)
+
+# Beside stdout, which is for whatever reads files' names or CSV from a pipe.
 console = Console(stderr=True)
 
 
@@ -31,7 +33,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         return int(COMMANDS[options.command](options) or 0)
     except KeyboardInterrupt:
-        return 130
+        return 130  # as shells have it: 128, and the number of the signal
     except (OperatorError, Refusal, StorageError, BaseExceptionGroup) as error:
         explained = _explained(error)
         if explained is None:
@@ -43,6 +45,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Run the bot on Discord."""
+    # Here and below: discord.py takes longer to import than `--help` should to answer.
     from bot.cli.run import run as connected
 
     config = _configured()
@@ -167,6 +170,7 @@ def init(_: argparse.Namespace) -> None:
 
 def _configured() -> Config:
     config = load()
+    # From here on a token is in memory, and nothing else of ours runs beside this process yet.
     if config.debuggable is Switch.OFF:
         guard.close()
     logs.start(config.log_level, as_json=config.log_format is LogFormat.JSON)
@@ -176,6 +180,7 @@ def _configured() -> Config:
 def _explained(error: BaseException) -> OperatorError | Refusal | StorageError | None:
     if isinstance(error, OperatorError | Refusal | StorageError):
         return error
+    # What the loops raise arrives in the group of their TaskGroup, which may hold groups itself.
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return next((found for part in parts if (found := _explained(part))), None)
 

@@ -115,10 +115,11 @@ class Config:
                     values[name] = read(found)
                 except ValueError as problem:
                     problems.append(f"{key}: {problem}")
-        try:
-            values = _token_of_a_file(environment) | values
-        except ValueError as problem:
-            problems.append(str(problem))
+        if "discord_token" not in values:
+            try:
+                values |= _token_of_a_file(values.get("discord_token_file"), environment)
+            except ValueError as problem:
+                problems.append(f"DISCORD_TOKEN_FILE: {problem}")
         if not problems:
             problems += cls(**values)._at_odds()
         if problems:
@@ -162,6 +163,7 @@ def load(dotenv: Path = Path(".env")) -> Config:
     Raises OperatorError that says what is wrong with them or with the file.
     """
     try:
+        # It overrides nothing: what the environment says counts, as for any other program.
         load_dotenv(dotenv)
     except OSError as error:
         raise OperatorError(f"{dotenv.absolute()} cannot be read: {error.strerror}.") from error
@@ -176,16 +178,16 @@ CREDENTIAL = "discord_token"
 """What systemd's LoadCredential= is to call the token."""
 
 
-def _token_of_a_file(environment: Mapping[str, str]) -> dict[str, object]:
-    """Read the token from DISCORD_TOKEN_FILE, or from what systemd hands over; raise ValueError."""
-    named = environment.get("DISCORD_TOKEN_FILE", "").strip()
+def _token_of_a_file(named: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the token from the file named, or from what systemd hands over; raise ValueError."""
     handed = environment.get("CREDENTIALS_DIRECTORY", "").strip()
-    if not named and not (handed and (Path(handed) / CREDENTIAL).exists()):
+    path = named or Path(handed) / CREDENTIAL
+    # systemd sets its variable for any credential, so that there need be none of ours.
+    if not named and not (handed and path.exists()):
         return {}
-    path = parsing.path(named) if named else Path(handed) / CREDENTIAL
     try:
         return {"discord_token": parsing.token(path.read_text().strip())}
     except OSError as error:
-        raise ValueError(f"DISCORD_TOKEN_FILE: {path} cannot be read: {error.strerror}") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"DISCORD_TOKEN_FILE: in {path}: {error}") from error
+        raise ValueError(f"in {path}: {error}") from error

@@ -56,6 +56,7 @@ class Metrics:
         )
         self.engine: int | None = None
         """The process id of the engine, if one runs."""
+        # Read from /proc at each scrape, so that there is nothing on other systems than Linux.
         ProcessCollector(registry=registry)
         ProcessCollector("fantasia_engine", lambda: self.engine or "", registry=registry)
 

@@ -82,6 +82,7 @@ async def serving(client: Fantasia, pulse: Pulse, host: str, port: int) -> Async
         return client.is_ready() and math.isfinite(client.latency)
 
     async def metrics(_: web.Request) -> web.Response:
+        # The state is that of this scrape, while events add up in a registry that stays.
         stats, state = await client.services.operations.stats(), CollectorRegistry()
         state.register(Snapshot(stats, lag.take(), client.latency, connected=connected()))
         text = generate_latest(client.services.metrics.registry) + generate_latest(state)

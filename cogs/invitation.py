@@ -11,8 +11,8 @@ from bot.client import Fantasia
 log = logging.getLogger(__name__)
 
 
-class Permissions(commands.Cog):
-    """Looks once at what each server lets the bot do."""
+class WithheldPermissions(commands.Cog):
+    """Looks once at what each server does not let the bot do."""
 
     def __init__(self, bot: Fantasia) -> None:
         self._bot = bot
@@ -44,4 +44,4 @@ async def setup(bot: Fantasia) -> None:
     """Log the invite link, and add the look at the servers' permissions."""
     assert bot.application_id
     log.info("invite link: %s", invitation.link(bot.application_id))
-    await bot.add_cog(Permissions(bot))
+    await bot.add_cog(WithheldPermissions(bot))

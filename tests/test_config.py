@@ -89,6 +89,19 @@ def test_words_are_kept_for_at_least_as_long_as_the_music(music: str) -> None:
         Config.from_env(kept | {"KEEP_WORDS_DAYS": str(least - 1)})
 
 
+def test_a_file_of_the_token_that_is_wrong_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("nonsense")
+    for named, sentence in (
+        ("~nobody-there/x", "there is no such home folder"),
+        (str(tmp_path / "none"), "none cannot be read: No such file or directory"),
+        (str(tmp_path / "token"), f"in {tmp_path / 'token'}: found 8 characters"),
+    ):
+        with pytest.raises(OperatorError) as told:
+            Config.from_env({"DISCORD_TOKEN_FILE": named})
+        assert sentence in str(told.value)
+        assert str(told.value).count("\n") == str(told.value).count("DISCORD_TOKEN_FILE: ") == 1
+
+
 def test_the_token_is_in_no_repr() -> None:
     assert TOKEN not in repr(Config.from_env({"DISCORD_TOKEN": TOKEN}))
 

@@ -198,6 +198,7 @@ def _moved(path: Path, now: datetime) -> Path | None:
     aside = path.with_name(name)
     while aside.exists():
         aside, again = path.with_name(f"{name}-{again}"), again + 1
+    # A journal that stayed behind would be played into the database that takes this one's place.
     for end in ("-wal", "-shm", ""):
         file = path.with_name(path.name + end)
         if file.exists():

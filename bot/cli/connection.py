@@ -60,6 +60,7 @@ def proxy() -> str | None:
 
     As other programs read it: HTTPS_PROXY, and NO_PROXY for what is reached without.
     """
+    # discord.py's session heeds no environment by itself.
     found = getproxies().get("https")
     if not found or proxy_bypass(DISCORD_HOST):
         return None

@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
         stage.music, "generate", prompt=prompt, duration=options.duration
     )
     if shown.ephemeral and shown.response:
-        raise OperatorError(shown.response.content)
+        raise OperatorError(_plain(stage, shown.response.content))
     assert shown.response
     seen: dict[int, str] = {}
     written = options.out / "transcript.txt"
@@ -204,6 +204,19 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     asked = shown.response.message.id
     if not any(each.attachments for each in stage.music.history() if each.id > asked):
         raise OperatorError(f"No music was posted; the transcript is in {options.out}.")
+
+
+def _plain(stage: Stage, text: str) -> str:
+    """Return what a message says in a terminal: names for mentions, times of day, no asterisks."""
+    for guild in stage.bot.guilds:
+        for named in (*guild.roles, *guild.channels):
+            text = text.replace(named.mention, f"{named.mention[1]}{named.name}")
+    text = re.sub(r"<t:(\d+):R>", lambda at: f"at {_utc(int(at[1])):%H:%M} UTC", text)
+    return discord.utils.remove_markdown(text)
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 async def _finished_before(stage: Stage) -> None:

@@ -68,6 +68,7 @@ def _choice(
     config: Config, engine: EngineName, pace: float = 0.0, note: str | None = None
 ) -> Choice:
     found = cards.configured(engine, config.wanted)
+    # Members choose by the short name, and the engine loads by it.
     names = [card.name for card in found]
     if len(set(names)) < len(names):
         raise OperatorError(

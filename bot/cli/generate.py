@@ -23,7 +23,7 @@ async def generate(choice: Choice, request: Request, out: Path, console: Console
     Raises OperatorError with the sentence for the terminal if that fails.
     """
     paths = files(out, request.takes)
-    _check_writable(out)
+    _check_writable(out)  # before a model is loaded and rendered for nothing
     try:
         with tempfile.TemporaryDirectory() as scratch:
             await _render(choice, _order(request, paths, Path(scratch)), console)

@@ -34,7 +34,7 @@ async def paid_servers(folder: Path) -> int:
     try:
         async with reading(folder / "fantasia.db") as database:
             return await ServerAdmin(database, Terms(), clock=utc_now).paid_servers()
-    except OperatorError:
+    except OperatorError:  # no database yet, or one that is told of elsewhere
         return 0
 
 

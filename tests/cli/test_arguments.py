@@ -88,3 +88,10 @@ def test_the_demo_says_before_it_starts_what_it_cannot_use(tmp_path: Path) -> No
     told = explained(bot(tmp_path, *headless, "--out", "file/x"))
     assert told == "--out file/x cannot be written: Not a directory.\n"
     assert "1 to 500 characters" in explained(bot(tmp_path, *headless, "--prompt", ""))
+
+
+def test_a_refusal_reads_in_a_terminal_as_it_does_in_discord(tmp_path: Path) -> None:
+    told = explained(bot(tmp_path, "demo", "--headless", "--engine", "sketch", "--duration", "60"))
+    assert "You asked for 60 s" in told
+    assert "get the role @" in told
+    assert not re.search(r"\*\*|<[@t]", told)

@@ -191,6 +191,22 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "owner::test_metrics_and_health_are_served",
     ),
     (
+        "names each server that gives the bot less",
+        "invitation::test_a_server_that_gives_too_little_is_logged_once",
+        "invitation::test_the_invite_link_asks_for_what_the_readme_lists",
+        "invitation::test_what_the_invite_link_asks_for_is_enough_for_a_piece",
+    ),
+    (
+        "write `.env`, asking for the token and the engine",
+        "init::test_init_asks_by_the_examples_words_and_writes_a_file_that_only_its_owner_reads",
+        "init::test_init_replaces_no_file_unasked",
+    ),
+    (
+        "with `--online` Discord is asked, too",
+        "online::test_all_is_well",
+        "online::test_what_is_wrong_names_who_can_fix_it",
+    ),
+    (
         "explains every metric",
         "metrics::test_every_metric_is_documented_and_drawn_and_no_other_is_named",
         "metrics::test_waits_renders_deliveries_refusals_and_lost_engines_are_counted",
