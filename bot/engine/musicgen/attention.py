@@ -54,6 +54,7 @@ class Memory:
         self.positions, self.device = positions, device
         shape = (2, slots, 2, heads, positions, size)
         self.music = [_zeros(shape, dtype, device) for _ in range(layers)]
+        # Views, made once: a step would need operators to find each row of each layer.
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
         self.words: list[TextPast] = [[] for _ in range(slots)]
         self.heads, self.size, self.dtype = heads, size, dtype
@@ -106,10 +107,11 @@ class Memory:
             self._lay_out(row)
 
     def _lay_out(self, row: int) -> None:
+        # A row without a take is computed too, and softmax over no place at all is NaN.
         words = self.words[row] or self.nothing
         self._lengths[row] = words[0][0].shape[2]
         for kept, pair in zip(self._padded, self.words[row], strict=False):
-            for which, new in enumerate(pair):
+            for which, new in enumerate(pair):  # a longer text's end stays: no mask lets it be seen
                 kept[which, row, :, : new.shape[2]] = new[0, :, : kept.shape[3]]
         if self._addresses is not None:
             where = [[both.data_ptr() for both in pair] for pair in words]
@@ -228,6 +230,7 @@ def _resident(begin: int, length: int) -> int:
     """Return how many bytes of a mapping are in memory; see mincore(2)."""
     held = (ctypes.c_ubyte * -(-length // mmap.PAGESIZE))()
     failed = ctypes.CDLL(None).mincore(ctypes.c_void_p(begin), ctypes.c_size_t(length), held)
+    # If that fails, all counts as promised: fewer takes are admitted, and none lacks memory.
     return 0 if failed else min(length, mmap.PAGESIZE * bytes(held).count(1))
 
 

@@ -34,7 +34,7 @@ def folder(sources: Path, root: Path) -> Path | None:
     found = root / f"kernels-{state[:16]}"
     try:
         found.mkdir(parents=True, exist_ok=True)
-        (found / "writable").touch()
+        (found / "writable").touch()  # it may be there, and somebody else's
     except OSError:
         return None
     return found
@@ -49,6 +49,7 @@ def _kept() -> bool:
     return found is not None
 
 
+# Of "numpy", that a division by zero is no exception but infinity, as in torch.
 OPTIONS: dict[str, Any] = {"fastmath": HONEST, "error_model": "numpy"}
 KEPT: dict[str, Any] = {"cache": _kept(), **OPTIONS}
 small: Compile = numba.njit(inline="always", **OPTIONS)

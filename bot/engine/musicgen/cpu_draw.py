@@ -39,8 +39,10 @@ def draw(
         broken[take, codebook] = _guide(with_words, without, guidance[take], own)
         token = _draw(own, temperature[take], ranks[take], noise[take, codebook])
         row, place = rows[take], places[take] + 1
+        # Codebooks that are delayed are still in the prompt when the first draws new frames.
         if sequence[row, codebook, place] == unknown:
             sequence[row, codebook, place] = token
+    # By one thread: codebooks of a take add to the same number.
     for take in range(takes):
         for codebook in range(codebooks):
             nan_sum[rows[take]] += broken[take, codebook]

@@ -114,6 +114,7 @@ def exp(number: np.float32) -> np.float32:
 def attend(
     query: Floats, keys: Halves, values: Halves, length: int, scores: Floats, found: Floats
 ) -> None:
+    # Keys first, then values: each is one stretch of memory, which is read once from end to end.
     top = LOWEST_FLOAT
     for at in range(length):
         score = np.float32(0)
@@ -211,6 +212,7 @@ def music(
 ) -> None:
     """Let all workers `listen`."""
     workers = len(scores)
+    # The loop counts in unsigned numbers, and Numba makes floats of those with signed ones.
     for worker in numba.prange(workers):
         listen(np.int64(worker), workers, past, rows, places, parts, found, scores)
 

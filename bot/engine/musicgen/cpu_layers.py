@@ -98,6 +98,7 @@ def layer(
 ) -> None:
     """Let a layer change `hidden` [2 · takes, dim] of the takes in some rows, at some places."""
     workers = len(own.scales)
+    # A part reads what all workers wrote in the one before, so they meet at the end of each.
     for part in range(LAYER_PARTS):
         for worker in numba.prange(workers):
             _part(

@@ -81,10 +81,12 @@ class Decoder:
             self._draw = cpu_attention.draw
             if kernels is Kernels.NATIVE:
                 self._layers = Fused(weights, halves, slots)
+        # Begins with the special token: what is drawn at a place stands one further on.
         self._sequence = torch.full(
             (slots, self.codebooks, positions + 1), self.card, device=device
         )
         noise = torch.promote_types(dtype, torch.float32)
+        # Kept here, as a captured step reads it where it was when it was captured.
         self.noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
         self._nan_sum = torch.zeros(slots, dtype=noise, device=device)
         self.graphs: Graphs | None = None
@@ -209,6 +211,7 @@ class Decoder:
         attention = self._attend(rows, places)
         samplings = [slot.sampling for slot in slots]
         noise = self.noise[: len(slots)]
+        # Each by its own generator, once a step: nobody's luck depends on who is beside it.
         for own, slot in zip(noise, slots, strict=True):
             own.exponential_(generator=slot.generator)
         self._play(attention, Draw.of(samplings, noise), samplings)

@@ -101,9 +101,11 @@ def _music(
     if part == 0:
         tl.store(keys + place * size + inside, key)
         tl.store(keys + apart + place * size + inside, value)
+    # The first part begins with the new token, the others with nothing.
     first = (part == 0).to(wide)
     top = tl.where(part == 0, tl.sum(query * key.to(wide), 0), LOWEST_SCORE).to(wide)
     mixed = value.to(wide) * first
+    # Whole blocks, so that only the last part ends in the middle of one.
     chunk = tl.cdiv(tl.cdiv(place, splits), block) * block
     begin = part * chunk
     end = tl.minimum(begin + chunk, place)
@@ -202,6 +204,7 @@ class Split:
         def empty(*shape: int, dtype: torch.dtype = wide) -> torch.Tensor:
             return torch.empty(shape, dtype=dtype, device=memory.device)
 
+        # Made once: a captured step writes where these were when it was captured.
         self._mixes = empty(rows, self._splits, memory.size)
         self._tops, self._totals = empty(rows, self._splits), empty(rows, self._splits)
         self._heard = empty(2, takes, memory.heads, memory.size, dtype=memory.dtype)
@@ -277,6 +280,7 @@ def check(like: Memory) -> None:
         keys, values = some(2, 1, like.heads, tokens, like.size)
         memory.know(row, [(keys, values)])
     parts, query = some(2, 2, 3, like.heads, like.size), some(2, like.heads * like.size)
+    # Within a block, and over several, of which the last is not full.
     places = torch.tensor([1, 2 * BLOCK_PLACES + 1], device=like.device)
 
     def found(step: Together) -> torch.Tensor:

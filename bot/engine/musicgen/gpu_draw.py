@@ -51,6 +51,7 @@ def _drawn(
     told = tl.load(scores + own, mask=real, other=0.0)
     free = tl.load(scores + takes * codebooks * card + own, mask=real, other=0.0)
     score = free + (told - free) * guidance
+    # Atomic, as the codebooks of a take add to the same number.
     tl.atomic_add(nan_sum + row, tl.sum(score * 0, 0))
     score = tl.where(real, score / temperature, float("-inf"))
     chance = tl.exp(score - tl.max(score, 0))

@@ -168,7 +168,7 @@ class GpuLayers:
     def _joined(self, hidden: torch.Tensor, attention: Attention) -> None:
         takes = len(hidden) // 2
         normed = torch.empty_like(hidden, dtype=self._half)
-        more = normed[:0]
+        more = normed[:0]  # before the first layer there is nothing to add
         for number, layer in enumerate(self._layers):
             add(hidden, more, layer.norm, normed)
             found = attention.music(number, self._parts(layer.qkv(normed)))
@@ -177,7 +177,7 @@ class GpuLayers:
             more = layer.out_cross(said.reshape(takes, -1))
             add(hidden, more, layer.norm_feed, normed)
             more = layer.narrow(torch.nn.functional.gelu(layer.wide(normed)))
-        hidden += more
+        hidden += more  # the last layer's, which no norm of a layer follows
 
     def _parts(self, qkv: torch.Tensor) -> torch.Tensor:
         return qkv.view(2, len(qkv) // 2, 3, self._heads, -1)
@@ -249,7 +249,7 @@ def early(device: torch.device) -> dict[str, Any]:
 def check(ours: GpuLayers, theirs: LayerByLayer, weights: Weights) -> None:
     """Raise an error unless the kernels compile here and find what torch does."""
     attention: Any = Echo()
-    for takes in (1, 3):
+    for takes in (1, 3):  # by either way, as `few` is 2 or 4 rows
         hidden = torch.randn(2 * takes, weights.dim, dtype=weights.dtype, device=weights.device)
         expected = hidden.clone()
         ours(hidden, attention)

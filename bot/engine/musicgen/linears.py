@@ -66,6 +66,7 @@ class Dense(Linear):
         self, weight: torch.Tensor, precision: Precision, device: torch.device | None = None
     ) -> None:
         cast_once = weight.to(precision.dtype).contiguous()
+        # A view that is made once, not an operator in every product.
         self._turned = cast_once.to(device or weight.device).T
 
     @property
@@ -81,7 +82,7 @@ class Dense(Linear):
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
         """Add the product to `hidden`."""
         if hidden.dtype is self._turned.dtype and rows.dim() == 2:
-            hidden.addmm_(rows, self._turned)
+            hidden.addmm_(rows, self._turned)  # one operator for both, if no cast is between them
         else:
             hidden += self(rows)
 
@@ -130,6 +131,7 @@ class Native(Linear):
         """Return [..., out] in float32."""
         flat = nn.pad(rows.float().reshape(-1, self.width), self._filled)
         product = torch.empty(len(flat), BLOCK_OUTPUTS * len(self.weight))
+        # Made each time: a prefill has any number of rows, and steps go by `cpu_step`.
         own = cpu_products.scratch(self.weight, torch.get_num_threads(), *flat.shape)
         cpu_products.multiply(flat.numpy(), cpu_products.NO_NORM, self.weight, product.numpy(), own)
         return product[:, : self.outputs].view(*rows.shape[:-1], self.outputs)
@@ -182,7 +184,7 @@ class Int8(Linear):
     def _scaled(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the products of rows whose largest magnitude is 1, and what they lack."""
         flat = rows if rows.dim() == 2 else rows.reshape(-1, self._width)
-        if len(flat) > MOST_STEP_ROWS:
+        if len(flat) > MOST_STEP_ROWS:  # buffers would be kept for each length that ever comes
             buffer, _, largest, _ = self._buffers(len(flat))
             torch.linalg.vector_norm(flat, float("inf"), dim=-1, keepdim=True, out=largest)
             torch.div(flat, largest.clamp_min_(1e-20), out=buffer[:, : self._width])

@@ -77,6 +77,7 @@ def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
     chances = _chances(scores, draw)
     best = torch.topk(chances, draw.most, dim=-1).values
     index = (draw.ranks - 1).expand(-1, chances.shape[1], 1)
+    # All that are as likely as the last of them stay, as in audiocraft's `sample_top_k`.
     chances = chances * (chances >= best.gather(-1, index))
     chances = chances / chances.sum(-1, keepdim=True)
     return (chances / draw.noise).argmax(-1)
@@ -103,7 +104,7 @@ def draw(
     _special(tokens, scores, how, samplings)
     places = places + 1
     known = sequence[rows, :, places]
-    # A prompt's last frames have tokens of later codebooks, as those are delayed: they stay.
+    # Codebooks that are delayed are still in the prompt when the first draws new frames.
     sequence[rows, :, places] = torch.where(known == unknown, tokens, known)
     nan_sum.index_add_(0, rows, (scores * 0).sum((1, 2)))
 
@@ -123,6 +124,7 @@ def _special(
 
 
 def _chances(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
+    # A temperature of 0 is the greedy takes', whose tokens are replaced: it must only not divide.
     return torch.softmax(scores / draw.temperature.clamp_min(TINY_PROBABILITY), dim=-1)
 
 

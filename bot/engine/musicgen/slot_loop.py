@@ -188,6 +188,7 @@ class SlottedTake:
 
     def _leave_slot(self) -> None:
         assert self._slot
+        # All three read the slot, which may be another take's as soon as it is released.
         done, codes, self._finite = self.done, self.codes(), self.finite
         self._decoder.release(self._slot)
         self._slot, self._steps, self._before = None, done, codes

@@ -50,6 +50,7 @@ class Weights:
         self.codebooks, self.card, self.dim = int(lm.n_q), int(lm.card), int(lm.dim)
         self.delays = [int(delay) for delay in lm.pattern_provider.delays]
         self.heads = int(lm.transformer.layers[0].self_attn.num_heads)
+        # One table for all codebooks, so that one operator looks up a step's tokens and sums them.
         self.embedding = torch.cat([self._copied(emb.weight) for emb in lm.emb])
         self.places = sinusoids(positions, self.dim, dtype, device)
         self.layers: list[Layer] = []
@@ -61,6 +62,7 @@ class Weights:
 
     def _layer(self, layer: "StreamingTransformerLayer", make: Make) -> Layer:
         attention, cross = layer.self_attn, layer.cross_attention
+        # Apart: queries are made in every step, keys and values of the words once for a text.
         query, text = cross.in_proj_weight.detach().tensor_split([self.dim])
         return Layer(
             norm=self._norm(layer.norm1),
