@@ -122,7 +122,9 @@ def _against_audiocraft(sides: Sides) -> tuple[Curve, dict[str, Curve]]:
         "int8, torch's": _slots(sides.torchs_int8, sides, 1),
         "eight int8, torch's": _slots(sides.torchs_int8, sides, WIDE),
     }
-    steps = {name: partial(stepped, *side) for name, side in ours.items()}
+    steps: dict[str, Callable[[int], None]] = {
+        name: partial(stepped, *side) for name, side in ours.items()
+    }
     found = curves(partial(audiocraft, sides.model), steps, STEPS)
     for decoder in (sides.bf16, sides.int8, sides.torchs_bf16, sides.torchs_int8):
         leave(decoder)
@@ -286,7 +288,9 @@ class Limits:
     def _share(self, decoder: Decoder, takes: int) -> str:
         """Return where the time of a step goes."""
         side = _slots(decoder, self._sides, takes)
-        named = {name: _named(getattr(HalfStep, name)) for name in ("music", "words")}
+        named: dict[str, Any] = {
+            name: _named(getattr(HalfStep, name)) for name in ("music", "words")
+        }
         layers = patch.object(Fused, "__call__", _named(Fused.__call__, "fused"))
         with patch.multiple(HalfStep, **named), layers, torch.profiler.profile() as profile:
             for place in range(200, 210):

@@ -21,7 +21,11 @@ def _model() -> Any:  # noqa: ANN401
     )
 
     logging.set_verbosity_error()
-    special = {"pad_token_id": BEGIN, "bos_token_id": BEGIN, "decoder_start_token_id": BEGIN}
+    special: dict[str, Any] = {
+        "pad_token_id": BEGIN,
+        "bos_token_id": BEGIN,
+        "decoder_start_token_id": BEGIN,
+    }
     decoder = MusicgenDecoderConfig(
         vocab_size=VOCABULARY,
         hidden_size=1024,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -49,7 +50,7 @@ def _memory(stage: Stage, shape: Shape, takes: int) -> Memory:
 
 def _alone(stage: Stage, shape: Shape, kernels: type[Together], takes: int) -> Iterator[Row]:
     memory = _memory(stage, shape, takes)
-    like = {"dtype": memory.dtype, "device": stage.device}
+    like: dict[str, Any] = {"dtype": memory.dtype, "device": stage.device}
     parts = torch.randn(2, takes, 3, memory.heads, SIZE, **like)
     ours, theirs = kernels(memory, takes), Masked(memory, takes)
     for place in stage.scale.places:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -108,7 +109,7 @@ class Gpu(Processor):
 
     def returns(self) -> bool:
         """Whether memory that a second stream used comes back; a failed capture may prevent it."""
-        side, before = torch.cuda.Stream(), torch.cuda.memory_allocated()  # type: ignore[no-untyped-call]
+        side, before = torch.cuda.Stream(), torch.cuda.memory_allocated()
         block = torch.zeros(2**24, dtype=torch.uint8, device=self.device)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -157,7 +158,7 @@ class Gpu(Processor):
         try:
             for block in (GIB, 2**26, 3 * 2**22):  # the allocator rounds smaller ones up
                 blocks = range(int((self.free() - left) // block))
-                like = {"dtype": torch.uint8, "device": self.device}
+                like: dict[str, Any] = {"dtype": torch.uint8, "device": self.device}
                 ballast += [torch.empty(block, **like) for _ in blocks]
             yield
         finally:

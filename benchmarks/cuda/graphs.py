@@ -1,6 +1,7 @@
 """Captured steps draw what their kernels draw one by one, whoever comes and goes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -62,7 +63,10 @@ def _company(stage: Stage) -> Row:
         long = frames + (len(prompt[0]) if given is not None else 5 * number)
         return stage.begin(decoder, model, text, number, frames=long, prompt=given)
 
-    options = {"precision": Precision.FLOAT64, "positions": max(stage.scale.prompts) + 60}
+    options: dict[str, Any] = {
+        "precision": Precision.FLOAT64,
+        "positions": max(stage.scale.prompts) + 60,
+    }
     single, shared = (stage.decoder(model, slots=slots, **options) for slots in (1, 5))
     alone = [finish(single, begun(single, number)) for number in range(4)]
     slots = []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -122,7 +123,7 @@ class Stage:
         It is drawn on the card, a weight at a time, as it may be as large as the card itself.
         """
         with torch.device("meta"):
-            size = {"dim": shape.dim, "layers": shape.layers, "card": CARD}
+            size: dict[str, Any] = {"dim": shape.dim, "layers": shape.layers, "card": CARD}
             model = language_model(dtype=dtype, **size).to_empty(device=on or self.device)
         torch.manual_seed(7)
         with torch.no_grad():
@@ -131,7 +132,7 @@ class Stage:
         return model
 
     def _drawn(self, name: str, weight: torch.Tensor) -> torch.Tensor:
-        like = {"dtype": weight.dtype, "device": self.device}
+        like: dict[str, Any] = {"dtype": weight.dtype, "device": self.device}
         if weight.dim() == 1:  # of a norm
             return torch.full(weight.shape, float(name.endswith("weight")), **like)
         spread = 1.0 if name.startswith("emb.") else (3 * weight.shape[1]) ** -0.5

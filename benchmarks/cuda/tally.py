@@ -8,7 +8,8 @@ class Tally:
 
     def __init__(self, name: str, unit: str) -> None:
         self._name, self._unit = name, unit
-        self._good = self._all = 0
+        self._good: float = 0
+        self._all: float = 0
         self._wrong: list[str] = []
         self.notes: list[str] = []
 

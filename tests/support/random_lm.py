@@ -7,7 +7,7 @@ import torch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from audiocraft.models.lm import LMModel
+    from audiocraft.models.lm import LMModel as LMModel  # benchmarks take it from here
     from audiocraft.modules.codebooks_patterns import DelayedPatternProvider
     from audiocraft.modules.conditioners import (
         ConditionFuser,
