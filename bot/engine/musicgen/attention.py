@@ -131,7 +131,7 @@ class Together(Attention, Protocol):
 
 
 class Each:
-    """Attends slot by slot, each over as much as it has."""
+    """Attends slot by slot, each over as much as it has; see `Attention`."""
 
     def __init__(self, memory: Memory, rows: Sequence[int], places: Sequence[int]) -> None:
         self._memory = memory
@@ -140,7 +140,6 @@ class Each:
         self.places = torch.tensor(places, device=memory.device)
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
-        """Keep a token's keys and values, and return what its queries find."""
         self._memory.write(layer, self, parts)
         past = self._memory.rows[layer]
         mixed = []
@@ -152,7 +151,6 @@ class Each:
         return _together(mixed, dim=1)
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, heads · size] find."""
         words = self._memory.words
         queries = query.view(len(self._rows), 1, self._memory.heads, 1, -1)
         mixed = [
@@ -163,7 +161,10 @@ class Each:
 
 
 class Masked:
-    """Attends for the first `takes` slots together, over all places behind a mask."""
+    """Attends for the first `takes` slots together, over all places behind a mask.
+
+    See `Attention`.
+    """
 
     tokens = USUAL_TEXT
     """Tokens of the longest text that it can attend to."""
@@ -188,7 +189,6 @@ class Masked:
         return mask.masked_fill_(~seen, -torch.inf)[:, None, None]
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
-        """Keep a token's keys and values, and return what its queries find."""
         self._memory.write(layer, self, parts)
         takes = len(self.rows)
         keys, values = self._memory.music[layer][:, :takes].flatten(1, 2)
@@ -197,7 +197,6 @@ class Masked:
         return mixed.view(takes, 2, *mixed.shape[1:]).transpose(0, 1).contiguous()
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, heads · size] find."""
         takes = len(self.rows)
         keys, values = self._padded[layer][:, :takes, :, :USUAL_TEXT]
         queries = query.view(takes, self._memory.heads, 1, -1)

@@ -30,7 +30,6 @@ class HalfAttention:
         self.buffers = cache(partial(_buffers, memory.heads))
 
     def __call__(self, rows: Sequence[int], places: Sequence[int]) -> "HalfStep":
-        """Attend in one step."""
         return HalfStep(self, rows, places)
 
 
@@ -44,13 +43,11 @@ class HalfStep:
         self._found, self._said = halves.buffers(len(rows))
 
     def music(self, layer: int, parts: torch.Tensor) -> torch.Tensor:
-        """Keep a token's keys and values, and return what its queries find."""
         past, found = self._pasts[layer], self._found.numpy()
         cpu_kernels.music(past, *self._arrays, parts.numpy(), found, self._scores)
         return self._found
 
     def words(self, layer: int, query: torch.Tensor) -> torch.Tensor:
-        """Return what queries [takes, heads · size] find."""
         (rows, _), own = self._arrays, query.view(self._said.shape).numpy()
         cpu_kernels.words(self._pasts[layer], rows, own, self._said.numpy(), self._scores)
         return self._said

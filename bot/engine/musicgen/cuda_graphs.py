@@ -40,6 +40,7 @@ class Graphs:
         """Take what a step does and a tensor [slots, codebooks, card] for its noise."""
         self._memory, slots = memory, len(noise)
         self._attend = attending(memory)
+        # Not one for each number of takes: every capture is a pause at the start, and memory.
         self._sizes = [*(1 << power for power in range((slots - 1).bit_length())), slots]
         self.steps = [Step(self._attend(memory, n), noise[:n], play) for n in self._sizes]
         self.side = Side() if noise.device.type == "cuda" else None
@@ -109,6 +110,7 @@ class Step:
 
     def __init__(self, attention: Together, noise: torch.Tensor, play: Play) -> None:
         self._attention, self.noise, self._play = attention, noise, play
+        # All in one tensor, so in one copy a step; float64 holds places and ranks exactly too.
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self._wait = 0
@@ -135,7 +137,7 @@ class Step:
             self.noise[slot.row].exponential_(generator=slot.generator)
         numbers = torch.tensor(list(columns.values()), dtype=torch.float64).T.contiguous()
         if self._numbers.is_cuda:
-            numbers = numbers.pin_memory()
+            numbers = numbers.pin_memory()  # from other memory a copy waits for the device
         self._numbers.copy_(numbers, non_blocking=True)
 
     def run(self) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNKNOWN_TOKEN = -1
+"""Stands where a token is still to be drawn."""
 
 
 class Decoder:

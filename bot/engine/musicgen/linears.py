@@ -75,12 +75,10 @@ class Dense(Linear):
         return self._turned.T
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return [..., out]."""
         rows = cast(rows, self._turned.dtype)
         return rows.mm(self._turned) if rows.dim() == 2 else rows.matmul(self._turned)
 
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
-        """Add the product to `hidden`."""
         if hidden.dtype is self._turned.dtype and rows.dim() == 2:
             hidden.addmm_(rows, self._turned)  # one operator for both, if no cast is between them
         else:
@@ -95,6 +93,7 @@ class Packed(Linear):
     """
 
     ROWS = 2
+    """Those that the layout is chosen for; others come out right too."""
 
     def __init__(self, weight: torch.Tensor, precision: Precision) -> None:
         self._dtype = precision.dtype
@@ -102,7 +101,6 @@ class Packed(Linear):
         self._packed = torch.ops.mkldnn._reorder_linear_weight(plain, self.ROWS)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return [..., out]."""
         operands = cast(rows, self._dtype), self._packed
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(*operands, None, "none", [], "")
         return product
@@ -175,7 +173,6 @@ class Int8(Linear):
         return product if rows.dim() == 2 else product.view(*rows.shape[:-1], -1)
 
     def onto(self, hidden: torch.Tensor, rows: torch.Tensor) -> None:
-        """Add the product to `hidden`."""
         product, scale = self._scaled(rows)
         if hidden.dim() > 2:
             product, scale = product.view(hidden.shape), scale.view(*rows.shape[:-1], 1)

@@ -10,6 +10,7 @@ from typing import Self
 import torch
 
 TINY_PROBABILITY = 1e-30
+"""The lowest temperature that scores are divided by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

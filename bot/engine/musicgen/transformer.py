@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from audiocraft.modules.transformer import StreamingTransformerLayer
 
 EPSILON = 1e-5
+"""What layer norms add to the variance: audiocraft's `create_norm_fn` has it."""
+
 PERIOD = 10_000.0
+"""Places in which the slowest wave of their embedding turns by a radian."""
 
 Norm = tuple[torch.Tensor, torch.Tensor]
 Make = Callable[[torch.Tensor], Linear]
