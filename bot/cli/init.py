@@ -40,8 +40,9 @@ def init(console: Console, target: Path = Path(".env")) -> None:
             f"{target} exists. Replace it?", console=console, default=False
         ):
             raise OperatorError(f"{target} stays as it is.")
-        answers = _answers(console)
-        _write(target, filled(EXAMPLE.read_text(), answers))
+        example = _example()
+        answers = _answers(console, example)
+        _write(target, filled(example, answers))
         _say(console, f"Wrote {target.absolute()}, which only you can read. {NEXT}")
         if answers["ENGINE"] == EngineName.MUSICGEN:
             _offer_weights(console, Config().musicgen_model)
@@ -63,8 +64,16 @@ def explanation(example: str, key: str) -> str:
     return found[1].replace("# ", "")
 
 
-def _answers(console: Console) -> dict[str, str]:
-    example = EXAMPLE.read_text()
+def _example() -> str:
+    try:
+        return EXAMPLE.read_text()
+    except OSError as error:
+        raise OperatorError(
+            f"{EXAMPLE} cannot be read: {error.strerror}. It comes with Fantasia's source."
+        ) from error
+
+
+def _answers(console: Console, example: str) -> dict[str, str]:
     _say(console, explanation(example, "DISCORD_TOKEN"))
     token = TokenPrompt.ask(
         "DISCORD_TOKEN (not shown as you paste it; nothing: later)",

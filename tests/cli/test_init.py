@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from dotenv import dotenv_values
+from rich.console import Console
 
 from bot.cli.init import EXAMPLE, explanation
+from bot.cli.init import init as ask
 from bot.config import Config
 from bot.engine.cards import EngineName
+from bot.errors import OperatorError
 from tests.cli.test_command_line import TOKEN, explained
 
 
@@ -66,3 +70,11 @@ def test_init_offers_the_weights_that_are_missing(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env.part").mkdir()
     assert ".env cannot be written: " in explained(init(tmp_path, "\nsketch\n"))
+
+
+def test_without_its_example_it_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.cli.init.EXAMPLE", tmp_path / "none")
+    with pytest.raises(OperatorError, match="none cannot be read: No such file"):
+        ask(Console(), tmp_path / ".env")
