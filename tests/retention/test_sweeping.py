@@ -144,7 +144,7 @@ async def test_a_mark_that_cannot_be_read_breaks_no_start(plan: Plan, text: str)
     await started(plan)
     (plan.folder / MARK).write_text(text, encoding="latin-1")
     await started(plan)
-    assert '"given": 0' in (plan.folder / MARK).read_text()
+    assert '"given":0' in (plan.folder / MARK).read_text()
 
 
 async def test_a_mark_that_cannot_be_written_breaks_no_start(
