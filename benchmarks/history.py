@@ -29,7 +29,7 @@ from bot.outbox import Outbox
 from bot.retention.archive import FORGOTTEN_AFTER, Archive
 from bot.retention.calendar import Calendar
 from bot.retention.erasure import Erasure
-from bot.tables import jobs, servers, state, takes
+from bot.tables import jobs, notices, servers, state, takes
 from bot.tables.database import Database, Transaction
 from bot.tables.opening import open_database
 from bot.values import Keep, Limits
@@ -168,7 +168,7 @@ async def _asked_again(
     async def look() -> None:
         await outbox.owed()
         await outbox.previews_to_replace()
-        await jobs.to_show(database)
+        await notices.to_show(database)
         await jobs.running(database)
         await erasure.due(10)
         await state.paused(database)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot import settlement
 from bot.logs import change
-from bot.tables import interactions, jobs, posts, removals, takes, uploads
+from bot.tables import interactions, jobs, notices, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
     UNRENDERED,
@@ -94,12 +94,12 @@ class Outbox:
 
     async def notices(self) -> list[Notice]:
         """Return the status messages that may be out of date, oldest first."""
-        return await jobs.to_show(self._database)
+        return await notices.to_show(self._database)
 
     async def shown(self, job: Job, message: int | None, status: Status) -> None:
         """Note the message that shows a job's status (None: it is gone) and what it shows."""
         async with self._database.transaction() as tx:
-            await jobs.status_message(tx, job.id, message, status)
+            await notices.shown(tx, job.id, message, status)
             await removals.add_late(tx, job.id, self._clock())
 
     async def untold(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.logs import change
-from bot.tables import jobs, ledger, posts, takes
+from bot.tables import erasures, jobs, ledger, posts, takes
 from bot.tables.database import Transaction
 from bot.values import UNRENDERED, Fault, Job, Post, PostKind, Status
 
@@ -54,7 +54,7 @@ async def forgotten(tx: Transaction, found: Sequence[Job], heard: float, now: da
     """
     numbers = [job.id for job in found]
     await posts.withdrawn(tx, numbers, now)
-    await jobs.forgotten(tx, numbers, now)
+    await erasures.forgotten(tx, numbers, now)
     for job in found:
         if job.status is Status.RENDERED:
             await posted(tx, replace(job, forgotten=True), now)

@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.errors import Refusal
 from bot.retention import disk
 from bot.rules.markup import clean
-from bot.tables import backlog, jobs, posts, speeds, state
+from bot.tables import backlog, posts, speeds, state, tallies
 from bot.tables.database import Database
 from bot.values import Stats
 
@@ -71,11 +71,11 @@ class Operations:
             engine=await state.engine(source),
             paused=await state.paused(source),
             draining=self._drain.is_set(),
-            jobs=await jobs.counts(source),
-            faults=await jobs.faults(source),
+            jobs=await tallies.counts(source),
+            faults=await tallies.faults(source),
             waited=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
             owed=await posts.count_owed(source),
-            rendered=await jobs.rendered_since(source, now - DAY),
+            rendered=await tallies.rendered_since(source, now - DAY),
             speeds=tuple(await speeds.all_here(source)),
             files=len(music),
             kept_bytes=sum(music.values()),

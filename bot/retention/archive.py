@@ -17,6 +17,7 @@ from bot.rules import visibility
 from bot.rules.wording import counted
 from bot.tables import (
     audit,
+    erasures,
     grants,
     jobs,
     members,
@@ -71,7 +72,7 @@ class Archive:
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
                 raise Refusal(f"#{number} is still {job.status}. Delete it once it has finished.")
             await takes.erased(tx, [number])
-            await jobs.deleted(tx, number, self._clock())
+            await erasures.deleted(tx, number, self._clock())
             await removals.add_repeats(tx, number, self._clock())
             posted = [post for post in await posts.of(tx, number) if post.delivered_at]
         await self._clear()
@@ -89,7 +90,7 @@ class Archive:
             messages.update(await removals.add(tx, numbers, direct, self._clock()))
 
         pieces = await self._forget(
-            lambda tx: jobs.of_member(tx, user, JOBS_PER_TRANSACTION), unsay
+            lambda tx: erasures.of_member(tx, user, JOBS_PER_TRANSACTION), unsay
         )
         async with self._database.transaction() as tx:
             await audit.forgotten(tx, user)
@@ -129,7 +130,7 @@ class Archive:
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""
         before = await self._calendar.today() - FORGOTTEN_AFTER
-        await self._forget(lambda tx: jobs.of_left_servers(tx, before, JOBS_PER_TRANSACTION))
+        await self._forget(lambda tx: erasures.of_left_servers(tx, before, JOBS_PER_TRANSACTION))
         async with self._database.transaction() as tx:
             await grants.forgotten_where_left(tx, before)
             await members.forgotten_where_left(tx, before)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from bot.tables import jobs, servers, state
+from bot.tables import erasures, servers, state
 from bot.tables.database import Database
 
 PROBATION = timedelta(days=1).total_seconds()
@@ -41,7 +41,7 @@ class Calendar:
             await state.believe(tx, trusted, doubted)
             today = datetime.fromtimestamp(trusted, UTC)
             if today >= EARLIEST_TIME:
-                await jobs.dated(tx, EARLIEST_TIME, today)
+                await erasures.dated(tx, EARLIEST_TIME, today)
                 await servers.dated(tx, EARLIEST_TIME, today)
         self._last = ticks
         return today

@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from bot.retention.calendar import Calendar
 from bot.rules.wording import counted
-from bot.tables import jobs, removals
+from bot.tables import erasures, removals
 from bot.tables.database import Database
 from bot.values import Job, Keep, Removal
 
@@ -120,8 +120,8 @@ class Erasure:
 
     async def _without_tokens(self, before: datetime) -> int:
         async with self._database.transaction() as tx:
-            return await jobs.tokens_erased(tx, before, ROWS_PER_TRANSACTION)
+            return await erasures.tokens_erased(tx, before, ROWS_PER_TRANSACTION)
 
     async def _without_words(self, before: datetime) -> int:
         async with self._database.transaction() as tx:
-            return await jobs.words_erased(tx, before, self._clock(), ROWS_PER_TRANSACTION)
+            return await erasures.words_erased(tx, before, self._clock(), ROWS_PER_TRANSACTION)

@@ -1,9 +1,9 @@
 """The table of what admins and the operator changed; it only grows."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 
-from bot.tables.database import Reader, Row, Transaction
+from bot.tables.database import Reader, Row, Transaction, read
 from bot.values import Actor, Change
 
 CHANGES_PER_PAGE = 10
@@ -96,14 +96,4 @@ async def every(reader: Reader, guild: int) -> AsyncIterator[Change]:
 
 
 def _change(row: Row) -> Change:
-    return Change(
-        id=row["id"],
-        at=datetime.fromtimestamp(row["at"], UTC),
-        actor=Actor(id=row["actor_id"], name=row["actor_name"]),
-        action=row["action"],
-        member_id=row["member_id"],
-        subject=row["subject"],
-        before=row["before"],
-        after=row["after"],
-        reason=row["reason"],
-    )
+    return read(Change, row, actor={"id": row["actor_id"], "name": row["actor_name"]})

@@ -1,8 +1,8 @@
 """The queue in the table of jobs: who waits, what runs, and what was started for each member."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from bot.tables.database import Reader, Transaction
+from bot.tables.database import Reader, Transaction, moment
 from bot.values import QueuedJob
 
 
@@ -40,7 +40,7 @@ async def oldest(reader: Reader) -> datetime | None:
     """Return when the oldest queued job was requested."""
     rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
     at = rows[0]["at"]
-    return None if at is None else datetime.fromtimestamp(at, UTC)
+    return None if at is None else moment(at)
 
 
 async def heads(tx: Transaction) -> list[QueuedJob]:

@@ -6,12 +6,15 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 import aiosqlite
+import msgspec
 
 from bot.errors import StorageError
+
+T = TypeVar("T")
 
 Row = sqlite3.Row
 Value = str | int | float | None
@@ -28,6 +31,19 @@ BUSY_TIMEOUT_WHILE_HELD = 100
 def stamp(time: datetime | None) -> float | None:
     """Return a time as the tables hold it: UTC seconds since 1970."""
     return time.timestamp() if time else None
+
+
+def moment(seconds: float) -> datetime:
+    """Return the time that a table holds."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def read(kind: type[T], row: Row, **more: object) -> T:
+    """Return a row as a value: each field by the column of its name, or as given here.
+
+    Numbers become times and truths, and words the members of enums, as the fields have them.
+    """
+    return msgspec.convert({**dict(row), **more}, kind, strict=False)
 
 
 def listed(values: Iterable[int | str]) -> str:

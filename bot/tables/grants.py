@@ -1,9 +1,9 @@
 """The tables of grants and of what jobs drew from them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from bot.tables.database import Reader, Transaction, stamp
+from bot.tables.database import Reader, Transaction, read, stamp
 from bot.values import Grant
 
 
@@ -40,23 +40,14 @@ async def open_ones(reader: Reader, guild: int, user: int, now: datetime) -> lis
         SELECT * FROM (
             SELECT grants.*, grants.seconds - COALESCE(
                 (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
-            ) AS remaining
+            ) AS "left"
             FROM grants WHERE guild_id = ? AND user_id = ?
             AND (expires_at IS NULL OR expires_at > ?)
-        ) WHERE remaining > 0 ORDER BY expires_at IS NULL, expires_at, id
+        ) WHERE "left" > 0 ORDER BY expires_at IS NULL, expires_at, id
         """,
         (guild, user, now.timestamp()),
     )
-    return [
-        Grant(
-            id=row["id"],
-            seconds=row["seconds"],
-            left=row["remaining"],
-            reason=row["reason"],
-            expires_at=row["expires_at"] and datetime.fromtimestamp(row["expires_at"], UTC),
-        )
-        for row in rows
-    ]
+    return [read(Grant, row) for row in rows]
 
 
 async def forgotten(tx: Transaction, user: int) -> None:

@@ -1,19 +1,14 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime
 
-from bot.tables.database import Reader, Row, Transaction, listed
-from bot.values import ChannelKind, Fault, Job, Notice, Origin, Promise, Request, Status
+from bot.tables.database import Parameters, Reader, Row, Transaction, listed, read
+from bot.values import Fault, Job, Origin, Promise
 
 IDLE_PRIORITY = -1
 """The priority of the idle lane: free, and after all others."""
-
-
-ORIGIN = tuple(field.name for field in fields(Origin) if field.name != "interaction_id")
-REQUEST = tuple(field.name for field in fields(Request))
-"""Columns that hold an origin and a request, by the names that their fields have."""
 
 
 async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) -> Job:
@@ -62,7 +57,8 @@ async def find(reader: Reader, job: int) -> Job | None:
 
 async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) -> list[Job]:
     """Return the member's jobs that became music, newest first."""
-    rows = await reader.fetch(
+    return await select(
+        reader,
         """
         SELECT * FROM jobs WHERE guild_id = ? AND user_id = ? AND rendered_at IS NOT NULL
         AND deleted_at IS NULL AND forgotten_at IS NULL
@@ -70,12 +66,12 @@ async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) 
         """,
         (guild, user, limit, skip),
     )
-    return [_job(row) for row in rows]
 
 
 async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
     """Return the running and queued jobs of a server, or of all, oldest first."""
-    rows = await reader.fetch(
+    return await select(
+        reader,
         """
         SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR guild_id = ?1)
         UNION ALL
@@ -84,7 +80,6 @@ async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
         """,
         (guild,),
     )
-    return [_job(row) for row in rows]
 
 
 async def passed(tx: Transaction, job: int) -> None:
@@ -166,85 +161,14 @@ async def numbered_above(tx: Transaction, number: int) -> None:
 
 async def unmade(reader: Reader, numbers: Iterable[int]) -> list[Job]:
     """Return those of these jobs that have no music, whatever an engine was writing of them."""
-    rows = await reader.fetch(
+    return await select(
+        reader,
         """
         SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))
         AND status IN ('queued', 'running', 'cancelled', 'failed')
         """,
         (listed(numbers),),
     )
-    return [_job(row) for row in rows]
-
-
-async def deleted(tx: Transaction, job: int, now: datetime) -> None:
-    """A job's message and files are gone."""
-    await tx.execute(
-        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?) WHERE id = ?",
-        (now.timestamp(), job),
-    )
-
-
-async def forgotten(tx: Transaction, jobs: Iterable[int], now: datetime) -> None:
-    """Erase the words of jobs and whose name they have; their numbers stay."""
-    await tx.execute(
-        """
-        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL,
-            deleted_at = COALESCE(deleted_at, ?1), forgotten_at = ?1
-        WHERE id IN (SELECT value FROM json_each(?2))
-        """,
-        (now.timestamp(), listed(jobs)),
-    )
-
-
-async def tokens_erased(tx: Transaction, before: datetime, most: int) -> int:
-    """Erase the tokens of jobs that were asked for before a time; return how many."""
-    return await tx.execute(
-        """
-        UPDATE jobs SET token = '' WHERE id IN (
-            SELECT id FROM jobs INDEXED BY jobs_with_token
-            WHERE token <> '' AND created_at < ? LIMIT ?
-        )
-        """,
-        (before.timestamp(), most),
-    )
-
-
-async def words_erased(tx: Transaction, before: datetime, now: datetime, most: int) -> int:
-    """Erase the words and names of jobs without music that ended before a time; return how many."""
-    return await tx.execute(
-        """
-        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, forgotten_at = ?
-        WHERE id IN (
-            SELECT id FROM jobs INDEXED BY jobs_with_words
-            WHERE forgotten_at IS NULL AND ended_at < ? AND picture IS NULL AND NOT EXISTS (
-                SELECT 1 FROM takes
-                WHERE job_id = jobs.id AND (audio IS NOT NULL OR codes IS NOT NULL)
-            ) LIMIT ?
-        )
-        """,
-        (now.timestamp(), before.timestamp(), most),
-    )
-
-
-async def of_member(reader: Reader, user: int, limit: int) -> list[Job]:
-    """Return up to `limit` of a member's jobs, in all servers, whose words are still kept."""
-    rows = await reader.fetch(
-        "SELECT * FROM jobs WHERE user_id = ? AND forgotten_at IS NULL LIMIT ?", (user, limit)
-    )
-    return [_job(row) for row in rows]
-
-
-async def of_left_servers(reader: Reader, before: datetime, limit: int) -> list[Job]:
-    """Return up to `limit` jobs with words in servers that the bot left before a time."""
-    rows = await reader.fetch(
-        """
-        SELECT jobs.* FROM servers INDEXED BY servers_left
-        CROSS JOIN jobs INDEXED BY jobs_by_server USING (guild_id)
-        WHERE left_at < ? AND forgotten_at IS NULL LIMIT ?
-        """,
-        (before.timestamp(), limit),
-    )
-    return [_job(row) for row in rows]
 
 
 async def progressed(tx: Transaction, job: int, progress: float) -> None:
@@ -308,8 +232,7 @@ async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int,
 
 async def running(reader: Reader) -> list[Job]:
     """Return the jobs that are being rendered."""
-    rows = await reader.fetch("SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
-    return [_job(row) for row in rows]
+    return await select(reader, "SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
 
 
 async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
@@ -361,113 +284,18 @@ async def wanted_again(tx: Transaction, job: int) -> bool:
     )
 
 
-async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
-    """What ended by a clock that was behind a time which it cannot be ended now."""
-    await tx.execute(
-        """
-        UPDATE jobs SET ended_at = ? WHERE forgotten_at IS NULL AND ended_at < ?
-        """,
-        (now.timestamp(), least.timestamp()),
-    )
-
-
-async def status_message(tx: Transaction, job: int, message: int | None, shown: Status) -> None:
-    """Note the message that shows a job's status, and which status it shows."""
-    await tx.execute(
-        "UPDATE jobs SET status_message_id = ?, shown = ? WHERE id = ?", (message, shown, job)
-    )
-
-
-async def to_show(reader: Reader) -> list[Notice]:
-    """Return the status messages that may be out of date, oldest first."""
-    rows = await reader.fetch(
-        """
-        SELECT id, channel_id, status, shown, created_at FROM jobs WHERE id IN (
-            SELECT id FROM jobs
-            WHERE status IN ('queued', 'running') AND status_message_id IS NOT NULL
-            UNION
-            SELECT id FROM jobs WHERE status_message_id IS NOT NULL AND shown IS NOT status
-        ) ORDER BY id
-        """
-    )
-    return [
-        Notice(
-            job=row["id"],
-            channel=row["channel_id"],
-            status=Status(row["status"]),
-            shown=Status(row["shown"]) if row["shown"] else None,
-            created_at=_time(row["created_at"]),
-        )
-        for row in rows
-    ]
-
-
-async def counts(reader: Reader) -> dict[Status, int]:
-    """Return how many jobs are in each state."""
-    rows = await reader.fetch(
-        "SELECT status, SUM(jobs) AS count FROM tallies GROUP BY status HAVING SUM(jobs) > 0"
-    )
-    return {Status(row["status"]): row["count"] for row in rows}
-
-
-async def faults(reader: Reader) -> dict[Fault, int]:
-    """Return how many jobs failed, by kind."""
-    rows = await reader.fetch(
-        """
-        SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0
-        """
-    )
-    return {Fault(row["fault"]): row["jobs"] for row in rows}
-
-
-async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:
-    """Return how many jobs were rendered since then, and their seconds of music."""
-    rows = await reader.fetch(
-        """
-        SELECT COUNT(*) AS jobs, COALESCE(SUM(work), 0) AS seconds
-        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND rendered_at IS NOT NULL
-        """,
-        (since.timestamp(),),
-    )
-    return rows[0]["jobs"], rows[0]["seconds"]
+async def select(reader: Reader, sql: str, parameters: Parameters = ()) -> list[Job]:
+    """Return the jobs that a statement finds; it selects all their columns."""
+    return [_job(row) for row in await reader.fetch(sql, parameters)]
 
 
 def _job(row: Row) -> Job:
-    return Job(
-        id=row["id"],
-        status=Status(row["status"]),
-        origin=replace(
-            Origin(**{name: row[name] for name in ORIGIN}),
-            channel_kind=ChannelKind(row["channel_kind"]) if row["channel_kind"] else None,
-        ),
-        request=Request(**{name: row[name] for name in REQUEST}),
-        tier=row["tier"],
-        allowance_seconds=row["allowance_seconds"],
-        priority=row["priority"],
-        attempts=row["attempts"],
-        deaths=row["deaths"],
-        care=row["care"],
-        progress=row["progress"],
-        reason=row["reason"],
-        fault=Fault(row["fault"]) if row["fault"] else None,
-        created_at=_time(row["created_at"]),
-        charged_at=_time(row["charged_at"]),
-        started_at=_time_or_none(row["started_at"]),
-        rendered_at=_time_or_none(row["rendered_at"]),
-        spent=row["spent"],
-        status_message_id=row["status_message_id"],
-        shown=Status(row["shown"]) if row["shown"] else None,
-        stopping=bool(row["stopping"]),
-        heard=bool(row["heard"]),
-        picture=row["picture"],
+    columns = dict(row)
+    return read(
+        Job,
+        row,
+        origin=columns,
+        request=columns,
         deleted=row["deleted_at"] is not None,
         forgotten=row["forgotten_at"] is not None,
     )
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _time_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _time(seconds)

@@ -1,9 +1,9 @@
 """What members used and were refunded: sums over the rows, since there is no running balance."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bot.tables import grants, takes
-from bot.tables.database import Reader, Transaction
+from bot.tables.database import Reader, Transaction, moment
 from bot.values import Entry, Promise, Status
 
 ENTRIES_SHOWN = 10
@@ -167,7 +167,7 @@ async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     )
     return [
         Entry(
-            at=datetime.fromtimestamp(row["at"], UTC),
+            at=moment(row["at"]),
             seconds=row["seconds"],
             text=_text(row["kind"], row["status"], row["text"]),
         )

@@ -1,8 +1,8 @@
 """The table of what admins set for individual members: a tier, an allowance, a block."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from bot.tables.database import Reader, Transaction, stamp
+from bot.tables.database import Reader, Transaction, moment, stamp
 from bot.values import Block, MemberSettings
 
 
@@ -14,7 +14,8 @@ async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSe
     if not rows:
         return MemberSettings()
     row = rows[0]
-    until, blocked_until = _time(row["tier_until"]), _time(row["blocked_until"])
+    until = row["tier_until"] and moment(row["tier_until"])
+    blocked_until = row["blocked_until"] and moment(row["blocked_until"])
     given = row["tier"] is not None and (until is None or now < until)
     blocked = row["blocked_at"] is not None and (blocked_until is None or now < blocked_until)
     return MemberSettings(
@@ -101,7 +102,3 @@ async def _known(tx: Transaction, guild: int, user: int) -> None:
     await tx.execute(
         "INSERT OR IGNORE INTO members (guild_id, user_id) VALUES (?, ?)", (guild, user)
     )
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -2,9 +2,9 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from bot.tables.database import Reader, Row, Transaction, listed, stamp
+from bot.tables.database import Reader, Row, Transaction, listed, read, stamp
 from bot.values import EVERYTHING, Post, PostKind, Route, Share
 
 LONGEST_POST_PAUSE = timedelta(hours=1)
@@ -226,24 +226,10 @@ async def wanted_again(tx: Transaction, job: int, now: datetime) -> None:
 
 
 def _post(row: Row) -> Post:
-    return Post(
-        id=row["id"],
-        job_id=row["job_id"],
-        place=row["place"],
-        share=Share(row["take"], row["part"]),
-        kind=PostKind(row["kind"]),
-        nonce=row["nonce"],
-        route=Route(row["route"]),
-        attempts=row["attempts"],
-        due_at=datetime.fromtimestamp(row["due_at"], UTC),
-        message_id=row["message_id"],
-        delivered_at=_time(row["delivered_at"]),
-        tried_at=_time(row["tried_at"]),
+    return read(
+        Post,
+        row,
+        share=(row["take"], row["part"]),
         refused=row["refused_at"] is not None,
         withdrawn=row["withdrawn_at"] is not None,
-        faults=row["faults"],
     )
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

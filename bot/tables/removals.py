@@ -1,10 +1,9 @@
 """The tables of the bot's messages that are to be deleted, and of those that /resend posted."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.tables.database import Reader, Transaction
+from bot.tables.database import Reader, Transaction, listed, read
 from bot.values import Removal
 
 
@@ -37,7 +36,7 @@ async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: dat
 
     `direct` is the channel of direct messages; without it, those stay known for later.
     """
-    numbers = json.dumps(jobs)
+    numbers = listed(jobs)
     rows = await tx.fetch(
         """
         INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
@@ -92,18 +91,15 @@ async def due(reader: Reader, now: datetime, latest: datetime, most: int) -> lis
     """
     rows = await reader.fetch(
         """
-        SELECT * FROM (
+        SELECT message_id AS message, channel_id AS channel, attempts FROM (
             SELECT * FROM removals WHERE due_at <= ?1 ORDER BY due_at, message_id LIMIT ?3
-        ) UNION ALL SELECT * FROM (
+        ) UNION ALL SELECT message_id, channel_id, attempts FROM (
             SELECT * FROM removals WHERE due_at > ?2 ORDER BY due_at, message_id LIMIT ?3
         ) LIMIT ?3
         """,
         (now.timestamp(), latest.timestamp(), most),
     )
-    return [
-        Removal(message=row["message_id"], channel=row["channel_id"], attempts=row["attempts"])
-        for row in rows
-    ]
+    return [read(Removal, row) for row in rows]
 
 
 async def count(reader: Reader) -> int:

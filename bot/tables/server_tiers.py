@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from bot.tables.database import Reader, Row, Transaction
+from bot.tables.database import Reader, Transaction, read
 from bot.values import Tier
 
 
 async def of(reader: Reader, guild: int, usual: Iterable[Tier]) -> list[Tier]:
     """Return a server's tiers, lowest first: its own, or the usual ones if it has none."""
     rows = await reader.fetch("SELECT * FROM tiers WHERE guild_id = ?", (guild,))
-    return sorted(map(_tier, rows) if rows else usual, key=lambda tier: tier.rank)
+    own = [read(Tier, row, models=row["models"].split()) for row in rows]
+    return sorted(own or usual, key=lambda tier: tier.rank)
 
 
 async def put(tx: Transaction, guild: int, tier: Tier) -> None:
@@ -68,18 +69,3 @@ async def all_mapped(reader: Reader) -> list[tuple[int, str]]:
     """Return every server and tier's key that some role is mapped to."""
     rows = await reader.fetch("SELECT DISTINCT guild_id, tier FROM role_tiers")
     return [(row["guild_id"], row["tier"]) for row in rows]
-
-
-def _tier(row: Row) -> Tier:
-    return Tier(
-        key=row["key"],
-        name=row["name"],
-        price=row["price"],
-        longest=row["longest"],
-        takes=row["takes"],
-        per_day=row["per_day"],
-        waiting=row["waiting"],
-        models=frozenset(row["models"].split()),
-        weight=row["weight"],
-        link=row["link"],
-    )

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from bot.tables import state
-from bot.tables.database import Reader, Row, Transaction
+from bot.tables.database import Reader, Transaction, read
 from bot.values import Speed
 
 SLOWEST_PACE = 3600.0
@@ -94,14 +94,4 @@ async def all_here(reader: Reader) -> list[Speed]:
         """,
         (device, precision, SLOWEST_PACE),
     )
-    return [_speed(row) for row in rows]
-
-
-def _speed(row: Row) -> Speed:
-    return Speed(
-        model=row["model"],
-        pace=row["pace"],
-        fits=row["fits"],
-        too_long=row["too_long"],
-        too_long_at=row["too_long_at"],
-    )
+    return [read(Speed, row) for row in rows]

@@ -1,11 +1,11 @@
 """The table of takes: the music, and what each piece of it is charged."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
-from bot.tables.database import Reader, Row, Transaction, listed
-from bot.values import Job, Take, TakeState
+from bot.tables.database import Reader, Transaction, listed, moment, read
+from bot.values import Job, Take
 
 
 async def add(tx: Transaction, job: Job, price: int) -> None:
@@ -21,7 +21,7 @@ async def add(tx: Transaction, job: Job, price: int) -> None:
 async def of(reader: Reader, job: int) -> list[Take]:
     """Return a job's takes by number."""
     rows = await reader.fetch("SELECT * FROM takes WHERE job_id = ? ORDER BY number", (job,))
-    return [_take(row) for row in rows]
+    return [read(Take, row) for row in rows]
 
 
 async def rendered(
@@ -56,7 +56,7 @@ async def previewed(tx: Transaction, job: int, number: int, preview: str) -> boo
 async def find(reader: Reader, take: int) -> Take | None:
     """Return the take with this id."""
     rows = await reader.fetch("SELECT * FROM takes WHERE id = ?", (take,))
-    return _take(rows[0]) if rows else None
+    return read(Take, rows[0]) if rows else None
 
 
 async def files(reader: Reader) -> set[str]:
@@ -93,7 +93,7 @@ async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
         (after, limit),
     )
     return [
-        Kept(take, job, bool(delivered), datetime.fromtimestamp(ended_at, UTC))
+        Kept(take, job, bool(delivered), moment(ended_at))
         for take, job, delivered, ended_at in rows
     ]
 
@@ -203,20 +203,4 @@ async def reset(tx: Transaction, job: int) -> None:
         WHERE job_id = ?
         """,
         (job,),
-    )
-
-
-def _take(row: Row) -> Take:
-    return Take(
-        id=row["id"],
-        job_id=row["job_id"],
-        number=row["number"],
-        seed=row["seed"],
-        state=TakeState(row["state"]),
-        charged_seconds=row["charged_seconds"],
-        seconds=row["seconds"],
-        added=row["added"],
-        audio=row["audio"],
-        codes=row["codes"],
-        preview=row["preview"],
     )

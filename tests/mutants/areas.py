@@ -4,6 +4,7 @@ _FILES = {
     "bot.tables.jobs": "tables readings sums jobs dispatcher fairness money post_again erasure "
     "ageing",
     "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
+    "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews",
     "bot.tables.ledger": "readings sums ledger money post_again members admins jobs",
     "bot.admission": "admission ledger members admins money post_again licence",
@@ -15,6 +16,8 @@ _FILES = {
     "bot.dispatch.endings": "jobs ledger dispatcher faults previews hostile_child",
     "bot.retention.archive": "result_buttons privacy forgetting sweeping erasure ageing money "
     "owner",
+    "bot.retention.copies": "encoder attachments result_buttons",
+    "bot.retention.ownership": "sweeping backup",
     "cogs.delivery": "delivery routes discord_faults outcomes previews attachments result_buttons",
     "cogs.ui.letters": "delivery routes outcomes previews attachments result_buttons",
     "cogs.ui.routes": "delivery routes discord_faults outcomes previews",

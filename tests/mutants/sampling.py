@@ -18,6 +18,7 @@ MODULES = (
     *(
         "bot.tables.jobs",
         "bot.tables.backlog",
+        "bot.tables.erasures",
         "bot.tables.takes",
         "bot.tables.ledger",
         "bot.admission",
@@ -25,7 +26,7 @@ MODULES = (
         "bot.outbox",
     ),
     *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.dispatch.endings"),
-    "bot.retention.archive",
+    *("bot.retention.archive", "bot.retention.copies", "bot.retention.ownership"),
     *("cogs.delivery", "cogs.ui.letters", "cogs.ui.routes", "cogs.ui.permissions"),
 )
 

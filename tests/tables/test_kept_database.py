@@ -14,7 +14,7 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.studio import Studio
-from bot.tables import backlog, jobs, posts
+from bot.tables import backlog, jobs, posts, tallies
 from bot.tables.opening import open_database
 from bot.values import Actor, Fault, Job, PostKind, Route, Share, Status
 from tests.support import inside
@@ -143,7 +143,7 @@ async def test_what_a_job_makes_and_costs_is_summed_as_it_was_before_its_row_sai
     assert len(shares) > 3
     async with open_database(path) as database:
         assert await backlog.shares(database, began, now) == shares
-        assert await jobs.rendered_since(database, began) == rendered
+        assert await tallies.rendered_since(database, began) == rendered
         kept = await database.fetch("SELECT id, price FROM jobs")
         assert list(map(tuple, kept)) == prices
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.tables import backlog, jobs, ledger, posts, takes
+from bot.tables import backlog, erasures, jobs, ledger, notices, posts, takes, tallies
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Status
 from tests.support.rows import put
@@ -165,8 +165,8 @@ async def test_a_members_jobs(database: Database, tables: Tables) -> None:
         mine = ids(tables.jobs, lambda job: ours(job) and job["status"] == status)  # noqa: B023
         assert await read(database, 10, 1) == mine != []
     async with database.transaction() as tx:
-        of_member = await jobs.of_member(tx, 1, 100)
-        assert len(await jobs.of_member(tx, 1, 2)) == 2
+        of_member = await erasures.of_member(tx, 1, 100)
+        assert len(await erasures.of_member(tx, 1, 2)) == 2
     kept = ids(tables.jobs, lambda job: job["user_id"] == 1 and not job["forgotten_at"])
     assert sorted(numbers(of_member)) == kept
     unposted = ids(
@@ -255,41 +255,41 @@ async def test_what_may_be_out_of_date(database: Database, tables: Tables) -> No
         moves = job["status"] in ("queued", "running")
         return job["status_message_id"] is not None and (moves or job["shown"] != job["status"])
 
-    found = await jobs.to_show(database)
+    found = await notices.to_show(database)
     assert [notice.job for notice in found] == ids(tables.jobs, stale)
 
 
 async def test_how_the_studio_does(database: Database, tables: Tables) -> None:
     states = Counter(Status(job["status"]) for job in tables.jobs)
-    assert await jobs.counts(database) == states
+    assert await tallies.counts(database) == states
     faults = Counter(
         job["fault"] or "request" for job in tables.jobs if job["status"] == Status.FAILED
     )
-    assert await jobs.faults(database) == faults
+    assert await tallies.faults(database) == faults
     oldest = await backlog.oldest(database)
     queued = [job["created_at"] for job in tables.jobs if job["status"] == "queued"]
     assert oldest
     assert oldest.timestamp() == min(queued)
     made = [job for job in tables.jobs if (job["started_at"] or 0) > 1000 and job["rendered_at"]]
     music = sum(job["work"] for job in made)
-    assert await jobs.rendered_since(database, NOW) == (len(made), music)
+    assert await tallies.rendered_since(database, NOW) == (len(made), music)
     async with database.transaction() as tx:
         for job in tables.jobs:
             await jobs.failed(tx, job["id"], "broke", Fault.TIME, NOW)
     failed = states[Status.FAILED] + states[Status.RUNNING]
     expected = states | {Status.FAILED: failed}
     expected.pop(Status.RUNNING)
-    assert await jobs.counts(database) == expected
-    assert await jobs.faults(database) == faults + Counter(time=states[Status.RUNNING])
+    assert await tallies.counts(database) == expected
+    assert await tallies.faults(database) == faults + Counter(time=states[Status.RUNNING])
 
 
 async def test_servers_that_were_left(database: Database, tables: Tables) -> None:
     kept = ids(tables.jobs, lambda job: job["guild_id"] == 10 and not job["forgotten_at"])
     at = datetime.fromtimestamp(801, UTC)
     async with database.transaction() as tx:
-        assert sorted(numbers(await jobs.of_left_servers(tx, at, 100))) == kept
-        assert len(await jobs.of_left_servers(tx, at, 3)) == 3
-        assert await jobs.of_left_servers(tx, datetime.fromtimestamp(800, UTC), 100) == []
+        assert sorted(numbers(await erasures.of_left_servers(tx, at, 100))) == kept
+        assert len(await erasures.of_left_servers(tx, at, 3)) == 3
+        assert await erasures.of_left_servers(tx, datetime.fromtimestamp(800, UTC), 100) == []
     without = ("queued", "running", "cancelled", "failed")
     unmade = ids(tables.jobs, lambda job: job["status"] in without and job["id"] < 40)
     assert sorted(numbers(await jobs.unmade(database, range(40)))) == unmade
@@ -329,7 +329,7 @@ async def test_files_and_what_needs_them(database: Database, tables: Tables) -> 
 async def test_a_kind_of_failure_is_counted_from_the_first(database: Database) -> None:
     async with database.transaction() as tx:
         await put(tx, "jobs", status="failed", fault="time")
-    assert await jobs.faults(database) == {"time": 1}
+    assert await tallies.faults(database) == {"time": 1}
 
 
 @pytest.mark.usefixtures("tables")
@@ -349,7 +349,7 @@ async def test_whose_words_are_erased_and_which(database: Database) -> None:
     expected = [job for job in before.jobs if erased(job)]
     assert expected
     async with database.transaction() as tx:
-        assert await jobs.words_erased(tx, NOW, NOW, 1000) == len(expected)
+        assert await erasures.words_erased(tx, NOW, NOW, 1000) == len(expected)
     after = await Tables.of(database)
     for was, now in zip(before.jobs, after.jobs, strict=True):
         assert now == (was | words | {"forgotten_at": 1000.0} if was in expected else was)

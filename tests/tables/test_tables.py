@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.tables import jobs, ledger, takes
+from bot.tables import erasures, jobs, ledger, notices, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Membership, Promise, Request, Source, Status
 from tests.support.rows import Call, changes, put
@@ -49,10 +49,10 @@ JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
     ("stopped", lambda tx: jobs.stopped(tx, 1), EARLY, {"stopping": 1}),
     ("heard", lambda tx: jobs.heard(tx, 1), ANY, {"heard": 1}),
     ("drawn", lambda tx: jobs.drawn(tx, 1, "new"), ANY, {"picture": "new"}),
-    ("deleted", lambda tx: jobs.deleted(tx, 1, NOW), ANY, {"deleted_at": 1000.0}),
+    ("deleted", lambda tx: erasures.deleted(tx, 1, NOW), ANY, {"deleted_at": 1000.0}),
     (
         "forgotten",
-        lambda tx: jobs.forgotten(tx, [1], NOW),
+        lambda tx: erasures.forgotten(tx, [1], NOW),
         ANY,
         {
             "prompt": "",
@@ -121,7 +121,7 @@ JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
     ),
     (
         "status message",
-        lambda tx: jobs.status_message(tx, 1, 9, Status.DELIVERED),
+        lambda tx: notices.shown(tx, 1, 9, Status.DELIVERED),
         ANY,
         {"status_message_id": 9, "shown": "delivered"},
     ),
@@ -144,7 +144,7 @@ HELD: list[tuple[str, Call, dict[str, Any]]] = [
     ("slower than known", lambda tx: jobs.progressed(tx, 1, 0.3), {"status": "running"}),
     (
         "deleted twice",
-        lambda tx: jobs.deleted(tx, 1, NOW),
+        lambda tx: erasures.deleted(tx, 1, NOW),
         {"status": "delivered", "deleted_at": 50.0},
     ),
     (
@@ -177,7 +177,7 @@ async def test_what_was_deleted_before_its_owner_was_forgotten_was_deleted_then(
     database: Database,
 ) -> None:
     await pair(database, "delivered", deleted_at=50.0)
-    written = await changes(database, lambda tx: jobs.forgotten(tx, [1], NOW))
+    written = await changes(database, lambda tx: erasures.forgotten(tx, [1], NOW))
     assert written["jobs 1"].keys() == {"prompt", "user_name", "token", "reason", "forgotten_at"}
 
 

@@ -14,7 +14,7 @@ from bot.config import Config
 from bot.errors import OperatorError
 from bot.retention import archive, disk
 from bot.rules.wording import counted
-from bot.tables import jobs, opening, state, takes
+from bot.tables import opening, state, takes, tallies
 
 FREE_GIGABYTES = 2.0
 """Disk space that should be free for audio and the database, in GB."""
@@ -74,7 +74,7 @@ def rows(config: Config) -> Check:
 async def _state(path: Path) -> str:
     await opening.check(path)
     async with opening.reading(path) as opened:
-        counts = await jobs.counts(opened)
+        counts = await tallies.counts(opened)
         paused = await state.paused(opened)
     told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no pieces yet"
     why = "" if paused is None else f"; paused: {paused or 'no reason given'}"
