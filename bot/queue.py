@@ -28,8 +28,11 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     While the next one's model is not loaded, others whose model is go first. A job that has seen
     the engine die renders alone: until it can, nothing else starts.
     """
+    # Read in the claim's own transaction: nothing starts once a pause was answered.
     if await state.paused(tx) is not None:
         return None
+    # One job of each member and model is enough to choose from: only the oldest can be next, so
+    # a claim costs by the members who wait and not by the length of the queue.
     heads = await backlog.heads(tx)
     shares = Shares(await backlog.shares(tx, now - fairness.WINDOW, now) if heads else ())
     turn = await state.turn(tx)
@@ -40,8 +43,10 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     if first.model not in loaded and first.passed < MOST_PASSED and not fairness.is_aged(turn):
         at_hand = (job for job in heads if job.model in loaded and job.idle == first.idle)
         chosen = Line(at_hand, shares).next(turn) or first
+    # The choice is only a wish: whether the job may start is decided by the UPDATE's own WHERE.
     job = await jobs.start(tx, chosen.id, now)
     if job:
+        # Counted only when something started: a refused start overtakes nobody.
         if chosen is not first:
             await jobs.passed(tx, first.id)
         await state.count_turn(tx)
@@ -59,6 +64,8 @@ async def wait_again(
     """
     if not await jobs.queued_again(tx, job, attempts=attempts, deaths=deaths, care=care):
         return False
+    # Together with the row: takes that stayed would be charged, and shown, of a render that is
+    # done again from its beginning.
     await takes.reset(tx, job)
     await posts.superfluous(tx, job, now)
     return True
@@ -77,6 +84,7 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     found = {}
     order = forecast.ends(running, line, turn, paces, slots)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
+        # A place far back costs as much as all before it, and `/queue` is asked often.
         if place > forecast.PLACES_FORECAST:
             break
         ends_at = None if left is None else now + timedelta(seconds=left)

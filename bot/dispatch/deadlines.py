@@ -53,9 +53,11 @@ class Deadlines:
 
         `late` is called once a deadline has passed.
         """
+        # The engine does one thing at a time: while it loads a model for one, all wait.
         if any(running.loads for running in line):
             return
         for running in line:
+            # Nor those behind it: the engine takes them in order, and will load its model first.
             if running.job.request.model not in loaded:
                 return
             if running.timer is None:

@@ -138,6 +138,7 @@ class Dispatcher:
                     self._work.clear()
         finally:
             for running in self._running.values():
+                # The rows stay as they are: recovery finds them at the next start.
                 running.end()
             self._idle.set()
 
@@ -160,6 +161,8 @@ class Dispatcher:
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
             self._idle.clear()
+            # In `_running` before the first await: recovery and deadlines must know of it whatever
+            # fails.
             if order := await self._patiently(self._order, engine, running):
                 running.preview_due = any(part.preview for part in order.parts)
                 group.create_task(self._render(engine, running, order))
@@ -181,6 +184,7 @@ class Dispatcher:
                 done = await step(*arguments, **more)
             except StorageError as error:
                 log.warning("waiting %g s for the database: %s", wait, error)
+                # What the engine says cannot be recorded meanwhile: no job is late for that.
                 self._deadlines.stop(self._running.values())
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
@@ -305,5 +309,6 @@ class Dispatcher:
 
     def _may_begin(self) -> bool:
         """Whether jobs may start: not while the engine still has one that is back in the queue."""
+        # Its number may be claimed again, while the engine knows jobs by their number.
         requeued = any(running.phase is Phase.REQUEUED for running in self._running.values())
         return not requeued and not self._drain.is_set()

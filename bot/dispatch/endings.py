@@ -64,6 +64,7 @@ class Endings:
         look = render_order.verify_picture
         picture = await reports.seen(self._database, job, look, self._folder, job)
         async with self._done_with({job.id}) as tx:
+            # The guard comes first: a job that was cancelled meanwhile is charged and owed nothing.
             if not await jobs.rendered(tx, job.id, self._clock(), spent):
                 return
             now = await jobs.find(tx, job.id)
@@ -73,6 +74,7 @@ class Endings:
                 await jobs.drawn(tx, job.id, picture)
             if pace is not None and not stopped:
                 await self._machine.made(tx, job, pace)
+            # After the takes were checked: it charges those that exist.
             await ledger.settled(tx, job.id, self._clock())
             await posts.superfluous(tx, job.id, self._clock())
             await posts.add(tx, job.id, PostKind.RESULT, self._clock())
@@ -115,6 +117,7 @@ class Endings:
             paused = await state.paused(tx) is not None
             if not given_way or paused or not await backlog.somebody_pays(tx):
                 return []
+            # attempts=0: it gave way, and nothing speaks against rendering it beside others.
             for job in given_way:
                 await queue.wait_again(tx, job.id, self._clock(), attempts=0)
         for job in given_way:
@@ -129,6 +132,8 @@ class Endings:
         """
         ended = set(had)
         async with self._done_with(ended) as tx:
+            # In the same transaction: whoever reads that the engine loads also reads its jobs as
+            # queued.
             await state.engine_loads(tx)
             for job in await jobs.running(tx):
                 ended.add(job.id)

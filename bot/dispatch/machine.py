@@ -45,6 +45,7 @@ class Machine:
                 unfit=ready.unfit,
             )
             await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
+            # After `found`: it may have just put an impossible pace right.
             for known in await speeds.all_here(tx):
                 self._deadlines.pace(known.model, known.pace)
         found = ", ".join(ready.models), ready.device, ready.precision, ready.slots

@@ -47,6 +47,7 @@ def discard(folder: Path, jobs: Iterable[Job]) -> None:
     for name in (name for job in jobs for name in disk.files_of(job)):
         try:
             (folder / name).unlink(missing_ok=True)
+        # The engine is not trusted: it may have left a folder in a file's place.
         except IsADirectoryError:
             shutil.rmtree(folder / name, ignore_errors=True)
         except OSError as error:
@@ -60,6 +61,7 @@ def verify(folder: Path, job: Job, number: int, announced: float) -> str | None:
     """
     before, longest = job.request.before, job.request.length
     length = _length(folder / disk.take_file(job, number, "wav"))
+    # What is charged follows from the length, so it is read from the file and not believed.
     if not before < length <= longest + LEEWAY or abs(length - announced) > LEEWAY:
         raise EngineError(
             f"announced {announced:g} s of {longest:g} s; the file holds {length:g} s"

@@ -46,6 +46,7 @@ async def previewed(database: Database, folder: Path, job: Job, now: datetime) -
             name = disk.take_file(job, number, "preview.wav")
             if not await takes.previewed(tx, job.id, number, name):
                 return None
+        # Read in this transaction: a stop that comes later finds the preview owed, one before wins.
         found = await jobs.find(tx, job.id)
         if found and not found.stopping:
             await posts.add_another(tx, job.id, PostKind.PREVIEW, now)

@@ -71,6 +71,8 @@ class Archive:
             job = visibility.theirs(await jobs.find(tx, number), number, viewer, "delete")
             if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
                 raise Refusal(f"#{number} is still {job.status}. Delete it once it has finished.")
+            # Rows before files: if the process dies between, `unneeded` still names the files,
+            # while files that no row names are left alone for ever.
             await takes.erased(tx, [number])
             await erasures.deleted(tx, number, self._clock())
             await removals.add_repeats(tx, number, self._clock())
@@ -97,6 +99,8 @@ class Archive:
             await grants.forgotten(tx, user)
             await members.forgotten(tx, user)
         after = 0
+        # Jobs whose words had aged away before: they are forgotten already, but their messages
+        # stand.
         while numbers := await removals.said(self._database, user, after, JOBS_PER_TRANSACTION):
             after = numbers[-1]
             async with self._database.transaction() as tx:
@@ -118,6 +122,8 @@ class Archive:
     async def present(self, guilds: set[int]) -> None:
         """Note that the bot is in these servers, and no longer in any other that it knew."""
         known = await servers.known(self._database)
+        # Only those that changed are written: after each connection there are thousands that did
+        # not.
         changed = [guild for guild, there in known.items() if there is not (guild in guilds)]
         for start in range(0, len(changed), JOBS_PER_TRANSACTION):
             async with self._database.transaction() as tx:
@@ -175,6 +181,8 @@ class Archive:
         too_old = await self._calendar.today() - timedelta(days=keep.days)
         kept = await self._kept()
         old = [each for each in kept if each.ended_at <= too_old]
+        # Two rounds over one order, so that age comes before size: what is too old goes in any
+        # case.
         order = old + [each for each in kept if each.ended_at > too_old]
         left = sum(sizes.get(each.job, 0) for each in kept)
         removed = 0
@@ -184,6 +192,8 @@ class Archive:
             gone = []
             async with self._database.transaction() as tx:
                 for place, each in enumerate(order[start : start + JOBS_PER_TRANSACTION], start):
+                    # Asked again in the transaction: since the page was read a job may have been
+                    # posted again, or extended.
                     due = place < len(old) or left > keep.most
                     if due and await takes.dispensable(tx, each.job):
                         gone.append(each.job)

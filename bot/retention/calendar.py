@@ -34,6 +34,7 @@ class Calendar:
         now, ticks = self._clock().timestamp(), self._ticks()
         async with self._database.transaction() as tx:
             trusted, doubted = await state.calendar(tx) or (now, 0.0)
+            # By the clock that nobody sets: it alone says how long the other was doubted.
             passed = ticks - self._last
             trusted, doubted = trusted + passed, doubted + passed
             if now - trusted <= PROBATION or doubted >= PROBATION:

@@ -47,6 +47,7 @@ def opened(path: Path) -> BinaryIO:
 
     The engine writes here, and is not trusted to have written what it says.
     """
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -93,6 +94,7 @@ def unlinked(folder: Path, names: Iterable[str]) -> list[str]:
     gone = []
     for name in names:
         try:
+            # Whatever a row says, nothing but what lies directly in the folder of music is removed.
             if PurePosixPath(name).parent == PurePosixPath(AUDIO):
                 (folder / name).unlink(missing_ok=True)
             gone.append(name)
@@ -106,6 +108,7 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
     orphans = folder / ORPHANS
     for name in names:
         try:
+            # Inside the loop: only when there is something to move does the folder come to be.
             orphans.mkdir(mode=0o700, exist_ok=True)
             shutil.move(folder / name, _free(orphans / PurePosixPath(name).name))
         except OSError as error:

@@ -63,6 +63,7 @@ class Erasure:
         self._database = database
         self._clock = clock
         self._calendar = calendar
+        # Weak: a receipt lives as long as the reply that shows it, and nobody has to hand it back.
         self._receipts: WeakSet[Receipt] = WeakSet()
 
     def receipt(self) -> Receipt:
@@ -100,6 +101,7 @@ class Erasure:
         async with self._database.transaction() as tx:
             await removals.repeated(tx, job.id, channel, message)
             await removals.add_repeats(tx, job.id, self._clock())
+            # Noted first: this and the line above look for it among what is noted.
             await removals.add_late(tx, job.id, self._clock())
 
     async def age(self, keep: Keep) -> None:

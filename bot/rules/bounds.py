@@ -14,6 +14,7 @@ USUAL_SECONDS = 8
 
 MOST_TAKES = 5
 
+# Take i has the seed `seed + i`, and that of the last must fit into 32 bits too.
 HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 
 

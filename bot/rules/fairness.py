@@ -142,6 +142,7 @@ def _heap(numbers: Iterable[int], key: Callable[[int], tuple[float, ...]]) -> He
 
 def _least(heap: Heap, key: Callable[[int], tuple[float, ...]]) -> int:
     """Return the number with the least key."""
+    # Ends: each turn corrects one key that was too low, and nothing lowers one.
     while (now := key(number := int(heap[0][-1]))) != heap[0][:-1]:
         heapreplace(heap, (*now, number))
     return number

@@ -33,6 +33,7 @@ class Slots:
         while self._under_way and (
             job.alone or self._alone or sum(takes for _, takes in self._under_way) >= self._slots
         ):
+            # max: what ended earlier than something already waited for does not turn time back.
             self._now = max(self._now, heappop(self._under_way)[0])
         ends = self._now
         for _ in range(job.takes):

@@ -106,6 +106,7 @@ def pay(
     drawn from. Raises UsedUp if all of it is not enough.
     """
     due = max(0, price - max(0, held.per_day - used))
+    # The grants come soonest end first, so none runs out while one that lasts is spent.
     draws = []
     for grant in grants:
         if drawn := min(due, grant.left):

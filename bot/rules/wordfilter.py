@@ -34,6 +34,7 @@ def folded(text: str) -> str:
 
 def refuses(words: Iterable[str], prompt: str) -> bool:
     """Whether a prompt has one of these words, whole."""
+    # Spaces around both make "in" a comparison of whole words.
     asked = [f" {form} " for text in (prompt, prompt.replace("_", "")) for form in _forms(text)]
     return any(f" {_listed(word)} " in form for word in words for form in asked)
 

@@ -84,6 +84,7 @@ async def page(reader: Reader, guild: int, member: int | None, number: int) -> l
     return [_change(row) for row in rows]
 
 
+# In pages, each a statement of its own: an export may be read slowly, and holds nothing up.
 async def every(reader: Reader, guild: int) -> AsyncIterator[Change]:
     """Yield all of a server's changes, oldest first."""
     last = 0

@@ -45,6 +45,7 @@ async def oldest(reader: Reader) -> datetime | None:
 
 async def heads(tx: Transaction) -> list[QueuedJob]:
     """Return the oldest queued job of each member for each model, and those of the idle lane."""
+    # The columns of the GROUP BY are those of the index jobs_waiting: nothing is sorted.
     rows = await tx.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
@@ -55,6 +56,7 @@ async def heads(tx: Transaction) -> list[QueuedJob]:
         )
         """
     )
+    # The columns stand in the order of QueuedJob's fields: `_make` takes them by place.
     return list(map(QueuedJob._make, rows))
 
 
@@ -101,6 +103,7 @@ async def shares(
     First by the weight that counts among members, then by that among servers. What was started
     after now, by a clock that was ahead, does not count.
     """
+    # `1.0 *`, since SQLite's `/` of two whole numbers is a whole number.
     rows = await reader.fetch(
         """
         SELECT guild_id, user_id, SUM(1.0 * work / weight), SUM(1.0 * work / server_weight)

@@ -43,6 +43,8 @@ def read(kind: type[T], row: Row, **more: object) -> T:
 
     Numbers become times and truths, and words the members of enums, as the fields have them.
     """
+    # msgspec, and not a constructor by hand: it refuses a word that no enum has, and what a column
+    # lacks, by the field's name.
     return msgspec.convert({**dict(row), **more}, kind, strict=False)
 
 
@@ -66,6 +68,7 @@ class Transaction:
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Run one statement and return all its rows, those of RETURNING included."""
+        # All rows at once: COMMIT fails while a RETURNING has rows that nobody fetched.
         return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
@@ -94,12 +97,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit everything that the block does, or nothing."""
+        # BEGIN is inside the try: cancelled while it runs, it may have begun all the same.
         async with self._turn():
             try:
                 await self._begin()
                 yield Transaction(self._connection)
                 await self._connection.execute("COMMIT")
             except BaseException:
+                # Shielded: a second cancellation must not leave the connection inside a
+                # transaction, which would be the next caller's. After a COMMIT this does nothing.
                 await asyncio.shield(self._connection.rollback())
                 raise
 
@@ -148,18 +154,23 @@ class Database:
 
     async def _wait_for(self, patience: int) -> None:
         if patience != self._patience:
+            # A PRAGMA takes no parameter; the number is ours.
             await self._connection.execute(f"PRAGMA busy_timeout = {patience}")
             self._patience = patience
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         async with self._lock:
+            # Cancelled, not refused: whoever comes after the end is a task that is ending too, and
+            # has nobody left to tell.
             if self._closed:
                 raise asyncio.CancelledError("the database is closed")
             self._since = time.monotonic()
             try:
                 yield
             except sqlite3.DatabaseError as error:
+                # Of these types exactly: IntegrityError and ProgrammingError are subclasses, and
+                # bugs of ours.
                 if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                     raise _explained(error) from error
                 raise

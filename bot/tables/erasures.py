@@ -30,6 +30,8 @@ async def forgotten(tx: Transaction, numbers: Iterable[int], now: datetime) -> N
 
 async def tokens_erased(tx: Transaction, before: datetime, most: int) -> int:
     """Erase the tokens of jobs that were asked for before a time; return how many."""
+    # INDEXED BY fails instead of falling back to a walk over all jobs, should the partial index
+    # ever no longer fit. It empties itself: what is erased leaves it.
     return await tx.execute(
         """
         UPDATE jobs SET token = '' WHERE id IN (
@@ -69,6 +71,8 @@ async def of_member(reader: Reader, user: int, limit: int) -> list[Job]:
 
 async def of_left_servers(reader: Reader, before: datetime, limit: int) -> list[Job]:
     """Return up to `limit` jobs with words in servers that the bot left before a time."""
+    # CROSS JOIN fixes the order for SQLite: few servers were left, and each then costs its own
+    # jobs.
     return await jobs.select(
         reader,
         """

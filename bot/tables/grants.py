@@ -92,9 +92,12 @@ async def returned(tx: Transaction, job: int) -> None:
         """,
         (job,),
     )
+    # The allowance paid first, so a refund goes to the grants first: what remains charged is
+    # compared with what the allowance had paid.
     from_allowance = row["price"] - sum(draw["drawn"] for draw in draws)
     kept = max(0, row["charged"] - from_allowance)
     excess = sum(draw["seconds"] for draw in draws) - kept
+    # Last drawn, first returned: that grant is the one that ends last, or never.
     for draw in draws:
         back = min(max(0, excess), draw["seconds"])
         excess -= back

@@ -70,6 +70,8 @@ async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) 
 
 async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
     """Return the running and queued jobs of a server, or of all, oldest first."""
+    # Two equalities and a UNION: each is found by the index of its status, while one `IN` with
+    # ORDER BY id may be answered by walking the whole table.
     return await select(
         reader,
         """
@@ -87,6 +89,9 @@ async def passed(tx: Transaction, job: int) -> None:
     await tx.execute("UPDATE jobs SET passed = passed + 1 WHERE id = ?", (job,))
 
 
+# Three conditions in one UPDATE, so that none can be outdated by the time of the write: it is
+# still queued; if it was tried before it needs an empty engine, since it may have been what killed
+# it; and none that is on such a second try is running, for that would no longer be alone.
 async def start(tx: Transaction, job: int, now: datetime) -> Job | None:
     """Start a queued job; return None while it, or one that runs, has to be alone."""
     rows = await tx.fetch(
@@ -144,6 +149,7 @@ async def pictures(reader: Reader) -> set[str]:
 
 async def highest(reader: Reader) -> int:
     """Return the highest job number ever assigned here."""
+    # AUTOINCREMENT keeps it here even when the row with that number is gone.
     rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
     return rows[0]["seq"] if rows else 0
 
@@ -156,6 +162,8 @@ async def numbered_above(tx: Transaction, number: int) -> None:
         SELECT 'jobs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
         """
     )
+    # The row exists only once a job was inserted, hence the INSERT above; it has no UNIQUE to
+    # conflict on.
     await tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'jobs'", (number,))
 
 
@@ -215,6 +223,8 @@ async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
+# `attempts - 1` takes back what `start` added: a render that somebody else cut short is no try.
+# `care` only grows, or a job would run out of memory in the same way for ever.
 async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int, care: int) -> bool:
     """Put a running job back to where it was; return False if it was no longer running.
 
@@ -269,6 +279,8 @@ async def withdrawn(tx: Transaction, job: int, now: datetime) -> bool:
     )
 
 
+# `ended_at` stays on purpose: by it a piece that is posted again still counts as one that could
+# not be posted today.
 async def wanted_again(tx: Transaction, job: int) -> bool:
     """Post undeliverable music again; return False if there is none.
 
@@ -290,6 +302,7 @@ async def select(reader: Reader, sql: str, parameters: Parameters = ()) -> list[
 
 
 def _job(row: Row) -> Job:
+    # The row holds its origin and its request by the names that their fields have.
     columns = dict(row)
     return read(
         Job,

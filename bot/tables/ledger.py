@@ -144,6 +144,8 @@ async def charged_again(tx: Transaction, job: int, promise: Promise, now: dateti
 
 async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     """Return the newest entries of a member's ledger, newest first."""
+    # Each part is cut to the newest by its own index before they are merged: a long history costs
+    # nothing.
     rows = await reader.fetch(
         """
         SELECT * FROM (
@@ -185,6 +187,7 @@ def _text(kind: int, status: str | None, text: str | None) -> str:
 
 
 async def _given_back(tx: Transaction, job: int, now: datetime) -> None:
+    # First the takes, then the grants: these get back what the takes are no longer charged.
     await grants.returned(tx, job)
     await tx.execute(
         """

@@ -16,6 +16,7 @@ async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSe
     row = rows[0]
     until = row["tier_until"] and moment(row["tier_until"])
     blocked_until = row["blocked_until"] and moment(row["blocked_until"])
+    # What has run out is not deleted, only no longer in force: no clean-up has to be on time.
     given = row["tier"] is not None and (until is None or now < until)
     blocked = row["blocked_at"] is not None and (blocked_until is None or now < blocked_until)
     return MemberSettings(

@@ -13,6 +13,7 @@ async def shown(tx: Transaction, job: int, message: int | None, status: Status) 
 
 async def to_show(reader: Reader) -> list[Notice]:
     """Return the status messages that may be out of date, oldest first."""
+    # Each half of the UNION has an index of its own; an OR of both would walk over all jobs.
     rows = await reader.fetch(
         """
         SELECT id AS job, channel_id AS channel, status, shown, created_at FROM jobs WHERE id IN (

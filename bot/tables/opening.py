@@ -36,8 +36,11 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     """
     _require(path, os.R_OK | os.W_OK)
     if path.exists() and path.stat().st_size:  # noqa: ASYNC240
+        # Before anything is written: a migration on a damaged file would make it worse.
         await check(path)
     try:
+        # Created by us, since SQLite would create it readable for all, and its -wal and -shm with
+        # the same permissions.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         opening = await _connection(path)
     except (OSError, sqlite3.DatabaseError) as error:
@@ -54,6 +57,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         try:
             yield database
         finally:
+            # Waits for the call that is running: closing the connection under it would raise in its
+            # task.
             await asyncio.shield(database.close())
 
 
@@ -180,6 +185,7 @@ async def _migrate(database: Database, path: Path) -> None:
     steps = schema_steps()
     _refuse_newer(version, path)
     for number, step in enumerate(steps[version:], start=version + 1):
+        # A step and its number are one transaction: a crash leaves the schema at a whole step.
         async with database.transaction() as transaction:
             for statement in _statements(step):
                 await transaction.execute(statement)

@@ -18,6 +18,7 @@ async def add(
 
     Its nonce (24 characters) lets Discord recognise a repeated send.
     """
+    # UNIQUE (job_id, kind, take, part) is what makes owing twice the same as owing once.
     await tx.execute(
         """
         INSERT OR IGNORE INTO posts (job_id, take, part, kind, nonce, due_at, place)
@@ -78,6 +79,7 @@ async def of(reader: Reader, job: int) -> list[Post]:
 
 async def kept(tx: Transaction, post: Post) -> bool:
     """Whether a post still exists; another one may have taken its id."""
+    # The ids are not AUTOINCREMENT: one that is deleted is given again. The nonce never is.
     rows = await tx.fetch("SELECT 1 FROM posts WHERE id = ? AND nonce = ?", (post.id, post.nonce))
     return bool(rows)
 
@@ -92,6 +94,8 @@ async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> 
     )
 
 
+# The guard and the note are one statement: between looking and sending nobody can withdraw it
+# unseen, and after a crash `tried_at` says that it must be looked for before it is sent again.
 async def tried(tx: Transaction, post: int, now: datetime) -> bool:
     """Note that it is about to be sent: from now on it may be there, whatever Discord answers.
 
@@ -111,6 +115,7 @@ async def untried(tx: Transaction, post: Post) -> None:
     await tx.execute("UPDATE posts SET tried_at = ? WHERE id = ?", (stamp(post.tried_at), post.id))
 
 
+# `holds` is cleared: what Discord refused for good must not keep back the rest of that place.
 async def rerouted(tx: Transaction, post: Post, route: Route, place: int) -> bool:
     """The last route was refused for good: use another; return False if it is not wanted."""
     return await tx.changes(
@@ -143,6 +148,8 @@ async def failed(tx: Transaction, post: int, due_at: datetime) -> None:
 
 async def split(tx: Transaction, post: Post, shares: Sequence[Share], now: datetime) -> bool:
     """A result is too large for one message: owe several; return False if it is not wanted."""
+    # Deleted in the same transaction as its parts are owed: a crash between would lose the music or
+    # post it twice.
     if not await tx.changes(
         "DELETE FROM posts WHERE id = ? AND refused_at IS NULL AND withdrawn_at IS NULL", (post.id,)
     ):

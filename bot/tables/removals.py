@@ -37,6 +37,8 @@ async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: dat
     `direct` is the channel of direct messages; without it, those stay known for later.
     """
     numbers = listed(jobs)
+    # json_each comes first in each CROSS JOIN, so that the few numbers look up their rows, and not
+    # the tables theirs.
     rows = await tx.fetch(
         """
         INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
@@ -55,6 +57,7 @@ async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: dat
         """,
         (numbers, direct, now.timestamp()),
     )
+    # After the INSERT: it reads the ids that this takes out of the rows.
     await _unnamed(tx, numbers, now)
     return [row["message_id"] for row in rows]
 

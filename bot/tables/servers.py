@@ -57,6 +57,7 @@ async def told(tx: Transaction, guild: int, now: datetime) -> None:
     await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
 
 
+# Only once: a bot that starts again and still misses the server must not start the 30 days again.
 async def left(tx: Transaction, guild: int, at: datetime) -> None:
     """Note when the bot was removed from a server, once."""
     await _known(tx, guild)

@@ -23,6 +23,7 @@ class Setup:
     precision: str
 
 
+# A few steps at a start say less than whole pieces did: they never replace what those showed.
 async def found(tx: Transaction, setup: Setup, pace: float) -> None:
     """A model was loaded, and a few steps had this pace; what is known from pieces stays.
 

@@ -57,6 +57,7 @@ async def unfit(reader: Reader) -> list[str]:
     return (await _get(reader, "unfit") or "").split()
 
 
+# Kept, not computed: the rule of the aged turn must go on counting over a restart.
 async def turn(reader: Reader) -> int:
     """Return how many jobs were started that counted as somebody's turn."""
     return int(await _get(reader, "starts") or 0)

@@ -10,6 +10,7 @@ from bot.values import Job, Take
 
 async def add(tx: Transaction, job: Job, price: int) -> None:
     """Reserve the job's takes, each charged its share of the price in whole seconds."""
+    # Whole seconds that sum to the price: a rounded share for each would not.
     least, more = divmod(price, job.request.takes)
     for number in range(1, job.request.takes + 1):
         await tx.execute(
@@ -24,6 +25,8 @@ async def of(reader: Reader, job: int) -> list[Take]:
     return [read(Take, row) for row in rows]
 
 
+# `added` rounds up what is new in whole seconds: ROUND first, as 8.000000001 s would be 9. The
+# EXISTS refuses a report that arrives after its job was cancelled or put back.
 async def rendered(
     tx: Transaction, job: int, number: int, seconds: float, audio: str, codes: str | None
 ) -> None:
@@ -115,6 +118,8 @@ async def dispensable(tx: Transaction, job: int) -> bool:
 
 async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
     """Mark all files of these jobs, their pictures too, for removal."""
+    # The names go into `unneeded` before the columns are cleared: whatever fails later, a row still
+    # says which files to remove.
     these = listed(jobs)
     await tx.execute(
         """
@@ -139,6 +144,7 @@ async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
     )
 
 
+# MIN: a take is never charged more than was reserved for it, however long it came out.
 async def settled(tx: Transaction, job: int) -> None:
     """Charge the music that exists, in whole seconds, and nothing for missing takes."""
     await tx.execute(
@@ -181,6 +187,7 @@ async def lost(tx: Transaction, job: int, number: int, stands: int, parts: int) 
         UPDATE takes SET state = 'dropped', charged_seconds = (charged_seconds * ? + ? - 1) / ?
         WHERE job_id = ? AND number = ? AND state = 'rendered'
         """,
+        # Rounded up: `(a + b - 1) / b` of whole numbers.
         (stands, parts, parts, job, number),
     )
 

@@ -7,6 +7,8 @@ from bot.tables.database import Reader, Transaction, listed
 
 async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
     """Return up to `limit` names after one, in order; all by default."""
+    # Paged by name and not by OFFSET: a file that cannot be removed stays, and must not come again
+    # in the same walk.
     rows = await reader.fetch(
         "SELECT name FROM unneeded WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
     )

@@ -34,6 +34,7 @@ async def refused(tx: Transaction, upload: Upload, now: datetime) -> None:
 
 async def accepted(tx: Transaction, upload: Upload) -> None:
     """Note that such a message was accepted: refusals of smaller ones are out of date."""
+    # A limit can grow, such as by boosts: what just passed disproves what was refused below it.
     await tx.execute(
         """
         DELETE FROM uploads
