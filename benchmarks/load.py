@@ -27,7 +27,7 @@ from simcord.http.client import FakeWebhookAdapter
 from benchmarks.report import Row
 from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.tables.jobs import counts
+from bot.tables.tallies import counts
 from bot.values import Limits, Status
 from tests.support import inside
 from tests.support.scripted_child import SCRIPTED
