@@ -14,6 +14,7 @@ from bot import monitoring
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
+from bot.admin.tiers import TierAdmin
 from bot.admission import Admission
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
@@ -144,6 +145,7 @@ def services_of(
         copies=Copies(folder, encoder),
         erasure=Erasure(database, clock=clock, calendar=calendar),
         member_admin=MemberAdmin(database, terms, clock=clock),
+        tier_admin=TierAdmin(database, terms, clock=clock),
         server_admin=ServerAdmin(database, terms, clock=clock),
         operations=Operations(
             database, folder=folder, clock=clock, work=work, news=news, drain=bells.drain

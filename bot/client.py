@@ -19,6 +19,7 @@ from discord.ext import commands
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
+from bot.admin.tiers import TierAdmin
 from bot.clock import Clock
 from bot.discord_errors import UNREACHED, brief, definite
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
@@ -140,6 +141,7 @@ class Services:
     copies: Copies
     erasure: Erasure
     member_admin: MemberAdmin
+    tier_admin: TierAdmin
     server_admin: ServerAdmin
     operations: Operations
     metrics: Metrics

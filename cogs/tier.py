@@ -5,7 +5,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS
-from bot.admin.servers import LONGEST_NAME, TIER_BOUNDS, ServerAdmin
+from bot.admin.tiers import LONGEST_NAME, TIER_BOUNDS, TierAdmin
 from bot.client import Fantasia, Interaction, Listing, answer
 from bot.rules.markup import escape
 from bot.rules.wording import counted
@@ -44,7 +44,7 @@ async def tier_names(interaction: Interaction, typed: str) -> list[app_commands.
 @permissions.for_managers
 async def mapped_roles(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the roles that grant a tier, by the name they had when they were mapped."""
-    names = await interaction.client.services.server_admin.role_names(guild_of(interaction))
+    names = await interaction.client.services.tier_admin.role_names(guild_of(interaction))
     return offered(((f"@{name}", str(role)) for role, name in names.items()), typed)
 
 
@@ -61,7 +61,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
-        mapped = await self._services.server_admin.map_role(*admin(interaction), named, tier)
+        mapped = await self._services.tier_admin.map_role(*admin(interaction), named, tier)
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
         await answer(interaction, f"{whose} now has the tier {shown(mapped)}.")
 
@@ -70,7 +70,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Remove a role's tier (works for deleted roles too)."""
         # A text, since Discord lets nobody pick a role that is gone.
-        name = await self._services.server_admin.unmap_role(
+        name = await self._services.tier_admin.unmap_role(
             *admin(interaction), permissions.snowflake(role) or 0
         )
         await answer(interaction, f"The role @{escape(name)} no longer grants a tier.")
@@ -116,7 +116,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Change a tier. Queued pieces are not affected."""
-        changed = await self._services.server_admin.edit_tier(
+        changed = await self._services.tier_admin.edit_tier(
             *admin(interaction),
             tier,
             changes={
@@ -148,7 +148,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         link: TierLink | None = None,
     ) -> None:
         """Add a tier."""
-        added = await self._services.server_admin.add_tier(
+        added = await self._services.tier_admin.add_tier(
             *admin(interaction),
             fields={
                 "name": name,
@@ -167,7 +167,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.autocomplete(tier=tier_names)
     async def remove(self, interaction: Interaction, tier: TierName) -> None:
         """Remove a tier, also from the roles and members that have it."""
-        removed, roles, members = await self._services.server_admin.remove_tier(
+        removed, roles, members = await self._services.tier_admin.remove_tier(
             *admin(interaction), tier
         )
         await answer(
@@ -180,13 +180,13 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 class Roles(commands.Cog):
     """Forgets a role's tier when the role is deleted."""
 
-    def __init__(self, server_admin: ServerAdmin) -> None:
-        self._server_admin = server_admin
+    def __init__(self, tier_admin: TierAdmin) -> None:
+        self._tier_admin = tier_admin
 
     @commands.Cog.listener()
     async def on_guild_role_delete(self, role: discord.Role) -> None:
         """Unmap a role that is gone."""
-        await self._server_admin.role_deleted(role.guild.id, role.id)
+        await self._tier_admin.role_deleted(role.guild.id, role.id)
 
 
 async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
@@ -201,4 +201,4 @@ async def tiers(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="tiers", lines=tiers))
     bot.tree.add_command(Tiers(bot.services))
-    await bot.add_cog(Roles(bot.services.server_admin))
+    await bot.add_cog(Roles(bot.services.tier_admin))

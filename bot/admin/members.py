@@ -1,49 +1,33 @@
 """What a server's admins can do for individual members: grants, allowances, tiers, blocks."""
 
-from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from bot.admin.audited import Audited
+from bot.admin.tiers import called, named
 from bot.errors import Refusal
 from bot.rules import days, tiers
-from bot.rules.markup import LISTED, clean, escape, some
-from bot.rules.terms import Terms
+from bot.rules.markup import clean, escape
 from bot.tables import audit, grants, ledger, members, server_tiers
-from bot.tables.database import Database
-from bot.values import Actor, Change, Tier
+from bot.values import Actor, Change
 
 MOST_GRANTED = 1_000_000
 MOST_DAYS = 3650
 LONGEST_REASON = 200
 
 
-class MemberAdmin:
-    """Each change is one transaction with its line in the audit log."""
-
-    def __init__(self, database: Database, terms: Terms, *, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._terms = terms
-        self._clock = clock
+class MemberAdmin(Audited):
+    """Seconds, tiers and blocks; until a time, or for good."""
 
     async def grant(
         self, guild: int, actor: Actor, member: Actor, seconds: int, reason: str, days: int | None
     ) -> datetime | None:
         """Give a member seconds beyond the allowance; return when they end."""
         _within("A grant", seconds, 1, MOST_GRANTED)
-        until = self._until(days)
+        until, why = self._until(days), _reason(reason)
         async with self._database.transaction() as tx:
-            now = self._clock()
-            await grants.add(tx, guild, member.id, seconds, _reason(reason), now, until)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "quota grant",
-                member.name,
-                member=member.id,
-                after=f"{seconds} s{_ending(until)}",
-                reason=_reason(reason),
-            )
+            await grants.add(tx, guild, member.id, seconds, why, self._clock(), until)
+            after = f"{seconds} s{_ending(until)}"
+            await self._note(tx, guild, actor, "quota grant", member, None, after, why)
         return until
 
     async def allow(self, guild: int, actor: Actor, member: Actor, per_day: int | None) -> None:
@@ -51,42 +35,23 @@ class MemberAdmin:
         if per_day is not None:
             _within("An allowance", per_day, 0, tiers.MOST_PER_DAY)
         async with self._database.transaction() as tx:
-            now = self._clock()
-            before = (await members.find(tx, guild, member.id, now)).per_day
+            before = (await members.find(tx, guild, member.id, self._clock())).per_day
             if before is None and per_day is None:
                 raise Refusal(f"{escape(member.name)} is already on their tier's daily seconds.")
             await members.allowed(tx, guild, member.id, per_day)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "quota clear" if per_day is None else "quota set",
-                member.name,
-                member=member.id,
-                before="the tier's" if before is None else f"{before} s a day",
-                after="the tier's" if per_day is None else f"{per_day} s a day",
-            )
+            action = "quota clear" if per_day is None else "quota set"
+            old, new = _a_day(before), _a_day(per_day)
+            await self._note(tx, guild, actor, action, member, old, new)
 
     async def reset(self, guild: int, actor: Actor, member: Actor) -> int:
         """Reset what a member has used today; return the seconds that no longer count."""
         async with self._database.transaction() as tx:
-            now = self._clock()
-            day = days.day(now)
+            day = days.day(self._clock())
             before = await ledger.used(tx, guild, member.id, day)
             await ledger.forgiven(tx, guild, member.id, day)
             after = await ledger.used(tx, guild, member.id, day)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "quota reset",
-                member.name,
-                member=member.id,
-                before=f"{before} s used today",
-                after=f"{after} s used today",
-            )
+            old, new = f"{before} s used today", f"{after} s used today"
+            await self._note(tx, guild, actor, "quota reset", member, old, new)
         return before - after
 
     async def give(
@@ -95,29 +60,18 @@ class MemberAdmin:
         """Give a member a tier by its name; return when it ends."""
         until = self._until(days)
         async with self._database.transaction() as tx:
-            now = self._clock()
             known = await server_tiers.of(tx, guild, self._terms.tiers)
             tier = named(known, name)
-            before = await members.find(tx, guild, member.id, now)
+            before = (await members.find(tx, guild, member.id, self._clock())).tier
             await members.given(tx, guild, member.id, tier.key, until)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "tier give",
-                member.name,
-                member=member.id,
-                before=called(known, before.tier),
-                after=f"{tier.name}{_ending(until)}",
-            )
+            old, new = called(known, before), f"{tier.name}{_ending(until)}"
+            await self._note(tx, guild, actor, "tier give", member, old, new)
         return until
 
     async def take(self, guild: int, actor: Actor, member: Actor) -> None:
         """Take a given tier back."""
         async with self._database.transaction() as tx:
-            now = self._clock()
-            before = (await members.find(tx, guild, member.id, now)).tier
+            before = (await members.find(tx, guild, member.id, self._clock())).tier
             if before is None:
                 name = escape(member.name)
                 raise Refusal(
@@ -125,55 +79,28 @@ class MemberAdmin:
                     "back here."
                 )
             await members.given(tx, guild, member.id, None, None)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "tier take",
-                member.name,
-                member=member.id,
-                before=called(await server_tiers.of(tx, guild, self._terms.tiers), before),
-            )
+            old = called(await server_tiers.of(tx, guild, self._terms.tiers), before)
+            await self._note(tx, guild, actor, "tier take", member, old)
 
     async def block(
         self, guild: int, actor: Actor, member: Actor, reason: str, days: int | None
     ) -> datetime | None:
         """Block a member from requesting music; return until when. Queued jobs continue."""
-        until = self._until(days)
+        until, why = self._until(days), _reason(reason)
         async with self._database.transaction() as tx:
-            now = self._clock()
-            await members.blocked(tx, guild, member.id, _reason(reason), now, until)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "member block",
-                member.name,
-                member=member.id,
-                after=f"blocked{_ending(until)}",
-                reason=_reason(reason),
-            )
+            await members.blocked(tx, guild, member.id, why, self._clock(), until)
+            after = f"blocked{_ending(until)}"
+            await self._note(tx, guild, actor, "member block", member, None, after, why)
         return until
 
     async def unblock(self, guild: int, actor: Actor, member: Actor) -> None:
         """Let a member request music again."""
         async with self._database.transaction() as tx:
-            now = self._clock()
-            if (await members.find(tx, guild, member.id, now)).block is None:
+            if (await members.find(tx, guild, member.id, self._clock())).block is None:
                 raise Refusal(f"{escape(member.name)} is not blocked.")
             await members.unblocked(tx, guild, member.id)
-            await audit.note(
-                tx,
-                guild,
-                now,
-                actor,
-                "member unblock",
-                member.name,
-                member=member.id,
-                before="blocked",  # the reason is in the line of the block
-            )
+            # The reason is in the line of the block.
+            await self._note(tx, guild, actor, "member unblock", member, "blocked")
 
     async def log(self, guild: int, member: int | None, page: int) -> list[Change]:
         """Return a page of the audit log, newest first, and one line more if there are more."""
@@ -186,21 +113,6 @@ class MemberAdmin:
         return self._clock() + timedelta(days=days)
 
 
-def named(known: list[Tier], name: str) -> Tier:
-    """Return the tier with this name or key; raise Refusal that lists the existing names."""
-    wanted = tiers.key(name)
-    for tier in known:
-        if wanted in (tier.key, tiers.key(tier.name)):
-            return tier
-    names = some([escape(tier.name) for tier in known], LISTED)
-    raise Refusal(f"This server has no tier with that name. Its tiers: {names}.")
-
-
-def called(known: Iterable[Tier], key: str | None) -> str | None:
-    """Return the name that people read for a tier's key."""
-    return next((tier.name for tier in known if tier.key == key), key)
-
-
 def _within(what: str, number: int, least: int, most: int) -> None:
     if not least <= number <= most:
         raise Refusal(f"{what} must be a whole number from {least} to {most}.")
@@ -211,6 +123,10 @@ def _reason(text: str) -> str:
     if not 1 <= len(reason) <= LONGEST_REASON:
         raise Refusal(f"A reason must have 1 to {LONGEST_REASON} characters.")
     return reason
+
+
+def _a_day(seconds: int | None) -> str:
+    return "the tier's" if seconds is None else f"{seconds} s a day"
 
 
 def _ending(until: datetime | None) -> str:

@@ -102,7 +102,7 @@ async def _members(
         role = guild.create_role(f"{tier.name} members")
         if tier is not FREE:
             mapped = Actor(id=role.id, name=role.name)
-            await bot.services.server_admin.map_role(
+            await bot.services.tier_admin.map_role(
                 guild.id, Actor(id=0, name="Demo"), mapped, tier.name
             )
         name = "visitor" if tier.name == FIRST_TIER else tier.name.lower()

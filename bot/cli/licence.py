@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.admin.servers import ServerAdmin
+from bot.admin.tiers import TierAdmin
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
@@ -21,10 +21,10 @@ REMEDY = (
 )
 
 
-async def warnings(server_admin: ServerAdmin, config: Config, choice: Choice) -> list[str]:
+async def warnings(tier_admin: TierAdmin, config: Config, choice: Choice) -> list[str]:
     """Return what the operator should know before anybody pays."""
     return [
-        *licence(await server_admin.paid_servers(), config, choice.cards),
+        *licence(await tier_admin.paid_servers(), config, choice.cards),
         *unreachable(choice.models),
     ]
 
@@ -33,7 +33,7 @@ async def paid_servers(folder: Path) -> int:
     """Return in how many servers of a data folder, running or not, paid tiers are mapped."""
     try:
         async with reading(folder / "fantasia.db") as database:
-            return await ServerAdmin(database, Terms(), clock=utc_now).paid_servers()
+            return await TierAdmin(database, Terms(), clock=utc_now).paid_servers()
     except OperatorError:  # no database yet, or one that is told of elsewhere
         return 0
 

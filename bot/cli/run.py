@@ -37,6 +37,6 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with compose(plan) as client, client:
         heed_signals(client)
-        for warning in await licence.warnings(client.services.server_admin, config, choice):
+        for warning in await licence.warnings(client.services.tier_admin, config, choice):
             log.warning("%s", warning)
         await serve(client, token)

@@ -178,7 +178,7 @@ async def test_forty_roles_are_mapped_and_a_deleted_one_is_forgotten(plan: Plan)
         assert "**Plus**" in card(await w.alice.slash(w.music, "usage"))
         await w.bot.http.delete_role(w.guild.id, roles[5].id)
         await w.env.settle()
-        assert roles[5].id not in await w.bot.services.server_admin.role_names(w.guild.id)
+        assert roles[5].id not in await w.bot.services.tier_admin.role_names(w.guild.id)
         assert "**Free**" in card(await w.alice.slash(w.music, "usage"))
         assert "Discord \\(role deleted\\)" in await do(w, "quota log")
 

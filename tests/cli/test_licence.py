@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin.servers import ServerAdmin
+from bot.admin.tiers import TierAdmin
 from bot.app import Plan
 from bot.cli import licence
 from bot.cli.engine_choice import Choice
@@ -35,20 +35,18 @@ def made_by(config: Config) -> tuple[ModelCard, ...]:
 async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
     plan.folder.mkdir(exist_ok=True)
     async with open_database(plan.folder / "fantasia.db") as database:
-        await server_admin(database, clock).map_role(
-            10, SOMEONE, Actor(id=77, name="Patrons"), tier
-        )
+        await tier_admin(database, clock).map_role(10, SOMEONE, Actor(id=77, name="Patrons"), tier)
 
 
-def server_admin(database: Database, clock: Clock) -> ServerAdmin:
-    return rooms(database, Path(), clock, *tiers.DEFAULTS).services.server_admin
+def tier_admin(database: Database, clock: Clock) -> TierAdmin:
+    return rooms(database, Path(), clock, *tiers.DEFAULTS).services.tier_admin
 
 
 async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
     await map_role(plan, clock, "Plus")
     choice = Choice(cards=made_by(Config()), command=())
     async with open_database(plan.folder / "fantasia.db") as database:
-        books = server_admin(database, clock)
+        books = tier_admin(database, clock)
         (warning,) = await licence.warnings(books, Config(), choice)
         mine = replace(choice, cards=made_by(Config(musicgen_model="me/small")))
         assert await licence.warnings(books, Config(), mine) == []

@@ -14,7 +14,8 @@ from discord import app_commands, ui
 from hypothesis import given, strategies
 
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
-from bot.admin.servers import LONGEST_NAME, LONGEST_WORD, MOST_CHANNELS, MOST_ROLES, MOST_WORDS
+from bot.admin.servers import LONGEST_WORD, MOST_CHANNELS, MOST_WORDS
+from bot.admin.tiers import LONGEST_NAME, MOST_ROLES
 from bot.app import Plan
 from bot.cli.engine_choice import configured
 from bot.client import NotAllowed
@@ -112,11 +113,11 @@ async def filled(x: Extremes, roles: list[int]) -> None:
     async with w.database.transaction() as tx:
         await tx.execute("INSERT INTO sqlite_sequence VALUES ('jobs', ?)", (PIECES - 1,))
     for number in range(len(TIERS), MOST_TIERS - 1):
-        await w.bot.services.server_admin.add_tier(guild, member, tier_fields(number))
+        await w.bot.services.tier_admin.add_tier(guild, member, tier_fields(number))
     names = [offer.tier.name for offer in await w.services.accounts.offers(guild)]
     for number, role in enumerate(roles):
         name = names[number % len(names)] if number < 100 else names[-1]
-        await w.bot.services.server_admin.map_role(
+        await w.bot.services.tier_admin.map_role(
             guild, member, Actor(id=role, name=wide(100)), name
         )
     for number in range(MOST_WORDS - 1):

@@ -225,7 +225,7 @@ class Books(Recount):
 
     @rule(guild=st.sampled_from(GUILDS), per_day=st.integers(13, 40))
     def edit(self, guild: int, per_day: int) -> None:
-        self.do(self.server_admin.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
+        self.do(self.tier_admin.edit_tier(guild, ADMIN, "Plus", {"per_day": per_day}))
         self.plus[guild] = per_day
 
     @rule(user=st.sampled_from(USERS))

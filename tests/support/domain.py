@@ -43,7 +43,7 @@ class Domain(RuleBasedStateMachine):
         self.studio, self.accounts = services.studio, services.accounts
         self.pieces = services.pieces
         self.archive, self.outbox = services.archive, services.outbox
-        self.member_admin, self.server_admin = services.member_admin, services.server_admin
+        self.member_admin, self.tier_admin = services.member_admin, services.tier_admin
         self.endings = made.endings
         self.do(made.machine.loaded(Ready(**READY)))
         self.running: list[Job] = []

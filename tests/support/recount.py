@@ -93,7 +93,7 @@ class Recount(Domain):
         self.plus = dict.fromkeys(GUILDS, 30)
         for guild in GUILDS:
             role = Actor(id=ROLE, name="patrons")
-            self.do(self.server_admin.map_role(guild, ADMIN, role, "plus"))
+            self.do(self.tier_admin.map_role(guild, ADMIN, role, "plus"))
 
     # What the recount says.
 

@@ -1,0 +1,195 @@
+"""What admins can do with the tiers of their server, and with the roles that grant them."""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.admin.audited import Audited
+from bot.engine.cards import LONGEST_PIECE
+from bot.errors import Refusal
+from bot.rules import bounds, tiers
+from bot.rules.markup import LISTED, clean, escape, some
+from bot.tables import members, server_tiers
+from bot.tables.database import Transaction
+from bot.values import Actor, Tier
+
+LONGEST_NAME = 40
+MOST_ROLES = 250
+
+TIER_BOUNDS = {
+    "longest": (1, LONGEST_PIECE),
+    "takes": (1, bounds.MOST_TAKES),
+    "per_day": (0, tiers.MOST_PER_DAY),
+    "waiting": (1, tiers.MOST_WAITING),
+}
+NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
+"""What the commands call them."""
+
+
+class TierAdmin(Audited):
+    """A server has the operator's tiers until its admins change one: then it has its own."""
+
+    async def paid_servers(self) -> int:
+        """Return the number of servers where a role grants a tier that costs money."""
+        paid, usual = set(), self._terms.tiers
+        for guild, key in await server_tiers.all_mapped(self._database):
+            found = {tier.key: tier for tier in await server_tiers.of(self._database, guild, usual)}
+            if key in found and found[key].price.casefold() != tiers.FREE.price:
+                paid.add(guild)
+        return len(paid)
+
+    async def role_names(self, guild: int) -> dict[int, str]:
+        """Return the mapped roles and the names that they had then."""
+        return await server_tiers.role_names(self._database, guild)
+
+    async def map_role(self, guild: int, actor: Actor, role: Actor, name: str) -> Tier:
+        """Make a role grant a tier; return it."""
+        async with self._database.transaction() as tx:
+            known = await server_tiers.of(tx, guild, self._terms.tiers)
+            tier = named(known, name)
+            before = await server_tiers.roles(tx, guild)
+            if role.id not in before and len(before) >= MOST_ROLES:
+                raise Refusal(f"At most {MOST_ROLES} roles can be mapped.")
+            await server_tiers.mapped(tx, guild, role.id, role.name, tier.key)
+            old = called(known, before.get(role.id))
+            await self._note(tx, guild, actor, "tier map", f"@{role.name}", old, tier.name)
+        return tier
+
+    async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
+        """Remove the tier of a role, which may be deleted by now; return the role's name."""
+        async with self._database.transaction() as tx:
+            name = (await server_tiers.role_names(tx, guild)).get(role)
+            if name is None:
+                raise Refusal("That role does not grant a tier. Choose one from the list.")
+            key = (await server_tiers.roles(tx, guild))[role]
+            before = called(await server_tiers.of(tx, guild, self._terms.tiers), key)
+            await server_tiers.unmapped(tx, guild, role)
+            await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
+        return name
+
+    async def role_deleted(self, guild: int, role: int) -> None:
+        """Remove the tier of a role that was deleted."""
+        if role in await server_tiers.roles(self._database, guild):
+            await self.unmap_role(guild, Actor(id=0, name="Discord (role deleted)"), role)
+
+    async def edit_tier(
+        self, guild: int, actor: Actor, name: str, changes: Mapping[str, Any]
+    ) -> Tier:
+        """Change a tier's fields, all but its weight; return it as it is now."""
+        wanted = _checked({field: value for field, value in changes.items() if value is not None})
+        if not wanted:
+            raise Refusal("Nothing to change: give at least one option.")
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            before = named(known, name)
+            _require_free_name(known, wanted.get("name"), but=before)
+            after = replace(before, **wanted)
+            await server_tiers.put(tx, guild, after)
+            changed = [field for field in wanted if getattr(before, field) != wanted[field]]
+            old, new = _told(before, changed), _told(after, changed)
+            await self._note(tx, guild, actor, "tier edit", before.name, old, new)
+        return after
+
+    async def add_tier(self, guild: int, actor: Actor, fields: Mapping[str, Any]) -> Tier:
+        """Add a tier; its weight in the queue is that of the default tier below it."""
+        wanted = _checked(dict(fields))
+        tier = Tier(
+            key=f"own-{secrets.token_hex(4)}", weight=tiers.weight(wanted["per_day"]), **wanted
+        )
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            if len(known) >= tiers.MOST_TIERS:
+                raise Refusal(f"A server can have at most {tiers.MOST_TIERS} tiers.")
+            _require_free_name(known, tier.name)
+            await server_tiers.put(tx, guild, tier)
+            await self._note(tx, guild, actor, "tier add", tier.name, None, _told(tier, wanted))
+        return tier
+
+    async def remove_tier(self, guild: int, actor: Actor, name: str) -> tuple[Tier, int, int]:
+        """Remove a tier; return it and how many roles and members it was taken from."""
+        async with self._database.transaction() as tx:
+            known = await self._own(tx, guild)
+            tier = named(known, name)
+            if tier.key == tiers.FREE.key:
+                shown = escape(tier.name)
+                raise Refusal(f"{shown} is the default tier: it can be edited, not removed.")
+            roles = sum(key == tier.key for key in (await server_tiers.roles(tx, guild)).values())
+            await server_tiers.removed(tx, guild, tier.key)
+            given = await members.untiered(tx, guild, tier.key)
+            await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, TIER_BOUNDS))
+        return tier, roles, given
+
+    async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
+        """Return the server's tiers, after copying the defaults if it has none of its own."""
+        known = await server_tiers.of(tx, guild, self._terms.tiers)
+        if not await server_tiers.of(tx, guild, ()):
+            for tier in known:
+                await server_tiers.put(tx, guild, tier)
+        return known
+
+
+def named(known: list[Tier], name: str) -> Tier:
+    """Return the tier with this name or key; raise Refusal that lists the existing names."""
+    wanted = tiers.key(name)
+    for tier in known:
+        if wanted in (tier.key, tiers.key(tier.name)):
+            return tier
+    names = some([escape(tier.name) for tier in known], LISTED)
+    raise Refusal(f"This server has no tier with that name. Its tiers: {names}.")
+
+
+def called(known: Iterable[Tier], key: str | None) -> str | None:
+    """Return the name that people read for a tier's key."""
+    return next((tier.name for tier in known if tier.key == key), key)
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    for field, (least, most) in TIER_BOUNDS.items():
+        if field in fields and not least <= fields[field] <= most:
+            raise Refusal(f"`{NAMES[field]}` must be a whole number from {least} to {most}.")
+    for field in ("name", "price"):
+        if field in fields:
+            fields[field] = clean(fields[field])
+            if not 1 <= len(fields[field]) <= LONGEST_NAME:
+                raise Refusal(f"The {field} must have 1 to {LONGEST_NAME} characters.")
+    if "models" in fields:
+        fields["models"] = _models(fields["models"])
+    if fields.get("link") is not None:
+        fields["link"] = _link(fields["link"])
+    return fields
+
+
+def _models(text: str) -> frozenset[str]:
+    names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
+    known = rf"[\w.-]{{1,{tiers.LONGEST_MODEL}}}|\*"
+    if not all(re.fullmatch(known, name) for name in names) or len(names) > 20:
+        raise Refusal("Name models like this: small, medium, large, stereo-small; or * for all.")
+    return frozenset(names)
+
+
+def _link(text: str) -> str | None:
+    link = clean(text)
+    if link.casefold() == "none":
+        return None
+    if not re.fullmatch(r"https://[^\s<>()\[\]]{3,190}", link):
+        raise Refusal(
+            "A link must begin with https:// and have at most 198 characters; “none” removes it."
+        )
+    return link
+
+
+def _require_free_name(known: list[Tier], name: str | None, but: Tier | None = None) -> None:
+    taken = {key for tier in known if tier != but for key in (tier.key, tiers.key(tier.name))}
+    if name is not None and tiers.key(name) in taken:
+        raise Refusal("There is already a tier with that name.")
+
+
+def _told(tier: Tier, fields: Iterable[str]) -> str:
+    parts = []
+    for field in fields:
+        value = getattr(tier, field)
+        shown = " ".join(sorted(value)) if isinstance(value, frozenset) else value
+        parts.append(f"{field.replace('_', ' ')}: {shown}")
+    return ", ".join(parts)
