@@ -69,7 +69,7 @@ class Admission:
         waiting, all_waiting = await backlog.of(tx, guild, user), await backlog.count(tx, guild)
         unposted = await ledger.unposted(tx, user, midnight, now)
         account = await self._account(tx, guild, user, rules, day, now)
-        if or_less:
+        if or_less:  # before any limit sees it, so that its default length never hits one
             request = replace(
                 request, seconds=rules.held.up_to(request.seconds, rules.limits.max_seconds)
             )

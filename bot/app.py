@@ -216,6 +216,7 @@ async def farewell(client: Fantasia, dispatcher: Dispatcher, bells: Bells, patie
             await dispatcher.idle()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH_SECONDS):
+            # Again and again, for a place is posted one message at each look.
             while client.is_ready() and await _untold(client.services.outbox):
                 bells.news.set()
                 await asyncio.sleep(0.1)
@@ -265,7 +266,7 @@ async def tick(client: Fantasia, news: asyncio.Event, pulse: monitoring.Pulse) -
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(NEWS_INTERVAL):
                 await news.wait()
-        news.clear()
+        news.clear()  # before the look: what is rung for meanwhile is looked for again
         pulse.beat()
         if client.is_ready():
             client.dispatch("look")

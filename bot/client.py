@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -21,7 +20,7 @@ from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.clock import Clock
-from bot.discord_errors import UNREACHED, brief, definite
+from bot.discord_errors import UNREACHED, brief, definite, json_only
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
@@ -99,7 +98,7 @@ class Tree(app_commands.CommandTree["Fantasia"]):
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
         """Answer with a refusal's sentence, or with a reference to the log."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if isinstance(cause, discord.NotFound) and cause.code == 10062:
+        if isinstance(cause, discord.NotFound) and cause.code == 10062:  # unknown interaction
             log.warning("interaction %d was answered too late", interaction.id)
             return
         if isinstance(cause, Refusal | NotAllowed):
@@ -174,7 +173,6 @@ class Fantasia(commands.AutoShardedBot):
         owner_guild_id: int | None = None,
         sync: bool = False,
         proxy: str | None = None,
-        extensions_: Sequence[str] = EXTENSIONS,
     ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -185,7 +183,7 @@ class Fantasia(commands.AutoShardedBot):
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
             allowed_contexts=app_commands.AppCommandContext(guild=True),
             max_ratelimit_timeout=LONGEST_RATE_LIMIT,
-            http_trace=_json_only(),
+            http_trace=json_only(),
             proxy=proxy,
         )
         self._closing = asyncio.Event()
@@ -195,7 +193,6 @@ class Fantasia(commands.AutoShardedBot):
         self.owner_guild = discord.Object(owner_guild_id) if owner_guild_id else None
         self._dev_guild = discord.Object(dev_guild_id) if dev_guild_id else None
         self._sync = sync
-        self._extensions = extensions_
 
     def add_listing(self, listing: Listing) -> None:
         """Let a list be shown by its name."""
@@ -214,14 +211,15 @@ class Fantasia(commands.AutoShardedBot):
 
     async def setup_hook(self) -> None:
         """Load the cogs and register the commands; raise OperatorError if a cog does not load."""
-        for name in (name for name in self._extensions if name not in self.extensions):
+        # This runs at each login, and a login that fails is tried again.
+        for name in (name for name in EXTENSIONS if name not in self.extensions):
             try:
                 await self.load_extension(name)
             except commands.ExtensionError as error:
                 raise OperatorError(f"The module {name} cannot be loaded: {error}") from error
         if self._dev_guild:
             self.tree.copy_global_to(guild=self._dev_guild)
-        for guild in {self._dev_guild, self.owner_guild if self.owner_guild else self._dev_guild}:
+        for guild in {self._dev_guild, self.owner_guild or self._dev_guild}:
             await self._register(guild)
 
     async def on_error(self, event_method: str, /, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
@@ -237,6 +235,7 @@ class Fantasia(commands.AutoShardedBot):
     async def _register(self, guild: discord.Object | None) -> None:
         scope = f"{self.application_id} {guild.id if guild else 'everywhere'}"
         digest, known = self._digest(guild), await state.commands(self._database, scope)
+        # Discord takes only so many registrations a day (30034), so a restart makes none.
         if digest == known and not self._sync:
             return
         try:
@@ -282,19 +281,6 @@ def _told(error: StorageError) -> str:
     if error.busy:
         return STUDIO_BUSY
     return DAMAGED if error.damaged else UNWRITTEN
-
-
-def _json_only() -> aiohttp.TraceConfig:
-    """Refuse a page of HTML even with status 200: it comes from a proxy, not from Discord."""
-
-    async def ended(_: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
-        if request.response.ok and request.response.content_type == "text/html":
-            request.response.close()
-            raise aiohttp.ClientPayloadError("the answer is a page of HTML")
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_end.append(ended)
-    return trace
 
 
 async def answer(interaction: Interaction, text: str = "", **options: Any) -> None:  # noqa: ANN401

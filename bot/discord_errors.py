@@ -79,3 +79,16 @@ def brief(error: Exception) -> str:
     text = "a page of HTML" if error.text.lstrip().startswith("<") else error.text
     code = f", code {error.code}" if error.code else ""
     return f"{error.status} {error.response.reason}{code}: {' '.join(text.split())[:200]}"
+
+
+def json_only() -> aiohttp.TraceConfig:
+    """Refuse a page of HTML even with status 200: it comes from a proxy, not from Discord."""
+
+    async def ended(_: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
+        if request.response.ok and request.response.content_type == "text/html":
+            request.response.close()
+            raise aiohttp.ClientPayloadError("the answer is a page of HTML")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    return trace

@@ -127,6 +127,7 @@ class Outbox:
                 return Unsent.UNWANTED
             if not await posts.tried(tx, owed.post.id, now):
                 return Unsent.UNWANTED
+            # Before it is sent: who hears a preview is charged for it, even if we die meanwhile.
             if owed.post.kind is PostKind.PREVIEW:
                 await jobs.heard(tx, owed.job.id)
         return None
@@ -181,6 +182,7 @@ class Outbox:
 
     def pause(self, tries: int, least: float = 0.0) -> float:
         """Return the seconds until the next try, which grow from at least `least`."""
+        # 2.0 ** 1024 is an OverflowError, and a post may be tried for weeks.
         grown = min(2.0 ** min(tries, 30), LONGEST_RETRY_PAUSE.total_seconds())
         return min(max(least, grown), posts.LONGEST_POST_PAUSE.total_seconds())
 
@@ -210,6 +212,7 @@ class Outbox:
             post=post,
             job=job,
             takes=tuple(await takes.of(self._database, job.id)),
+            # Only what was tried may be there already: then it is looked for from here on.
             since=await interactions.first(self._database, job.id) if post.tried_at else None,
         )
         return replace(owed, limits=await self.limits(owed.target))
@@ -221,6 +224,7 @@ class Outbox:
     async def _refused(self, tx: Transaction, owed: Owed) -> None:
         """Discord refused a post for good on its route: use the next, if there is one."""
         route = self._next_route(owed)
+        # A place is where one message waits for another: a member has but one direct channel.
         place = owed.job.origin.user_id if route is Route.DIRECT else owed.post.place
         if not (route and await posts.rerouted(tx, owed.post, route, place)):
             await self._lost(tx, owed)

@@ -31,6 +31,7 @@ async def posted(tx: Transaction, job: Job, now: datetime, fault: Fault | None =
         return
     reason = UNPOSTED_REASONS[fault] if fault else None
     if any(post.delivered_at for post in results):
+        # Guarded: of messages that are settled side by side, one alone ends the job and refunds.
         if await jobs.delivered(tx, job.id, now):
             await _refund_lost(tx, job.id, results, now)
             if not job.forgotten and any(post.refused for post in results):

@@ -61,12 +61,7 @@ class Studio:
         self._news = news
         self._admission = admission
 
-    async def submit(
-        self,
-        origin: Origin,
-        wish: Wish,
-        presence: Presence = NOBODY,
-    ) -> Job:
+    async def submit(self, origin: Origin, wish: Wish, presence: Presence = NOBODY) -> Job:
         """Queue what is wished for and reserve what it costs; raise Refusal if it is not allowed.
 
         Discord may deliver an interaction twice: what it queued is not queued once more.
@@ -90,6 +85,7 @@ class Studio:
             if interaction:
                 await interactions.answer(tx, interaction, job.id)
         change(log, job, "queued", length=float(promise.request.work), tier=job.tier)
+        # Not before it is committed: a dispatcher that looks too early does not look again.
         self._work.set()
         return job
 
@@ -127,6 +123,7 @@ class Studio:
             lost = not all((self._folder / (take.audio or "")).exists() for take in made)
             if lost or not await jobs.wanted_again(tx, number):
                 raise Refusal(f"The music of #{number} is no longer kept.")
+            # What there is of it, which is less than was asked for if it was stopped.
             now, price = self._clock(), sum(take.added or 0 for take in made)
             promise = await self._admission.admit_again(tx, job, price, presence, now)
             await ledger.charged_again(tx, number, promise, now)
@@ -150,6 +147,7 @@ class Studio:
             else:
                 await jobs.cancelled(tx, number, self._clock())
                 await ledger.returned(tx, number, self._clock())
+                # A preview that is still owed would be posted of music that was refunded.
                 await posts.superfluous(tx, number, self._clock())
                 await takes.erased(tx, [number])
             after = await jobs.find(tx, number)

@@ -86,6 +86,11 @@ def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
             assert within(name_of(path), set(rooms.split())), f"{library} in {name_of(path)}"
 
 
+def test_what_is_looked_up_changes_nothing() -> None:
+    for path in (ROOT / "bot/lookup").glob("*.py"):
+        assert "transaction(" not in path.read_text(), path.name
+
+
 def test_no_modules_import_each_other_in_a_ring() -> None:
     assert circle(graph()) == []
 

@@ -66,6 +66,7 @@ class Operations:
         """Return how the studio is doing."""
         source, now = self._database, self._clock()
         oldest = await backlog.oldest(source)
+        # A stat for each of thousands of files: they must not hold up everybody's replies.
         music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
             engine=await state.engine(source),

@@ -95,6 +95,7 @@ class TierAdmin(Audited):
     async def add_tier(self, guild: int, actor: Actor, fields: Mapping[str, Any]) -> Tier:
         """Add a tier; its weight in the queue is that of the default tier below it."""
         wanted = _checked(dict(fields))
+        # The key is nothing that admins see: a tier may be renamed and keeps its roles and members.
         tier = Tier(
             key=f"own-{secrets.token_hex(4)}", weight=tiers.weight(wanted["per_day"]), **wanted
         )
@@ -124,6 +125,7 @@ class TierAdmin(Audited):
     async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
         """Return the server's tiers, after copying the defaults if it has none of its own."""
         known = await server_tiers.of(tx, guild, self._terms.tiers)
+        # All of them, for a server that has one tier of its own has none of the operator's.
         if not await server_tiers.of(tx, guild, ()):
             for tier in known:
                 await server_tiers.put(tx, guild, tier)

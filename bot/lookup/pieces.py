@@ -112,6 +112,7 @@ class Pieces:
     async def _seen(self, number: int, viewer: Viewer) -> Job:
         """Return a job whose words are known; for what they may not see, refuse as for none."""
         job = visibility.seen(await jobs.find(self._database, number), number, viewer)
+        # As if it had never been: who asks learns nothing of a number, not even that it was given.
         if job.forgotten:
             raise Refusal(visibility.absent(number))
         return job

@@ -29,6 +29,7 @@ class Standings:
 
     async def of(self, numbers: Sequence[int]) -> list[Standing]:
         """Return jobs as they are now, and where those stand that wait or run."""
+        # Of one moment: a job that starts between two statements would be in no place, or in two.
         async with self._database.snapshot() as tx:
             found = [job for number in numbers if (job := await jobs.find(tx, number))]
             under_way = any(job.status in UNRENDERED for job in found)
