@@ -141,7 +141,7 @@ async def _jobs(
     kept: bool = False,
 ) -> None:
     """Write so many jobs, one `every` so many seconds; 0 stands for many servers and members."""
-    before = await jobs.highest(tx)
+    before = await state.highest(tx)
     await tx.execute(JOBS, (number, status, guild, user, at, every))
     for statement in (TAKES, POSTS, *((FILES, PICTURES) if kept else ())):
         await tx.execute(statement, (before,))
@@ -238,7 +238,7 @@ async def _lived(database: Database, folder: Path, member: int, gone: int, left:
     async with database.transaction() as tx:
         await _jobs(tx, left, "ended", at=now, every=1, guild=gone, kept=True)
         await _jobs(tx, FORGOTTEN, "ended", at=now, every=1, user=member, kept=True)
-        total = await jobs.highest(tx)
+        total = await state.highest(tx)
     await database.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
     (folder / "audio").mkdir(exist_ok=True)
     for number in range(1, total + 1):

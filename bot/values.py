@@ -1,4 +1,7 @@
-"""The plain, frozen values that travel between the rooms."""
+"""The plain, frozen values that travel between the rooms.
+
+The one long file: a flat list without behaviour, which is searched by name and never read through.
+"""
 
 import re
 import unicodedata
@@ -309,12 +312,6 @@ class Viewer:
     user: int
     manager: bool
     views: Callable[[Origin], bool]
-
-    def sees(self, origin: Origin) -> bool:
-        """Whether they may have the words and the music of what was asked for there."""
-        if origin.guild_id != self.guild:
-            return False
-        return self.manager or origin.user_id == self.user or self.views(origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

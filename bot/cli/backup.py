@@ -15,7 +15,7 @@ from bot.engine.files.wav import PARTIAL_SUFFIX
 from bot.errors import OperatorError
 from bot.retention import disk, ownership
 from bot.retention.archive import strays
-from bot.tables import jobs, takes
+from bot.tables import jobs, state, takes
 from bot.tables.database import Reader
 from bot.tables.opening import check, copy, exclusive, open_database, reading
 
@@ -188,7 +188,7 @@ async def _keep_numbers(folder: Path) -> None:
     given = mark.given if mark else 0
     with suppress(OperatorError):  # a damaged one, which is why another takes its place
         async with reading(folder / DATABASE_NAME) as database:
-            given = max(given, await jobs.highest(database))
+            given = max(given, await state.highest(database))
     ownership.write_mark(folder, ownership.Mark(database="", given=given))
 
 

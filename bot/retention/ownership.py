@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bot.tables import jobs, state
+from bot.tables import state
 from bot.tables.database import Database
 
 log = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ class Ownership:
         """
         mark = await asyncio.to_thread(read_mark, self._folder)
         async with self._database.transaction() as tx:
-            name, given = await state.database_name(tx), await jobs.highest(tx)
+            name, given = await state.database_name(tx), await state.highest(tx)
             seen = max(highest, mark.given if mark else 0)
             known = (mark.database if mark else None) == name
             if name is None:
                 await state.name_database(tx, secrets.token_hex(8))
             if given < seen or (mark and not known):
                 # A number that is assigned twice would give its files to the wrong member.
-                await jobs.numbered_above(tx, seen + UNSEEN_NUMBERS)
+                await state.numbered_above(tx, seen + UNSEEN_NUMBERS)
                 log.warning(
                     "DATA_DIR had another database, or a newer one; numbering continues above #%d",
                     max(given, seen + UNSEEN_NUMBERS),
@@ -85,7 +85,7 @@ class Ownership:
     async def mark(self) -> None:
         """Write down in the folder which database it has and what numbers that gave."""
         name = await state.database_name(self._database)
-        mark = Mark(database=name or "", given=await jobs.highest(self._database))
+        mark = Mark(database=name or "", given=await state.highest(self._database))
         if mark != self._marked:
             try:
                 await asyncio.to_thread(write_mark, self._folder, mark)

@@ -147,26 +147,6 @@ async def pictures(reader: Reader) -> set[str]:
     return {row["picture"] for row in rows}
 
 
-async def highest(reader: Reader) -> int:
-    """Return the highest job number ever assigned here."""
-    # AUTOINCREMENT keeps it here even when the row with that number is gone.
-    rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
-    return rows[0]["seq"] if rows else 0
-
-
-async def numbered_above(tx: Transaction, number: int) -> None:
-    """Assign only higher numbers than this from now on."""
-    await tx.execute(
-        """
-        INSERT INTO sqlite_sequence (name, seq)
-        SELECT 'jobs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
-        """
-    )
-    # The row exists only once a job was inserted, hence the INSERT above; it has no UNIQUE to
-    # conflict on.
-    await tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'jobs'", (number,))
-
-
 async def unmade(reader: Reader, numbers: Iterable[int]) -> list[Job]:
     """Return those of these jobs that have no music, whatever an engine was writing of them."""
     return await select(

@@ -1,4 +1,4 @@
-"""The table of settings: what the program remembers of itself, one value for each key."""
+"""What the program remembers of itself: a value for each key, and the numbers that jobs had."""
 
 from collections.abc import Sequence
 
@@ -99,6 +99,26 @@ async def commands(reader: Reader, scope: str) -> str | None:
 async def note_commands(tx: Transaction, scope: str, digest: str) -> None:
     """Keep the digest of what is registered there now."""
     await _put(tx, f"commands {scope}", digest)
+
+
+async def highest(reader: Reader) -> int:
+    """Return the highest job number ever assigned here."""
+    # AUTOINCREMENT keeps it here even when the row with that number is gone.
+    rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+    return rows[0]["seq"] if rows else 0
+
+
+async def numbered_above(tx: Transaction, number: int) -> None:
+    """Assign only higher numbers than this from now on."""
+    await tx.execute(
+        """
+        INSERT INTO sqlite_sequence (name, seq)
+        SELECT 'jobs', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')
+        """
+    )
+    # The row exists only once a job was inserted, hence the INSERT above; it has no UNIQUE to
+    # conflict on.
+    await tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'jobs'", (number,))
 
 
 async def _get(reader: Reader, key: str) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.tables import erasures, jobs, ledger, notices, takes
+from bot.tables import erasures, jobs, ledger, notices, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Membership, Promise, Request, Source, Status
 from tests.support.rows import Call, changes, put
@@ -337,7 +337,7 @@ async def test_numbers_go_on_above_the_highest_that_was_ever_given(
         for _ in range(before):
             await put(tx, "jobs")
         for number in (9, 5):  # a lower one changes nothing
-            await jobs.numbered_above(tx, number)
+            await state.numbered_above(tx, number)
         assert await put(tx, "jobs") == 10
 
 
