@@ -62,7 +62,7 @@ class Composer:
         self._rhythms = [RHYTHMS[i] for i in random.permutation(len(RHYTHMS))[:2]]
         self._contour = random.integers(-2, 3, size=8)
         self._melody = 7
-        self._voices: tuple[int, int, int] | None = None
+        self._voices = (53, 57, 62)
         self._dominant = False
 
     def bars(self) -> Iterator[list[Note]]:
@@ -114,13 +114,8 @@ class Composer:
         return min(range(1, 15), key=lambda step: (step % 7 not in chord, abs(step - target)))
 
     def _sing(self, at: float, beats: float, step: int, velocity: float) -> Note:
-        return Note(
-            at=at,
-            beats=beats,
-            pitch=self._pitch(step, 60),
-            velocity=0.55 * velocity,
-            instrument=self._style.lead,
-        )
+        pitch, lead = self._pitch(step, 60), self._style.lead
+        return Note(at=at, beats=beats, pitch=pitch, velocity=0.55 * velocity, instrument=lead)
 
     def _chords(self, degree: int, *, last: bool) -> list[Note]:
         low, middle, high = whole = self._voiced(degree)
@@ -141,16 +136,14 @@ class Composer:
             steps = [degree + 2 * i - 7 * (i >= 3 - lowered) for i in range(3)]
             low, middle, high = sorted(self._pitch(step, 60) for step in steps)
             inversions.append((low, middle, high))
-        centre = self._voices or (53, 57, 62)
         self._voices = min(
-            inversions, key=lambda v: sum(abs(a - b) for a, b in zip(v, centre, strict=True))
+            inversions, key=lambda v: sum(abs(a - b) for a, b in zip(v, self._voices, strict=True))
         )
         return self._voices
 
     def _accompany(self, at: float, beats: float, pitch: int, velocity: float) -> Note:
-        return Note(
-            at=at, beats=beats, pitch=pitch, velocity=velocity, instrument=self._style.chords
-        )
+        chords = self._style.chords
+        return Note(at=at, beats=beats, pitch=pitch, velocity=velocity, instrument=chords)
 
     def _bass(self, degree: int, *, last: bool) -> list[Note]:
         beats = self._style.beats
@@ -163,13 +156,14 @@ class Composer:
         ]
 
     def _drums(self, bar: int, *, last: bool) -> list[Note]:
-        hits = {} if not self._style.drums else DRUMS[self._style.drums]
-        if last:
-            hits = {"kick": (0.0,)} if hits else {}
-        fill = {"snare": (3.0, 3.5, 3.75)} if hits and bar % 4 == 3 and not last else {}
+        if not self._style.drums:
+            return []
+        hits: dict[str, tuple[float, ...]] = {"kick": (0.0,)} if last else DRUMS[self._style.drums]
+        if bar % 4 == 3 and not last:
+            hits = hits | {"snare": (3.0, 3.5, 3.75)}
         return [
             Note(at=at, beats=0, pitch=drum, velocity=LOUDNESS[drum])
-            for drum, places in (hits | fill).items()
+            for drum, places in hits.items()
             for at in places
             if at < self._style.beats
         ]

@@ -37,13 +37,8 @@ class Sketch:
 
     def ready(self) -> Ready:
         """Return what this engine is."""
-        return Ready(
-            models=(SKETCH.name,),
-            device="cpu",
-            precision="float64",
-            slots=1,
-            pace=max(self._pace, 0.05),
-        )
+        pace = max(self._pace, 0.05)  # what it really takes, and it must not be 0
+        return Ready(models=(SKETCH.name,), device="cpu", precision="float64", slots=1, pace=pace)
 
     def step(self) -> None:
         """Do nothing: a render makes its own steps."""
@@ -54,8 +49,8 @@ class Sketch:
         pieces = [Piece(order.prompt, order.seconds, part.seed, before) for part in order.parts]
         total, done = sum(piece.bars for piece in pieces), 0
         playing = [piece.play() for piece in pieces]
-        while not (finishing() and any(piece.played - piece.before >= 1 for piece in pieces)):
-            for piece, bars in zip(pieces, list(playing), strict=False):
+        while done < total and not (finishing() and any(piece.new >= 1 for piece in pieces)):
+            for piece, bars in zip(pieces, playing, strict=True):
                 if next(bars, None) is None:
                     continue
                 done += 1
@@ -66,10 +61,8 @@ class Sketch:
                 for part, piece in zip(order.parts, pieces, strict=True):
                     results.previewed(part, piece.sound(piece.played)[None])
                 yield Previewed(id=order.id)
-            if done == total:
-                break
         for part, piece in zip(order.parts, pieces, strict=True):
-            if piece.played - piece.before >= 1:
+            if piece.new >= 1:
                 yield results.took(part, piece.sound(piece.played)[None], piece.codes())
         results.drawn()
 
@@ -112,7 +105,7 @@ class Piece:
     """
 
     def __init__(self, prompt: str, seconds: int, seed: int, before: Before | None = None) -> None:
-        self.before = before.seconds if before else 0.0
+        self._before = before.seconds if before else 0.0
         self._seed = before.seed if before else seed
         self._style = style(prompt, _random(self._seed, prompt))
         self._random = _random(seed, prompt)
@@ -120,12 +113,12 @@ class Piece:
         bar = self._style.beats * 60 / self._style.tempo
         self.bars = max(1, round((seconds - ring) / bar))
         self._beat = (seconds - ring) / self.bars / self._style.beats
-        self._start = round(self.before * RATE)
+        self._start = round(self._before * RATE)
         self._mix = np.zeros(self._start + (seconds + 4) * RATE)
         if before:
             self._mix[: before.mix.size] = before.mix[: self._mix.size]
-        self._whole = self.before + seconds
-        self.played = self.before
+        self._whole = self._before + seconds
+        self.played = self._before
 
     def play(self) -> Iterator[int]:
         """Play one bar at each step, and return its number from 0."""
@@ -134,8 +127,13 @@ class Piece:
                 self._add(note, bar)
             last = bar + 1 == self.bars
             bars = (bar + 1) * self._style.beats * self._beat
-            self.played = self._whole if last else self.before + bars
+            self.played = self._whole if last else self._before + bars
             yield bar
+
+    @property
+    def new(self) -> float:
+        """Seconds of music that were played here."""
+        return self.played - self._before
 
     def sound(self, seconds: float) -> Signal:
         """Return the first seconds of what was played [length]."""

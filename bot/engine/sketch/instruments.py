@@ -63,18 +63,16 @@ def tone(instrument: Instrument, pitch: int, seconds: float) -> Signal:
         phase = _phase(instrument, frequency * (1 + voice * instrument.detune / 2), time)
         sound += _partials(instrument, frequency, phase, time)
     # Low notes carry less loudness for the same amplitude.
-    loudness = instrument.gain * (440 / frequency) ** 0.25
-    note: Signal = loudness * sound * _envelope(instrument, seconds, time)
-    return note
+    sound *= instrument.gain * (440 / frequency) ** 0.25
+    return sound * _envelope(instrument, seconds, time)
 
 
 def _phase(instrument: Instrument, frequency: float, time: Signal) -> Signal:
     phase = 2 * np.pi * frequency * time
-    if not instrument.vibrato:
-        return phase
-    depth = instrument.vibrato * frequency / 5.5 * np.minimum(1, time / 0.4)
-    moved: Signal = phase + depth * np.sin(2 * np.pi * 5.5 * time)
-    return moved
+    if instrument.vibrato:  # 5.5 Hz, and as players do, not from the first moment
+        depth = instrument.vibrato * frequency / 5.5 * np.minimum(1, time / 0.4)
+        phase += depth * np.sin(2 * np.pi * 5.5 * time)
+    return phase
 
 
 def _partials(instrument: Instrument, frequency: float, phase: Signal, time: Signal) -> Signal:
@@ -82,7 +80,7 @@ def _partials(instrument: Instrument, frequency: float, phase: Signal, time: Sig
     for number in range(1, instrument.partials + 1):
         order = 2 * number - 1 if instrument.odd else number
         ratio = order * np.sqrt(1 + instrument.stretch * order**2)
-        if frequency * ratio > 0.45 * RATE:
+        if frequency * ratio > 0.45 * RATE:  # above half the rate it would alias
             break
         amplitude = order**-instrument.slope
         fade = np.exp(-time * (1 + instrument.damping * (order - 1)) / instrument.decay)
@@ -101,17 +99,16 @@ def _envelope(instrument: Instrument, seconds: float, time: Signal) -> Signal:
 @lru_cache(maxsize=8)
 def drum(name: str) -> Signal:
     """Return a hit [length] of the kick, the snare or the hat."""
-    noise = np.random.Generator(np.random.PCG64(7))
+    seconds, decay = {"kick": (0.28, 14), "snare": (0.18, 24), "hat": (0.06, 70)}[name]
+    time = np.arange(int(seconds * RATE)) / RATE
     if name == "kick":
-        time = np.arange(int(0.28 * RATE)) / RATE
         sweep = 50 * time + 90 * (1 - np.exp(-time * 35)) / 35
-        kick: Signal = np.sin(2 * np.pi * sweep) * np.exp(-time * 14)
-        return kick
-    length = 0.18 if name == "snare" else 0.06
-    time = np.arange(int(length * RATE)) / RATE
-    hiss = np.diff(noise.standard_normal(time.size + 1))
-    body = np.sin(2 * np.pi * 190 * time) if name == "snare" else 0
-    hit: Signal = (0.25 * hiss + 0.5 * body) * np.exp(-time * (24 if name == "snare" else 70))
+        sound = np.sin(2 * np.pi * sweep)
+    else:
+        noise = np.random.Generator(np.random.PCG64(7)).standard_normal(time.size + 1)
+        body = np.sin(2 * np.pi * 190 * time) if name == "snare" else 0
+        sound = 0.25 * np.diff(noise) + 0.5 * body
+    hit: Signal = sound * np.exp(-time * decay)
     return hit
 
 
@@ -126,8 +123,7 @@ def room(dry: Signal, wet: float) -> Signal:
     echo /= np.sqrt(np.sum(echo**2))
     size = 1 << (dry.size + echo.size - 1).bit_length()
     reverberant = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(echo, size), size)
-    mixed: Signal = dry + wet * reverberant[: dry.size]
-    return mixed
+    return dry + wet * reverberant[: dry.size]
 
 
 def mastered(sound: Signal, fade_out: float = 0.03) -> Signal:
@@ -139,5 +135,4 @@ def mastered(sound: Signal, fade_out: float = 0.03) -> Signal:
     for edge, seconds in ((slice(None), 0.005), (slice(None, None, -1), fade_out)):
         ramp = np.sin(np.linspace(0, np.pi / 2, int(seconds * RATE))) ** 2
         sound[edge][: ramp.size] *= ramp
-    peak: Signal = 0.7 * sound / (np.abs(sound).max() or 1.0)
-    return peak
+    return 0.7 * sound / (np.abs(sound).max() or 1.0)
