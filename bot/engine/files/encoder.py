@@ -1,16 +1,16 @@
 """Music in other formats, written one file at a time by a process that gives way to all others."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from bot.engine.files.formats import Format
+import msgspec
+
+from bot.engine.files.formats import Conversion, Format
 from bot.engine.files.tags import Tags
 
 ENCODER_COMMAND = (sys.executable, "-m", "bot.engine.files.encoding")
@@ -33,19 +33,14 @@ class Encoder:
         self, source: Path, target: Path, kind: Format, tags: Tags, part: tuple[int, int] = (1, 1)
     ) -> None:
         """Write what `formats.convert` does; raise OSError where that cannot be done."""
-        order = {
-            "source": os.fspath(source),
-            "target": os.fspath(target),
-            "kind": kind,
-            "tags": asdict(tags),
-            "part": part,
-        }
+        order = Conversion(source=str(source), target=str(target), kind=kind, tags=tags, part=part)
+        line = msgspec.json.encode(order) + b"\n"
         async with self._turn:
             try:
                 async with asyncio.timeout(ENCODING_TIMEOUT):
-                    answer = await self._answer(json.dumps(order))
+                    answer = await self._answer(line)
                     if answer is None and self._process:  # killed, and not by end()
-                        answer = await self._answer(json.dumps(order))
+                        answer = await self._answer(line)
                     if answer is None:
                         raise OSError("the process that writes other formats was killed")
             except BaseException:
@@ -64,7 +59,7 @@ class Encoder:
             process.stdin.close()
             await process.wait()  # whoever waits for its answer reads it
 
-    async def _answer(self, order: str) -> str | None:
+    async def _answer(self, order: bytes) -> str | None:
         """Return what is wrong, nothing if all is well, and None if the process is lost."""
         if self._process is None or self._process.returncode is not None:
             self._process = await self._start()
@@ -72,13 +67,12 @@ class Encoder:
         assert process.stdin
         assert process.stdout
         with suppress(ConnectionError):  # its loss is noticed below
-            process.stdin.write(f"{order}\n".encode())
+            process.stdin.write(order)
             await process.stdin.drain()
         if not (line := await process.stdout.readline()):
             await process.wait()
             return None
-        answer: str = json.loads(line)
-        return answer
+        return msgspec.json.decode(line, type=str)
 
     async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -5,7 +5,6 @@ the file is there, or why it is not. It gives way to every other program, so tha
 renders is slowed down, and ends at once when its standard input does.
 """
 
-import json
 import os
 import resource
 import sys
@@ -13,10 +12,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
-from bot.engine.files.formats import Format, convert
-from bot.engine.files.tags import Tags
+import msgspec
+
+from bot.engine.files.formats import Conversion, convert
 
 ADDRESS_SPACE = 2**30
 """Bytes of address space that it may have; music is read and written block by block."""
@@ -28,11 +27,11 @@ LOWEST_PRIORITY = 19
 def main() -> None:
     """Answer orders until the input ends."""
     _prepare()
-    orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    orders: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     while True:
-        sys.stdout.write(json.dumps(_answer(orders.get())) + "\n")
-        sys.stdout.flush()
+        sys.stdout.buffer.write(msgspec.json.encode(_answer(orders.get())) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def _prepare() -> None:
@@ -45,21 +44,16 @@ def _prepare() -> None:
         Path("/proc/self/autogroup").write_text(str(LOWEST_PRIORITY))
 
 
-def _listen(orders: SimpleQueue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
-        orders.put(json.loads(line))
+def _listen(orders: SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        orders.put(line)
     os._exit(0)  # nobody wants the current file any more
 
 
-def _answer(order: dict[str, Any]) -> str:
+def _answer(line: bytes) -> str:
+    order = msgspec.json.decode(line, type=Conversion)
     try:
-        convert(
-            Path(order["source"]),
-            Path(order["target"]),
-            Format(order["kind"]),
-            Tags(**order["tags"]),
-            (order["part"][0], order["part"][1]),
-        )
+        convert(Path(order.source), Path(order.target), order.kind, order.tags, order.part)
     except (OSError, MemoryError) as error:
         return str(error) or type(error).__name__
     return ""

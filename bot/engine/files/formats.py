@@ -4,6 +4,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from bot.engine.files.tags import Tags, tag
 from bot.engine.files.wav import replace
 
@@ -17,17 +19,25 @@ class Format(StrEnum):
     OGG = "ogg"
 
 
-SUBTYPES = {
-    Format.FLAC: "PCM_16",
-    Format.MP3: "MPEG_LAYER_III",
-    Format.OGG: "VORBIS",
+ENCODINGS = {
+    Format.FLAC: ("PCM_16", 0.6),
+    Format.MP3: ("MPEG_LAYER_III", 0.1),
+    Format.OGG: ("VORBIS", 0.2),
 }
-
-QUALITY = {Format.FLAC: 0.6, Format.MP3: 0.1, Format.OGG: 0.2}
-"""libsndfile's compression level, 0 is the largest file and 1 the smallest."""
+"""libsndfile's subtype and its compression level, 0 is the largest file and 1 the smallest."""
 
 BLOCK_FRAMES = 16384
 """Frames written at a time."""
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of its own is asked to `convert`, by the names of the files."""
+
+    source: str
+    target: str
+    kind: Format
+    tags: Tags
+    part: tuple[int, int]
 
 
 def convert(
@@ -40,6 +50,8 @@ def convert(
     """
     import soundfile
 
+    subtype, compression = ENCODINGS[kind]
+
     def write(file: BinaryIO) -> None:
         with (
             soundfile.SoundFile(source) as music,
@@ -49,8 +61,8 @@ def convert(
                 samplerate=music.samplerate,
                 channels=music.channels,
                 format=kind.upper(),
-                subtype=SUBTYPES[kind],
-                compression_level=QUALITY[kind],
+                subtype=subtype,
+                compression_level=compression,
             ) as out,
         ):
             # Not int16: libsndfile 1.2.2 spoils stereo MP3s that are written so.

@@ -40,18 +40,13 @@ def _id3(file: IO[bytes], kind: str, tags: Tags) -> None:
 
     frames = [TIT2(text=tags.title), TPE1(text=ARTIST), TRCK(text=str(tags.take))]
     frames += [TXXX(desc=name, text=value) for name, value in tags.custom().items()]
-    if kind == "mp3":
-        id3 = ID3()
-        for frame in frames:
-            id3.add(frame)
-        id3.save(file)
-        return
-    wave = WAVE(file)
-    wave.add_tags()
+    audio = ID3() if kind == "mp3" else WAVE(file)  # a WAV has a chunk for them, an MP3 its front
+    if kind == "wav":
+        audio.add_tags()
     for frame in frames:
-        wave.tags.add(frame)
+        (audio if kind == "mp3" else audio.tags).add(frame)
     file.seek(0)
-    wave.save(file)
+    audio.save(file)
 
 
 def _comments(file: IO[bytes], kind: str, tags: Tags) -> None:

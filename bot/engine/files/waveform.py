@@ -28,12 +28,8 @@ SPECTRUM_FRAME = 2048
 DARKEST_HERTZ, BRIGHTEST_HERTZ = 150.0, 6000.0
 """Hertz."""
 
-BACKGROUND_COLOUR, LINE_COLOUR, INK_COLOUR, FAINT_COLOUR = (
-    (24, 24, 32),
-    (52, 52, 66),
-    (240, 240, 248),
-    (176, 176, 192),
-)
+BACKGROUND_COLOUR, LINE_COLOUR = (24, 24, 32), (52, 52, 66)
+INK_COLOUR, FAINT_COLOUR = (240, 240, 248), (176, 176, 192)
 
 BRIGHTNESS_COLOURS = np.array(
     [(108, 82, 245), (88, 150, 255), (64, 214, 208), (250, 212, 92), (255, 126, 92)], dtype=float
@@ -67,9 +63,8 @@ def write(path: Path, prompt: str, strips: Sequence[Strip]) -> None:
     header = _readable(prompt)
     top = HEADER_HEIGHT if header else PICTURE_MARGIN // 2
     each = max(LEAST_STRIP_HEIGHT, min(STRIP_HEIGHT, (MOST_HEIGHT - top) // len(strips)))
-    image = Image.new(
-        "RGB", (WIDTH, top + each * len(strips) + PICTURE_MARGIN // 2), BACKGROUND_COLOUR
-    )
+    height = top + each * len(strips) + PICTURE_MARGIN // 2
+    image = Image.new("RGB", (WIDTH, height), BACKGROUND_COLOUR)
     draw = ImageDraw.Draw(image)
     if header:
         font = _font(TEXT_SIZE)
@@ -99,12 +94,10 @@ def _brightness(
     power = np.abs(np.fft.rfft(frames)) ** 2
     hertz = np.fft.rfftfreq(SPECTRUM_FRAME, 1 / rate)
     centroid = (power @ hertz) / np.maximum(power.sum(axis=1), 1e-12)
-    place = np.log(np.maximum(centroid, 1.0) / DARKEST_HERTZ) / np.log(
-        BRIGHTEST_HERTZ / DARKEST_HERTZ
-    )
-    smooth = np.convolve(np.pad(np.clip(place, 0, 1), 1, mode="edge"), np.ones(3) / 3, "valid")
-    found: NDArray[np.floating] = smooth
-    return found
+    whole = np.log(BRIGHTEST_HERTZ / DARKEST_HERTZ)
+    place = np.clip(np.log(np.maximum(centroid, 1.0) / DARKEST_HERTZ) / whole, 0, 1)
+    # The mean of three columns: single ones would make a confetti of their colours.
+    return np.convolve(np.pad(place, 1, mode="edge"), np.ones(3) / 3, "valid")
 
 
 def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longest: float) -> None:
@@ -115,10 +108,8 @@ def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longes
     heights = np.interp(places, np.arange(BAR_COLUMNS), shown.heights)
     colours = _colour(np.interp(places, np.arange(BAR_COLUMNS), shown.brightness))
     for column, (level, colour) in enumerate(zip(heights, colours, strict=True)):
-        left, reach = (
-            PICTURE_MARGIN + column * (BAR_WIDTH + BAR_GAP),
-            max(1.5, half * float(level) ** 0.7),
-        )
+        left = PICTURE_MARGIN + column * (BAR_WIDTH + BAR_GAP)
+        reach = max(1.5, half * float(level) ** 0.7)  # what is quiet shows, too
         box = (left, middle - reach, left + BAR_WIDTH - 1, middle + reach)
         draw.rounded_rectangle(box, 2, fill=tuple(int(part) for part in colour))
 
