@@ -94,10 +94,12 @@ def _load(precision: str) -> dict[str, float]:
     from audiocraft.models import MusicGen as _  # noqa: F401  # what importing takes is not loading
 
     from bot.engine.musicgen.model import MusicGen
+    from bot.engine.musicgen.takes import EngineSettings
 
     before = _private()
     with Peak() as peak:
-        engine: Any = MusicGen("facebook/musicgen-small", "cpu", precision, 1)
+        settings = EngineSettings(device="cpu", precision=precision, slots=1)
+        engine: Any = MusicGen("facebook/musicgen-small", settings)
     loop = engine.loop
     conditioner = loop.provider.conditioners["description"]
     others = [conditioner, conditioner.t5, engine.codec.model]

@@ -18,6 +18,7 @@ from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
+from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import MONO, LMModel, language_model, understood
@@ -200,7 +201,10 @@ class Stage:
         def engine(slots: int | None) -> MusicGen:
             name = f"random/musicgen-{shape.name}"
             with patch.object(loading, "load", load):
-                return MusicGen(name, self.device.type, str(self.half), slots)
+                settings = EngineSettings(
+                    device=self.device.type, precision=str(self.half), slots=slots
+                )
+                return MusicGen(name, settings)
 
         return engine
 

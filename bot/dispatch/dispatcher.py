@@ -16,7 +16,16 @@ from bot.dispatch.deadlines import GRACE, Deadlines
 from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
 from bot.dispatch.running_job import Phase, RunningJob
-from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Render, Took
+from bot.engine.messages import (
+    InterimReport,
+    Loaded,
+    Loading,
+    Previewed,
+    Progress,
+    Ready,
+    Render,
+    Took,
+)
 from bot.engine.process import EngineProcess
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
@@ -227,12 +236,7 @@ class Dispatcher:
             await self._patiently(self._endings.overdue if late else self._rendered, running)
         self._let_go(engine, running)
 
-    async def _heard(
-        self,
-        engine: EngineProcess,
-        running: RunningJob,
-        said: Loading | Loaded | Progress | Previewed | Took,
-    ) -> None:
+    async def _heard(self, engine: EngineProcess, running: RunningJob, said: InterimReport) -> None:
         match said:
             case Loading():
                 self._deadlines.suspend(self._running.values())

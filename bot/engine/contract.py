@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.engine.messages import Loaded, Loading, Previewed, Progress, Ready, Render, Took
+from bot.engine.messages import InterimReport, Ready, Render
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Idle:
     """What a render yields while it can only wait, for its files or for another render."""
 
 
-Rendering = Generator[Loading | Loaded | Progress | Previewed | Took | Idle | None, None, None]
+Rendering = Generator[InterimReport | Idle | None, None, None]
 
 
 class Engine(Protocol):

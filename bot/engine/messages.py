@@ -157,7 +157,10 @@ class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
 
 
 Command = Render | Cancel | Finish
-Report = Ready | Loading | Loaded | Progress | Previewed | Took | Done | Failed | Cancelled
+InterimReport = Loading | Loaded | Progress | Previewed | Took
+"""What is reported of a render while it goes on."""
+RenderReport = InterimReport | Done | Failed | Cancelled
+Report = Ready | RenderReport
 
 PREVIEW_SECONDS = 30
 """Seconds of a preview."""
@@ -186,7 +189,6 @@ def report(line: bytes) -> Report:
 
 def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
     try:
-        decoded: T = decoder.decode(line)
+        return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{error}: {line[:80]!r}") from error
-    return decoded

@@ -16,6 +16,7 @@ from bot.engine.messages import (
     Done,
     Failed,
     Finish,
+    InterimReport,
     Loaded,
     Loading,
     Previewed,
@@ -23,6 +24,7 @@ from bot.engine.messages import (
     ProtocolError,
     Ready,
     Render,
+    RenderReport,
     Report,
     Took,
     encode,
@@ -48,14 +50,12 @@ class Mailbox:
         """Whether the last report has arrived."""
         self._models = models
         self._model = order.model
-        self._due: set[object] = {part.number for part in order.parts}
-        self._due |= {Loading}
-        if any(part.preview for part in order.parts):
-            self._due |= {Previewed}
-        self._reports: deque[Report] = deque()
+        self._due: set[object] = {Loading, *(part.number for part in order.parts)}
+        self._due.update(Previewed for part in order.parts if part.preview)
+        self._reports: deque[RenderReport] = deque()
         self._arrived = asyncio.Event()
 
-    def put(self, report: Report) -> None:
+    def put(self, report: RenderReport) -> None:
         """Keep a report for the reader; raise EngineError for one that cannot be true."""
         if self.ended:
             return
@@ -66,7 +66,7 @@ class Mailbox:
         self._reports.append(report)
         self._arrived.set()
 
-    def _check(self, report: Report) -> None:
+    def _check(self, report: RenderReport) -> None:
         match report:
             case Took(number=number):
                 self._take(number, f"take {number}")
@@ -87,7 +87,7 @@ class Mailbox:
             raise EngineError(f"announced {what}, which was not due")
         self._due.remove(due)
 
-    async def get(self) -> Report:
+    async def get(self) -> RenderReport:
         """Return the oldest report, waiting for one if need be."""
         await self._arrived.wait()
         report = self._reports.popleft()
@@ -100,15 +100,13 @@ class EngineProcess:
     """A running child process that is ready to render."""
 
     def __init__(self, process: asyncio.subprocess.Process, silence: float, loading: float) -> None:
+        """Listen to a child, quiet at work for `silence` seconds at most, else `loading`."""
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        self._process = process
-        self._stdin = process.stdin
-        self._stdout = process.stdout
-        self._stderr = process.stderr
-        self._silence = silence
-        self._loading = loading
+        self._process, self._stdin = process, process.stdin
+        self._stdout, self._stderr = process.stdout, process.stderr
+        self._silence, self._loading = silence, loading
         self._patience = silence
         self._models: tuple[str, ...] = ()
         self._mailboxes: dict[int, Mailbox] = {}
@@ -120,9 +118,7 @@ class EngineProcess:
         """The child's process id."""
         return self._process.pid
 
-    async def render(
-        self, order: Render
-    ) -> AsyncGenerator[Loading | Loaded | Progress | Previewed | Took, None]:
+    async def render(self, order: Render) -> AsyncGenerator[InterimReport, None]:
         """Yield what becomes of an order until it is done or cancelled.
 
         Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
@@ -133,8 +129,7 @@ class EngineProcess:
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
                     raise JobError(_quoted(said.reason), said.fault)
-                if isinstance(said, Loading | Loaded | Progress | Previewed | Took):
-                    yield said
+                yield said
         finally:
             del self._mailboxes[order.id]
 
@@ -169,6 +164,7 @@ class EngineProcess:
                 async with asyncio.timeout(self._patience):
                     said = await self._hear()
             except TimeoutError:
+                # One that has nothing to do, or has said all, may be silent for ever.
                 if any(not mailbox.ended for mailbox in self._mailboxes.values()):
                     raise EngineError(f"said nothing for {self._patience:g} s") from None
             else:
@@ -206,6 +202,7 @@ class EngineProcess:
 
     async def _listen(self) -> None:
         decoder, rest = codecs.getincrementaldecoder("utf-8")(errors="replace"), ""
+        # Not line by line: a progress bar of a library is one line, longer than any limit.
         while chunk := await self._stderr.read(4096):
             *lines, rest = (rest + decoder.decode(chunk)).replace("\r", "\n").split("\n")
             self._note(*lines)
@@ -221,6 +218,7 @@ class EngineProcess:
 
     async def _death(self) -> str:
         code = await self._process.wait()
+        # What it said last may still be in the pipe, which a child of its own may hold open.
         await asyncio.wait({self._listening}, timeout=1)
         return f"ended with code {code}; its last words: {self._last_words or 'none'}"
 
@@ -258,4 +256,4 @@ async def start(
     try:
         yield engine
     finally:
-        await asyncio.shield(engine.end())
+        await asyncio.shield(engine.end())  # to its end, even if whoever runs it is cancelled

@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass, field
 from typing import BinaryIO, NoReturn
 
 from bot.engine.cards import EngineName
@@ -48,95 +48,96 @@ IDLE_PAUSE = 0.01
 """Seconds between two looks at renders that all wait."""
 
 
+@dataclass(slots=True, eq=False)
+class AcceptedOrder:
+    """All that is known of an order until its last report; one without a rendering waits."""
+
+    order: Render
+    rendering: Rendering | None = None
+    finishing: threading.Event = field(default_factory=threading.Event)
+    progress: Progress | None = None
+    """What was made since progress was last reported."""
+    told: float = -math.inf
+    """When that was, in seconds of a clock that nobody sets."""
+
+
 class Worker:
     """Steps the admitted renders in turn and answers for each exactly once."""
 
     def __init__(self, engine: Engine, inbox: "queue.Queue[Command]", out: BinaryIO) -> None:
-        self._engine = engine
-        self._slots = engine.ready().slots
-        self._inbox = inbox
-        self._out = out
-        self._waiting: dict[int, Render] = {}
-        self._running: dict[int, Rendering] = {}
-        self._takes: dict[int, int] = {}
-        self._finishing: set[int] = set()
+        self._engine, self._slots = engine, engine.ready().slots
+        self._inbox, self._out = inbox, out
+        self._orders: dict[int, AcceptedOrder] = {}
+        """In the order in which they came, which is that of their turns."""
         self._pause = 0.0
-        self._progress: dict[int, Progress] = {}
-        """What was made since progress was last reported."""
-        self._told: dict[int, float] = {}
-        """When that was."""
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         """Work until the process ends."""
         self._say(self._engine.ready())
         while True:
             self._receive()
             self._admit()
             self._engine.step()
-            turns = [self._turn_to(order) for order in list(self._running)]
+            turns = [self._turn_to(each) for each in list(self._orders.values()) if each.rendering]
             self._pause = IDLE_PAUSE if turns and not any(turns) else 0.0
 
     def _receive(self) -> None:
         """Carry out the commands received; wait for one if there is nothing else to do."""
-        nothing = not self._running and not self._waiting
         with contextlib.suppress(queue.Empty):
-            self._obey(self._inbox.get(timeout=None if nothing else self._pause))
+            self._obey(self._inbox.get(timeout=self._pause if self._orders else None))
             while True:
                 self._obey(self._inbox.get_nowait())
 
-    def _obey(self, order: Command) -> None:
-        match order:
-            case Render():
-                self._waiting[order.id] = order
-            case Cancel():
-                self._cancel(order.id)
-            case Finish():
-                if order.id in self._waiting or order.id in self._running:
-                    self._finishing.add(order.id)
+    def _obey(self, command: Command) -> None:
+        if isinstance(command, Render):
+            self._orders[command.id] = AcceptedOrder(command)
+        elif accepted := self._orders.get(command.id):  # else it ended while this was on its way
+            match command:
+                case Cancel():
+                    self._retire(accepted, Cancelled(id=command.id))
+                case Finish():
+                    accepted.finishing.set()
 
     def _admit(self) -> None:
-        while self._waiting and sum(self._takes.values()) < self._slots:
-            order = self._waiting.pop(next(iter(self._waiting)))
-            finishing = partial(self._finishing.__contains__, order.id)
-            self._running[order.id] = self._engine.render(order, finishing)
-            self._takes[order.id] = len(order.parts)
+        orders = self._orders.values()
+        free = self._slots - sum(len(each.order.parts) for each in orders if each.rendering)
+        for waiting in [each for each in orders if not each.rendering]:
+            # The last may have more takes than there is room for: what begins them lets them wait.
+            if free > 0:
+                free -= len(waiting.order.parts)
+                waiting.rendering = self._engine.render(waiting.order, waiting.finishing.is_set)
 
-    def _turn_to(self, order: int) -> bool:
+    def _turn_to(self, accepted: AcceptedOrder) -> bool:
         """Advance a render, and return whether it could."""
+        assert accepted.rendering
+        number = accepted.order.id
         try:
-            said = next(self._running[order])
+            said = next(accepted.rendering)
             if said and not isinstance(said, Idle):
-                self._tell(order, said)
+                self._tell(accepted, said)
             return not isinstance(said, Idle)
         except StopIteration:
-            self._retire(order, Done(id=order))
+            self._retire(accepted, Done(id=number))
         except JobError as error:
-            self._retire(order, Failed(id=order, fault=error.fault, reason=str(error)))
+            self._retire(accepted, Failed(id=number, fault=error.fault, reason=str(error)))
         return True
 
-    def _cancel(self, order: int) -> None:
-        if self._waiting.pop(order, None) or order in self._running:
-            self._retire(order, Cancelled(id=order))
+    def _retire(self, accepted: AcceptedOrder, last: Report) -> None:
+        del self._orders[accepted.order.id]
+        if accepted.rendering:
+            accepted.rendering.close()  # before it is told: a cancelled render has left no files
+        self._tell(accepted, last)
 
-    def _retire(self, order: int, last: Report) -> None:
-        rendering = self._running.pop(order, None)
-        if rendering is not None:
-            rendering.close()
-        self._takes.pop(order, None)
-        self._finishing.discard(order)
-        self._tell(order, last)
-        self._told.pop(order, None)
-
-    def _tell(self, order: int, said: Report) -> None:
+    def _tell(self, accepted: AcceptedOrder, said: Report) -> None:
         """Report on a render, after any progress that was held back."""
         if isinstance(said, Progress):
-            self._progress[order] = said
-            now = time.monotonic()
-            if now - self._told.get(order, -math.inf) < REPORT_INTERVAL:
+            accepted.progress, now = said, time.monotonic()
+            if now - accepted.told < REPORT_INTERVAL:
                 return
-            self._told[order] = now
-        if progress := self._progress.pop(order, None):
-            self._say(progress)
+            accepted.told = now
+        if accepted.progress:
+            self._say(accepted.progress)
+            accepted.progress = None
         if not isinstance(said, Progress):
             self._say(said)
 
@@ -154,18 +155,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inbox: queue.Queue[Command] = queue.Queue()
     threading.Thread(target=_read, args=(inbox,), daemon=True, name="inbox").start()
     try:
-        engine = load(_parser().parse_args(arguments))
+        Worker(load(_parser().parse_args(arguments)), inbox, out).run()
     except OperatorError as error:
         out.write(encode(Failed(id=0, fault=Fault.LOAD, reason=str(error))))
         out.flush()
         return 1
     except Exception as error:
         _die(error)
-    try:
-        Worker(engine, inbox, out).run()
-    except Exception as error:
-        _die(error)
-    return 0
 
 
 def load(options: argparse.Namespace) -> Engine:
@@ -181,16 +177,16 @@ def _sketch(options: argparse.Namespace) -> Engine:
 
 def _musicgen(options: argparse.Namespace) -> Engine:
     from bot.engine.musicgen.models import Repertoire
+    from bot.engine.musicgen.takes import EngineSettings
 
-    return Repertoire(
-        options.model or ["facebook/musicgen-small"],
-        options.device,
-        options.precision,
-        options.slots,
+    settings = EngineSettings(
+        device=options.device,
+        precision=options.precision,
+        slots=options.slots,
         kernels=options.kernels,
         finishes=options.finish == "on",
-        most=options.models_loaded,
     )
+    return Repertoire(options.model, settings, options.models_loaded)
 
 
 LOADERS = {EngineName.MUSICGEN: _musicgen, EngineName.SKETCH: _sketch}
@@ -227,11 +223,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot.engine.worker")
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), required=True)
     parser.add_argument("--model", action="append")
-    parser.add_argument("--models-loaded", type=int, default=None)
+    parser.add_argument("--models-loaded", type=int)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--kernels", default="auto")
-    parser.add_argument("--slots", type=int, default=None)
+    parser.add_argument("--slots", type=int)
     parser.add_argument("--finish", choices=("on", "off"), default="on")
     parser.add_argument("--pace", type=float, default=0.0)
     return parser

@@ -17,19 +17,16 @@ def device(asked: str) -> torch.device:
     """
     if asked == "cpu":
         return torch.device("cpu")
-    if not torch.cuda.is_available():
-        if asked == "cuda":
-            raise OperatorError(
-                "DEVICE is cuda, but torch finds no CUDA GPU: set DEVICE=auto or cpu."
-            )
-        return torch.device("cpu")
-    if problem := unfit():
-        if asked == "cuda":
-            raise OperatorError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
+    there = torch.cuda.is_available()
+    problem = unfit() if there else "torch finds no CUDA GPU"
+    if not problem:
+        _settle()
+        return torch.device("cuda")
+    if asked == "cuda":
+        raise OperatorError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
+    if there:  # whoever has none expects no other
         log.warning("MusicGen runs on the CPU: %s", problem)
-        return torch.device("cpu")
-    _settle()
-    return torch.device("cuda")
+    return torch.device("cpu")
 
 
 def unfit() -> str | None:

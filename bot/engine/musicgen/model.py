@@ -24,7 +24,7 @@ from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.precisions import Kernels, Precision, chosen, kernels_for
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
-from bot.engine.musicgen.takes import Loop, TakeInProgress
+from bot.engine.musicgen.takes import EngineSettings, Loop, TakeInProgress
 from bot.engine.musicgen.transformer import unknown
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
@@ -51,31 +51,23 @@ class MusicGen:
     def __init__(
         self,
         model: str,
-        device: str,
-        precision: str = "auto",
-        slots: int | None = None,
-        *,
-        kernels: str = "auto",
-        finishes: bool = True,
+        settings: EngineSettings,
         writer: Executor | None = None,
         others: Sequence[str] = (),
     ) -> None:
-        """Load `model` onto "cpu", "cuda" or, by "auto", the better one; raise OperatorError.
+        """Load a model of the hub, or a folder's; raise OperatorError.
 
-        How many `slots` there are depends on the memory if nothing is said, of which models that
-        are to be loaded beside it, the `others`, get as much as they need. `kernels` are "native",
-        "torch" or by "auto" those that the processor can run. `finishes` says whether the sound is
-        finished, or kept as the model made it. `writer` fetches the sound from the device, finishes
-        and writes it; nobody makes a step meanwhile if it is not given.
+        Of the memory, models that are to be loaded beside it, the `others`, get as much as they
+        need. `writer` fetches the sound from the device, finishes and writes it; nobody makes a
+        step meanwhile if it is not given.
         """
-        self._finishes, self._writer = finishes, writer or InlineExecutor()
-        self._kernels = kernels
+        self._settings, self._writer = settings, writer or InlineExecutor()
         self._spills = 0
         """How many steps ran out of memory."""
         self._name = cards.name(model)
-        self._device = devices.device(device)
+        self._device = devices.device(settings.device)
         try:
-            self.loop = self._load(model, precision, slots, others)
+            self.loop = self._load(model, others)
             self._pace = self._measured()
         except (*SPILLS, RuntimeError) as error:
             if not spilled(error):
@@ -90,9 +82,9 @@ class MusicGen:
             return f"The GPU has too little free memory for {model}: {ways}, or DEVICE=cpu."
         return f"This machine has too little free memory for {model}: {ways}."
 
-    def _load(self, model: str, asked: str, slots: int | None, others: Sequence[str]) -> Loop:
-        precision = chosen(asked, self._device)
-        kernels = kernels_for(self._kernels, precision, self._device)
+    def _load(self, model: str, others: Sequence[str]) -> Loop:
+        precision = chosen(self._settings.precision, self._device)
+        kernels = kernels_for(self._settings.kernels, precision, self._device)
         loaded = loading.load(model, self._device)
         reason = unknown(loaded.lm)
         loading.check_numbers(self._name, loaded.lm, precision.dtype)
@@ -108,9 +100,9 @@ class MusicGen:
                 reason,
             )
             return AudiocraftLoop(loaded)
-        room = slots or capacity.slots(loaded, precision, self._device, others)
+        slots = self._settings.slots or capacity.slots(loaded, precision, self._device, others)
         return SlotLoop(
-            loaded, slots=room, precision=precision, device=self._device, kernels=kernels
+            loaded, slots=slots, precision=precision, device=self._device, kernels=kernels
         )
 
     def ready(self) -> Ready:
@@ -155,9 +147,8 @@ class MusicGen:
             if not spilled(error):
                 raise
             log.warning("job %s: %s", order.id, error)
-            traceback.clear_frames(
-                error.__traceback__
-            )  # they hold the tensors that fill the memory
+            traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
+        # Only out here the error is gone, and with it the last that held what it could not get.
         self._clear()
         raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
 
@@ -166,7 +157,7 @@ class MusicGen:
             TakeOutput(part=part, take=take, sound=Sound(self.codec), before=take.frames)
             for part, take in zip(order.parts, self.loop.begin(order), strict=True)
         ]
-        results = Results(order, self.codec.sample_rate, finishes=self._finishes)
+        results = Results(order, self.codec.sample_rate, finishes=self._settings.finishes)
         written: Tasks[Took | Previewed] = Tasks(self._writer)
         total = sum(output.take.total for output in outputs)
         left, told, spills = list(outputs), 0, self._spills
@@ -195,7 +186,7 @@ class MusicGen:
             yield from written.remaining()
         finally:
             written.cancel()
-            results.drop()
+            results.drop()  # before the takes: whoever cancelled finds no file afterwards
             for output in left:
                 output.take.drop()
 
@@ -272,4 +263,5 @@ class MusicGen:
         take.stop()
         if not take.finite:
             raise OperatorError(f"{self._name} cannot play: {self._nonsense()}.")
+        # The first step does what no other has to, such as to touch its memory.
         return statistics.median(ticks[1:]) * self.codec.frame_rate

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from msgspec.structs import replace
 
 from bot.engine import cards
 from bot.engine.contract import Idle, Rendering
@@ -18,6 +19,7 @@ from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import capacity, checkpoints, devices, loading
 from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.precisions import chosen
+from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
 from bot.errors import JobError, OperatorError
 
@@ -43,33 +45,17 @@ class Repertoire:
     """
 
     def __init__(
-        self,
-        models: Sequence[str],
-        device: str,
-        precision: str = "auto",
-        slots: int | None = None,
-        *,
-        kernels: str = "auto",
-        finishes: bool = True,
-        most: int | None = None,
+        self, models: Sequence[str], settings: EngineSettings, most: int | None = None
     ) -> None:
         """Load the first of `models`, as MusicGen does; raise OperatorError.
 
         At most `most` stay loaded, as many as fit if nothing is said.
         """
-        self._device = devices.device(device)
+        self._device = devices.device(settings.device)
         loading.stay_offline()
         self._paths = {cards.name(model): model for model in models}
-        self._load = partial(
-            MusicGen,
-            device=device,
-            precision=precision,
-            slots=slots,
-            kernels=kernels,
-            finishes=finishes,
-            writer=writer(self._device),
-        )
-        self._precision = chosen(precision, self._device)
+        self._load = partial(MusicGen, settings=settings, writer=writer(self._device))
+        self._precision = chosen(settings.precision, self._device)
         self._most = most or len(self._paths)
         self.loaded: OrderedDict[str, MusicGen] = OrderedDict()
         self._users: Counter[str] = Counter()
@@ -84,14 +70,9 @@ class Repertoire:
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
         first = next(iter(self.loaded.values())).ready()
-        return Ready(
-            models=tuple(self._paths),
-            device=first.device,
-            precision=first.precision,
-            slots=first.slots,
-            pace=first.pace,
-            unfit=tuple(name for name in self._paths if not self._can_fit(name)),
-        )
+        absent = (name for name in self._paths if name not in self.loaded)
+        unfit = tuple(name for name in absent if self._need(name) > capacity.total(self._device))
+        return replace(first, models=tuple(self._paths), unfit=unfit)
 
     def step(self) -> None:
         """Make one step of every model that somebody uses."""
@@ -143,16 +124,9 @@ class Repertoire:
             self._let_go(idle.pop(0))
         return True
 
-    def _can_fit(self, name: str) -> bool:
-        """Whether a model would fit with nothing else beside it."""
-        if name in self.loaded:
-            return True
-        return self._need(name) <= capacity.total(self._device)
-
     def _fits(self, name: str) -> bool:
-        if len(self.loaded) >= self._most:
-            return False
-        return self._need(name) <= capacity.free(self._device)
+        room = len(self.loaded) < self._most
+        return room and self._need(name) <= capacity.free(self._device)
 
     def _need(self, name: str) -> float:
         """Return the bytes that must be free for a model to be loaded."""
@@ -182,10 +156,9 @@ class Repertoire:
         except OperatorError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             idle = [other for other in self.loaded if not self._users[other]]
-            if idle:
-                for other in idle:
-                    self._let_go(other)
-                self._fetch(name)
-                return
-            log.error("%s", error)
-            raise JobError(f"The model {name} could not be loaded: {error}") from error
+            if not idle:
+                log.error("%s", error)
+                raise JobError(f"The model {name} could not be loaded: {error}") from error
+            for other in idle:
+                self._let_go(other)
+            self._fetch(name)

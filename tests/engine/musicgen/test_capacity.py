@@ -16,6 +16,7 @@ from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, devices, models
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.precisions import Precision
+from bot.engine.musicgen.takes import EngineSettings
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
 from tests.support.hub import snapshot
@@ -129,7 +130,7 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
     monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
     monkeypatch.setattr(models, "writer", lambda _: None)
     monkeypatch.setattr(capacity, "free", lambda _: left[0])
-    both = models.Repertoire(["small", "large"], "cuda", most=most)
+    both = models.Repertoire(["small", "large"], EngineSettings(device="cuda"), most=most)
     if most:
         left[0] = 24e9  # the first makes room
         both.loaded.clear()
@@ -217,7 +218,7 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
     monkeypatch.setattr(capacity, "free", free)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    both = models.Repertoire(["first", "second"], "cpu")
+    both = models.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
     next(first)
     looks.clear()

@@ -22,6 +22,7 @@ from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
+from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import OperatorError
 from bot.values import Fault, Status
 from tests.dispatch.test_faults import asked
@@ -149,7 +150,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
 
     monkeypatch.setattr(models, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
-    both = models.Repertoire(["first", "second"], "cpu")
+    both = models.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     order = replace(Files(Path()).order(1, 7), model="second")
     assert len(list(both.render(order, lambda: False))) == 3
     assert begun[-1]().gone == [True, True]

@@ -18,6 +18,7 @@ from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import loading, models
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.model import MusicGen
+from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
@@ -55,7 +56,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Executor], MusicGen]:
         own = SimpleNamespace(lm=lm, frame_rate=50, extend_stride=4, max_duration=6)
         own.compression_model = encodec(bins=CARD)
         monkeypatch.setattr(loading, "load", lambda *_: own)
-        return MusicGen("small", "cpu", "float32", 3, kernels="torch", writer=writer)
+        return MusicGen(
+            "small",
+            EngineSettings(device="cpu", precision="float32", slots=3, kernels="torch"),
+            writer,
+        )
 
     return new
 
