@@ -1,11 +1,10 @@
 """audiocraft's own loop, for models that our decoder does not support: one take at a time."""
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import wait
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -59,7 +58,7 @@ class AudiocraftLoop:
         """
         assert self.running
         with_words, without = scores.chunk(2)
-        guided = without + (with_words - without) * self.running.guidance
+        guided = without + (with_words - without) * self.running.order.guidance
         finite = guided.isfinite().all()
         self.finite &= finite
         return torch.where(finite, scores, torch.zeros_like(scores))
@@ -83,18 +82,13 @@ class AudiocraftTake:
         self, loop: AudiocraftLoop, order: Render, seed: int, before: torch.Tensor
     ) -> None:
         """Begin with the codes [1, codebooks, frames] that an order continues."""
-        self._loop, self._order, self._seed = loop, order, seed
+        self._loop, self.order, self._seed = loop, order, seed
         self._windows = loop.windows(order.seconds, before.shape[-1])
         self._steps: Generator[None, None, None] | None = None
         self._codes = before
         self._finite = True
         self.done, self.ended = 0, False
         self.total = sum(window.steps for window in self._windows)
-
-    @property
-    def guidance(self) -> float:
-        """How much the words count."""
-        return self._order.guidance
 
     @property
     def finite(self) -> bool:
@@ -118,6 +112,7 @@ class AudiocraftTake:
         assert self._steps
         try:
             next(self._steps)
+            self.done += 1
         except StopIteration:
             self.stop()
 
@@ -133,18 +128,13 @@ class AudiocraftTake:
             assert self._steps
             self._steps.close()
 
-    def drop(self) -> None:
-        """End with nothing."""
-        self.stop()
+    drop = stop
+    """What it has takes no memory of the loop's."""
 
     def _played(self) -> Generator[None, None, None]:
-        torch.manual_seed(self._seed)
+        torch.manual_seed(self._seed)  # audiocraft draws from torch's own generator, and only it
         for window in self._windows:
-            with Steps(self._loop.thread, partial(self._extended, window)) as steps:
-                for _ in steps:
-                    self.done += 1
-                    yield
-            self._codes = steps.result
+            self._codes = yield from stepped(self._loop.thread, partial(self._extended, window))
 
     def _extended(self, window: Window, callback: Callback) -> torch.Tensor:
         prompt = self._codes[..., self._codes.shape[-1] - window.prompt :]
@@ -153,18 +143,12 @@ class AudiocraftTake:
 
     def _generated(self, prompt: torch.Tensor, frames: int, callback: Callback) -> torch.Tensor:
         """Return codes [1, codebooks, frames], which begin with those of the prompt."""
-        from audiocraft.modules.conditioners import ConditioningAttributes, WavCondition
-
-        model, order = self._loop.model, self._order
-        wish = ConditioningAttributes(text={"description": order.prompt})
-        silence, length = torch.zeros((1, 1, 1)), torch.tensor([0])
-        wish.wav["self_wav"] = WavCondition(
-            silence.to(model.device), length.to(model.device), [model.sample_rate], [None]
-        )
+        model, order = self._loop.model, self.order
+        attributes, _ = model._prepare_tokens_and_attributes([order.prompt], None)
         with model.autocast:
             codes: torch.Tensor = model.lm.generate(
                 prompt,
-                [wish],
+                attributes,
                 max_gen_len=frames,
                 use_sampling=True,
                 temp=order.temperature,
@@ -181,54 +165,41 @@ class StepsAbandoned(BaseException):
     """Raised inside a call whose steps are no longer wanted."""
 
 
-class Steps:
-    """Runs a blocking call one step per iteration, of which the call itself knows only a callback.
+def stepped(
+    thread: ThreadExecutor, call: Callable[[Callback], torch.Tensor]
+) -> Generator[None, None, torch.Tensor]:
+    """Run a blocking call a step at a time, and return what it returns.
 
-    audiocraft's loop cannot be left and entered again, so it runs in another thread, and a baton
-    goes to and fro: that thread runs only while the iterator waits for it, nothing is concurrent.
-    Leaving the block early raises in the callback, and audiocraft forgets the unfinished window.
+    audiocraft's loop cannot be left and entered again, and tells of its steps by a callback. So it
+    runs in another thread, and a baton goes to and fro: that thread runs only while this generator
+    waits for it, nothing is concurrent. Closing it early raises in the callback, and audiocraft
+    forgets the unfinished window.
     """
+    go, came, left = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
 
-    result: torch.Tensor
-
-    def __init__(self, thread: ThreadExecutor, call: Callable[[Callback], torch.Tensor]) -> None:
-        self._thread, self._call = thread, call
-        self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
-        self._left = False
-
-    def __enter__(self) -> Self:
-        self._future = self._thread.submit(self._run)
-        self._future.add_done_callback(lambda _: self._came.release())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._left = True
-        self._go.release()
-        wait([self._future])
-
-    def __iter__(self) -> Iterator[None]:
-        while True:
-            self._go.release()
-            self._came.acquire()
-            if self._future.done():
-                self.result = self._future.result()
-                return
-            yield
-
-    def _run(self) -> torch.Tensor:
-        self._pause()
-        return self._call(lambda _done, _of: self._step())
-
-    def _step(self) -> None:
-        self._came.release()
-        self._pause()
-
-    def _pause(self) -> None:
-        self._go.acquire()
-        if self._left:
+    def pause() -> None:
+        go.acquire()
+        if left.is_set():
             raise StepsAbandoned
+
+    def step(_done: int, _of: int) -> None:
+        came.release()
+        pause()
+
+    def run() -> torch.Tensor:
+        pause()
+        return call(step)
+
+    future = thread.submit(run)
+    future.add_done_callback(lambda _: came.release())  # so that an error ends the wait, too
+    try:
+        while True:
+            go.release()
+            came.acquire()
+            if future.done():
+                return future.result()
+            yield
+    finally:
+        left.set()
+        go.release()
+        wait([future])  # the thread is the next take's then
