@@ -56,7 +56,7 @@ def run_future(future: "Future[T]", call: Callable[[], T]) -> None:
         return
     try:
         future.set_result(call())
-    except BaseException as error:
+    except BaseException as error:  # whoever waits for it hears of it, whatever it is
         future.set_exception(error)
 
 

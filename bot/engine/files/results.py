@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bot.engine.files import mastering, waveform
 from bot.engine.files.tags import Tags
-from bot.engine.files.wav import NonFiniteSamples, pcm, write_codes, write_pcm
+from bot.engine.files.wav import pcm, write_codes, write_pcm
 from bot.engine.messages import PREVIEW_SECONDS, Part, Render, Took
 from bot.errors import JobError
 from bot.values import Fault
@@ -87,14 +87,14 @@ class Results:
             return not self._dropped
 
     def _pcm(self, part: Part, samples: FloatSamples) -> Pcm:
-        try:
-            return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
-        except NonFiniteSamples as error:
-            raise JobError(NO_SOUND, Fault.NUMBERS) from error
+        if not np.isfinite(samples).all():  # cast to integers they would be noise, or silence
+            raise JobError(NO_SOUND, Fault.NUMBERS)
+        return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
 
     def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.integer]) -> None:
         path = Path(part.codes)
         try:
+            # The music comes last: where that is, the codes to go on from it are, too.
             write_codes(path, codes)
             self._write_sound(Path(part.audio), part, sound)
         except OSError:

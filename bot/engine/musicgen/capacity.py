@@ -38,10 +38,7 @@ WEIGHT_BYTES = {
 
 
 def slots(
-    model: "Pretrained",
-    precision: Precision,
-    device: torch.device,
-    others: Sequence[str] = (),
+    model: "Pretrained", precision: Precision, device: torch.device, others: Sequence[str] = ()
 ) -> int:
     """Return how many slots fit beside the weights of a model that is still on disk; at least 1.
 
@@ -53,8 +50,8 @@ def slots(
     head = lm.dim // layers[0].self_attn.num_heads
     each = slot(lm.dim * len(layers), precision, device, positions=positions, head=head)
     each += sum(slot(checkpoints.breadth(other), precision, device) for other in others)
-    own = sum(weight.numel() for weight in lm.transformer.parameters())
-    own += sum(weight.numel() for weight in lm.linears.parameters())
+    parts = (lm.transformer, lm.linears)
+    own = sum(weight.numel() for part in parts for weight in part.parameters())
     left = free(device) - own * WEIGHT_BYTES[precision] - RESERVED_BYTES
     left -= sum(estimate(other, precision, device) for other in others)
     return max(1, min(most(device), int(left // each)))
@@ -85,9 +82,7 @@ def most(device: torch.device) -> int:
     The more multiprocessors a GPU has, the less of a step is the takes' own, and the more of it is
     what all share: the weights, and the launches.
     """
-    if device.type == "cpu":
-        return 8
-    return 8 * max(2, devices.multiprocessors() // 32)
+    return 8 if device.type == "cpu" else 8 * max(2, devices.multiprocessors() // 32)
 
 
 def together(
@@ -135,7 +130,7 @@ def free(device: torch.device) -> float:
     """Return the bytes that are promised to nobody, on the GPU or of the machine's memory."""
     if device.type == "cuda":
         return devices.free()
-    return available() - untouched()
+    return available() - untouched()  # what slots have reserved counts as available until used
 
 
 def available() -> float:
@@ -147,7 +142,7 @@ def available() -> float:
 
 def _group() -> float:
     """Return the bytes left to this control group, of which a container is one."""
-    folder = Path("/sys/fs/cgroup")
+    folder = Path("/sys/fs/cgroup")  # MemAvailable is the machine's, whatever a container may have
     try:
         limit = (folder / "memory.max").read_text().strip()
         return float(limit) - float((folder / "memory.current").read_text())

@@ -23,7 +23,6 @@ from omegaconf.errors import OmegaConfBaseException
 from bot.engine.musicgen.checkpoints import CODEC, Found
 from bot.engine.musicgen.inert_pickle import (
     CODE,
-    DamagedFile,
     Placeholder,
     TensorPlaceholder,
     UnusableFile,
@@ -42,7 +41,6 @@ MOST_SETTINGS, DEEPEST_SETTINGS, MOST_ALIASES = 1 << 18, 40, 20
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 A_CODEC = "use the one that the model was trained with, such as that of facebook/musicgen-small"
-UNREADABLE = "has settings (xp.cfg) that cannot be read"
 EXPORT = "export it first with audiocraft.utils.export"
 
 TEXT_ENCODERS = frozenset(
@@ -61,7 +59,7 @@ def look(name: str, file: Path) -> Found:
         return _codec(package) if name == CODEC else _language_model(package)
     except UnusableFile as problem:
         return Found(wrong=str(problem))
-    except (DamagedFile, zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError):
         return Found(damaged=True)
 
 
@@ -128,38 +126,36 @@ def _settings(package: Mapping[Any, Any]) -> DictConfig:
     found = package.get("xp.cfg")
     if found is None:
         raise UnusableFile(f"has no settings (xp.cfg): {EXPORT}")
-    if isinstance(found, str):
-        _check_limits(found)
     try:
-        settings = OmegaConf.create(
-            found if isinstance(found, str) else _plain(found, DEEPEST_SETTINGS)
-        )
+        if isinstance(found, str):
+            _check_limits(found)
+        else:
+            found = _plain(found, DEEPEST_SETTINGS)
+        settings = OmegaConf.create(found)
+        if not isinstance(settings, DictConfig):
+            raise TypeError("the settings are no mapping")
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
-        raise UnusableFile(UNREADABLE) from error
-    if not isinstance(settings, DictConfig):
-        raise UnusableFile(UNREADABLE)
+        raise UnusableFile("has settings (xp.cfg) that cannot be read") from error
     return settings
 
 
 def _check_limits(text: str) -> None:
-    depth = aliases = 0
+    """Raise ValueError or YAMLError for what could take its reader's time, memory or stack."""
     if len(text) > MOST_SETTINGS:
-        raise UnusableFile(UNREADABLE)
-    try:
-        for event in yaml.parse(text):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            aliases += isinstance(event, yaml.AliasEvent)
-            if depth > DEEPEST_SETTINGS or aliases > MOST_ALIASES:
-                raise UnusableFile(UNREADABLE)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UnusableFile(UNREADABLE) from error
+        raise ValueError("the settings are too long")
+    depth = aliases = 0
+    for event in yaml.parse(text):  # one at a time, and before anything is made of them
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > DEEPEST_SETTINGS or aliases > MOST_ALIASES:
+            raise ValueError("the settings are too deep, or refer to themselves too often")
 
 
 def _plain(node: object, depth: int) -> Any:  # noqa: ANN401
-    """Return what a pickled node of OmegaConf holds."""
+    """Return what a pickled node of OmegaConf holds; raise ValueError for one too deep."""
     if not depth:
-        raise UnusableFile(UNREADABLE)
+        raise ValueError("the settings are too deep")
     if isinstance(node, Placeholder):
         state = node.state if isinstance(node.state, dict) else {}
         return _plain(state.get("_content", state.get("_val")), depth - 1)
@@ -193,7 +189,7 @@ def _check_family(settings: DictConfig) -> None:
 
 
 def _conditions(settings: DictConfig) -> str | None:
-    """Return the text encoder's name; raise Unusable for what more than words and a tune steer."""
+    """Return the text encoder's name; raise UnusableFile for what needs more."""
     found = _chosen(settings, "conditioners")
     conditions = {str(name): how for name, how in (found or {}).items() if name != "args"}
     kinds = {name: how.get("model") for name, how in conditions.items() if isinstance(how, dict)}
@@ -257,7 +253,7 @@ def main(arguments: list[str]) -> None:
     """Write what a file is, as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (READING_MEMORY, READING_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (READING_SECONDS, READING_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a file that crashes its reader is expected
     name, file = arguments
     sys.stdout.buffer.write(msgspec.json.encode(look(name, Path(file))))
 

@@ -87,10 +87,9 @@ def wrong(model: str) -> str | None:
     """
     if not _at_home():
         return NO_HOME
-    if other := next(
-        (kind for name, kind in OTHER_FAMILIES.items() if model.startswith(name)), None
-    ):
-        return f"{model} is {other}, and only MusicGen is supported."
+    for name, kind in OTHER_FAMILIES.items():
+        if model.startswith(name):
+            return f"{model} is {kind}, and only MusicGen is supported."
     for name in (LANGUAGE_MODEL, CODEC):
         file, folder = _file(model, name), Path(model).is_dir()
         if file is None:
@@ -154,6 +153,7 @@ def breadth(model: str) -> int:
 
 def fetch(model: str) -> None:
     """Download what `missing` names, with progress on stderr; raise OperatorError if that fails."""
+    # By its name first: no gigabytes are fetched of what cannot be used. Then by what came.
     if found := wrong(model):
         raise OperatorError(found)
     if not Path(model).is_dir():
@@ -244,7 +244,7 @@ def _found(name: str, file: Path) -> Found:
     return _looked(name, file, state.st_size, state.st_mtime_ns)
 
 
-@lru_cache
+@lru_cache  # by size and time too: a file that was replaced is examined again
 def _looked(name: str, file: Path, *_: int) -> Found:
     """Examine a file in a process of its own: it may come from anywhere and crash what reads it.
 

@@ -93,9 +93,9 @@ class Codec:
         whole, found = self.whole(codes).float().cpu().numpy(), sound.samples()
         if not np.isfinite(whole).all():
             raise OperatorError("The model's codec plays NaN or infinity: its weights are damaged.")
-        if whole.shape != found.shape:
-            return False
-        return float(np.abs(whole - found).max()) <= PROBE_TOLERANCE * float(np.abs(whole).max())
+        return whole.shape == found.shape and bool(
+            np.abs(whole - found).max() <= PROBE_TOLERANCE * np.abs(whole).max()
+        )
 
 
 class Sound:
@@ -143,27 +143,23 @@ class Sound:
     def _hear(self, codes: torch.Tensor) -> None:
         frames = codes.shape[-1]
         until = min(self._done + self._chunk, frames)
-        head, lstm, tail = self._codec.layers or ((), None, ())
-        self._remember(head, lstm, codes, min(until + FRAMES_AFTER, frames))
+        self._remember(codes, min(until + FRAMES_AFTER, frames))
+        assert self._codec.layers
         assert self._after is not None
-        sound = _through(tail, self._after)
+        sound = _through(self._codec.layers[2], self._after)
         hop = sound.shape[-1] // self._after.shape[-1]
         begin, end = (self._done - self._from) * hop, (until - self._from) * hop
         self._parts.append(sound[:, 0, begin:end])
         self._done = until
-        keep = max(0, until - FRAMES_AFTER)
+        keep = max(0, until - FRAMES_AFTER)  # which the next chunk's first frames hear
         self._after, self._from = self._after[..., keep - self._from :], keep
 
-    def _remember(
-        self,
-        head: Sequence[Any],
-        lstm: Any,  # noqa: ANN401
-        codes: torch.Tensor,
-        until: int,
-    ) -> None:
+    def _remember(self, codes: torch.Tensor, until: int) -> None:
         """Take frames as far as `until` through the layers that come before the tail."""
         if until == self._heard:
             return
+        assert self._codec.layers
+        head, lstm, _ = self._codec.layers
         begin = max(0, self._heard - FRAMES_BEFORE)
         latent = self._codec.latent(codes[:, begin : until + FRAMES_BEFORE])
         hidden = _through(head, latent)[..., self._heard - begin : until - begin]

@@ -22,17 +22,10 @@ class UnusableFile(Exception):
     """A file is unusable; the text continues after its name, and says what to do."""
 
 
-class DamagedFile(Exception):
-    """A file is no whole archive."""
-
-
 class Placeholder:
     """Stands where a pickle names anything; keeps the state that it is given."""
 
     state: Any = None
-
-    def __new__(cls, *_: object, **__: object) -> "Placeholder":
-        return super().__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -43,13 +36,8 @@ class Placeholder:
     def __call__(self, *_: object) -> "Placeholder":
         return self
 
-    def __setitem__(self, *_: object) -> None:
-        pass
-
-    def append(self, *_: object) -> None:
-        """Keep nothing."""
-
-    extend = add = append
+    # What a pickle calls to fill a list, a set or a mapping; what it would put in is not kept.
+    __setitem__ = append = extend = add = __call__
 
 
 class TensorPlaceholder(Placeholder):
@@ -57,7 +45,7 @@ class TensorPlaceholder(Placeholder):
 
 
 class PlaceholderDict(dict[Any, Any]):
-    """An OrderedDict, whose other state does not count."""
+    """An OrderedDict, whose other state does not count: it could hide the methods of a dict."""
 
     def __setstate__(self, state: object) -> None:
         pass
@@ -70,11 +58,9 @@ class InertUnpickler(pickle.Unpickler):
         """Return what stands for a class or a function."""
         if (module, name) == ("collections", "OrderedDict"):
             return PlaceholderDict
-        return (
-            TensorPlaceholder
-            if name.startswith("_rebuild_") and module == "torch._utils"
-            else Placeholder
-        )
+        if module == "torch._utils" and name.startswith("_rebuild_"):
+            return TensorPlaceholder
+        return Placeholder
 
     def persistent_load(self, _: Any) -> Placeholder:  # noqa: ANN401
         """Return what stands for the numbers of a tensor."""
@@ -82,7 +68,7 @@ class InertUnpickler(pickle.Unpickler):
 
 
 def unpack(file: Path) -> Mapping[Any, Any]:
-    """Return a checkpoint without its weights; raise UnusableFile, DamagedFile or BadZipFile."""
+    """Return a checkpoint without its weights; raise UnusableFile or BadZipFile."""
     with file.open("rb") as opened:
         begin = opened.read(64)
     if begin.startswith(LFS):
@@ -91,16 +77,14 @@ def unpack(file: Path) -> Mapping[Any, Any]:
         raise UnusableFile(
             "is in torch's old format: load it with torch.load, and torch.save it again"
         )
-    if not zipfile.is_zipfile(file):
-        raise DamagedFile
     with zipfile.ZipFile(file) as archive:
         entry = next((each for each in archive.infolist() if each.filename.endswith(PICKLE)), None)
         if entry is None:
-            raise DamagedFile
+            raise zipfile.BadZipFile
         if entry.file_size > MOST_BYTES:
             raise UnusableFile("holds more besides its weights than any checkpoint needs")
         with archive.open(entry) as opened:
-            pickled = opened.read(MOST_BYTES)
+            pickled = opened.read(MOST_BYTES)  # whatever size the archive claims that it has
     if pickled[:1] == pickle.PROTO and pickled[1] != 2:
         raise UnusableFile(
             f"was saved with pickle protocol {pickled[1]}, which torch does not open safely: save "
@@ -112,9 +96,9 @@ def unpack(file: Path) -> Mapping[Any, Any]:
 def _unpickled(pickled: bytes) -> Mapping[Any, Any]:
     try:
         package = InertUnpickler(io.BytesIO(pickled)).load()
-    except MemoryError:
+    except MemoryError:  # it ends this process, which says what was the matter
         raise
-    except Exception as error:
+    except Exception as error:  # a pickle may make its reader raise anything
         raise UnusableFile("is not a torch checkpoint, or is damaged") from error
     if not isinstance(package, dict):
         raise UnusableFile(

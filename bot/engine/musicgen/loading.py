@@ -41,27 +41,26 @@ def load(model: str, place: torch.device) -> "Pretrained":
     The weights are those of the file, on the CPU and in its dtype: whoever copies them has the only
     copy in memory. Raises OperatorError.
     """
-    _prepare(model)
-    try:
-        with _safe_globals(), without_stems():
-            return _mapped(model, place)
-    except Exception as error:
-        raise _explained(model, error) from error
+    with _opened(model):
+        from audiocraft.models.loaders import load_compression_model
+        from omegaconf import OmegaConf
+
+        codec = load_compression_model(model, device="cpu").to(place)
+        package = torch.load(checkpoints.language_model(model), mmap=True, weights_only=True)
+        settings = OmegaConf.create(package["xp.cfg"])
+        lm = _language_model(settings, package["best_state"], place)
+        return _playing(model, codec, lm)
 
 
 def load_whole(model: str, place: torch.device) -> "Pretrained":
     """Load a model as audiocraft does, for its own loop; raise OperatorError."""
-    _prepare(model)
-    try:
+    with _opened(model):
         from audiocraft.models.loaders import load_compression_model, load_lm_model
 
-        with _safe_globals(), without_stems():
-            lm = load_lm_model(model, device=place.type)
-            codec = load_compression_model(model, device=place.type)
-            _let_tunes_be(lm)
-            return _playing(model, codec, lm)
-    except Exception as error:
-        raise _explained(model, error) from error
+        lm = load_lm_model(model, device=place.type)
+        codec = load_compression_model(model, device=place.type)
+        _let_tunes_be(lm)
+        return _playing(model, codec, lm)
 
 
 def _let_tunes_be(lm: "LMModel") -> None:
@@ -97,21 +96,17 @@ def stay_offline() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def _prepare(model: str) -> None:
+@contextmanager
+def _opened(model: str) -> Iterator[None]:
+    """Let the block load a model that is whole and on disk; raise OperatorError if it cannot."""
     stay_offline()
     if found := checkpoints.trouble(model):
         raise OperatorError(found)
-
-
-def _mapped(model: str, place: torch.device) -> "Pretrained":
-    from audiocraft.models.loaders import load_compression_model
-    from omegaconf import OmegaConf
-
-    codec = load_compression_model(model, device="cpu").to(place)
-    package = torch.load(checkpoints.language_model(model), mmap=True, weights_only=True)
-    settings = OmegaConf.create(package["xp.cfg"])
-    lm = _language_model(settings, package["best_state"], place)
-    return _playing(model, codec, lm)
+    try:
+        with _safe_globals(), without_stems():
+            yield
+    except Exception as error:  # a file may make audiocraft and torch raise anything
+        raise _explained(model, error) from error
 
 
 def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretrained":
@@ -123,11 +118,8 @@ def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretraine
 
     class Playing(Pretrained):  # type: ignore[misc]  # audiocraft has no types
         def set_generation_params(self, **asked: object) -> None:
-            stride = (
-                WINDOW_STRIDE
-                if self.max_duration > WINDOW_STRIDE
-                else WINDOW_STRIDE / 30 * self.max_duration
-            )
+            longer = self.max_duration > WINDOW_STRIDE
+            stride = WINDOW_STRIDE if longer else WINDOW_STRIDE / 30 * self.max_duration
             super().set_generation_params(**{"extend_stride": stride, **asked})
 
     return Playing(model, codec, lm)
@@ -152,7 +144,7 @@ def _language_model(
         lm = builders.get_lm_model(settings)
     settings.conditioners, settings.device = conditioners, place.type
     lm.condition_provider = builders.get_conditioner_provider(lm.dim, settings)
-    lm.load_state_dict(state, assign=True)
+    lm.load_state_dict(state, assign=True)  # the mapped tensors themselves: a copy would take RAM
     lm.condition_provider.to(place, torch.float32)
     lm.cfg = settings
     return lm.eval()
@@ -200,12 +192,6 @@ def _safe_globals() -> AbstractContextManager[None]:
     """
     from omegaconf import DictConfig, ListConfig, base, nodes
 
-    plain: list[Any] = [
-        DictConfig,
-        ListConfig,
-        base.ContainerMetadata,
-        base.Metadata,
-        nodes.AnyNode,
-    ]
-    plain += [typing.Any, collections.defaultdict, dict, list, int]
+    own = (DictConfig, ListConfig, base.ContainerMetadata, base.Metadata, nodes.AnyNode)
+    plain: list[Any] = [*own, typing.Any, collections.defaultdict, dict, list, int]
     return torch.serialization.safe_globals(plain)

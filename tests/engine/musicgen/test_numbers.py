@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
 from bot.engine.files.results import Results
-from bot.engine.files.wav import NonFiniteSamples
 from bot.engine.messages import Done, Failed, Part, Previewed, Ready, Render, Took
 from bot.engine.musicgen.precisions import native
 from bot.errors import JobError
@@ -206,5 +205,4 @@ def test_sound_of_no_numbers_is_no_full_disk(tmp_path: Path, finishes: bool, wro
         results.took(order.parts[0], np.full((1, 32000), wrong), np.zeros((4, 50), int))
     assert told.value.fault is Fault.NUMBERS
     assert "PRECISION=float32" in str(told.value)
-    assert isinstance(told.value.__cause__, NonFiniteSamples)
     assert list(tmp_path.iterdir()) == []
