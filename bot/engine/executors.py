@@ -61,14 +61,16 @@ def run_future(future: "Future[T]", call: Callable[[], T]) -> None:
 
 
 class Tasks(Generic[T]):
-    """Calls of one render and their outcomes, in the order in which they were submitted."""
+    """Calls of one render and their outcomes, in the order in which they were submitted.
+
+    A call that returns None has nothing to yield.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._calls: deque[Future[T | None]] = deque()
 
     def submit(self, call: Callable[[], T | None]) -> None:
-        """Submit a call."""
         self._calls.append(self._executor.submit(call))
 
     def finished(self) -> Iterator[T]:

@@ -108,7 +108,6 @@ class AudiocraftTake:
             self._steps = self._played()
 
     def step(self) -> None:
-        """Make one step."""
         assert self._steps
         try:
             next(self._steps)
