@@ -29,9 +29,9 @@ from bot.retention.ownership import MARK
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from bot.values import Status
-from tests.cogs.test_result_buttons import choose
 from tests.support import inside
 from tests.support.clock import until
+from tests.support.presses import choose
 from tests.support.processes import alive, children
 from tests.support.world import OPEN, World, world
 

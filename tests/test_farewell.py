@@ -27,7 +27,7 @@ def titles(w: World) -> list[str]:
     return [str(embed.title) for message in w.messages() for embed in message.embeds]
 
 
-def slow(w: World, method: str, pause: float) -> None:
+def slow(monkeypatch: pytest.MonkeyPatch, w: World, method: str, pause: float) -> None:
     """Let Discord take its time over what is sent or edited."""
     real = w.bot.http.request
 
@@ -36,10 +36,10 @@ def slow(w: World, method: str, pause: float) -> None:
             await asyncio.sleep(pause)
         return await real(route, **options)
 
-    w.bot.http.request = request  # type: ignore[method-assign]
+    monkeypatch.setattr(w.bot.http, "request", request)
 
 
-def hang(w: World) -> None:
+def hang(monkeypatch: pytest.MonkeyPatch, w: World) -> None:
     """Let Discord answer nothing that is sent, until the session is closed, as the library does."""
     real = w.bot.http.request
 
@@ -49,7 +49,7 @@ def hang(w: World) -> None:
             raise RuntimeError("Session is closed")
         return await real(route, **options)
 
-    w.bot.http.request = request  # type: ignore[method-assign]
+    monkeypatch.setattr(w.bot.http, "request", request)
 
 
 async def closed(w: World) -> None:
@@ -57,10 +57,10 @@ async def closed(w: World) -> None:
 
 
 async def test_a_stop_leaves_no_card_that_tells_what_is_past(
-    plan: Plan, caplog: pytest.LogCaptureFixture
+    plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(plan) as w:
-        slow(w, "PATCH", 0.1)
+        slow(monkeypatch, w, "PATCH", 0.1)
         for number in range(1, 9):
             await w.generate("slow" if number == 1 else "play")
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))
@@ -91,7 +91,7 @@ async def test_what_is_being_sent_as_the_bot_ends_is_no_error_and_is_sent_by_the
 ) -> None:
     monkeypatch.setattr(app, "FLUSH_SECONDS", 0.5)
     async with world(plan) as w:
-        hang(w)
+        hang(monkeypatch, w)
         await w.generate("play")
         await w.ended(1, Status.RENDERED)
         w.bot.services.operations.drain()

@@ -6,9 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import discord
 import pytest
-import simcord
 
 from bot import settlement
 from bot.app import Plan, compose
@@ -17,12 +15,13 @@ from bot.rules import quota
 from bot.rules.fairness import is_aged
 from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, Oversized, Presence, Status, Unsent, Viewer, Wish
-from tests.cogs.test_bot import told
-from tests.cogs.test_delivery import MESSAGES
 from tests.support import inside
 from tests.support.books import Books, Only, books, lefts
 from tests.support.clock import Clock, until
+from tests.support.deliveries import MESSAGES, undeliverable, used
+from tests.support.presses import press_again
 from tests.support.processes import children
+from tests.support.shown import told
 from tests.support.studio import GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
 
@@ -31,38 +30,8 @@ __all__ = ["books"]
 ADMIN = Actor(id=9, name="admin")
 
 
-async def used(w: World, member: simcord.MemberActor | None = None) -> int:
-    return (await w.services.accounts.usage(w.guild.id, (member or w.alice).id)).used
-
-
-async def undeliverable(w: World, number: int = 1, prompt: str = "play", duration: int = 8) -> None:
-    """Let a piece be refused on every route."""
-    w.env.inject_error("POST", MESSAGES, status=403, code=50013, times=None)
-    w.env.inject_error("POST", "/webhooks/*", status=404, code=10015, times=None)
-    await w.generate(prompt, duration)
-    await w.ended(number, Status.UNDELIVERABLE)
-    w.env.backend.faults.clear()
-
-
-async def button(w: World, custom_id: str) -> discord.Message:
-    """Wait until a message has this button."""
-
-    async def look() -> discord.Message | None:
-        for message in w.messages():
-            for row in message.components:
-                if any(getattr(child, "custom_id", "") == custom_id for child in row.children):  # type: ignore[union-attr]
-                    return message
-        return None
-
-    return await until(look)
-
-
 def viewer(w: World) -> Viewer:
     return member(w.alice.id, w.guild.id)
-
-
-async def press_again(w: World, number: int = 1) -> simcord.InteractionResult:
-    return await w.alice.click(await button(w, f"post-again:{number}"), label="Post again")
 
 
 async def test_the_price_is_reckoned_once_and_every_sum_is_over_what_the_rows_say(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_command_line import bot, explained
+from tests.support.command_line import bot, explained
 from tests.support.processes import unprivileged
 
 ROOT = Path(__file__).parent.parent

@@ -17,9 +17,8 @@ from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.rules import tiers
 from bot.values import Limits, Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_members import card, change_role
 from tests.support.clock import Clock
+from tests.support.shown import card, told
 from tests.support.studio import member
 from tests.support.world import World, world
 
@@ -136,7 +135,7 @@ async def test_tiers_are_added_and_removed_with_all_that_leads_to_them(plan: Pla
         role = w.guild.create_role("Golden")
         await do(w, "tier map", role=role, tier="gold ✨ ذهب")
         await do(w, "tier give", member=w.bob, tier="Gold ✨ ذهب")
-        await change_role(w, w.alice, role, has=True)
+        await w.change_role(w.alice, role, has=True)
         listed = await do(w, "tier list")
         gold = "**\u2068Gold ✨ ذهب\u2069** · €3"
         allowed = "pieces up to 12 s, 1 take per request, 3 min 20 s a day, up to 1 waiting"
@@ -154,7 +153,7 @@ async def test_a_map_to_a_tier_that_is_gone_breaks_nothing(plan: Plan) -> None:
         async with w.database.transaction() as tx:
             values = (w.guild.id, role.id, "Ghosts", "no such tier")
             await tx.execute("INSERT INTO role_tiers VALUES (?, ?, ?, ?)", values)
-        await change_role(w, w.alice, role, has=True)
+        await w.change_role(w.alice, role, has=True)
         await w.status(await w.generate("play", 8), "#1 is done")
         for command in ("usage", "plans"):
             assert "Free" in card(await w.alice.slash(w.music, command))
@@ -174,7 +173,7 @@ async def test_forty_roles_are_mapped_and_a_deleted_one_is_forgotten(plan: Plan)
             w, "tier unmap", role=offered[0]["value"]
         )
         assert "does not grant a tier" in await do(w, "tier unmap", role="Role 3")
-        await change_role(w, w.alice, roles[5], has=True)
+        await w.change_role(w.alice, roles[5], has=True)
         assert "**Plus**" in card(await w.alice.slash(w.music, "usage"))
         await w.bot.http.delete_role(w.guild.id, roles[5].id)
         await w.env.settle()

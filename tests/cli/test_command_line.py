@@ -18,31 +18,11 @@ from bot.cli.checks.check import Verdict
 from bot.config import Config
 from bot.values import Status, Wish
 from tests.support.clock import until
+from tests.support.command_line import bot, explained
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS, origin
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
-
-
-def bot(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in an empty folder, with a hub cache that is empty and offline."""
-    keep = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-    empty = {"HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *arguments],
-        cwd=folder,
-        env={**keep, **empty, "PYTHONPATH": str(Path.cwd()), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def explained(done: subprocess.CompletedProcess[str]) -> str:
-    """What a failure that the person can mend says, in one sentence."""
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 def test_version_and_help(tmp_path: Path) -> None:

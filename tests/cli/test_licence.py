@@ -16,8 +16,8 @@ from bot.rules import tiers
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from bot.values import Actor
-from tests.cli.test_command_line import bot
 from tests.support.clock import Clock
+from tests.support.command_line import bot
 from tests.support.studio import rooms
 
 SOMEONE = Actor(id=1, name="someone")

@@ -2,17 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import discord
 import pytest
 import simcord
 
 from bot.app import Plan
+from bot.rules import tiers
 from bot.values import Status, Target, Upload
-from tests.cogs.test_result_buttons import choose, first
-from tests.cogs.test_result_buttons import plan as plan
+from tests.support.clock import Clock
+from tests.support.deliveries import http_error
+from tests.support.presses import choose, first
 from tests.support.world import World, world
+
+
+@pytest.fixture
+def plan(plan: Plan, clock: Clock) -> Plan:
+    """A bot with the tiers that a server begins with."""
+    return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
 
 
 def limits(monkeypatch: pytest.MonkeyPatch, *, server: int, member: int) -> None:
@@ -39,16 +49,11 @@ def webhooks(w: World, most: int) -> Iterator[list[list[str]]]:
         if names:
             seen.append(names)
         if len(names) > most:
-            raise discord.HTTPException(PayloadTooLarge(), "too large")  # type: ignore[arg-type]
+            raise http_error(413, 40005)
         return await real(route, *args, multipart=multipart, **more)
 
-    adapter.request = request
-    yield seen
-    adapter.request = real
-
-
-class PayloadTooLarge:
-    status, reason = 413, "Payload Too Large"
+    with patch.object(adapter, "request", request):
+        yield seen
 
 
 async def test_what_is_too_large_is_posted_smaller(

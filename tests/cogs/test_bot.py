@@ -13,8 +13,10 @@ import pytest
 
 from bot.app import Plan
 from bot.rules import days, tiers
-from bot.values import Job, Limits, Status
+from bot.values import Limits, Status
 from tests.support.clock import Clock, until
+from tests.support.deliveries import charged
+from tests.support.shown import told
 from tests.support.studio import member
 from tests.support.world import World, world
 
@@ -24,22 +26,6 @@ PERMISSIONS = {
     "attach_files": "Attach Files",
     "embed_links": "Embed Links",
 }
-
-
-def told(shown: Any) -> str:
-    """What a reply says that only its reader sees."""
-    assert shown.ephemeral
-    return str(shown.response.content)
-
-
-def charged(job: Job, w: World) -> Any:
-    async def look() -> int:
-        (owed,) = await w.database.fetch(
-            "SELECT SUM(charged_seconds) FROM takes WHERE job_id = ?", (job.id,)
-        )
-        return int(owed[0])
-
-    return look()
 
 
 async def test_words_become_a_message_with_music(plan: Plan) -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from bot.app import Plan
 from bot.values import Status
-from tests.cogs.test_bot import charged, told
+from tests.support.deliveries import charged
+from tests.support.shown import told
 from tests.support.studio import GENEROUS, member
 from tests.support.world import world
 

@@ -1,75 +1,29 @@
 """Results reach the member, or are given back: one test for each way in which Discord says no."""
 
-import json
 import logging
 import random
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import discord
 import pytest
 
 from bot.app import Plan
-from bot.client import Fantasia
 from bot.values import Keep, Status
-from tests.support.clock import Clock, until
+from tests.support.clock import Clock
+from tests.support.deliveries import (
+    MESSAGES,
+    asked,
+    http_error,
+    looks,
+    looks_until,
+    postponed,
+    sends,
+    used,
+)
 from tests.support.studio import member
-from tests.support.world import World, world
-
-MESSAGES = "/channels/*/messages"
-
-
-async def looks(w: World, clock: Clock, times: int, **turn: float) -> None:
-    """Let the bot look so often, with so much time between."""
-    for _ in range(times):
-        clock.turn(**turn)
-        await w.look()
-
-
-async def looks_until(w: World, clock: Clock, job: int, status: Status, **turn: float) -> None:
-    """Let the bot look, with so much time between, until a job has a status."""
-    while (await w.studio.job(job)).status is not status:
-        await looks(w, clock, 1, **turn)
-
-
-async def postponed(w: World) -> None:
-    """Wait until it is noted that the first post is to be tried again."""
-
-    async def look() -> bool:
-        rows = await w.database.fetch("SELECT attempts FROM posts")
-        return [row["attempts"] for row in rows] == [1]
-
-    await until(look)
-
-
-async def used(w: World) -> int:
-    return (await w.services.accounts.usage(w.guild.id, w.alice.id)).used
-
-
-async def asked(w: World, prompt: str = "play", takes: int = 1, duration: int = 2) -> Any:
-    options = {"prompt": prompt, "duration": duration, "takes": takes}
-    return await w.alice.slash(w.music, "generate", **options)
-
-
-@contextmanager
-def sends(bot: Fantasia) -> Iterator[list[tuple[str, list[str]]]]:
-    """Note each message that is sent to a channel: its content and its files."""
-    real, seen = bot.http.request, list[tuple[str, list[str]]]()
-
-    async def request(route: Any, **options: Any) -> Any:
-        if route.method == "POST" and route.path == "/channels/{channel_id}/messages":
-            form = options.get("form") or []
-            content = json.loads(form[0]["value"])["content"] if form else ""
-            seen.append((content, [part["filename"] for part in form if "filename" in part]))
-        return await real(route, **options)
-
-    bot.http.request = request  # type: ignore[method-assign]
-    yield seen
-    bot.http.request = real  # type: ignore[method-assign]
+from tests.support.world import world
 
 
 async def test_one_take_that_is_too_large_in_every_format_comes_in_parts(plan: Plan) -> None:
@@ -113,7 +67,7 @@ def lengthen(path: Path, seconds: int) -> None:
 
 
 async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
-    plan: Plan, clock: Clock
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         real = w.bot.http.request
@@ -126,21 +80,16 @@ async def test_a_take_that_fits_nowhere_is_given_back_and_the_others_are_posted(
         async def request(route: Any, **options: Any) -> Any:
             form = options.get("form") or []
             if any("-1-2" in part.get("filename", "") for part in form):
-                raise discord.HTTPException(TooLargeResponse(), "too large")  # type: ignore[arg-type]
+                raise http_error(413, 40005)
             return await real(route, **options)
 
-        w.bot.http.request = request  # type: ignore[method-assign]
+        monkeypatch.setattr(w.bot.http, "request", request)
         w.env.inject_error("POST", "/webhooks/*", status=413, times=None)
         clock.turn(seconds=2)
         await w.ended(1, Status.DELIVERED)
         names = [file.filename for message in w.results() for file in message.attachments]
         assert names == ["play-1-1.wav", "play-1-3.wav"]
         assert await used(w) == 4
-        w.bot.http.request = real  # type: ignore[method-assign]
-
-
-class TooLargeResponse:
-    status, reason = 413, "Payload Too Large"
 
 
 async def test_what_a_server_took_is_remembered_for_a_day(plan: Plan, clock: Clock) -> None:
@@ -214,7 +163,9 @@ async def test_what_was_refused_for_its_size_is_no_doubt_about_the_smaller_one(p
         assert answer.content == w.alice.mention
 
 
-async def test_an_answer_goes_by_the_proxy_as_all_else_does(plan: Plan) -> None:
+async def test_an_answer_goes_by_the_proxy_as_all_else_does(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world(plan) as w:
         adapter, seen = w.env._webhook_adapter, list[object]()
         real = adapter.request
@@ -224,12 +175,11 @@ async def test_an_answer_goes_by_the_proxy_as_all_else_does(plan: Plan) -> None:
             return await real(*args, proxy=proxy, **more)
 
         w.env.inject_error("POST", MESSAGES, status=403, code=50013)
-        adapter.request = request
+        monkeypatch.setattr(adapter, "request", request)
         w.bot.http.proxy = "http://127.0.0.1:9"
         await asked(w)
         await w.ended(1, Status.DELIVERED)
         assert seen[-1] == "http://127.0.0.1:9"
-        adapter.request = real
 
 
 async def test_an_answer_that_comes_too_late_for_its_interaction_is_sent_directly(

@@ -1,7 +1,5 @@
 """What Discord, its edge or a crash leaves unclear is tried again, in order, and posted once."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,30 +8,21 @@ import discord
 import pytest
 
 from bot.app import Plan
-from bot.client import Fantasia
 from bot.values import Status
 from cogs.ui import embeds, routes
-from tests.cogs.test_delivery import MESSAGES, asked, looks, looks_until, postponed, sends, used
 from tests.support.clock import Clock, until
+from tests.support.deliveries import (
+    MESSAGES,
+    answers,
+    asked,
+    looks,
+    looks_until,
+    postponed,
+    sends,
+    used,
+)
 from tests.support.studio import member
 from tests.support.world import World, world
-
-
-@contextmanager
-def answers(bot: Fantasia, how: Callable[[Any], Exception | None]) -> Iterator[None]:
-    """Let Discord act on what is posted, and lose the answers that `how` says."""
-    real = bot.http.request
-
-    async def request(route: Any, **options: Any) -> Any:
-        answer = await real(route, **options)
-        posted = route.method == "POST" and "messages" in route.path and options.get("form")
-        if posted and (error := how(route)):
-            raise error
-        return answer
-
-    bot.http.request = request  # type: ignore[method-assign]
-    yield
-    bot.http.request = real  # type: ignore[method-assign]
 
 
 async def ask_elsewhere(w: World) -> None:
@@ -65,7 +54,9 @@ async def test_days_of_discords_faults_are_waited_out_in_order_and_alone(
         assert await used(w) == 2, "the others were charged to an earlier day"
 
 
-async def test_a_long_rate_limit_is_waited_for_as_long_as_it_says(plan: Plan, clock: Clock) -> None:
+async def test_a_long_rate_limit_is_waited_for_as_long_as_it_says(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world(replace(plan, clock=clock)) as w:
         real, calls = w.bot.http.request, []
 
@@ -76,14 +67,13 @@ async def test_a_long_rate_limit_is_waited_for_as_long_as_it_says(plan: Plan, cl
                     raise discord.RateLimited(600)
             return await real(route, **options)
 
-        w.bot.http.request = request  # type: ignore[method-assign]
+        monkeypatch.setattr(w.bot.http, "request", request)
         await asked(w)
         await postponed(w)
         await looks(w, clock, 6, seconds=99)
         assert len(calls) == 1
         await looks_until(w, clock, 1, Status.DELIVERED, seconds=9)
         assert len(calls) == 2
-        w.bot.http.request = real  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("minutes", [0.5, 5, 500])
@@ -157,7 +147,7 @@ async def test_a_nonce_is_not_relied_upon_by_a_clock_that_was_set_back(
 
 
 async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
-    plan: Plan, clock: Clock
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         real, limited = w.bot.http.request, True
@@ -167,7 +157,7 @@ async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
                 raise discord.RateLimited(600)
             return await real(route, **options)
 
-        w.bot.http.request = request  # type: ignore[method-assign]
+        monkeypatch.setattr(w.bot.http, "request", request)
         await asked(w, "long", duration=40)
         await w.result()
         await w.studio.stop(1, member(w.alice.id, w.guild.id))
@@ -183,4 +173,3 @@ async def test_a_preview_that_cannot_be_removed_yet_holds_nothing_up(
             return len(w.results()) == 2
 
         await until(removed)
-        w.bot.http.request = real  # type: ignore[method-assign]

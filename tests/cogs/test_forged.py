@@ -5,51 +5,14 @@ from typing import Any
 
 import discord
 import pytest
-import simcord
-from discord import ui
 
 from bot.app import Plan
-from bot.client import NotAllowed
-from bot.errors import Refusal
 from bot.values import Status
-from cogs.ui.views import view
-from tests.cogs.test_bot import told
-from tests.support.clock import until
+from tests.support.deliveries import posted
+from tests.support.presses import forged
 from tests.support.world import World, world
 
 ABSENT = "There is no piece #1 here."
-
-
-def chosen(custom_id: str, value: str) -> ui.Select[Any]:
-    option = discord.SelectOption(label="Choose", value=value)
-    return ui.Select(custom_id=custom_id, options=[option])
-
-
-async def posted(w: World) -> None:
-    """Wait until the first piece was posted and its status message says so."""
-    await w.ended(1, Status.DELIVERED)
-
-    async def look() -> bool:
-        return not await w.services.outbox.notices()
-
-    await until(look)
-
-
-async def forged(
-    w: World,
-    member: simcord.MemberActor,
-    room: simcord.ChannelHandle,
-    custom_id: str,
-    value: str = "",
-) -> str:
-    """Press a button that the bot never put there, or choose a value, and return its answer."""
-    w.tolerated = (Refusal, NotAllowed)
-    button: ui.Button[Any] = ui.Button(label="Press", custom_id=custom_id)
-    item = chosen(custom_id, value) if value else button
-    message = await w.bot.get_partial_messageable(room.id).send("Press", view=view(item))
-    if value:
-        return told(await member.select(message, values=[value]))
-    return told(await member.click(message, label="Press"))
 
 
 async def rows(w: World) -> list[tuple[Any, ...]]:

@@ -7,8 +7,7 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_members import card
+from tests.support.shown import card, told
 from tests.support.world import World, world
 
 

@@ -25,9 +25,9 @@ from bot.rules.bounds import HIGHEST_SEED, LONGEST_PROMPT
 from bot.rules.markup import some
 from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
 from bot.values import Actor, Limits, Status
-from tests.cogs.test_request_form import values
 from tests.support import inside
 from tests.support.limits import problems
+from tests.support.shown import values
 from tests.support.studio import GENEROUS
 from tests.support.world import World, world
 

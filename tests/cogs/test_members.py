@@ -13,8 +13,9 @@ import simcord
 from bot.app import Plan
 from bot.rules import days, quota, tiers
 from bot.values import About, Limits, Status
-from tests.cogs.test_bot import charged, told
 from tests.support.clock import Clock, until
+from tests.support.deliveries import charged
+from tests.support.shown import card, told
 from tests.support.world import World, world
 
 SKU = 123456789012345678
@@ -35,32 +36,17 @@ async def selling(plan: Plan) -> AsyncIterator[tuple[World, simcord.RoleHandle]]
         yield w, role
 
 
-def card(shown: simcord.InteractionResult) -> str:
-    """All that an answer's embed says to its reader alone."""
-    assert shown.ephemeral
-    assert shown.response
-    (embed,) = shown.response.embeds
-    fields = [f"{field.name}: {field.value}" for field in embed.fields]
-    return "\n".join(filter(None, [embed.title, embed.description, *fields, embed.footer.text]))
-
-
-async def change_role(w: World, member: Any, role: Any, *, has: bool) -> None:
-    http = w.bot.http
-    change = http.add_role if has else http.remove_role
-    await change(w.guild.id, member.id, role.id)
-
-
 async def test_a_role_counts_from_the_next_request_on(plan: Plan) -> None:
     async with selling(plan) as (w, role):
         refusal = told(await w.generate("play", 20))
         assert "Free tier allows up to 8 s per piece" in refusal
         assert f"**Plus** ($10 / month) allows it: get the role <@&{role.id}>" in refusal
-        await change_role(w, w.alice, role, has=True)
+        await w.change_role(w.alice, role, has=True)
         await w.status(await w.generate("play", 20), "#1 is done")
         assert "**Plus**, from the role @\u2068Patrons ✨ عازف\u2069" in card(
             await w.alice.slash(w.music, "usage")
         )
-        await change_role(w, w.alice, role, has=False)
+        await w.change_role(w.alice, role, has=False)
         assert "Free tier" in told(await w.generate("play", 20))
 
 
@@ -121,7 +107,7 @@ async def test_the_operators_limits_come_first(plan: Plan, limits: Limits, sente
 
 async def test_a_piece_longer_than_the_operator_allows_is_not_the_tiers_fault(plan: Plan) -> None:
     async with selling(replace(plan, limits=Limits(max_seconds=25))) as (w, role):
-        await change_role(w, w.alice, role, has=True)
+        await w.change_role(w.alice, role, has=True)
         with pytest.raises(simcord.SetupError):  # Discord itself does not let it pass
             await w.generate("play", 26)
         refusal = ""
@@ -250,7 +236,7 @@ async def test_plans_show_the_way_to_each_tier_and_mark_ones_own(plan: Plan) -> 
         await w.admin.slash(
             w.music, "tier edit", tier="Premium", link="https://example.org/premium"
         )
-        await change_role(w, w.bob, role, has=True)
+        await w.change_role(w.bob, role, has=True)
         shown = await w.bob.slash(w.music, "plans")
         text = card(shown)
         assert "★ Plus (yours): $10 / month" in text
@@ -283,7 +269,7 @@ async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None
 
         assert await offered("duration", "") == ["5 s", "8 s"]
         assert await offered("duration", "30") == ["8 s: the longest your Free tier allows"]
-        await change_role(w, w.alice, role, has=True)
+        await w.change_role(w.alice, role, has=True)
         assert await offered("duration", "") == ["5 s", "8 s", "15 s", "30 s"]
         assert await offered("duration", "21") == ["21 s"]
         assert await offered("model", "") == ["small", "medium: not available here"]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import discord
@@ -20,21 +21,10 @@ from bot.retention import disk
 from bot.tables import jobs, ledger
 from bot.values import Status
 from cogs.ui import embeds, status_embeds
-from tests.cogs.test_delivery import asked, looks, looks_until, postponed, sends, used
 from tests.support.clock import Clock, until
+from tests.support.deliveries import asked, http_error, looks, looks_until, postponed, sends, used
 from tests.support.studio import member
 from tests.support.world import World, world
-
-HTML = "<!DOCTYPE html>\n<title>Access denied | Cloudflare</title>" + "x" * 5000
-
-KINDS = {403: discord.Forbidden, 404: discord.NotFound, 503: discord.DiscordServerError}
-
-
-def said(status: int, code: int = 0, text: str = "no", **headers: str) -> discord.HTTPException:
-    """Return what the library raises for an answer; without a code it is a page."""
-    kind = KINDS.get(status, discord.HTTPException)
-    response: Any = SimpleNamespace(status=status, reason="Reason", headers=headers)
-    return kind(response, {"code": code, "message": text} if code else HTML)
 
 
 @contextmanager
@@ -55,36 +45,36 @@ def posting(w: World, error: discord.HTTPException) -> Iterator[list[str]]:
             raise error
         return await adapter(route, *args, **options)
 
-    w.bot.http.request = refuse  # type: ignore[method-assign]
-    w.env._webhook_adapter.request = refuse_answer
-    yield tried
-    w.bot.http.request = request  # type: ignore[method-assign]
-    w.env._webhook_adapter.request = adapter
+    with (
+        patch.object(w.bot.http, "request", refuse),
+        patch.object(w.env._webhook_adapter, "request", refuse_answer),
+    ):
+        yield tried
 
 
 @pytest.mark.parametrize(
     ("error", "word"),
     [
-        (said(404, 10003), True),
-        (said(404, 10008), True),
-        (said(404, 10015), True),
-        (said(403, 50001), True),
-        (said(403, 50007), True),
-        (said(403, 50013), True),
-        (said(400, 50035), True),
-        (said(400, 200000), True),
-        (said(400, 987654), True),
-        (said(401, 50027), True),
-        (said(401), False),
-        (said(401, 50014), False),
-        (said(400), False),
-        (said(403), False),
-        (said(404), False),
-        (said(403, 40333), False),
-        (said(400, 40003), False),
-        (said(429, 20028), False),
-        (said(429), False),
-        (said(503), False),
+        (http_error(404, 10003), True),
+        (http_error(404, 10008), True),
+        (http_error(404, 10015), True),
+        (http_error(403, 50001), True),
+        (http_error(403, 50007), True),
+        (http_error(403, 50013), True),
+        (http_error(400, 50035), True),
+        (http_error(400, 200000), True),
+        (http_error(400, 987654), True),
+        (http_error(401, 50027), True),
+        (http_error(401), False),
+        (http_error(401, 50014), False),
+        (http_error(400), False),
+        (http_error(403), False),
+        (http_error(404), False),
+        (http_error(403, 40333), False),
+        (http_error(400, 40003), False),
+        (http_error(429, 20028), False),
+        (http_error(429), False),
+        (http_error(503), False),
         (discord.RateLimited(600), False),
         (TimeoutError(), False),
         (ConnectionResetError(), False),
@@ -96,20 +86,22 @@ def test_the_word_of_discord_is_known_by_its_code(error: Exception, word: bool) 
 
 
 def test_a_pause_that_discord_bids_is_kept_and_a_page_is_not_quoted() -> None:
-    assert pause(said(429, **{"Retry-After": "3600"})) == 3600
-    assert pause(said(429, **{"Retry-After": "Thu, 26 Nov 2026 12:00:00 GMT"})) == 0
-    assert pause(said(429, **{"Retry-After": "inf"})) == 86_400
-    assert pause(said(429, **{"Retry-After": "nan"})) == 0
+    assert pause(http_error(429, headers={"Retry-After": "3600"})) == 3600
+    assert pause(http_error(429, headers={"Retry-After": "Thu, 26 Nov 2026 12:00:00 GMT"})) == 0
+    assert pause(http_error(429, headers={"Retry-After": "inf"})) == 86_400
+    assert pause(http_error(429, headers={"Retry-After": "nan"})) == 0
     assert pause(discord.RateLimited(600)) == 600
     assert pause(TimeoutError()) == 0
-    assert brief(said(403)) == "403 Reason: a page of HTML"
-    assert brief(said(403, 40333, "two\nlines")) == "403 Reason, code 40333: two lines"
+    assert brief(http_error(403)) == "403 Reason: a page of HTML"
+    assert brief(http_error(403, 40333, "two\nlines")) == "403 Reason, code 40333: two lines"
     assert brief(TimeoutError()) == "TimeoutError"
     asked: Any = SimpleNamespace(real_url="http://me:secret@proxy:3128")
     assert brief(aiohttp.ClientHttpProxyError(asked, (), status=407, message="Who?")) == "407 Who?"
 
 
-@pytest.mark.parametrize("error", [said(403, 40333), said(403), said(404), said(401)], ids=brief)
+@pytest.mark.parametrize(
+    "error", [http_error(403, 40333), http_error(403), http_error(404), http_error(401)], ids=brief
+)
 async def test_what_is_not_said_of_the_channel_is_waited_out(
     plan: Plan, clock: Clock, error: discord.HTTPException
 ) -> None:
@@ -127,7 +119,7 @@ async def test_what_is_not_said_of_the_channel_is_waited_out(
         await w.status(shown, "#1 is done")
 
 
-@pytest.mark.parametrize("error", [said(404), said(403, 40333)], ids=brief)
+@pytest.mark.parametrize("error", [http_error(404), http_error(403, 40333)], ids=brief)
 async def test_a_failure_that_the_edge_keeps_from_being_told_is_told_once_it_is_well(
     plan: Plan, clock: Clock, error: discord.HTTPException
 ) -> None:

@@ -13,9 +13,8 @@ from bot.client import NO_MEMBER, NotAllowed
 from bot.errors import Refusal
 from bot.rules import tiers
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_members import card
 from tests.support import inside
+from tests.support.shown import card, told
 from tests.support.world import World, world
 
 ALONE = {"forget me", "help", "about"}

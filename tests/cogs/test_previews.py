@@ -12,11 +12,10 @@ from bot.app import Plan
 from bot.errors import Refusal
 from bot.tables import takes
 from bot.values import Job, Limits, Status, Wish
-from tests.cogs.test_bot import told
-from tests.cogs.test_delivery import MESSAGES, looks, looks_until
-from tests.cogs.test_discord_faults import answers
 from tests.support.clock import Clock, until
+from tests.support.deliveries import MESSAGES, answers, looks, looks_until
 from tests.support.processes import children
+from tests.support.shown import told
 from tests.support.studio import member, origin
 from tests.support.world import World, world
 

@@ -7,11 +7,10 @@ import pytest
 from bot.app import Plan
 from bot.rules import tiers
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_forged import forged
-from tests.cogs.test_members import card
-from tests.cogs.test_result_buttons import first, used
 from tests.support.clock import Clock, until
+from tests.support.deliveries import used
+from tests.support.presses import first, forged
+from tests.support.shown import card, told
 from tests.support.world import world
 
 

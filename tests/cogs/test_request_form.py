@@ -5,16 +5,15 @@ from typing import Any
 
 import discord
 import pytest
-import simcord
 
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.rules import tiers
 from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
-from tests.cogs.test_bot import told
 from tests.support import inside
 from tests.support.clock import Clock
+from tests.support.shown import told, values
 from tests.support.studio import viewer
 from tests.support.world import World, world
 
@@ -216,16 +215,3 @@ def test_settings_are_read_as_people_write_them(
 def test_settings_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(Refusal):
         read(text)
-
-
-def fields(form: simcord.InteractionResult) -> dict[str, dict[str, Any]]:
-    """The controls of a modal by their custom ids."""
-    assert form.modal
-    return {
-        label["component"]["custom_id"]: label["component"] for label in form.modal["components"]
-    }
-
-
-def values(form: simcord.InteractionResult) -> dict[str, Any]:
-    """What a modal is filled in with, by custom id; nothing is an empty field."""
-    return {name: field.get("value", "") for name, field in fields(form).items()}

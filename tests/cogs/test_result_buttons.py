@@ -3,12 +3,9 @@
 import asyncio
 import io
 from dataclasses import replace
-from typing import Any
 from unittest.mock import AsyncMock
 
-import discord
 import pytest
-import simcord
 import soundfile
 from mutagen.flac import FLAC
 
@@ -18,11 +15,12 @@ from bot.errors import Refusal, StorageError
 from bot.rules import tiers
 from bot.tables import unneeded
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_members import card
 from tests.support.clock import Clock, until
+from tests.support.deliveries import used
+from tests.support.presses import choose, first
+from tests.support.shown import attached, card, choices, fields, told
 from tests.support.studio import member
-from tests.support.world import World, world
+from tests.support.world import world
 
 LONG = {"seconds-per-day": 600, "longest": 60, "takes": 5}
 
@@ -31,34 +29,6 @@ LONG = {"seconds-per-day": 600, "longest": 60, "takes": 5}
 def plan(plan: Plan, clock: Clock) -> Plan:
     """A bot with the tiers that a server begins with."""
     return replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)
-
-
-async def first(w: World, prompt: str = "play a waltz", **options: Any) -> discord.Message:
-    """A result of alice's, to press buttons under."""
-    await w.alice.slash(w.music, "generate", prompt=prompt, **{"duration": 2, **options})
-    message = await w.result()
-    await w.ended(1, Status.DELIVERED)  # until that is noted, it is still being posted
-    return message
-
-
-async def choices(shown: simcord.InteractionResult) -> list[str]:
-    assert shown.response
-    (row,) = shown.response.components
-    return [option["label"] for option in row["components"][0]["options"]]
-
-
-async def choose(
-    who: simcord.MemberActor, shown: simcord.InteractionResult, label: str
-) -> simcord.InteractionResult:
-    assert shown.response
-    (row,) = shown.response.components
-    options = row["components"][0]["options"]
-    (value,) = [option["value"] for option in options if option["label"] == label]
-    return await who.select(shown.response.message, values=[value])
-
-
-async def used(w: World, member: simcord.MemberActor) -> int:
-    return (await w.services.accounts.usage(w.guild.id, member.id)).used
 
 
 async def test_a_piece_is_extended_by_what_is_added(plan: Plan) -> None:
@@ -76,7 +46,7 @@ async def test_a_piece_is_extended_by_what_is_added(plan: Plan) -> None:
         assert (two.request.before, two.request.seconds, two.request.length) == (2, 5, 7)
         (file,) = w.results()[-1].attachments
         assert len(soundfile.read(io.BytesIO(await file.read()))[0]) == 7 * 8000
-        assert (await used(w, w.alice), await used(w, w.bob)) == (2, 5)
+        assert (await used(w), await used(w, w.bob)) == (2, 5)
 
 
 async def test_a_take_is_chosen_and_longer_pieces_go_on_again(plan: Plan) -> None:
@@ -128,7 +98,7 @@ async def test_a_parent_that_is_deleted_meanwhile_costs_nothing(plan: Plan) -> N
         await w.studio.cancel(2, member(w.bob.id, w.guild.id))
         await w.status(status, "could not be rendered")
         assert "was deleted meanwhile" in str((await w.studio.job(3)).reason)
-        assert await used(w, w.alice) == 2
+        assert await used(w) == 2
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3", "OGG"])
@@ -148,11 +118,6 @@ async def test_music_is_saved_in_other_formats_for_nothing(plan: Plan, kind: str
         if kind == "FLAC":
             assert FLAC(io.BytesIO(sound))["TITLE"] == ["play *it*"]
         assert await used(w, w.bob) == 0
-
-
-async def attached(shown: simcord.InteractionResult) -> list[discord.Attachment]:
-    messages = [shown.response, *shown.followups]
-    return [file for each in messages if each for file in each.attachments]
 
 
 async def test_of_several_takes_each_can_be_saved(plan: Plan) -> None:
@@ -175,7 +140,7 @@ async def test_a_deleted_piece_is_gone_and_its_seconds_stay_used(plan: Plan) -> 
         assert "#1 was deleted" in told(await w.alice.click(message, label="Delete"))
         assert w.results() == []
         assert list((plan.folder / "audio").iterdir()) == []
-        assert await used(w, w.alice) == 2
+        assert await used(w) == 2
         assert "no longer kept" in told(await choose(w.alice, shown, "5 s more"))
         assert "Nothing here" in card(await w.alice.slash(w.music, "history"))
         assert "deleted" in card(await w.alice.slash(w.music, "piece", number=1))
@@ -265,7 +230,7 @@ async def test_a_piece_is_posted_again_in_any_format(plan: Plan) -> None:
         await w.status(await w.bob.click(message, label="Again"), "#2 is done")
         assert "Manage Server" in told(await w.bob.slash(w.music, "resend", number=1))
         assert "no piece #9 here" in told(await w.bob.slash(w.music, "resend", number=9))
-        assert await used(w, w.alice) == 2
+        assert await used(w) == 2
 
 
 async def test_nothing_is_left_of_copies_that_were_made(plan: Plan) -> None:
@@ -315,11 +280,11 @@ async def test_a_long_piece_is_stopped_at_its_preview(plan: Plan) -> None:
         assert "Only the member who requested" in told(
             await w.bob.click(preview, label="Stop here")
         )
-        assert await used(w, w.alice) == 60
+        assert await used(w) == 60
         await w.alice.click(preview, label="Stop here")
         await w.status(shown, "#1 is done")
         await w.ended(1, Status.DELIVERED)
-        assert await used(w, w.alice) == 34
+        assert await used(w) == 34
 
         async def alone() -> bool:
             return len(w.results()) == 1
@@ -340,7 +305,7 @@ async def test_after_a_restart_what_was_stopped_is_as_long_as_its_preview(plan: 
         await w.ended(1, Status.RUNNING)
         await w.alice.click(preview, label="Stop here")
         await w.ended(1, Status.DELIVERED)
-        assert await used(w, w.alice) in (30, 34, 60)
+        assert await used(w) in (30, 34, 60)
 
 
 async def test_a_preview_of_what_the_operator_cancels_goes_away(plan: Plan) -> None:
@@ -355,7 +320,7 @@ async def test_a_preview_of_what_the_operator_cancels_goes_away(plan: Plan) -> N
             return w.results() == []
 
         await until(gone)
-        assert await used(w, w.alice) == 0
+        assert await used(w) == 0
 
 
 async def test_a_panel_opens_a_form_for_ever(plan: Plan) -> None:
@@ -376,14 +341,6 @@ async def test_a_panel_opens_a_form_for_ever(plan: Plan) -> None:
         await w.status(await w.alice.submit_modal(form, filled), "#2 is done")
         assert (await w.studio.job(2)).request.edited_from == 1
         assert "#1" in card(await w.alice.slash(w.music, "piece", number=2))
-
-
-def fields(form: simcord.InteractionResult) -> dict[str, dict[str, Any]]:
-    """The controls of a modal by their custom ids."""
-    assert form.modal
-    return {
-        label["component"]["custom_id"]: label["component"] for label in form.modal["components"]
-    }
 
 
 async def test_a_picture_is_shown_in_the_card(plan: Plan) -> None:

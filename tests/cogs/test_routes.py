@@ -1,9 +1,6 @@
 """How a result reaches its member: by the channel, the interaction or a direct message, or not."""
 
 import asyncio
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,39 +9,12 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.client import Fantasia
 from bot.values import Job, Status
 from cogs.ui import embeds
-from tests.cogs.test_bot import charged
 from tests.support.clock import Clock, until
+from tests.support.deliveries import charged, lost_answers
 from tests.support.studio import member
 from tests.support.world import World, world
-
-
-@contextmanager
-def lost_answers(bot: Fantasia, times: int) -> Iterator[dict[str, Any]]:
-    """Let Discord act but lose its first answers; it knows a nonce when it comes again."""
-    real, by_nonce, lost = bot.http.request, dict[str, Any](), 0
-
-    async def request(route: Any, **options: Any) -> Any:
-        nonlocal lost
-        form = options.get("form") or []
-        payload = json.loads(form[0]["value"]) if form else {}
-        nonce = payload.get("nonce")
-        if nonce is None:
-            return await real(route, **options)
-        assert payload["enforce_nonce"]
-        assert len(str(nonce)) <= 25
-        if nonce not in by_nonce:
-            by_nonce[nonce] = await real(route, **options)
-        if lost < times:
-            lost += 1
-            raise TimeoutError
-        return by_nonce[nonce]
-
-    bot.http.request = request  # type: ignore[method-assign]
-    yield by_nonce
-    bot.http.request = real  # type: ignore[method-assign]
 
 
 async def test_a_refused_channel_is_answered_through_the_interaction(plan: Plan) -> None:

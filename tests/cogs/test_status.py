@@ -16,7 +16,7 @@ from tests.support.world import world
 
 
 async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
-    plan: Plan, clock: Clock
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited: list[int] = []
     async with world(replace(plan, clock=clock)) as w:
@@ -35,7 +35,7 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
                     await cancel(len(shown) - 1)
             return await real(route, **more)
 
-        w.bot.http.request = request  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(w.bot.http, "request", request)
         clock.turn(seconds=31)
         await cancel(len(shown))
 
@@ -102,7 +102,7 @@ async def test_messages_that_cannot_be_edited_now_keep_no_other_from_being_told(
 
 
 async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
-    plan: Plan, clock: Clock
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(replace(plan, clock=clock)) as w:
         await w.bot.services.operations.pause("")
@@ -116,7 +116,7 @@ async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
                     raise ConnectionResetError
             return await real(route, **more)
 
-        w.bot.http.request = request  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(w.bot.http, "request", request)
         await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         for _ in range(100):
             await w.look()

@@ -13,9 +13,9 @@ from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.values import Actor, Status
 from cogs.ui.views import view
-from tests.cogs.test_bot import told
-from tests.cogs.test_forged import chosen, forged, posted
-from tests.cogs.test_members import card, change_role
+from tests.support.deliveries import posted
+from tests.support.presses import chosen, forged
+from tests.support.shown import card, told
 from tests.support.world import World, world
 
 ABSENT = "There is no piece #1 here."
@@ -34,7 +34,7 @@ async def staffed(plan: Plan) -> AsyncIterator[tuple[World, simcord.ChannelHandl
         staff = w.guild.create_role("Staff")
         hidden = {w.guild.default_role: SEE_NOT, staff: SEE, w.bot.user: SEE}
         room = w.guild.create_text_channel("staff", overwrites=hidden)
-        await change_role(w, w.alice, staff, has=True)
+        await w.change_role(w.alice, staff, has=True)
         await w.alice.slash(room, "generate", prompt=SECRET, duration=2)
         await posted(w)
         yield w, room, staff
@@ -88,9 +88,9 @@ async def test_it_is_there_for_its_owner_for_managers_and_for_who_has_the_role(p
             (carol, w.music),
         ):
             assert SECRET in await shown(w, member, where)
-        await change_role(w, w.alice, staff, has=False)
+        await w.change_role(w.alice, staff, has=False)
         assert SECRET in await shown(w, w.alice)
-        await change_role(w, carol, staff, has=False)
+        await w.change_role(carol, staff, has=False)
         assert await shown(w, carol) == ABSENT
 
 

@@ -20,6 +20,7 @@ from bot.tables import jobs, speeds
 from bot.tables.database import Reader
 from bot.values import Job, Status, Wish
 from tests.support.clock import Clock, until
+from tests.support.deliveries import used
 from tests.support.processes import alive, children
 from tests.support.studio import member, origin
 from tests.support.world import World, world
@@ -28,10 +29,6 @@ from tests.support.world import World, world
 async def asked(w: World, prompt: str, **options: int) -> Job:
     here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
     return await w.studio.submit(here, Wish(prompt=prompt, **{"seconds": 2, **options}))
-
-
-async def used(w: World) -> int:
-    return (await w.services.accounts.usage(w.guild.id, w.alice.id)).used
 
 
 async def test_out_of_memory_is_tried_again_alone(

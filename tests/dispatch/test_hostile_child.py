@@ -17,8 +17,8 @@ from bot.dispatch import render_order
 from bot.errors import OperatorError
 from bot.tables import takes
 from bot.values import Job, Status, Wish
-from tests.cogs.test_delivery import MESSAGES, looks
 from tests.support.clock import Clock, until
+from tests.support.deliveries import MESSAGES, looks
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import member, origin, viewer
 from tests.support.world import World, world

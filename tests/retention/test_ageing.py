@@ -8,11 +8,10 @@ import pytest
 from bot.app import Plan
 from bot.retention import archive, erasure
 from bot.values import Keep, Origin, Status, Wish
-from tests.cogs.test_bot import told
-from tests.cogs.test_forged import posted
-from tests.cogs.test_members import card
-from tests.retention.test_erasure import NAME, WORDS, answered, everything, forget, row, said, swept
 from tests.support.clock import Clock
+from tests.support.deliveries import posted
+from tests.support.erased import NAME, WORDS, answered, everything, forget, row, said, swept
+from tests.support.shown import card, told
 from tests.support.studio import member, origin
 from tests.support.world import world
 

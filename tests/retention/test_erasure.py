@@ -11,53 +11,12 @@ import simcord
 
 from bot.app import Plan
 from bot.values import Status, Wish
-from tests.cogs.test_bot import told
-from tests.cogs.test_forged import posted
-from tests.cogs.test_members import card
-from tests.retention.test_forgetting import held
 from tests.support.clock import Clock, until
+from tests.support.deliveries import held, posted
+from tests.support.erased import NAME, WORDS, answered, everything, forget, said, swept
+from tests.support.shown import card, told
 from tests.support.studio import origin
 from tests.support.world import World, world
-
-NAME = "alice"
-WORDS = "play our secret"
-
-
-async def forget(w: World) -> simcord.InteractionResult:
-    """Have alice press the button, and return the answer."""
-    shown = await w.alice.slash(w.music, "forget me")
-    assert shown.response
-    return await w.alice.click(shown.response.message, label="Erase everything")
-
-
-def answered(done: simcord.InteractionResult) -> str:
-    assert done.response
-    return str(done.response.content)
-
-
-async def everything(w: World) -> str:
-    """All that the database holds."""
-    tables = await w.database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
-    rows = [
-        tuple(row)
-        for table in tables
-        for row in await w.database.fetch(f"SELECT * FROM {table['name']}")
-    ]
-    return repr(rows)
-
-
-async def swept(w: World) -> None:
-    """Look until no message is left to be deleted."""
-
-    async def look() -> bool:
-        w.bot.dispatch("look")
-        return not await w.bot.services.erasure.left()
-
-    await until(look)
-
-
-def said(messages: list[discord.Message]) -> str:
-    return repr([(each.content, [embed.to_dict() for embed in each.embeds]) for each in messages])
 
 
 def told_of_it(w: World) -> int:
@@ -278,10 +237,6 @@ async def test_what_resend_posts_meanwhile_goes_as_well(
         await w.alice.slash(w.music, "resend", number=1)
         await swept(w)
         assert w.messages() == []
-
-
-async def row(w: World, number: int = 1) -> Any:
-    return (await w.database.fetch("SELECT * FROM jobs WHERE id = ?", (number,)))[0]
 
 
 async def test_what_stands_no_more_is_not_deleted_again(plan: Plan) -> None:

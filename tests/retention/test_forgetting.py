@@ -1,20 +1,16 @@
 """Whoever is forgotten, at any moment: what stands stays charged, and no more is posted."""
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import discord
 import pytest
 
 from bot.app import Plan
 from bot.values import Status
-from tests.cogs.test_delivery import MESSAGES, looks
 from tests.support.clock import Clock, until
+from tests.support.deliveries import MESSAGES, held, http_error, looks, undeliverable, used
+from tests.support.presses import button
 from tests.support.world import World, world
-from tests.test_money import button, undeliverable, used
 
 
 async def forget(w: World) -> int:
@@ -31,25 +27,6 @@ async def owed(w: World) -> int:
         "SELECT 1 FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
     )
     return len(rows)
-
-
-@contextmanager
-def held(
-    w: World, which: Callable[[list[str]], bool]
-) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Hold the upload with these files where Discord would take it: (it is there, let it go)."""
-    real, reached, go = w.bot.http.request, asyncio.Event(), asyncio.Event()
-
-    async def request(route: Any, **options: Any) -> Any:
-        names = [part.get("filename", "") for part in options.get("form") or []]
-        if route.method == "POST" and which([name for name in names if name.endswith(".wav")]):
-            reached.set()
-            await go.wait()
-        return await real(route, **options)
-
-    w.bot.http.request = request  # type: ignore[method-assign]
-    yield reached, go
-    w.bot.http.request = real  # type: ignore[method-assign]
 
 
 async def gone(plan: Plan) -> None:
@@ -129,7 +106,7 @@ async def settled(w: World, clock: Clock) -> bool:
 
 
 async def test_an_upload_whose_answer_was_lost_over_a_restart_is_looked_for(
-    plan: Plan, clock: Clock
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = replace(plan, clock=clock)
     async with world(plan) as w:
@@ -139,10 +116,10 @@ async def test_an_upload_whose_answer_was_lost_over_a_restart_is_looked_for(
             answer = await real(route, **options)
             if route.method == "POST" and "messages" in route.path and options.get("form"):
                 await forget(w)
-                raise discord.DiscordServerError(Response(), "lost")
+                raise http_error(503)
             return answer
 
-        w.bot.http.request = request  # type: ignore[method-assign]
+        monkeypatch.setattr(w.bot.http, "request", request)
         await w.generate("play", 8)
 
         async def withdrawn() -> bool:
@@ -154,13 +131,6 @@ async def test_an_upload_whose_answer_was_lost_over_a_restart_is_looked_for(
         await until(lambda: settled(w, clock))
         assert (await w.studio.job(1)).status is Status.DELIVERED
         assert await used(w) == 8
-
-
-class Response:
-    """An answer of Discord's edge."""
-
-    status = 503
-    reason = "Service Unavailable"
 
 
 async def test_of_five_messages_the_three_that_stand_stay_charged(plan: Plan) -> None:

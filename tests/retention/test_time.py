@@ -18,11 +18,10 @@ from bot.retention.erasure import LONGEST_DELETION_PAUSE
 from bot.tables import backlog, removals, speeds, uploads
 from bot.tables.opening import open_database
 from bot.values import Job, Keep, Status, Target, Upload, UploadLimits, Wish
-from tests.cogs.test_delivery import MESSAGES, looks_until
 from tests.support.clock import Clock, until
+from tests.support.deliveries import MESSAGES, looks_until, undeliverable
 from tests.support.studio import origin
 from tests.support.world import World, world
-from tests.test_money import undeliverable
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.1")
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from bot.app import Plan
 from bot.rules.markup import clean, escape, isolate
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_members import card
+from tests.support.shown import card, told
 from tests.support.world import World, world
 from tests.test_architecture import MODULES, name_of
 

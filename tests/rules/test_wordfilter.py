@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bot.app import Plan
 from bot.rules.wordfilter import folded, refuses
 from bot.values import Status
-from tests.cogs.test_bot import told
+from tests.support.shown import told
 from tests.support.world import world
 
 SEEN = {

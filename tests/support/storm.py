@@ -23,8 +23,8 @@ from simcord.results import to_discord_message
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.values import NOBODY, EngineState, Keep, Limits
-from tests.cogs.test_routes import lost_answers
 from tests.support.clock import until
+from tests.support.deliveries import lost_answers
 from tests.support.processes import alive, children
 from tests.support.promises_kept import Rows, broken_at_last, broken_meanwhile
 from tests.support.studio import GENEROUS, member

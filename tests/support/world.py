@@ -9,7 +9,9 @@ from typing import Any
 
 import discord
 import simcord
-from discord.webhook.async_ import async_context
+from aiohttp import ClientSession
+from discord.http import Route
+from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot.app import Plan, compose
 from bot.client import Fantasia, Services
@@ -29,13 +31,13 @@ PATIENCE = 60.0
 """Seconds that an answer may take: what gives way to all else does so on a busy machine."""
 
 
-class LateAdapter:
+class LateAdapter(AsyncWebhookAdapter):
     """Lets the composition's tasks, made before SimCord runs, use its webhooks as well."""
 
     adapter: Any = None
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.adapter, name)
+    async def request(self, route: Route, session: ClientSession, **options: Any) -> Any:
+        return await self.adapter.request(route, session, **options)
 
 
 @dataclass(kw_only=True)
@@ -114,6 +116,13 @@ class World:
         """Delete a message as its channel's moderators can."""
         await self.env.bot.http.delete_message(message.channel.id, message.id)
 
+    async def change_role(
+        self, member: simcord.MemberActor, role: simcord.RoleHandle, *, has: bool
+    ) -> None:
+        http = self.bot.http
+        change = http.add_role if has else http.remove_role
+        await change(self.guild.id, member.id, role.id)
+
     def direct_messages(self, member: simcord.MemberActor) -> list[discord.Message]:
         return member.user.dm_channel.history()
 
@@ -151,7 +160,7 @@ class World:
 @asynccontextmanager
 async def world(plan: Plan) -> AsyncIterator[World]:
     late = LateAdapter()
-    async_context.set(late)  # type: ignore[arg-type]
+    async_context.set(late)
     async with AsyncExitStack() as stack:
         bot = await stack.enter_async_context(compose(plan))
         async with simcord.run(bot, shard_count=1) as env:

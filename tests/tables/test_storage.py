@@ -22,9 +22,9 @@ from bot.errors import OperatorError, Refusal, StorageError
 from bot.tables import database
 from bot.tables.opening import check, exclusive, open_database, reading
 from bot.values import Job, Status, Wish
-from tests.cogs.test_bot import told
 from tests.support import inside
 from tests.support.clock import until
+from tests.support.shown import told
 from tests.support.stand_in import TOKEN
 from tests.support.studio import origin
 from tests.support.world import world

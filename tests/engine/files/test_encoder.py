@@ -19,10 +19,9 @@ from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
 from bot.tables import takes
 from bot.values import Status
-from tests.cogs.test_bot import told
-from tests.cogs.test_result_buttons import attached
 from tests.support.clock import until
 from tests.support.processes import alive, children, program
+from tests.support.shown import attached, told
 from tests.support.world import world
 
 TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
