@@ -29,7 +29,7 @@ DEMO_ROUNDS = min(ROUNDS, 50)
 
 
 def bot(folder: Path, what: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.support.killed_bot", folder, what]
+    command: list[str | Path] = [sys.executable, "-m", "tests.support.killed_bot", folder, what]
     return program(command, stdout=subprocess.PIPE)
 
 

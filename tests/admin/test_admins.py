@@ -44,8 +44,8 @@ async def test_others_are_refused_in_code_as_well(plan: Plan) -> None:
         w.tolerated = (Refusal, NotAllowed)
         for command in await w.bot.tree.fetch_commands():
             w.guild.set_command_permissions(command, {w.alice: True})
-        for command in ("tier list", "channel list", "words list", "quota log"):
-            text = told(await w.alice.slash(w.music, command))
+        for name in ("tier list", "channel list", "words list", "quota log"):
+            text = told(await w.alice.slash(w.music, name))
             assert "Manage Server" in text
         asked = {"member": w.alice, "seconds": 999, "reason": "I am nice"}
         assert "Manage Server" in told(await w.alice.slash(w.music, "quota grant", **asked))
@@ -57,7 +57,8 @@ async def test_admins_commands_are_hidden_from_others_and_in_direct_messages(pla
         names = {command.name: command for command in await w.bot.tree.fetch_commands()}
         for name in ADMINS:
             assert names[name].default_member_permissions == discord.Permissions(manage_guild=True)
-            assert not names[name].allowed_contexts or not names[name].allowed_contexts.dm_channel
+            contexts = names[name].allowed_contexts
+            assert not contexts or not contexts.dm_channel
         with pytest.raises(simcord.SetupError):
             await w.alice.slash(w.music, "tier list")
 

@@ -28,6 +28,7 @@ from bot.values import Keep, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.processes import alive, children, program
 from tests.support.scripted_child import SCRIPTED
+from tests.support.shown import described
 from tests.support.studio import origin, viewer
 from tests.support.world import World, world
 
@@ -66,7 +67,7 @@ async def test_a_paused_studio_queues_and_says_so_also_after_a_restart(plan: Pla
         await asyncio.sleep(0.3)
         assert (await w.studio.job(1)).status is Status.QUEUED
         queue = await w.alice.slash(w.music, "queue")
-        assert "paused" in queue.response.embeds[0].description
+        assert "paused" in described(queue)
         assert "has resumed" in await studio(w, root, "resume")
         await w.ended(1, Status.DELIVERED)
         assert "not paused" in await studio(w, root, "resume")
@@ -95,7 +96,7 @@ async def test_drain_lets_what_renders_end_and_closes(plan: Plan) -> None:
         await w.ended(1, Status.RUNNING)
         assert "then shutting down" in await studio(w, root, "drain")
         late = await w.generate("play", by=w.admin)
-        assert "about to restart" in late.response.embeds[0].description
+        assert "about to restart" in described(late)
 
         async def closed() -> bool:
             return w.bot.is_closed()
@@ -118,7 +119,13 @@ def states(folder: Path) -> list[str]:
 def test_a_signal_drains_and_a_second_one_stops(
     tmp_path: Path, number: signal.Signals, first: str, signals: int, left: list[str]
 ) -> None:
-    command = [sys.executable, "-m", "tests.support.signalled_bot", tmp_path, first]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.support.signalled_bot",
+        tmp_path,
+        first,
+    ]
     with program(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bot:
         assert bot.stdout
         assert bot.stderr
@@ -155,7 +162,7 @@ async def test_delivered_music_is_kept_for_so_many_days_and_what_is_owed_for_eve
         assert files(plan) == {"2"}
         w.env.backend.faults.clear()
         shown = await w.alice.slash(w.music, "history")
-        assert "play one" in shown.response.embeds[0].description
+        assert "play one" in described(shown)
         with pytest.raises(Refusal, match="no longer kept"):
             await w.services.pieces.takes(1, viewer(guild=w.guild.id))
 
@@ -269,8 +276,8 @@ async def test_each_change_is_one_line_with_whom_it_is_about(
         await w.ended(2, Status.FAILED)
         await w.look()
         about = f"server {w.guild.id}, member {w.alice.id}"
-    lines = [record for record in caplog.records if hasattr(record, "state")]
-    assert [(record.job, record.state) for record in lines] == [  # type: ignore[attr-defined]
+    lines = [record for record in caplog.records if "state" in vars(record)]
+    assert [(vars(record)["job"], vars(record)["state"]) for record in lines] == [
         *((1, state) for state in ("queued", "running", "rendered", "delivered")),
         *((2, state) for state in ("queued", "running", "failed", "failure posted")),
     ]

@@ -60,7 +60,7 @@ def test_several_takes_are_numbered_and_seeded_in_turn(tmp_path: Path) -> None:
 
 def music(path: Path) -> bytes:
     with wave.open(str(path)) as file:
-        return file.readframes(file.getnframes())
+        return bytes(file.readframes(file.getnframes()))
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ GENERATE: dict[str, Any] = {
 
 Options = Callable[[Extremes], dict[str, Any]]
 TIER = wide(LONGEST_NAME, 1)
+WHY = {"reason": wide(LONGEST_REASON), "days": MOST_DAYS}
 
 WALK: dict[str, Options] = {
     "generate": lambda _: GENERATE,
@@ -216,8 +217,6 @@ WALK: dict[str, Options] = {
     "studio drain": lambda _: {},
 }
 """What each command is asked at its longest; in this order, so that each finds what it needs."""
-
-WHY = {"reason": wide(LONGEST_REASON), "days": MOST_DAYS}
 
 
 def fields_of_commands(number: int) -> dict[str, Any]:

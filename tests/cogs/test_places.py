@@ -33,6 +33,7 @@ def unavailable(w: World) -> None:
 def payload(w: World, name: str, **options: Any) -> tuple[Any, dict[str, Any]]:
     """Return what Discord sends when alice uses a command in #music."""
     root = w.env.backend.find_command(name, None, type=1)
+    assert root
     data = {
         "id": root["id"],
         "name": name,

@@ -166,6 +166,7 @@ async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) ->
 async def test_a_form_of_an_earlier_version_is_answered(plan: Plan) -> None:
     async with world(plan) as w:
         form = await w.bob.click(await first(w), label="Edit")
+        assert form._interaction.modal
         form._interaction.modal["custom_id"] = "0123456789abcdef"
         assert "That form is out of date" in told(await w.bob.submit_modal(form, values(form)))
 

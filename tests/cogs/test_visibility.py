@@ -32,8 +32,10 @@ async def staffed(plan: Plan) -> AsyncIterator[tuple[World, simcord.ChannelHandl
     async with world(plan) as w:
         w.tolerated = (Refusal, NotAllowed)
         staff = w.guild.create_role("Staff")
-        hidden = {w.guild.default_role: SEE_NOT, staff: SEE, w.bot.user: SEE}
-        room = w.guild.create_text_channel("staff", overwrites=hidden)
+        assert w.bot.user
+        room = w.guild.create_text_channel(
+            "staff", overwrites={w.guild.default_role: SEE_NOT, staff: SEE, w.bot.user: SEE}
+        )
         await w.change_role(w.alice, staff, has=True)
         await w.alice.slash(room, "generate", prompt=SECRET, duration=2)
         await posted(w)

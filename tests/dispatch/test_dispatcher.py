@@ -44,8 +44,8 @@ async def ended(studio: Studio, job: Job) -> Job:
     return await until(look)
 
 
-async def play(studio: Studio, prompt: str, **options: int) -> Job:
-    job = await studio.submit(origin(), Wish(prompt=prompt, **{"seconds": 2, **options}))
+async def play(studio: Studio, prompt: str, *, seconds: int = 2, takes: int = 1) -> Job:
+    job = await studio.submit(origin(), Wish(prompt=prompt, seconds=seconds, takes=takes))
     return await ended(studio, job)
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from bot.values import Job, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import used
 from tests.support.processes import alive, children
+from tests.support.shown import answered
 from tests.support.studio import member, origin
 from tests.support.world import World, world
 
 
-async def asked(w: World, prompt: str, **options: int) -> Job:
+async def asked(w: World, prompt: str, *, seconds: int = 2, takes: int = 1) -> Job:
     here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-    return await w.studio.submit(here, Wish(prompt=prompt, **{"seconds": 2, **options}))
+    return await w.studio.submit(here, Wish(prompt=prompt, seconds=seconds, takes=takes))
 
 
 async def test_out_of_memory_is_tried_again_alone(
@@ -58,6 +60,9 @@ async def test_nothing_begins_before_the_files_of_what_waits_again_are_gone(
         seen = next(rounds)
         return await running(reader)
 
+    async def seen_more_than(before: int) -> bool:
+        return seen > before
+
     monkeypatch.setattr(render_order, "discard", slow)
     monkeypatch.setattr(jobs, "running", look)
     async with world(replace(plan, command=("env", "SCRIPTED_SLOTS=4", *plan.command))) as w:
@@ -66,7 +71,7 @@ async def test_nothing_begins_before_the_files_of_what_waits_again_are_gone(
         for prompt in ("play", "play"):
             before = seen
             await asked(w, prompt)
-            await until(lambda before=before: asyncio.sleep(0, seen > before))
+            await until(partial(seen_more_than, before))
         found = [(await w.studio.job(number)).status for number in (1, 2, 3)]
         go.set()
         assert found == [Status.QUEUED] * 3
@@ -203,7 +208,7 @@ async def test_a_full_database_refuses_and_goes_on_once_there_is_room(plan: Plan
         for number in range(200):
             shown = await w.generate(f"play {number} " + "x" * 450)
             if shown.ephemeral:
-                told = shown.response.content
+                told = answered(shown).content
                 break
         assert "cannot write to its disk" in told
         await asyncio.sleep(0.5)

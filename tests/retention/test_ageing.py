@@ -10,7 +10,7 @@ from bot.retention import archive, erasure
 from bot.values import Keep, Origin, Status, Wish
 from tests.support.clock import Clock
 from tests.support.deliveries import posted
-from tests.support.erased import NAME, WORDS, answered, everything, forget, row, said, swept
+from tests.support.erased import NAME, WORDS, everything, forget, reply, row, said, swept
 from tests.support.shown import card, told
 from tests.support.studio import member, origin
 from tests.support.world import world
@@ -53,7 +53,7 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         )
         assert charged["seconds"] == 2
         assert told(await w.bob.slash(w.music, "piece", number=1)) == "There is no piece #1 here."
-        assert "my 4 messages" in answered(await forget(w))
+        assert "my 4 messages" in reply(await forget(w))
         await swept(w)
         assert "secret" not in said(w.messages())
 

@@ -13,7 +13,7 @@ from bot.app import Plan
 from bot.values import Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import held, posted
-from tests.support.erased import NAME, WORDS, answered, everything, forget, said, swept
+from tests.support.erased import NAME, WORDS, everything, forget, reply, said, swept
 from tests.support.shown import card, told
 from tests.support.studio import origin
 from tests.support.world import World, world
@@ -106,7 +106,7 @@ async def test_the_bots_own_messages_about_it_are_deleted(plan: Plan) -> None:
     async with told_everywhere(plan) as w:
         before, mine = len(w.messages()), told_of_it(w)
         done = await forget(w)
-        assert f"Erased: 2 pieces. I am now deleting my {mine} messages" in answered(done)
+        assert f"Erased: 2 pieces. I am now deleting my {mine} messages" in reply(done)
         await swept(w)
         assert told_of_it(w) == 0
         assert len(w.messages()) == before - mine

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ async def test_others_have_their_turn_while_many_pieces_are_forgotten(
         database, archive = inside.database(client.services.studio), client.services.archive
         await lived(database, plan.folder)
         if way == "a member":
-            forgetting = asyncio.create_task(archive.forget(1))
+            forgetting: asyncio.Task[Any] = asyncio.create_task(archive.forget(1))
         else:
             await archive.left(10)
             clock.turn(days=31)

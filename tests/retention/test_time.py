@@ -20,6 +20,7 @@ from bot.tables.opening import open_database
 from bot.values import Job, Keep, Status, Target, Upload, UploadLimits, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import MESSAGES, looks_until, undeliverable
+from tests.support.shown import answered
 from tests.support.studio import origin
 from tests.support.world import World, world
 
@@ -80,7 +81,7 @@ async def test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece(
         assert 0 < learnt.pace < 20
         for number in range(2, 6):
             shown = await w.generate("a polka", 20 if number == 2 else 1)
-            assert not shown.ephemeral, shown.response.content
+            assert not shown.ephemeral, answered(shown).content
         assert (await w.alice.slash(w.music, "queue")).response
         assert (await w.ended(2, Status.DELIVERED)).attempts == 1
         await w.restart(plan)

@@ -3,11 +3,12 @@
 import asyncio
 import random
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import simcord
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from bot.tables import jobs, ledger, speeds, state
 from bot.tables.database import Database
 from bot.values import NOBODY, Job, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
+from tests.support.shown import answered, described, embed
 from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
 
@@ -119,9 +121,13 @@ def test_the_line_is_served_as_its_rules_say(
         for n, (g, u, w, s, idle, sold) in enumerate(jobs)
     ]  # fmt: skip
     shares = Shares([(guild, user, share, 2 * share) for (guild, user), share in served.items()])
-    line, servers, members = Line(waiting, shares), Counter[int](), Counter(served)
+    line, servers, members = (
+        Line(waiting, shares),
+        defaultdict[int, float](float),
+        defaultdict(float, served),
+    )
     for (guild, _), share in served.items():
-        servers[guild] += 2 * share  # type: ignore[assignment]
+        servers[guild] += 2 * share
     while waiting:
         heads: dict[tuple[int, int], QueuedJob] = {}
         for job in waiting:
@@ -137,8 +143,8 @@ def test_the_line_is_served_as_its_rules_say(
         line.start(chosen)
         waiting.remove(chosen)
         share, of_server = (chosen.work / w for w in (chosen.weight, chosen.server_weight))
-        servers[chosen.guild] += of_server  # type: ignore[assignment]
-        members[chosen.guild, chosen.user] += share  # type: ignore[assignment]
+        servers[chosen.guild] += of_server
+        members[chosen.guild, chosen.user] += share
         turn += 1
     assert line.next(turn) is None
 
@@ -194,8 +200,8 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
                 clock.time, user, seconds, takes = arrivals.pop(0)
                 if running:
                     await progressed(database, *running, clock())
-                wish = {"prompt": "x", "seconds": seconds, "takes": takes}
-                job = await studio.submit(origin(user=user, guild=user % 5), Wish(**wish))
+                wish = Wish(prompt="x", seconds=seconds, takes=takes)
+                job = await studio.submit(origin(user=user, guild=user % 5), wish)
                 ends_at = (await standings.of_job(job.id)).ends_at
                 assert ends_at
                 expected[job.id] = ends_at - clock()
@@ -237,10 +243,10 @@ async def test_the_idle_lane_charges_nothing_and_gives_way(plan: Plan) -> None:
         await w.generate("play", 8)
         await w.ended(1, Status.DELIVERED)
         shown = await w.generate("slow once", 60)
-        assert "Idle lane" in (await w.status(shown, "Queued")).description
+        assert "Idle lane" in str((await w.status(shown, "Queued")).description)
         await w.ended(2, Status.RUNNING)
         refused = await w.generate("play", 8)
-        assert refused.response.embeds, "nobody waits, so another one is let in"
+        assert answered(refused).embeds, "nobody waits, so another one is let in"
         await w.generate("play", 8, by=w.bob)
         order = [await w.ended(number, Status.DELIVERED) for number in (4, 2, 3)]
         rendered = [job.rendered_at for job in order]
@@ -261,7 +267,7 @@ async def test_without_the_idle_lane_or_while_somebody_waits_one_is_refused(plan
             await w.ended(1, Status.RUNNING)
             await w.generate("slow", 8, by=w.bob)
             refused = await w.generate("play", 8)
-            assert "left today" in refused.response.content
+            assert "left today" in str(answered(refused).content)
 
 
 async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing(
@@ -286,10 +292,9 @@ async def test_a_free_piece_that_could_not_be_posted_is_posted_again_for_nothing
         assert (await w.services.accounts.usage(w.guild.id, w.alice.id)).used == 2
 
 
-async def lines(w: World, by: object) -> str:
-    shown = await by.slash(w.music, "queue")  # type: ignore[attr-defined]
-    (embed,) = shown.response.embeds
-    return f"{embed.title}\n{embed.description}"
+async def lines(w: World, by: simcord.MemberActor) -> str:
+    shown = embed(await by.slash(w.music, "queue"))
+    return f"{shown.title}\n{shown.description}"
 
 
 async def test_the_queue_shows_what_each_may_see(plan: Plan) -> None:
@@ -322,10 +327,10 @@ async def test_a_piece_is_cancelled_from_the_queue(plan: Plan) -> None:
         await w.generate("play", 8)
         await w.generate("play", 8, by=w.bob)
         shown = await w.alice.slash(w.music, "queue")
-        ((select,),) = (row["components"] for row in shown.response.components)
+        ((select,),) = (row["components"] for row in answered(shown).components)
         assert [option["value"] for option in select["options"]] == ["1", "2"]
-        after = await w.alice.select(shown.response, values=["2"])
-        assert "#2" not in after.response.embeds[0].description
+        after = await w.alice.select(answered(shown), values=["2"])
+        assert "#2" not in described(after)
         await w.ended(2, Status.CANCELLED)
 
 

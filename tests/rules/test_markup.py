@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bot.app import Plan
 from bot.rules.markup import clean, escape, isolate
 from bot.values import Status
+from tests.support.imports import modules, name_of
 from tests.support.shown import card, told
 from tests.support.world import World, world
-from tests.test_architecture import MODULES, name_of
 
 HARMLESS = re.compile(r"[^][\\*_~`|<>#()@:.+-]*")
 """What Discord reads as nothing but itself, in one line."""
@@ -171,7 +171,7 @@ async def allow_nothing(w: World) -> None:
     await w.admin.slash(w.music, "tier edit", tier="Generous", name="*[Free](x)", longest=1)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize("path", sorted(modules().values()), ids=name_of)
 def test_no_other_escaping_is_used(path: Path) -> None:
     assert "escape_markdown" not in path.read_text()
     assert "escape_mentions" not in path.read_text()

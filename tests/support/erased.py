@@ -21,7 +21,7 @@ async def forget(w: World) -> simcord.InteractionResult:
     return await w.alice.click(shown.response.message, label="Erase everything")
 
 
-def answered(done: simcord.InteractionResult) -> str:
+def reply(done: simcord.InteractionResult) -> str:
     assert done.response
     return str(done.response.content)
 

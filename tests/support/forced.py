@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -21,13 +22,10 @@ def first_scores(decoder: Decoder, steps: int, at: int = 0) -> Iterator[torch.Te
         seen.append(real(attention))
         return seen[-1]
 
-    decoder.scores = scores  # type: ignore[method-assign]
-    try:
+    with patch.object(decoder, "scores", scores):
         for _ in range(steps):
             decoder.step()
             yield seen[-1][:, at]
-    finally:
-        del decoder.scores
 
 
 def teacher_forced(

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot import app
 from bot.app import Plan, tick
 from bot.values import Status, Wish
@@ -37,7 +39,7 @@ async def main(folder: Path, *, finish: bool) -> None:
         sync=True,  # each start takes as many ids of the simulated Discord as the first
     )
     with (folder.parent / "journal").open("a") as journal:
-        app.tick = tick_later
+        pytest.MonkeyPatch().setattr(app, "tick", tick_later)
         async with world(plan) as w:
             built.set()
             here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)

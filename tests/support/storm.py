@@ -81,7 +81,7 @@ class Storm:
         self.dice = random.Random(seed)
         self.met: Counter[str] = Counter()
         w.env.settle_timeout = 120.0  # no measure of speed
-        w.env.backend.clock.now = clock.of_discord
+        vars(w.env.backend.clock)["now"] = clock.of_discord
         self.rows = Rows.of(plan.folder)
         self._acts = [name for name in vars(Storm) if name.startswith("act_")]
 

@@ -34,7 +34,8 @@ PATIENCE = 60.0
 class LateAdapter(AsyncWebhookAdapter):
     """Lets the composition's tasks, made before SimCord runs, use its webhooks as well."""
 
-    adapter: Any = None
+    def __init__(self) -> None:
+        self.adapter: Any = None
 
     async def request(self, route: Route, session: ClientSession, **options: Any) -> Any:
         return await self.adapter.request(route, session, **options)

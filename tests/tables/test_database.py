@@ -103,7 +103,7 @@ with exclusive(Path(sys.argv[1])):
 
 
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    held = [sys.executable, "-c", HOLD, tmp_path]
+    held: list[str | Path] = [sys.executable, "-c", HOLD, tmp_path]
     with program(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -20,7 +21,7 @@ from bot.__main__ import main
 from bot.app import Plan, compose
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.tables import database
-from bot.tables.opening import check, exclusive, open_database, reading
+from bot.tables.opening import check, exclusive, open_database
 from bot.values import Job, Status, Wish
 from tests.support import inside
 from tests.support.clock import until
@@ -218,15 +219,11 @@ async def test_a_database_of_another_user_is_explained(
         async with open_database(path):
             pass
         path.chmod(mode)
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-c", AS_ANOTHER, path],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stderr == ""
-        first, second = done.stdout.splitlines()
+        command = [sys.executable, "-c", AS_ANOTHER, str(path)]
+        asking = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        said, wrong = await asking.communicate()
+        assert wrong == b""
+        first, second = said.decode().splitlines()
         assert can_open in first
         assert "It belongs to root: give it to the user that runs the bot" in first
         assert can_check in second
@@ -234,13 +231,13 @@ async def test_a_database_of_another_user_is_explained(
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("way", [open_database, check, reading])
-def test_what_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path, way: object) -> None:
+@pytest.mark.parametrize("way", ["open_database", "check", "reading"])
+def test_what_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path, way: str) -> None:
     (tmp_path / "test.db").mkdir()
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        f"from bot.tables.opening import {way.__name__} as way\n"  # type: ignore[attr-defined]
+        f"from bot.tables.opening import {way} as way\n"
         "from bot.errors import OperatorError\n"
         "async def main():\n"
         "    opening = way(Path(sys.argv[1]))\n"

@@ -12,8 +12,8 @@ __all__ = ["tables"]
 
 async def test_grants_that_hold_something(database: Database, tables: Tables) -> None:
     def left(grant: dict[str, Any]) -> int:
-        drawn = sum(draw["seconds"] for draw in tables.draws if draw["grant_id"] == grant["id"])
-        return int(grant["seconds"]) - drawn
+        drawn = [draw["seconds"] for draw in tables.draws if draw["grant_id"] == grant["id"]]
+        return int(grant["seconds"] - sum(drawn))
 
     valid = [
         grant
