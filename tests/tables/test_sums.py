@@ -34,7 +34,7 @@ async def test_sums_of_the_ledger(database: Database, tables: Tables) -> None:
     elsewhere = from_allowance(
         lambda job: ours(job, guild=11) and job["day"] == DAY and job["everywhere"]
     )
-    assert await ledger.used_everywhere(database, 10, 1, DAY) == here + elsewhere
+    assert await ledger.used(database, 10, 1, DAY, everywhere=True) == here + elsewhere
     of_server = [job for job in tables.jobs if job["guild_id"] == 10 and job["day"] == DAY]
     assert await ledger.used_by_server(database, 10, DAY) == sum(map(tables.charged, of_server))
 
