@@ -8,7 +8,7 @@ import pytest
 
 from bot.__main__ import COMMANDS
 from bot.cli import arguments
-from tests.cli.test_command_line import bot, explained
+from tests.support.command_line import bot, explained
 
 WRONG = {
     "--engine": ("foo", "it must be one of musicgen, sketch"),

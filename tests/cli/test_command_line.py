@@ -18,11 +18,9 @@ from bot.cli.checks.check import Verdict
 from bot.config import Config
 from bot.values import Status, Wish
 from tests.support.clock import until
-from tests.support.command_line import bot, explained
+from tests.support.command_line import TOKEN, bot, explained
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS, origin
-
-TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
 
 
 def test_version_and_help(tmp_path: Path) -> None:

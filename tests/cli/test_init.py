@@ -14,7 +14,7 @@ from bot.cli.init import init as ask
 from bot.config import Config
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError
-from tests.cli.test_command_line import TOKEN, explained
+from tests.support.command_line import TOKEN, explained
 
 
 def init(folder: Path, answers: str) -> subprocess.CompletedProcess[str]:
