@@ -117,7 +117,7 @@ async def _run(jobs: int, *, paused: bool = False) -> Side:
 @contextlib.asynccontextmanager
 async def simulated(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
     late = LateAdapter()
-    async_context.set(late)  # type: ignore[arg-type]
+    async_context.set(late)
     request = FakeWebhookAdapter.request
 
     async def timed(self: Any, route: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401
@@ -132,7 +132,7 @@ async def simulated(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
             yield env
     finally:
         FakeWebhookAdapter.request = request  # type: ignore[method-assign]
-        async_context.set(LateAdapter())  # type: ignore[arg-type]
+        async_context.set(LateAdapter())
 
 
 async def _asked(env: simcord.Env, jobs: int, side: Side, *, paused: bool) -> None:
