@@ -8,6 +8,7 @@ _FILES = {
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews",
     "bot.tables.ledger": "readings sums ledger money post_again members admins jobs",
     "bot.admission": "admission ledger members admins money post_again licence",
+    "bot.rules.terms": "members admins money fairness",
     "bot.tables.posts": "posts readings jobs outcomes previews forgetting",
     "bot.outbox": "jobs money outcomes delivery routes discord_faults previews forgetting",
     "bot.queue": "fairness forecast dispatcher",

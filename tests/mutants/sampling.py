@@ -22,6 +22,7 @@ MODULES = (
         "bot.tables.takes",
         "bot.tables.ledger",
         "bot.admission",
+        "bot.rules.terms",
         "bot.tables.posts",
         "bot.outbox",
     ),
