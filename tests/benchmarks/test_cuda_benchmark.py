@@ -1,8 +1,10 @@
 """`python -m benchmarks cuda`, in little: on the processor, and over a pretended torch.cuda."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.cuda import cards, running, spills
 from benchmarks.cuda.card import Gpu, Processor
-from benchmarks.cuda.stage import WISHES, Stage, finish
+from benchmarks.cuda.stage import TINY, WISHES, Stage, finish
 from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
 from bot.engine.musicgen import capacity, cuda_graphs
@@ -24,7 +26,7 @@ __all__ = ["card"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/gpu.md"
-TINY = ("cuda", "--tiny", "--device", "cpu")
+ON_CPU = ("cuda", "--tiny", "--device", "cpu")
 ROW = Row(name="a row", ours=1, theirs=1, unit="one")
 ALIKE = "child,crowded,faithful,large,tokens"
 """Sections that do hardly anything else on a GPU than on a processor."""
@@ -53,7 +55,7 @@ def pretended(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     return card
 
 
-def missed(found: dict[str, list[dict[str, object]]]) -> Iterator[str]:
+def missed(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """Yield the sections of rows that are not what they must be."""
     rows = iter(found["rows"])
     for section in found["sections"]:
@@ -66,7 +68,7 @@ def missed(found: dict[str, list[dict[str, object]]]) -> Iterator[str]:
 def test_all_sections_are_right_on_a_processor(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*TINY, "--out", str(out)]) == 0
+    assert main([*ON_CPU, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert [section["name"] for section in found["sections"]] == list(running.SECTIONS)
     assert not any(section["cut"] or section["problem"] for section in found["sections"])
@@ -91,7 +93,7 @@ def test_speed_is_asked_of_data_centre_cards_from_hopper_on(pretended: Card) -> 
     bars = {}
     for capability in ((7, 5), (8, 0), (8, 9), (9, 0), (10, 3), (12, 0)):
         pretended.capability = capability
-        stage = Stage(card=Gpu(), scale=running.TINY, bandwidth=1, folder=Path())
+        stage = Stage(card=Gpu(), scale=TINY, bandwidth=1, folder=Path())
         bars[capability] = stage.bar(8)
     assert [capability for capability, bar in bars.items() if bar == 8] == [(9, 0), (10, 3)]
 
@@ -136,7 +138,7 @@ def test_a_section_that_fails_or_lasts_too_long_hides_no_other(
 
     sections = {"failing": (failing, 9), "endless": (endless, 0.05), "good": (lambda _: [ROW], 9)}
     monkeypatch.setattr(running, "SECTIONS", sections)
-    assert main([*TINY, "--out", str(out)]) == 1
+    assert main([*ON_CPU, "--out", str(out)]) == 1
     told = json.loads(out.read_text())
     failed, cut, good = told["sections"]
     assert (failed["problem"], failed["rows"]) == ("RuntimeError: something broke", 1)
@@ -146,7 +148,7 @@ def test_a_section_that_fails_or_lasts_too_long_hides_no_other(
     assert "- failing **failed**: RuntimeError: something broke" in said
     assert "- endless was cut" in said
     sections["endless"] = (lambda _: [ROW, ROW], 9)
-    assert main([*TINY, "--out", str(out), "--resume"]) == 1, "one failed, and is not tried again"
+    assert main([*ON_CPU, "--out", str(out), "--resume"]) == 1, "one failed, and is not tried again"
     told = json.loads(out.read_text())
     assert [section["name"] for section in told["sections"]] == ["failing", "good", "endless"]
     assert len(told["rows"]) == 4
@@ -163,7 +165,7 @@ def test_where_the_gpu_is_lost_a_new_process_goes_on(
 
     sections = dict.fromkeys(("first", "second"), (lambda _: [ROW], 9))
     monkeypatch.setattr(running, "SECTIONS", sections)
-    monkeypatch.setattr(running.os, "execv", begin)
+    monkeypatch.setattr(os, "execv", begin)
     monkeypatch.setattr(Gpu, "works", lambda _: False)
     main(["cuda", "--tiny", "--out", str(out)])
     ((*_, resume, budget, seconds),) = begun
@@ -173,7 +175,7 @@ def test_where_the_gpu_is_lost_a_new_process_goes_on(
 
 
 def test_the_first_difference_in_the_order_of_drawing_is_weighed() -> None:
-    stage = Stage(card=Processor(), scale=running.TINY, bandwidth=1, folder=Path())
+    stage = Stage(card=Processor(), scale=TINY, bandwidth=1, folder=Path())
     model = stage.model(torch.float32)
     decoder = stage.decoder(model, Precision.FLOAT32, graphs=False)
     prompt, sampling = stage.codes(5, card=model.card), Sampling(top_k=0)

@@ -10,7 +10,8 @@ from typing import Any
 import cosmic_ray.plugins
 import parso
 from cosmic_ray.operators.operator import Operator
-from parso.tree import NodeOrLeaf
+from parso.python.tree import Function
+from parso.tree import BaseNode, NodeOrLeaf
 
 from tests.mutants.statements import KINDS, Splices, Statement, spliced
 
@@ -46,7 +47,21 @@ TOLD = re.compile(r"(?:log\.\w+|change|print)\(")
 """Calls that only tell somebody what happens."""
 
 
-class OnStatements(Operator):
+class Mutation(Operator):  # type: ignore[misc]  # cosmic-ray has no types
+    """One of our own."""
+
+    @classmethod
+    def examples(cls) -> tuple[Any, ...]:
+        """The tests have them."""
+        return ()
+
+
+def parts(node: NodeOrLeaf) -> list[NodeOrLeaf]:
+    """Return what a node is made of; a leaf is made of nothing."""
+    return list(node.children) if isinstance(node, BaseNode) else []
+
+
+class OnStatements(Mutation):
     """Mutates a string that is an SQL statement, in one way."""
 
     kind: Callable[[Statement], Iterator[Splices]]
@@ -59,9 +74,9 @@ class OnStatements(Operator):
     def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
         """Return the string with one mutation made."""
         code = node.get_code(include_prefix=False)
-        return parso.parse(
-            node.get_first_leaf().prefix + spliced(code, self._mutations(node)[index])
-        )
+        prefix = node.get_first_leaf().prefix
+        mutated: NodeOrLeaf = parso.parse(prefix + spliced(code, self._mutations(node)[index]))
+        return mutated
 
     def _mutations(self, node: NodeOrLeaf) -> list[Splices]:
         inside = node.parent.type if node.parent else None  # in others, or a docstring
@@ -69,11 +84,6 @@ class OnStatements(Operator):
             return []
         text = _blank(node.get_code(include_prefix=False))
         return list(type(self).kind(Statement(text))) if SQL.match(text) else []
-
-    @classmethod
-    def examples(cls) -> tuple[Any, ...]:
-        """The tests have them."""
-        return ()
 
 
 def _blank(code: str) -> str:
@@ -86,53 +96,47 @@ def _blank(code: str) -> str:
     return "".join(text)
 
 
-class WithoutCall(Operator):
+class WithoutCall(Mutation):
     """A call that stands for itself is not made."""
 
     def mutation_positions(self, node: NodeOrLeaf) -> Iterator[Position]:
         """Yield the place of such a call."""
-        if node.type == "simple_stmt" and _is_call(node.children[0]):
-            yield node.children[0].start_pos, node.children[0].end_pos
+        if node.type == "simple_stmt" and _is_call(call := parts(node)[0]):
+            yield call.start_pos, call.end_pos
 
     def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
         """Return the statement without the call."""
         assert index == 0
+        assert isinstance(node, BaseNode)
         prefix = node.get_first_leaf().prefix
         node.children[0] = parso.parse(f"{prefix}pass")
         return node
-
-    @classmethod
-    def examples(cls) -> tuple[Any, ...]:
-        """The tests have them."""
-        return ()
 
 
 def _is_call(node: NodeOrLeaf) -> bool:
     if node.type not in ("atom_expr", "power"):
         return False
-    return node.children[-1].type == "trailer" and node.children[-1].children[0].value == "("
+    last = parts(node)[-1]
+    return last.type == "trailer" and bool(parts(last)[0].get_code(include_prefix=False) == "(")
 
 
-class Unconditional(Operator):
+class Unconditional(Mutation):
     """What is asked in an `if` is never so, or always."""
 
     def mutation_positions(self, node: NodeOrLeaf) -> Iterator[Position]:
         """Yield the place of the question twice."""
         if node.type == "if_stmt":
+            question = parts(node)[1]
             for _ in range(2):
-                yield node.children[1].start_pos, node.children[1].end_pos
+                yield question.start_pos, question.end_pos
 
     def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
         """Return the statement with its question asked in vain; what it assigns is assigned."""
+        assert isinstance(node, BaseNode)
         asked = node.children[1].get_code(include_prefix=False)
         taken = f" (({asked}) and False)" if index == 0 else f" (({asked}) or True)"
         node.children[1] = parso.parse(taken)
         return node
-
-    @classmethod
-    def examples(cls) -> tuple[Any, ...]:
-        """The tests have them."""
-        return ()
 
 
 OWN: dict[str, type[Operator]] = {
@@ -165,7 +169,7 @@ def left_alone(node: NodeOrLeaf, name: str) -> bool:
         return False
     if "BinaryOperator" in name and node.parent and node.parent.type not in SUMS:
         return True
-    here: NodeOrLeaf | None = node.children[0] if node.type == "simple_stmt" else node
+    here: NodeOrLeaf | None = parts(node)[0] if node.type == "simple_stmt" else node
     while here is not None:
         if here.type in LEFT_ALONE or _annotates(here) or _is_told(here):
             return True
@@ -178,7 +182,7 @@ def _annotates(node: NodeOrLeaf) -> bool:
     if above is None:
         return False
     in_assignment = above.type == "annassign" and node is above.children[1]
-    return in_assignment or (above.type == "funcdef" and node is above.annotation)
+    return in_assignment or (isinstance(above, Function) and node is above.annotation)
 
 
 def _is_told(node: NodeOrLeaf) -> bool:

@@ -53,7 +53,7 @@ class Mutant:
 
     def code(self, source: str) -> str:
         """Return the module's source with the change made."""
-        changed = mutate_code(source, get_operator(self.operator)(), self.occurrence)
+        changed: str | None = mutate_code(source, get_operator(self.operator)(), self.occurrence)
         assert changed is not None
         return changed
 

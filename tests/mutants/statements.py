@@ -250,8 +250,8 @@ def fewer_words(sql: Statement) -> Iterator[Splices]:
             yield ((token.start, following.end, ""),)
     for run in sql.runs("GROUP"):
         keys = _split(run[1:], ",")
-        for key, following in pairwise(keys):
-            yield ((key[0].start, following[0].start, ""),)
+        for key, other in pairwise(keys):
+            yield ((key[0].start, other[0].start, ""),)
 
 
 KINDS: tuple[Callable[[Statement], Iterator[Splices]], ...] = (

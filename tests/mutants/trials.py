@@ -128,8 +128,8 @@ def attempt(mutant: Mutant, project: Path, baseline: Baseline) -> Result:
     file = project / mutant.path
     source = file.read_text(encoding="utf-8")
     changed = mutant.code(source)
-    lines = (code.splitlines(keepends=True) for code in (source, changed))
-    diff = "".join(unified_diff(*lines, str(mutant.path), str(mutant.path), n=2))
+    before, after = (code.splitlines(keepends=True) for code in (source, changed))
+    diff = "".join(unified_diff(before, after, str(mutant.path), str(mutant.path), n=2))
     tests = {
         test: LEAST_PATIENCE + PATIENCE * baseline.seconds(test) for test in baseline.tests(mutant)
     }
