@@ -44,6 +44,12 @@ OTHER_FAMILIES = {
 LOOK_TIMEOUT = 120.0
 """Seconds that examining a file may take, on a busy machine."""
 
+T5_ORIGIN = "for the model that this one was trained from; facebook/musicgen-small has one, too"
+NO_HOME = (
+    "MusicGen's libraries need a home folder for their files: set HOME to a folder that the bot "
+    "can write to."
+)
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a file is: the codec that it refers to and the text encoder that it needs, or unusable.
@@ -110,12 +116,6 @@ def _at_home() -> bool:
     except RuntimeError:  # a number without a name, as in a container
         return False
     return True
-
-
-NO_HOME = (
-    "MusicGen's libraries need a home folder for their files: set HOME to a folder that the bot "
-    "can write to."
-)
 
 
 def trouble(model: str) -> str | None:
@@ -211,9 +211,6 @@ def _absent(folder: Path, name: str) -> str:
         )
     origin = "by audiocraft.utils.export" if name == LANGUAGE_MODEL else T5_ORIGIN
     return f"{name} is missing in your folder {folder}: copy it there, as it was written {origin}."
-
-
-T5_ORIGIN = "for the model that this one was trained from; facebook/musicgen-small has one, too"
 
 
 def _complete(repository: str) -> bool:
