@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import simcord
 from discord.webhook.async_ import async_context
@@ -125,13 +126,12 @@ async def simulated(plan: Plan, side: Side) -> AsyncIterator[simcord.Env]:
             side.replies.append(time.perf_counter())
         return await request(self, route, *arguments, **more)
 
-    FakeWebhookAdapter.request = timed  # type: ignore[method-assign]
     try:
-        async with compose(plan) as bot, simcord.run(bot, shard_count=1) as env:
-            late.adapter = env._webhook_adapter
-            yield env
+        with patch.object(FakeWebhookAdapter, "request", timed):
+            async with compose(plan) as bot, simcord.run(bot, shard_count=1) as env:
+                late.adapter = env._webhook_adapter
+                yield env
     finally:
-        FakeWebhookAdapter.request = request  # type: ignore[method-assign]
         async_context.set(LateAdapter())
 
 
