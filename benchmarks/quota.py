@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.report import Row
 from bot.app import Bells, Plan, services_of
 from bot.engine.files.encoder import Encoder
-from bot.metrics import Metrics
+from bot.monitoring.metrics import Metrics
 from bot.rules.days import day
 from bot.rules.tiers import FREE
 from bot.tables.database import Database

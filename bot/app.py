@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bot import monitoring
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
@@ -27,7 +26,8 @@ from bot.errors import StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
 from bot.lookup.standings import Standings
-from bot.metrics import Metrics
+from bot.monitoring.metrics import Metrics
+from bot.monitoring.server import Pulse, serving
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.calendar import Calendar
@@ -112,7 +112,7 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 proxy=plan.proxy,
             )
             dispatcher = _dispatcher(plan, database, bells, metrics)
-            pulse = monitoring.Pulse(database)
+            pulse = Pulse(database)
             async with _running(plan, client, dispatcher, bells, pulse):
                 yield client
 
@@ -174,13 +174,13 @@ def _dispatcher(plan: Plan, database: Database, bells: Bells, metrics: Metrics) 
 
 @asynccontextmanager
 async def _running(
-    plan: Plan, client: Fantasia, dispatcher: Dispatcher, bells: Bells, pulse: monitoring.Pulse
+    plan: Plan, client: Fantasia, dispatcher: Dispatcher, bells: Bells, pulse: Pulse
 ) -> AsyncIterator[None]:
     """Run the loops, and serve the metrics if they are wanted, for as long as the block."""
     services = client.services
     async with contextlib.AsyncExitStack() as stack:
         if plan.metrics:
-            port = await stack.enter_async_context(monitoring.serving(client, pulse, *plan.metrics))
+            port = await stack.enter_async_context(serving(client, pulse, *plan.metrics))
             log.info("metrics on port %d of %s", port, plan.metrics[0])
         group = await stack.enter_async_context(asyncio.TaskGroup())
         loops = {
@@ -260,7 +260,7 @@ def heed_signals(client: Fantasia) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def tick(client: Fantasia, news: asyncio.Event, pulse: monitoring.Pulse) -> None:
+async def tick(client: Fantasia, news: asyncio.Event, pulse: Pulse) -> None:
     """Tell the cogs to look when there is news, and every few seconds in case some was missed."""
     while True:
         with contextlib.suppress(TimeoutError):

@@ -20,12 +20,12 @@ from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.clock import Clock
-from bot.discord_errors import UNREACHED, brief, definite, json_only
+from bot.discord_api.errors import UNREACHED, brief, definite, json_only
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
 from bot.lookup.standings import Standings
-from bot.metrics import Metrics
+from bot.monitoring.metrics import Metrics
 from bot.outbox import Outbox
 from bot.retention.archive import Archive
 from bot.retention.copies import Copies

@@ -7,7 +7,7 @@ from datetime import timedelta
 from discord.ext import commands
 
 from bot.client import Fantasia
-from bot.discord_errors import UNREACHED
+from bot.discord_api.errors import UNREACHED
 from bot.errors import FileError, Refusal, StorageError
 from bot.values import Delivered, Outcome, Owed, PostKind, Route, Unsent
 from cogs.ui import letters, routes

@@ -5,8 +5,8 @@ import logging
 import discord
 from discord.ext import commands
 
-from bot import invitation
 from bot.client import Fantasia
+from bot.discord_api import invitation
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction, Listing, answer
-from bot.discord_errors import UNREACHED
+from bot.discord_api.errors import UNREACHED
 from bot.retention.copies import Format
 from bot.values import Job, Take
 from cogs.ui import embeds, pages, permissions, submit

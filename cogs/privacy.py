@@ -9,7 +9,7 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction, answer
-from bot.discord_errors import UNREACHED, definite, pause
+from bot.discord_api.errors import UNREACHED, definite, pause
 from bot.errors import Refusal, StorageError
 from bot.retention.erasure import Receipt
 from bot.rules.wording import counted

@@ -6,7 +6,7 @@ from discord.utils import format_dt
 
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.client import Fantasia, Interaction, Listing, answer
-from bot.discord_errors import UNREACHED
+from bot.discord_api.errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.tiers import MOST_PER_DAY
 from bot.rules.wording import span

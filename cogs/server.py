@@ -9,7 +9,7 @@ from discord.ext import commands
 
 from bot.admin.servers import LONGEST_WORD
 from bot.client import Fantasia, Interaction, Listing, answer
-from bot.discord_errors import UNREACHED
+from bot.discord_api.errors import UNREACHED
 from bot.rules.markup import escape
 from bot.rules.quota import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE

@@ -11,7 +11,7 @@ from tests.support.private import accesses
 
 MODULES = sorted(modules().values())
 
-COMMON = "bot.clock bot.errors bot.logs bot.metrics bot.values"
+COMMON = "bot.clock bot.errors bot.logs bot.monitoring.metrics bot.values"
 MAY = {
     "bot.rules": f"bot.rules bot.engine.cards {COMMON}",
     "bot.tables": f"bot.tables {COMMON}",
@@ -22,19 +22,18 @@ MAY = {
     "bot.engine.files bot.engine.messages bot.engine.process",
     "bot.admin": f"bot.admin bot.engine.cards bot.retention.disk bot.rules bot.tables {COMMON}",
     "bot.lookup": f"bot.lookup bot.queue bot.rules bot.tables {COMMON}",
-    "bot.client": "bot.admin bot.discord_errors bot.lookup bot.outbox bot.retention "
+    "bot.client": "bot.admin bot.discord_api.errors bot.lookup bot.outbox bot.retention "
     f"bot.rules.terms bot.studio bot.tables.database bot.tables.state {COMMON}",
-    "bot.monitoring": f"bot.client bot.tables.database {COMMON}",
+    "bot.monitoring.server": f"bot.client bot.tables.database {COMMON}",
     "bot.config": f"bot.engine.cards bot.parsing {COMMON}",
     "bot.parsing": "bot.rules",
     "bot.values": "",
     "bot.errors": "bot.values",
-    "bot.metrics": "bot.errors bot.values",
+    "bot.monitoring.metrics": "bot.errors bot.values",
     "bot.clock": "",
-    "bot.invitation": "",
-    "bot.discord_errors": "",
+    "bot.discord_api": "",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
-    "cogs": "cogs bot.client bot.admin bot.discord_errors bot.engine.cards bot.invitation "
+    "cogs": "cogs bot.client bot.admin bot.discord_api bot.engine.cards "
     f"bot.lookup bot.outbox bot.retention bot.rules bot.studio {COMMON}",
 }
 """What each module of a folder, or a single module, may import of ours."""
@@ -48,7 +47,7 @@ TORCH += "precisions sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
     "sqlite3": "bot.tables.database bot.tables.opening",
-    "discord": "bot.client bot.discord_errors bot.invitation bot.cli.checks.online "
+    "discord": "bot.client bot.discord_api bot.cli.checks.online "
     "bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",

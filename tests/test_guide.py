@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import app, metrics
+from bot import app
 from bot.cli import arguments
 from bot.config import Config
+from bot.monitoring import metrics
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.tables.opening import schema_steps
 from tests.support.places import ROOT

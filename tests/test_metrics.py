@@ -12,9 +12,10 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot import __version__, monitoring
+from bot import __version__
 from bot.app import Plan
 from bot.errors import RefusalKind
+from bot.monitoring.server import Pulse, serving
 from bot.values import Fault, Status
 from tests.support.studio import GENEROUS
 from tests.support.world import World, world
@@ -26,7 +27,7 @@ FREE_OF_ONE = replace(GENEROUS, takes=1)
 async def scraped(w: World) -> list[Metric]:
     """Return what Prometheus reads of a bot."""
     async with (
-        monitoring.serving(w.bot, monitoring.Pulse(w.database), "127.0.0.1", 0) as port,
+        serving(w.bot, Pulse(w.database), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
         session.get("/metrics") as answer,
     ):

@@ -15,7 +15,7 @@ LIMITED = Limits(server_seconds_per_day=1000, idle_lane=True)
 """Limits of every kind, so that all of them are asked."""
 
 REQUEST = """
-    cogs.generate cogs.ui.submit bot.client bot.invitation cogs.ui.permissions
+    cogs.generate cogs.ui.submit bot.client bot.discord_api.invitation cogs.ui.permissions
     bot.studio bot.rules.bounds bot.rules.markup bot.engine.cards bot.clock bot.tables.interactions
     bot.admission bot.rules.days bot.tables.servers bot.tables.members bot.tables.server_tiers
     bot.rules.terms bot.tables.backlog bot.tables.ledger bot.tables.grants bot.tables.speeds

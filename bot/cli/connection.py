@@ -10,7 +10,7 @@ import discord
 from yarl import URL
 
 from bot.client import Fantasia
-from bot.discord_errors import UNREACHED, brief, definite, pause
+from bot.discord_api.errors import UNREACHED, brief, definite, pause
 from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from bot.engine.messages import (
 from bot.engine.process import EngineProcess
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
-from bot.metrics import Metrics
+from bot.monitoring.metrics import Metrics
 from bot.tables import jobs
 from bot.tables.database import Database
 from bot.values import Job

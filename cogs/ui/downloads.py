@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import discord
 
-from bot import discord_errors
 from bot.client import Interaction
+from bot.discord_api.errors import too_large
 from bot.errors import Refusal
 from bot.retention.copies import Format
 from bot.values import Job, Take, Target, Upload
@@ -39,20 +39,20 @@ async def files(
     target = Target(interaction.guild_id or 0, answer=True)
     upload = Upload(target, tuple(len(each.content) for each in found))
     largest = max(upload.sizes)
-    too_large = TooLarge(
+    larger = TooLarge(
         f"As {kind.upper()} it is {largest / 2**20:.1f} MiB, more than Discord accepts "
         f"here{SMALLER_FORMATS[kind]}"
     )
     refused = await services.outbox.limits(target)
     if largest > _longest_file(interaction) or refused.refuse(upload.sizes):
-        raise too_large
+        raise larger
     try:
         yield [each.file for each in found]
     except discord.HTTPException as error:
-        if not discord_errors.too_large(error):
+        if not too_large(error):
             raise
         await services.outbox.too_large(upload)
-        raise too_large from error
+        raise larger from error
     await services.outbox.fitted(upload)
 
 

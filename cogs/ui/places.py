@@ -4,7 +4,7 @@ import logging
 
 import discord
 
-from bot.discord_errors import UNREACHED, brief, definite
+from bot.discord_api.errors import UNREACHED, brief, definite
 from bot.values import Job, Post, Route
 
 log = logging.getLogger(__name__)

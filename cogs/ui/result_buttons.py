@@ -7,7 +7,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction, answer
-from bot.discord_errors import UNREACHED
+from bot.discord_api.errors import UNREACHED
 from bot.errors import Refusal
 from bot.retention.copies import Format
 from bot.rules.markup import escape

@@ -6,7 +6,7 @@ from typing import Any
 
 import discord
 
-from bot.discord_errors import brief, definite, pause, too_large
+from bot.discord_api.errors import brief, definite, pause, too_large
 from bot.values import Job, Later, Outcome, Oversized, Owed, Route, Unsent
 from cogs.ui.letters import Letter, mark
 from cogs.ui.places import places

@@ -9,7 +9,7 @@ from datetime import timedelta
 import discord
 
 from bot.client import Services
-from bot.discord_errors import UNREACHED, brief, definite
+from bot.discord_api.errors import UNREACHED, brief, definite
 from bot.errors import StorageError
 from bot.values import Job, Notice, Standing, Status
 from cogs.ui import status_embeds

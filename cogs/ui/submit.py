@@ -4,8 +4,8 @@ import logging
 
 import discord
 
-from bot import invitation
 from bot.client import Interaction, require_membership
+from bot.discord_api import invitation
 from bot.errors import Refusal, RefusalKind, StorageError
 from bot.values import Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views

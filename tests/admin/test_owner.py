@@ -21,9 +21,9 @@ import pytest
 import simcord
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot import monitoring
 from bot.app import Plan
 from bot.errors import OperatorError, Refusal
+from bot.monitoring.server import Pulse, serving
 from bot.values import Keep, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.processes import alive, children, program
@@ -188,7 +188,7 @@ async def test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_fro
 async def test_metrics_and_health_are_served(plan: Plan) -> None:
     async with (
         world(plan) as w,
-        monitoring.serving(w.bot, monitoring.Pulse(w.database), "127.0.0.1", 0) as port,
+        serving(w.bot, Pulse(w.database), "127.0.0.1", 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         await w.generate("play")
@@ -213,7 +213,7 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         assert found["fantasia_engine_ready",] == 1
         assert found["fantasia_paused",] == found["fantasia_draining",] == 0
         with pytest.raises(OperatorError, match=f"METRICS_PORT {port} on 127.0.0.1"):
-            async with monitoring.serving(w.bot, monitoring.Pulse(w.database), "127.0.0.1", port):
+            async with serving(w.bot, Pulse(w.database), "127.0.0.1", port):
                 pass
 
 
@@ -251,14 +251,14 @@ async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(plan) as (w, health):
-        monkeypatch.setattr(monitoring, "STUCK_SECONDS", 3.0)
+        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", 3.0)
         async with w.database.transaction():
             await asyncio.sleep(3.1)
             assert await health() == (503, "the database is stuck")
         assert await health() == (200, None)
-        monkeypatch.setattr(monitoring, "STUCK_SECONDS", -1.0)
+        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", -1.0)
         assert await health() == (503, "the loop that looks for news is stuck")
-        monkeypatch.setattr(monitoring, "STUCK_SECONDS", 120.0)
+        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", 120.0)
         (tidy,) = [task for task in asyncio.all_tasks() if task.get_name() == "tidy"]
         tidy.cancel()
         await asyncio.wait([tidy])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot import invitation
+from bot.discord_api import invitation
 from tests.support.stand_in import APPLICATION, StandIn, page, running, said, standing_in, word
 
 HERE = {"id": "234567890123456789", "name": "Conservatory"}

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import discord
 import pytest
 
-from bot import invitation
 from bot.app import Plan
+from bot.discord_api import invitation
 from bot.values import Status
 from tests.support.clock import until
 from tests.support.world import World, world

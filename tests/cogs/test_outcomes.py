@@ -16,7 +16,7 @@ import pytest
 
 from bot import outbox
 from bot.app import Plan
-from bot.discord_errors import brief, definite, pause
+from bot.discord_api.errors import brief, definite, pause
 from bot.retention import disk
 from bot.tables import jobs, ledger
 from bot.values import Status

@@ -14,7 +14,7 @@ from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
 from bot.engine.files.encoder import Encoder
-from bot.metrics import Metrics
+from bot.monitoring.metrics import Metrics
 from bot.outbox import Outbox
 from bot.studio import Studio
 from bot.tables import jobs

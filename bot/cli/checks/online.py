@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import discord
 
-from bot import invitation
 from bot.cli.checks.check import Check, bad, good, note
 from bot.cli.connection import proxy
 from bot.config import Config
-from bot.discord_errors import UNREACHED, brief
+from bot.discord_api import invitation
+from bot.discord_api.errors import UNREACHED, brief
 from bot.errors import OperatorError
 from bot.rules.wording import counted
 

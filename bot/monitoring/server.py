@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.client import Fantasia
 from bot.errors import OperatorError
-from bot.metrics import Snapshot
+from bot.monitoring.metrics import Snapshot
 from bot.tables.database import Database
 
 STUCK_SECONDS = 120.0

@@ -1,0 +1,1 @@
+"""What the bot knows of Discord apart from its commands: failures, permissions, the invite link."""

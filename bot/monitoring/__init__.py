@@ -1,0 +1,1 @@
+"""What is measured, and the pages on which a monitor reads it."""
