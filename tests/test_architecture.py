@@ -121,6 +121,20 @@ def test_the_layout_names_every_file_once_and_nothing_else() -> None:
     assert sorted(named) == sorted(there)
 
 
+MOST_IN_THE_ROOT = 16
+"""Python files that lie directly in `bot/`."""
+
+MOST_LINES_OF_CODE = 300
+"""Lines of a file of the program. `bot/values.py` is the one exception, and says why."""
+
+
+def test_the_root_tells_a_story_and_no_file_of_it_is_a_book() -> None:
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    long = {name for name, count in lines.items() if count > MOST_LINES_OF_CODE}
+    assert long == {"bot.values"}
+    assert len([*(ROOT / "bot").glob("*.py")]) <= MOST_IN_THE_ROOT
+
+
 MOST_LINES = 400
 """Lines of a file of tests: as much as is read at one go."""
 

@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from bot import queue
 from bot.dispatch import render_order, reports
 from bot.dispatch.deadlines import GRACE, Deadlines
 from bot.dispatch.endings import Endings
 from bot.dispatch.machine import Machine
+from bot.dispatch.patience import Patience
 from bot.dispatch.running_job import Phase, RunningJob
 from bot.engine.messages import (
     InterimReport,
@@ -41,12 +41,6 @@ NOTED_EVERY = 1.0
 
 LONGEST_PAUSE = 60.0
 """The longest pause before a lost engine is restarted, in seconds."""
-
-FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0
-"""Pauses between tries while the database is locked or full, in seconds; they double."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Dispatcher:
@@ -83,6 +77,7 @@ class Dispatcher:
         self._running: dict[int, RunningJob] = {}
         """The jobs in the engine, in the order that it took them; those of a lost one."""
         self._deadlines = Deadlines(ticks, grace)
+        self._patiently = Patience(self._deadlines, self._running)
         self._machine = Machine(database, self._deadlines)
         self._endings = Endings(
             database, folder=folder, clock=clock, news=news, machine=self._machine
@@ -182,25 +177,6 @@ class Dispatcher:
             return
         for job in await self._endings.give_way():
             self._drop(engine, self._running[job.id], Phase.REQUEUED)
-
-    async def _patiently(
-        self, step: Callable[P, Awaitable[T]], *arguments: P.args, **more: P.kwargs
-    ) -> T:
-        """Repeat a step until the database allows it, while the engine keeps rendering."""
-        wait = FIRST_WAIT
-        while True:
-            try:
-                done = await step(*arguments, **more)
-            except StorageError as error:
-                log.warning("waiting %g s for the database: %s", wait, error)
-                # What the engine says cannot be recorded meanwhile: no job is late for that.
-                self._deadlines.stop(self._running.values())
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
-            else:
-                if wait > FIRST_WAIT:
-                    self._deadlines.go_on(self._running.values())
-                return done
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
