@@ -145,7 +145,7 @@ def services_of(
         copies=Copies(folder, encoder),
         erasure=Erasure(database, clock=clock, calendar=calendar),
         member_admin=MemberAdmin(database, terms, clock=clock),
-        tier_admin=TierAdmin(database, terms, clock=clock),
+        tier_admin=TierAdmin(database, terms, models=plan.models, clock=clock),
         server_admin=ServerAdmin(database, terms, clock=clock),
         operations=Operations(
             database, folder=folder, clock=clock, work=work, news=news, drain=bells.drain

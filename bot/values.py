@@ -587,6 +587,25 @@ class MemberSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """A member for whom something is set, with what; the tier by its name."""
+
+    member: int
+    settings: MemberSettings
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arranged:
+    """For how many members of a server something is set: how many of each kind are in force."""
+
+    blocked: int
+    tiers: int
+    allowances: int
+    grants: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who changed something."""
 

@@ -56,15 +56,18 @@ class Channels(permissions.AdminGroup, name="channel", description="Where music 
     """The channels where /generate may be used; an empty list means everywhere."""
 
     @app_commands.command()
+    @app_commands.describe(channel="A channel, a category with all in it, a forum or a thread")
     async def allow(self, interaction: Interaction, channel: Place) -> None:
         """Allow requests in this channel or category. Once one is allowed, all others are not."""
-        await self._services.server_admin.allow_channel(
+        alone = await self._services.server_admin.allow_channel(
             *admin(interaction), Actor(id=channel.id, name=channel.name)
         )
-        await answer(interaction, f"Music can be requested in {channel.mention}.")
+        others = "and now nowhere else" if alone else "and in the others in `/channel list`"
+        await answer(interaction, f"Music can be requested in {channel.mention}, {others}.")
 
     @app_commands.command()
     @app_commands.autocomplete(channel=allowed_channels)
+    @app_commands.describe(channel="A channel on the list, also a deleted one")
     async def forget(self, interaction: Interaction, channel: str) -> None:
         """Take a channel off the list."""
         number = permissions.snowflake(channel) or 0
@@ -85,14 +88,18 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     """Whole words, in any capitalisation and with look-alike letters."""
 
     @app_commands.command()
+    @app_commands.describe(word="A whole word, or words in that order; add its plural by itself")
     async def add(self, interaction: Interaction, word: Word) -> None:
         """Block prompts that contain this word."""
         folded = await self._services.server_admin.add_word(*admin(interaction), word)
-        told = f"Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
-        await answer(interaction, told)
+        stored = "" if folded == word else f"Stored as “{escape(folded)}”. "
+        told = f"{stored}Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
+        listed = views.view(pages.opening("words", "All blocked words"))
+        await answer(interaction, told, view=listed)
 
     @app_commands.command()
     @app_commands.autocomplete(word=refused_words)
+    @app_commands.describe(word="A word on the list")
     async def remove(self, interaction: Interaction, word: Word) -> None:
         """Unblock a word."""
         folded = await self._services.server_admin.remove_word(*admin(interaction), word)

@@ -5,12 +5,12 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS
-from bot.admin.tiers import LONGEST_NAME, TIER_BOUNDS, TierAdmin
-from bot.client import Fantasia, Interaction, Listing, answer
-from bot.rules.markup import escape
+from bot.admin.tiers import LONGEST_NAME, TIER_BOUNDS, Carried, TierAdmin
+from bot.client import LONGEST_MESSAGE, Fantasia, Interaction, Listing, answer
+from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import counted
 from bot.values import Actor
-from cogs.ui import pages, permissions
+from cogs.ui import confirmations, pages, permissions
 from cogs.ui.autocomplete import offered
 from cogs.ui.permissions import actor, admin, guild_of
 from cogs.ui.tier_embeds import TIERS_PER_PAGE, allows, ending, line, shown
@@ -58,6 +58,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
+    @app_commands.describe(role="Whoever has this role", tier="The tier that they get")
     async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
         named = Actor(id=role.id, name=role.name)
@@ -67,6 +68,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(role=mapped_roles)
+    @app_commands.describe(role="A role that grants a tier")
     async def unmap(self, interaction: Interaction, role: str) -> None:
         """Remove a role's tier (works for deleted roles too)."""
         # A text, since Discord lets nobody pick a role that is gone.
@@ -77,7 +79,11 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
-    @app_commands.describe(days="For how many days (default: until taken back)")
+    @app_commands.describe(
+        member="Who gets it",
+        tier="The tier that they get",
+        days="For how many days (default: until taken back)",
+    )
     async def give(
         self,
         interaction: Interaction,
@@ -92,6 +98,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         await answer(interaction, f"{member.mention} has the tier {escape(tier)}{ending(until)}.")
 
     @app_commands.command()
+    @app_commands.describe(member="Who was given a tier")
     async def take(self, interaction: Interaction, member: discord.User) -> None:
         """Take back a tier given to a member."""
         await self._services.member_admin.take(*admin(interaction), actor(member))
@@ -101,7 +108,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
     @app_commands.rename(per_day="seconds-per-day")
-    @app_commands.describe(name="A new name", **FIELDS)
+    @app_commands.describe(tier="The tier to change", name="A new name", **FIELDS)
     async def edit(
         self,
         interaction: Interaction,
@@ -134,7 +141,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.rename(per_day="seconds-per-day")
-    @app_commands.describe(**FIELDS)
+    @app_commands.describe(name="Its name", **FIELDS)
     async def add(
         self,
         interaction: Interaction,
@@ -165,16 +172,34 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
+    @app_commands.describe(tier="The tier to remove")
     async def remove(self, interaction: Interaction, tier: TierName) -> None:
-        """Remove a tier, also from the roles and members that have it."""
-        removed, roles, members = await self._services.tier_admin.remove_tier(
-            *admin(interaction), tier
-        )
-        await answer(
+        """Remove a tier, also from the roles and members that have it. Asks first."""
+        lost = await self._services.tier_admin.removable(guild_of(interaction), tier)
+        await confirmations.ask(
             interaction,
-            f"Removed {shown(removed)} from {counted(roles, 'role')} and "
-            f"{counted(members, 'member')}. Queued pieces are not affected.",
+            f"Remove {shown(lost.tier)} ({allows(lost.tier)})? {_losing(lost)} "
+            "`/tier reset` brings a default tier back, but not who had it.",
+            "Remove",
+            f"remove-tier:{lost.tier.key}",
         )
+
+    @app_commands.command()
+    async def reset(self, interaction: Interaction) -> None:
+        """Go back to the default tiers. Asks first."""
+        changed, going = await self._services.tier_admin.resettable(guild_of(interaction))
+        told = ["Go back to the default tiers?"]
+        if changed:
+            names = some([escape(name) for name in changed], LISTED)
+            told.append(f"What was changed of these is lost: {names}.")
+        told += [f"{shown(lost.tier)} is removed. {_losing(lost)}" for lost in going]
+        told.append("Roles and members keep the default tiers that they have.")
+        question = some(told, LONGEST_MESSAGE, "\n")
+        await confirmations.ask(interaction, question, "Reset all tiers", "reset-tiers")
+
+
+def _losing(lost: Carried) -> str:
+    return f"{counted(lost.roles, 'role')} and {counted(lost.members, 'member')} lose it."
 
 
 class Roles(commands.Cog):

@@ -1,5 +1,6 @@
 """What a server's admins can do for individual members: grants, allowances, tiers, blocks."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.admin.audited import Audited
@@ -8,11 +9,12 @@ from bot.errors import Refusal
 from bot.rules import days, tiers
 from bot.rules.markup import clean, escape
 from bot.tables import audit, grants, ledger, members, server_tiers
-from bot.values import Actor, Change
+from bot.values import Actor, Arranged, Arrangement, Change, Grant
 
 MOST_GRANTED = 1_000_000
 MOST_DAYS = 3650
 LONGEST_REASON = 200
+ARRANGED_PER_PAGE = 10
 
 
 class MemberAdmin(Audited):
@@ -29,6 +31,20 @@ class MemberAdmin(Audited):
             after = f"{seconds} s{_ending(until)}"
             await self._note(tx, guild, actor, "quota grant", member, None, after, why)
         return until
+
+    async def open_grants(self, guild: int, member: int) -> list[Grant]:
+        """Return the grants of a member that still hold something."""
+        return await grants.open_ones(self._database, guild, member, self._clock())
+
+    async def revoke(self, guild: int, actor: Actor, member: Actor, grant: int) -> int:
+        """End a member's grant, given by its id; return the seconds that it still held."""
+        async with self._database.transaction() as tx:
+            found = await grants.open_ones(tx, guild, member.id, self._clock())
+            left = next((each.left for each in found if each.id == grant), None)
+            if left is None or not await grants.revoked(tx, guild, member.id, grant, self._clock()):
+                raise Refusal("That grant is used up or has ended already.")
+            await self._note(tx, guild, actor, "quota revoke", member, f"{left} s left")
+        return left
 
     async def allow(self, guild: int, actor: Actor, member: Actor, per_day: int | None) -> None:
         """Set a member's seconds a day instead of the tier's; None goes back to the tier's."""
@@ -101,6 +117,34 @@ class MemberAdmin(Audited):
             await members.unblocked(tx, guild, member.id)
             # The reason is in the line of the block.
             await self._note(tx, guild, actor, "member unblock", member, "blocked")
+
+    async def arranged(self, guild: int, page: int) -> list[Arrangement]:
+        """Return a page of the members for whom something is set, and one more if there are more.
+
+        What has run out is none of it.
+        """
+        now, skip = self._clock(), page * ARRANGED_PER_PAGE
+        async with self._database.snapshot() as tx:
+            known = await server_tiers.of(tx, guild, self._terms.tiers)
+            found = []
+            for user in await members.arranged(tx, guild, now, ARRANGED_PER_PAGE + 1, skip):
+                settings = await members.find(tx, guild, user, now)
+                found.append(
+                    Arrangement(
+                        member=user,
+                        settings=replace(settings, tier=called(known, settings.tier)),
+                        grants=tuple(await grants.open_ones(tx, guild, user, now)),
+                    )
+                )
+        return found
+
+    async def count(self, guild: int) -> Arranged:
+        """Return for how many members something is set."""
+        now = self._clock()
+        async with self._database.snapshot() as tx:
+            blocked, given, allowances = await members.count(tx, guild, now)
+            opened = await grants.count_open(tx, guild, now)
+        return Arranged(blocked=blocked, tiers=given, allowances=allowances, grants=opened)
 
     async def log(self, guild: int, member: int | None, page: int) -> list[Change]:
         """Return a page of the audit log, newest first, and one line more if there are more."""

@@ -21,14 +21,16 @@ class ServerAdmin(Audited):
         """Return the ids of the channels where music can be requested; none means everywhere."""
         return await servers.channels(self._database, guild)
 
-    async def allow_channel(self, guild: int, actor: Actor, channel: Actor) -> None:
-        """Allow requests in a channel, and from then on only in allowed ones."""
+    async def allow_channel(self, guild: int, actor: Actor, channel: Actor) -> bool:
+        """Allow requests in a channel; return whether it is the only one that is allowed now."""
         async with self._database.transaction() as tx:
-            if len(await servers.channels(tx, guild)) >= MOST_CHANNELS:
+            before = await servers.channels(tx, guild)
+            if len(before) >= MOST_CHANNELS:
                 raise Refusal(f"At most {MOST_CHANNELS} channels can be allowed.")
             if not await servers.channel_allowed(tx, guild, channel.id):
                 raise Refusal("That channel is already allowed.")
             await self._note(tx, guild, actor, "channel allow", f"#{channel.name}")
+        return not before
 
     async def forget_channel(self, guild: int, actor: Actor, channel: Actor) -> bool:
         """Remove a channel from the list; return whether others are left on it."""

@@ -2,17 +2,19 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from bot.admin.audited import Audited
-from bot.engine.cards import LONGEST_PIECE
+from bot.engine.cards import LONGEST_PIECE, NAMED
 from bot.errors import Refusal
 from bot.rules import bounds, tiers
 from bot.rules.markup import LISTED, clean, escape, some
+from bot.rules.terms import Terms
 from bot.tables import members, server_tiers
-from bot.tables.database import Transaction
+from bot.tables.database import Database, Reader, Transaction
 from bot.values import Actor, Tier
 
 LONGEST_NAME = 40
@@ -28,8 +30,31 @@ NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
 """What the commands call them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A tier, and how many roles and members have it; or would lose it."""
+
+    tier: Tier
+    roles: int
+    members: int
+
+
 class TierAdmin(Audited):
-    """A server has the operator's tiers until its admins change one: then it has its own."""
+    """A server has the operator's tiers until its admins change one: then it has its own.
+
+    `models` are the names of those that are loaded, which tiers may name besides the known ones.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        terms: Terms,
+        *,
+        models: Iterable[str] = (),
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(database, terms, clock=clock)
+        self._models = [*dict.fromkeys((*tiers.SIZES.split()[1:], *NAMED, *models))]
 
     async def paid_servers(self) -> int:
         """Return the number of servers where a role grants a tier that costs money."""
@@ -78,7 +103,8 @@ class TierAdmin(Audited):
         self, guild: int, actor: Actor, name: str, changes: Mapping[str, Any]
     ) -> Tier:
         """Change a tier's fields, all but its weight; return it as it is now."""
-        wanted = _checked({field: value for field, value in changes.items() if value is not None})
+        given = {field: value for field, value in changes.items() if value is not None}
+        wanted = _checked(given, self._models)
         if not wanted:
             raise Refusal("Nothing to change: give at least one option.")
         async with self._database.transaction() as tx:
@@ -94,7 +120,7 @@ class TierAdmin(Audited):
 
     async def add_tier(self, guild: int, actor: Actor, fields: Mapping[str, Any]) -> Tier:
         """Add a tier; its weight in the queue is that of the default tier below it."""
-        wanted = _checked(dict(fields))
+        wanted = _checked(dict(fields), self._models)
         # The key is nothing that admins see: a tier may be renamed and keeps its roles and members.
         tier = Tier(
             key=f"own-{secrets.token_hex(4)}", weight=tiers.weight(wanted["per_day"]), **wanted
@@ -108,19 +134,65 @@ class TierAdmin(Audited):
             await self._note(tx, guild, actor, "tier add", tier.name, None, _told(tier, wanted))
         return tier
 
-    async def remove_tier(self, guild: int, actor: Actor, name: str) -> tuple[Tier, int, int]:
+    async def removable(self, guild: int, name: str) -> Carried:
+        """Return a tier that may be removed, and who would lose it; raise Refusal for others."""
+        async with self._database.snapshot() as tx:
+            return await self._removable(tx, guild, name)
+
+    async def remove_tier(self, guild: int, actor: Actor, name: str) -> Carried:
         """Remove a tier; return it and how many roles and members it was taken from."""
         async with self._database.transaction() as tx:
-            known = await self._own(tx, guild)
-            tier = named(known, name)
-            if tier.key == tiers.FREE.key:
-                shown = escape(tier.name)
-                raise Refusal(f"{shown} is the default tier: it can be edited, not removed.")
-            roles = sum(key == tier.key for key in (await server_tiers.roles(tx, guild)).values())
-            await server_tiers.removed(tx, guild, tier.key)
-            given = await members.untiered(tx, guild, tier.key)
-            await self._note(tx, guild, actor, "tier remove", tier.name, _told(tier, TIER_BOUNDS))
-        return tier, roles, given
+            await self._own(tx, guild)
+            removed = await self._removable(tx, guild, name)
+            await self._taken(tx, guild, removed.tier)
+            told = _told(removed.tier, TIER_BOUNDS)
+            await self._note(tx, guild, actor, "tier remove", removed.tier.name, told)
+        return removed
+
+    async def resettable(self, guild: int) -> tuple[list[str], list[Carried]]:
+        """Return what a reset changes: tiers that get their first fields back, and those that go.
+
+        Raises Refusal if the server has the default tiers.
+        """
+        async with self._database.snapshot() as tx:
+            return await self._resettable(tx, guild)
+
+    async def reset_tiers(self, guild: int, actor: Actor) -> None:
+        """Go back to the default tiers; roles and members keep those of them that they have."""
+        async with self._database.transaction() as tx:
+            _, going = await self._resettable(tx, guild)
+            before = [tier.name for tier in await server_tiers.of(tx, guild, ())]
+            for lost in going:
+                await self._taken(tx, guild, lost.tier)
+            await server_tiers.reset(tx, guild)
+            old, new = some(before, LISTED), some([tier.name for tier in self._terms.tiers], LISTED)
+            await self._note(tx, guild, actor, "tier reset", "all tiers", old, new)
+
+    async def _resettable(self, reader: Reader, guild: int) -> tuple[list[str], list[Carried]]:
+        own = {tier.key: tier for tier in await server_tiers.of(reader, guild, ())}
+        usual = {tier.key: tier for tier in self._terms.tiers}
+        if not own or own == usual:
+            raise Refusal("This server has the default tiers already.")
+        changed = [tier.name for key, tier in usual.items() if own.get(key) != tier]
+        going = [tier for key, tier in own.items() if key not in usual]
+        return changed, [await self._carried(reader, guild, tier) for tier in going]
+
+    async def _removable(self, reader: Reader, guild: int, name: str) -> Carried:
+        tier = named(await server_tiers.of(reader, guild, self._terms.tiers), name)
+        if tier.key == tiers.FREE.key:
+            shown = escape(tier.name)
+            raise Refusal(f"{shown} is the default tier: it can be edited, not removed.")
+        return await self._carried(reader, guild, tier)
+
+    async def _carried(self, reader: Reader, guild: int, tier: Tier) -> Carried:
+        roles = (await server_tiers.roles(reader, guild)).values()
+        given = await members.count_given(reader, guild, tier.key)
+        return Carried(tier=tier, roles=sum(key == tier.key for key in roles), members=given)
+
+    async def _taken(self, tx: Transaction, guild: int, tier: Tier) -> None:
+        """Remove a tier from the server, its roles and its members."""
+        await server_tiers.removed(tx, guild, tier.key)
+        await members.untiered(tx, guild, tier.key)
 
     async def _own(self, tx: Transaction, guild: int) -> list[Tier]:
         """Return the server's tiers, after copying the defaults if it has none of its own."""
@@ -147,7 +219,7 @@ def called(known: Iterable[Tier], key: str | None) -> str | None:
     return next((tier.name for tier in known if tier.key == key), key)
 
 
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+def _checked(fields: dict[str, Any], models: Iterable[str]) -> dict[str, Any]:
     for field, (least, most) in TIER_BOUNDS.items():
         if field in fields and not least <= fields[field] <= most:
             raise Refusal(f"`{NAMES[field]}` must be a whole number from {least} to {most}.")
@@ -157,17 +229,19 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
             if not 1 <= len(fields[field]) <= LONGEST_NAME:
                 raise Refusal(f"The {field} must have 1 to {LONGEST_NAME} characters.")
     if "models" in fields:
-        fields["models"] = _models(fields["models"])
+        fields["models"] = _models(fields["models"], [*models])
     if fields.get("link") is not None:
         fields["link"] = _link(fields["link"])
     return fields
 
 
-def _models(text: str) -> frozenset[str]:
+def _models(text: str, known: list[str]) -> frozenset[str]:
     names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
-    known = rf"[\w.-]{{1,{tiers.LONGEST_MODEL}}}|\*"
-    if not all(re.fullmatch(known, name) for name in names) or len(names) > 20:
-        raise Refusal("Name models like this: small, medium, large, stereo-small; or * for all.")
+    if unknown := [name for name in names if name not in {*known, "*"}]:
+        raise Refusal(
+            f"There is no model “{escape(unknown[0], tiers.LONGEST_MODEL)}”. Name models like "
+            f"this: {some([escape(name) for name in known], LISTED)}; or * for all."
+        )
     return frozenset(names)
 
 

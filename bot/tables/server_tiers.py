@@ -35,6 +35,11 @@ async def removed(tx: Transaction, guild: int, key: str) -> None:
     await tx.execute("DELETE FROM role_tiers WHERE guild_id = ? AND tier = ?", (guild, key))
 
 
+async def reset(tx: Transaction, guild: int) -> None:
+    """Remove all tiers of a server's own: it has the operator's then. Roles stay mapped."""
+    await tx.execute("DELETE FROM tiers WHERE guild_id = ?", (guild,))
+
+
 async def roles(reader: Reader, guild: int) -> dict[int, str]:
     """Return the key of the tier that each mapped role grants."""
     rows = await reader.fetch(
@@ -66,6 +71,8 @@ async def unmapped(tx: Transaction, guild: int, role: int) -> bool:
 
 
 async def all_mapped(reader: Reader) -> list[tuple[int, str]]:
-    """Return every server and tier's key that some role is mapped to."""
-    rows = await reader.fetch("SELECT DISTINCT guild_id, tier FROM role_tiers")
+    """Return every server and tier's key that a role is mapped to which not everybody has."""
+    rows = await reader.fetch(
+        "SELECT DISTINCT guild_id, tier FROM role_tiers WHERE role_id <> guild_id"
+    )
     return [(row["guild_id"], row["tier"]) for row in rows]

@@ -40,7 +40,12 @@ async def show(interaction: Interaction, name: str, subject: int = 0) -> None:
 async def turn(interaction: Interaction, name: str, subject: int = 0, page: int = 0) -> None:
     """Show a page in the message that was clicked."""
     embed, buttons = await _page(interaction, name, subject, page)
-    await interaction.response.edit_message(embed=embed, view=buttons)
+    await interaction.response.edit_message(content=None, embed=embed, view=buttons)
+
+
+def opening(name: str, label: str) -> ui.Button[Any]:
+    """Return a button that puts the first page of a list in the place of what it stands under."""
+    return ui.Button(custom_id=f"page:{name}:0:0", label=label)
 
 
 def cut(found: Sequence[T], page: int = 0, size: int = LINES_PER_PAGE) -> tuple[Sequence[T], bool]:

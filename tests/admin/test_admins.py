@@ -18,11 +18,11 @@ from bot.errors import Refusal
 from bot.rules import tiers
 from bot.values import Limits, Status
 from tests.support.clock import Clock
-from tests.support.shown import card, told
+from tests.support.shown import answered, card, told
 from tests.support.studio import member
 from tests.support.world import World, world
 
-ADMINS = ("quota", "tier", "member", "channel", "words")
+ADMINS = ("quota", "tier", "member", "channel", "words", "log")
 OWNER = 987654321098765432
 
 
@@ -44,7 +44,7 @@ async def test_others_are_refused_in_code_as_well(plan: Plan) -> None:
         w.tolerated = (Refusal, NotAllowed)
         for command in await w.bot.tree.fetch_commands():
             w.guild.set_command_permissions(command, {w.alice: True})
-        for name in ("tier list", "channel list", "words list", "quota log"):
+        for name in ("tier list", "channel list", "words list", "member list", "log"):
             text = told(await w.alice.slash(w.music, name))
             assert "Manage Server" in text
         asked = {"member": w.alice, "seconds": 999, "reason": "I am nice"}
@@ -74,7 +74,9 @@ async def test_an_allowance_of_ones_own_comes_before_the_tiers(plan: Plan) -> No
             await w.status(await w.generate("play", 8), f"#{number} is done")
         await do(w, "quota clear", member=w.alice)
         assert "**0 s** of 8 s" in await do(w, "quota show", member=w.alice)
-        assert "16 s" in await do(w, "quota reset", member=w.alice)
+        asked = await w.admin.slash(w.music, "quota reset", member=w.alice)
+        await w.admin.click(answered(asked).message, label="Reset")
+        assert "16 s" in told(asked)
         assert "**8 s** of 8 s" in await do(w, "quota show", member=w.alice)
         await do(w, "quota set", member=w.alice, **{"seconds-per-day": 0})
         assert "0 s of 0 s left" in told(await w.generate("play", 1))
@@ -106,7 +108,7 @@ async def test_an_edited_tier_holds_for_the_next_request_only(plan: Plan) -> Non
         await w.studio.cancel(1, member(w.bob.id, w.guild.id))
         await w.status(waiting, "#2 is done")
         assert (await w.studio.job(2)).tier == "Free"
-        log = await do(w, "quota log")
+        log = await do(w, "log")
         assert "longest\\: 8" in log
         assert "longest\\: 5" in log
 
@@ -117,7 +119,7 @@ async def test_an_edited_tier_holds_for_the_next_request_only(plan: Plan) -> Non
         ({}, "at least one option"),
         ({"name": "Pro"}, "already a tier with that name"),
         ({"link": "http://x.org"}, "begin with https://"),
-        ({"models": "small; drop"}, "Name models like this"),
+        ({"models": "small; drop"}, "There is no model “small;”. Name models like this"),
     ],
 )
 async def test_a_wrong_edit_is_explained(
@@ -142,7 +144,11 @@ async def test_tiers_are_added_and_removed_with_all_that_leads_to_them(plan: Pla
         allowed = "pieces up to 12 s, 1 take per request, 3 min 20 s a day, up to 1 waiting"
         assert f"{gold} · {allowed}, small, large" in listed
         assert "↳ @Golden · weight 2" in listed
-        assert "from 1 role and 1 member." in await do(w, "tier remove", tier="Gold ✨ ذهب")
+        asked = await w.admin.slash(w.music, "tier remove", tier="Gold ✨ ذهب")
+        assert "1 role and 1 member lose it" in told(asked)
+        assert "Gold" in await do(w, "tier list"), "nothing is removed by asking"
+        await w.admin.click(answered(asked).message, label="Remove")
+        assert "from 1 role and 1 member." in told(asked)
         await w.status(await w.generate("play", 8), "#1 is done")
         assert "**Free**" in card(await w.bob.slash(w.music, "usage"))
         assert "the default tier" in await do(w, "tier remove", tier="Free")
@@ -180,7 +186,7 @@ async def test_forty_roles_are_mapped_and_a_deleted_one_is_forgotten(plan: Plan)
         await w.env.settle()
         assert roles[5].id not in await w.bot.services.tier_admin.role_names(w.guild.id)
         assert "**Free**" in card(await w.alice.slash(w.music, "usage"))
-        assert "Discord \\(role deleted\\)" in await do(w, "quota log")
+        assert "Discord \\(role deleted\\)" in await do(w, "log")
 
 
 async def test_a_blocked_member_is_told_until_when_and_why(plan: Plan, clock: Clock) -> None:

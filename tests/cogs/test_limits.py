@@ -184,8 +184,11 @@ WALK: dict[str, Options] = {
     "quota grant": lambda x: {"member": x.member, "seconds": MOST_GRANTED, **WHY},
     "quota set": lambda x: {"member": x.member, "seconds-per-day": MOST_PER_DAY},
     "quota reset": lambda x: {"member": x.member},
+    "quota revoke": lambda x: {"member": x.member},
     "quota clear": lambda x: {"member": x.member},
     "quota log": lambda x: {"member": x.member},
+    "log": lambda _: {},
+    "member list": lambda _: {},
     "member block": lambda x: {"member": x.w.alice, **WHY},
     "member unblock": lambda x: {"member": x.w.alice},
     "tier list": lambda _: {},
@@ -196,6 +199,7 @@ WALK: dict[str, Options] = {
     "tier add": lambda _: fields_of_commands(19),
     "tier edit": lambda _: {"tier": wide(LONGEST_NAME, 19), **fields_of_commands(20)},
     "tier remove": lambda _: {"tier": wide(LONGEST_NAME, 20)},
+    "tier reset": lambda _: {},
     "channel allow": lambda x: {"channel": x.channels[-1]},
     "channel forget": lambda x: {"channel": str(x.channels[-1].id)},
     "channel list": lambda _: {},
@@ -235,7 +239,16 @@ BUTTONS = (
     "generate",
 )
 SELECTS = {"extend-by": ("1:5", "5:30"), "save-as": ("1:mp3", "5:flac"), "queue:cancel": ("1",)}
-LISTS = {"plans": 4, "tiers": 4, "channels": 10, "words": 50, "log": 9, "history": 7, "queue": 5}
+LISTS = {
+    "plans": 4,
+    "tiers": 4,
+    "channels": 10,
+    "words": 50,
+    "log": 9,
+    "members": 1,
+    "history": 7,
+    "queue": 5,
+}
 """Lists and how many pages they have at least."""
 
 
@@ -328,6 +341,12 @@ async def walked(x: Extremes) -> dict[str, list[str]]:
         ("queue:cancel", str(10**15 - 1)),
         (f"forget:{2**64 - 1}", ""),
         (f"forget:{IDS[1]}", ""),
+        (f"grant:{x.member.id}:{wide(32)}", "1"),
+        (f"grant:{x.w.alice.id}:alice", "1"),
+        (f"revoke:2:{x.member.id}:{wide(32)}", ""),
+        (f"reset-usage:{x.member.id}:{wide(32)}", ""),
+        ("remove-tier:plus", ""),
+        ("reset-tiers", ""),
     ]
     for pattern in inside.cached(x.w.bot)._view_store._dynamic_items:
         assert any(pattern.fullmatch(custom_id) for custom_id, _ in acts), (

@@ -189,7 +189,7 @@ async def test_two_servers_do_not_see_each_other(plan: Plan) -> None:
         assert "Gratis" in card(await guest.slash(stage, "plans"))
         assert "Gratis" not in card(await w.alice.slash(w.music, "plans"))
         assert "**8 s** of 8 s" in card(await guest.slash(stage, "usage"))
-        log = card(await w.admin.slash(w.music, "quota log"))
+        log = card(await w.admin.slash(w.music, "log"))
         assert "/tier map" in log
         assert "Gratis" not in log
 

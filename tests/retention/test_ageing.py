@@ -105,7 +105,7 @@ async def test_a_server_that_removed_the_bot_leaves_no_names_either(
         for table, words in (("grants", "reason"), ("members", "block_reason")):
             found = await w.database.fetch(f"SELECT DISTINCT {words} FROM {table}")
             assert sorted(row[0] for row in found) == ["", "a prize"]
-        log = card(await boss.slash(there, "quota log"))
+        log = card(await boss.slash(there, "log"))
         assert log.count("**boss**") == log.count("a prize") == 4
 
 

@@ -54,7 +54,7 @@ async def test_neither_name_nor_words_stay_in_any_row(plan: Plan) -> None:
         others = card(await w.bob.slash(w.music, "usage"))
         assert "a prize" in others
         assert "loud nights" in others
-        log = card(await w.admin.slash(w.music, "quota log"))
+        log = card(await w.admin.slash(w.music, "log"))
         assert "a prize" in log
         assert "loud nights" in log
         assert f"`/member block` <@{w.alice.id}>" in log
@@ -78,7 +78,7 @@ async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Pla
         rows = await w.database.fetch("SELECT * FROM audit WHERE actor_id = ?", (carol.id,))
         assert [(row["actor_name"], row["reason"]) for row in rows] == [("", None)] * 2
         assert "carol says so" not in await everything(w)
-        log = card(await w.admin.slash(w.music, "quota log"))
+        log = card(await w.admin.slash(w.music, "log"))
         assert "**a forgotten user** `/quota grant`" in log
         assert "9 s" in log
 

@@ -152,7 +152,7 @@ async def test_every_answer_with_an_admins_words_escapes_them(plan: Plan) -> Non
         assert f"for {PLAIN}" in refused
         for answer in (
             card(await w.alice.slash(w.music, "usage")),
-            card(await w.admin.slash(w.music, "quota log")),
+            card(await w.admin.slash(w.music, "log")),
             card(await w.admin.slash(w.music, "quota show", member=w.alice)),
         ):
             assert f"for {PLAIN}" in answer

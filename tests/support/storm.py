@@ -27,6 +27,7 @@ from tests.support.clock import until
 from tests.support.deliveries import lost_answers
 from tests.support.processes import alive, children
 from tests.support.promises_kept import Rows, broken_at_last, broken_meanwhile
+from tests.support.shown import answered
 from tests.support.studio import GENEROUS, member
 from tests.support.world import World
 
@@ -295,7 +296,9 @@ class Storm:
         await self._admin("quota grant", seconds=seconds, reason="a storm", **more)
 
     async def act_an_admin_resets(self) -> None:
-        await self._admin("quota reset")
+        member = self._member()
+        asked = await self.w.admin.slash(self.w.music, "quota reset", member=member)
+        await self.w.admin.click(answered(asked).message, label="Reset")
 
     async def act_an_admin_sets_and_clears(self) -> None:
         await self._admin("quota set", **{"seconds-per-day": self.dice.choice((0, 20, 300))})

@@ -1,0 +1,130 @@
+"""Questions before something is lost, with a red button that does it."""
+
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.client import Interaction, answer
+from bot.rules.markup import escape, isolate
+from bot.rules.wording import counted, span
+from bot.values import Actor, Grant
+from cogs.ui import permissions
+from cogs.ui.buttons import PressableItem
+from cogs.ui.tier_embeds import shown
+from cogs.ui.views import NUMBER, view
+
+WHO = "(?P<who>[0-9]{1,20}):(?P<name>.{1,40})"
+"""A member in a custom id: nothing else says the name that the audit log keeps."""
+
+
+async def ask(interaction: Interaction, question: str, label: str, custom_id: str) -> None:
+    """Ask before it is done what the button under the question does."""
+    await answer(interaction, question, view=view(_red(label, custom_id)))
+
+
+def named(member: discord.User | discord.Member) -> str:
+    """Return a member as a custom id has them."""
+    return f"{member.id}:{member.name[:40]}"
+
+
+def grants_view(member: discord.User, grants: list[Grant]) -> ui.View:
+    """Return the choice of a member's grants."""
+    options = [
+        discord.SelectOption(
+            label=f"{span(grant.left)} of {span(grant.seconds)}",
+            value=str(grant.id),
+            description=isolate(grant.reason, 100) or None,
+        )
+        for grant in grants[:25]
+    ]
+    return view(ui.Select(custom_id=f"grant:{named(member)}", options=options))
+
+
+class RemoveTierButton(PressableItem, template="remove-tier:(?P<key>.{1,40})"):
+    """Removes a tier."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        removed = await interaction.client.services.tier_admin.remove_tier(
+            *permissions.admin(interaction), self.match["key"]
+        )
+        await _done(
+            interaction,
+            f"Removed {shown(removed.tier)} from {counted(removed.roles, 'role')} and "
+            f"{counted(removed.members, 'member')}. Queued pieces are not affected.",
+        )
+
+
+class ResetTiersButton(PressableItem, template="reset-tiers"):
+    """Brings the default tiers back."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        await interaction.client.services.tier_admin.reset_tiers(*permissions.admin(interaction))
+        await _done(interaction, "This server has the default tiers again: see `/tier list`.")
+
+
+class ResetUsageButton(PressableItem, template=f"reset-usage:{WHO}"):
+    """Lets what a member has used today no longer count."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        freed = await interaction.client.services.member_admin.reset(
+            *permissions.admin(interaction), _member(self)
+        )
+        who = f"<@{self.match['who']}>"
+        await _done(
+            interaction, f"Reset: {span(freed)} of today's usage no longer count for {who}."
+        )
+
+
+class GrantSelect(PressableItem, template=f"grant:{WHO}"):
+    """Asks whether the chosen grant of a member is to end."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        (number,) = self.chosen("([0-9]{1,18})")
+        who = _member(self)
+        found = await interaction.client.services.member_admin.open_grants(
+            permissions.guild_of(interaction), who.id
+        )
+        grant = next((each for each in found if each.id == int(number)), None)
+        if grant is None:
+            await _done(interaction, "That grant is used up or has ended already.")
+            return
+        why = f" ({escape(grant.reason)})" if grant.reason else ""
+        await interaction.response.edit_message(
+            content=f"Take back the {span(grant.left)} that <@{who.id}> still has of a grant of "
+            f"{span(grant.seconds)}{why}? What was used of it stays used.",
+            view=view(_red("Revoke", f"revoke:{number}:{who.id}:{who.name}")),
+        )
+
+
+class RevokeButton(PressableItem, template=f"revoke:{NUMBER}:{WHO}"):
+    """Ends a grant."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        who = _member(self)
+        left = await interaction.client.services.member_admin.revoke(
+            *permissions.admin(interaction), who, self.number
+        )
+        await _done(interaction, f"Revoked: <@{who.id}> has {span(left)} less.")
+
+
+ITEMS = (RemoveTierButton, ResetTiersButton, ResetUsageButton, GrantSelect, RevokeButton)
+"""What answers below these questions."""
+
+
+def _red(label: str, custom_id: str) -> ui.Button[Any]:
+    return ui.Button(label=label, custom_id=custom_id, style=discord.ButtonStyle.danger)
+
+
+def _member(pressed: PressableItem) -> Actor:
+    return Actor(id=int(pressed.match["who"]), name=pressed.match["name"])
+
+
+async def _done(interaction: Interaction, text: str) -> None:
+    """Put what was done in the place of the question, so that it is not done twice."""
+    await interaction.response.edit_message(content=text, view=None)
