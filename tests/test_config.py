@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.cli.connection import proxy
+from bot.cli.engine_choice import configured
 from bot.config import Config, DeviceSetting, PrecisionSetting, Switch, load
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError
+from bot.rules.tiers import LONGEST_MODEL
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
 
@@ -156,3 +158,14 @@ def test_the_example_comments_every_key() -> None:
         *comment, setting = block.splitlines()
         assert comment, setting
         assert all(line.startswith("# ") for line in comment), setting
+
+
+def test_a_models_name_that_no_list_could_show_is_told_to_the_operator(tmp_path: Path) -> None:
+    for length in (LONGEST_MODEL, LONGEST_MODEL + 1):
+        (tmp_path / (length * "x")).mkdir()
+        config = Config.from_env({"MUSICGEN_MODEL": str(tmp_path / (length * "x"))})
+        if length == LONGEST_MODEL:
+            assert configured(config).models == (length * "x",)
+            continue
+        with pytest.raises(OperatorError, match=r"x+ has 51 characters, more than the 50"):
+            configured(config)

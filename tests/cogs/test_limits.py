@@ -4,25 +4,20 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import discord
 import pytest
 import simcord
 from discord import app_commands, ui
-from hypothesis import given, strategies
 
 from bot.admin.members import LONGEST_REASON, MOST_DAYS, MOST_GRANTED
 from bot.admin.servers import LONGEST_WORD, MOST_CHANNELS, MOST_WORDS
 from bot.admin.tiers import LONGEST_NAME, MOST_ROLES
 from bot.app import Plan
-from bot.cli.engine_choice import configured
 from bot.client import NotAllowed
-from bot.config import Config
-from bot.errors import OperatorError, Refusal
+from bot.errors import Refusal
 from bot.rules.bounds import HIGHEST_SEED, LONGEST_PROMPT
-from bot.rules.markup import some
 from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
 from bot.values import Actor, Limits, Status
 from tests.support import inside
@@ -377,30 +372,6 @@ async def test_a_form_takes_the_most_that_fits_in_it(plan: Plan) -> None:
             assert shown.response
             assert "went wrong" not in shown.response.content, change
         assert w.refused() == []
-
-
-@given(strategies.lists(strategies.text("ab", min_size=1, max_size=40), max_size=60))
-def test_what_does_not_fit_is_counted(parts: list[str]) -> None:
-    text = some(parts, 100)
-    assert len(text) <= 100
-    *shown, last = text.split(", ")
-    if text == ", ".join(parts):
-        return
-    assert shown == parts[: len(shown)]
-    assert last == f"and {len(parts) - len(shown)} more"
-    one_more = [*parts[: len(shown) + 1], f"and {len(parts) - len(shown) - 1} more"]
-    assert len(", ".join(one_more)) > 100
-
-
-def test_a_models_name_that_no_list_could_show_is_told_to_the_operator(tmp_path: Path) -> None:
-    for length in (LONGEST_MODEL, LONGEST_MODEL + 1):
-        (tmp_path / (length * "x")).mkdir()
-        config = Config.from_env({"MUSICGEN_MODEL": str(tmp_path / (length * "x"))})
-        if length == LONGEST_MODEL:
-            assert configured(config).models == (length * "x",)
-            continue
-        with pytest.raises(OperatorError, match=r"x+ has 51 characters, more than the 50"):
-            configured(config)
 
 
 async def test_a_refusal_with_more_models_than_fit_is_a_whole_sentence(plan: Plan) -> None:

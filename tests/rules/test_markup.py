@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.app import Plan
-from bot.rules.markup import clean, escape, isolate
+from bot.rules.markup import clean, escape, isolate, some
 from bot.values import Status
 from tests.support.imports import modules, name_of
 from tests.support.shown import card, told
@@ -175,3 +175,16 @@ async def allow_nothing(w: World) -> None:
 def test_no_other_escaping_is_used(path: Path) -> None:
     assert "escape_markdown" not in path.read_text()
     assert "escape_mentions" not in path.read_text()
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=40), max_size=60))
+def test_what_does_not_fit_is_counted(parts: list[str]) -> None:
+    text = some(parts, 100)
+    assert len(text) <= 100
+    *shown, last = text.split(", ")
+    if text == ", ".join(parts):
+        return
+    assert shown == parts[: len(shown)]
+    assert last == f"and {len(parts) - len(shown)} more"
+    one_more = [*parts[: len(shown) + 1], f"and {len(parts) - len(shown) - 1} more"]
+    assert len(", ".join(one_more)) > 100
