@@ -29,6 +29,9 @@ DORIAN: Scale = (0, 2, 3, 5, 7, 9, 10)
 
 # B is called H in German, as Bach's own name is spelt.
 NOTE_NAMES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
+SLOWEST, FASTEST = 40.0, 240.0
+"""The tempos that a prompt may name, in beats a minute."""
+
 ACCIDENTALS = {"sharp": 1, "#": 1, "flat": -1, "b": -1, None: 0}
 
 
@@ -130,7 +133,7 @@ def style(prompt: str, random: np.random.Generator) -> Style:
     for names, changes in GENRES.items():
         if set(names.split()) & set(words):
             drawn = replace(drawn, **changes)
-    return replace(drawn, **_key(prompt))
+    return replace(drawn, **_key(prompt), **_tempo(prompt))
 
 
 def _key(prompt: str) -> dict[str, Any]:
@@ -142,3 +145,8 @@ def _key(prompt: str) -> dict[str, Any]:
     name, accidental, mode = found.groups()
     scale = {"major": MAJOR, "minor": MINOR, "dorian": DORIAN}[mode]
     return {"tonic": (NOTE_NAMES[name] + ACCIDENTALS[accidental]) % 12, "scale": scale}
+
+
+def _tempo(prompt: str) -> dict[str, Any]:
+    found = re.search(r"\b([0-9]{2,3}) ?bpm\b", prompt.casefold())
+    return {"tempo": min(max(float(found[1]), SLOWEST), FASTEST)} if found else {}
