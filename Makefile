@@ -17,7 +17,7 @@ MUSICGEN := .venv/.musicgen
 ENGINE_OF_ENV_FILE = $(shell sed -nE "s/^[[:space:]]*(export[[:space:]]+)?ENGINE[[:space:]]*=[[:space:]]*['\"]?([A-Za-z]*).*/\2/p" .env 2>/dev/null | tail -n 1 | tr A-Z a-z)
 NEEDED = $(if $(filter musicgen,$(or $(ENGINE),$(ENGINE_OF_ENV_FILE),musicgen)),$(MUSICGEN),$(BOT))
 
-.PHONY: help setup demo run test bench soak mutants audit pictures lock
+.PHONY: help setup demo run test bench soak mutants audit pictures samples lock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -51,6 +51,9 @@ audit: $(DEV) ## check the locked packages for known vulnerabilities
 
 pictures: $(DEV) ## retake the README's pictures from the demo, in Chromium
 	@$(PY) docs/pictures.py
+
+samples: $(BOT) ## make the README's samples anew, by the sketch engine
+	@$(PY) -m docs.samples
 
 lock: $(BOT) ## compile the lock files from pyproject.toml
 	$(PY) -m pip install --quiet uv==0.13.9

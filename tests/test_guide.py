@@ -1,4 +1,4 @@
-"""docs/operating.md and its templates: what they name exists, and they leave nothing out."""
+"""README.md and docs/: what they name exists, and they leave nothing out."""
 
 import re
 import shlex
@@ -8,10 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from mutagen.oggvorbis import OggVorbis
 
 from bot import app
 from bot.cli import arguments
 from bot.config import Config
+from bot.engine.cards import SKETCH
 from bot.monitoring import metrics
 from bot.retention.archive import FORGOTTEN_AFTER
 from bot.tables.opening import schema_steps
@@ -20,7 +22,17 @@ from tests.support.places import ROOT
 DOCS = ROOT / "docs"
 GUIDE = (DOCS / "operating.md").read_text()
 NOTICE = (DOCS / "privacy-notice.md").read_text()
-PAGES = ("operating.md", "privacy-notice.md", "terms.md")
+PAGES = (
+    "../README.md",
+    *("commands.md", "delivery.md", "musicgen.md", "operating.md", "privacy-notice.md"),
+    *("terms.md", "tiers.md"),
+)
+"""Those that begin with their contents."""
+
+LONGEST_README = 250
+"""Lines."""
+LARGEST_SAMPLES = 300_000
+"""Bytes of all of them."""
 
 SETTINGS = {field.name.upper() for field in fields(Config)}
 UNITS = {"TimeoutStopSec", "LoadCredential", "Restart"}
@@ -59,19 +71,45 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
+def headings(text: str, level: str = "#+") -> list[str]:
+    """Return the anchors of a page's headings."""
+    return [anchor(found) for found in re.findall(rf"^{level} (.+)$", text, re.MULTILINE)]
+
+
+def links(text: str) -> list[str]:
+    """Return where a page's links and pictures lead, but for other people's sites."""
+    found = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)", text)
+    return [link for pair in found for link in pair if link and not link.startswith("https://")]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_contents_at_the_top_name_every_chapter_and_every_link_leads_somewhere(
     page: str,
 ) -> None:
     text = (DOCS / page).read_text()
     contents, _, _ = text.partition("\n## ")
-    chapters = [anchor(found) for found in re.findall(r"^## (.+)$", text, re.MULTILINE)]
+    chapters = headings(text, "##")
     assert [link for link in re.findall(r"\(#([^)]+)\)", contents) if link in chapters] == chapters
-    headings = {anchor(found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    for link in re.findall(r"\]\(([^)]+)\)", text):
+    for link in links(text):
         place, _, part = link.partition("#")
-        assert not place or (DOCS / place).exists(), link
-        assert not part or part in headings, link
+        target = (DOCS / page).parent / place if place else DOCS / page
+        assert target.exists(), link
+        assert not part or part in headings(target.read_text()), link
+
+
+def test_the_readme_is_short_and_every_document_is_in_the_list() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+    listed = set(links((DOCS / "README.md").read_text()))
+    assert {page.name for page in DOCS.glob("*.md")} - listed == {"README.md"}
+    assert all((DOCS / link).exists() for link in listed)
+
+
+def test_the_samples_are_small_linked_and_marked_as_the_sketch_engines() -> None:
+    samples = sorted((DOCS / "samples").iterdir())
+    linked = [link for link in links((ROOT / "README.md").read_text()) if "samples/" in link]
+    assert sorted(linked) == [f"docs/samples/{sample.name}" for sample in samples]
+    assert sum(sample.stat().st_size for sample in samples) < LARGEST_SAMPLES
+    assert all(OggVorbis(sample)["MODEL"] == [SKETCH.label] for sample in samples)
 
 
 def test_the_bots_commands_in_the_guide_are_commands() -> None:

@@ -1,6 +1,6 @@
-"""What the README promises, in its own words and mostly its order, and the test that holds each.
+"""What the README and docs/ promise, in their words and mostly order, and the test that holds each.
 
-A row is some words of the README, `file::test`, and more of these where one alone does not hold
+A row is some words of theirs, `file::test`, and more of these where one alone does not hold
 them. A promise that changes there changes here, and so does the test.
 """
 

@@ -1,4 +1,4 @@
-"""What the README promises of the commands."""
+"""What docs/commands.md promises."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     # Commands
@@ -139,7 +139,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "owner::test_health_is_bad_when_a_task_ended_or_nothing_goes_on",
     ),
     (
-        "says which pieces have lost their music since",
+        "It says which pieces have lost their music",
         "backup::test_a_restore_says_what_music_it_does_not_find_and_takes_none_away",
         "command_line::test_restore_says_what_music_is_missing",
     ),

@@ -1,4 +1,4 @@
-"""What the README promises of how a result reaches the member."""
+"""What docs/delivery.md promises."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     # How a result reaches the member

@@ -1,4 +1,4 @@
-"""What the README and docs/operating.md promise of operating it."""
+"""What docs/operating.md promises."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     # Operating
@@ -119,7 +119,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "outcomes::test_what_fails_once_more_after_post_again_is_told_once_more",
     ),
     (
-        "A database that another program holds is waited for",
+        "is waited for, and called busy",
         "faults::test_a_database_that_somebody_holds_is_waited_for_with_the_engine_alive",
     ),
     (

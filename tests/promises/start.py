@@ -1,4 +1,4 @@
-"""What the README promises before its commands: what it is, how to try it, MusicGen, settings."""
+"""What the README promises before its commands, and docs/musicgen.md and docs/settings.md."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     ("the finished WAV is posted in the channel", "bot::test_words_become_a_message_with_music"),
@@ -207,7 +207,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "online::test_what_is_wrong_names_who_can_fix_it",
     ),
     (
-        "explains every metric",
+        "says what each metric means",
         "metrics::test_every_metric_is_documented_and_drawn_and_no_other_is_named",
         "metrics::test_waits_renders_deliveries_refusals_and_lost_engines_are_counted",
     ),

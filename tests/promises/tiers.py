@@ -1,4 +1,4 @@
-"""What the README promises of tiers, who is next, what is paid and what is sold."""
+"""What docs/tiers.md promises of tiers, who is next, what is paid and what is sold."""
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     (
