@@ -29,7 +29,7 @@ DORIAN: Scale = (0, 2, 3, 5, 7, 9, 10)
 
 # B is called H in German, as Bach's own name is spelt.
 NOTE_NAMES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
-SLOWEST, FASTEST = 40.0, 240.0
+SLOWEST_TEMPO, FASTEST_TEMPO = 40.0, 240.0
 """The tempos that a prompt may name, in beats a minute."""
 
 ACCIDENTALS = {"sharp": 1, "#": 1, "flat": -1, "b": -1, None: 0}
@@ -149,4 +149,4 @@ def _key(prompt: str) -> dict[str, Any]:
 
 def _tempo(prompt: str) -> dict[str, Any]:
     found = re.search(r"\b([0-9]{2,3}) ?bpm\b", prompt.casefold())
-    return {"tempo": min(max(float(found[1]), SLOWEST), FASTEST)} if found else {}
+    return {"tempo": min(max(float(found[1]), SLOWEST_TEMPO), FASTEST_TEMPO)} if found else {}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.sketch.engine import Piece, Sketch
-from bot.engine.sketch.style import DORIAN, FASTEST, MAJOR, MINOR, style
+from bot.engine.sketch.style import DORIAN, FASTEST_TEMPO, MAJOR, MINOR, style
 from bot.errors import JobError
 
 
@@ -220,7 +220,7 @@ def test_words_choose_tempo_and_metre() -> None:
     assert style("sad song", random).scale is MINOR
     assert style("techno", random).drums == "four"
     assert style("a slow ballad at 140 bpm", random).tempo == 140
-    assert style("techno 9999 bpm, or 999bpm", random).tempo == FASTEST
+    assert style("techno 9999 bpm, or 999bpm", random).tempo == FASTEST_TEMPO
 
 
 def test_a_named_tempo_is_played() -> None:
