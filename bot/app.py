@@ -15,6 +15,7 @@ from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.admission import Admission
+from bot.belongings.drafts import Drafts
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
@@ -137,6 +138,7 @@ def services_of(
             models=plan.models,
             max_seconds=plan.limits.max_seconds,
         ),
+        drafts=Drafts(database, clock=clock),
         accounts=Accounts(database, terms, clock=clock),
         pieces=Pieces(database, folder=folder),
         standings=Standings(database, clock=clock, drain=bells.drain),

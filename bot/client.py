@@ -19,6 +19,7 @@ from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
+from bot.belongings.drafts import Drafts
 from bot.clock import Clock
 from bot.discord_api.errors import UNREACHED, brief, definite, json_only
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
@@ -86,6 +87,14 @@ class NotAllowed(app_commands.CheckFailure):
     kind = RefusalKind.PERMISSION
 
 
+class ReturnedRefusal(Refusal):
+    """A refusal with something to press under it."""
+
+    def __init__(self, refusal: Refusal, view: discord.ui.View) -> None:
+        super().__init__(str(refusal), refusal.kind)
+        self.view = view
+
+
 class Tree(app_commands.CommandTree["Fantasia"]):
     """Who may use the commands at all, and the one place where an exception becomes a reply."""
 
@@ -103,8 +112,9 @@ class Tree(app_commands.CommandTree["Fantasia"]):
             return
         if isinstance(cause, Refusal | NotAllowed):
             self.client.services.metrics.refusals.labels(cause.kind).inc()
+        view = {"view": cause.view} if isinstance(cause, ReturnedRefusal) else {}
         try:
-            await answer(interaction, _reply(cause))
+            await answer(interaction, _reply(cause), **view)
         except UNREACHED as failure:
             log.warning("interaction %d was not answered: %s", interaction.id, brief(failure))
         except Exception:
@@ -132,6 +142,7 @@ class Services:
     terms: Terms
     clock: Clock
     studio: Studio
+    drafts: Drafts
     accounts: Accounts
     pieces: Pieces
     standings: Standings

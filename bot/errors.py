@@ -1,5 +1,7 @@
 """What can go wrong, by who must act."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from bot.values import Fault
@@ -34,6 +36,31 @@ class Refusal(Exception):
     def __init__(self, text: str, kind: RefusalKind = RefusalKind.REQUEST) -> None:
         super().__init__(text)
         self.kind = kind
+
+
+class Problems:
+    """Gathers refusals, so that all that is wrong is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Refusal] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note what the block refuses, and go on after it."""
+        try:
+            yield
+        except Refusal as refusal:
+            self._found.append(refusal)
+
+    def note(self, text: str, kind: RefusalKind = RefusalKind.REQUEST) -> None:
+        """Note one more."""
+        self._found.append(Refusal(text, kind))
+
+    def tell(self) -> None:
+        """Raise Refusal that says all of them, each in a line of its own, if there are any."""
+        if self._found:
+            lines = dict.fromkeys(str(refusal) for refusal in self._found)
+            raise Refusal("\n".join(lines), self._found[0].kind)
 
 
 class JobError(Exception):

@@ -25,6 +25,7 @@ from bot.values import (
     Job,
     Origin,
     Presence,
+    Request,
     Status,
     Viewer,
     Wish,
@@ -61,17 +62,21 @@ class Studio:
         self._news = news
         self._admission = admission
 
-    async def submit(self, origin: Origin, wish: Wish, presence: Presence = NOBODY) -> Job:
-        """Queue what is wished for and reserve what it costs; raise Refusal if it is not allowed.
-
-        Discord may deliver an interaction twice: what it queued is not queued once more.
-        """
-        request = bounds.ask(
+    def ask(self, wish: Wish) -> Request:
+        """Return the request that a wish comes to; raise Refusal outside what anybody may have."""
+        return bounds.ask(
             wish,
             models=self.models,
             max_seconds=self.max_seconds,
             seed=secrets.randbelow(2**31),
         )
+
+    async def submit(self, origin: Origin, wish: Wish, presence: Presence = NOBODY) -> Job:
+        """Queue what is wished for and reserve what it costs; raise Refusal if it is not allowed.
+
+        Discord may deliver an interaction twice: what it queued is not queued once more.
+        """
+        request = self.ask(wish)
         now, interaction = self._clock(), origin.interaction_id
         async with self._database.transaction() as tx:
             if interaction and (before := await interactions.answered(tx, interaction)):

@@ -249,6 +249,13 @@ class Wish:
     edited_from: int | None = None
 
 
+class Draft(NamedTuple):
+    """What was typed into a form, by the names of its fields; `form` says into which."""
+
+    form: str
+    said: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The requested music: `takes` pieces of `seconds` each; take i has seed `seed + i`.

@@ -14,11 +14,21 @@ from bot.values import SamplingOptions, Wish
 from cogs.ui import prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.request_form import AgainButton, EditButton, Forms, GenerateButton
+from cogs.ui.forms import Forms
+from cogs.ui.request_form import (
+    FORM,
+    AgainButton,
+    BackButton,
+    EditButton,
+    GenerateButton,
+    submitted,
+)
 from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
 RESULTS = (ExtendButton, ExtendSelect, SaveButton, SaveSelect, DeleteButton)
+
+FORMS = {FORM: submitted}
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
@@ -96,5 +106,5 @@ async def setup(bot: Fantasia) -> None:
     """Add /generate, its buttons and its forms to the bot."""
     bot.tree.add_command(command(bot.services.studio))
     # Presses of what was posted before this start find their class by these.
-    bot.add_dynamic_items(*BUTTONS, *RESULTS)
-    await bot.add_cog(Forms())
+    bot.add_dynamic_items(*BUTTONS, BackButton, *RESULTS)
+    await bot.add_cog(Forms(FORMS))

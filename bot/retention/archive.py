@@ -17,6 +17,7 @@ from bot.rules import visibility
 from bot.rules.wording import counted
 from bot.tables import (
     audit,
+    drafts,
     erasures,
     grants,
     jobs,
@@ -98,6 +99,7 @@ class Archive:
             await audit.forgotten(tx, user)
             await grants.forgotten(tx, user)
             await members.forgotten(tx, user)
+            await drafts.forgotten(tx, user)
         after = 0
         # Jobs whose words had aged away before: they are forgotten already, but their messages
         # stand.
@@ -117,7 +119,7 @@ class Archive:
     async def left(self, guild: int) -> None:
         """Note that the bot was removed from a server."""
         async with self._database.transaction() as tx:
-            await servers.left(tx, guild, self._clock())
+            await self._left(tx, guild)
 
     async def present(self, guilds: set[int]) -> None:
         """Note that the bot is in these servers, and no longer in any other that it knew."""
@@ -131,7 +133,11 @@ class Archive:
                     if guild in guilds:
                         await servers.returned(tx, guild)
                     else:
-                        await servers.left(tx, guild, self._clock())
+                        await self._left(tx, guild)
+
+    async def _left(self, tx: Transaction, guild: int) -> None:
+        await servers.left(tx, guild, self._clock())
+        await drafts.left(tx, guild)
 
     async def forget_the_left(self) -> None:
         """Erase the words and the music of servers that the bot left long enough ago."""

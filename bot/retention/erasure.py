@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from bot.retention.calendar import Calendar
 from bot.rules.wording import counted
-from bot.tables import erasures, removals
+from bot.tables import drafts, erasures, removals
 from bot.tables.database import Database
 from bot.values import Job, Keep, Removal
 
@@ -105,7 +105,8 @@ class Erasure:
             await removals.add_late(tx, job.id, self._clock())
 
     async def age(self, keep: Keep) -> None:
-        """Erase expired tokens, and words older than the operator keeps them."""
+        """Erase expired drafts and tokens, and words older than the operator keeps them."""
+        await self._without_drafts()
         now = await self._calendar.today()
         while await self._without_tokens(now - TOKEN_LIFE) == ROWS_PER_TRANSACTION:
             pass
@@ -119,6 +120,13 @@ class Erasure:
         if erased:
             await self._database.purge()
             log.info("erased the words of %s older than KEEP_WORDS_DAYS", counted(erased, "job"))
+
+    async def _without_drafts(self) -> None:
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            erased = await drafts.aged(tx, now - drafts.LIFE, now)
+        if erased:
+            await self._database.purge()
 
     async def _without_tokens(self, before: datetime) -> int:
         async with self._database.transaction() as tx:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bot.engine.cards import card
-from bot.errors import Refusal
+from bot.errors import Problems
 from bot.rules.markup import LISTED, clean, some
 from bot.values import Request, Wish
 
@@ -21,31 +21,36 @@ HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Request:
     """Return the request that a wish comes to; raise Refusal outside the bounds that hold for all.
 
+    It says all that is outside them.
+
     `models` are those that there are, the usual one first; `seed` is for a wish that names none.
     """
-    prompt = clean(wish.prompt)
+    prompt, wrong = clean(wish.prompt), Problems()
     model = wish.model.strip().casefold() if wish.model else models[0]
     if model not in models:
         loaded = some(models, LISTED)
-        raise Refusal(f"That model is not available here. Available: {loaded}.")
-    known = card(model)
+        wrong.note(f"That model is not available here. Available: {loaded}.")
+    known = card(model if model in models else models[0])
     longest = min(max_seconds, known.longest)
     seconds = min(USUAL_SECONDS, longest) if wish.seconds is None else wish.seconds
     seed = seed if wish.seed is None else wish.seed
     if not 1 <= len(prompt) <= LONGEST_PROMPT:
-        raise Refusal(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
-    if not 1 <= seconds <= longest:
+        wrong.note(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
+    if seconds < 1:
+        wrong.note("A piece must be at least 1 s long.")
+    if seconds > longest:
         by_operator = longest == max_seconds
         whose = "the operator's limit" if by_operator else f"what {known.label} can play"
-        raise Refusal(f"A piece must be 1 to {longest} s long here, {whose}.")
+        wrong.note(f"A piece can be up to {longest} s long here, {whose}.")
     if not 1 <= wish.takes <= MOST_TAKES:
-        raise Refusal(f"A request must have 1 to {MOST_TAKES} takes.")
+        wrong.note(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
-        raise Refusal(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
+        wrong.note(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
     style = {name: value for name, value in asdict(wish.style).items() if value is not None}
     for name, (least, most) in known.options.items():
         if not least <= style.get(name, least) <= most:
-            raise Refusal(f"`{name}` must be between {least:g} and {most:g}.")
+            wrong.note(f"`{name}` must be between {least:g} and {most:g}.")
+    wrong.tell()
     return Request(
         prompt=prompt,
         seconds=seconds,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bot.engine.cards import card
-from bot.errors import Refusal, RefusalKind
+from bot.errors import Problems, Refusal, RefusalKind
 from bot.rules.days import resets_at
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import counted, span
@@ -41,28 +41,32 @@ def includes(tier: Tier, model: str) -> bool:
 
 
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
-    """Raise Refusal, naming a tier that would do, if a member's tier never allows a request."""
-    tier = held.tier
+    """Raise Refusal, naming a tier that would do, if a member's tier never allows a request.
+
+    It says all that the tier does not allow.
+    """
+    tier, wrong = held.tier, Problems()
     if request.length > tier.longest:
-        raise Refusal(
+        wrong.note(
             f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
             f"{tier.longest} s per piece. "
             f"{remedy(offers, lambda other: request.length <= other.longest)}",
             RefusalKind.TIER,
         )
     if request.takes > tier.takes:
-        raise Refusal(
+        wrong.note(
             f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
             f"{tier.takes} per request. "
             f"{remedy(offers, lambda other: request.takes <= other.takes)}",
             RefusalKind.TIER,
         )
     if not includes(tier, request.model):
-        raise Refusal(
+        wrong.note(
             f"Your {escape(tier.name)} tier does not include the model {request.model}. "
             f"{remedy(offers, lambda other: includes(other, request.model))}",
             RefusalKind.TIER,
         )
+    wrong.tell()
 
 
 def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:

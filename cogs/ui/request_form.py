@@ -1,26 +1,39 @@
 """Requesting a piece again, edited, or from an empty form; on the quota of whoever does so."""
 
+import contextlib
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import discord
 from discord import ui
-from discord.ext import commands
 
-from bot.client import Interaction
+from bot.client import Interaction, ReturnedRefusal
 from bot.engine.cards import SAMPLING_BOUNDS
-from bot.errors import Refusal
+from bot.errors import Problems, Refusal, StorageError
 from bot.rules import bounds
-from bot.rules.markup import escape
-from bot.values import Request, SamplingOptions, Wish
-from cogs.ui import permissions, submit, views
+from bot.rules.markup import escape, isolate
+from bot.rules.quota import includes
+from bot.values import Membership, Request, SamplingOptions, Wish
+from cogs.ui import forms, permissions, submit, views
+from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
 from cogs.ui.embeds import settings
+from cogs.ui.forms import Said
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
+
+FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
+"""The pattern of the custom ids of forms; what it calls `form` is kept with a draft."""
+
+WHOLE = ("top_k", "seed")
+"""Settings that are whole numbers."""
+
+EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
 
 
 class AgainButton(PressableItem, template=views.AGAIN.template):
@@ -39,7 +52,14 @@ class EditButton(PressableItem, template=views.EDIT.template):
 
     async def press(self, interaction: Interaction) -> None:
         request = await _request(interaction, self.number)
-        await _show(interaction, Form("Edit and resubmit", f"edit:{self.number}", request))
+        said = {
+            "prompt": request.prompt,
+            "seconds": str(math.ceil(request.length)),
+            "takes": str(request.takes),
+            "model": request.model,
+            "settings": settings(request),
+        }
+        await _show(interaction, f"edit:{self.number}", said)
 
 
 class GenerateButton(PressableItem, template="generate"):
@@ -48,69 +68,104 @@ class GenerateButton(PressableItem, template="generate"):
     async def press(self, interaction: Interaction) -> None:
         held, longest = await submit.allowed(interaction)
         seconds = held.up_to(bounds.USUAL_SECONDS, longest)
-        model = interaction.client.services.studio.models[0]
-        usual = Request(prompt="", seconds=seconds, model=model, seed=0)
-        await _show(interaction, Form("Words into music", "generate", usual))
+        await _show(interaction, "generate", {"seconds": str(seconds)})
 
 
-class Form(ui.Modal):
-    """A request to fill in or to change; its custom id says which."""
+class BackButton(PressableItem, template="form-back"):
+    """Opens the form that was refused last, with what was typed into it."""
 
-    def __init__(self, title: str, about: str, request: Request) -> None:
-        super().__init__(title=title, custom_id=f"form:{about}")
-        prompt = _field("prompt", request.prompt, bounds.LONGEST_PROMPT)
-        prompt.style = discord.TextStyle.paragraph
+    async def press(self, interaction: Interaction) -> None:
+        draft = await interaction.client.services.drafts.last(
+            permissions.guild_of(interaction), interaction.user.id
+        )
+        await _show(interaction, draft.form, draft.said)
+
+
+class RequestForm(ui.Modal):
+    """A request to fill in: words and length, and of a piece that is edited all the rest."""
+
+    def __init__(
+        self, form: str, said: Said, held: Membership, longest: int, models: Sequence[str]
+    ) -> None:
+        edits = form != "generate"
+        title = "Edit and resubmit" if edits else "Words into music"
+        super().__init__(title=title, custom_id=f"form:{form}")
+        self._said = said
+        words = self._text("prompt", bounds.LONGEST_PROMPT)
+        words.style, words.placeholder = discord.TextStyle.paragraph, EXAMPLE
+        allowed = f"1 to {longest}, with your {isolate(held.tier.name)} tier"
+        self.add_item(ui.Label(text="What the music should be", component=words))
+        self.add_item(
+            ui.Label(text="Seconds", description=allowed, component=self._text("seconds"))
+        )
+
+        if edits:
+            self._add_details(held, models)
+
+    def _add_details(self, held: Membership, models: Sequence[str]) -> None:
         # A form has at most five fields, so that all settings share one.
-        wishes = _field("settings", settings(request), LONGEST_FIELD_TEXT)
+        wishes = self._text("settings", LONGEST_FIELD_TEXT)
         wishes.required = False
-        for name, field in (
-            ("Prompt", prompt),
-            ("Seconds", _field("seconds", math.ceil(request.length))),
-            ("Takes", _field("takes", request.takes)),
-            ("Model", _field("model", request.model, LONGEST_FIELD_TEXT)),
-            ("Settings (a new seed unless you give one)", wishes),
-        ):
-            self.add_item(ui.Label(text=name, component=field))
+        takes = f"1 to {held.tier.takes}: versions of that length"
+        self.add_item(ui.Label(text="Takes", description=takes, component=self._text("takes")))
+        self.add_item(ui.Label(text="Model", component=self._models(held, models)))
+        new_seed = "A new seed unless you give one, such as: seed 7"
+        self.add_item(ui.Label(text="Settings", description=new_seed, component=wishes))
+
+    def _text(self, name: str, longest: int = LONGEST_NUMBER) -> ui.TextInput[Any]:
+        value = self._said.get(name, "")[:longest]
+        return ui.TextInput(custom_id=name, default=value or None, max_length=longest)
+
+    def _models(self, held: Membership, models: Sequence[str]) -> ui.Select[Any]:
+        chosen = self._said.get("model", "")
+        options = [
+            discord.SelectOption(
+                label=isolate(name, LONGEST_CHOICE),
+                value=name,
+                description=None if includes(held.tier, name) else "not in your tier",
+                default=name == chosen,
+            )
+            for name in models[:MOST_CHOICES]
+        ]
+        return ui.Select(custom_id="model", options=options)
 
 
-class Forms(commands.Cog):
-    """Answers forms from what they carry, so that one survives a restart while it is open."""
-
-    @commands.Cog.listener()
-    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
-        """Queue what a form says."""
-        if interaction.type is not discord.InteractionType.modal_submit:
-            return
-        try:
-            await _submitted(interaction)
-        except Exception as error:
-            await interaction.client.tree.on_error(interaction, error)
-
-
-async def _show(interaction: Interaction, form: Form) -> None:
-    """Open a form that discord.py does not store: it would keep it for ever, by its id alone."""
-    form.stop()
-    await interaction.response.send_modal(form)
+async def submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
+    """Queue what a form says, or refuse it with a button that leads back to it."""
+    try:
+        job = await submit.request(interaction, await _wish(interaction, match, said))
+    except Refusal as refusal:
+        with contextlib.suppress(StorageError):  # then it is refused without the button
+            await interaction.client.services.drafts.keep(
+                permissions.guild_of(interaction), interaction.user.id, match["form"], said
+            )
+            raise ReturnedRefusal(refusal, views.view(views.back_button())) from refusal
+        raise
+    await submit.tell(interaction, job)
 
 
-async def _submitted(interaction: Interaction) -> None:
-    data: Any = interaction.data  # discord.py fills in only forms that it stores
-    about = re.fullmatch("form:(generate|edit:([0-9]{1,18}))", data["custom_id"])
-    if not about:
-        raise Refusal("That form is out of date. Open it again; nothing was queued.")
-    fields = (label["component"] for label in data["components"])
-    said = {field["custom_id"]: field["value"] for field in fields}
-    style, seed = read(said["settings"])
-    wish = Wish(
-        prompt=said["prompt"],
-        seconds=_number("Seconds", said["seconds"]),
-        takes=_number("Takes", said["takes"]),
-        model=said["model"],
-        style=style,
-        seed=seed,
-        edited_from=await _still(interaction, int(about[2])) if about[2] else None,
-    )
-    await submit.queue(interaction, wish)
+async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> Wish:
+    """Return what a form asks for; raise Refusal that says all that cannot be had by anybody."""
+    wrong, wish = Problems(), Wish(prompt=said["prompt"], model=said.get("model"))
+    with wrong.noted():
+        wish = replace(wish, seconds=_number("Seconds", said["seconds"]))
+    with wrong.noted():
+        wish = replace(wish, takes=_number("Takes", said.get("takes", "1")))
+    with wrong.noted():
+        style, seed = read(said.get("settings", ""))
+        wish = replace(wish, style=style, seed=seed)
+    with wrong.noted():
+        interaction.client.services.studio.ask(wish)
+    wrong.tell()
+    if match["number"]:
+        wish = replace(wish, edited_from=await _still(interaction, int(match["number"])))
+    return wish
+
+
+async def _show(interaction: Interaction, form: str, said: Said) -> None:
+    held, longest = await submit.allowed(interaction)
+    models = interaction.client.services.studio.models
+    await forms.show(interaction, RequestForm(form, said, held, longest, models))
 
 
 async def _still(interaction: Interaction, number: int) -> int | None:
@@ -123,29 +178,32 @@ async def _still(interaction: Interaction, number: int) -> int | None:
 
 
 def read(text: str) -> tuple[SamplingOptions, int | None]:
-    """Return the settings and the seed in a text; raise Refusal if it cannot be read.
+    """Return the settings and the seed in a text; raise Refusal that says all it cannot read.
 
     Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7.
     """
-    found: dict[str, str] = {}
+    wrong, found = Problems(), dict[str, float]()
     for part in filter(None, (part.strip() for part in text.split(","))):
-        match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-        if not match or match[1] not in {*SAMPLING_BOUNDS, "seed"}:
-            raise Refusal(
-                f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
-                "guidance 3, temperature 1, top_k 250, seed 7."
-            )
-        found[match[1]] = match[2]
+        with wrong.noted():
+            name, value = _setting(part)
+            found[name] = value
+    wrong.tell()
+    top_k, seed = (None if name not in found else int(found[name]) for name in WHOLE)
     style = SamplingOptions(
-        guidance=_decimal("guidance", found),
-        temperature=_decimal("temperature", found),
-        top_k=_whole("top_k", found),
+        guidance=found.get("guidance"), temperature=found.get("temperature"), top_k=top_k
     )
-    return style, _whole("seed", found)
+    return style, seed
 
 
-def _field(name: str, value: object, longest: int = LONGEST_NUMBER) -> ui.TextInput[Any]:
-    return ui.TextInput(custom_id=name, default=str(value) or None, max_length=longest)
+def _setting(part: str) -> tuple[str, float]:
+    match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
+    if not match or match[1] not in {*SAMPLING_BOUNDS, "seed"}:
+        raise Refusal(
+            f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
+            "guidance 3, temperature 1, top_k 250, seed 7."
+        )
+    name, value = match.groups()
+    return name, _number(name, value) if name in WHOLE else _decimal(name, value)
 
 
 def _number(name: str, text: str) -> int:
@@ -154,13 +212,9 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _whole(name: str, found: dict[str, str]) -> int | None:
-    return _number(name, found[name]) if name in found else None
-
-
-def _decimal(name: str, found: dict[str, str]) -> float | None:
+def _decimal(name: str, text: str) -> float:
     try:
-        return float(found[name]) if name in found else None
+        return float(text)
     except ValueError:
         raise Refusal(f"{name} must be a number.") from None
 

@@ -7,7 +7,7 @@ import discord
 from bot.client import Interaction, require_membership
 from bot.discord_api import invitation
 from bot.errors import Refusal, RefusalKind, StorageError
-from bot.values import Membership, Origin, Status, Wish
+from bot.values import Job, Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,19 @@ async def allowed(interaction: Interaction) -> tuple[Membership, int]:
 
 async def queue(interaction: Interaction, wish: Wish) -> None:
     """Queue what a member wishes for, and reply with the status message."""
+    await tell(interaction, await request(interaction, wish))
+
+
+async def request(interaction: Interaction, wish: Wish) -> Job:
+    """Queue what a member wishes for."""
+    return await interaction.client.services.studio.submit(
+        origin(interaction), wish, permissions.presence(interaction)
+    )
+
+
+async def tell(interaction: Interaction, job: Job) -> None:
+    """Reply with the status message of what was queued."""
     services = interaction.client.services
-    job = await services.studio.submit(origin(interaction), wish, permissions.presence(interaction))
     try:
         standing = await services.standings.of_job(job.id)
         answer = await interaction.response.send_message(

@@ -47,6 +47,13 @@ def generate_button() -> ui.Button[Any]:
     )
 
 
+def back_button() -> ui.Button[Any]:
+    """Return the button under a refused form that opens it as it was filled in."""
+    return ui.Button(
+        label="Back to the form", custom_id="form-back", style=discord.ButtonStyle.primary
+    )
+
+
 def view(*items: ui.Item[Any]) -> ui.View:
     """Return a view of components that are answered by their custom ids."""
     made = ui.View(timeout=None)

@@ -13,7 +13,7 @@ from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
 from tests.support import inside
 from tests.support.clock import Clock
-from tests.support.shown import told, values
+from tests.support.shown import answered, fields, told, values
 from tests.support.studio import viewer
 from tests.support.world import World, world
 
@@ -81,7 +81,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
             "prompt": "play a waltz",
             "seconds": "2",
             "takes": "1",
-            "model": "small",
+            "model": ["small"],
             "settings": "guidance 4.5, temperature 0.8, top_k 90",
         }
         changed = {"prompt": "play a tango", "settings": "top_k 40, seed 9"}
@@ -98,7 +98,6 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
         ({"seconds": "soon"}, "Seconds must be a whole number"),
         ({"seconds": "9"}, "up to 8 s"),
         ({"takes": "2"}, "Free tier allows 1"),
-        ({"model": "enormous"}, "not available here"),
         ({"settings": "loud 9"}, "I cannot read the setting “loud 9”"),
         ({"settings": "guidance 99"}, "`guidance` must be between 1 and 10"),
     ],
@@ -110,6 +109,83 @@ async def test_a_wrong_edit_is_explained_and_charges_nothing(
         form = await w.bob.click(await first(w), label="Edit")
         assert sentence in told(await w.bob.submit_modal(form, values(form) | change))
         assert (await w.services.accounts.usage(w.guild.id, w.bob.id)).used == 0
+
+
+async def test_all_that_is_wrong_with_a_form_is_told_at_once(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        form = await w.bob.click(message, label="Edit")
+        wrong = {"seconds": "soon", "takes": "9", "settings": "loud 9, guidance 99, top_k 1.5"}
+        assert told(await w.bob.submit_modal(form, values(form) | wrong)).splitlines() == [
+            "Seconds must be a whole number.",
+            "I cannot read the setting “loud 9”. Write settings like this: guidance 3, "
+            "temperature 1, top_k 250, seed 7.",
+            "top_k must be a whole number.",
+            "A request must have 1 to 5 takes.",
+        ]
+        form = await w.bob.click(message, label="Edit")
+        more = {"seconds": "60", "takes": "2"}
+        length, takes = told(await w.bob.submit_modal(form, values(form) | more)).splitlines()
+        assert "up to 8 s per piece" in length
+        assert "Free tier allows 1 per request" in takes
+
+
+async def test_a_refused_form_comes_back_with_what_was_typed(plan: Plan, clock: Clock) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        typed = values(form) | {"prompt": "five minutes of words", "seconds": "9"}
+        refused = await w.bob.submit_modal(form, typed)
+        assert "up to 8 s" in told(refused)
+        await w.restart(plan)
+        back = await w.bob.click(answered(refused).message, label="Back to the form")
+        assert values(back) == typed
+        shown = await w.bob.submit_modal(back, typed | {"seconds": "3"})
+        await w.status(shown, "#2 is done")
+        request = (await w.studio.job(2)).request
+        assert (request.prompt, request.edited_from) == ("five minutes of words", 1)
+        clock.turn(minutes=15, seconds=1)
+        late = await w.bob.click(answered(refused).message, label="Back to the form")
+        assert "kept for 15 minutes only" in told(late)
+
+
+async def test_the_newest_of_each_members_refused_forms_comes_back(plan: Plan) -> None:
+    async with world(plan) as w:
+        message, refused = await first(w), []
+        for who, words in ((w.bob, "one"), (w.alice, "two"), (w.bob, "three")):
+            form = await who.click(message, label="Edit")
+            wrong = values(form) | {"prompt": words, "seconds": "0"}
+            refused.append(await who.submit_modal(form, wrong))
+        for who, number, words in ((w.bob, 0, "three"), (w.alice, 1, "two"), (w.bob, 2, "three")):
+            under = answered(refused[number]).message
+            back = await who.click(under, label="Back to the form")
+            assert values(back)["prompt"] == words
+
+
+async def test_the_panels_form_asks_for_words_and_length_alone(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.admin.slash(w.music, "panel")
+        (panel,) = [each for each in w.messages() if each.embeds[0].title == "Words into music"]
+        form = await w.alice.click(panel, label="Generate")
+        assert values(form) == {"prompt": "", "seconds": "8"}
+        assert fields(form)["prompt"]["placeholder"].startswith("Such as: ")
+        assert form.modal
+        assert form.modal["components"][1]["description"] == "1 to 8, with your Free tier"
+        refused = await w.alice.submit_modal(form, {"prompt": "play", "seconds": "9"})
+        back = await w.alice.click(answered(refused).message, label="Back to the form")
+        assert values(back) == {"prompt": "play", "seconds": "9"}
+        await w.status(await w.alice.submit_modal(back, {"prompt": "play", "seconds": "2"}), "#1")
+
+
+async def test_the_form_of_edit_says_which_models_ones_tier_has(plan: Plan) -> None:
+    async with world(replace(plan, models=("small", "large"))) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+        options = fields(form)["model"]["options"]
+        assert [(each["value"], each.get("description")) for each in options] == [
+            ("small", None),
+            ("large", "not in your tier"),
+        ]
+        refused = await w.bob.submit_modal(form, values(form) | {"model": ["large"]})
+        assert "does not include the model large" in told(refused)
 
 
 async def test_a_form_may_be_open_over_a_restart(plan: Plan) -> None:

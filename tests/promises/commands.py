@@ -57,6 +57,12 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "attachments::test_what_is_too_large_is_posted_smaller",
     ),
     (
+        "A refused form opens again with what was typed, for 15 minutes",
+        "request_form::test_a_refused_form_comes_back_with_what_was_typed",
+        "request_form::test_the_newest_of_each_members_refused_forms_comes_back",
+        "erasure::test_what_was_typed_into_a_refused_form_is_erased",
+    ),
+    (
         "erases your prompts, your name, music and codes in all servers",
         "privacy::test_who_is_forgotten_leaves_numbers_alone",
         "erasure::test_neither_name_nor_words_stay_in_any_row",

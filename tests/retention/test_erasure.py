@@ -10,7 +10,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
-from bot.values import Status, Wish
+from bot.values import Keep, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import held, posted
 from tests.support.erased import NAME, WORDS, everything, forget, reply, said, swept
@@ -62,6 +62,34 @@ async def test_neither_name_nor_words_stay_in_any_row(plan: Plan) -> None:
         assert "**9 s** of 9 s" in usage
         assert "Reason:" not in usage
         assert "blocked you from requesting" in told(await w.generate("play"))
+
+
+async def test_what_was_typed_into_a_refused_form_is_erased(plan: Plan, clock: Clock) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        archive, erasure = w.services.archive, w.services.erasure
+        await w.admin.slash(w.music, "panel")
+        (panel,) = w.messages()
+
+        async def typed() -> None:
+            form = await w.alice.click(panel, label="Generate")
+            await w.alice.submit_modal(form, {"prompt": WORDS, "seconds": "0"})
+            assert WORDS in await everything(w)
+
+        await typed()
+        await archive.forget(w.bob.id)
+        await archive.left(w.guild.id + 1)
+        clock.turn(minutes=14)
+        await erasure.age(Keep())
+        assert WORDS in await everything(w)
+        await archive.forget(w.alice.id)
+        assert WORDS not in await everything(w)
+        await typed()
+        await archive.left(w.guild.id)
+        assert WORDS not in await everything(w)
+        await typed()
+        clock.turn(minutes=15, seconds=1)
+        await erasure.age(Keep())
+        assert WORDS not in await everything(w)
 
 
 async def test_what_a_forgotten_admin_changed_stays_without_their_name(plan: Plan) -> None:

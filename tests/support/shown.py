@@ -57,5 +57,12 @@ def fields(form: simcord.InteractionResult) -> dict[str, dict[str, Any]]:
 
 
 def values(form: simcord.InteractionResult) -> dict[str, Any]:
-    """What a modal is filled in with, by custom id; nothing is an empty field."""
-    return {name: field.get("value", "") for name, field in fields(form).items()}
+    """What a modal is filled in with, by custom id; of a select the list of what is chosen."""
+    return {
+        name: _chosen(field) if "options" in field else field.get("value", "")
+        for name, field in fields(form).items()
+    }
+
+
+def _chosen(field: dict[str, Any]) -> list[str]:
+    return [option["value"] for option in field["options"] if option.get("default")]
