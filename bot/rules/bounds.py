@@ -36,12 +36,11 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
     seed = seed if wish.seed is None else wish.seed
     if not 1 <= len(prompt) <= LONGEST_PROMPT:
         wrong.note(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
-    if seconds < 1:
-        wrong.note("A piece must be at least 1 s long.")
-    if seconds > longest:
+    if not 1 <= seconds <= longest:
         by_operator = longest == max_seconds
         whose = "the operator's limit" if by_operator else f"what {known.label} can play"
-        wrong.note(f"A piece can be up to {longest} s long here, {whose}.")
+        because = f", {whose}" if seconds > longest else ""
+        wrong.note(f"A piece must be 1 to {longest} s long here{because}.")
     if not 1 <= wish.takes <= MOST_TAKES:
         wrong.note(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
