@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import secrets
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from bot.admin.tiers import TierAdmin
 from bot.belongings.drafts import Drafts
 from bot.clock import Clock
 from bot.discord_api.errors import UNREACHED, brief, definite, json_only
+from bot.discord_api.replies import ReturnedRefusal, reply
 from bot.errors import OperatorError, Refusal, RefusalKind, StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
@@ -58,16 +58,6 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 Interaction = discord.Interaction["Fantasia"]
 
-STUDIO_BUSY = "The studio is busy, so nothing was changed or charged. Try again in a minute."
-DAMAGED = (
-    "The studio's database is damaged, so nothing was changed or charged. Whoever runs this bot "
-    "must restore a backup."
-)
-UNWRITTEN = (
-    "The studio cannot write to its disk, so nothing was changed or charged. Whoever runs this bot "
-    "must fix that; try again later."
-)
-
 LONGEST_MESSAGE = 2000
 """Characters of a message's text."""
 
@@ -85,14 +75,6 @@ class NotAllowed(app_commands.CheckFailure):
     """The member lacks a permission; the text is the reply."""
 
     kind = RefusalKind.PERMISSION
-
-
-class ReturnedRefusal(Refusal):
-    """A refusal with something to press under it."""
-
-    def __init__(self, refusal: Refusal, view: discord.ui.View) -> None:
-        super().__init__(str(refusal), refusal.kind)
-        self.view = view
 
 
 class Tree(app_commands.CommandTree["Fantasia"]):
@@ -114,25 +96,11 @@ class Tree(app_commands.CommandTree["Fantasia"]):
             self.client.services.metrics.refusals.labels(cause.kind).inc()
         view = {"view": cause.view} if isinstance(cause, ReturnedRefusal) else {}
         try:
-            await answer(interaction, _reply(cause), **view)
+            await answer(interaction, reply(cause), **view)
         except UNREACHED as failure:
             log.warning("interaction %d was not answered: %s", interaction.id, brief(failure))
         except Exception:
             log.exception("interaction %d could not be answered", interaction.id)
-
-
-def _reply(cause: Exception) -> str:
-    """Return what a member reads of an error, and log what is not theirs to fix."""
-    if isinstance(cause, Refusal | NotAllowed):
-        return str(cause)
-    if isinstance(cause, StorageError):
-        log.error("%s", cause)
-        return _told(cause)
-    if isinstance(cause, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
-        return "This command was just updated. Try again in a minute."
-    reference = secrets.token_hex(4)
-    log.error("error %s", reference, exc_info=cause)
-    return f"Something went wrong on our side (reference `{reference}`)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,12 +254,6 @@ def require_membership(interaction: Interaction) -> None:
     """Raise NotAllowed if the bot is not in the server."""
     if not is_member(interaction):
         raise NotAllowed(NO_MEMBER)
-
-
-def _told(error: StorageError) -> str:
-    if error.busy:
-        return STUDIO_BUSY
-    return DAMAGED if error.damaged else UNWRITTEN
 
 
 async def answer(interaction: Interaction, text: str = "", **options: Any) -> None:  # noqa: ANN401

@@ -22,7 +22,7 @@ MAY = {
     "bot.engine.files bot.engine.messages bot.engine.process",
     "bot.admin": f"bot.admin bot.engine.cards bot.retention.disk bot.rules bot.tables {COMMON}",
     "bot.lookup": f"bot.lookup bot.queue bot.rules bot.tables {COMMON}",
-    "bot.client": "bot.admin bot.belongings bot.discord_api.errors bot.lookup bot.outbox bot.retention "
+    "bot.client": "bot.admin bot.belongings bot.discord_api bot.lookup bot.outbox bot.retention "
     f"bot.rules.terms bot.studio bot.tables.database bot.tables.state {COMMON}",
     "bot.monitoring.server": f"bot.client bot.tables.database {COMMON}",
     "bot.config": f"bot.engine.cards bot.parsing {COMMON}",
@@ -31,7 +31,7 @@ MAY = {
     "bot.errors": "bot.values",
     "bot.monitoring.metrics": "bot.errors bot.values",
     "bot.clock": "",
-    "bot.discord_api": "",
+    "bot.discord_api": "bot.discord_api bot.errors",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
     "cogs": "cogs bot.client bot.admin bot.discord_api bot.engine.cards "
     f"bot.lookup bot.outbox bot.retention bot.rules bot.studio {COMMON}",

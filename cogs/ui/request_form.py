@@ -10,7 +10,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.client import Interaction, ReturnedRefusal
+from bot.client import Interaction
+from bot.discord_api.replies import ReturnedRefusal
 from bot.engine.cards import SAMPLING_BOUNDS
 from bot.errors import Problems, Refusal, StorageError
 from bot.rules import bounds
