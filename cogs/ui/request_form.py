@@ -34,7 +34,7 @@ FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
 WHOLE = ("top_k", "seed")
 """Settings that are whole numbers."""
 
-EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
+PROMPT_EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
 
 
 class AgainButton(PressableItem, template=views.AGAIN.template):
@@ -93,7 +93,7 @@ class RequestForm(ui.Modal):
         super().__init__(title=title, custom_id=f"form:{form}")
         self._said = said
         words = self._text("prompt", bounds.LONGEST_PROMPT)
-        words.style, words.placeholder = discord.TextStyle.paragraph, EXAMPLE
+        words.style, words.placeholder = discord.TextStyle.paragraph, PROMPT_EXAMPLE
         allowed = f"1 to {longest}, with your {isolate(held.tier.name)} tier"
         self.add_item(ui.Label(text="What the music should be", component=words))
         self.add_item(
