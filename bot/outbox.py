@@ -208,9 +208,11 @@ class Outbox:
 
     async def _owed(self, post: Post) -> Owed:
         job = await self._job(post.job_id)
+        parent = job.request.parent_take
         owed = Owed(
             post=post,
             job=job,
+            parent=await takes.find(self._database, parent) if parent else None,
             takes=tuple(await takes.of(self._database, job.id)),
             # Only what was tried may be there already: then it is looked for from here on.
             since=await interactions.first(self._database, job.id) if post.tried_at else None,

@@ -639,15 +639,22 @@ class Change:
 class Owed:
     """A post that is due, with what it needs.
 
-    `limits` is what is known of the files that fit. `since` is an id of Discord's which is older
-    than any message of it; None: none is known.
+    `parent` is the take that its job extends. `limits` is what is known of the files that fit.
+    `since` is an id of Discord's which is older than any message of it; None: none is known.
     """
 
     post: Post
     job: Job
     takes: tuple[Take, ...]
+    parent: Take | None = None
     limits: UploadLimits = UploadLimits()
     since: int | None = None
+
+    @property
+    def refunded(self) -> int:
+        """The seconds of its job that were given back, before anything of it was posted."""
+        charged = sum(take.charged_seconds for take in self.takes)
+        return 0 if self.job.idle else self.job.request.work - charged
 
     @property
     def target(self) -> Target:

@@ -7,11 +7,12 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction, Listing, answer
+from bot.client import Fantasia, Interaction, Listing, NotAllowed, answer
 from bot.discord_api.errors import UNREACHED
 from bot.retention.copies import Format
+from bot.rules.markup import escape
 from bot.values import Job, Take
-from cogs.ui import embeds, pages, permissions, submit
+from cogs.ui import attachments, embeds, pages, permissions, submit
 from cogs.ui.downloads import TooLarge, files
 from cogs.ui.views import result_view
 
@@ -56,8 +57,9 @@ class Library(commands.Cog):
     ) -> None:
         """Post one of your pieces again."""
         job, takes = await self._pieces.takes(number, permissions.viewer(interaction))
-        if job.origin.user_id != interaction.user.id:
-            permissions.require_manager(interaction)
+        if job.origin.user_id != interaction.user.id and not interaction.permissions.manage_guild:
+            name = escape(job.origin.user_name) or "another member"
+            raise NotAllowed(f"#{number} is {name}'s; **Save as** gives you the file.")
         submit.require_permissions(interaction)
         kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
         async with self._bot.services.copies.saving(interaction.user.id):
@@ -91,9 +93,18 @@ class Library(commands.Cog):
     async def _send(
         self, interaction: Interaction, job: Job, takes: list[Take], kind: Format
     ) -> None:
+        picture = await attachments.picture(self._bot.services.copies, job)
+        posted = embeds.Posted(
+            mark=f"Piece #{job.id}",
+            parent=await self._pieces.parent(job.request),
+            picture=picture.name if picture else None,
+            kind=kind,
+        )
+        embed = embeds.result(job, takes, posted)
         async with files(interaction, job, takes, kind) as found:
+            found += [picture.file] if picture else []
             message = await interaction.followup.send(
-                embed=embeds.result(job, takes), files=found, view=result_view(job.id), wait=True
+                embed=embed, files=found, view=result_view(job.id), wait=True
             )
         await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 

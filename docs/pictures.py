@@ -112,7 +112,7 @@ def command(page: Page, name: str, **options: str) -> None:
 
 def done(page: Page, number: int) -> None:
     """Wait until a piece is there, and can be played."""
-    expect(page.get_by_text(f"#{number} is done")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(f"Piece #{number} · ")).to_be_visible(timeout=PATIENCE)
     page.wait_for_timeout(4000)
 
 

@@ -141,7 +141,7 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
 async def scenario(w: World) -> None:
     """Ask for two takes, and go on from the second."""
     shown = await w.alice.slash(w.music, "generate", prompt="play", duration=2, takes=2)
-    await w.status(shown, "#1 is done")
+    await w.gone(shown)
     shown = await w.alice.click(await w.result(), label="Extend")
     await choose(w.alice, shown, "Take 2: 5 s more")
     await w.ended(2, Status.DELIVERED)

@@ -183,6 +183,7 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     if shown.ephemeral and shown.response:
         raise OperatorError(_plain(stage, shown.response.content))
     assert shown.response
+    asked = shown.response.message.id
     seen: dict[int, str] = {}
     written = options.out / "transcript.txt"
     with written.open("w") as transcript:
@@ -193,7 +194,9 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
             transcript.flush()
             os.fsync(transcript.fileno())  # what it says was accepted can be relied upon
             console.print(*lines, sep="\n", markup=False, highlight=False, soft_wrap=True)
-            if re.search("is done|could not", seen[shown.response.message.id]):
+            if "could not" in seen[asked] or asked not in {
+                message.id for message in stage.music.history()
+            }:
                 break
             await stage.changed.wait()
             stage.changed.clear()
@@ -201,7 +204,6 @@ async def _once(stage: Stage, options: argparse.Namespace, console: Console) -> 
     for path in [*await _attachments(stage, options.out), written]:
         console.file.flush()
         print(path)  # noqa: T201
-    asked = shown.response.message.id
     if not any(each.attachments for each in stage.music.history() if each.id > asked):
         raise OperatorError(f"No music was posted; the transcript is in {options.out}.")
 

@@ -9,9 +9,9 @@ from bot.values import Job
 
 
 async def deleted(tx: Transaction, job: int, now: datetime) -> None:
-    """A job's message and files are gone."""
+    """A job's message and files are gone; its status message does not show that yet."""
     await tx.execute(
-        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?) WHERE id = ?",
+        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?), shown = NULL WHERE id = ?",
         (now.timestamp(), job),
     )
 

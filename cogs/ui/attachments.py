@@ -55,10 +55,11 @@ async def result(
 ) -> tuple[list[Attachment], Attachment | None]:
     """Return takes as `music` does, and the job's picture if it has one; a `part` has none."""
     found = await music(copies, job, takes, kind, part)
-    return found, None if part else await _picture(copies, job)
+    return found, None if part else await picture(copies, job)
 
 
-async def _picture(copies: Copies, job: Job) -> Attachment | None:
+async def picture(copies: Copies, job: Job) -> Attachment | None:
+    """Return a job's picture, if it has one."""
     if job.picture is None or not (content := await copies.read(job.picture)):
         return None
     return Attachment(f"{job.request.slug}-{job.id}.png", content)

@@ -1,6 +1,7 @@
 """Music as embeds: what was posted, a piece with all that went into it, and words about both."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import discord
 from discord.utils import format_dt
@@ -22,6 +23,9 @@ LONGEST_COMMAND = 1000
 
 PROMPT_SHOWN = 60
 """Characters of a prompt in a list."""
+
+LONGEST_PROMPT = 150
+"""Characters of a prompt in a card; /piece shows all of it."""
 
 SMALLER_FORMAT = {
     "flac": "FLAC (lossless): the WAV is too large to upload here. The WAV is kept.",
@@ -48,33 +52,63 @@ def fill(
     return embed
 
 
-def result(
-    job: Job, takes: Sequence[Take], picture: str | None = None, kind: str = "wav"
-) -> discord.Embed:
-    """Show what the attached music is, in which format, with the attached picture of that name."""
-    embed = discord.Embed(description=prompt(job), colour=VIOLET)
-    takes = [take for take in takes if take.audio]
-    several = len(takes) > 1
-    seeds = (f"{take.number}: {take.seed}" if several else str(take.seed) for take in takes)
-    facts = {
-        "Length": lengths(takes),
-        "Seeds" if several else "Seed": "\n".join(seeds),
-        "Requested by": escape(job.origin.user_name) or "somebody",
-        "Rendered in": None if job.spent is None else f"{job.spent:.1f} s",
-        "Model": card(job.request.model).label,
-        "Settings": settings(job.request, unusual=True),
-        "Charged": "nothing (idle lane)" if job.idle else None,
-    }
-    if picture:
-        embed.set_image(url=f"attachment://{picture}")
-    fill(fill(embed, facts), {"Format": SMALLER_FORMAT.get(kind)}, inline=False)
-    return embed.set_footer(text=f"Piece #{job.id}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What a result says besides what it is: its `mark`, the take it extends, and the rest.
+
+    `picture` is the name of the attached picture, `kind` the format of the music, `refunded` the
+    seconds that were given back.
+    """
+
+    mark: str
+    parent: Take | None = None
+    picture: str | None = None
+    kind: str = "wav"
+    refunded: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def result(job: Job, takes: Sequence[Take], posted: Posted) -> discord.Embed:
+    """Show what the attached music is; the line of facts stands below the picture."""
+    lines = (
+        f"{prompt(job)} · {whose(job)}",
+        source(job.request, posted.parent),
+        SMALLER_FORMAT.get(posted.kind),
+        *posted.notes,
+    )
+    embed = discord.Embed(description="\n".join(filter(None, lines)), colour=VIOLET)
+    if posted.picture:
+        embed.set_image(url=f"attachment://{posted.picture}")
+    return embed.set_footer(text=f"{posted.mark} · {_facts(job, takes, posted.refunded)}")
+
+
+def _facts(job: Job, takes: Sequence[Take], refunded: int) -> str:
+    """Say in a line how long music is and what it was made with, for where nothing is markup."""
+    made = [take for take in takes if take.audio]
+    seeds = ", ".join(str(take.seed) for take in made)
+    stopped = "stopped: " if job.stopping else ""
+    facts = (
+        lengths(made),
+        card(job.request.model).label,
+        f"seeds {seeds}" if len(made) > 1 else f"seed {seeds}",
+        settings(job.request, unusual=True),
+        "idle lane: free" if job.idle else "",
+        f"{stopped}{refunded} s refunded" if refunded else "",
+    )
+    return " · ".join(filter(None, facts))
+
+
+def source(request: Request, parent: Take | None) -> str | None:
+    """Say which piece one was made from."""
+    if parent:
+        return f"extends #{parent.job_id}" + (f", take {parent.number}" * (parent.number > 1))
+    return f"edited from #{request.edited_from}" if request.edited_from else None
 
 
 def preview(job: Job) -> discord.Embed:
     """Show that the attached music is the preview of a piece."""
     text = (
-        f"{prompt(job)} · {asked_length(job.request)}\n"
+        f"{prompt(job)} · {asked_length(job.request)} · {whose(job)}\n"
         f"Here is the beginning; the rest is still rendering. {STOP_HERE}"
     )
     return discord.Embed(title=f"The first half minute of #{job.id}", description=text, colour=GREY)
@@ -91,10 +125,11 @@ def piece(job: Job, takes: Sequence[Take], post: Post | None, parent: Take | Non
         "Takes": "\n".join(made) or str(request.takes),
         "Model": card(request.model).label,
         "Settings": settings(request),
+        "Rendered in": None if job.spent is None else f"{job.spent:.1f} s",
         "Requested by": f"<@{job.origin.user_id}>, {format_dt(job.created_at)}",
         "State": "deleted" if job.deleted else state,
     }
-    embed = discord.Embed(title=f"Piece #{job.id}", description=prompt(job), colour=VIOLET)
+    embed = discord.Embed(title=f"Piece #{job.id}", description=prompt(job, None), colour=VIOLET)
     if parent:  # no command extends a take, so there is none that makes it again
         facts["Extended from"] = f"#{parent.job_id}, take {parent.number}, by {request.seconds} s"
         return fill(embed, facts)
@@ -130,9 +165,14 @@ def command(job: Job) -> str:
     return "/generate " + " ".join(f"{name}: {value}" for name, value in options.items())
 
 
-def prompt(job: Job) -> str:
-    """Return the prompt so that nothing in it is markup."""
-    return f"**{escape(job.request.prompt)}**"
+def prompt(job: Job, most: int | None = LONGEST_PROMPT) -> str:
+    """Return the prompt, or so many characters of it, so that nothing in it is markup."""
+    return f"**{escape(job.request.prompt, most)}**"
+
+
+def whose(job: Job) -> str:
+    """Say for whom a piece is, without a mention: in an embed some clients show its number."""
+    return f"for {escape(job.origin.user_name) or 'somebody'}"
 
 
 def length(seconds: float) -> str:

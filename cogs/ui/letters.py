@@ -50,14 +50,16 @@ async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
             return await _preview(copies, owed)
         case PostKind.FAILURE:
             view = None if owed.post.route is Route.DIRECT else views.ended_view(owed.job)
-            return _signed(owed, status_embeds.ended(owed.job), view=view)
+            embed = status_embeds.ended(owed.job).set_footer(text=mark(owed))
+            return _addressed(owed, embed, view=view)
 
 
 async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
     files = await attachments.previews(copies, owed.job, owed.takes)
     if not files:  # the attempt that made it was abandoned meanwhile
         return Unsent.UNWANTED
-    return _signed(owed, embeds.preview(owed.job), files, views.view(views.STOP.of(owed.job.id)))
+    embed = embeds.preview(owed.job).set_footer(text=mark(owed))
+    return _addressed(owed, embed, files, views.view(views.STOP.of(owed.job.id)))
 
 
 async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
@@ -73,33 +75,36 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
         log.info("job %d: known to be too large for Discord as %s", owed.job.id, kind)
     else:
         return Oversized()
-    name = picture.name if picture else None
-    embed = embeds.result(owed.job, takes, name, kind)
-    if take:
-        apart = embeds.IN_PARTS if part else embeds.TAKES_APART
-        embed.add_field(name="Posted", value=apart, inline=False)
+    posted = embeds.Posted(
+        mark=mark(owed),
+        parent=owed.parent,
+        picture=picture.name if picture else None,
+        kind=kind,
+        refunded=owed.refunded,
+        notes=((embeds.IN_PARTS if part else embeds.TAKES_APART),) if take else (),
+    )
+    embed = embeds.result(owed.job, takes, posted)
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
     view = None if bare else views.result_view(owed.job.id)
-    made = _signed(owed, embed, [*music, *filter(None, [picture])], view)
+    made = _addressed(owed, embed, [*music, *filter(None, [picture])], view)
     return replace(made, upload=upload, smaller=kind is not LADDER[-1])
 
 
-def _signed(
+def _addressed(
     owed: Owed,
     embed: discord.Embed,
     files: list[Attachment] | None = None,
     view: ui.View | None = None,
 ) -> Letter:
-    """Address a letter to its member, with the mark by which the bot knows it again."""
-    embed.set_footer(text=mark(owed))
+    """Address a letter to its member; its footer begins with the mark."""
     return Letter(
         content=f"<@{owed.job.origin.user_id}>", embed=embed, files=tuple(files or ()), view=view
     )
 
 
 def mark(owed: Owed) -> str:
-    """Return the words in a message's footer by which the bot knows it again."""
+    """Return the words at the start of a message's footer by which the bot knows it again."""
     number, (take, part) = owed.job.id, owed.post.share
     again = f", attempt {part + 1}" if part else ""
     match owed.post.kind:

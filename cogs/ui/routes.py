@@ -83,7 +83,7 @@ async def _seen(place: discord.abc.Messageable, owed: Owed) -> list[discord.Mess
 def _is(client: discord.Client, message: discord.Message, owed: Owed) -> bool:
     assert client.user
     # The history tells no nonces.
-    footers = {embed.footer.text for embed in message.embeds}
+    footers = {str(embed.footer.text).split(" · ")[0] for embed in message.embeds}
     return message.author.id == client.user.id and mark(owed) in footers
 
 

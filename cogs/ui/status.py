@@ -1,4 +1,8 @@
-"""The status messages: one per job, edited with the bot's own token until the job has ended."""
+"""The status messages: one per job, edited with the bot's own token until the job has ended.
+
+Once its music stands in the channel the message is deleted. The job's row says what it last showed,
+so that this survives a restart and is tried until it is done.
+"""
 
 import asyncio
 import logging
@@ -110,8 +114,8 @@ class StatusMessages:
         # It counts as failed until it is known to have worked, whatever ends this.
         edit.at, edit.embed, edit.failures = self._clock.ticks(), None, edit.failures + 1
         try:
-            embed = await self._card(standing)
-            if last == embed or await self._show(job, embed):
+            embed, stays = await self._card(standing)
+            if last == embed or await (self._show if stays else self._remove)(job, embed):
                 edit.at, edit.embed, edit.failures = self._clock.ticks(), embed, 0
         except StorageError as error:
             log.error("%s", error)
@@ -150,6 +154,22 @@ class StatusMessages:
         await self._outbox.shown(job, message, job.status)
         return True
 
+    async def _remove(self, job: Job, embed: discord.Embed) -> bool:
+        """Delete a job's message, or show this where Discord does not let it be deleted.
+
+        Returns False if that must be tried again.
+        """
+        try:
+            await self._message(job).delete()
+        except UNREACHED as error:
+            log.info("job %d: its status message was not deleted: %s", job.id, brief(error))
+            if not definite(error):
+                return False
+            if not isinstance(error, discord.NotFound):
+                return await self._show(job, embed)
+        await self._outbox.shown(job, None, job.status)
+        return True
+
     def _is_due(self, notice: Notice) -> bool:
         now, edit = self._clock.ticks(), self._edits[notice.job]
         pause = FIRST_EDIT_PAUSE * 2 ** min(edit.failures - 1, 9)
@@ -172,14 +192,21 @@ class StatusMessages:
         at = self._edits[notice.job].at
         return not _has_changed(notice), at + EDITED_EVERY.get(notice.status, 0.0)
 
-    async def _card(self, standing: Standing) -> discord.Embed:
+    async def _card(self, standing: Standing) -> tuple[discord.Embed, bool]:
+        """Return what to show of a job, and whether its message stays.
+
+        It does not once the music stands in the same channel, or was deleted.
+        """
         job = standing.job
         if job.status in EDITED_EVERY:
             card = status_embeds.waiting if job.status is Status.QUEUED else status_embeds.rendering
-            return card(standing)
+            return card(standing), True
+        if job.deleted and not job.forgotten:
+            return status_embeds.deleted(job), False
         if job.status is not Status.DELIVERED:
-            return status_embeds.ended(job)
-        return status_embeds.done(job, link(job, await self._pieces.result(job)))
+            return status_embeds.ended(job), True
+        at = link(job, await self._pieces.result(job))
+        return status_embeds.done(job, at), at is None
 
     def _message(self, job: Job) -> discord.PartialMessage:
         return channel(self._client, job).get_partial_message(job.status_message_id or 0)

@@ -8,7 +8,7 @@ from discord.utils import format_dt
 from bot.rules.forecast import PLACES_FORECAST
 from bot.rules.markup import escape
 from bot.values import EngineState, Job, Standing, Status
-from cogs.ui.embeds import GREY, RED, STOP_HERE, VIOLET, asked_length, prompt
+from cogs.ui.embeds import GREY, RED, STOP_HERE, VIOLET, asked_length, prompt, whose
 
 PROGRESS_CELLS = 12
 
@@ -70,9 +70,14 @@ def posting(job: Job) -> discord.Embed:
 
 
 def done(job: Job, link: str | None) -> discord.Embed:
-    """Show where the result is."""
-    where = f"[Listen to it here]({link})." if link else "Delivered."
-    return _card(job, f"#{job.id} is done", where)
+    """Say in a line where the result is."""
+    where = f"[Listen to it here]({link})." if link else "It was sent as a direct message."
+    return discord.Embed(description=f"#{job.id} is done. {where}", colour=VIOLET)
+
+
+def deleted(job: Job) -> discord.Embed:
+    """Say in a line that a piece was deleted."""
+    return discord.Embed(description=f"#{job.id} was deleted.", colour=GREY)
 
 
 def cancelled(job: Job) -> discord.Embed:
@@ -126,7 +131,7 @@ def _reason(job: Job) -> str:
 
 
 def _card(job: Job, title: str, text: str, colour: discord.Colour = VIOLET) -> discord.Embed:
-    asked = f"{prompt(job)} · {asked_length(job.request)}"
+    asked = f"{prompt(job)} · {asked_length(job.request)} · {whose(job)}"
     return discord.Embed(title=title, description=f"{asked}\n{text}", colour=colour)
 
 

@@ -74,7 +74,7 @@ def open_view(job: Job) -> ui.View | None:
 
 def ended_view(job: Job) -> ui.View | None:
     """Return the buttons of a job that has ended."""
-    if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE:
+    if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE or job.deleted:
         return None
     return view(POST_AGAIN.of(job.id))
 

@@ -70,8 +70,8 @@ async def test_an_allowance_of_ones_own_comes_before_the_tiers(plan: Plan) -> No
         text = await do(w, "quota show", member=w.alice)
         assert "**20 s** of 20 s" in text
         assert "daily seconds set by an admin" in text
-        for number in (1, 2):
-            await w.status(await w.generate("play", 8), f"#{number} is done")
+        for _ in range(2):
+            await w.gone(await w.generate("play", 8))
         await do(w, "quota clear", member=w.alice)
         assert "**0 s** of 8 s" in await do(w, "quota show", member=w.alice)
         asked = await w.admin.slash(w.music, "quota reset", member=w.alice)
@@ -106,7 +106,7 @@ async def test_an_edited_tier_holds_for_the_next_request_only(plan: Plan) -> Non
         assert "**Gratis**: pieces up to 5 s, 1 take per request" in text
         assert "Gratis tier allows up to 5 s per piece" in told(await w.generate("play", 6))
         await w.studio.cancel(1, member(w.bob.id, w.guild.id))
-        await w.status(waiting, "#2 is done")
+        await w.gone(waiting)
         assert (await w.studio.job(2)).tier == "Free"
         log = await do(w, "log")
         assert "longest\\: 8" in log
@@ -149,7 +149,7 @@ async def test_tiers_are_added_and_removed_with_all_that_leads_to_them(plan: Pla
         assert "Gold" in await do(w, "tier list"), "nothing is removed by asking"
         await w.admin.click(answered(asked).message, label="Remove")
         assert "from 1 role and 1 member." in told(asked)
-        await w.status(await w.generate("play", 8), "#1 is done")
+        await w.gone(await w.generate("play", 8))
         assert "**Free**" in card(await w.bob.slash(w.music, "usage"))
         assert "the default tier" in await do(w, "tier remove", tier="Free")
 
@@ -161,7 +161,7 @@ async def test_a_map_to_a_tier_that_is_gone_breaks_nothing(plan: Plan) -> None:
             values = (w.guild.id, role.id, "Ghosts", "no such tier")
             await tx.execute("INSERT INTO role_tiers VALUES (?, ?, ?, ?)", values)
         await w.change_role(w.alice, role, has=True)
-        await w.status(await w.generate("play", 8), "#1 is done")
+        await w.gone(await w.generate("play", 8))
         for command in ("usage", "plans"):
             assert "Free" in card(await w.alice.slash(w.music, command))
         assert "no role" in await do(w, "tier list")
@@ -200,9 +200,9 @@ async def test_a_blocked_member_is_told_until_when_and_why(plan: Plan, clock: Cl
         assert "Reason: too loud" in refusal
         assert "too loud" in card(await w.alice.slash(w.music, "usage"))
         await w.studio.cancel(1, member(w.bob.id, w.guild.id))
-        await w.status(queued, "#2 is done")
+        await w.gone(queued)
         clock.turn(days=1)
-        await w.status(await w.generate("play", 2), "#3 is done")
+        await w.gone(await w.generate("play", 2))
         await do(w, "member block", member=w.alice, reason="still")
         assert "indefinitely" in told(await w.generate("play", 2))
         await do(w, "member unblock", member=w.alice)
@@ -274,8 +274,8 @@ async def test_refused_words_are_whole_folded_and_not_repeated(plan: Plan) -> No
             refusal = told(await w.generate(prompt, 2))
             assert "a word that this server blocks" in refusal
             assert prompt not in refusal
-        for number, prompt in enumerate(("play trübsale", "play heavymetal"), start=1):
-            await w.status(await w.generate(prompt, 2), f"#{number} is done")
+        for prompt in ("play trübsale", "play heavymetal"):
+            await w.gone(await w.generate(prompt, 2))
         assert "heavy metal\ntrübsal\närger" in await do(w, "words list")
         await do(w, "words remove", word="trübsal")
         assert "not on the list" in await do(w, "words remove", word="trübsal")

@@ -45,7 +45,7 @@ def test_headless_writes_what_the_channel_received(tmp_path: Path) -> None:
     with wave.open(str(out / "mozart-fantasia-1.wav")) as file:
         assert file.getparams()[:4] == (1, 2, 32000, 96000)
     transcript = (out / "transcript.txt").read_text()
-    for told in ("/generate prompt: mozart fantasia", "Queued as #1", "#1 is done"):
+    for told in ("/generate prompt: mozart fantasia", "Queued as #1", "for visitor"):
         assert told in transcript
     assert (tmp_path / "data" / "fantasia.db").exists()
 
@@ -93,7 +93,7 @@ def type_command(page: Page, prompt: str) -> None:
 def test_a_person_types_the_command_sees_it_move_and_hears_the_piece(page: Page) -> None:
     type_command(page, "mozart fantasia")
     expect(page.get_by_text("Queued as #1")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("#1 is done")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Piece #1 · 8 s")).to_be_visible(timeout=60_000)
     audio = page.locator("audio").first
     audio.wait_for(state="attached", timeout=60_000)
     expect(audio).to_have_js_property("readyState", 4, timeout=60_000)

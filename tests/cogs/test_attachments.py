@@ -84,7 +84,7 @@ async def test_a_refusal_for_size_advises_what_may_fit_and_is_told_to_who_asked(
         shown = await w.alice.slash(w.music, "resend", number=1, format=format_)
         assert f"As {format_.upper()} it is 0." in private(shown)
         assert advice in private(shown)
-        assert len(w.messages()) == 2, "the channel has the piece and its status alone"
+        assert len(w.results()) == 1, "the channel has the piece alone"
 
 
 async def test_an_answer_may_hold_what_its_member_may_send(

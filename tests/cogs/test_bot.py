@@ -37,30 +37,24 @@ async def test_words_become_a_message_with_music(plan: Plan) -> None:
         assert queued.title == "Queued as #1"
         assert "Number **1** in the queue" in str(queued.description)
         message = await w.result()
-        done = await w.status(shown, "#1 is done")
+        await w.gone(shown)
         job = await w.ended(1, Status.DELIVERED)
         (attachment,) = message.attachments
         content = await attachment.read()
-    assert message.jump_url in str(done.description)
-    assert shown.response.components == []
     assert attachment.filename == "mozart-fantasia-1.wav"
     with wave.open(io.BytesIO(content)) as file:
         assert file.getnframes() / file.getframerate() == 8
         assert (file.getsampwidth(), file.getnchannels()) == (2, 1)
     embed = message.embeds[0]
-    assert embed.description == "**mozart fantasia**"
-    fields = {field.name: field.value for field in embed.fields}
-    assert fields["Length"] == "8 s"
-    assert fields["Seed"] == str(job.request.seed)
-    assert fields["Model"] == "MusicGen scripted"
-    assert fields["Requested by"] == "alice"
-    assert "Rendered in" in fields
+    assert embed.description == "**mozart fantasia** · for alice"
+    facts = f"Piece #1 · 8 s · MusicGen scripted · seed {job.request.seed}"
+    assert (embed.footer.text, embed.fields) == (facts, [])
     assert message.content == w.alice.mention
 
 
 async def test_the_expected_time_is_shown_once_speeds_are_known(plan: Plan) -> None:
     async with world(plan) as w:
-        await w.status(await w.generate("play"), "#1 is done")
+        await w.gone(await w.generate("play"))
         shown = await w.generate("slow", 8)
         rendering = await w.status(shown, "Rendering #2")
         assert "%" in str(rendering.description)
@@ -76,7 +70,7 @@ async def test_a_loading_engine_is_said_and_jobs_are_accepted(plan: Plan) -> Non
         shown = await w.generate("play")
         assert shown.response
         assert "engine is loading" in str(shown.response.embeds[0].description)
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
 
 
 async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: Clock) -> None:
@@ -123,12 +117,12 @@ async def test_a_missing_permission_is_named_before_anything_is_queued(
 async def test_free_is_one_piece_of_eight_seconds_a_day(plan: Plan, clock: Clock) -> None:
     async with world(replace(plan, defaults=tiers.DEFAULTS, models=("small",), clock=clock)) as w:
         assert "up to 8 s" in told(await w.generate("play", 9))
-        await w.status(await w.generate("play", 8), "#1 is done")
+        await w.gone(await w.generate("play", 8))
         refusal = told(await w.generate("play", 8))
         assert "0 s of 8 s left today" in refusal
         assert f"<t:{int(days.resets_at(clock()).timestamp())}:R>" in refusal
         clock.turn(hours=12)
-        await w.status(await w.generate("play", 8), "#2 is done")
+        await w.gone(await w.generate("play", 8))
 
 
 async def test_a_blank_prompt_is_refused(plan: Plan) -> None:
@@ -199,7 +193,7 @@ async def test_a_prompt_pings_nobody_and_is_no_markup(plan: Plan) -> None:
         shown = await w.generate(prompt)
         assert shown.response
         message = await w.result()
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         sent = [request for request in w.env.http_requests if request.method == "POST"]
     (attachment,) = message.attachments
     assert attachment.filename == "everyone-1-bold-link-https-example-org-c-1.wav"
@@ -228,7 +222,7 @@ async def test_a_restart_loses_no_job(plan: Plan, clock: Clock) -> None:
         clock.turn(minutes=6)
         for number, shown in enumerate((rendered, rendering, waiting), start=1):
             await w.ended(number, Status.DELIVERED)
-            await w.status(shown, f"#{number} is done")
+            await w.gone(shown)
         assert len(w.results()) == 3
 
 
@@ -267,12 +261,11 @@ async def test_the_whole_way_with_the_sketch_engine(plan: Plan) -> None:
     async with world(replace(plan, command=sketch, models=("sketch",))) as w:
         shown = await w.generate("mozart fantasia", 8)
         message = await w.result()
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         content = await message.attachments[0].read()
     with wave.open(io.BytesIO(content)) as file:
         assert file.getparams()[:4] == (1, 2, 32000, 256000)
-    fields = {field.name: field.value for field in message.embeds[0].fields}
-    assert fields["Model"] == "Sketch engine (not MusicGen)"
+    assert "Sketch engine (not MusicGen)" in str(message.embeds[0].footer.text)
 
 
 async def test_a_reply_that_comes_too_late_does_not_stop_the_music(plan: Plan) -> None:
@@ -293,12 +286,11 @@ async def test_what_may_be_asked_for_reaches_the_engine_and_the_card(plan: Plan)
         request = (await w.studio.job(1)).request
         assert (request.seed, request.guidance) == (7, 4.5)
         assert (request.temperature, request.top_k) == (0.8, 90)
-        fields = {field.name: field.value for field in message.embeds[0].fields}
-        assert fields["Seeds"] == "1: 7\n2: 8"
-        assert fields["Settings"] == "guidance 4.5, temperature 0.8, top_k 90"
+        facts = str(message.embeds[0].footer.text)
+        assert "seeds 7, 8 · guidance 4.5, temperature 0.8, top_k 90" in facts
         await w.generate("play")
         plain = await w.result(2)
-        assert "Settings" not in {field.name for field in plain.embeds[0].fields}
+        assert "guidance" not in str(plain.embeds[0].footer.text)
 
 
 async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
@@ -320,7 +312,7 @@ async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
         assert not any("violin" in value for value in values), "an instrument is there already"
         assert (await offered("x" * 99))[0][1] == "x" * 99
         assert await offered("x" * 101) == []
-        await w.status(await w.generate("play " + "x" * 300), "#1 is done")
+        await w.gone(await w.generate("play " + "x" * 300))
 
 
 async def test_a_nearly_full_disk_refuses_new_jobs_and_breaks_nothing_else(

@@ -42,7 +42,7 @@ async def test_a_role_counts_from_the_next_request_on(plan: Plan) -> None:
         assert "Free tier allows up to 8 s per piece" in refusal
         assert f"**Plus** ($10 / month) allows it: get the role <@&{role.id}>" in refusal
         await w.change_role(w.alice, role, has=True)
-        await w.status(await w.generate("play", 20), "#1 is done")
+        await w.gone(await w.generate("play", 20))
         assert "**Plus**, from the role @\u2068Patrons ✨ عازف\u2069" in card(
             await w.alice.slash(w.music, "usage")
         )
@@ -54,14 +54,14 @@ async def test_a_refusal_for_the_day_says_what_is_left_until_when_and_what_would
     plan: Plan, clock: Clock
 ) -> None:
     async with selling(plan) as (w, _):
-        await w.status(await w.generate("play", 5), "#1 is done")
+        await w.gone(await w.generate("play", 5))
         refusal = told(await w.generate("play", 5))
         assert "needs 5 s; you have 3 s of 8 s left today" in refusal
         assert f"<t:{int(days.resets_at(clock()).timestamp())}:R>" in refusal
         assert "**Starter** ($5 / month) allows it" in refusal
-        await w.status(await w.generate("play", 3), "#2 is done")
+        await w.gone(await w.generate("play", 3))
         clock.turn(days=1)
-        await w.status(await w.generate("play", 8), "#3 is done")
+        await w.gone(await w.generate("play", 8))
 
 
 async def test_takes_models_and_waiting_jobs_are_refused_by_the_tier(plan: Plan) -> None:
@@ -128,8 +128,8 @@ async def test_a_subscription_counts_over_all_servers_and_only_while_it_lives(pl
         member = other.add_member(
             w.env.get_user(w.alice.id) if hasattr(w.env, "get_user") else w.alice.user
         )
-        for number in range(1, 9):
-            await w.status(await w.generate("play", 15), f"#{number} is done")
+        for _ in range(1, 9):
+            await w.gone(await w.generate("play", 15))
         text = card(await member.slash(stage, "usage"))
         assert "**Starter**, from your subscription" in text
         assert "**0 s** of 120 s on all servers" in text
@@ -169,7 +169,7 @@ async def unreached(*_: object, **__: object) -> None:
 async def test_a_servers_subscription_is_each_members_own(plan: Plan) -> None:
     async with world(replace(plan, skus={SKU: "starter"})) as w:
         await w.env.grant_entitlement(w.env.create_sku("Starter", id=SKU), guild=w.guild)
-        await w.status(await w.generate("play", 15), "#1 is done")
+        await w.gone(await w.generate("play", 15))
         assert "from this server's subscription" in card(await w.alice.slash(w.music, "usage"))
         assert "**105 s** of 120 s" in card(await w.alice.slash(w.music, "usage"))
         assert "**120 s** of 120 s" in card(await w.bob.slash(w.music, "usage"))
@@ -182,7 +182,7 @@ async def test_two_servers_do_not_see_each_other(plan: Plan) -> None:
         manager = other.create_role("Boss", permissions=discord.Permissions(manage_guild=True))
         boss = other.add_member(w.admin.user, roles=[manager])
         guest = other.add_member(w.alice.user)
-        await w.status(await w.generate("play", 8), "#1 is done")
+        await w.gone(await w.generate("play", 8))
         await boss.slash(
             stage, "tier edit", tier="Free", name="Gratis", longest=20, price="no money"
         )
@@ -196,7 +196,7 @@ async def test_two_servers_do_not_see_each_other(plan: Plan) -> None:
 
 async def test_usage_tells_the_whole_story(plan: Plan) -> None:
     async with world(plan) as w:
-        await w.status(await w.generate("play @everyone *loud*", 5), "#1 is done")
+        await w.gone(await w.generate("play @everyone *loud*", 5))
         await w.status(await w.generate("fail", 3), "could not be rendered")
         await w.admin.slash(
             w.music, "quota grant", member=w.alice, seconds=60, reason="won the contest", days=3
@@ -221,8 +221,8 @@ async def test_grants_are_used_after_the_day_soonest_end_first(plan: Plan, clock
             await w.admin.slash(
                 w.music, "quota grant", member=w.alice, seconds=seconds, reason="x", **options
             )
-        await w.status(await w.generate("play", 8), "#1 is done")
-        await w.status(await w.generate("play", 8), "#2 is done")
+        await w.gone(await w.generate("play", 8))
+        await w.gone(await w.generate("play", 8))
         text = card(await w.alice.slash(w.music, "usage"))
         assert "5 s** of 5 s" not in text
         assert "**7 s** of 10 s" in text
@@ -297,7 +297,7 @@ async def test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_aga
             await w.bob.click(message, label="Post again")
         )
         await w.alice.click(message, label="Post again")
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         job = await w.ended(1, Status.DELIVERED)
         assert await charged(job, w) == 8
         assert "0 s of 8 s left today" in told(await w.generate("play", 2))
@@ -306,7 +306,7 @@ async def test_a_piece_that_could_not_be_posted_is_charged_when_it_is_posted_aga
 async def test_posting_again_is_refused_where_nothing_is_left(plan: Plan) -> None:
     async with world(plan) as w:
         shown = await unposted(w)
-        await w.status(await w.generate("play", 8), "#2 is done")
+        await w.gone(await w.generate("play", 8))
         assert shown.response
         clicked = await w.alice.click(shown.response.message, label="Post again")
         assert "0 s of 8 s left today" in told(clicked)

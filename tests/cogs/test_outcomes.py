@@ -116,7 +116,7 @@ async def test_what_is_not_said_of_the_channel_is_waited_out(
         clock.turn(minutes=6)
         await w.ended(1, Status.DELIVERED)
         assert len(w.results()) == 1
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
 
 
 @pytest.mark.parametrize("error", [http_error(404), http_error(403, 40333)], ids=brief)
@@ -263,7 +263,7 @@ async def test_of_several_takes_only_those_are_lost_that_cannot_be_read(
             return bool(w.messages()[-1].embeds[0].title == "#1 is not complete")
 
         await until(told)
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
 
 
 async def test_of_music_that_is_gone_nothing_is_promised(plan: Plan, clock: Clock) -> None:

@@ -127,7 +127,7 @@ async def test_a_role_counts_while_its_server_is_unavailable(plan: Plan) -> None
         unavailable(w)
         assert f"**Pro**, from the role <@&{role.id}>" in card(await carol.slash(w.music, "usage"))
         assert "**Plus**" in card(await w.bob.slash(w.music, "usage"))
-        await w.status(await w.generate("play", 30, by=carol), "#1 is done")
+        await w.gone(await w.generate("play", 30, by=carol))
 
 
 @pytest.mark.parametrize("lost", ["the server", "the parent"])
@@ -145,7 +145,7 @@ async def test_a_thread_works_whatever_of_its_surroundings_is_cached(plan: Plan,
         for command in ("usage", "plans", "queue", "history"):
             assert "went wrong" not in card(await w.alice.slash(thread, command))
         shown = await w.alice.slash(thread, "generate", prompt="play", duration=2)
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
 
 
 async def test_the_category_of_a_threads_channel_counts(plan: Plan) -> None:
@@ -158,4 +158,4 @@ async def test_the_category_of_a_threads_channel_counts(plan: Plan) -> None:
         (thread,) = room.threads
         await w.admin.slash(w.music, "channel allow", channel=category)
         shown = await w.alice.slash(thread, "generate", prompt="play", duration=2)
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)

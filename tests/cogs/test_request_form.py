@@ -34,7 +34,7 @@ async def test_again_is_the_same_with_a_new_seed_on_the_quota_of_who_asks(plan: 
     async with world(plan) as w:
         message = await first(w, guidance=4.5, seed=7)
         shown = await w.bob.click(message, label="Again")
-        await w.status(shown, "#2 is done")
+        await w.gone(shown)
         one, two = [await w.ended(number, Status.DELIVERED) for number in (1, 2)]
         assert two.origin.user_id == w.bob.id
         assert two.request == replace(one.request, seed=two.request.seed)
@@ -47,7 +47,7 @@ async def test_again_works_after_a_restart_and_asks_all_checks(plan: Plan) -> No
     async with world(plan) as w:
         message = await first(w)
         await w.restart(plan)
-        await w.status(await w.alice.click(message, label="Again"), "#2 is done")
+        await w.gone(await w.alice.click(message, label="Again"))
         await w.admin.slash(w.music, "words add", word="waltz")
         assert "a word that this server blocks" in told(await w.alice.click(message, label="Again"))
         await w.admin.slash(w.music, "words remove", word="waltz")
@@ -65,11 +65,11 @@ async def test_again_and_edit_need_no_original_message(plan: Plan, restarts: boo
             await w.restart(plan)
         card = await w.bob.slash(w.music, "piece", number=1)
         assert card.response
-        await w.status(await w.bob.click(card.response.message, label="Again"), "#2 is done")
+        await w.gone(await w.bob.click(card.response.message, label="Again"))
         form = await w.bob.click(card.response.message, label="Edit")
         assert values(form)["prompt"] == "play a waltz"
         shown = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
-        await w.status(shown, "#3 is done")
+        await w.gone(shown)
         assert (await w.studio.job(3)).request.edited_from == 1
 
 
@@ -86,7 +86,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(plan: Plan) -> None:
         }
         changed = {"prompt": "play a tango", "settings": "top_k 40, seed 9"}
         shown = await w.bob.submit_modal(form, values(form) | changed)
-        await w.status(shown, "#2 is done")
+        await w.gone(shown)
         request = (await w.studio.job(2)).request
         assert (request.prompt, request.seconds) == ("play a tango", 2)
         assert (request.guidance, request.top_k, request.seed) == (3.0, 40, 9)
@@ -196,12 +196,12 @@ async def test_a_form_may_be_open_over_a_restart(plan: Plan) -> None:
         empty = await w.alice.click(panel, label="Generate")
         await w.restart(plan)
         edited = await w.bob.submit_modal(form, values(form) | {"prompt": "play a tango"})
-        await w.status(edited, "#2 is done")
+        await w.gone(edited)
         assert (await w.studio.job(2)).request.edited_from == 1
         asked = await w.alice.submit_modal(
             empty, values(empty) | {"prompt": "play", "seconds": "2"}
         )
-        await w.status(asked, "#3 is done")
+        await w.gone(asked)
         assert (await w.studio.job(3)).origin.user_id == w.alice.id
 
 
@@ -235,7 +235,7 @@ async def test_a_form_outlives_the_piece_that_it_was_opened_under(plan: Plan) ->
         form = await w.bob.click(await first(w), label="Edit")
         await w.bot.services.archive.forget(w.alice.id)
         shown = await w.bob.submit_modal(form, values(form))
-        await w.status(shown, "#2 is done")
+        await w.gone(shown)
         assert (await w.studio.job(2)).request.edited_from is None
 
 
@@ -271,7 +271,7 @@ async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
         (message,) = [each for each in there.history() if each.attachments]
         with pytest.raises(Refusal, match="no piece #1 here"):
             await w.services.pieces.request(1, viewer(guild=other.id))
-        await w.status(await carol.click(message, label="Again"), "#3 is done")
+        await w.gone(await carol.click(message, label="Again"))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ async def test_a_piece_is_extended_by_what_is_added(plan: Plan) -> None:
         status = await choose(w.bob, shown, "5 s more")
         assert status.response
         assert "5 s more, 7 s in all" in str(status.response.embeds[0].description)
-        await w.status(status, "#2 is done")
+        await w.gone(status)
         two = await w.ended(2, Status.DELIVERED)
         assert (two.request.before, two.request.seconds, two.request.length) == (2, 5, 7)
         (file,) = w.results()[-1].attachments
@@ -56,14 +56,14 @@ async def test_a_take_is_chosen_and_longer_pieces_go_on_again(plan: Plan) -> Non
         shown = await w.alice.click(message, label="Extend")
         labels = await choices(shown)
         assert len(labels) == 12
-        await w.status(await choose(w.alice, shown, "Take 2: 30 s more"), "#2 is done")
+        await w.gone(await choose(w.alice, shown, "Take 2: 30 s more"))
         shown = await w.alice.click(w.results()[-1], label="Extend")
-        await w.status(await choose(w.alice, shown, "15 s more"), "#3 is done")
+        await w.gone(await choose(w.alice, shown, "15 s more"))
         assert (await w.ended(3, Status.DELIVERED)).request.length == 47
         shown = await w.alice.click(w.results()[-1], label="Extend")
         assert await choices(shown) == ["5 s more", "10 s more"]
         again = await w.alice.click(w.results()[-1], label="Again")
-        await w.status(again, "#4 is done")
+        await w.gone(again)
         three, four = [(await w.studio.job(number)).request for number in (3, 4)]
         assert four == replace(three, seed=four.seed)
         text = card(await w.bob.slash(w.music, "piece", number=2))
@@ -227,8 +227,9 @@ async def test_a_piece_is_posted_again_in_any_format(plan: Plan) -> None:
         await w.admin.slash(w.music, "resend", number=1, format="flac")
         message = await w.result(3)
         assert [file.filename for file in message.attachments] == ["play-a-waltz-1.flac"]
-        await w.status(await w.bob.click(message, label="Again"), "#2 is done")
-        assert "Manage Server" in told(await w.bob.slash(w.music, "resend", number=1))
+        await w.gone(await w.bob.click(message, label="Again"))
+        refused = told(await w.bob.slash(w.music, "resend", number=1))
+        assert refused == "#1 is alice's; **Save as** gives you the file."
         assert "no piece #9 here" in told(await w.bob.slash(w.music, "resend", number=9))
         assert await used(w) == 2
 
@@ -258,7 +259,7 @@ async def test_a_long_piece_shows_how_it_begins_and_then_is_there(plan: Plan) ->
     async with world(plan) as w:
         await w.admin.slash(w.music, "tier edit", tier="Free", **LONG)
         shown = await w.alice.slash(w.music, "generate", prompt="through", duration=40)
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         await w.ended(1, Status.DELIVERED)
 
         async def alone() -> bool:
@@ -282,7 +283,7 @@ async def test_a_long_piece_is_stopped_at_its_preview(plan: Plan) -> None:
         )
         assert await used(w) == 60
         await w.alice.click(preview, label="Stop here")
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         await w.ended(1, Status.DELIVERED)
         assert await used(w) == 34
 
@@ -333,12 +334,12 @@ async def test_a_panel_opens_a_form_for_ever(plan: Plan) -> None:
         filled = {name: field.get("value") for name, field in fields(form).items()}
         assert (filled["prompt"], filled["seconds"], filled["takes"]) == (None, "8", "1")
         shown = await w.bob.submit_modal(form, {**filled, "prompt": "play a polka", "seconds": "3"})
-        await w.status(shown, "#1 is done")
+        await w.gone(shown)
         request = (await w.studio.job(1)).request
         assert (request.prompt, request.seconds, request.edited_from) == ("play a polka", 3, None)
         form = await w.alice.click(w.results()[0], label="Edit")
         filled = {name: field.get("value") for name, field in fields(form).items()}
-        await w.status(await w.alice.submit_modal(form, filled), "#2 is done")
+        await w.gone(await w.alice.submit_modal(form, filled))
         assert (await w.studio.job(2)).request.edited_from == 1
         assert "#1" in card(await w.alice.slash(w.music, "piece", number=2))
 

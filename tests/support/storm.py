@@ -151,7 +151,7 @@ class Storm:
         places = [self.w.music.id, *(each.user.dm_channel.id for each in self._everybody())]
         stored = self.w.env.backend.messages
         return Counter(
-            embed["footer"]["text"]
+            embed["footer"]["text"].split(" · ")[0]
             for place in places
             for message in stored.get(place, {}).values()
             for embed in message.embeds

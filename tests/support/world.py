@@ -98,6 +98,15 @@ class World:
 
         return await until(look)
 
+    async def gone(self, shown: simcord.InteractionResult) -> None:
+        """Wait until the status message of a /generate has been removed: its music stands."""
+        assert shown._interaction.message_id
+
+        async def look() -> bool:
+            return shown.response is None
+
+        await until(look)
+
     async def result(self, number: int = 1) -> discord.Message:
         """Wait until so many messages of the channel have attachments, and return the last.
 
