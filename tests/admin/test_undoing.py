@@ -61,8 +61,8 @@ async def test_a_grant_is_taken_back_but_not_what_was_used_of_it(plan: Plan) -> 
         assert told(nothing) == "alice has no open grant."
         slip = {"seconds": 1_000_000, "reason": "a slip"}
         await w.admin.slash(w.music, "quota grant", member=w.alice, **slip)
-        await w.status(await w.generate("play", 8), "#1 is done")
-        await w.status(await w.generate("play", 5), "#2 is done")
+        await w.gone(await w.generate("play", 8))
+        await w.gone(await w.generate("play", 5))
         shown = await w.admin.slash(w.music, "quota revoke", member=w.alice)
         await w.admin.select(answered(shown).message, values=["1"])
         assert "a slip" in told(shown)
