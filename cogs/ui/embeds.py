@@ -24,7 +24,7 @@ LONGEST_COMMAND = 1000
 PROMPT_SHOWN = 60
 """Characters of a prompt in a list."""
 
-LONGEST_PROMPT = 150
+PROMPT_IN_CARD = 150
 """Characters of a prompt in a card; /piece shows all of it."""
 
 SMALLER_FORMAT = {
@@ -165,7 +165,7 @@ def command(job: Job) -> str:
     return "/generate " + " ".join(f"{name}: {value}" for name, value in options.items())
 
 
-def prompt(job: Job, most: int | None = LONGEST_PROMPT) -> str:
+def prompt(job: Job, most: int | None = PROMPT_IN_CARD) -> str:
     """Return the prompt, or so many characters of it, so that nothing in it is markup."""
     return f"**{escape(job.request.prompt, most)}**"
 
