@@ -227,7 +227,7 @@ TABLE = {
     ),
     "log lines": "owner::test_each_change_is_one_line_with_whom_it_is_about",
     "line breaks in the log": "owner::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
-    "the systemd unit": "owner::test_the_service_file_of_the_readme_is_sound",
+    "the systemd unit": "deploy::test_systemd_finds_the_unit_sound",
     "who fills the queue": "fairness::test_who_fills_the_queue_is_not_before_a_newcomer",
     "the longest wait": "fairness::test_nobody_waits_longer_than_the_formula_says",
     "expected times": "fairness::test_over_a_day_expected_times_are_honest",
