@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 ENGINE ?=
 MODULE ?=
+PORT ?=
 KILLS ?= 200
 SOAK ?= 600
 
@@ -25,7 +26,7 @@ help: ## list the targets
 setup: $(NEEDED) ## install the bot into .venv, and MusicGen unless ENGINE or .env says sketch
 
 demo: $(DEMO) $(if $(filter musicgen,$(ENGINE)),$(MUSICGEN)) ## run the real bot in a simulated Discord, in the browser
-	@$(PY) -m bot demo $(if $(ENGINE),--engine $(ENGINE))
+	@$(PY) -m bot demo $(if $(ENGINE),--engine $(ENGINE)) $(if $(PORT),--port $(PORT))
 
 run: $(NEEDED) ## run the bot, as .env says, and set up what is missing
 	@$(PY) -m bot run

@@ -64,14 +64,20 @@ def demo(options: argparse.Namespace) -> int:
     if config.log_level is not LogLevel.DEBUG:
         logging.getLogger("discord").setLevel(logging.ERROR)
     try:
-        from bot.cli import demo
+        from bot.cli.demo import command
     except ModuleNotFoundError as error:
         raise OperatorError(
             f"The demo's packages are not installed ({error}): run `make demo`."
         ) from error
     choice = engine_choice.usable(config, options.engine, options.pace)
     _say(choice.note)
-    return asyncio.run(demo.run(choice, config, options, console))
+    try:
+        return asyncio.run(command.run(choice, config, options, console))
+    except KeyboardInterrupt:
+        if options.headless:
+            raise  # what was asked for was not done
+    _say("The demo has ended.")
+    return 0
 
 
 def generate(options: argparse.Namespace) -> None:

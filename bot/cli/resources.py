@@ -30,3 +30,9 @@ def port_trouble(host: str, number: int) -> str:
     except OSError as error:
         return (error.strerror or str(error)).partition(" (")[0]  # it repeats the address there
     return ""
+
+
+def free_port(host: str) -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])

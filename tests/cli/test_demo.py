@@ -1,16 +1,27 @@
 """The demo: as a command without a page, and as a page in a real browser."""
 
+import itertools
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from bot.app import Plan
+from bot.cli.demo.stage import OWNERS_SERVER, staged
+from bot.cli.resources import free_port
+from bot.rules.tiers import DEFAULTS
 from tests.support.processes import program
 
 CHROMIUM = next(
@@ -79,6 +90,62 @@ def page() -> Iterator[Page]:
         demo.communicate()
 
 
+def test_it_tells_its_pages_serves_metrics_and_ends_with_a_word(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    screenless = {key: value for key, value in os.environ.items() if "DISPLAY" not in key}
+    command = [*DEMO, "--pace", "0", "--port", str(port), "--data", str(tmp_path)]
+    with program(command, stderr=subprocess.PIPE, env=screenless) as demo:
+        assert demo.stderr
+        told = "".join(
+            itertools.takewhile(lambda line: "open the addresses" not in line, demo.stderr)
+        )
+        pages = re.findall(r"  (#.+?)  +(http://127\.0\.0\.1:\d+/#\S+)", told)
+        assert [name for name, _ in pages] == [
+            *("#music of Fantasia", "#ideas of Fantasia", "#lobby of Second server"),
+        ]
+        assert all(f":{port}/#" in address for _, address in pages)
+        assert f"ssh -L {port}:127.0.0.1:{port} " in told
+        metrics = re.findall(r"metrics +(http://\S+)", told)[-1]
+        with urllib.request.urlopen(metrics) as answer:
+            assert "fantasia_build_info" in answer.read().decode()
+        seen = [at_a_glance(address) for _, address in pages]
+        assert [each["channel"]["name"] for each in seen] == ["music", "ideas", "lobby"]
+        demo.send_signal(signal.SIGINT)
+        assert demo.communicate()[1].splitlines()[-1] == "The demo has ended."
+        assert demo.returncode == 0
+
+
+def at_a_glance(address: str) -> dict[str, Any]:
+    """Return what a browser is given that opens a page."""
+    place, _, capability = address.partition("#")
+    headers = {"X-Simcord-Capability": capability}
+    asked = urllib.request.Request(f"{place}api/pages", b"{}", headers)
+    with urllib.request.urlopen(asked) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+async def test_a_refusal_is_no_error_of_the_bots_but_a_fault_is(plan: Plan) -> None:
+    simulated = replace(plan, defaults=DEFAULTS, owner_guild_id=OWNERS_SERVER)
+    async with staged(simulated) as stage:
+        visitor, lobby = stage.member("visitor"), stage.rooms[-1]
+        shown = await visitor.slash(stage.music, "generate", prompt="play", duration=60)
+        assert shown.response
+        assert "You asked for 60 s" in shown.response.content
+        shown = await visitor.slash(stage.music, "history", member=stage.member("pro"))
+        assert shown.response
+        assert "Manage Server" in shown.response.content
+        shown = await lobby.members[0].slash(lobby.channel, "studio stats")
+        assert shown.response
+        assert shown.response.embeds
+        assert stage.env.errors == []
+        studio = stage.bot.services.studio
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(type(studio), "submit", None)
+            await visitor.slash(stage.music, "generate", prompt="play", duration=8)
+        assert len(stage.env.errors) == 1
+
+
 def type_command(page: Page, prompt: str) -> None:
     composer = page.locator("#channel-composer-input")
     expect(composer).to_be_enabled(timeout=60_000)
@@ -92,15 +159,15 @@ def type_command(page: Page, prompt: str) -> None:
 
 def test_a_person_types_the_command_sees_it_move_and_hears_the_piece(page: Page) -> None:
     type_command(page, "mozart fantasia")
-    expect(page.get_by_text("Queued as #1")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Piece #1 · 8 s")).to_be_visible(timeout=60_000)
-    audio = page.locator("audio").first
+    expect(page.get_by_text("Queued as #2")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Piece #2 · 8 s")).to_be_visible(timeout=60_000)
+    audio = page.locator("audio").last
     audio.wait_for(state="attached", timeout=60_000)
     expect(audio).to_have_js_property("readyState", 4, timeout=60_000)
     assert abs(audio.evaluate("audio => audio.duration") - 8) <= 0.05
-    page.get_by_role("button", name="Play").first.click()
+    page.get_by_role("button", name="Play").last.click()
     expect(audio).not_to_have_js_property("currentTime", 0, timeout=60_000)
 
     type_command(page, "a piece to cancel")
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("#2 was cancelled")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("#3 was cancelled")).to_be_visible(timeout=60_000)

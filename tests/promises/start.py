@@ -48,6 +48,14 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "demo::test_a_person_types_the_command_sees_it_move_and_hears_the_piece",
     ),
     (
+        "It prints an address for each channel",
+        "demo::test_it_tells_its_pages_serves_metrics_and_ends_with_a_word",
+    ),
+    (
+        "where nothing is set and the owner has `/studio`",
+        "demo::test_a_refusal_is_no_error_of_the_bots_but_a_fault_is",
+    ),
+    (
         "one request and the files that the channel received",
         "demo::test_headless_writes_what_the_channel_received",
     ),
