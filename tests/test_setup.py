@@ -23,7 +23,14 @@ esac
 mkdir busy || { echo "two at once: $*" >> log; exit 1; }
 case "$*" in
   "-m venv "*) sleep 0.2; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >> log ;;
-  *) sleep 0.2; echo "$*" | sed 's/.* -r /install /' >> log ;;
+  *" -r "*)
+    sleep 0.2
+    echo "install ${*##* -r }" >> log
+    sed 's/^/Collecting /' "${*##* -r }"
+    [ -e broken ] && { rmdir busy; exit 1; }
+    echo "Installing collected packages: all of them"
+    ;;
+  *) echo "$*" >> log ;;
 esac
 rmdir busy
 """
@@ -108,6 +115,31 @@ def test_setup_and_run_install_what_the_engine_needs(
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_a_set_up_says_how_far_it_is_and_fails_if_pip_does(checkout: Path) -> None:
+    lock = "".join(f"package-{number}==1.0\n" for number in range(1, 13))
+    (checkout / "requirements-demo.lock").write_text(lock)
+    told = set_up(checkout, "demo").communicate()[0].splitlines()
+    assert [line for line in told if line.startswith("  ")] == [
+        "  10 of 12: package-10",
+        "  12 of 12: package-12",
+        "  Unpacking ...",
+    ]
+    (checkout / "broken").touch()
+    (checkout / "requirements-demo.lock").write_text(lock)
+    broken = set_up(checkout, "demo")
+    assert "package-10" in broken.communicate()[0]
+    assert broken.returncode != 0
+    assert not (checkout / ".venv/.demo").stat().st_mtime > (checkout / "broken").stat().st_mtime
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_a_demo_is_told_its_engine_and_port(checkout: Path) -> None:
+    set_up(checkout, "demo", ENGINE="sketch", PORT="8000").communicate()
+    log = (checkout / "log").read_text().splitlines()
+    assert log[-1] == "-m bot demo --engine sketch --port 8000"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_a_demo_installs_no_tools_and_no_musicgen(checkout: Path) -> None:
     set_up(checkout, "demo").communicate()
     demo = ["venv", "install requirements-demo.lock", "-m bot demo"]
@@ -134,7 +166,8 @@ def test_what_runs_is_locked_without_what_tests_it_and_in_the_same_versions() ->
 def test_without_flock_a_set_up_says_that_nobody_else_should_be_at_it(checkout: Path) -> None:
     tools = checkout / "tools"
     tools.mkdir()
-    for name in ("bash", "sh", "make", "touch", "mkdir", "rmdir", "cp", "rm", "sleep", "sed"):
+    needed = "awk bash cp grep make mkdir rm rmdir sed sh sleep touch"
+    for name in needed.split():
         (tools / name).symlink_to(str(shutil.which(name)))
     done = set_up(checkout, PATH=str(tools))
     told = done.communicate()[0]
