@@ -11,9 +11,10 @@ from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES, USUAL_SECONDS
 from bot.rules.quota import includes
 from bot.studio import Studio
 from bot.values import SamplingOptions, Wish
-from cogs.ui import prompt_words, submit
+from cogs.ui import extending, prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
+from cogs.ui.extending import ExtendButton, ExtendSelect, ExtendTakeButton, OtherWordsButton
 from cogs.ui.forms import Forms
 from cogs.ui.request_form import (
     FORM,
@@ -23,12 +24,17 @@ from cogs.ui.request_form import (
     GenerateButton,
     submitted,
 )
-from cogs.ui.result_buttons import DeleteButton, ExtendButton, ExtendSelect, SaveButton, SaveSelect
+from cogs.ui.result_buttons import DeleteButton, DeleteNowButton
+from cogs.ui.saving import SaveButton, SaveSelect, SaveTakeButton
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
-RESULTS = (ExtendButton, ExtendSelect, SaveButton, SaveSelect, DeleteButton)
+RESULTS = (
+    *(ExtendButton, ExtendTakeButton, ExtendSelect, OtherWordsButton),
+    *(SaveButton, SaveTakeButton, SaveSelect),
+    *(DeleteButton, DeleteNowButton),
+)
 
-FORMS = {FORM: submitted}
+FORMS = {FORM: submitted, extending.FORM: extending.submitted}
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 

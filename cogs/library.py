@@ -41,7 +41,7 @@ class Library(commands.Cog):
         """Everything about one piece, with the command that makes it again."""
         job, takes, post = await self._pieces.piece(number, permissions.viewer(interaction))
         embed = embeds.piece(job, takes, post, await self._pieces.parent(job.request))
-        await answer(interaction, embed=embed, view=result_view(number))
+        await answer(interaction, embed=embed, view=result_view(job))
 
     @app_commands.command()
     @app_commands.describe(
@@ -104,7 +104,7 @@ class Library(commands.Cog):
         async with files(interaction, job, takes, kind) as found:
             found += [picture.file] if picture else []
             message = await interaction.followup.send(
-                embed=embed, files=found, view=result_view(job.id), wait=True
+                embed=embed, files=found, view=result_view(job), wait=True
             )
         await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 

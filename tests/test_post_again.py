@@ -10,7 +10,7 @@ from bot.values import NOBODY, Actor, Delivered, Fault, PostKind, Presence, Stat
 from tests.support.books import Books, Only, books, lefts
 from tests.support.clock import Clock
 from tests.support.deliveries import MESSAGES, looks_until, undeliverable, used
-from tests.support.presses import button, press_again
+from tests.support.presses import button, delete, press_again
 from tests.support.shown import told
 from tests.support.studio import member, origin
 from tests.support.world import world
@@ -26,7 +26,7 @@ async def test_what_was_deleted_or_lost_is_not_posted_again(plan: Plan) -> None:
         await button(w, "post-again:1")
         shown = await w.alice.slash(w.music, "piece", number=1)
         assert shown.response
-        await w.alice.click(shown.response.message, label="Delete")
+        await delete(w.alice, shown.response.message)
         w.path("audio/2-1.wav").unlink()
         for number in (1, 2):
             answer = told(await press_again(w, number))

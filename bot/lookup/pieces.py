@@ -46,8 +46,13 @@ class Pieces:
             raise Refusal("The piece that this one extends is gone.")
         return await self.extension(parent.job_id, parent.number, request.seconds, viewer)
 
-    async def extension(self, number: int, take: int, seconds: int, viewer: Viewer) -> Wish:
-        """Return the wish to extend a take by these seconds; raise Refusal if it has no codes."""
+    async def extension(
+        self, number: int, take: int, seconds: int, viewer: Viewer, *, prompt: str | None = None
+    ) -> Wish:
+        """Return the wish to extend a take by these seconds; raise Refusal if it has no codes.
+
+        It goes on with the same words, unless others are given.
+        """
         job, found = await self.takes(number, viewer)
         kept = next((each for each in found if each.number == take), None)
         if kept is None:
@@ -56,7 +61,8 @@ class Pieces:
             raise Refusal(f"#{number} can no longer be extended: its source data is gone.")
         assert kept.seconds is not None
         parent = Parent(take=kept.id, seconds=kept.seconds)
-        return replace(_like(job.request), seconds=seconds, takes=1, parent=parent)
+        wish = replace(_like(job.request), seconds=seconds, takes=1, parent=parent)
+        return wish if prompt is None else replace(wish, prompt=prompt)
 
     async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
         """Return a piece and its available takes; raise Refusal if there are none.

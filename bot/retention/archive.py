@@ -66,12 +66,15 @@ class Archive:
         self._work = work
         self._ownership = Ownership(database, folder)
 
+    async def deletable(self, number: int, viewer: Viewer) -> tuple[Job, int]:
+        """Return a piece that the viewer may delete, and the seconds charged, or raise Refusal."""
+        job = _deletable(await jobs.find(self._database, number), number, viewer)
+        return job, sum(take.charged_seconds for take in await takes.of(self._database, number))
+
     async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
         """Erase a piece's files and return its posts; raise Refusal if the viewer may not."""
         async with self._database.transaction() as tx:
-            job = visibility.theirs(await jobs.find(tx, number), number, viewer, "delete")
-            if job.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
-                raise Refusal(f"#{number} is still {job.status}. Delete it once it has finished.")
+            job = _deletable(await jobs.find(tx, number), number, viewer)
             # Rows before files: if the process dies between, `unneeded` still names the files,
             # while files that no row names are left alone for ever.
             await takes.erased(tx, [number])
@@ -271,6 +274,14 @@ class Archive:
             2 * (time.monotonic() - begun)
         )  # leaves two thirds of the time to others
         return len(found)
+
+
+def _deletable(job: Job | None, number: int, viewer: Viewer) -> Job:
+    """Return a piece that has ended and that the viewer may delete, or raise Refusal."""
+    found = visibility.theirs(job, number, viewer, "delete")
+    if found.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
+        raise Refusal(f"#{number} is still {found.status}. Delete it once it has finished.")
+    return found
 
 
 async def strays(reader: Reader, folder: Path) -> dict[str, int]:

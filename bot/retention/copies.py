@@ -91,6 +91,15 @@ class Copies:
         except OSError as error:
             raise FileError(f"take {take.number} as {kind}: {error}") from error
 
+    async def size(self, take: Take) -> int | None:
+        """Return the bytes of a take's WAV, None if it is gone."""
+        if take.audio is None:
+            return None
+        try:
+            return (await asyncio.to_thread((self._folder / take.audio).stat)).st_size
+        except OSError:
+            return None
+
     async def read(self, name: str) -> bytes | None:
         """Return a kept file, None if it is gone; raise FileError if it cannot be read."""
         try:

@@ -10,7 +10,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction, require_membership
-from bot.errors import Refusal, StorageError
+from bot.errors import StorageError
 from bot.values import Status
 from cogs.ui import permissions, status_embeds, views
 
@@ -43,10 +43,7 @@ class PressableItem(ui.DynamicItem[Any], template="(?!)"):
 
     def chosen(self, pattern: str) -> Sequence[str]:
         """Return the groups of what was chosen; raise Refusal for what was not offered."""
-        # Discord passes on whatever a client says was chosen.
-        if match := re.fullmatch(pattern, next(iter(self.item.values), ""), re.ASCII):
-            return match.groups()
-        raise Refusal("That is not one of the choices.")
+        return views.parsed(pattern, next(iter(self.item.values), ""))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what it is for, or answer with the reason why not."""

@@ -44,7 +44,7 @@ async def files(
         f"here{SMALLER_FORMATS[kind]}"
     )
     refused = await services.outbox.limits(target)
-    if largest > _longest_file(interaction) or refused.refuse(upload.sizes):
+    if largest > longest_file(interaction) or refused.refuse(upload.sizes):
         raise larger
     try:
         yield [each.file for each in found]
@@ -56,7 +56,7 @@ async def files(
     await services.outbox.fitted(upload)
 
 
-def _longest_file(interaction: Interaction) -> int:
+def longest_file(interaction: Interaction) -> int:
     """Return the most bytes that a file of an answer may have."""
     # Discord states the member's limit; the server's comes from a table in the library, which may
     # be out of date, so the larger of both is tried.

@@ -170,6 +170,11 @@ def prompt(job: Job, most: int | None = PROMPT_IN_CARD) -> str:
     return f"**{escape(job.request.prompt, most)}**"
 
 
+def named(job: Job) -> str:
+    """Name a piece within a sentence: its number and its words."""
+    return f"**#{job.id}** *{escape(job.request.prompt, PROMPT_SHOWN)}*"
+
+
 def whose(job: Job) -> str:
     """Say for whom a piece is, without a mention: in an embed some clients show its number."""
     return f"for {escape(job.origin.user_name) or 'somebody'}"

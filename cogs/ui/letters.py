@@ -86,7 +86,7 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     embed = embeds.result(owed.job, takes, posted)
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
-    view = None if bare else views.result_view(owed.job.id)
+    view = None if bare else views.result_view(owed.job)
     made = _addressed(owed, embed, [*music, *filter(None, [picture])], view)
     return replace(made, upload=upload, smaller=kind is not LADDER[-1])
 

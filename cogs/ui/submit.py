@@ -1,6 +1,7 @@
 """From an interaction to a queued request and its status message: commands and buttons alike."""
 
 import logging
+from dataclasses import replace
 
 import discord
 
@@ -25,22 +26,41 @@ async def queue(interaction: Interaction, wish: Wish) -> None:
     await tell(interaction, await request(interaction, wish))
 
 
-async def request(interaction: Interaction, wish: Wish) -> Job:
-    """Queue what a member wishes for."""
+async def queue_chosen(interaction: Interaction, wish: Wish, done: str) -> None:
+    """Queue what a member chose under a question, close that with what is `done`, and show it.
+
+    A question queues once: what is chosen there again finds the job that was queued before.
+    """
+    question = interaction.message  # of a form it is the message that its button is under
+    job = await request(interaction, wish, once=question.id if question else None)
+    await interaction.response.edit_message(content=f"{done} as #{job.id}.", view=None)
+    if job.shown is None:
+        await tell(interaction, job)
+
+
+async def request(interaction: Interaction, wish: Wish, *, once: int | None = None) -> Job:
+    """Queue what a member wishes for, but `once` for a message with this id."""
+    asked = origin(interaction)
+    if once is not None:
+        asked = replace(asked, interaction_id=once)
     return await interaction.client.services.studio.submit(
-        origin(interaction), wish, permissions.presence(interaction)
+        asked, wish, permissions.presence(interaction)
     )
 
 
 async def tell(interaction: Interaction, job: Job) -> None:
-    """Reply with the status message of what was queued."""
+    """Reply with the status message of what was queued, after an earlier answer if there is one."""
     services = interaction.client.services
     try:
-        standing = await services.standings.of_job(job.id)
-        answer = await interaction.response.send_message(
-            embed=status_embeds.waiting(standing), view=views.view(views.CANCEL.of(job.id))
-        )
-        await services.outbox.shown(job, answer.message_id, Status.QUEUED)
+        card = status_embeds.waiting(await services.standings.of_job(job.id))
+        view = views.view(views.CANCEL.of(job.id))
+        message: int | None
+        if interaction.response.is_done():
+            message = (await interaction.followup.send(embed=card, view=view, wait=True)).id
+        else:
+            reply = await interaction.response.send_message(embed=card, view=view)
+            message = reply.message_id
+        await services.outbox.shown(job, message, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same
         log.error("job %d: its status cannot be shown: %s", job.id, error)
         raise Refusal(

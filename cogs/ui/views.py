@@ -1,15 +1,21 @@
 """What can be pressed under a message, without what happens then: each is known by a custom id."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import discord
 from discord import ui
 
-from bot.values import Fault, Job, Status
+from bot.errors import Refusal
+from bot.values import Fault, Job, Status, Take
 
 NUMBER = "(?P<number>[0-9]{1,18})"
 """A job's number in a pattern; more digits would not fit into SQLite's 64 bits."""
+
+TAKE = "(?P<take>[0-9])"
+"""The number of a take in a pattern; 0: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +24,28 @@ class JobButton:
 
     name: str
     label: str
+    style: discord.ButtonStyle = discord.ButtonStyle.secondary
 
     @property
     def template(self) -> str:
         """The pattern of its custom ids."""
         return f"{self.name}:{NUMBER}"
 
-    def of(self, job: int) -> ui.Button[Any]:
-        """Return the button of a job."""
-        return ui.Button(label=self.label, custom_id=f"{self.name}:{job}")
+    def of(self, job: int, more: str = "") -> ui.Button[Any]:
+        """Return the button of a job; its custom id may say `more`."""
+        return ui.Button(label=self.label, custom_id=f"{self.name}:{job}{more}", style=self.style)
+
+
+class TakeButton(JobButton):
+    """A button about one take of a job, with both numbers in its custom id."""
+
+    @property
+    def template(self) -> str:
+        return f"{self.name}:{NUMBER}:{TAKE}"
+
+    def of_take(self, job: int, take: int) -> ui.Button[Any]:
+        """Return the button of a take."""
+        return self.of(job, f":{take}")
 
 
 # Old messages have buttons with these names, so a name is never changed.
@@ -37,7 +56,10 @@ AGAIN = JobButton("again", "Again")
 EDIT = JobButton("edit", "Edit")
 EXTEND = JobButton("extend", "Extend")
 SAVE = JobButton("save", "Save as")
-DELETE = JobButton("delete", "Delete")
+DELETE = JobButton("delete", "Delete", discord.ButtonStyle.danger)
+DELETE_NOW = JobButton("delete-now", "Delete", discord.ButtonStyle.danger)
+EXTEND_TAKE = TakeButton("extend-take", "Extend")
+SAVE_TAKE = TakeButton("save-take", "Save as")
 
 
 def generate_button() -> ui.Button[Any]:
@@ -79,6 +101,21 @@ def ended_view(job: Job) -> ui.View | None:
     return view(POST_AGAIN.of(job.id))
 
 
-def result_view(job: int) -> ui.View:
-    """Return the buttons of a result."""
-    return view(*(button.of(job) for button in (AGAIN, EDIT, EXTEND, SAVE, DELETE)))
+def result_view(job: Job) -> ui.View:
+    """Return the buttons of a piece: what there is no music of is neither extended nor saved."""
+    made = job.status in (Status.RENDERED, Status.DELIVERED) and not job.deleted
+    buttons = [AGAIN, EDIT, *([EXTEND, SAVE] if made else []), *([] if job.deleted else [DELETE])]
+    return view(*(button.of(job.id) for button in buttons))
+
+
+def take_name(job: Job, take: Take) -> str:
+    """Return what begins a choice of a take; nothing where there is only one."""
+    return f"Take {take.number}: " if job.request.takes > 1 else ""
+
+
+def parsed(pattern: str, chosen: str) -> Sequence[str]:
+    """Return the groups of what was chosen; raise Refusal for what is not offered."""
+    # Discord passes on whatever a client says was chosen.
+    if match := re.fullmatch(pattern, chosen, re.ASCII):
+        return match.groups()
+    raise Refusal("That is not one of the choices.")

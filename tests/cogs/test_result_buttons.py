@@ -17,8 +17,8 @@ from bot.tables import unneeded
 from bot.values import Status
 from tests.support.clock import Clock, until
 from tests.support.deliveries import used
-from tests.support.presses import choose, first
-from tests.support.shown import attached, card, choices, fields, told
+from tests.support.presses import choose, delete, first
+from tests.support.shown import answered, attached, card, choices, fields, told
 from tests.support.studio import member
 from tests.support.world import world
 
@@ -35,13 +35,15 @@ async def test_a_piece_is_extended_by_what_is_added(plan: Plan) -> None:
     async with world(plan) as w:
         message = await first(w)
         shown = await w.bob.click(message, label="Extend")
-        assert await choices(shown) == ["5 s more"]
+        assert "How shall **#1** *play a waltz* go on?" in told(shown)
+        assert await choices(shown) == ["5 s more", "6 s more"]
         await w.restart(plan)
         await w.admin_deletes(message)
         status = await choose(w.bob, shown, "5 s more")
-        assert status.response
-        assert "5 s more, 7 s in all" in str(status.response.embeds[0].description)
+        assert "5 s more, 7 s in all" in str(status.followups[0].embeds[0].description)
+        assert (told(shown), answered(shown).components) == ("#1 goes on as #2.", [])
         await w.gone(status)
+        assert "extends #1" in str(w.results()[-1].embeds[0].description)
         two = await w.ended(2, Status.DELIVERED)
         assert (two.request.before, two.request.seconds, two.request.length) == (2, 5, 7)
         (file,) = w.results()[-1].attachments
@@ -61,7 +63,7 @@ async def test_a_take_is_chosen_and_longer_pieces_go_on_again(plan: Plan) -> Non
         await w.gone(await choose(w.alice, shown, "15 s more"))
         assert (await w.ended(3, Status.DELIVERED)).request.length == 47
         shown = await w.alice.click(w.results()[-1], label="Extend")
-        assert await choices(shown) == ["5 s more", "10 s more"]
+        assert await choices(shown) == ["5 s more", "10 s more", "13 s more"]
         again = await w.alice.click(w.results()[-1], label="Again")
         await w.gone(again)
         three, four = [(await w.studio.job(number)).request for number in (3, 4)]
@@ -94,24 +96,26 @@ async def test_a_parent_that_is_deleted_meanwhile_costs_nothing(plan: Plan) -> N
         await w.ended(2, Status.RUNNING)
         shown = await w.alice.click(message, label="Extend")
         status = await choose(w.alice, shown, "5 s more")
-        await w.alice.click(message, label="Delete")
+        await delete(w.alice, message)
         await w.studio.cancel(2, member(w.bob.id, w.guild.id))
         await w.status(status, "could not be rendered")
         assert "was deleted meanwhile" in str((await w.studio.job(3)).reason)
         assert await used(w) == 2
 
 
-@pytest.mark.parametrize("kind", ["FLAC", "MP3", "OGG"])
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "MP3", "OGG"])
 async def test_music_is_saved_in_other_formats_for_nothing(plan: Plan, kind: str) -> None:
     async with world(plan) as w:
         message = await first(w, prompt="play *it*", seed=7)
         await w.restart(plan)
         shown = await w.bob.click(message, label="Save as")
-        assert await choices(shown) == ["FLAC", "MP3", "OGG"]
+        assert await choices(shown) == ["WAV", "FLAC", "MP3", "OGG"]
         await w.admin_deletes(message)
         saved = await choose(w.bob, shown, kind)
         (file,) = await until(lambda: attached(saved))
         assert file.filename == f"play-it-1.{kind.lower()}"
+        assert told(shown).startswith(rf"**#1** *play \*it\** · 2 s · {kind}: ")
+        assert answered(shown).components == []
         sound = await file.read()
         samples, rate = soundfile.read(io.BytesIO(sound))
         assert (rate, len(samples)) == (8000, 16000)
@@ -124,7 +128,7 @@ async def test_of_several_takes_each_can_be_saved(plan: Plan) -> None:
     async with world(plan) as w:
         await w.admin.slash(w.music, "tier edit", tier="Free", **LONG)
         shown = await w.alice.click(await first(w, takes=5), label="Save as")
-        assert len(await choices(shown)) == 15
+        assert len(await choices(shown)) == 20
         saved = await choose(w.alice, shown, "Take 4: MP3")
         (file,) = await until(lambda: attached(saved))
         assert file.filename == "play-a-waltz-1-4.mp3"
@@ -137,7 +141,12 @@ async def test_a_deleted_piece_is_gone_and_its_seconds_stay_used(plan: Plan) -> 
         assert "Only the member who requested" in told(await w.bob.click(message, label="Delete"))
         shown = await w.alice.click(message, label="Extend")
         await w.restart(plan)
-        assert "#1 was deleted" in told(await w.alice.click(message, label="Delete"))
+        question = await w.alice.click(message, label="Delete")
+        assert "Its 2 s stay used" in told(question)
+        assert len(w.results()) == 1, "nothing is deleted by asking"
+        await w.alice.click(answered(question).message, label="Delete")
+        assert "#1 was deleted" in told(question)
+        assert answered(question).components == []
         assert w.results() == []
         assert list((plan.folder / "audio").iterdir()) == []
         assert await used(w) == 2
@@ -155,7 +164,7 @@ async def test_what_was_posted_again_of_a_deleted_piece_goes_too(plan: Plan, clo
         again = await w.result(2)
         path = f"/channels/{w.music.id}/messages/{again.id}"
         w.env.inject_error("DELETE", path, status=503, times=5)
-        await w.alice.click(message, label="Delete")
+        await delete(w.alice, message)
         late = await w.bot.get_partial_messageable(w.music.id).send("A waltz, once more")
         await w.bot.services.erasure.repeated(await w.studio.job(1), w.music.id, late.id)
         await w.restart(plan)
@@ -181,7 +190,7 @@ async def test_what_has_not_ended_is_not_deleted(plan: Plan) -> None:
 
 async def test_a_manager_deletes_anyones(plan: Plan) -> None:
     async with world(plan) as w:
-        await w.admin.click(await first(w), label="Delete")
+        await delete(w.admin, await first(w))
         assert w.results() == []
 
 
@@ -192,7 +201,7 @@ async def test_files_that_cannot_be_noted_as_gone_are_no_reason_to_deny_the_dele
         message = await first(w)
         busy = StorageError("It is held.", busy=True)
         monkeypatch.setattr(unneeded, "done", AsyncMock(side_effect=busy))
-        assert "#1 was deleted" in told(await w.alice.click(message, label="Delete"))
+        assert "#1 was deleted" in told(await delete(w.alice, message))
         assert w.results() == []
         assert list((plan.folder / "audio").iterdir()) == []
 
@@ -213,9 +222,12 @@ async def test_a_message_that_cannot_be_deleted_now_is_spoken_of(plan: Plan) -> 
         message = await first(w)
         path = f"/channels/{w.music.id}/messages/{message.id}"
         w.env.inject_error("DELETE", path, status=500, times=5)
-        shown = await w.alice.click(message, label="Delete")
-        assert "was deleted" in told(shown)
-        assert ["by hand" in each.content for each in shown.followups] == [True]
+        question = await w.alice.click(message, label="Delete")
+        shown = await w.alice.click(answered(question).message, label="Delete")
+        assert ["let me delete all" in each.content for each in shown.followups] == [True]
+        w.env.backend.faults.clear()
+        assert told(await w.alice.click(message, label="Delete")) == "#1 is deleted already."
+        assert w.results() == []
 
 
 async def test_a_piece_is_posted_again_in_any_format(plan: Plan) -> None:

@@ -48,10 +48,17 @@ async def first(w: World, prompt: str = "play a waltz", **options: Any) -> disco
 async def choose(
     who: simcord.MemberActor, shown: simcord.InteractionResult, label: str
 ) -> simcord.InteractionResult:
-    (row,) = answered(shown).components
+    row, *_ = answered(shown).components
     options = row["components"][0]["options"]
     (value,) = [option["value"] for option in options if option["label"] == label]
     return await who.select(answered(shown).message, values=[value])
+
+
+async def delete(who: simcord.MemberActor, message: discord.Message) -> simcord.InteractionResult:
+    """Press Delete, and Delete once more in the question; return that."""
+    question = await who.click(message, label="Delete")
+    await who.click(answered(question).message, label="Delete")
+    return question
 
 
 async def button(w: World, custom_id: str) -> discord.Message:

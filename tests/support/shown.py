@@ -39,7 +39,7 @@ def card(shown: simcord.InteractionResult) -> str:
 
 
 async def choices(shown: simcord.InteractionResult) -> list[str]:
-    (row,) = answered(shown).components
+    row, *_ = answered(shown).components
     return [option["label"] for option in row["components"][0]["options"]]
 
 

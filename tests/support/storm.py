@@ -205,7 +205,7 @@ class Storm:
         shown = await self._press(kind)
         if shown is None or shown.response is None or not shown.response.components:
             return
-        (row,) = shown.response.components
+        row, *_ = shown.response.components
         (select, *_) = row["components"]
         if "options" in select:
             value = self.dice.choice(select["options"])["value"]
@@ -239,7 +239,10 @@ class Storm:
         )
 
     async def act_a_member_deletes(self) -> None:
-        await self._press("delete")
+        question = await self._press("delete")
+        if question and question.response and question.response.components:
+            who = next(m for m in self._everybody() if m.id == question._interaction.user_id)
+            await who.click(question.response.message, label="Delete")
 
     async def act_a_member_has_it_posted_again(self) -> None:
         await self._press("post-again")

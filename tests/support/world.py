@@ -92,8 +92,10 @@ class World:
         """Wait until the status message of a /generate has a title that contains this."""
 
         async def look() -> discord.Embed | None:
-            assert shown.response
-            (embed,) = shown.response.embeds
+            # Of what was chosen under a question it is a message of its own.
+            message = next(iter(shown.followups), shown.response)
+            assert message
+            (embed,) = message.embeds
             return embed if title in (embed.title or "") else None
 
         return await until(look)
@@ -103,7 +105,9 @@ class World:
         assert shown._interaction.message_id
 
         async def look() -> bool:
-            return shown.response is None
+            return shown.response is None or bool(
+                shown._interaction.followup_ids and not shown.followups
+            )
 
         await until(look)
 

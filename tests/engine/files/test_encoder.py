@@ -21,7 +21,7 @@ from bot.tables import takes
 from bot.values import Status
 from tests.support.clock import until
 from tests.support.processes import alive, children, program
-from tests.support.shown import attached, told
+from tests.support.shown import answered, attached, choices, told
 from tests.support.world import world
 
 TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
@@ -210,8 +210,9 @@ async def test_a_member_saves_one_at_a_time_and_a_studio_a_few(plan: Plan) -> No
             assert "still being made" in told(await w.alice.select(message, ["1:mp3"]))
             again = await w.alice.slash(w.music, "resend", number=1, format="mp3")
             assert "still being made" in told(again)
-        saved = await w.alice.select(message, ["1:mp3"])
-        assert await attached(saved)
+        assert await attached(await w.alice.select(message, ["1:mp3"]))
+        chooser = await w.alice.click(await w.result(), label="Save as")
+        message = answered(chooser).message
         async with (
             w.bot.services.copies.saving(1),
             w.bot.services.copies.saving(2),
@@ -231,4 +232,6 @@ async def test_who_would_wait_for_longer_than_discord_is_told(
         chooser = await w.alice.click(await w.result(), label="Save as")
         assert chooser.response
         saved = await w.alice.select(chooser.response.message, ["1:mp3"])
-        assert "too busy to make that" in told(saved)
+        said = [each.content for each in saved.followups]
+        assert ["too busy to make that" in each for each in said] == [True]
+        assert await choices(chooser) == ["WAV", "FLAC", "MP3", "OGG"], "it is asked again"

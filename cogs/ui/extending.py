@@ -1,0 +1,133 @@
+"""Going on from a piece: which take, by how much, and with which words."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.client import Interaction, answer
+from bot.errors import Refusal
+from bot.rules.bounds import LONGEST_PROMPT
+from bot.rules.markup import escape
+from bot.values import Job, Take
+from cogs.ui import embeds, forms, permissions, submit, views
+from cogs.ui.buttons import PressableItem
+from cogs.ui.views import NUMBER, TAKE
+
+FORM = f"form:extend:{NUMBER}"
+"""The pattern of the custom ids of the short form."""
+
+EXTENSION_SECONDS = (5, 10, 15, 30)
+"""Seconds that a piece may be extended by at a time, besides all that still fits."""
+
+CHOICE = "([1-9]):([1-9][0-9]{0,3})"
+"""A take and the seconds to add, as a choice says it."""
+
+
+class ExtendButton(PressableItem, template=views.EXTEND.template):
+    """Asks which take to extend, and by how much."""
+
+    async def press(self, interaction: Interaction) -> None:
+        await _ask(interaction, self.number)
+
+
+class ExtendTakeButton(PressableItem, template=views.EXTEND_TAKE.template):
+    """Asks by how much to extend one take."""
+
+    async def press(self, interaction: Interaction) -> None:
+        await _ask(interaction, self.number, int(self.match["take"]))
+
+
+class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):
+    """Queues the extension, and closes the question."""
+
+    async def press(self, interaction: Interaction) -> None:
+        take, more = map(int, self.chosen(CHOICE))
+        await _extend(interaction, self.number, take, more)
+
+
+class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
+    """Opens a short form, to go on with other words."""
+
+    async def press(self, interaction: Interaction) -> None:
+        job, choices = await _choices(interaction, self.number, int(self.match["take"]))
+        words: ui.TextInput[Any] = ui.TextInput(
+            custom_id="prompt",
+            style=discord.TextStyle.paragraph,
+            default=job.request.prompt,
+            max_length=LONGEST_PROMPT,
+        )
+        choices[0].default = True
+        more: ui.Select[Any] = ui.Select(custom_id="more", options=choices)
+        form = ui.Modal(title=f"Extend #{job.id}", custom_id=f"form:extend:{job.id}")
+        form.add_item(ui.Label(text="How it goes on", component=words))
+        form.add_item(ui.Label(text="By how much", component=more))
+        await forms.show(interaction, form)
+
+
+async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
+    """Ask by how much a piece, or only one take of it, shall go on."""
+    job, choices = await _choices(interaction, number, only)
+    select: ui.Select[Any] = ui.Select(
+        custom_id=f"extend-by:{number}", placeholder="How much longer?", options=choices
+    )
+    words: ui.Button[Any] = ui.Button(
+        label="With other words", custom_id=f"extend-words:{number}:{only}"
+    )
+    question = f"How shall {embeds.named(job)} go on? It costs the seconds that are added."
+    await answer(interaction, question, view=views.view(select, words))
+
+
+async def _choices(
+    interaction: Interaction, number: int, only: int
+) -> tuple[Job, list[discord.SelectOption]]:
+    """Return a piece and the extensions that its member's tier allows, or raise Refusal."""
+    job, takes = await interaction.client.services.pieces.takes(
+        number, permissions.viewer(interaction)
+    )
+    takes = tuple(take for take in takes if only in (0, take.number))
+    held, longest = await submit.allowed(interaction)
+    choices = [
+        discord.SelectOption(
+            label=f"{views.take_name(job, take)}{more} s more",
+            description=f"{embeds.length(take.seconds + more)} in all; costs {more} s",
+            value=f"{take.number}:{more}",
+        )
+        for take in takes
+        if take.codes and take.seconds
+        for more in _fitting(int(longest - take.seconds))  # five at most: Discord shows 25
+    ]
+    if not choices:
+        raise Refusal(_why_not(job, takes, held.tier.name, longest))
+    return job, choices
+
+
+def _fitting(room: int) -> list[int]:
+    """Return the seconds that may be added where so many still fit: all of them is one choice."""
+    usual = [more for more in EXTENSION_SECONDS if more <= room]
+    return usual if room in usual or not 0 < room < EXTENSION_SECONDS[-1] else [*usual, room]
+
+
+async def submitted(interaction: Interaction, match: re.Match[str], said: forms.Said) -> None:
+    """Queue the extension that a form asks for, and close the question that it came from."""
+    take, more = map(int, views.parsed(CHOICE, said.get("more", "")))
+    await _extend(interaction, int(match["number"]), take, more, said["prompt"])
+
+
+async def _extend(
+    interaction: Interaction, number: int, take: int, more: int, prompt: str | None = None
+) -> None:
+    pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+    wish = await pieces.extension(number, take, more, viewer, prompt=prompt)
+    await submit.queue_chosen(interaction, wish, f"#{number} goes on")
+
+
+def _why_not(job: Job, takes: Sequence[Take], tier: str, longest: int) -> str:
+    if not any(take.codes for take in takes):
+        return f"#{job.id} can no longer be extended: its source data is gone."
+    return (
+        f"#{job.id} is already {embeds.lengths(takes)} long, and your {escape(tier)} tier allows "
+        f"up to {longest} s per piece. `/plans` shows which tiers allow more."
+    )

@@ -1,0 +1,98 @@
+"""`Save as`: a piece as a file in another format, for who asks alone."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.client import Interaction, answer
+from bot.discord_api.errors import UNREACHED
+from bot.retention.copies import Format
+from bot.values import Job, Take
+from cogs.ui import embeds, permissions, views
+from cogs.ui.buttons import PressableItem
+from cogs.ui.downloads import files, longest_file
+from cogs.ui.views import NUMBER
+
+FORMATS = {
+    Format.WAV: "uncompressed, for editing",
+    Format.FLAC: "lossless, about half of the WAV",
+    Format.MP3: "small, plays everywhere",
+    Format.OGG: "smallest, sounds as good",
+}
+"""What each format is for."""
+
+
+class SaveButton(PressableItem, template=views.SAVE.template):
+    """Asks for the format to save in."""
+
+    async def press(self, interaction: Interaction) -> None:
+        await _ask(interaction, self.number)
+
+
+class SaveTakeButton(PressableItem, template=views.SAVE_TAKE.template):
+    """Asks for the format to save one take in."""
+
+    async def press(self, interaction: Interaction) -> None:
+        await _ask(interaction, self.number, int(self.match["take"]))
+
+
+class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
+    """Puts the file in the place of the question."""
+
+    async def press(self, interaction: Interaction) -> None:
+        chosen, kind = self.chosen(f"([1-9]):({'|'.join(FORMATS)})")
+        number, form, services = int(chosen), Format(kind), interaction.client.services
+        job, takes = await services.pieces.takes(self.number, permissions.viewer(interaction))
+        # A take that is gone meanwhile leaves nothing, which `files` refuses.
+        wanted = [take for take in takes if take.number == number]
+        name = f"{embeds.named(job)}{f', take {number}' * (job.request.takes > 1)}"
+        line = f"{name} · {embeds.lengths(wanted)} · {kind.upper()}: {FORMATS[form]}"
+        try:
+            async with services.copies.saving(interaction.user.id):
+                making = f"Making the {kind.upper()} of {name}."
+                await interaction.response.edit_message(content=making, view=None)
+                async with files(interaction, job, wanted, form) as found:
+                    await interaction.edit_original_response(content=line, attachments=found)
+        except Exception:
+            if interaction.response.is_done():  # another format may do, so the question is back
+                with contextlib.suppress(*UNREACHED):
+                    question, view = await _question(interaction, job, takes)
+                    await interaction.edit_original_response(content=question, view=view)
+            raise
+
+
+async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
+    viewer = permissions.viewer(interaction)
+    job, takes = await interaction.client.services.pieces.takes(number, viewer)
+    takes = tuple(take for take in takes if only in (0, take.number))
+    question, view = await _question(interaction, job, takes)
+    await answer(interaction, question, view=view)
+
+
+async def _question(
+    interaction: Interaction, job: Job, takes: Sequence[Take]
+) -> tuple[str, ui.View]:
+    """Return the question for the format of a piece, and the formats of these takes."""
+    choices = [
+        discord.SelectOption(
+            label=f"{views.take_name(job, take)}{kind.upper()}",
+            description=said,
+            value=f"{take.number}:{kind}",
+        )
+        for take in takes
+        for kind, said in FORMATS.items()  # 20 at most: Discord shows 25
+        if kind is not Format.WAV or await _fits(interaction, take)
+    ]
+    select: ui.Select[Any] = ui.Select(
+        custom_id=f"save-as:{job.id}", placeholder="Choose a format", options=choices
+    )
+    question = f"Save {embeds.named(job)} in which format? Saving is free."
+    return question, views.view(select)
+
+
+async def _fits(interaction: Interaction, take: Take) -> bool:
+    size = await interaction.client.services.copies.size(take)
+    return size is not None and size <= longest_file(interaction)
