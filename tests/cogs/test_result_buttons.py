@@ -18,7 +18,7 @@ from bot.values import Status
 from tests.support.clock import Clock, until
 from tests.support.deliveries import used
 from tests.support.presses import choose, delete, first
-from tests.support.shown import answered, attached, card, choices, fields, told
+from tests.support.shown import answered, attached, card, choices, told, values
 from tests.support.studio import member
 from tests.support.world import world
 
@@ -343,14 +343,14 @@ async def test_a_panel_opens_a_form_for_ever(plan: Plan) -> None:
         (panel,) = [each for each in w.messages() if each.components]
         await w.restart(plan)
         form = await w.bob.click(panel, label="Generate")
-        filled = {name: field.get("value") for name, field in fields(form).items()}
-        assert (filled["prompt"], filled["seconds"], filled["takes"]) == (None, "8", "1")
+        filled = values(form)
+        assert filled == {"prompt": "", "seconds": "8"}
         shown = await w.bob.submit_modal(form, {**filled, "prompt": "play a polka", "seconds": "3"})
         await w.gone(shown)
         request = (await w.studio.job(1)).request
         assert (request.prompt, request.seconds, request.edited_from) == ("play a polka", 3, None)
         form = await w.alice.click(w.results()[0], label="Edit")
-        filled = {name: field.get("value") for name, field in fields(form).items()}
+        filled = values(form)
         await w.gone(await w.alice.submit_modal(form, filled))
         assert (await w.studio.job(2)).request.edited_from == 1
         assert "#1" in card(await w.alice.slash(w.music, "piece", number=2))

@@ -22,6 +22,29 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "pieces::test_what_was_heard_before_stays_as_it_was",
     ),
     (
+        "it goes once the music stands in the channel",
+        "questions::test_a_status_message_is_deleted_after_a_restart_too",
+        "questions::test_a_status_message_that_cannot_be_deleted_shrinks_to_a_line",
+    ),
+    (
+        "or for all that the tier still allows",
+        "questions::test_what_still_fits_is_offered",
+    ),
+    (
+        "with the same words or others",
+        "questions::test_a_piece_goes_on_with_other_words",
+    ),
+    (
+        "A question queues and charges once",
+        "questions::test_a_question_queues_and_charges_once",
+    ),
+    (
+        "asks first; then takes away its messages",
+        "result_buttons::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
+        "questions::test_the_status_message_of_a_deleted_piece_goes_too",
+        "questions::test_of_a_deleted_piece_nothing_offers_what_is_gone",
+    ),
+    (
         "FLAC, MP3 or Ogg, for nothing, for whoever presses",
         "result_buttons::test_music_is_saved_in_other_formats_for_nothing",
     ),
