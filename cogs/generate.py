@@ -34,7 +34,7 @@ RESULTS = (
     *(DeleteButton, DeleteNowButton),
 )
 
-FORMS = {FORM: submitted, extending.FORM: extending.submitted}
+FORMS = {FORM: submitted, extending.EXTENSION_FORM: extending.submitted}
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 

@@ -16,7 +16,7 @@ from cogs.ui import embeds, forms, permissions, submit, views
 from cogs.ui.buttons import PressableItem
 from cogs.ui.views import NUMBER, TAKE
 
-FORM = f"form:extend:{NUMBER}"
+EXTENSION_FORM = f"form:extend:{NUMBER}"
 """The pattern of the custom ids of the short form."""
 
 EXTENSION_SECONDS = (5, 10, 15, 30)
