@@ -16,6 +16,7 @@ from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.admission import Admission
 from bot.belongings.drafts import Drafts
+from bot.belongings.shelf import Shelf
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
@@ -139,6 +140,7 @@ def services_of(
             max_seconds=plan.limits.max_seconds,
         ),
         drafts=Drafts(database, clock=clock),
+        shelf=Shelf(database),
         accounts=Accounts(database, terms, clock=clock),
         pieces=Pieces(database, folder=folder),
         standings=Standings(database, clock=clock, drain=bells.drain),

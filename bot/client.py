@@ -19,6 +19,7 @@ from bot.admin.owner import Operations
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.belongings.drafts import Drafts
+from bot.belongings.shelf import Shelf
 from bot.clock import Clock
 from bot.discord_api.errors import UNREACHED, brief, definite, json_only
 from bot.discord_api.replies import ReturnedRefusal, reply
@@ -111,6 +112,7 @@ class Services:
     clock: Clock
     studio: Studio
     drafts: Drafts
+    shelf: Shelf
     accounts: Accounts
     pieces: Pieces
     standings: Standings
@@ -131,11 +133,15 @@ class Listing:
     """A list that is shown page by page, and may be `by_age`, the newest first.
 
     `lines` gives a page, from 0, of the list about a subject's id (0: none), and whether there are
-    more; it checks who may read them. `items` gives what stands under it besides.
+    more; it checks who may read them. `search` gives of these only what has some words. `items`
+    gives what stands under it besides.
     """
 
     name: str
     lines: Callable[[Interaction, int, int], Awaitable[tuple[discord.Embed, bool]]]
+    search: Callable[[Interaction, int, int, str], Awaitable[tuple[discord.Embed, bool]]] | None = (
+        None
+    )
     items: Callable[[Interaction], Awaitable[Sequence[discord.ui.Item[Any]]]] | None = None
     by_age: bool = False
 

@@ -107,7 +107,8 @@ class Tier:
     """What a member may request; lengths in seconds of music.
 
     `key` stays when the tier is renamed. `models` holds the names of models, or `*` for every one
-    that is loaded. `weight` is the share in the queue. `link` is where to get the tier.
+    that is loaded. `stars` is how many pieces a member may keep. `weight` is the share in the
+    queue. `link` is where to get the tier.
     """
 
     key: str
@@ -117,6 +118,7 @@ class Tier:
     takes: int
     per_day: int
     waiting: int
+    stars: int
     models: frozenset[str]
     weight: int
     link: str | None = None
@@ -325,8 +327,8 @@ class Viewer:
 class Job:
     """A row of the queue. `progress` is 0…1; `shown` is the status its message last showed.
 
-    Once its preview was `heard` it is no longer cancelled but stopped. The engine `spent` so many
-    seconds on it.
+    Its member may give it a `title`, and star it. Once its preview was `heard` it is no longer
+    cancelled but stopped. The engine `spent` so many seconds on it.
     """
 
     id: int
@@ -352,6 +354,8 @@ class Job:
     stopping: bool = False
     heard: bool = False
     picture: str | None = None
+    title: str | None = None
+    starred: bool = False
     deleted: bool = False
     forgotten: bool = False
 

@@ -16,6 +16,7 @@ from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.extending import ExtendButton, ExtendSelect, ExtendTakeButton, OtherWordsButton
 from cogs.ui.forms import Forms
+from cogs.ui.piece_card import NAME_FORM, NameButton, StarButton, UnstarButton, named
 from cogs.ui.request_form import (
     FORM,
     AgainButton,
@@ -33,8 +34,9 @@ RESULTS = (
     *(SaveButton, SaveTakeButton, SaveSelect),
     *(DeleteButton, DeleteNowButton),
 )
+PIECES = (StarButton, UnstarButton, NameButton)
 
-FORMS = {FORM: submitted, extending.EXTENSION_FORM: extending.submitted}
+FORMS = {FORM: submitted, extending.EXTENSION_FORM: extending.submitted, NAME_FORM: named}
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
@@ -112,5 +114,5 @@ async def setup(bot: Fantasia) -> None:
     """Add /generate, its buttons and its forms to the bot."""
     bot.tree.add_command(command(bot.services.studio))
     # Presses of what was posted before this start find their class by these.
-    bot.add_dynamic_items(*BUTTONS, BackButton, *RESULTS)
+    bot.add_dynamic_items(*BUTTONS, BackButton, *RESULTS, *PIECES)
     await bot.add_cog(Forms(FORMS))

@@ -10,11 +10,14 @@ from discord.ext import commands
 from bot.client import Fantasia, Interaction, Listing, NotAllowed, answer
 from bot.discord_api.errors import UNREACHED
 from bot.retention.copies import Format
-from bot.rules.markup import escape
+from bot.rules.markup import clean, escape
 from bot.values import Job, Take
-from cogs.ui import attachments, embeds, pages, permissions, submit
+from cogs.ui import attachments, embeds, pages, permissions, piece_card, submit
 from cogs.ui.downloads import TooLarge, files
 from cogs.ui.views import result_view
+
+NONE = "Nothing here yet: `/generate` makes music."
+NO_MATCH = "No piece has all of these words."
 
 FORGET_EVERY = 3600.0
 """How often to look for servers that removed the bot long ago, in seconds."""
@@ -28,10 +31,19 @@ class Library(commands.Cog):
         self._next = bot.services.clock.ticks()
 
     @app_commands.command()
-    @app_commands.describe(member="Another member's pieces, for server managers")
-    async def history(self, interaction: Interaction, member: discord.User | None = None) -> None:
-        """Your pieces, newest first."""
-        await pages.show(interaction, "history", (member or interaction.user).id)
+    @app_commands.describe(
+        words="Words of the prompt or the title, or a number",
+        member="Another member's pieces, for server managers",
+    )
+    async def history(
+        self,
+        interaction: Interaction,
+        words: app_commands.Range[str, 1, pages.LONGEST_WORDS] = "",
+        member: discord.User | None = None,
+    ) -> None:
+        """Your pieces, those that you starred first, then the newest."""
+        subject = (member or interaction.user).id
+        await pages.show(interaction, "history", subject, clean(words))
 
     @app_commands.command()
     @app_commands.describe(number="The number of the piece, such as 42")
@@ -39,9 +51,8 @@ class Library(commands.Cog):
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Everything about one piece, with the command that makes it again."""
-        job, takes, post = await self._pieces.piece(number, permissions.viewer(interaction))
-        embed = embeds.piece(job, takes, post, await self._pieces.parent(job.request))
-        await answer(interaction, embed=embed, view=result_view(job))
+        embed, view = await piece_card.card(interaction, number)
+        await answer(interaction, embed=embed, view=view)
 
     @app_commands.command()
     @app_commands.describe(
@@ -132,17 +143,25 @@ class Library(commands.Cog):
             await self._archive.forget_the_left()
 
 
-async def pieces(interaction: Interaction, member: int, page: int) -> tuple[discord.Embed, bool]:
-    """Fill a page of a member's pieces."""
+async def pieces(
+    interaction: Interaction, member: int, page: int, words: str = ""
+) -> tuple[discord.Embed, bool]:
+    """Fill a page of a member's pieces, or of those that have these words."""
     services, guild = interaction.client.services, permissions.guild_of(interaction)
     if member != interaction.user.id:
         permissions.require_manager(interaction)
     most = pages.LINES_PER_PAGE
-    found = await services.pieces.history(guild, member, most + 1, page * most)
+    found = await services.pieces.history(guild, member, most + 1, page * most, words)
     shown, more = pages.cut(found)
-    return pages.card("Pieces, newest first", [embeds.line(*piece) for piece in shown]), more
+    title = f"Pieces with “{escape(words)}”" if words else "Pieces, newest first"
+    card = pages.card(title, [embeds.line(*piece) for piece in shown], NO_MATCH if words else NONE)
+    if shown and member == interaction.user.id:
+        held, _ = await submit.allowed(interaction)
+        stars = await services.shelf.stars(guild, member)
+        card.set_footer(text=f"★ {stars} of {held.tier.stars} · /piece stars and names a piece")
+    return card, more
 
 
 async def setup(bot: Fantasia) -> None:
-    bot.add_listing(Listing(name="history", lines=pieces, by_age=True))
+    bot.add_listing(Listing(name="history", lines=pieces, search=pieces, by_age=True))
     await bot.add_cog(Library(bot))

@@ -8,6 +8,7 @@ from bot.admin.members import MOST_DAYS
 from bot.admin.tiers import LONGEST_NAME, TIER_BOUNDS, Carried, TierAdmin
 from bot.client import LONGEST_MESSAGE, Fantasia, Interaction, Listing, answer
 from bot.rules.markup import LISTED, escape, some
+from bot.rules.tiers import FREE
 from bot.rules.wording import counted
 from bot.values import Actor
 from cogs.ui import confirmations, pages, permissions
@@ -20,6 +21,7 @@ Seconds = app_commands.Range[int, *TIER_BOUNDS["longest"]]
 Takes = app_commands.Range[int, *TIER_BOUNDS["takes"]]
 PerDay = app_commands.Range[int, *TIER_BOUNDS["per_day"]]
 WaitingLimit = app_commands.Range[int, *TIER_BOUNDS["waiting"]]
+Stars = app_commands.Range[int, *TIER_BOUNDS["stars"]]
 Models = app_commands.Range[str, 1, 200]
 TierLink = app_commands.Range[str, 4, 198]
 
@@ -28,6 +30,7 @@ FIELDS = {
     "takes": "Takes per request",
     "per_day": "Seconds of music per UTC day",
     "waiting": "How many pieces may wait at a time",
+    "stars": "How many pieces a member may star, which keeps their music",
     "models": "Models: small medium …, or * for all",
     "price": "The price to show, such as: $5 / month",
     "link": "Where to get it, https://…; “none” removes it",
@@ -118,6 +121,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         takes: Takes | None = None,
         per_day: PerDay | None = None,
         waiting: WaitingLimit | None = None,
+        stars: Stars | None = None,
         models: Models | None = None,
         price: TierName | None = None,
         link: TierLink | None = None,
@@ -132,6 +136,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "takes": takes,
                 "per_day": per_day,
                 "waiting": waiting,
+                "stars": stars,
                 "models": models,
                 "price": price,
                 "link": link,
@@ -151,6 +156,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         per_day: PerDay,
         takes: Takes = 1,
         waiting: WaitingLimit = 1,
+        stars: Stars = FREE.stars,
         models: Models = "small",
         link: TierLink | None = None,
     ) -> None:
@@ -163,6 +169,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
                 "takes": takes,
                 "per_day": per_day,
                 "waiting": waiting,
+                "stars": stars,
                 "models": models,
                 "price": price,
                 "link": link,

@@ -25,6 +25,7 @@ TIER_BOUNDS = {
     "takes": (1, bounds.MOST_TAKES),
     "per_day": (0, tiers.MOST_PER_DAY),
     "waiting": (1, tiers.MOST_WAITING),
+    "stars": (0, tiers.MOST_STARS),
 }
 NAMES = {field: field for field in TIER_BOUNDS} | {"per_day": "seconds-per-day"}
 """What the commands call them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bot.errors import Refusal
 from bot.rules import visibility
-from bot.tables import jobs, posts, takes
+from bot.tables import jobs, posts, shelf, takes
 from bot.tables.database import Database
 from bot.values import (
     Job,
@@ -88,10 +88,13 @@ class Pieces:
         return await takes.find(self._database, request.parent_take)
 
     async def history(
-        self, guild: int, user: int, limit: int, skip: int
+        self, guild: int, user: int, limit: int, skip: int, words: str = ""
     ) -> list[tuple[Job, tuple[Take, ...], Post | None]]:
-        """Return a member's pieces, newest first, with takes and delivered post."""
-        found = await jobs.history(self._database, guild, user, limit, skip)
+        """Return a member's pieces, starred ones first, then the newest, with takes and post.
+
+        With `words` only those that have all of them in their number, title or prompt.
+        """
+        found = await shelf.history(self._database, guild, user, limit, skip, words)
         return [await self._shown(job) for job in found]
 
     async def piece(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...], Post | None]:

@@ -183,16 +183,16 @@ class Archive:
     async def prune(self, keep: Keep) -> int:
         """Remove music that is too old or too much, and return how many jobs'.
 
-        The excess goes oldest first, undelivered before delivered music. What is owed
-        stays, and so does what a waiting job extends.
+        The excess goes oldest first, undelivered before delivered music and starred last; starred
+        music is never too old. What is owed stays, and so does what a waiting job extends.
         """
         sizes = disk.by_job(await asyncio.to_thread(disk.music, self._folder))
         too_old = await self._calendar.today() - timedelta(days=keep.days)
         kept = await self._kept()
-        old = [each for each in kept if each.ended_at <= too_old]
+        old = [each for each in kept if each.ended_at <= too_old and not each.starred]
         # Two rounds over one order, so that age comes before size: what is too old goes in any
         # case.
-        order = old + [each for each in kept if each.ended_at > too_old]
+        order = old + [each for each in kept if each.ended_at > too_old or each.starred]
         left = sum(sizes.get(each.job, 0) for each in kept)
         removed = 0
         for start in range(0, len(order), JOBS_PER_TRANSACTION):
@@ -202,9 +202,10 @@ class Archive:
             async with self._database.transaction() as tx:
                 for place, each in enumerate(order[start : start + JOBS_PER_TRANSACTION], start):
                     # Asked again in the transaction: since the page was read a job may have been
-                    # posted again, or extended.
-                    due = place < len(old) or left > keep.most
-                    if due and await takes.dispensable(tx, each.job):
+                    # posted again, extended, or starred.
+                    full = left > keep.most
+                    due = place < len(old) or full
+                    if due and await takes.dispensable(tx, each.job, starred=full):
                         gone.append(each.job)
                         left -= sizes.get(each.job, 0)
                 await takes.erased(tx, gone)
@@ -223,7 +224,9 @@ class Archive:
         while page := await takes.kept(self._database, after, ROWS_PER_TURN):
             after = page[-1].take
             found |= {each.job: each for each in page}
-        return sorted(found.values(), key=lambda each: (each.delivered, each.ended_at, each.job))
+        return sorted(
+            found.values(), key=lambda each: (each.starred, each.delivered, each.ended_at, each.job)
+        )
 
     async def _clear(self) -> None:
         """Remove the files that no row needs any more, as far as that is possible now."""

@@ -6,9 +6,9 @@ from bot.values import Tier
 
 
 def _tier(
-    price: str, name: str, sizes: tuple[int, int, int, int], models: str, weight: int
+    price: str, name: str, sizes: tuple[int, int, int, int, int], models: str, weight: int
 ) -> Tier:
-    longest, takes, per_day, waiting = sizes
+    longest, takes, per_day, waiting, stars = sizes
     return Tier(
         key=name.lower(),
         name=name,
@@ -17,6 +17,7 @@ def _tier(
         takes=takes,
         per_day=per_day,
         waiting=waiting,
+        stars=stars,
         models=frozenset(models.split()),
         weight=weight,
     )
@@ -26,12 +27,12 @@ STEREO = "stereo-small stereo-medium stereo-large"
 SIZES = f" * small medium large {STEREO} "
 
 DEFAULTS = (
-    # price             name       longest, takes, a day, waiting   models                weight
-    _tier("free", "Free", (8, 1, 8, 1), "small", 1),
-    _tier("$5 / month", "Starter", (15, 1, 120, 2), "small", 2),
-    _tier("$10 / month", "Plus", (30, 2, 300, 3), "small medium", 3),
-    _tier("$29.99 / month", "Premium", (60, 4, 1200, 5), f"small medium large {STEREO}", 4),
-    _tier("$100–400 / month", "Pro", (120, 5, 7200, 10), "*", 6),
+    # price, name, (longest, takes, a day, waiting, stars), models, weight
+    _tier("free", "Free", (8, 1, 8, 1, 3), "small", 1),
+    _tier("$5 / month", "Starter", (15, 1, 120, 2, 10), "small", 2),
+    _tier("$10 / month", "Plus", (30, 2, 300, 3, 25), "small medium", 3),
+    _tier("$29.99 / month", "Premium", (60, 4, 1200, 5, 50), f"small medium large {STEREO}", 4),
+    _tier("$100–400 / month", "Pro", (120, 5, 7200, 10, 100), "*", 6),
 )
 """The tiers that a server starts with; the first is the default."""
 
@@ -40,6 +41,7 @@ FREE = DEFAULTS[0]
 LONGEST_MODEL = 50
 MOST_PER_DAY = 86_400
 MOST_WAITING = 50
+MOST_STARS = 100
 MOST_TIERS = 20
 
 

@@ -11,7 +11,11 @@ from bot.values import Job
 async def deleted(tx: Transaction, job: int, now: datetime) -> None:
     """A job's message and files are gone; its status message does not show that yet."""
     await tx.execute(
-        "UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?), shown = NULL WHERE id = ?",
+        """
+        UPDATE jobs SET deleted_at = COALESCE(deleted_at, ?), title = NULL, starred = 0,
+            shown = NULL
+        WHERE id = ?
+        """,
         (now.timestamp(), job),
     )
 
@@ -20,8 +24,8 @@ async def forgotten(tx: Transaction, numbers: Iterable[int], now: datetime) -> N
     """Erase the words of jobs and whose name they have; their numbers stay."""
     await tx.execute(
         """
-        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL,
-            deleted_at = COALESCE(deleted_at, ?1), forgotten_at = ?1
+        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, title = NULL,
+            starred = 0, deleted_at = COALESCE(deleted_at, ?1), forgotten_at = ?1
         WHERE id IN (SELECT value FROM json_each(?2))
         """,
         (now.timestamp(), listed(numbers)),
@@ -47,7 +51,8 @@ async def words_erased(tx: Transaction, before: datetime, now: datetime, most: i
     """Erase the words and names of jobs without music that ended before a time; return how many."""
     return await tx.execute(
         """
-        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, forgotten_at = ?
+        UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, title = NULL,
+            starred = 0, forgotten_at = ?
         WHERE id IN (
             SELECT id FROM jobs INDEXED BY jobs_with_words
             WHERE forgotten_at IS NULL AND ended_at < ? AND picture IS NULL AND NOT EXISTS (

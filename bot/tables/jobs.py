@@ -55,19 +55,6 @@ async def find(reader: Reader, job: int) -> Job | None:
     return _job(rows[0]) if rows else None
 
 
-async def history(reader: Reader, guild: int, user: int, limit: int, skip: int) -> list[Job]:
-    """Return the member's jobs that became music, newest first."""
-    return await select(
-        reader,
-        """
-        SELECT * FROM jobs WHERE guild_id = ? AND user_id = ? AND rendered_at IS NOT NULL
-        AND deleted_at IS NULL AND forgotten_at IS NULL
-        ORDER BY id DESC LIMIT ? OFFSET ?
-        """,
-        (guild, user, limit, skip),
-    )
-
-
 async def open_ones(reader: Reader, guild: int | None) -> list[Job]:
     """Return the running and queued jobs of a server, or of all, oldest first."""
     # Two equalities and a UNION: each is found by the index of its status, while one `IN` with

@@ -47,6 +47,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         raise OperatorError(f"The database {path} cannot be used: {error}.") from error
     async with opening as connection:
         connection.row_factory = sqlite3.Row
+        # SQLite's own lower() knows ASCII alone.
+        await connection.create_function("casefold", 1, str.casefold, deterministic=True)
         database = Database(connection)
         try:
             for pragma in PRAGMAS:

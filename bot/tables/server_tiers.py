@@ -19,10 +19,11 @@ async def put(tx: Transaction, guild: int, tier: Tier) -> None:
     await tx.execute(
         """
         INSERT OR REPLACE INTO tiers (
-            guild_id, key, name, price, longest, takes, per_day, waiting, models, weight, link
+            guild_id, key, name, price, longest, takes, per_day, waiting, stars, models, weight,
+            link
         ) VALUES (
-            :guild, :key, :name, :price, :longest, :takes, :per_day, :waiting, :models, :weight,
-            :link
+            :guild, :key, :name, :price, :longest, :takes, :per_day, :waiting, :stars, :models,
+            :weight, :link
         )
         """,
         {**asdict(tier), "guild": guild, "models": " ".join(sorted(tier.models))},

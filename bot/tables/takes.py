@@ -74,10 +74,11 @@ async def files(reader: Reader) -> set[str]:
 
 
 class Kept(NamedTuple):
-    """A take of an ended job with files: their ids, whether it was delivered, when it ended."""
+    """A take of an ended job with files: their ids, whether this is starred and was delivered."""
 
     take: int
     job: int
+    starred: bool
     delivered: bool
     ended_at: datetime
 
@@ -86,7 +87,7 @@ async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
     """Return a page of takes of ended jobs that have files, after the take with an id."""
     rows = await reader.fetch(
         """
-        SELECT takes.id, job_id, status = 'delivered' AS delivered,
+        SELECT takes.id, job_id, starred, status = 'delivered' AS delivered,
             COALESCE(ended_at, created_at) AS ended_at
         FROM takes INDEXED BY takes_with_files CROSS JOIN jobs ON jobs.id = job_id
         WHERE (audio IS NOT NULL OR codes IS NOT NULL OR preview IS NOT NULL) AND takes.id > ?
@@ -96,22 +97,25 @@ async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
         (after, limit),
     )
     return [
-        Kept(take, job, bool(delivered), moment(ended_at))
-        for take, job, delivered, ended_at in rows
+        Kept(take, job, bool(starred), bool(delivered), moment(ended_at))
+        for take, job, starred, delivered, ended_at in rows
     ]
 
 
-async def dispensable(tx: Transaction, job: int) -> bool:
-    """Whether a job's files may be removed: it has ended, and no open job extends them."""
+async def dispensable(tx: Transaction, job: int, *, starred: bool) -> bool:
+    """Whether a job's files may be removed: it has ended, and no open job extends them.
+
+    Those of a starred job only where `starred` ones go too.
+    """
     rows = await tx.fetch(
         """
-        SELECT 1 FROM jobs WHERE id = ?
+        SELECT 1 FROM jobs WHERE id = ? AND starred <= ?
         AND status IN ('delivered', 'undeliverable', 'failed', 'cancelled') AND NOT EXISTS (
             SELECT 1 FROM jobs AS child JOIN takes ON takes.id = child.parent_take
             WHERE child.status IN ('queued', 'running') AND takes.job_id = jobs.id
         )
         """,
-        (job,),
+        (job, starred),
     )
     return bool(rows)
 

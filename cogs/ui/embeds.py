@@ -129,7 +129,10 @@ def piece(job: Job, takes: Sequence[Take], post: Post | None, parent: Take | Non
         "Requested by": f"<@{job.origin.user_id}>, {format_dt(job.created_at)}",
         "State": "deleted" if job.deleted else state,
     }
-    embed = discord.Embed(title=f"Piece #{job.id}", description=prompt(job, None), colour=VIOLET)
+    star, title = "★ " if job.starred else "", f": {escape(job.title)}" if job.title else ""
+    embed = discord.Embed(
+        title=f"{star}Piece #{job.id}{title}", description=prompt(job, None), colour=VIOLET
+    )
     if parent:  # no command extends a take, so there is none that makes it again
         facts["Extended from"] = f"#{parent.job_id}, take {parent.number}, by {request.seconds} s"
         return fill(embed, facts)
@@ -142,8 +145,10 @@ def line(job: Job, takes: Sequence[Take], post: Post | None) -> str:
     """Say in two lines what a piece is and where."""
     request, at = job.request, link(job, post)
     where = f"[listen]({at})" if at else job.status
+    star, title = "★ " if job.starred else "", f"**{escape(job.title)}** · " if job.title else ""
     return (
-        f"**#{job.id}** {escape(request.prompt, PROMPT_SHOWN)}\n{format_dt(job.created_at, 'd')} · "
+        f"{star}**#{job.id}** {title}{escape(request.prompt, PROMPT_SHOWN)}\n"
+        f"{format_dt(job.created_at, 'd')} · "
         f"{lengths(takes)} · {request.model} · seed {request.seed} · {where}"
     )
 

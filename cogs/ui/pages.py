@@ -17,29 +17,36 @@ from cogs.ui.views import view
 T = TypeVar("T")
 
 LINES_PER_PAGE = 10
+LONGEST_WORDS = 50
+"""Characters of what is looked for, so that it fits into the custom id of a button."""
+
 LONGEST_LINE = 390
 """Characters of a line, so that a page of them fits."""
 
 
 class PageButton(
-    PressableItem, template="page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})"
+    PressableItem,
+    template="page:(?P<name>[a-z]+):(?P<subject>[0-9]{1,20}):(?P<page>[0-9]{1,6})"
+    "(?::(?P<words>.{1,50}))?",
 ):
     """Turns to a page of a list."""
 
     async def press(self, interaction: Interaction) -> None:
-        name, subject, page = self.match.groups()
-        await turn(interaction, name, int(subject), int(page))
+        name, subject, page, words = self.match.groups()
+        await turn(interaction, name, int(subject), int(page), words or "")
 
 
-async def show(interaction: Interaction, name: str, subject: int = 0) -> None:
-    """Answer with the first page of a list, for the caller alone."""
-    embed, buttons = await _page(interaction, name, subject, 0)
+async def show(interaction: Interaction, name: str, subject: int = 0, words: str = "") -> None:
+    """Answer with the first page of a list, or of what has these `words`, for the caller alone."""
+    embed, buttons = await _page(interaction, name, subject, 0, words)
     await answer(interaction, embed=embed, view=buttons)
 
 
-async def turn(interaction: Interaction, name: str, subject: int = 0, page: int = 0) -> None:
+async def turn(
+    interaction: Interaction, name: str, subject: int = 0, page: int = 0, words: str = ""
+) -> None:
     """Show a page in the message that was clicked."""
-    embed, buttons = await _page(interaction, name, subject, page)
+    embed, buttons = await _page(interaction, name, subject, page, words)
     await interaction.response.edit_message(content=None, embed=embed, view=buttons)
 
 
@@ -57,25 +64,29 @@ def cut(found: Sequence[T], page: int = 0, size: int = LINES_PER_PAGE) -> tuple[
     return found[start : start + size], len(found) > start + size
 
 
-def card(title: str, lines: Sequence[str]) -> discord.Embed:
-    text = some(lines, LONGEST_DESCRIPTION, "\n") or "Nothing here."
+def card(title: str, lines: Sequence[str], nothing: str = "Nothing here.") -> discord.Embed:
+    text = some(lines, LONGEST_DESCRIPTION, "\n") or nothing
     return discord.Embed(title=title, description=text, colour=VIOLET)
 
 
 async def _page(
-    interaction: Interaction, name: str, subject: int, page: int
+    interaction: Interaction, name: str, subject: int, page: int, words: str
 ) -> tuple[discord.Embed, ui.View]:
     listing = interaction.client.listings.get(name)
     # A custom id may hold what SQLite cannot.
     if listing is None or (subject and not permissions.snowflake(str(subject))):
         raise Refusal("That list does not exist.")
-    embed, more = await listing.lines(interaction, subject, page)
+    if words and listing.search:
+        embed, more = await listing.search(interaction, subject, page, words)
+    else:
+        embed, more = await listing.lines(interaction, subject, page)
+    start, ending = f"page:{name}:{subject}", f":{words}" if words else ""
     back, forward = ("Newer", "Older") if listing.by_age else ("Back", "More")
     items: list[ui.Item[Any]] = []
     if page:
-        items.append(ui.Button(custom_id=f"page:{name}:{subject}:{page - 1}", label=back))
+        items.append(ui.Button(custom_id=f"{start}:{page - 1}{ending}", label=back))
     if more:
-        items.append(ui.Button(custom_id=f"page:{name}:{subject}:{page + 1}", label=forward))
+        items.append(ui.Button(custom_id=f"{start}:{page + 1}{ending}", label=forward))
     if listing.items:
         items += await listing.items(interaction)
     if page or more:

@@ -59,6 +59,7 @@ def plans(
             f"{span(tier.per_day)} of music a day",
             f"{counted(tier.takes, 'take')} per request",
             f"up to {tier.waiting} waiting",
+            f"{counted(tier.stars, 'star')} to keep pieces",
             _models(tier, loaded),
             _how(offer, roles),
         ]
@@ -91,6 +92,7 @@ def allows(tier: Tier) -> str:
     return (
         f"pieces up to {tier.longest} s, {counted(tier.takes, 'take')} per request, "
         f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, "
+        f"{counted(tier.stars, 'star')}, "
         f"{some(list(names), LONGEST_NAMES)}"
     )
 

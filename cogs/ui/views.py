@@ -60,6 +60,9 @@ DELETE = JobButton("delete", "Delete", discord.ButtonStyle.danger)
 DELETE_NOW = JobButton("delete-now", "Delete", discord.ButtonStyle.danger)
 EXTEND_TAKE = TakeButton("extend-take", "Extend")
 SAVE_TAKE = TakeButton("save-take", "Save as")
+STAR = JobButton("star", "☆ Star")
+UNSTAR = JobButton("unstar", "★ Starred")
+NAME = JobButton("name", "Name it")
 
 
 def generate_button() -> ui.Button[Any]:
@@ -99,6 +102,15 @@ def ended_view(job: Job) -> ui.View | None:
     if job.status is not Status.UNDELIVERABLE or job.fault is Fault.GONE or job.deleted:
         return None
     return view(POST_AGAIN.of(job.id))
+
+
+def piece_view(job: Job, *, own: bool) -> ui.View:
+    """Return the buttons of a piece's card, those of its `own` member among them."""
+    shown = result_view(job)
+    if own and not job.deleted and not job.forgotten:
+        for button in (UNSTAR if job.starred else STAR, NAME):
+            shown.add_item(button.of(job.id))
+    return shown
 
 
 def result_view(job: Job) -> ui.View:

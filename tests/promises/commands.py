@@ -69,6 +69,25 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "members::test_plans_show_the_way_to_each_tier_and_mark_ones_own",
     ),
     (
+        "those that you starred above them",
+        "shelf::test_starred_pieces_come_first_and_no_more_than_the_tier_has",
+        "shelf::test_only_its_member_stars_and_names_a_piece",
+    ),
+    (
+        "only what has all of them in its prompt, title or number",
+        "shelf::test_a_piece_is_found_by_its_title_its_words_and_its_number",
+        "shelf::test_a_search_goes_on_over_pages_and_a_restart",
+    ),
+    (
+        "their music outlives `KEEP_DAYS`",
+        "shelf::test_starred_music_outlives_the_days_and_goes_last",
+        "shelf::test_a_piece_that_is_starred_while_old_music_is_looked_through_is_kept",
+    ),
+    (
+        "titles that you give your pieces, and which you starred",
+        "shelf::test_titles_and_stars_are_forgotten_with_their_member_and_their_server",
+    ),
+    (
         "your pieces, newest first, with links",
         "library::test_ones_pieces_are_listed_newest_first_and_paged",
         "library::test_others_pieces_are_for_managers",

@@ -43,7 +43,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     # Tiers
     (
-        "| Free | free | 8 s | 1 | 8 s | 1 | small | 1 |",
+        "| Free | free | 8 s | 1 | 8 s | 1 | 3 | small | 1 |",
         "bot::test_free_is_one_piece_of_eight_seconds_a_day",
     ),
     (

@@ -42,6 +42,7 @@ SMALL = Tier(
     takes=2,
     per_day=130,
     waiting=3,
+    stars=3,
     models=frozenset({"*"}),
     weight=1,
 )

@@ -30,6 +30,7 @@ def tier(key: str, per_day: int) -> Tier:
         takes=3,
         per_day=per_day,
         waiting=4,
+        stars=3,
         models=frozenset({"*"}),
         weight=1,
     )

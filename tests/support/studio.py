@@ -32,6 +32,7 @@ GENEROUS = Tier(
     takes=5,
     per_day=1200,
     waiting=50,
+    stars=3,
     models=frozenset({"*"}),
     weight=1,
 )

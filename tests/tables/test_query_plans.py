@@ -46,6 +46,7 @@ PAST = (
         250, 'Free', 8, date(86400 * i, 'unixepoch'), i, i, i, i, i, 7, status, fault
     FROM n JOIN ends ON place = i % 4
     """,
+    "UPDATE jobs SET user_id = 99 WHERE guild_id = 10",
     """
     INSERT INTO takes (job_id, number, seed, state, charged_seconds, seconds)
     SELECT id, 1, seed, 'rendered', 8, 8 FROM jobs
@@ -151,6 +152,11 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await outbox.settle(owed, Delivered(1))
     await outbox.previews_to_replace()
     await made.pieces.history(10, 1, 10, 0)
+    await made.pieces.history(10, 1, 10, 0, "some words")
+    await made.pieces.history(10, 99, 5, 0)
+    await made.shelf.stars(10, 99)
+    await made.shelf.star(first.id, member(), GENEROUS)
+    await made.shelf.name(first.id, member(), "a title")
     await made.standings.page(10, 0, 10)
 
 

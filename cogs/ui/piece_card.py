@@ -1,0 +1,74 @@
+"""The card of a piece, with what its member alone may do: star it and name it."""
+
+import re
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.belongings.shelf import LONGEST_TITLE
+from bot.client import Interaction
+from cogs.ui import embeds, forms, permissions, submit, views
+from cogs.ui.buttons import PressableItem
+from cogs.ui.forms import Said
+
+NAME_FORM = f"name:{views.NUMBER}"
+
+
+class StarButton(PressableItem, template=views.STAR.template):
+    """Keeps a piece at the top of its member's list, and its music."""
+
+    async def press(self, interaction: Interaction) -> None:
+        held, _ = await submit.allowed(interaction)
+        viewer = permissions.viewer(interaction)
+        await interaction.client.services.shelf.star(self.number, viewer, held.tier)
+        await _show(interaction, self.number)
+
+
+class UnstarButton(PressableItem, template=views.UNSTAR.template):
+    """Takes the star of a piece."""
+
+    async def press(self, interaction: Interaction) -> None:
+        viewer = permissions.viewer(interaction)
+        await interaction.client.services.shelf.unstar(self.number, viewer)
+        await _show(interaction, self.number)
+
+
+class NameButton(PressableItem, template=views.NAME.template):
+    """Opens a form for a title."""
+
+    async def press(self, interaction: Interaction) -> None:
+        viewer = permissions.viewer(interaction)
+        job, *_ = await interaction.client.services.pieces.piece(self.number, viewer)
+        await forms.show(interaction, NameForm(job.id, job.title))
+
+
+class NameForm(ui.Modal):
+    """Asks for a title of a piece."""
+
+    def __init__(self, number: int, title: str | None) -> None:
+        super().__init__(title=f"Name #{number}", custom_id=f"name:{number}")
+        field: ui.TextInput[Any] = ui.TextInput(
+            custom_id="title", default=title, required=False, max_length=LONGEST_TITLE
+        )
+        self.add_item(ui.Label(text="Title", description="Empty: no title", component=field))
+
+
+async def named(interaction: Interaction, match: re.Match[str], said: Said) -> None:
+    """Give a piece the title that a form says."""
+    number, viewer = int(match["number"]), permissions.viewer(interaction)
+    await interaction.client.services.shelf.name(number, viewer, said["title"])
+    await _show(interaction, number)
+
+
+async def card(interaction: Interaction, number: int) -> tuple[discord.Embed, ui.View]:
+    """Return all about a piece, and what may be done with it; raise Refusal if there is none."""
+    pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+    job, takes, post = await pieces.piece(number, viewer)
+    embed = embeds.piece(job, takes, post, await pieces.parent(job.request))
+    return embed, views.piece_view(job, own=job.origin.user_id == viewer.user)
+
+
+async def _show(interaction: Interaction, number: int) -> None:
+    embed, view = await card(interaction, number)
+    await interaction.response.edit_message(embed=embed, view=view)
