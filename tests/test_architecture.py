@@ -33,7 +33,7 @@ MAY = {
     "bot.clock": "",
     "bot.discord_api": "bot.discord_api bot.errors",
     "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
-    "cogs": "cogs bot.client bot.admin bot.discord_api bot.engine.cards "
+    "cogs": "cogs bot.client bot.admin bot.belongings bot.discord_api bot.engine.cards "
     f"bot.lookup bot.outbox bot.retention bot.rules bot.studio {COMMON}",
 }
 """What each module of a folder, or a single module, may import of ours."""
