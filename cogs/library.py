@@ -13,6 +13,7 @@ from bot.retention.copies import Format
 from bot.rules.markup import clean, escape
 from bot.values import Job, Take
 from cogs.ui import attachments, embeds, pages, permissions, piece_card, submit
+from cogs.ui.autocomplete import piece_numbers
 from cogs.ui.downloads import TooLarge, files
 from cogs.ui.views import result_view
 
@@ -47,6 +48,7 @@ class Library(commands.Cog):
 
     @app_commands.command()
     @app_commands.describe(number="The number of the piece, such as 42")
+    @app_commands.autocomplete(number=piece_numbers)
     async def piece(
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
@@ -60,6 +62,7 @@ class Library(commands.Cog):
         format_="The file format (default: WAV, or the best that fits)",
     )
     @app_commands.rename(format_="format")
+    @app_commands.autocomplete(number=piece_numbers)
     async def resend(
         self,
         interaction: Interaction,

@@ -97,6 +97,10 @@ class Pieces:
         found = await shelf.history(self._database, guild, user, limit, skip, words)
         return [await self._shown(job) for job in found]
 
+    async def listed(self, guild: int, user: int, limit: int, words: str = "") -> list[Job]:
+        """Return what `history` begins with, by itself."""
+        return await shelf.history(self._database, guild, user, limit, 0, words)
+
     async def piece(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...], Post | None]:
         """Return a piece, its takes and its post.
 

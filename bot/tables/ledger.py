@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bot.tables import grants, takes
-from bot.tables.database import Reader, Transaction, moment
+from bot.tables.database import Reader, Row, Transaction, moment
 from bot.values import Entry, Promise, Status
 
 ENTRIES_SHOWN = 10
@@ -149,18 +149,19 @@ async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
     rows = await reader.fetch(
         """
         SELECT * FROM (
-            SELECT charged_at AS at, 0 AS kind, id, -price AS seconds,
-                status, prompt AS text
+            SELECT charged_at AS at, 0 AS kind, id, -price AS seconds, status, prompt AS text,
+                CASE WHEN forgotten_at IS NOT NULL THEN 'erased'
+                    WHEN deleted_at IS NOT NULL THEN 'deleted' END AS gone
             FROM jobs WHERE guild_id = :guild AND user_id = :user
             ORDER BY charged_at DESC LIMIT :most
         ) UNION ALL SELECT * FROM (
             SELECT returned_at, 1, id, price - (
                 SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id
-            ), status, reason
+            ), status, reason, NULL
             FROM jobs WHERE guild_id = :guild AND user_id = :user AND returned_at IS NOT NULL
             ORDER BY returned_at DESC LIMIT :most
         ) UNION ALL SELECT * FROM (
-            SELECT created_at, 2, id, seconds, NULL, reason
+            SELECT created_at, 2, id, seconds, NULL, reason, NULL
             FROM grants WHERE guild_id = :guild AND user_id = :user
             ORDER BY created_at DESC LIMIT :most
         ) ORDER BY at DESC, kind DESC, id DESC LIMIT :most
@@ -171,19 +172,20 @@ async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
         Entry(
             at=moment(row["at"]),
             seconds=row["seconds"],
-            text=_text(row["kind"], row["status"], row["text"]),
+            text=_text(row),
         )
         for row in rows
     ]
 
 
-def _text(kind: int, status: str | None, text: str | None) -> str:
-    if kind == 0:
-        return str(text)
-    if kind == 2:
+def _text(row: Row) -> str:
+    number, text = f"#{row['id']}", row["text"]
+    if row["kind"] == 0:
+        return " ".join(filter(None, (number, row["gone"] and f"({row['gone']})", text)))
+    if row["kind"] == 2:
         return f"granted: {text}" if text else "granted"
-    assert status
-    return f"refunded: {text or REFUND_REASONS.get(Status(status), 'stopped early')}"
+    why = text or REFUND_REASONS.get(Status(row["status"]), "stopped early")
+    return f"{number} refunded: {why}"
 
 
 async def _given_back(tx: Transaction, job: int, now: datetime) -> None:

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from discord import app_commands
 
-from bot.rules.markup import isolate
+from bot.client import Interaction
+from bot.rules.markup import clean, isolate
 
 T = TypeVar("T", str, int)
 
@@ -14,6 +15,16 @@ LONGEST_CHOICE = 100
 
 MOST_CHOICES = 25
 """Choices that Discord shows, of an autocomplete as in one select."""
+
+
+async def piece_numbers(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
+    """Offer the member's pieces by number, title and words; the one with that very number first."""
+    words = clean(str(typed))
+    found = await interaction.client.services.pieces.listed(
+        interaction.guild_id or 0, interaction.user.id, MOST_CHOICES, words
+    )
+    found.sort(key=lambda job: str(job.id) != words.lstrip("#"))
+    return offered((f"#{job.id} {job.title or job.request.prompt}", job.id) for job in found)
 
 
 def offered(found: Iterable[tuple[str, T]], typed: str = "") -> list[app_commands.Choice[T]]:

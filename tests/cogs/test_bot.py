@@ -310,6 +310,22 @@ async def test_a_prompt_is_completed_and_never_held_back(plan: Plan) -> None:
         values = [value for _, value in await offered("piano")]
         assert "piano, calm" in values
         assert not any("violin" in value for value in values), "an instrument is there already"
+        for half, first in (
+            ("mozart f", ["mozart folk", "mozart funk", "mozart flute"]),
+            ("calm, f", ["calm, folk", "calm, funk", "calm, flute"]),
+            ("sad violin and", ["sad violin and lo-fi hip hop", "sad violin and slow"]),
+        ):
+            values = [value for _, value in await offered(half)]
+            assert values[: len(first) + 1] == [half, *first]
+            assert not any(f"{half}," in value for value in values)
+        await w.generate("play a tango with fiddle and flute")
+        await w.ended(1, Status.DELIVERED)
+        values = [value for _, value in await offered("mozart f")]
+        assert values[1:3] == ["mozart flute", "mozart fiddle"], "what one has used comes first"
+        assert [value for _, value in await offered("pla")][:2] == [
+            "pla",
+            "play a tango with fiddle and flute",
+        ]
         assert (await offered("x" * 99))[0][1] == "x" * 99
         assert await offered("x" * 101) == []
         await w.gone(await w.generate("play " + "x" * 300))

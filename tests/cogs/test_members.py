@@ -16,6 +16,7 @@ from bot.values import About, Limits, Status
 from tests.support.clock import Clock, until
 from tests.support.deliveries import charged
 from tests.support.shown import card, told
+from tests.support.studio import viewer
 from tests.support.world import World, world
 
 SKU = 123456789012345678
@@ -207,9 +208,15 @@ async def test_usage_tells_the_whole_story(plan: Plan) -> None:
         assert "**0 s** of 8 s" in text
         assert "**55 s** of 60 s: won the contest, until <t:" in text
         assert "#3 is rendering" in text
-        assert "**−5 s** play \\@everyone \\*loud\\*" in text
-        assert "**+3 s** refunded\\: The engine has no violins\\." in text
+        assert "**−5 s** \\#1 play \\@everyone \\*loud\\*" in text
+        assert "**+3 s** \\#2 refunded\\: The engine has no violins\\." in text
         assert "**+60 s** granted\\: won the contest" in text
+        await w.services.archive.delete(1, viewer(w.alice.id, w.guild.id))
+        text = card(await w.alice.slash(w.music, "usage"))
+        assert "**−5 s** \\#1 \\(deleted\\) play" in text
+        await w.services.archive.forget(w.alice.id)
+        text = card(await w.alice.slash(w.music, "usage"))
+        assert "**−5 s** \\#1 \\(erased\\)" in text
         bob = card(await w.bob.slash(w.music, "usage"))
         assert "won the contest" not in bob
 

@@ -102,6 +102,22 @@ async def test_a_piece_is_found_by_its_title_its_words_and_its_number(plan: Plan
         assert "a word that this server blocks" in told(await name(w, 2, "my kazoo"))
 
 
+async def test_a_piece_is_chosen_by_its_words_where_its_number_is_asked_for(plan: Plan) -> None:
+    async with world(plan) as w:
+        await made(w, *(f"play number {number}" for number in range(1, 13)))
+        await name(w, 7, "for Mia")
+
+        async def offered(typed: str) -> list[tuple[str, int]]:
+            found = await w.alice.autocomplete(w.music, command, "number", typed)
+            return [(choice["name"], choice["value"]) for choice in found]
+
+        for command in ("piece", "resend"):
+            assert (await offered(""))[0] == ("#12 play number 12", 12)
+            assert (await offered("2"))[:2] == [("#2 play number 2", 2), ("#12 play number 12", 12)]
+            assert await offered("mia") == [("#7 for Mia", 7)]
+            assert await w.bob.autocomplete(w.music, command, "number", "") == []
+
+
 async def test_a_search_goes_on_over_pages_and_a_restart(plan: Plan) -> None:
     async with world(plan) as w:
         for number in range(1, 13):
