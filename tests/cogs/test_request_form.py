@@ -139,8 +139,7 @@ async def test_a_refused_form_comes_back_with_what_was_typed(plan: Plan, clock: 
         await w.restart(plan)
         back = await w.bob.click(answered(refused).message, label="Back to the form")
         assert values(back) == typed
-        shown = await w.bob.submit_modal(back, typed | {"seconds": "3"})
-        await w.status(shown, "#2 is done")
+        await w.gone(await w.bob.submit_modal(back, typed | {"seconds": "3"}))
         request = (await w.studio.job(2)).request
         assert (request.prompt, request.edited_from) == ("five minutes of words", 1)
         clock.turn(minutes=15, seconds=1)
@@ -173,7 +172,7 @@ async def test_the_panels_form_asks_for_words_and_length_alone(plan: Plan) -> No
         refused = await w.alice.submit_modal(form, {"prompt": "play", "seconds": "9"})
         back = await w.alice.click(answered(refused).message, label="Back to the form")
         assert values(back) == {"prompt": "play", "seconds": "9"}
-        await w.status(await w.alice.submit_modal(back, {"prompt": "play", "seconds": "2"}), "#1")
+        await w.gone(await w.alice.submit_modal(back, {"prompt": "play", "seconds": "2"}))
 
 
 async def test_the_form_of_edit_says_which_models_ones_tier_has(plan: Plan) -> None:
