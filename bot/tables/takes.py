@@ -82,6 +82,11 @@ class Kept(NamedTuple):
     delivered: bool
     ended_at: datetime
 
+    @property
+    def worth(self) -> tuple[bool, bool, datetime, int]:
+        """What the files of jobs are ordered by: the least goes first."""
+        return (self.starred, self.delivered, self.ended_at, self.job)
+
 
 async def kept(reader: Reader, after: int, limit: int) -> list[Kept]:
     """Return a page of takes of ended jobs that have files, after the take with an id."""
