@@ -204,7 +204,7 @@ class Archive:
                     # Asked again in the transaction: since the page was read a job may have been
                     # posted again, extended, or starred.
                     full = left > keep.most
-                    due = place < len(old) or full
+                    due = full or place < len(old)
                     if due and await takes.dispensable(tx, each.job, starred=full):
                         gone.append(each.job)
                         left -= sizes.get(each.job, 0)
@@ -224,9 +224,7 @@ class Archive:
         while page := await takes.kept(self._database, after, ROWS_PER_TURN):
             after = page[-1].take
             found |= {each.job: each for each in page}
-        return sorted(
-            found.values(), key=lambda each: (each.starred, each.delivered, each.ended_at, each.job)
-        )
+        return sorted(found.values(), key=lambda each: each.worth)
 
     async def _clear(self) -> None:
         """Remove the files that no row needs any more, as far as that is possible now."""
