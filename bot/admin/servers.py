@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from bot.admin.audited import Audited
 from bot.errors import Refusal
 from bot.rules import wordfilter
+from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import span
 from bot.tables import servers
 from bot.values import Actor, Limits
@@ -36,7 +37,9 @@ class ServerAdmin(Audited):
         """Remove a channel from the list; return whether others are left on it."""
         async with self._database.transaction() as tx:
             if not await servers.channel_forgotten(tx, guild, channel.id):
-                raise Refusal("That channel is not on the list.")
+                channels = [f"<#{each}>" for each in await servers.channels(tx, guild)]
+                known = some(channels, LISTED)
+                raise Refusal(f"That channel is not on the list: {known or 'it is empty'}.")
             await self._note(tx, guild, actor, "channel forget", f"#{channel.name}")
             return bool(await servers.channels(tx, guild))
 
@@ -64,7 +67,8 @@ class ServerAdmin(Audited):
             # Words listed by an earlier version may have been folded differently.
             listed = [each for each in await servers.words(tx, guild) if each in (word, wanted)]
             if not listed or not await servers.word_removed(tx, guild, listed[0]):
-                raise Refusal("That word is not on the list.")
+                known = some([escape(each) for each in await servers.words(tx, guild)], LISTED)
+                raise Refusal(f"That word is not on the list: {known or 'it is empty'}.")
             await self._note(tx, guild, actor, "words remove", listed[0])
         return listed[0]
 

@@ -86,9 +86,11 @@ class TierAdmin(Audited):
     async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
         """Remove the tier of a role, which may be deleted by now; return the role's name."""
         async with self._database.transaction() as tx:
-            name = (await server_tiers.role_names(tx, guild)).get(role)
+            names = await server_tiers.role_names(tx, guild)
+            name = names.get(role)
             if name is None:
-                raise Refusal("That role does not grant a tier. Choose one from the list.")
+                listed = some([f"@{escape(each)}" for each in names.values()], LISTED)
+                raise Refusal(f"That role grants no tier. Roles that do: {listed or 'none'}.")
             key = (await server_tiers.roles(tx, guild))[role]
             before = called(await server_tiers.of(tx, guild, self._terms.tiers), key)
             await server_tiers.unmapped(tx, guild, role)

@@ -8,7 +8,7 @@ import pytest
 
 from bot.__main__ import COMMANDS
 from bot.cli import arguments
-from tests.support.command_line import bot, explained
+from tests.support.command_line import PYTHONS, bot, explained
 
 WRONG = {
     "--engine": ("foo", "it must be one of musicgen, sketch"),
@@ -27,11 +27,6 @@ WRONG = {
     "FILE": ("~nobody-there/x", "there is no such home folder"),
 }
 """A wrong value of each argument, and what is said of it."""
-
-PYTHONS = re.compile(
-    r"Traceback|Error\b|invalid \w+ value|NoneType|<\w+|\b(?:int|float|str|PosixPath)\b|\b_\w"
-)
-"""What no sentence for people has."""
 
 
 def said(capsys: pytest.CaptureFixture[str], *given: str) -> str:

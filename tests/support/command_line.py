@@ -1,11 +1,17 @@
 """The command line, run as a program of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 TOKEN = "MTA5OTk5OTk5OTk5OTk5OTk5OQ.GabcdE." + "x" * 38
+
+PYTHONS = re.compile(
+    r"Traceback|Error\b|invalid \w+ value|NoneType|<\w+|\b(?:int|float|str|PosixPath)\b|\b_\w"
+)
+"""What no sentence for people has."""
 
 
 def bot(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
