@@ -1,11 +1,19 @@
 """How Numba compiles the kernels, and where what it compiled is kept for the next start."""
 
+import logging
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
+
+log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,9 +57,49 @@ def _kept() -> bool:
     return found is not None
 
 
+class CompiledElsewhere(FunctionCache):
+    """Has another process compile what is not kept yet, and takes it from there.
+
+    Of a loop that runs in parallel, what is kept is optimised once more than what was compiled in
+    this process, and may round otherwise: a seed's music would differ between a first start and
+    all that follow.
+    """
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        """Return the machine code for arguments of these types, None if there is none."""
+        found: object = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # Numba
+        if found is None and COMPILES not in os.environ:
+            function: Any = self._py_func
+            order = pickle.dumps((function.__module__, function.__name__, sig))
+            command, told = (sys.executable, "-c", COMPILE), {**os.environ, COMPILES: "1"}
+            done = subprocess.run(command, input=order, env=told, check=False)  # noqa: S603
+            if done.returncode:
+                log.warning("%s is compiled here: a first start's music differs", function)
+            found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # Numba
+        return found
+
+
+COMPILES = "FANTASIA_COMPILES"
+"""Set in the environment of a process that does nothing but compile."""
+
+COMPILE = """
+import pickle, sys
+from importlib import import_module
+module, name, types = pickle.load(sys.stdin.buffer)
+getattr(import_module(module), name).compile(types)
+"""
+
+
+def together(function: Function) -> Function:
+    """Compile a function whose `prange` loops run on all threads."""
+    compiled: Any = numba.njit(parallel=True, **KEPT)(function)
+    if KEPT["cache"]:
+        compiled._cache = CompiledElsewhere(function)  # type: ignore[no-untyped-call]  # Numba
+    return cast("Function", compiled)
+
+
 # Of "numpy", that a division by zero is no exception but infinity, as in torch.
 OPTIONS: dict[str, Any] = {"fastmath": HONEST, "error_model": "numpy"}
 KEPT: dict[str, Any] = {"cache": _kept(), **OPTIONS}
 small: Compile = numba.njit(inline="always", **OPTIONS)
 alone: Compile = numba.njit(**KEPT)
-together: Compile = numba.njit(parallel=True, **KEPT)
