@@ -94,6 +94,10 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     ("a score is off by at most 7 %", "precisions::test_each_precision_is_as_faithful_as_it_says"),
     (
+        "a seed's music is the same at the first start and at later ones",
+        "compiling::test_a_first_start_computes_to_the_last_bit_what_all_that_follow_do",
+    ),
+    (
         "A take does not depend on who is rendered beside it",
         "decoder::test_a_take_is_the_same_whoever_is_beside_it",
         "side_by_side::test_what_happens_to_one_changes_no_bit_of_the_others",
