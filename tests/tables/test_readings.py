@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.tables import backlog, erasures, jobs, ledger, notices, posts, takes, tallies
+from bot.tables import backlog, erasures, jobs, ledger, notices, posts, shelf, takes, tallies
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Status
 from tests.support.rows import put
@@ -116,6 +116,9 @@ async def _job(tx: Transaction, dice: random.Random) -> None:
         reason=perhaps("ours"),
         fault=perhaps("time", "crash"),
         picture=perhaps(f"picture {dice.random()}"),
+        starred=dice.choice((0, 0, 1)),
+        prompt=dice.choice(("Polka", "a slow polka", "waltz")),
+        title=perhaps("Slow dance"),
     )
     for number in (1, 2):
         files = {name: perhaps(f"{name} {job} {number}") for name in ("audio", "codes", "preview")}
@@ -157,10 +160,18 @@ async def test_a_members_jobs(database: Database, tables: Tables) -> None:
         gone = job["deleted_at"] or job["forgotten_at"]
         return ours(job) and bool(job["rendered_at"]) and not gone
 
-    newest = ids(tables.jobs, heard)[::-1]
-    assert newest
-    assert numbers(await jobs.history(database, 10, 1, 3, 0)) == newest[:3]
-    assert numbers(await jobs.history(database, 10, 1, 50, 2)) == newest[2:]
+    def said(job: dict[str, Any]) -> bool:
+        words = f"#{job['id']} {job['title'] or ''} {job['prompt']}".casefold()
+        return heard(job) and "slow" in words and "polka" in words
+
+    def first(matches: Callable[[dict[str, Any]], bool]) -> list[int]:
+        return ids(sorted(tables.jobs, key=lambda job: (-job["starred"], -job["id"])), matches)
+
+    newest, starred = first(heard), ids(tables.jobs, lambda job: heard(job) and job["starred"])
+    assert numbers(await shelf.history(database, 10, 1, 3, 0)) == newest[:3]
+    assert numbers(await shelf.history(database, 10, 1, 50, 2)) == newest[2:]
+    assert numbers(await shelf.history(database, 10, 1, 50, 0, "pOLKA slow")) == first(said)
+    assert await shelf.count(database, 10, 1) == len(starred) > 0
     for read, status in ((backlog.of, "queued"), (backlog.rendering, "running")):
         mine = ids(tables.jobs, lambda job: ours(job) and job["status"] == status)  # noqa: B023
         assert await read(database, 10, 1) == mine != []
@@ -308,12 +319,12 @@ async def test_files_and_what_needs_them(database: Database, tables: Tables) -> 
         (take, tables.job(take["job_id"])) for take in tables.takes if any(map(take.get, names))
     ]
     expected = [
-        (take["id"], job["id"], job["status"] == "delivered", job["ended_at"] or job["created_at"])
-        for take, job in ended
+        (job["starred"], job["status"] == "delivered", job["ended_at"] or job["created_at"])
+        for _, job in ended
         if job["status"] in PAST
     ]
     found = await takes.kept(database, 0, 1000)
-    assert [(*kept[:3], kept.ended_at.timestamp()) for kept in found] == expected
+    assert [(*kept[2:4], kept.ended_at.timestamp()) for kept in found] == expected
     assert await takes.kept(database, found[3].take, 2) == found[4:6]
     needed = {
         take["job_id"]
@@ -324,7 +335,9 @@ async def test_files_and_what_needs_them(database: Database, tables: Tables) -> 
     async with database.transaction() as tx:
         for job in tables.jobs:
             may_go = job["status"] in PAST and job["id"] not in needed
-            assert await takes.dispensable(tx, job["id"]) == may_go
+            assert await takes.dispensable(tx, job["id"], starred=True) == may_go
+            may_go = may_go and not job["starred"]
+            assert await takes.dispensable(tx, job["id"], starred=False) == may_go
 
 
 async def test_a_kind_of_failure_is_counted_from_the_first(database: Database) -> None:
@@ -336,6 +349,7 @@ async def test_a_kind_of_failure_is_counted_from_the_first(database: Database) -
 @pytest.mark.usefixtures("tables")
 async def test_whose_words_are_erased_and_which(database: Database) -> None:
     words = {"prompt": "", "user_name": "", "token": "", "reason": None}
+    marks: dict[str, Any] = {"title": None, "starred": 0, "forgotten_at": 1000.0}
     async with database.transaction() as tx:
         await tx.execute("UPDATE jobs SET prompt = 'a', user_name = 'b', token = 'c', reason = 'd'")
         await tx.execute("UPDATE takes SET audio = NULL WHERE job_id % 3")
@@ -353,7 +367,7 @@ async def test_whose_words_are_erased_and_which(database: Database) -> None:
         assert await erasures.words_erased(tx, NOW, NOW, 1000) == len(expected)
     after = await Tables.of(database)
     for was, now in zip(before.jobs, after.jobs, strict=True):
-        assert now == (was | words | {"forgotten_at": 1000.0} if was in expected else was)
+        assert now == (was | words | marks if was in expected else was)
 
 
 async def test_what_is_owed(database: Database, tables: Tables) -> None:
