@@ -50,8 +50,8 @@ audit: $(DEV) ## check the locked packages for known vulnerabilities
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements-dev.lock
 	$(PY) -m pip_audit --strict --disable-pip --require-hashes -r requirements-musicgen.lock
 
-pictures: $(DEV) ## retake the README's pictures from the demo, in Chromium
-	@$(PY) docs/pictures.py
+pictures: $(DEV) ## retake the pictures in docs/ from the demo, in Chromium: before a release
+	@$(PY) -m docs.pictures
 
 samples: $(BOT) ## make the README's samples anew, by the sketch engine
 	@$(PY) -m docs.samples

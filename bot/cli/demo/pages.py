@@ -32,7 +32,7 @@ async def opened(stage: Stage, port: int) -> AsyncIterator[list[Preview]]:
             server.add(page)
             _take_turns(stage.env, page, turn)
             pages.append(await stack.enter_async_context(page))
-            page._media_worker = _PlayableWavs()
+            page._media_worker = PlayableWavs()
         refreshing = asyncio.create_task(_refresh(stage, pages, turn))
         try:
             yield pages
@@ -123,7 +123,7 @@ class _OneServer(PreviewServer):
         return super()._authorized(request, context=context)
 
 
-class _PlayableWavs(MediaWorker):
+class PlayableWavs(MediaWorker):
     """Preview plays a mono WAV only if its header names the speaker, so it is given such a copy."""
 
     async def validate(
