@@ -9,10 +9,13 @@ from discord.utils import format_dt
 
 from bot.client import Fantasia, Interaction, Listing
 from bot.rules.markup import escape, isolate
+from bot.rules.wording import counted
 from bot.values import Job, Standing, Status
 from cogs.ui import embeds, pages, permissions, status_embeds
 from cogs.ui.autocomplete import MOST_CHOICES
 from cogs.ui.buttons import PressableItem
+
+EMPTY = "Nothing is waiting or rendering."
 
 
 class Queue(commands.Cog):
@@ -45,7 +48,8 @@ async def queue(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     lines = [_line(interaction, standing, owner=owner) for standing in found]
     if not page and found and found[0].paused is not None:
         lines.insert(0, status_embeds.paused(found[0].paused))
-    return pages.card(f"The queue: {count}", lines), count > (page + 1) * pages.LINES_PER_PAGE
+    title = f"The queue: {counted(count, 'piece')}" if count else "The queue"
+    return pages.card(title, lines, EMPTY), count > (page + 1) * pages.LINES_PER_PAGE
 
 
 async def choices(interaction: Interaction) -> list[ui.Item[Any]]:

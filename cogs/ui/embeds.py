@@ -119,7 +119,7 @@ def piece(job: Job, takes: Sequence[Take], post: Post | None, parent: Take | Non
     request = job.request
     made = [f"{take.number}: seed {take.seed}" for take in takes if take.audio]
     at = link(job, post)
-    state = f"[{job.status}]({at})" if at else str(job.status)
+    state = f"{job.status}: [listen]({at})" if at else str(job.status)
     facts: dict[str, str | None] = {
         "Length": lengths(takes) or length(request.length),
         "Takes": "\n".join(made) or str(request.takes),
@@ -202,7 +202,8 @@ def asked_length(request: Request) -> str:
     """Say what length was asked for."""
     if request.before:
         return f"{request.seconds} s more, {request.length:g} s in all"
-    return f"{request.takes} x {request.seconds} s" if request.takes > 1 else f"{request.seconds} s"
+    takes = f"{request.takes} takes of " if request.takes > 1 else ""
+    return f"{takes}{request.seconds} s"
 
 
 def settings(request: Request, *, unusual: bool = False) -> str:

@@ -27,7 +27,7 @@ FOR_MEMBERS = {
     "About you": "`/usage` your tier, what is left today, your latest pieces\n"
     "`/queue` what is rendering and waiting; cancel yours there\n"
     "`/plans` the tiers on this server and how to get them\n"
-    "`/history` your pieces · `/piece` everything about one of them\n"
+    "`/history` your pieces, with a search · `/piece` everything about one: star it, name it\n"
     "`/resend` posts one again, in any format · `/forget me` erases everything of yours",
     "Under a result": "**Again** with a new seed · **Edit** and resubmit · **Extend** by 5 to 30 s "
     "· **Save as** FLAC, MP3 or Ogg · **Delete**. Long pieces are previewed, and can be stopped "
@@ -66,7 +66,7 @@ def about(about: About, models: Sequence[str]) -> discord.Embed:
     facts = {
         "Model": some([each.label for each in cards], LONGEST_FIELD),
         "Licence of the weights": weights,
-        "Code": about.code or "ask whoever runs this bot; MIT licence",
+        "Code": about.code or "MIT licence; ask whoever runs this bot for a copy",
     }
     return fill(discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET), facts)
 

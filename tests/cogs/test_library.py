@@ -54,6 +54,7 @@ async def test_a_piece_tells_how_to_make_it_again(plan: Plan) -> None:
         shown = await w.bob.slash(w.music, "piece", number=1)
         text = card(shown)
         assert "1: seed 7\n2: seed 8" in text
+        assert "State: delivered: [listen](https://" in text
         assert (
             "/generate prompt: play 'it' duration: 2 takes: 2 model: scripted seed: 7 "
             "guidance: 4.5 temperature: 1 top_k: 250"

@@ -18,7 +18,7 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from bot.rules.bounds import HIGHEST_SEED, LONGEST_PROMPT
-from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_TIERS, MOST_WAITING
+from bot.rules.tiers import LONGEST_MODEL, MOST_PER_DAY, MOST_STARS, MOST_TIERS, MOST_WAITING
 from bot.values import Actor, Limits, Status
 from tests.support import inside
 from tests.support.limits import problems
@@ -144,6 +144,7 @@ def tier_fields(number: int) -> dict[str, Any]:
         "takes": 5,
         "per_day": MOST_PER_DAY - 100 - number,
         "waiting": MOST_WAITING,
+        "stars": MOST_STARS,
         "models": " ".join(MODELS),
         "link": LINK,
     }
@@ -231,6 +232,7 @@ def commands(w: World) -> dict[str, app_commands.Command[Any, ..., Any]]:
 
 BUTTONS = (
     *("again", "edit", "extend", "save", "delete", "cancel", "stop", "post-again", "forget"),
+    *("star", "unstar", "name"),
     "generate",
 )
 SELECTS = {"extend-by": ("1:5", "5:30"), "save-as": ("1:mp3", "5:flac"), "queue:cancel": ("1",)}
@@ -342,6 +344,8 @@ async def walked(x: Extremes) -> dict[str, list[str]]:
         (f"reset-usage:{x.member.id}:{wide(32)}", ""),
         ("remove-tier:plus", ""),
         ("reset-tiers", ""),
+        ("form-back", ""),
+        (f"page:history:{x.member.id}:0:{wide(50)}", ""),
     ]
     for pattern in inside.cached(x.w.bot)._view_store._dynamic_items:
         assert any(pattern.fullmatch(custom_id) for custom_id, _ in acts), (
@@ -361,7 +365,6 @@ async def test_a_form_takes_the_most_that_fits_in_it(plan: Plan) -> None:
             {"prompt": HALF + wide(499)},
             {"seconds": "9" * 12, "settings": ""},
             {"takes": "٣"},
-            {"model": wide(100)},
             {"settings": wide(100)},
             {"settings": f"seed {HALF}"},
             {"settings": f"seed {9 * '9'}{9 * '9'}"},

@@ -299,15 +299,16 @@ async def lines(w: World, by: simcord.MemberActor) -> str:
 
 async def test_the_queue_shows_what_each_may_see(plan: Plan) -> None:
     async with world(plan) as w:
+        assert await lines(w, w.alice) == "The queue\nNothing is waiting or rendering."
         await w.generate("slow waltz", 8)
         await w.ended(1, Status.RUNNING)
         await w.generate("play a secret", 8, by=w.bob)
-        await w.generate("play mine", 8)
+        await w.alice.slash(w.music, "generate", prompt="play mine", duration=4, takes=2)
         await w.studio.submit(origin(user=5, guild=77), Wish(prompt="elsewhere", seconds=8))
         seen = await lines(w, w.alice)
-        assert "The queue: 3" in seen
+        assert "The queue: 3 pieces" in seen
         assert "★ #1 *slow waltz*" in seen
-        assert "★ #3 *play mine*" in seen
+        assert "★ #3 *play mine* · 2 takes of 4 s" in seen
         assert "#2 · 8 s" in seen
         assert "secret" not in seen
         assert "elsewhere" not in seen
@@ -316,7 +317,7 @@ async def test_the_queue_shows_what_each_may_see(plan: Plan) -> None:
         assert "elsewhere" not in admins
         w.bot.owner_id = w.bob.id
         owners = await lines(w, w.bob)
-        assert "The queue: 4" in owners
+        assert "The queue: 4 pieces" in owners
         assert "#4 *elsewhere* · 8 s by someone in `77`" in owners
 
 
