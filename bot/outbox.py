@@ -92,6 +92,15 @@ class Outbox:
         async with self._database.transaction() as tx:
             await posts.replaced(tx, post.id, self._clock())
 
+    async def outdated(self) -> list[Owed]:
+        """Return the posted results that may show takes which are gone, oldest first."""
+        return [await self._owed(post) for post in await posts.outdated(self._database)]
+
+    async def updated(self, post: Post, *, stands: bool) -> None:
+        """Note that a result shows what there is, or that its message is gone."""
+        async with self._database.transaction() as tx:
+            await posts.updated(tx, post.id, stands=stands)
+
     async def notices(self) -> list[Notice]:
         """Return the status messages that may be out of date, oldest first."""
         return await notices.to_show(self._database)

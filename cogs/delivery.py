@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import discord
 from discord.ext import commands
 
-from bot.client import Fantasia
-from bot.discord_api.errors import UNREACHED
+from bot.client import Fantasia, Services
+from bot.discord_api.errors import UNREACHED, brief, definite
 from bot.errors import FileError, Refusal, StorageError
 from bot.values import Delivered, Outcome, Owed, PostKind, Route, Unsent
 from cogs.ui import letters, routes
@@ -22,6 +24,29 @@ NONCE_LIFE = timedelta(minutes=2)
 """How long we rely on Discord to recognise a repeated send by its nonce."""
 
 
+class Chore:
+    """Work that a look does, and that is tried again after growing pauses while some is left."""
+
+    def __init__(self, services: Services, work: Callable[[], Awaitable[bool]]) -> None:
+        self._ticks, self._pause = services.clock.ticks, services.outbox.pause
+        self._work = work
+        """Returns whether some of it is left."""
+        self._doing = asyncio.Lock()
+        self._fruitless = 0
+        """How often in a row some of it was left."""
+        self._at = self._ticks()
+
+    async def do(self) -> None:
+        """Do the work, unless it is being done or to be tried later."""
+        if self._doing.locked() or self._ticks() < self._at:
+            return
+        async with self._doing:
+            left = await self._work()
+            self._fruitless = self._fruitless + 1 if left else 0
+            if left:
+                self._at = self._ticks() + self._pause(self._fruitless)
+
+
 class Delivery(commands.Cog):
     """Posts one message at a time to a place: the event only says look, the rows say what."""
 
@@ -34,10 +59,10 @@ class Delivery(commands.Cog):
         """Places that are being posted to."""
         self._looks: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
-        self._replacing = asyncio.Lock()
-        self._fruitless = 0
-        """How often in a row a preview could not be removed."""
-        self._replace_at = self._clock.ticks()
+        self._chores = (
+            Chore(bot.services, self._replace_previews),
+            Chore(bot.services, self._update_results),
+        )
 
     @commands.Cog.listener()
     async def on_look(self) -> None:
@@ -47,7 +72,8 @@ class Delivery(commands.Cog):
         self._looks.add(look)
         look.add_done_callback(self._looks.discard)
         posting = [self._deliver_to(owed) for owed in await self._next()]
-        await apart(*posting, self._replace_previews(), self._status_messages.refresh())
+        chores = (chore.do() for chore in self._chores)
+        await apart(*posting, *chores, self._status_messages.refresh())
 
     async def cog_unload(self) -> None:
         """End current posts before the connection closes; their rows are kept."""
@@ -138,19 +164,44 @@ class Delivery(commands.Cog):
             log.error("job %d: %s", owed.job.id, refusal)
             return Unsent.GONE
 
-    async def _replace_previews(self) -> None:
-        if self._replacing.locked() or self._clock.ticks() < self._replace_at:
-            return
-        async with self._replacing:
-            left = False
-            for job, preview in await self._outbox.previews_to_replace():
-                if await removed(self._bot, job, preview):
-                    await self._outbox.replaced(preview)
-                else:
-                    left = True
-            self._fruitless = self._fruitless + 1 if left else 0
-            if left:
-                self._replace_at = self._clock.ticks() + self._outbox.pause(self._fruitless)
+    async def _replace_previews(self) -> bool:
+        """Delete the previews that the music replaces; return whether some are left."""
+        left = False
+        for job, preview in await self._outbox.previews_to_replace():
+            if await removed(self._bot, job, preview):
+                await self._outbox.replaced(preview)
+            else:
+                left = True
+        return left
+
+    async def _update_results(self) -> bool:
+        """Take removed takes out of the messages; return whether that is left of some."""
+        left = False
+        for owed in await self._outbox.outdated():
+            stands = await self._stands(owed)
+            if stands is None:
+                left = True
+            else:
+                await self._outbox.updated(owed.post, stands=stands)
+        return left
+
+    async def _stands(self, owed: Owed) -> bool | None:
+        """Whether a result's message still stands, now with what is kept alone; None: try later."""
+        if letters.kept(owed) and owed.post.share.take:  # nothing else was ever in it
+            return True
+        letter = await self._letter(owed) if letters.kept(owed) else Unsent.UNWANTED
+        if letter is Unsent.UNREADABLE:
+            return None
+        if not isinstance(letter, Letter):
+            return False if await removed(self._bot, owed.job, owed.post) else None
+        try:
+            await routes.edit(self._bot, owed, letter)
+        except UNREACHED as error:
+            log.info("job %d: a result was not edited: %s", owed.job.id, brief(error))
+            if not definite(error):
+                return None
+            return not isinstance(error, discord.NotFound)
+        return True
 
 
 async def setup(bot: Fantasia) -> None:

@@ -27,12 +27,14 @@ from cogs.ui.request_form import (
 )
 from cogs.ui.result_buttons import DeleteButton, DeleteNowButton
 from cogs.ui.saving import SaveButton, SaveSelect, SaveTakeButton
+from cogs.ui.take_buttons import TAKES
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
 RESULTS = (
     *(ExtendButton, ExtendTakeButton, ExtendSelect, OtherWordsButton),
     *(SaveButton, SaveTakeButton, SaveSelect),
     *(DeleteButton, DeleteNowButton),
+    *TAKES,
 )
 PIECES = (StarButton, UnstarButton, NameButton)
 

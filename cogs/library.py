@@ -118,7 +118,7 @@ class Library(commands.Cog):
         async with files(interaction, job, takes, kind) as found:
             found += [picture.file] if picture else []
             message = await interaction.followup.send(
-                embed=embed, files=found, view=result_view(job), wait=True
+                embed=embed, files=found, view=result_view(job, takes), wait=True
             )
         await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 
@@ -165,6 +165,15 @@ async def pieces(
     return card, more
 
 
+@app_commands.context_menu(name="About this piece")
+async def about_this_piece(interaction: Interaction, message: discord.Message) -> None:
+    """Everything about the piece of a message."""
+    pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+    embed, view = await piece_card.card(interaction, await pieces.of_message(message.id, viewer))
+    await answer(interaction, embed=embed, view=view)
+
+
 async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="history", lines=pieces, search=pieces, by_age=True))
+    bot.tree.add_command(about_this_piece)
     await bot.add_cog(Library(bot))

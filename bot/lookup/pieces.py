@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bot.errors import Refusal
 from bot.rules import visibility
-from bot.tables import jobs, posts, shelf, takes
+from bot.tables import jobs, messages, posts, shelf, takes
 from bot.tables.database import Database
 from bot.values import (
     Job,
@@ -112,10 +112,21 @@ class Pieces:
             raise Refusal(visibility.absent(number))
         return await self._shown(job)
 
+    async def of_message(self, message: int, viewer: Viewer) -> int:
+        """Return the number of the piece that a message is about.
+
+        Raises Refusal if it is about none, or about one that the viewer may not see.
+        """
+        job = await messages.job(self._database, message)
+        found = job and await jobs.find(self._database, job)
+        if not (found and visibility.sees(viewer, found.origin)):
+            raise Refusal("That message is not about a piece of mine.")
+        return found.id
+
     async def result(self, job: Job) -> Post | None:
         """Return the delivered post that holds a job's music."""
         for post in await posts.of(self._database, job.id):
-            if post.kind is PostKind.RESULT and post.delivered_at:
+            if post.kind is PostKind.RESULT and post.delivered_at and post.message_id:
                 return post
         return None
 

@@ -29,7 +29,7 @@ from bot.tables import (
     unneeded,
 )
 from bot.tables.database import Database, Reader, Transaction
-from bot.values import Forgotten, Job, Keep, Post, Status, Viewer
+from bot.values import Forgotten, Job, Keep, Post, Status, Take, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,26 @@ class Archive:
         await self._clear()
         log.info("job %d deleted by user %d", number, viewer.user)
         return job, posted
+
+    async def besides(self, number: int, take: int, viewer: Viewer) -> tuple[Job, list[Take]]:
+        """Return a piece and its takes but for one, or raise Refusal as `keep_only` would."""
+        job = await jobs.find(self._database, number)
+        return _reducible(job, number, viewer), await _others(self._database, number, take)
+
+    async def keep_only(self, number: int, take: int, viewer: Viewer) -> Job:
+        """Erase the files of a piece's other takes, for nothing; raise Refusal if that cannot be.
+
+        Its messages are brought up to date by the outbox.
+        """
+        async with self._database.transaction() as tx:
+            job = _reducible(await jobs.find(tx, number), number, viewer)
+            await _others(tx, number, take)
+            await takes.reduced(tx, number, take)
+            await posts.outdate(tx, number)
+            await removals.add_repeats(tx, number, self._clock())
+        await self._clear()
+        log.info("job %d reduced to take %d by user %d", number, take, viewer.user)
+        return job
 
     async def forget(self, user: int, direct: int | None = None) -> Forgotten:
         """Erase a member's words, name and music in all servers; return what there was of them.
@@ -283,6 +303,25 @@ def _deletable(job: Job | None, number: int, viewer: Viewer) -> Job:
     if found.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
         raise Refusal(f"#{number} is still {found.status}. Delete it once it has finished.")
     return found
+
+
+def _reducible(job: Job | None, number: int, viewer: Viewer) -> Job:
+    """Return a delivered piece that is the viewer's to reduce, or raise Refusal."""
+    found = visibility.theirs(job, number, viewer, "reduce")
+    if found.status is not Status.DELIVERED or found.deleted:
+        raise Refusal(f"#{number} has no takes to choose from.")
+    return found
+
+
+async def _others(reader: Reader, number: int, take: int) -> list[Take]:
+    """Return the kept takes of a piece but for one; raise Refusal if it is the last, or gone."""
+    kept = [each for each in await takes.of(reader, number) if each.audio]
+    others = [each for each in kept if each.number != take]
+    if len(others) == len(kept):
+        raise Refusal(f"Take {take} of #{number} is no longer kept.")
+    if not others:
+        raise Refusal(f"Only take {take} of #{number} is kept already.")
+    return others
 
 
 async def strays(reader: Reader, folder: Path) -> dict[str, int]:

@@ -100,7 +100,7 @@ class Erasure:
         """Note that a piece was posted again; if it was erased meanwhile, that message goes too."""
         async with self._database.transaction() as tx:
             await removals.repeated(tx, job.id, channel, message)
-            await removals.add_repeats(tx, job.id, self._clock())
+            await removals.add_late_repeats(tx, job.id, self._clock())
             # Noted first: this and the line above look for it among what is noted.
             await removals.add_late(tx, job.id, self._clock())
 

@@ -6,7 +6,7 @@ from bot.values import Job, Origin, Viewer
 
 def seen(job: Job | None, number: int, viewer: Viewer) -> Job:
     """Return a piece that the viewer may know about; raise Refusal for any other."""
-    if job is None or not _sees(viewer, job.origin):
+    if job is None or not sees(viewer, job.origin):
         raise Refusal(absent(number))
     return job
 
@@ -24,7 +24,7 @@ def absent(number: int) -> str:
     return f"There is no piece #{number} here."
 
 
-def _sees(viewer: Viewer, origin: Origin) -> bool:
+def sees(viewer: Viewer, origin: Origin) -> bool:
     """Whether a viewer may have the words and the music of what was asked for there."""
     if origin.guild_id != viewer.guild:
         return False

@@ -13,14 +13,16 @@ async def shown(tx: Transaction, job: int, message: int | None, status: Status) 
 
 async def to_show(reader: Reader) -> list[Notice]:
     """Return the status messages that may be out of date, oldest first."""
-    # Each half of the UNION has an index of its own; an OR of both would walk over all jobs.
+    # Each half of the UNION has an index of its own; an OR of both would walk over all jobs, and so
+    # would the index by which a message's job is found.
     rows = await reader.fetch(
         """
         SELECT id AS job, channel_id AS channel, status, shown, created_at FROM jobs WHERE id IN (
-            SELECT id FROM jobs
+            SELECT id FROM jobs INDEXED BY jobs_by_status
             WHERE status IN ('queued', 'running') AND status_message_id IS NOT NULL
             UNION
-            SELECT id FROM jobs WHERE status_message_id IS NOT NULL AND shown IS NOT status
+            SELECT id FROM jobs INDEXED BY jobs_to_show
+            WHERE status_message_id IS NOT NULL AND shown IS NOT status
         ) ORDER BY id
         """
     )

@@ -181,6 +181,30 @@ async def replaced(tx: Transaction, post: int, now: datetime) -> None:
     await tx.execute("UPDATE posts SET replaced_at = ? WHERE id = ?", (now.timestamp(), post))
 
 
+async def outdate(tx: Transaction, job: int) -> None:
+    """Note that the posted results of a job may show takes that are gone."""
+    await tx.execute("UPDATE posts SET outdated = 1 WHERE job_id = ? AND kind = 'result'", (job,))
+
+
+async def outdated(reader: Reader) -> list[Post]:
+    """Return the posted results that may show takes that are gone."""
+    rows = await reader.fetch(
+        """
+        SELECT * FROM posts INDEXED BY posts_outdated
+        WHERE outdated = 1 AND message_id IS NOT NULL ORDER BY id
+        """
+    )
+    return [_post(row) for row in rows]
+
+
+async def updated(tx: Transaction, post: int, *, stands: bool) -> None:
+    """Note that a result shows what there is, or that its message is gone."""
+    await tx.execute(
+        "UPDATE posts SET outdated = 0, message_id = IIF(?, message_id, NULL) WHERE id = ?",
+        (stands, post),
+    )
+
+
 async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
     """Withdraw an owed preview; if it may already be there, it is looked for."""
     await tx.execute(

@@ -12,13 +12,18 @@ async def repeated(tx: Transaction, job: int, channel: int, message: int) -> Non
     await tx.execute("INSERT OR IGNORE INTO repeats VALUES (?, ?, ?)", (message, channel, job))
 
 
+async def add_late_repeats(tx: Transaction, job: int, now: datetime) -> None:
+    """Mark the messages that /resend posted of a job for deletion, if it was deleted meanwhile."""
+    if await tx.fetch("SELECT 1 FROM jobs WHERE id = ? AND deleted_at IS NOT NULL", (job,)):
+        await add_repeats(tx, job, now)
+
+
 async def add_repeats(tx: Transaction, job: int, now: datetime) -> None:
-    """Mark the messages that /resend posted of a deleted job for deletion."""
+    """Mark the messages that /resend posted of a job for deletion."""
     await tx.execute(
         """
         INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
-        SELECT message_id, channel_id, ?1 FROM repeats
-        WHERE job_id = ?2 AND EXISTS (SELECT 1 FROM jobs WHERE id = ?2 AND deleted_at IS NOT NULL)
+        SELECT message_id, channel_id, ? FROM repeats WHERE job_id = ?
         """,
         (now.timestamp(), job),
     )

@@ -153,6 +153,29 @@ async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
     )
 
 
+async def reduced(tx: Transaction, job: int, number: int) -> None:
+    """Mark the files of a job's other takes for removal, and the picture, which shows them all."""
+    await tx.execute(
+        """
+        WITH others AS (SELECT * FROM takes WHERE job_id = ?1 AND number <> ?2)
+        INSERT OR IGNORE INTO unneeded (name)
+        SELECT audio FROM others WHERE audio IS NOT NULL
+        UNION ALL SELECT codes FROM others WHERE codes IS NOT NULL
+        UNION ALL SELECT preview FROM others WHERE preview IS NOT NULL
+        UNION ALL SELECT picture FROM jobs WHERE id = ?1 AND picture IS NOT NULL
+        """,
+        (job, number),
+    )
+    await tx.execute(
+        """
+        UPDATE takes SET audio = NULL, codes = NULL, preview = NULL
+        WHERE job_id = ? AND number <> ?
+        """,
+        (job, number),
+    )
+    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
+
+
 # MIN: a take is never charged more than was reserved for it, however long it came out.
 async def settled(tx: Transaction, job: int) -> None:
     """Charge the music that exists, in whole seconds, and nothing for missing takes."""

@@ -37,6 +37,8 @@ TAKES_APART = "The takes were too large for one message here, so each is posted 
 IN_PARTS = "Too large for one file here, so it is posted in consecutive parts."
 """What a result says when it takes several messages."""
 
+KEPT_ALONE = "Take {} alone was kept."
+
 STOP_HERE = "**Stop here** keeps what is done so far and refunds the rest."
 
 REPEATED = "You may already have this one: Discord never confirmed the first attempt."
@@ -191,8 +193,9 @@ def length(seconds: float) -> str:
 
 
 def lengths(takes: Sequence[Take]) -> str:
-    """Say how long the finished takes are; nothing where there are none."""
-    made = [length(take.seconds) for take in takes if take.seconds]
+    """Say how long the finished takes are, or those that are kept; nothing where there are none."""
+    kept = [take for take in takes if take.audio] or takes
+    made = [length(take.seconds) for take in kept if take.seconds]
     if len(made) > 1 and len(set(made)) == 1:
         return f"{len(made)} takes of {made[0]}"
     return " + ".join(made)

@@ -8,7 +8,7 @@ from discord import ui
 
 from bot.outbox import PARTS_PER_TAKE
 from bot.retention.copies import Copies, Format
-from bot.values import Outcome, Oversized, Owed, PostKind, Route, Unsent, Upload
+from bot.values import Outcome, Oversized, Owed, PostKind, Route, Take, TakeState, Unsent, Upload
 from cogs.ui import attachments, embeds, status_embeds, views
 from cogs.ui.attachments import Attachment
 
@@ -54,6 +54,11 @@ async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
             return _addressed(owed, embed, view=view)
 
 
+def kept(owed: Owed) -> list[Take]:
+    """Return the takes that a message holds and whose music is kept."""
+    return [take for take in owed.takes if take.audio and owed.post.share.take in (0, take.number)]
+
+
 async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
     files = await attachments.previews(copies, owed.job, owed.takes)
     if not files:  # the attempt that made it was abandoned meanwhile
@@ -64,8 +69,7 @@ async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
 
 async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     """Make a letter of music, in the first format that may fit; a part is always tried."""
-    take, part = owed.post.share
-    takes = [each for each in owed.takes if each.audio and take in (0, each.number)]
+    part, takes = owed.post.share.part, kept(owed)
     # A part is made since the whole was too large in the smallest format, so it starts with that.
     for kind in LADDER[-1:] if part else LADDER:
         music, picture = await attachments.result(copies, owed.job, takes, kind, part)
@@ -81,14 +85,23 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
         picture=picture.name if picture else None,
         kind=kind,
         refunded=owed.refunded,
-        notes=((embeds.IN_PARTS if part else embeds.TAKES_APART),) if take else (),
+        notes=_notes(owed, takes),
     )
     embed = embeds.result(owed.job, takes, posted)
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
-    view = None if bare else views.result_view(owed.job)
+    view = None if bare else views.result_view(owed.job, owed.takes)
     made = _addressed(owed, embed, [*music, *filter(None, [picture])], view)
     return replace(made, upload=upload, smaller=kind is not LADDER[-1])
+
+
+def _notes(owed: Owed, takes: list[Take]) -> tuple[str, ...]:
+    """Say why a message does not hold all the takes that were made, or not in one file."""
+    take, part = owed.post.share
+    if take:
+        return (embeds.IN_PARTS if part else embeds.TAKES_APART,)
+    made = [each for each in owed.takes if each.state is TakeState.RENDERED]
+    return (embeds.KEPT_ALONE.format(takes[0].number),) if len(takes) < len(made) else ()
 
 
 def _addressed(

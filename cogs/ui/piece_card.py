@@ -66,7 +66,7 @@ async def card(interaction: Interaction, number: int) -> tuple[discord.Embed, ui
     pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
     job, takes, post = await pieces.piece(number, viewer)
     embed = embeds.piece(job, takes, post, await pieces.parent(job.request))
-    return embed, views.piece_view(job, own=job.origin.user_id == viewer.user)
+    return embed, views.piece_view(job, takes, own=job.origin.user_id == viewer.user)
 
 
 async def _show(interaction: Interaction, number: int) -> None:

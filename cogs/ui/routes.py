@@ -57,6 +57,18 @@ async def send(client: discord.Client, owed: Owed, letter: Letter) -> int:
     return (await place.send(nonce=owed.post.nonce, **message)).id
 
 
+async def edit(client: discord.Client, owed: Owed, letter: Letter) -> None:
+    """Let a message that was posted hold a letter instead; raise what Discord answers."""
+    place, *_ = await places(client, owed.job, owed.post.route)
+    await place.get_partial_message(owed.post.message_id or 0).edit(
+        content=letter.content,
+        embed=letter.embed,
+        attachments=[each.file for each in letter.files],
+        view=letter.view,
+        allowed_mentions=discord.AllowedMentions.none(),
+    )
+
+
 def outcome(owed: Owed, error: Exception, letter: Letter | None = None) -> Outcome:
     """Return the outcome that an error of Discord's means, for the letter that was sent."""
     log.warning("job %d: %s: %s", owed.job.id, owed.post.route, brief(error))

@@ -60,6 +60,7 @@ DELETE = JobButton("delete", "Delete", discord.ButtonStyle.danger)
 DELETE_NOW = JobButton("delete-now", "Delete", discord.ButtonStyle.danger)
 EXTEND_TAKE = TakeButton("extend-take", "Extend")
 SAVE_TAKE = TakeButton("save-take", "Save as")
+KEEP_TAKE = TakeButton("keep-take", "Keep only this one")
 STAR = JobButton("star", "☆ Star")
 UNSTAR = JobButton("unstar", "★ Starred")
 NAME = JobButton("name", "Name it")
@@ -104,20 +105,37 @@ def ended_view(job: Job) -> ui.View | None:
     return view(POST_AGAIN.of(job.id))
 
 
-def piece_view(job: Job, *, own: bool) -> ui.View:
+def piece_view(job: Job, takes: Sequence[Take], *, own: bool) -> ui.View:
     """Return the buttons of a piece's card, those of its `own` member among them."""
-    shown = result_view(job)
+    shown = result_view(job, takes)
     if own and not job.deleted and not job.forgotten:
         for button in (UNSTAR if job.starred else STAR, NAME):
             shown.add_item(button.of(job.id))
     return shown
 
 
-def result_view(job: Job) -> ui.View:
-    """Return the buttons of a piece: what there is no music of is neither extended nor saved."""
+def result_view(job: Job, takes: Sequence[Take]) -> ui.View:
+    """Return the buttons of a piece, and the choice of a take where there are several.
+
+    What there is no music of is neither extended nor saved.
+    """
     made = job.status in (Status.RENDERED, Status.DELIVERED) and not job.deleted
     buttons = [AGAIN, EDIT, *([EXTEND, SAVE] if made else []), *([] if job.deleted else [DELETE])]
-    return view(*(button.of(job.id) for button in buttons))
+    kept = [take for take in takes if take.audio] if made else []
+    several = [_take_select(job, kept)] if len(kept) > 1 else []
+    return view(*several, *(button.of(job.id) for button in buttons))
+
+
+def _take_select(job: Job, takes: Sequence[Take]) -> ui.Select[Any]:
+    options = [
+        discord.SelectOption(
+            label=f"Take {take.number}", value=str(take.number), description=f"seed {take.seed}"
+        )
+        for take in takes
+    ]
+    return ui.Select(
+        custom_id=f"take:{job.id}", placeholder="One take: extend, save, keep it", options=options
+    )
 
 
 def take_name(job: Job, take: Take) -> str:

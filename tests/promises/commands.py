@@ -39,6 +39,15 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "questions::test_a_question_queues_and_charges_once",
     ),
     (
+        "removes the other takes from the messages and from the disk and refunds nothing",
+        "takes::test_keeping_one_take_removes_the_others_everywhere_and_refunds_nothing",
+        "takes::test_takes_in_messages_of_their_own_are_removed_with_these",
+    ),
+    (
+        "of the piece that the message is about",
+        "takes::test_a_context_menu_tells_which_piece_a_message_is_about",
+    ),
+    (
         "asks first; then takes away its messages",
         "result_buttons::test_a_deleted_piece_is_gone_and_its_seconds_stay_used",
         "questions::test_the_status_message_of_a_deleted_piece_goes_too",

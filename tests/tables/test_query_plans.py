@@ -151,6 +151,11 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     (owed,) = await outbox.owed()
     await outbox.settle(owed, Delivered(1))
     await outbox.previews_to_replace()
+    assert await made.pieces.of_message(1, member()) == first.id
+    async with database.transaction() as tx:
+        await posts.outdate(tx, first.id)
+    assert [each.post.id for each in await outbox.outdated()] == [owed.post.id]
+    await outbox.updated(owed.post, stands=True)
     await made.pieces.history(10, 1, 10, 0)
     await made.pieces.history(10, 1, 10, 0, "some words")
     await made.pieces.history(10, 99, 5, 0)
