@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.errors import Refusal
-from bot.rules import visibility
+from bot.rules import erasable, visibility
 from bot.tables import jobs, messages, posts, shelf, takes
 from bot.tables.database import Database
 from bot.values import (
@@ -111,6 +111,17 @@ class Pieces:
         if job.status is not Status.DELIVERED and not known:
             raise Refusal(visibility.absent(number))
         return await self._shown(job)
+
+    async def deletable(self, number: int, viewer: Viewer) -> tuple[Job, int]:
+        """Return a piece that the viewer may delete, and the seconds charged, or raise Refusal."""
+        job = erasable.whole(await jobs.find(self._database, number), number, viewer)
+        return job, sum(take.charged_seconds for take in await takes.of(self._database, number))
+
+    async def besides(self, number: int, take: int, viewer: Viewer) -> tuple[Job, list[Take]]:
+        """Return a piece that the viewer may reduce to a take, and its others, or raise Refusal."""
+        made = await takes.of(self._database, number)
+        job = await jobs.find(self._database, number)
+        return erasable.besides(job, made, number, take, viewer)
 
     async def of_message(self, message: int, viewer: Viewer) -> int:
         """Return the number of the piece that a message is about.

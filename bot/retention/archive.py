@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bot import settlement
 from bot.engine.messages import PREVIEW_SECONDS
-from bot.errors import Refusal, StorageError
+from bot.errors import StorageError
 from bot.retention import copies, disk
 from bot.retention.calendar import Calendar
 from bot.retention.ownership import Ownership
-from bot.rules import visibility
+from bot.rules import erasable
 from bot.rules.wording import counted
 from bot.tables import (
     audit,
@@ -29,7 +29,7 @@ from bot.tables import (
     unneeded,
 )
 from bot.tables.database import Database, Reader, Transaction
-from bot.values import Forgotten, Job, Keep, Post, Status, Take, Viewer
+from bot.values import Forgotten, Job, Keep, Post, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +66,10 @@ class Archive:
         self._work = work
         self._ownership = Ownership(database, folder)
 
-    async def deletable(self, number: int, viewer: Viewer) -> tuple[Job, int]:
-        """Return a piece that the viewer may delete, and the seconds charged, or raise Refusal."""
-        job = _deletable(await jobs.find(self._database, number), number, viewer)
-        return job, sum(take.charged_seconds for take in await takes.of(self._database, number))
-
     async def delete(self, number: int, viewer: Viewer) -> tuple[Job, list[Post]]:
         """Erase a piece's files and return its posts; raise Refusal if the viewer may not."""
         async with self._database.transaction() as tx:
-            job = _deletable(await jobs.find(tx, number), number, viewer)
+            job = erasable.whole(await jobs.find(tx, number), number, viewer)
             # Rows before files: if the process dies between, `unneeded` still names the files,
             # while files that no row names are left alone for ever.
             await takes.erased(tx, [number])
@@ -85,19 +80,14 @@ class Archive:
         log.info("job %d deleted by user %d", number, viewer.user)
         return job, posted
 
-    async def besides(self, number: int, take: int, viewer: Viewer) -> tuple[Job, list[Take]]:
-        """Return a piece and its takes but for one, or raise Refusal as `keep_only` would."""
-        job = await jobs.find(self._database, number)
-        return _reducible(job, number, viewer), await _others(self._database, number, take)
-
     async def keep_only(self, number: int, take: int, viewer: Viewer) -> Job:
         """Erase the files of a piece's other takes, for nothing; raise Refusal if that cannot be.
 
         Its messages are brought up to date by the outbox.
         """
         async with self._database.transaction() as tx:
-            job = _reducible(await jobs.find(tx, number), number, viewer)
-            await _others(tx, number, take)
+            made = await takes.of(tx, number)
+            job, _ = erasable.besides(await jobs.find(tx, number), made, number, take, viewer)
             await takes.reduced(tx, number, take)
             await posts.outdate(tx, number)
             await removals.add_repeats(tx, number, self._clock())
@@ -291,37 +281,8 @@ class Archive:
             if also:
                 await also(tx, [job.id for job in found])
         await self._clear()
-        await asyncio.sleep(
-            2 * (time.monotonic() - begun)
-        )  # leaves two thirds of the time to others
+        await asyncio.sleep(2 * (time.monotonic() - begun))  # two thirds of the time are others'
         return len(found)
-
-
-def _deletable(job: Job | None, number: int, viewer: Viewer) -> Job:
-    """Return a piece that has ended and that the viewer may delete, or raise Refusal."""
-    found = visibility.theirs(job, number, viewer, "delete")
-    if found.status in (Status.QUEUED, Status.RUNNING, Status.RENDERED):
-        raise Refusal(f"#{number} is still {found.status}. Delete it once it has finished.")
-    return found
-
-
-def _reducible(job: Job | None, number: int, viewer: Viewer) -> Job:
-    """Return a delivered piece that is the viewer's to reduce, or raise Refusal."""
-    found = visibility.theirs(job, number, viewer, "reduce")
-    if found.status is not Status.DELIVERED or found.deleted:
-        raise Refusal(f"#{number} has no takes to choose from.")
-    return found
-
-
-async def _others(reader: Reader, number: int, take: int) -> list[Take]:
-    """Return the kept takes of a piece but for one; raise Refusal if it is the last, or gone."""
-    kept = [each for each in await takes.of(reader, number) if each.audio]
-    others = [each for each in kept if each.number != take]
-    if len(others) == len(kept):
-        raise Refusal(f"Take {take} of #{number} is no longer kept.")
-    if not others:
-        raise Refusal(f"Only take {take} of #{number} is kept already.")
-    return others
 
 
 async def strays(reader: Reader, folder: Path) -> dict[str, int]:

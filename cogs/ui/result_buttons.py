@@ -14,7 +14,7 @@ class DeleteButton(PressableItem, template=views.DELETE.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Say what is lost."""
-        job, charged = await interaction.client.services.archive.deletable(
+        job, charged = await interaction.client.services.pieces.deletable(
             self.number, permissions.viewer(interaction)
         )
         if job.deleted:

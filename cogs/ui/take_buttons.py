@@ -34,7 +34,7 @@ class KeepTakeButton(PressableItem, template=views.KEEP_TAKE.template):
     async def press(self, interaction: Interaction) -> None:
         """Say what is lost."""
         take = int(self.match["take"])
-        job, others = await interaction.client.services.archive.besides(
+        job, others = await interaction.client.services.pieces.besides(
             self.number, take, permissions.viewer(interaction)
         )
         await confirmations.ask(
