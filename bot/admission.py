@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.errors import Refusal, RefusalKind
 from bot.rules import days, quota, wordfilter
-from bot.rules.quota import NOT_ALLOWED, UsedUp
+from bot.rules.quota import ASK_THE_OPERATOR, NOT_ON_THE_LIST, UsedUp
 from bot.rules.terms import Terms
 from bot.tables import backlog, grants, ledger, members, server_tiers, servers, speeds, state
 from bot.tables.database import Transaction
@@ -123,7 +123,7 @@ class Admission:
             words=words,
             block=set_for.block,
             held=terms.membership(known, roles, set_for, presence),
-            offers=terms.offers(known, roles),
+            offers=terms.offers(guild, known, roles),
         )
 
     async def _account(
@@ -151,23 +151,36 @@ class _Rules:
     def check(self, origin: Origin, presence: Presence, request: Request) -> None:
         """Raise Refusal for a server, a member, a place or words that are not allowed."""
         if not self.limits.allows(origin.guild_id):
-            raise Refusal(NOT_ALLOWED, RefusalKind.SERVER)
+            raise Refusal(
+                NOT_ON_THE_LIST,
+                RefusalKind.SERVER,
+                ask=ASK_THE_OPERATOR,
+                operate="`/studio server` allows it.",
+            )
         if request.length > self.limits.max_seconds:
             raise Refusal(
                 f"You asked for {request.length:g} s; the operator allows this server up to "
                 f"{self.limits.max_seconds} s per piece.",
                 RefusalKind.SERVER,
+                operate=quota.BY_THE_OWNER,
             )
         if self.block:
-            raise Refusal(quota.blocked(self.block), RefusalKind.RULES)
+            raise Refusal(
+                quota.blocked(self.block), RefusalKind.RULES, change="`/member unblock` ends that."
+            )
         if self.channels and not presence.places.intersection(self.channels):
             named = ", ".join(f"<#{channel}>" for channel in self.channels[:20])
-            raise Refusal(f"Please request music in {named}.", RefusalKind.RULES)
+            raise Refusal(
+                f"Please request music in {named}.",
+                RefusalKind.RULES,
+                change="`/channel allow` adds this channel.",
+            )
         if wordfilter.refuses(self.words, request.prompt):
             raise Refusal(
                 "Your prompt contains a word that this server blocks. Rephrase it; nothing was "
                 "charged.",
                 RefusalKind.RULES,
+                change="`/words list` shows them, `/words remove` unblocks one.",
             )
 
 

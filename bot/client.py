@@ -50,6 +50,7 @@ EXTENSIONS = (
     "cogs.quota",
     "cogs.tier",
     "cogs.server",
+    "cogs.setup",
     "cogs.invitation",
     "cogs.owner",
 )
@@ -97,11 +98,23 @@ class Tree(app_commands.CommandTree["Fantasia"]):
             self.client.services.metrics.refusals.labels(cause.kind).inc()
         view = {"view": cause.view} if isinstance(cause, ReturnedRefusal) else {}
         try:
-            await answer(interaction, reply(cause), **view)
+            await answer(interaction, await self._reply(interaction, cause), **view)
+            if interaction.type is discord.InteractionType.application_command:
+                self.client.dispatch("command_refused", interaction)
         except UNREACHED as failure:
             log.warning("interaction %d was not answered: %s", interaction.id, brief(failure))
         except Exception:
             log.exception("interaction %d could not be answered", interaction.id)
+
+    async def _reply(self, interaction: Interaction, cause: Exception) -> str:
+        """Return what this member reads of an error: who can change what it tells is told how."""
+        if not isinstance(cause, Refusal):
+            return reply(cause)
+        owner = False
+        if cause.operate:  # else it makes no difference, and Discord need not be asked
+            with contextlib.suppress(*UNREACHED):
+                owner = await self.client.is_owner(interaction.user)
+        return cause.told(manager=interaction.permissions.manage_guild, owner=owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,11 +31,35 @@ class RefusalKind(StrEnum):
 
 
 class Refusal(Exception):
-    """The member must do something else; the text is the reply."""
+    """The member must do something else; the text is the reply.
 
-    def __init__(self, text: str, kind: RefusalKind = RefusalKind.REQUEST) -> None:
-        super().__init__(text)
+    It ends in whom to `ask`, for those who cannot change what keeps them out; for a manager of the
+    server in how to `change` it, and for the bot's owner in how to `operate` it, if it is theirs.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        kind: RefusalKind = RefusalKind.REQUEST,
+        *,
+        ask: str = "",
+        change: str = "",
+        operate: str = "",
+    ) -> None:
+        super().__init__(f"{text} {ask}".rstrip())
+        self.text = text
         self.kind = kind
+        self.ask = ask
+        self.change = change
+        self.operate = operate
+
+    def told(self, *, manager: bool, owner: bool) -> str:
+        """Return what a member reads who manages the server, or owns the bot, or neither."""
+        if owner and self.operate:
+            return f"{self.text} You run this bot: {self.operate}"
+        if manager and self.change:
+            return f"{self.text} You manage this server: {self.change}"
+        return str(self)
 
 
 class Problems:
@@ -52,15 +76,24 @@ class Problems:
         except Refusal as refusal:
             self._found.append(refusal)
 
-    def note(self, text: str, kind: RefusalKind = RefusalKind.REQUEST) -> None:
-        """Note one more."""
-        self._found.append(Refusal(text, kind))
+    def note(self, text: str) -> None:
+        """Note that a request cannot be had by anybody."""
+        self._found.append(Refusal(text))
+
+    def add(self, refusal: Refusal) -> None:
+        """Note one that is there."""
+        self._found.append(refusal)
 
     def tell(self) -> None:
         """Raise Refusal that says all of them, each in a line of its own, if there are any."""
-        if self._found:
-            lines = dict.fromkeys(str(refusal) for refusal in self._found)
-            raise Refusal("\n".join(lines), self._found[0].kind)
+        if found := self._found:
+            raise Refusal(
+                "\n".join(dict.fromkeys(refusal.text for refusal in found)),
+                found[0].kind,
+                ask=" ".join(dict.fromkeys(filter(None, (each.ask for each in found)))),
+                change=" ".join(dict.fromkeys(filter(None, (each.change for each in found)))),
+                operate=" ".join(dict.fromkeys(filter(None, (each.operate for each in found)))),
+            )
 
 
 class JobError(Exception):

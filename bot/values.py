@@ -131,11 +131,20 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A tier of a server and how to get it: roles by id, a Discord subscription by its SKU."""
+    """A tier of a server and how to get it: roles by id, a Discord subscription by its SKU.
+
+    `everybody`: it is granted by the role that everybody has.
+    """
 
     tier: Tier
     roles: tuple[int, ...] = ()
     sku: int | None = None
+    everybody: bool = False
+
+    @property
+    def sold(self) -> bool:
+        """Whether something leads to it that may have a price: a role, a link, a subscription."""
+        return not self.everybody and bool(self.roles or self.sku or self.tier.link)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,22 +1,16 @@
 """/channel, /words and /panel: where and how music is requested in a server."""
 
-import asyncio
-import contextlib
-
 import discord
 from discord import app_commands
-from discord.ext import commands
 
 from bot.admin.servers import LONGEST_WORD
 from bot.client import Fantasia, Interaction, Listing, answer
-from bot.discord_api.errors import UNREACHED
 from bot.rules.markup import escape
-from bot.rules.quota import NOT_ALLOWED
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.values import Actor
-from cogs.ui import pages, permissions, submit, views
+from cogs.ui import pages, permissions, views
+from cogs.ui import panel as panels
 from cogs.ui.autocomplete import offered
-from cogs.ui.embeds import VIOLET
 from cogs.ui.permissions import admin, guild_of
 
 Place = (
@@ -25,10 +19,6 @@ Place = (
     | discord.ForumChannel
     | discord.CategoryChannel
     | discord.Thread
-)
-PANEL = (
-    "Press **Generate**, say what the music should be, such as *mozart fantasia*, and how long. "
-    "The piece is posted here when it is done."
 )
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
@@ -115,46 +105,8 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
 @app_commands.default_permissions(manage_guild=True)
 async def panel(interaction: discord.Interaction[Fantasia]) -> None:
     """Post a message with a button that opens the request form."""
-    permissions.require_manager(interaction)
-    submit.require_permissions(interaction)
-    assert isinstance(interaction.channel, discord.abc.Messageable)
-    embed = discord.Embed(title="Words into music", description=PANEL, colour=VIOLET)
-    await interaction.channel.send(embed=embed, view=views.view(views.generate_button()))
+    await panels.post(interaction)
     await answer(interaction, "Posted. The button works for as long as the message exists.")
-
-
-class RefusalNotice(commands.Cog):
-    """Tells a server once that the operator has not allowed it."""
-
-    def __init__(self, bot: Fantasia) -> None:
-        self._bot = bot
-        self._server_admin = bot.services.server_admin
-        self._saying = asyncio.Lock()
-
-    @commands.Cog.listener()
-    async def on_guild_join(self, guild: discord.Guild) -> None:
-        """Post the notice where members will see it, if the bot may post at all."""
-        # A server may be joined while `on_ready` goes through all of them: it is told once.
-        async with self._saying:
-            if await self._server_admin.turned_away(guild.id) and await _say(guild, NOT_ALLOWED):
-                await self._server_admin.told(guild.id)
-
-    @commands.Cog.listener()
-    async def on_ready(self) -> None:
-        """Tell the servers that it joined while it was offline, too."""
-        for guild in self._bot.guilds:
-            await self.on_guild_join(guild)
-
-
-async def _say(guild: discord.Guild, text: str) -> bool:
-    """Post in the first channel that lets the bot; return whether there was one."""
-    # The first is where Discord itself welcomes members, if the server named one.
-    for channel in filter(None, (guild.system_channel, *guild.text_channels)):
-        with contextlib.suppress(*UNREACHED):
-            if channel.permissions_for(guild.me).send_messages:
-                await channel.send(text)
-                return True
-    return False
 
 
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
@@ -179,4 +131,3 @@ async def setup(bot: Fantasia) -> None:
     bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.services))
     bot.tree.add_command(Words(bot.services))
-    await bot.add_cog(RefusalNotice(bot))

@@ -1,13 +1,14 @@
 """What admins and the operator can do for a whole server: its channels, its words, its limits."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from bot.admin.audited import Audited
 from bot.errors import Refusal
 from bot.rules import wordfilter
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import span
-from bot.tables import servers
+from bot.tables import servers, state
 from bot.values import Actor, Limits
 
 LONGEST_WORD = 50
@@ -112,6 +113,29 @@ class ServerAdmin(Audited):
         """Note that a server was told that it may not use the studio."""
         async with self._database.transaction() as tx:
             await servers.told(tx, guild, self._clock())
+
+    async def welcomes_since(self) -> datetime:
+        """Return since when servers that the bot joins are welcomed."""
+        async with self._database.transaction() as tx:
+            return await state.welcomes_since(tx, self._clock())
+
+    async def welcome(self, guild: int) -> bool:
+        """Whether a server that the bot joined has yet to be welcomed."""
+        if not (await self.limits(guild)).allows(guild):
+            return False
+        return not await servers.was_welcomed(self._database, guild)
+
+    async def welcomed(self, guild: int, *, told: bool) -> None:
+        """Note that a server was welcomed; not `told`: that it has no channel for it."""
+        async with self._database.transaction() as tx:
+            await servers.welcomed(tx, guild, self._clock())
+            if told:
+                await servers.introduced(tx, guild, self._clock())
+
+    async def introduce(self, guild: int) -> bool:
+        """Note that a manager is told of the set-up; return False if one was before."""
+        async with self._database.transaction() as tx:
+            return await servers.introduced(tx, guild, self._clock())
 
 
 def described(limits: Limits) -> str:

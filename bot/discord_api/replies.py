@@ -25,7 +25,13 @@ class ReturnedRefusal(Refusal):
     """A refusal with something to press under it."""
 
     def __init__(self, refusal: Refusal, view: discord.ui.View) -> None:
-        super().__init__(str(refusal), refusal.kind)
+        super().__init__(
+            refusal.text,
+            refusal.kind,
+            ask=refusal.ask,
+            change=refusal.change,
+            operate=refusal.operate,
+        )
         self.view = view
 
 

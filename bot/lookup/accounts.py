@@ -49,7 +49,7 @@ class Accounts:
         """Return a server's tiers and how to get each, lowest first."""
         async with self._database.snapshot() as tx:
             known = await server_tiers.of(tx, guild, self._terms.tiers)
-            return self._terms.offers(known, await server_tiers.roles(tx, guild))
+            return self._terms.offers(guild, known, await server_tiers.roles(tx, guild))
 
     async def _membership(
         self, reader: Reader, guild: int, set_for: MemberSettings, presence: Presence

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from bot.engine.cards import card
 from bot.errors import Problems, Refusal, RefusalKind
@@ -10,13 +11,23 @@ from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import counted, span
 from bot.values import Block, Grant, Limits, Membership, Offer, Request, Tier
 
-NOT_ALLOWED = (
-    "This server is not on the operator's list, so I cannot make music here. "
-    "Ask whoever runs this bot to allow it."
-)
+NOT_ON_THE_LIST = "This server is not on the operator's list, so I cannot make music here."
+ASK_THE_OPERATOR = "Ask whoever runs this bot to allow it."
+NOT_ALLOWED = f"{NOT_ON_THE_LIST} {ASK_THE_OPERATOR}"
+
+BY_THE_OWNER = "`/studio server` sets what this server is allowed."
+"""What the bot's owner reads of their own limits."""
 
 MOST_UNPOSTED = 2
 """How many undeliverable pieces a member may have on a UTC day before they must wait."""
+
+
+class Remedy(NamedTuple):
+    """Which tier would allow what is refused, and how to get it; see Refusal."""
+
+    text: str
+    ask: str
+    change: str
 
 
 class UsedUp(Refusal):
@@ -25,8 +36,9 @@ class UsedUp(Refusal):
     `left` is what remains of both, in seconds of music.
     """
 
-    def __init__(self, text: str, left: int) -> None:
-        super().__init__(text, RefusalKind.DAY)
+    def __init__(self, text: str, remedy: Remedy, left: int) -> None:
+        said, ask, change = remedy
+        super().__init__(f"{text} {said}", RefusalKind.DAY, ask=ask, change=change)
         self.left = left
 
 
@@ -47,39 +59,52 @@ def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     """
     tier, wrong = held.tier, Problems()
     if request.length > tier.longest:
-        wrong.note(
-            f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
-            f"{tier.longest} s per piece. "
-            f"{remedy(offers, lambda other: request.length <= other.longest)}",
-            RefusalKind.TIER,
+        wrong.add(
+            _beyond(
+                f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
+                f"{tier.longest} s per piece.",
+                remedy(offers, lambda other: request.length <= other.longest),
+            )
         )
     if request.takes > tier.takes:
-        wrong.note(
-            f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
-            f"{tier.takes} per request. "
-            f"{remedy(offers, lambda other: request.takes <= other.takes)}",
-            RefusalKind.TIER,
+        wrong.add(
+            _beyond(
+                f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
+                f"{tier.takes} per request.",
+                remedy(offers, lambda other: request.takes <= other.takes),
+            )
         )
     if not includes(tier, request.model):
-        wrong.note(
-            f"Your {escape(tier.name)} tier does not include the model {request.model}. "
-            f"{remedy(offers, lambda other: includes(other, request.model))}",
-            RefusalKind.TIER,
+        wrong.add(
+            _beyond(
+                f"Your {escape(tier.name)} tier does not include the model {request.model}.",
+                remedy(offers, lambda other: includes(other, request.model)),
+            )
         )
     wrong.tell()
 
 
-def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> str:
-    """Name the lowest tier that fits, and how to get it."""
+def _beyond(text: str, remedy: Remedy, kind: RefusalKind = RefusalKind.TIER) -> Refusal:
+    return Refusal(f"{text} {remedy.text}", kind, ask=remedy.ask, change=remedy.change)
+
+
+def remedy(offers: Sequence[Offer], fits: Callable[[Tier], bool]) -> Remedy:
+    """Name the lowest tier that fits, and how to get it; with a price only what can be got."""
     found = next((offer for offer in offers if fits(offer.tier)), None)
     if found is None:
-        return "No tier on this server allows more."
+        none = "No tier on this server allows more."
+        return Remedy(none, "", "`/tier edit` changes that, and so does `/tier add`.")
     how = [f"get the role {' or '.join(f'<@&{role}>' for role in found.roles[:3])}"]
     how = how if found.roles else []
     how += [f"get it at <{found.tier.link}>"] if found.tier.link else []
     how += ["subscribe (see `/plans`)"] if found.sku else []
-    way = ", or ".join(how) or "ask an admin for it (see `/plans`)"
-    return f"**{escape(found.tier.name)}** ({escape(found.tier.price)}) allows it: {way}."
+    price = f" ({escape(found.tier.price)})" if found.sold else ""
+    way = f": {', or '.join(how)}" if how else ""
+    return Remedy(
+        f"**{escape(found.tier.name)}**{price} allows it{way}.",
+        "" if how else "Ask whoever manages this server for it.",
+        "`/tier give` gives it to you or any member, `/setup` to everybody.",
+    )
 
 
 def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Offer]) -> None:
@@ -87,10 +112,10 @@ def check_waiting(held: Membership, waiting: Sequence[int], offers: Sequence[Off
     tier = held.tier
     if len(waiting) >= tier.waiting:
         numbers = some([f"#{job}" for job in waiting], LISTED)
-        raise Refusal(
+        raise _beyond(
             f"You already have {numbers} waiting, and your {escape(tier.name)} tier allows "
-            f"{tier.waiting} at a time. Cancel one, or wait for it to finish. "
-            f"{remedy(offers, lambda other: other.waiting > len(waiting))}",
+            f"{tier.waiting} at a time. Cancel one, or wait for it to finish.",
+            remedy(offers, lambda other: other.waiting > len(waiting)),
             RefusalKind.QUEUE,
         )
 
@@ -118,7 +143,8 @@ def pay(
             due -= drawn
     if due:
         left = max(0, held.per_day - used) + sum(grant.left for grant in grants)
-        raise UsedUp(_too_little(held, request, price, used, grants, offers, now), left)
+        text = _too_little(held, request, price, used, grants, now)
+        raise UsedUp(text, _more(held, request, price, used, grants, offers), left)
     return tuple(draws)
 
 
@@ -128,14 +154,30 @@ def _too_little(
     price: int,
     used: int,
     grants: Sequence[Grant],
-    offers: Sequence[Offer],
     now: datetime,
 ) -> str:
     granted = sum(grant.left for grant in grants)
     left = max(0, held.per_day - used)
     extra = f", and {span(granted)} from grants" if granted else ""
     everywhere = " on all servers" if held.everywhere else ""
-    more = remedy(
+    return (
+        f"This needs {span(price)}; you have {span(left)} of {span(held.per_day)} left "
+        f"today{everywhere} ({escape(held.tier.name)} tier){extra}. "
+        f"{_fits(left + granted, request.takes)}"
+        f"Your allowance resets <t:{int(resets_at(now).timestamp())}:R>."
+    )
+
+
+def _more(
+    held: Membership,
+    request: Request,
+    price: int,
+    used: int,
+    grants: Sequence[Grant],
+    offers: Sequence[Offer],
+) -> Remedy:
+    granted = sum(grant.left for grant in grants)
+    return remedy(
         offers,
         lambda other: (
             other.per_day - used + granted >= price
@@ -144,12 +186,6 @@ def _too_little(
             and request.takes <= other.takes
             and includes(other, request.model)
         ),
-    )
-    return (
-        f"This needs {span(price)}; you have {span(left)} of {span(held.per_day)} left "
-        f"today{everywhere} ({escape(held.tier.name)} tier){extra}. "
-        f"{_fits(left + granted, request.takes)}"
-        f"Your allowance resets <t:{int(resets_at(now).timestamp())}:R>. {more}"
     )
 
 
@@ -185,6 +221,7 @@ def check_studio(limits: Limits, waiting: int, waiting_here: int) -> None:
             f"This server already has {counted(waiting_here, 'piece')} waiting, the most the "
             "operator allows. Try again later; nothing was charged.",
             RefusalKind.QUEUE,
+            operate=BY_THE_OWNER,
         )
 
 
@@ -197,6 +234,7 @@ def check_server_day(limits: Limits, price: int, used: int, now: datetime) -> No
             f"{span(most)} left today, the most the operator allows. It resets "
             f"<t:{int(resets_at(now).timestamp())}:R>.",
             RefusalKind.SERVER,
+            operate=BY_THE_OWNER,
         )
 
 

@@ -51,14 +51,15 @@ class Terms:
             return _highest(sold)
         return replace(best, per_day=set_for.per_day, override=True)
 
-    def offers(self, known: Iterable[Tier], roles: Mapping[int, str]) -> list[Offer]:
-        """Return a server's tiers and how to get each."""
+    def offers(self, guild: int, known: Iterable[Tier], roles: Mapping[int, str]) -> list[Offer]:
+        """Return a server's tiers and how to get each; everybody's role has the server's id."""
         skus = {tier.key: sku for sku, tier in self._sold()}
         return [
             Offer(
                 tier=tier,
                 roles=tuple(role for role, key in roles.items() if key == tier.key),
                 sku=skus.get(tier.key),
+                everybody=roles.get(guild) == tier.key,
             )
             for tier in known
         ]

@@ -57,6 +57,30 @@ async def told(tx: Transaction, guild: int, now: datetime) -> None:
     await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
 
 
+async def welcomed(tx: Transaction, guild: int, now: datetime) -> bool:
+    """Note that a server was welcomed; return False if it was before."""
+    await _known(tx, guild)
+    return await tx.changes(
+        "UPDATE servers SET welcomed_at = ? WHERE guild_id = ? AND welcomed_at IS NULL",
+        (now.timestamp(), guild),
+    )
+
+
+async def was_welcomed(reader: Reader, guild: int) -> bool:
+    """Whether a server was welcomed, or had no channel for it."""
+    rows = await reader.fetch("SELECT welcomed_at FROM servers WHERE guild_id = ?", (guild,))
+    return bool(rows) and rows[0]["welcomed_at"] is not None
+
+
+async def introduced(tx: Transaction, guild: int, now: datetime) -> bool:
+    """Note that a manager of a server knows of the set-up; return False if one did before."""
+    await _known(tx, guild)
+    return await tx.changes(
+        "UPDATE servers SET introduced_at = ? WHERE guild_id = ? AND introduced_at IS NULL",
+        (now.timestamp(), guild),
+    )
+
+
 # Only once: a bot that starts again and still misses the server must not start the 30 days again.
 async def left(tx: Transaction, guild: int, at: datetime) -> None:
     """Note when the bot was removed from a server, once."""

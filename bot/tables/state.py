@@ -1,8 +1,9 @@
 """What the program remembers of itself: a value for each key, and the numbers that jobs had."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from bot.tables.database import Reader, Transaction
+from bot.tables.database import Reader, Transaction, moment
 from bot.values import EngineState
 
 
@@ -79,6 +80,14 @@ async def calendar(reader: Reader) -> tuple[float, float] | None:
 async def believe(tx: Transaction, trusted: float, doubted: float) -> None:
     """Keep those two."""
     await _put(tx, "calendar", f"{trusted} {doubted}")
+
+
+async def welcomes_since(tx: Transaction, now: datetime) -> datetime:
+    """Return since when servers that the bot joins are welcomed, which is now at first."""
+    if (told := await _get(tx, "welcomes")) is None:
+        told = str(now.timestamp())
+        await _put(tx, "welcomes", told)
+    return moment(float(told))
 
 
 async def database_name(reader: Reader) -> str | None:

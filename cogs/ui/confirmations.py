@@ -122,7 +122,7 @@ def _red(label: str, custom_id: str) -> ui.Button[Any]:
 
 
 def _member(pressed: PressableItem) -> Actor:
-    return Actor(id=int(pressed.match["who"]), name=pressed.match["name"])
+    return Actor(id=permissions.known(pressed.match["who"]), name=pressed.match["name"])
 
 
 async def _done(interaction: Interaction, text: str) -> None:

@@ -136,6 +136,13 @@ def snowflake(text: str) -> int | None:
     return number if 0 < number < 2**63 else None
 
 
+def known(number: str) -> int:
+    """Return an id of Discord's that a custom id has; raise Refusal for what is none."""
+    if (found := snowflake(number)) is None:
+        raise Refusal("That does not exist here.")
+    return found
+
+
 def require_manager(interaction: Interaction) -> None:
     """Raise NotAllowed unless the member manages the server."""
     if not interaction.permissions.manage_guild:

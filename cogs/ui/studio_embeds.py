@@ -35,9 +35,11 @@ FOR_MEMBERS = {
 }
 
 FOR_MANAGERS = {
-    "For server managers": "`/tier` what members can request, and which roles grant it\n"
-    "`/quota` seconds for individual members, and the log of all changes\n"
-    "`/member` block and unblock\n"
+    "For server managers": "`/setup` who can make how much, and where\n"
+    "`/settings` everything that is set · `/log` who changed what\n"
+    "`/tier` what members can request, and which roles grant it\n"
+    "`/quota` seconds for individual members\n"
+    "`/member` block and unblock, and for whom something is set\n"
     "`/channel` where music can be requested\n"
     "`/panel` a message with a button that opens the request form\n"
     "`/words` blocked words"

@@ -99,7 +99,8 @@ def require_permissions(interaction: Interaction) -> None:
     needed = invitation.IN_THREADS if thread else invitation.IN_CHANNELS
     if names := invitation.lacking(interaction.app_permissions, needed):
         raise Refusal(
-            f"I am missing permissions in this channel: {names}. "
-            "Ask whoever manages the server to grant them; nothing was queued.",
+            f"I am missing permissions in this channel: {names}. Nothing was queued.",
             RefusalKind.PERMISSION,
+            ask="Ask whoever manages the server to grant them.",
+            change="you can grant them in the settings of this channel.",
         )

@@ -54,7 +54,7 @@ def plans(
     for offer in offers:
         tier = offer.tier
         lines = [
-            escape(tier.price),
+            escape(tier.price) if offer.sold else "",
             f"pieces up to {tier.longest} s",
             f"{span(tier.per_day)} of music a day",
             f"{counted(tier.takes, 'take')} per request",

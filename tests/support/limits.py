@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 ROW, BUTTON, SELECT, TEXT_INPUT, LABEL = 1, 2, 3, 4, 18
+SELECTS = (SELECT, 5, 6, 7, 8)
+"""Choices of what the bot offers, and of members, roles or channels."""
 MESSAGES, CHOICES, MODAL = (4, 7), 8, 9
 PREMIUM, LINK = 6, 5
 
@@ -73,10 +75,10 @@ def _rows(rows: list[dict[str, Any]]) -> Iterator[str]:
     items = [item for row in rows for item in row["components"]]
     yield from _distinct("custom ids", [item["custom_id"] for item in items if "custom_id" in item])
     for row in rows:
-        selects = any(item["type"] == SELECT for item in row["components"])
+        selects = any(item["type"] in SELECTS for item in row["components"])
         yield from _many("components of a row", row["components"], 1 if selects else 5, least=1)
     for item in items:
-        yield from _select(item) if item["type"] == SELECT else _button(item)
+        yield from _select(item) if item["type"] in SELECTS else _button(item)
 
 
 def _button(button: dict[str, Any]) -> Iterator[str]:
@@ -93,6 +95,9 @@ def _button(button: dict[str, Any]) -> Iterator[str]:
 def _select(select: dict[str, Any]) -> Iterator[str]:
     yield from _long("custom id", select["custom_id"], 1, 100)
     yield from _long("placeholder", select.get("placeholder") or "", 0, 150)
+    if select["type"] != SELECT:  # Discord itself fills it
+        yield from _many("defaults", select.get("default_values", []), select["max_values"])
+        return
     yield from _many("options", select["options"], 25, least=1)
     yield from _distinct("values", [option["value"] for option in select["options"]])
     for option in select["options"]:
