@@ -229,4 +229,4 @@ async def setup(bot: Fantasia) -> None:
     bot.tree.add_command(log)
     bot.tree.add_command(Quota(bot.services))
     bot.tree.add_command(Members(bot.services))
-    bot.add_dynamic_items(pages.PageButton, *confirmations.ITEMS)
+    bot.add_dynamic_items(pages.PageButton, *confirmations.CONFIRMATIONS)

@@ -113,7 +113,7 @@ class RevokeButton(PressableItem, template=f"revoke:{NUMBER}:{WHO}"):
         await _done(interaction, f"Revoked: <@{who.id}> has {span(left)} less.")
 
 
-ITEMS = (RemoveTierButton, ResetTiersButton, ResetUsageButton, GrantSelect, RevokeButton)
+CONFIRMATIONS = (RemoveTierButton, ResetTiersButton, ResetUsageButton, GrantSelect, RevokeButton)
 """What answers below these questions."""
 
 

@@ -9,7 +9,7 @@ from bot.rules.wording import counted
 from bot.values import Arranged, Tier
 from cogs.ui.embeds import VIOLET, fill
 from cogs.ui.permissions import guild_of
-from cogs.ui.setup_view import Rows, rows
+from cogs.ui.setup_page import Rows, rows
 from cogs.ui.tier_embeds import allows, shown
 
 LONGEST_LIST = 600

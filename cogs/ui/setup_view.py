@@ -1,32 +1,20 @@
-"""The set-up of a server in one message: what is set, and selects that change it at once.
+"""The set-up of a server in one message, and what its selects and buttons change at once.
 
 Nothing is remembered between two presses: each shows the rows as they are then.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import discord
 from discord import ui
 
 from bot.client import Interaction, answer
-from bot.rules.markup import isolate, some
-from bot.values import Actor, Offer, Tier
-from cogs.ui import panel, permissions
-from cogs.ui.autocomplete import MOST_CHOICES
+from bot.values import Actor
+from cogs.ui import panel, permissions, setup_page
 from cogs.ui.buttons import PressableItem
-from cogs.ui.embeds import LONGEST_FIELD, VIOLET, fill
-from cogs.ui.permissions import admin, guild_of
-from cogs.ui.tier_embeds import RoleNames, allows, shown
+from cogs.ui.permissions import admin
+from cogs.ui.setup_page import NO_TIER, Rows, rows
+from cogs.ui.tier_embeds import shown
 from cogs.ui.views import view
-
-PLACES = (
-    discord.ChannelType.text,
-    discord.ChannelType.voice,
-    discord.ChannelType.forum,
-    discord.ChannelType.category,
-)
-"""The kinds of channels in which music can be requested."""
 
 WELCOME = (
     "I turn words into music: `/generate` takes a prompt such as *mozart fantasia* and a length, "
@@ -47,141 +35,20 @@ DONE = (
 )
 
 
-class Rows(NamedTuple):
-    """What is set in a server, and the names of its roles."""
-
-    offers: Sequence[Offer]
-    default: Tier
-    channels: Sequence[int]
-    names: RoleNames
-    everybody: int
-    """The id of the role that everybody has."""
-
-    def tier_of(self, role: int) -> Tier | None:
-        """Return the tier that a role grants."""
-        return next((offer.tier for offer in self.offers if role in offer.roles), None)
-
-    @property
-    def least(self) -> Tier:
-        """What everybody has."""
-        return max((self.default, self.tier_of(self.everybody) or self.default), key=_rank)
-
-    def roles(self) -> list[str]:
-        """Say in a line of each role what it grants, the tiers in their order."""
-        return [
-            f"{self.names.get(role, f'`{role}` (deleted)')} → {shown(offer.tier)}"
-            for offer in self.offers
-            for role in offer.roles
-            if role != self.everybody
-        ]
-
-    def places(self) -> str:
-        """Say where music can be requested."""
-        listed = some([f"<#{channel}>" for channel in self.channels], LONGEST_FIELD)
-        return listed or "Every channel where I can post"
-
-
-async def rows(interaction: Interaction) -> Rows:
-    """Read what is set."""
-    services, guild = interaction.client.services, guild_of(interaction)
-    offers = await services.accounts.offers(guild)
-    default = services.terms.tiers[0].key
-    return Rows(
-        offers=offers,
-        default=next(offer.tier for offer in offers if offer.tier.key == default),
-        channels=await services.server_admin.channels(guild),
-        names=permissions.named_roles(interaction),
-        everybody=guild,
-    )
-
-
-def setup_button() -> ui.Button[Any]:
-    """Return the button that opens the set-up."""
-    return ui.Button(label="Set up", custom_id="setup", style=discord.ButtonStyle.primary)
-
-
 async def show(interaction: Interaction) -> None:
     """Answer with the set-up, for the manager who asks alone."""
     permissions.require_manager(interaction)
     found = await rows(interaction)
-    await answer(interaction, embed=_embed(found), view=_controls(interaction, found))
+    await answer(
+        interaction, embed=setup_page.embed(found), view=setup_page.controls(interaction, found)
+    )
 
 
 async def _again(interaction: Interaction, note: str | None = None) -> None:
     """Show it as it is now in the message that was pressed."""
     found = await rows(interaction)
-    controls = _controls(interaction, found)
-    await interaction.response.edit_message(content=note, embed=_embed(found), view=controls)
-
-
-def _embed(found: Rows) -> discord.Embed:
-    embed = discord.Embed(
-        title="Set up Fantasia",
-        description="Each choice holds at once, and can be changed or left as it is.",
-        colour=VIOLET,
-    )
-    fields = {
-        "1 · Everybody": f"{shown(found.least)}: {allows(found.least)}",
-        "2 · Roles": some(found.roles(), LONGEST_FIELD, "\n") or "No role grants more yet",
-        "3 · Where": found.places(),
-        "4 · Panel": "A message with a button, for those who do not type commands. It is posted in "
-        "the channel that you are in; delete it there to be rid of it.",
-    }
-    return fill(embed, fields, inline=False)
-
-
-def _controls(interaction: Interaction, found: Rows) -> ui.View:
-    items: list[ui.Item[Any]] = [
-        _tier_select("setup:everybody", "1 · What everybody can make", found, found.least),
-        ui.RoleSelect(custom_id="setup:role", placeholder="2 · A role that grants a tier"),
-    ]
-    here = _listed_here(interaction, found)
-    if len(here) <= MOST_CHOICES:  # else Discord could not show them all as chosen
-        items.append(
-            ui.ChannelSelect(
-                custom_id="setup:where",
-                placeholder="3 · Channels for requests (none: everywhere)",
-                channel_types=[*PLACES],
-                min_values=0,
-                max_values=MOST_CHOICES,
-                default_values=[discord.Object(number) for number in here],
-            )
-        )
-    done = ui.Button[Any](label="Done", custom_id="setup:done", style=discord.ButtonStyle.success)
-    return view(*items, ui.Button(label="Post the panel here", custom_id="setup:panel"), done)
-
-
-def _listed_here(interaction: Interaction, found: Rows) -> list[int]:
-    """Return the allowed channels that a select can show: neither deleted ones nor threads."""
-    guild = interaction.guild
-    known = (guild and guild.get_channel(number) for number in found.channels)
-    return [channel.id for channel in known if channel and channel.type in PLACES]
-
-
-def _tier_select(
-    custom_id: str, placeholder: str, found: Rows, current: Tier | None, none: str | None = None
-) -> ui.Select[Any]:
-    """Return a choice of the tiers; with words for `none`, of none of them too."""
-    options = [
-        discord.SelectOption(
-            label=isolate(offer.tier.name, 100),
-            value=offer.tier.key,
-            description=isolate(allows(offer.tier).replace("\\", ""), 100),
-            default=current is not None and offer.tier.key == current.key,
-        )
-        for offer in found.offers
-    ]
-    if none:
-        options.append(discord.SelectOption(label=none, value=NO_TIER, default=current is None))
-    return ui.Select(custom_id=custom_id, placeholder=placeholder, options=options)
-
-
-NO_TIER = "-"
-"""The choice of none, which is no tier's key."""
-
-
-def _rank(tier: Tier) -> tuple[int, int, int, str]:
-    return tier.rank
+    again = setup_page.controls(interaction, found)
+    await interaction.response.edit_message(content=note, embed=setup_page.embed(found), view=again)
 
 
 async def _set(interaction: Interaction, found: Rows, role: Actor, key: str) -> None:
@@ -213,7 +80,7 @@ class SetupButton(SetupItem, template="setup"):
         await show(interaction)
 
 
-class BackButton(SetupItem, template="setup:back"):
+class SetupBackButton(SetupItem, template="setup:back"):
     """Goes back to the whole from one role."""
 
 
@@ -241,7 +108,7 @@ class RoleSelect(SetupItem, template="setup:role"):
             return
         before = found.tier_of(role.id)
         told = f"{role.mention} grants {shown(before) if before else 'no tier'}. What shall it be?"
-        select = _tier_select(
+        select = setup_page.tier_select(
             f"setup:role:{role.id}", "The tier that it grants", found, before, none="No tier"
         )
         back = ui.Button[Any](label="Back", custom_id="setup:back")
@@ -266,7 +133,7 @@ class WhereSelect(SetupItem, template="setup:where"):
     async def change(self, interaction: Interaction) -> None:
         chosen = {channel.id: channel.name for channel in self.item.values}
         found, servers = await rows(interaction), interaction.client.services.server_admin
-        here = set(_listed_here(interaction, found))
+        here = set(setup_page.listed_here(interaction, found))
         for number in chosen.keys() - here - set(found.channels):
             channel = Actor(id=number, name=chosen[number])
             await servers.allow_channel(*admin(interaction), channel)
@@ -289,13 +156,13 @@ class DoneButton(SetupItem, template="setup:done"):
     """Ends with a summary."""
 
     async def change(self, interaction: Interaction) -> None:
-        embed = _embed(await rows(interaction)).remove_field(-1)
+        embed = setup_page.embed(await rows(interaction)).remove_field(-1)
         embed.title, embed.description = "What is set up", DONE
         await interaction.response.edit_message(content=None, embed=embed, view=None)
 
 
-ITEMS = (
-    *(SetupButton, BackButton, EverybodySelect, RoleSelect, RoleTierSelect, WhereSelect),
+SETUP_ITEMS = (
+    *(SetupButton, SetupBackButton, EverybodySelect, RoleSelect, RoleTierSelect, WhereSelect),
     *(PanelButton, DoneButton),
 )
 """All that can be pressed of it."""

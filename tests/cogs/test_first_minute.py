@@ -94,7 +94,7 @@ async def test_a_fresh_server_is_set_up_by_its_welcome_and_a_member_makes_a_piec
         )
         form = await w.alice.click(panel, label="Generate")
         shown = await w.alice.submit_modal(form, values(form) | {"prompt": "play", "seconds": "20"})
-        await w.status(shown, "#1 is done")
+        assert not shown.ephemeral
         await w.result()
         assert "**Pro**" in card(await w.bob.slash(w.music, "usage"))
 

@@ -113,9 +113,7 @@ async def test_a_piece_longer_than_the_operator_allows_is_not_the_tiers_fault(pl
             await w.generate("play", 26)
         refusal = ""
         async with w.database.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO servers (guild_id, max_seconds) VALUES (?, 9)", (w.guild.id,)
-            )
+            await tx.execute("UPDATE servers SET max_seconds = 9 WHERE guild_id = ?", (w.guild.id,))
         refusal = told(await w.generate("play", 10))
         assert "the operator allows this server up to 9 s per piece" in refusal
 
