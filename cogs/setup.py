@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import datetime
 from typing import Any
 
 import discord
@@ -25,10 +26,9 @@ class Arrivals(commands.Cog):
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Say it where members will see it, if the bot may post at all."""
-        if guild.me is None:  # of an unavailable server nothing is known
-            return
         since = await self._server_admin.welcomes_since()
-        joined = guild.me.joined_at
+        # An unavailable server comes without the bot's own member, and without channels.
+        joined: datetime | None = getattr(guild.me, "joined_at", None)
         # A server may be joined while `on_ready` goes through all of them: it is told once.
         async with self._saying:
             if await self._server_admin.turned_away(guild.id):
