@@ -74,8 +74,9 @@ def write(path: Path, prompt: str, strips: Sequence[Strip]) -> None:
         y = top + each * (number - 1)
         _draw(draw, shown, y, each, longest)
         if len(strips) > 1:
-            _label(draw, PICTURE_MARGIN, y, str(number), "lt")
-        _label(draw, WIDTH - PICTURE_MARGIN, y, _time(shown.seconds), "rt")
+            # In the margin, where no bar is.
+            _label(draw, PICTURE_MARGIN // 2, _middle(y, each), str(number), "mm")
+        _label(draw, WIDTH - PICTURE_MARGIN, y + 4, _time(shown.seconds), "rt")
     small = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     replace(path, lambda file: small.save(file, "PNG"))
 
@@ -101,7 +102,7 @@ def _brightness(
 
 
 def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longest: float) -> None:
-    middle, half = top + height // 2 + 8, (height - 28) / 2
+    middle, half = _middle(top, height), (height - 28) / 2
     count = max(1, round(BAR_COLUMNS * shown.seconds / longest)) if longest else 1
     draw.line((PICTURE_MARGIN, middle, WIDTH - PICTURE_MARGIN, middle), LINE_COLOUR, 2)
     places = np.linspace(0, BAR_COLUMNS - 1, count)
@@ -114,10 +115,15 @@ def _draw(draw: ImageDraw.ImageDraw, shown: Strip, top: int, height: int, longes
         draw.rounded_rectangle(box, 2, fill=tuple(int(part) for part in colour))
 
 
+def _middle(top: int, height: int) -> int:
+    """Return where silence lies in a strip."""
+    return top + height // 2 + 8
+
+
 def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, anchor: str) -> None:
     font = _font(SMALL_TEXT_SIZE)
     draw.text(
-        (x, y + 4), text, FAINT_COLOUR, font, anchor, stroke_width=4, stroke_fill=BACKGROUND_COLOUR
+        (x, y), text, FAINT_COLOUR, font, anchor, stroke_width=4, stroke_fill=BACKGROUND_COLOUR
     )
 
 

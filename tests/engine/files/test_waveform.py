@@ -61,6 +61,16 @@ def test_takes_share_one_time_axis(tmp_path: Path) -> None:
     assert 450 < ends[1] < 510
 
 
+def test_a_takes_number_stands_beside_its_bars(tmp_path: Path) -> None:
+    flat = np.ones((1, 2 * RATE)) * 0.5
+    several, one = drawn(tmp_path, flat, flat, prompt=""), drawn(tmp_path, flat, prompt="")
+    margin = waveform.PICTURE_MARGIN
+    assert (several[:, :margin] > 150).any()
+    assert not (one[:, :margin] > 150).any()
+    first = painted(several)[:, margin : margin + waveform.BAR_WIDTH]
+    assert first.any(axis=1).sum() > 2 * 60, "nothing covers the first bar"
+
+
 @pytest.mark.parametrize("samples", [np.zeros((2, RATE)), np.zeros((1, 1)), np.ones((1, 3))])
 def test_silence_and_next_to_nothing_are_drawn(tmp_path: Path, samples: np.ndarray) -> None:
     assert drawn(tmp_path, samples).shape[1] == 960
