@@ -11,20 +11,19 @@ from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES, USUAL_SECONDS
 from bot.rules.quota import includes
 from bot.studio import Studio
 from bot.values import SamplingOptions, Wish
-from cogs.ui import extending, prompt_words, submit
+from cogs.ui import prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.extending import ExtendButton, ExtendSelect, ExtendTakeButton, OtherWordsButton
-from cogs.ui.forms import Forms
-from cogs.ui.piece_card import NAME_FORM, NameButton, StarButton, UnstarButton, named
-from cogs.ui.request_form import (
-    FORM,
-    AgainButton,
-    BackButton,
-    EditButton,
-    GenerateButton,
-    submitted,
+from cogs.ui.extending import (
+    EXTENSION,
+    ExtendButton,
+    ExtendSelect,
+    ExtendTakeButton,
+    OtherWordsButton,
 )
+from cogs.ui.forms import BackButton, Forms
+from cogs.ui.piece_card import TITLE, NameButton, StarButton, UnstarButton
+from cogs.ui.request_form import REQUEST, AgainButton, EditButton, GenerateButton
 from cogs.ui.result_buttons import DeleteButton, DeleteNowButton
 from cogs.ui.saving import SaveButton, SaveSelect, SaveTakeButton
 from cogs.ui.take_buttons import TAKES
@@ -38,7 +37,7 @@ RESULTS = (
 )
 PIECES = (StarButton, UnstarButton, NameButton)
 
-FORMS = {FORM: submitted, extending.EXTENSION_FORM: extending.submitted, NAME_FORM: named}
+FORMS = (REQUEST, EXTENSION, TITLE)
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 

@@ -14,10 +14,8 @@ from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, forms, permissions, submit, views
 from cogs.ui.buttons import PressableItem
+from cogs.ui.forms import Form
 from cogs.ui.views import NUMBER, TAKE
-
-EXTENSION_FORM = f"form:extend:{NUMBER}"
-"""The pattern of the custom ids of the short form."""
 
 EXTENSION_SECONDS = (5, 10, 15, 30)
 """Seconds that a piece may be extended by at a time, besides all that still fits."""
@@ -53,18 +51,25 @@ class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
 
     async def press(self, interaction: Interaction) -> None:
         job, choices = await _choices(interaction, self.number, int(self.match["take"]))
-        words: ui.TextInput[Any] = ui.TextInput(
-            custom_id="prompt",
-            style=discord.TextStyle.paragraph,
-            default=job.request.prompt,
-            max_length=LONGEST_PROMPT,
-        )
-        choices[0].default = True
-        more: ui.Select[Any] = ui.Select(custom_id="more", options=choices)
-        form = ui.Modal(title=f"Extend #{job.id}", custom_id=f"form:extend:{job.id}")
-        form.add_item(ui.Label(text="How it goes on", component=words))
-        form.add_item(ui.Label(text="By how much", component=more))
-        await forms.show(interaction, form)
+        said = {"prompt": job.request.prompt, "more": choices[0].value}
+        await forms.show(interaction, _form(job, choices, said))
+
+
+def _form(job: Job, choices: list[discord.SelectOption], said: forms.Said) -> ui.Modal:
+    """Return the short form, with what was `said`."""
+    words: ui.TextInput[Any] = ui.TextInput(
+        custom_id="prompt",
+        style=discord.TextStyle.paragraph,
+        default=said["prompt"][:LONGEST_PROMPT],
+        max_length=LONGEST_PROMPT,
+    )
+    for choice in choices:
+        choice.default = choice.value == said["more"]
+    more: ui.Select[Any] = ui.Select(custom_id="more", options=choices)
+    form = ui.Modal(title=f"Extend #{job.id}", custom_id=f"form:extend:{job.id}")
+    form.add_item(ui.Label(text="How it goes on", component=words))
+    form.add_item(ui.Label(text="By how much", component=more))
+    return form
 
 
 async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
@@ -110,10 +115,19 @@ def _fitting(room: int) -> list[int]:
     return usual if room in usual or not 0 < room < EXTENSION_SECONDS[-1] else [*usual, room]
 
 
-async def submitted(interaction: Interaction, match: re.Match[str], said: forms.Said) -> None:
+async def _filled(interaction: Interaction, match: re.Match[str], said: forms.Said) -> ui.Modal:
+    job, choices = await _choices(interaction, int(match["number"]), 0)
+    return _form(job, choices, said)
+
+
+async def _submitted(interaction: Interaction, match: re.Match[str], said: forms.Said) -> None:
     """Queue the extension that a form asks for, and close the question that it came from."""
     take, more = map(int, views.parsed(CHOICE, said.get("more", "")))
     await _extend(interaction, int(match["number"]), take, more, said["prompt"])
+
+
+EXTENSION = Form(f"form:extend:{NUMBER}", _filled, _submitted)
+"""The short form."""
 
 
 async def _extend(

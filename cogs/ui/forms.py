@@ -1,7 +1,9 @@
 """Forms that outlive a restart: each is known by its custom id, and answered from what it holds."""
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import discord
@@ -9,20 +11,35 @@ from discord import ui
 from discord.ext import commands
 
 from bot.client import Interaction, require_membership
-from bot.errors import Refusal
+from bot.discord_api.replies import ReturnedRefusal
+from bot.errors import Refusal, StorageError
+from cogs.ui import permissions, submit, views
+from cogs.ui.buttons import PressableItem
 
 Said = Mapping[str, str]
 """What was typed or chosen, by the names of the fields."""
 
-Answer = Callable[[Interaction, re.Match[str], Said], Awaitable[None]]
-"""Answers a form, whose custom id matched."""
+OUT_OF_DATE = "That form is out of date. Open it again; nothing was queued."
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A kind of form: the pattern of its custom ids, what fills one in, and what answers it."""
+
+    pattern: str
+    filled: Callable[[Interaction, re.Match[str], Said], Awaitable[ui.Modal]]
+    answered: Callable[[Interaction, re.Match[str], Said], Awaitable[None]]
 
 
 class Forms(commands.Cog):
-    """Answers forms from what they hold, so that one survives a restart while it is open."""
+    """Answers forms from what they hold, so that one survives a restart while it is open.
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
-        self._answers = answers
+    One that is refused comes back with what was typed. Discord opens no form in answer to a form,
+    so there is a button that opens it.
+    """
+
+    def __init__(self, kinds: Sequence[Form]) -> None:
+        self._kinds = kinds
 
     @commands.Cog.listener()
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
@@ -37,10 +54,42 @@ class Forms(commands.Cog):
 
     async def _answer(self, interaction: Interaction) -> None:
         data: Any = interaction.data  # discord.py fills in only forms that it stores
-        for pattern, answered in self._answers.items():
-            if match := re.fullmatch(pattern, data["custom_id"]):
-                return await answered(interaction, match, _said(data))
-        raise Refusal("That form is out of date. Open it again; nothing was queued.")
+        form, match = self._known(data["custom_id"])
+        said = _said(data)
+        try:
+            await form.answered(interaction, match, said)
+        except submit.Queued:
+            raise  # whoever filled it in once more would pay twice
+        except Refusal as refusal:
+            with contextlib.suppress(StorageError):  # then it is refused without the button
+                await interaction.client.services.drafts.keep(
+                    permissions.guild_of(interaction), interaction.user.id, match[0], said
+                )
+                raise ReturnedRefusal(refusal, views.view(views.back_button())) from refusal
+            raise
+
+    async def back(self, interaction: Interaction) -> None:
+        """Open the form that was refused last, with what was typed into it."""
+        draft = await interaction.client.services.drafts.last(
+            permissions.guild_of(interaction), interaction.user.id
+        )
+        form, match = self._known(draft.form)
+        await show(interaction, await form.filled(interaction, match, draft.said))
+
+    def _known(self, custom_id: str) -> tuple[Form, re.Match[str]]:
+        for form in self._kinds:
+            if match := re.fullmatch(form.pattern, custom_id):
+                return form, match
+        raise Refusal(OUT_OF_DATE)
+
+
+class BackButton(PressableItem, template="form-back"):
+    """Opens the form that was refused last."""
+
+    async def press(self, interaction: Interaction) -> None:
+        cog = interaction.client.get_cog(Forms.__name__)
+        assert isinstance(cog, Forms)
+        await cog.back(interaction)
 
 
 async def show(interaction: Interaction, form: ui.Modal) -> None:

@@ -10,9 +10,7 @@ from bot.belongings.shelf import LONGEST_TITLE
 from bot.client import Interaction
 from cogs.ui import embeds, forms, permissions, submit, views
 from cogs.ui.buttons import PressableItem
-from cogs.ui.forms import Said
-
-NAME_FORM = f"name:{views.NUMBER}"
+from cogs.ui.forms import Form, Said
 
 
 class StarButton(PressableItem, template=views.STAR.template):
@@ -40,25 +38,36 @@ class NameButton(PressableItem, template=views.NAME.template):
     async def press(self, interaction: Interaction) -> None:
         viewer = permissions.viewer(interaction)
         job, *_ = await interaction.client.services.pieces.piece(self.number, viewer)
-        await forms.show(interaction, NameForm(job.id, job.title))
+        await forms.show(interaction, NameForm(job.id, job.title or ""))
 
 
 class NameForm(ui.Modal):
     """Asks for a title of a piece."""
 
-    def __init__(self, number: int, title: str | None) -> None:
+    def __init__(self, number: int, title: str) -> None:
         super().__init__(title=f"Name #{number}", custom_id=f"name:{number}")
         field: ui.TextInput[Any] = ui.TextInput(
-            custom_id="title", default=title, required=False, max_length=LONGEST_TITLE
+            custom_id="title",
+            default=title[:LONGEST_TITLE] or None,
+            required=False,
+            max_length=LONGEST_TITLE,
         )
         self.add_item(ui.Label(text="Title", description="Empty: no title", component=field))
 
 
-async def named(interaction: Interaction, match: re.Match[str], said: Said) -> None:
+async def _filled(_: Interaction, match: re.Match[str], said: Said) -> NameForm:
+    return NameForm(int(match["number"]), said["title"])
+
+
+async def _named(interaction: Interaction, match: re.Match[str], said: Said) -> None:
     """Give a piece the title that a form says."""
     number, viewer = int(match["number"]), permissions.viewer(interaction)
     await interaction.client.services.shelf.name(number, viewer, said["title"])
     await _show(interaction, number)
+
+
+TITLE = Form(f"name:{views.NUMBER}", _filled, _named)
+"""The form of a title."""
 
 
 async def card(interaction: Interaction, number: int) -> tuple[discord.Embed, ui.View]:
@@ -71,4 +80,4 @@ async def card(interaction: Interaction, number: int) -> tuple[discord.Embed, ui
 
 async def _show(interaction: Interaction, number: int) -> None:
     embed, view = await card(interaction, number)
-    await interaction.response.edit_message(embed=embed, view=view)
+    await interaction.response.edit_message(content=None, embed=embed, view=view)

@@ -1,6 +1,5 @@
 """Requesting a piece again, edited, or from an empty form; on the quota of whoever does so."""
 
-import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -11,9 +10,8 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
-from bot.discord_api.replies import ReturnedRefusal
 from bot.engine.cards import SAMPLING_BOUNDS
-from bot.errors import Problems, Refusal, StorageError
+from bot.errors import Problems, Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape, isolate
 from bot.rules.quota import includes
@@ -22,14 +20,14 @@ from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
 from cogs.ui.embeds import settings
-from cogs.ui.forms import Said
+from cogs.ui.forms import Form, Said
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
 FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
-"""The pattern of the custom ids of forms; what it calls `form` is kept with a draft."""
+"""The pattern of the custom ids of forms of a request."""
 
 WHOLE = ("top_k", "seed")
 """Settings that are whole numbers."""
@@ -70,16 +68,6 @@ class GenerateButton(PressableItem, template="generate"):
         held, longest = await submit.allowed(interaction)
         seconds = held.up_to(bounds.USUAL_SECONDS, longest)
         await _show(interaction, "generate", {"seconds": str(seconds)})
-
-
-class BackButton(PressableItem, template="form-back"):
-    """Opens the form that was refused last, with what was typed into it."""
-
-    async def press(self, interaction: Interaction) -> None:
-        draft = await interaction.client.services.drafts.last(
-            permissions.guild_of(interaction), interaction.user.id
-        )
-        await _show(interaction, draft.form, draft.said)
 
 
 class RequestForm(ui.Modal):
@@ -131,18 +119,9 @@ class RequestForm(ui.Modal):
         return ui.Select(custom_id="model", options=options)
 
 
-async def submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
-    """Queue what a form says, or refuse it with a button that leads back to it."""
-    try:
-        job = await submit.request(interaction, await _wish(interaction, match, said))
-    except Refusal as refusal:
-        with contextlib.suppress(StorageError):  # then it is refused without the button
-            await interaction.client.services.drafts.keep(
-                permissions.guild_of(interaction), interaction.user.id, match["form"], said
-            )
-            raise ReturnedRefusal(refusal, views.view(views.back_button())) from refusal
-        raise
-    await submit.tell(interaction, job)
+async def _submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
+    """Queue what a form says."""
+    await submit.queue(interaction, await _wish(interaction, match, said))
 
 
 async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> Wish:
@@ -164,9 +143,21 @@ async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> W
 
 
 async def _show(interaction: Interaction, form: str, said: Said) -> None:
+    await forms.show(interaction, await _form(interaction, form, said))
+
+
+async def _form(interaction: Interaction, form: str, said: Said) -> RequestForm:
     held, longest = await submit.allowed(interaction)
     models = interaction.client.services.studio.models
-    await forms.show(interaction, RequestForm(form, said, held, longest, models))
+    return RequestForm(form, said, held, longest, models)
+
+
+async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> RequestForm:
+    return await _form(interaction, match["form"], said)
+
+
+REQUEST = Form(FORM, _filled, _submitted)
+"""The form of a request."""
 
 
 async def _still(interaction: Interaction, number: int) -> int | None:

@@ -14,6 +14,10 @@ from cogs.ui import permissions, status_embeds, views
 log = logging.getLogger(__name__)
 
 
+class Queued(Refusal):
+    """What a member wants was queued, and only cannot be shown."""
+
+
 async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     """Return the member's tier and the length of the longest piece they may request, in seconds."""
     return await interaction.client.services.accounts.allowed(
@@ -63,7 +67,7 @@ async def tell(interaction: Interaction, job: Job) -> None:
         await services.outbox.shown(job, message, Status.QUEUED)
     except StorageError as error:  # the job is queued and charged all the same
         log.error("job %d: its status cannot be shown: %s", job.id, error)
-        raise Refusal(
+        raise Queued(
             f"#{job.id} is queued and will be posted here, but the studio's database is busy, so "
             "its progress may not show here. Use `/queue` to follow or cancel it."
         ) from None

@@ -7,7 +7,7 @@ import discord
 import pytest
 
 from bot.app import Plan
-from bot.errors import Refusal
+from bot.errors import Refusal, StorageError
 from bot.rules import tiers
 from bot.values import SamplingOptions, Status
 from cogs.ui.request_form import read
@@ -158,6 +158,43 @@ async def test_the_newest_of_each_members_refused_forms_comes_back(plan: Plan) -
             under = answered(refused[number]).message
             back = await who.click(under, label="Back to the form")
             assert values(back)["prompt"] == words
+
+
+async def test_every_form_comes_back(plan: Plan) -> None:
+    async with world(plan) as w:
+        message = await first(w)
+        await w.admin.slash(w.music, "words add", word="kazoo")
+        question = await w.alice.click(message, label="Extend")
+        card = await w.alice.slash(w.music, "piece", number=1)
+        for shown, label, field in (
+            (question, "With other words", "prompt"),
+            (card, "Name it", "title"),
+        ):
+            form = await w.alice.click(answered(shown).message, label=label)
+            typed = values(form) | {field: "my kazoo"}
+            refused = await w.alice.submit_modal(form, typed)
+            assert "a word that this server blocks" in told(refused)
+            back = await w.alice.click(answered(refused).message, label="Back to the form")
+            assert values(back) == typed
+            await w.alice.submit_modal(back, typed | {field: "my violin"})
+        assert (await w.ended(2, Status.DELIVERED)).request.prompt == "my violin"
+        assert (await w.studio.job(1)).title == "my violin"
+
+
+async def test_what_is_queued_and_cannot_be_shown_is_not_filled_in_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(plan) as w:
+        form = await w.bob.click(await first(w), label="Edit")
+
+        async def busy(*_: object) -> None:
+            raise StorageError("busy", busy=True)
+
+        monkeypatch.setattr(w.services.outbox, "shown", busy)
+        monkeypatch.setattr(w.services.standings, "of_job", busy)
+        shown = await w.bob.submit_modal(form, values(form))
+        assert "#2 is queued" in told(shown)
+        assert answered(shown).components == []
 
 
 async def test_the_panels_form_asks_for_words_and_length_alone(plan: Plan) -> None:

@@ -111,6 +111,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "A refused form opens again with what was typed, for 15 minutes",
         "request_form::test_a_refused_form_comes_back_with_what_was_typed",
         "request_form::test_the_newest_of_each_members_refused_forms_comes_back",
+        "request_form::test_every_form_comes_back",
+        "request_form::test_what_is_queued_and_cannot_be_shown_is_not_filled_in_again",
         "erasure::test_what_was_typed_into_a_refused_form_is_erased",
     ),
     (
