@@ -15,11 +15,12 @@ from bot.rules import quota
 from bot.rules.fairness import is_aged
 from bot.tables import jobs, members, takes
 from bot.values import Actor, Delivered, Limits, Oversized, Presence, Status, Unsent, Viewer, Wish
+from cogs.ui.views import EXTEND, SAVE
 from tests.support import inside
 from tests.support.books import Books, Only, books, lefts
 from tests.support.clock import Clock, until
 from tests.support.deliveries import MESSAGES, undeliverable, used
-from tests.support.presses import press_again
+from tests.support.presses import forged, press_again
 from tests.support.processes import children
 from tests.support.shown import told
 from tests.support.studio import GENEROUS, a_studio, member, origin, serve
@@ -59,8 +60,10 @@ async def test_what_could_not_be_posted_is_neither_saved_nor_extended(
         await undeliverable(w)
         shown = await w.alice.slash(w.music, "piece", number=1)
         assert shown.response
-        pressed = await w.alice.click(shown.response.message, label=label)
-        assert "#1 could not be posted, so it was refunded" in told(pressed)
+        assert label not in str(shown.response.components)
+        button = {"Save as": SAVE, "Extend": EXTEND}[label].of(1).custom_id
+        refused = await forged(w, w.alice, w.music, str(button))
+        assert "#1 could not be posted, so it was refunded" in refused
         with pytest.raises(Refusal, match="could not be posted"):
             await w.services.pieces.extension(1, 1, 5, viewer(w))
         await press_again(w)

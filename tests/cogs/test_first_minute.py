@@ -140,8 +140,8 @@ async def test_what_joined_while_the_bot_was_off_is_welcomed_where_members_are(
     async with world(fresh) as w:
         await w.stack.aclose()
         opera = w.env.create_guild("Opera")
-        everyone = {opera.default_role: discord.PermissionOverwrite(send_messages=False)}
-        closed = opera.create_text_channel("rules", overwrites=everyone)
+        silent = discord.PermissionOverwrite(send_messages=False)
+        closed = opera.create_text_channel("rules", overwrites={opera.default_role: silent})
         foyer = opera.create_text_channel("foyer")
         await w.env.restart_bot(await w.stack.enter_async_context(compose(fresh)))
         await welcomed(foyer)

@@ -232,7 +232,14 @@ class Storm:
         if form is None or form.modal is None:
             return
         fields = [label["component"] for label in form.modal["components"]]
-        said = {field["custom_id"]: field.get("value") or "" for field in fields}
+        said = {
+            field["custom_id"]: [
+                option["value"] for option in field["options"] if option.get("default")
+            ]
+            if "options" in field
+            else field.get("value") or ""
+            for field in fields
+        }
         who = next(m for m in self._everybody() if m.id == form._interaction.user_id)
         await who.submit_modal(
             form, said | {"prompt": "play it otherwise", "takes": "2", "seconds": "3"}
