@@ -265,13 +265,18 @@ async def wrong(x: Extremes, act: Awaitable[simcord.InteractionResult]) -> list[
 async def pressed(x: Extremes, custom_id: str, value: str = "") -> list[str]:
     """Press what may stand under any message, or choose from it."""
     item: ui.Item[Any] = ui.Button(label="Press", custom_id=custom_id)
-    if value:
+    chosen: list[Any] = [value]
+    if value == "role":
+        item, chosen = ui.RoleSelect(custom_id=custom_id), [x.role]
+    elif value == "channel":
+        item, chosen = ui.ChannelSelect(custom_id=custom_id), x.channels[:1]
+    elif value:
         options = [discord.SelectOption(label="Choose", value=value)]
         item = ui.Select(custom_id=custom_id, options=options)
     view = ui.View(timeout=None).add_item(item)
     message = await x.w.bot.get_partial_messageable(x.w.music.id).send("Press", view=view)
     if value:
-        return await wrong(x, x.member.select(message, [value]))
+        return await wrong(x, x.member.select(message, chosen))
     return await wrong(x, x.member.click(message, custom_id=custom_id))
 
 
@@ -347,6 +352,8 @@ async def walked(x: Extremes) -> dict[str, list[str]]:
         *((f"setup{each}", "") for each in ("", ":back", ":panel", ":done")),
         *((f"setup:{each}", "free") for each in ("everybody", f"role:{x.role.id}")),
         (f"setup:role:{2**64 - 1}", "free"),
+        ("setup:role", "role"),
+        ("setup:where", "channel"),
         ("remove-tier:plus", ""),
         ("reset-tiers", ""),
         ("form-back", ""),

@@ -72,6 +72,28 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "fairness::test_the_queue_shows_what_each_may_see",
         "fairness::test_a_piece_is_cancelled_from_the_queue",
     ),
+    (
+        "one message of selects and buttons",
+        "first_minute::test_a_fresh_server_is_set_up_by_its_welcome_and_a_member_makes_a_piece",
+        "first_minute::test_each_step_can_be_undone",
+    ),
+    (
+        "everything that is set, with the command that changes it",
+        "first_minute::test_all_that_is_set_stands_on_one_page_with_its_command",
+    ),
+    (
+        "a member's seconds, and what was changed of them",
+        "undoing::test_a_grant_is_taken_back_but_not_what_was_used_of_it",
+    ),
+    (
+        "removing and resetting ask first",
+        "undoing::test_the_default_tiers_come_back_and_keep_their_roles",
+        "admins::test_tiers_are_added_and_removed_with_all_that_leads_to_them",
+    ),
+    (
+        "for whom something is set",
+        "undoing::test_members_with_something_set_are_listed_while_it_holds",
+    ),
     ("your tier and where it comes from", "members::test_usage_tells_the_whole_story"),
     (
         "the server's tiers side by side and how to get each",
