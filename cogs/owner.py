@@ -32,7 +32,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
     @app_commands.rename(server="id", max_seconds="max-seconds", per_day="seconds-per-day")
     @app_commands.describe(
         server="The server's id",
-        word="Whether it may use the studio",
+        access="Whether it may use the studio",
         max_seconds="The longest piece, in seconds; 0 for the value in .env",
         waiting="How many pieces may wait; 0 for the value in .env",
         per_day="Seconds of music a day; -1 for the value in .env",
@@ -41,7 +41,7 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         self,
         interaction: Interaction,
         server: app_commands.Range[str, 15, 20],
-        word: Literal["allow", "refuse", "follow the list"] | None = None,
+        access: Literal["allow", "refuse", "follow the list"] | None = None,
         max_seconds: app_commands.Range[int, 0, LONGEST_PIECE] | None = None,
         waiting: app_commands.Range[int, 0, 100_000] | None = None,
         per_day: app_commands.Range[int, -1, 100_000_000] | None = None,
@@ -50,8 +50,8 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         guild, actor = permissions.snowflake(server), permissions.actor(interaction.user)
         if guild is None:
             raise Refusal("A server id is a number of 15 to 20 digits, as Discord shows it.")
-        if word is not None:
-            await self._services.server_admin.allow_server(guild, actor, ACCESS_CHOICES[word])
+        if access is not None:
+            await self._services.server_admin.allow_server(guild, actor, ACCESS_CHOICES[access])
         changes = {"max_seconds": max_seconds, "waiting": waiting, "seconds_per_day": per_day}
         if any(value is not None for value in changes.values()):
             await self._services.server_admin.limit_server(guild, actor, changes)

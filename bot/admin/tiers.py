@@ -80,7 +80,7 @@ class TierAdmin(Audited):
                 raise Refusal(f"At most {MOST_ROLES} roles can be mapped.")
             await server_tiers.mapped(tx, guild, role.id, role.name, tier.key)
             old = called(known, before.get(role.id))
-            await self._note(tx, guild, actor, "tier map", f"@{role.name}", old, tier.name)
+            await self._note(tx, guild, actor, "tier map", _at(role.name), old, tier.name)
         return tier
 
     async def unmap_role(self, guild: int, actor: Actor, role: int) -> str:
@@ -94,7 +94,7 @@ class TierAdmin(Audited):
             key = (await server_tiers.roles(tx, guild))[role]
             before = called(await server_tiers.of(tx, guild, self._terms.tiers), key)
             await server_tiers.unmapped(tx, guild, role)
-            await self._note(tx, guild, actor, "tier unmap", f"@{name}", before)
+            await self._note(tx, guild, actor, "tier unmap", _at(name), before)
         return name
 
     async def role_deleted(self, guild: int, role: int) -> None:
@@ -205,6 +205,11 @@ class TierAdmin(Audited):
             for tier in known:
                 await server_tiers.put(tx, guild, tier)
         return known
+
+
+def _at(role: str) -> str:
+    """Return a role as the log has it: that of everybody has its @ in its name."""
+    return f"@{role.removeprefix('@')}"
 
 
 def named(known: list[Tier], name: str) -> Tier:

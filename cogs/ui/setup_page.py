@@ -96,7 +96,7 @@ def embed(found: Rows) -> discord.Embed:
 
 def controls(interaction: Interaction, found: Rows) -> ui.View:
     items: list[ui.Item[Any]] = [
-        tier_select("setup:everybody", "1 · What everybody can make", found, found.least),
+        tier_select("setup:everybody", f"1 · Everybody has {found.least.name}", found),
         ui.RoleSelect(custom_id="setup:role", placeholder="2 · A role that grants a tier"),
     ]
     here = listed_here(interaction, found)
@@ -123,7 +123,7 @@ def listed_here(interaction: Interaction, found: Rows) -> list[int]:
 
 
 def tier_select(
-    custom_id: str, placeholder: str, found: Rows, current: Tier | None, none: str | None = None
+    custom_id: str, placeholder: str, found: Rows, none: str | None = None
 ) -> ui.Select[Any]:
     """Return a choice of the tiers; with words for `none`, of none of them too."""
     options = [
@@ -131,13 +131,13 @@ def tier_select(
             label=isolate(offer.tier.name, 100),
             value=offer.tier.key,
             description=isolate(allows(offer.tier).replace("\\", ""), 100),
-            default=current is not None and offer.tier.key == current.key,
         )
         for offer in found.offers
     ]
     if none:
-        options.append(discord.SelectOption(label=none, value=NO_TIER, default=current is None))
-    return ui.Select(custom_id=custom_id, placeholder=placeholder, options=options)
+        options.append(discord.SelectOption(label=none, value=NO_TIER))
+    # None is marked as chosen: Discord would show it in the place of what the choice is about.
+    return ui.Select(custom_id=custom_id, placeholder=isolate(placeholder, 150), options=options)
 
 
 NO_TIER = "-"

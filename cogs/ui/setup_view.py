@@ -109,7 +109,7 @@ class RoleSelect(SetupItem, template="setup:role"):
         before = found.tier_of(role.id)
         told = f"{role.mention} grants {shown(before) if before else 'no tier'}. What shall it be?"
         select = setup_page.tier_select(
-            f"setup:role:{role.id}", "The tier that it grants", found, before, none="No tier"
+            f"setup:role:{role.id}", f"2 · What @{role.name} grants", found, none="No tier"
         )
         back = ui.Button[Any](label="Back", custom_id="setup:back")
         await interaction.response.edit_message(content=told, embed=None, view=view(select, back))

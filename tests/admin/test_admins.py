@@ -317,7 +317,7 @@ async def test_the_owner_lets_servers_in_and_limits_them(plan: Plan) -> None:
         text = told(await root.slash(w.music, "studio servers"))
         assert "Only the owner of this bot" in text
         w.bot.owner_id = root.id  # SimCord's application belongs to nobody of this server
-        options: dict[str, Any] = {"id": str(w.guild.id), "word": "allow", "max-seconds": 5}
+        options: dict[str, Any] = {"id": str(w.guild.id), "access": "allow", "max-seconds": 5}
         text = told(await root.slash(w.music, "studio server", **options))
         assert "**allowed**, pieces up to 5 s" in text
         assert "up to 5 s" in told(await w.generate("play", 6))

@@ -87,7 +87,11 @@ async def test_a_fresh_server_is_set_up_by_its_welcome_and_a_member_makes_a_piec
         for known in ("**Plus**: pieces", "@Patrons → **Pro**", f"<#{w.music.id}>", "/setup"):
             assert known in summary
         log = card(await w.admin.slash(w.music, "log"))
-        for line in ("`/channel allow` \\#music", "`/tier map` \\@Patrons", "`/tier map` \\@"):
+        for line in (
+            "`/channel allow` \\#music",
+            "`/tier map` \\@Patrons",
+            "`/tier map` \\@everyone",
+        ):
             assert line in log
         panel = next(
             m for m in w.messages() if m.embeds and "Press" in str(m.embeds[0].description)

@@ -206,7 +206,7 @@ WALK: dict[str, Options] = {
     "words list": lambda _: {},
     "studio server": lambda x: {
         "id": str(x.w.guild.id),
-        "word": "allow",
+        "access": "allow",
         "max-seconds": 120,
         "waiting": 100_000,
         "seconds-per-day": 100_000_000,
