@@ -46,6 +46,7 @@ def test_headless_writes_what_the_channel_received(tmp_path: Path) -> None:
             *(*DEMO, "--headless", "--prompt", "mozart fantasia", "--duration", "3"),
             *("--pace", "0", "--out", out, "--data", tmp_path / "data"),
         ],
+        env={**os.environ, "SERVERS": "123456789012345678"},
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,6 @@ from bot.cli.demo.stage import OWNERS_SERVER, Stage, staged
 from bot.cli.engine_choice import Choice, about
 from bot.cli.resources import free_port, require_folder, require_port
 from bot.config import Config
-from bot.values import Limits
 
 HERE = "127.0.0.1"
 FIRST_PROMPT, FIRST_SEED = "mozart fantasia", 123
@@ -37,7 +37,7 @@ async def run(choice: Choice, config: Config, options: argparse.Namespace, conso
             folder=Path(folder),
             command=choice.command,
             models=choice.models,
-            limits=Limits(max_seconds=config.max_seconds),
+            limits=replace(config.limits(), servers=None),  # those that are simulated
             about=about(choice, config),
             owner_guild_id=OWNERS_SERVER,
             sync=True,
