@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 """A value that Discord lets pass of each argument, and what is said of it."""
 
-FREE = {"studio pause reason"}
+FREE = {"history words", "studio pause reason"}
 """Texts that may say anything."""
 
 PICKED = {Kind.user, Kind.role, Kind.channel}

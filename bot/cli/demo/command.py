@@ -69,11 +69,13 @@ async def _serve(stage: Stage, options: argparse.Namespace, plan: Plan, console:
 
 
 async def _begin(stage: Stage) -> None:
-    """Let the admin post the panel, and a member ask for a first piece."""
+    """Let the admin post the panel, a member ask for a first piece, and the owner set up."""
     await stage.member("admin").slash(stage.music, "panel")
     await stage.member("pro").slash(
         stage.music, "generate", prompt=FIRST_PROMPT, duration=8, seed=FIRST_SEED
     )
+    lobby = stage.rooms[-1]
+    await lobby.members[0].slash(lobby.channel, "setup")
 
 
 def _from_elsewhere(url: str) -> list[str]:
