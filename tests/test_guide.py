@@ -52,6 +52,7 @@ STORED = {
     "removals": "the ids of the bot's messages about your pieces",
     "repeats": "the ids of the bot's messages about your pieces",
     "audit": "what admins changed",
+    "drafts": "what you typed into a form that was refused",
 }
 """Where something about a member is stored, and how the notice says so."""
 
