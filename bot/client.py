@@ -248,7 +248,9 @@ class Fantasia(commands.AutoShardedBot):
                 raise
             log.error("commands were not registered; the old ones stay: %s", brief(error))
         else:
-            log.info("commands registered: %s", scope)
+            log.info(
+                "commands registered %s", f"in the server {guild.id}" if guild else "everywhere"
+            )
             with contextlib.suppress(StorageError):  # then the next start registers them again
                 async with self._database.transaction() as tx:
                     await state.note_commands(tx, scope, digest)

@@ -131,7 +131,15 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "lets every other request pass, even while it is rendered",
         "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
     ),
+    (
+        "`/tier reset` goes back to them",
+        "undoing::test_the_default_tiers_come_back_and_keep_their_roles",
+    ),
     # Selling it
+    (
+        "price only where a role, a link or a subscription leads to the tier",
+        "first_minute::test_a_price_is_shown_where_something_leads_to_the_tier",
+    ),
     (
         "which holds from the next request on",
         "members::test_a_role_counts_from_the_next_request_on",

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from tests.support.places import ROOT
 
-LEAVES = frozenset({"bot.tables.database", "bot.values"})
-"""What every room uses at any time: the connection, and the values that travel."""
+LEAVES = frozenset({"bot.tables.database", "bot.values", "bot.errors"})
+"""What every room uses at any time: the connection, the values that travel, and refusals."""
 
 
 class Call(NamedTuple):
