@@ -59,7 +59,7 @@ def plans(
             f"{span(tier.per_day)} of music a day",
             f"{counted(tier.takes, 'take')} per request",
             f"up to {tier.waiting} waiting",
-            f"{counted(tier.stars, 'star')} to keep pieces",
+            counted(tier.stars, "starred piece"),
             _models(tier, loaded),
             _how(offer, roles),
         ]
@@ -92,7 +92,7 @@ def allows(tier: Tier) -> str:
     return (
         f"pieces up to {tier.longest} s, {counted(tier.takes, 'take')} per request, "
         f"{span(tier.per_day)} a day, up to {tier.waiting} waiting, "
-        f"{counted(tier.stars, 'star')}, "
+        f"{counted(tier.stars, 'starred piece')}, "
         f"{some(list(names), LONGEST_NAMES)}"
     )
 

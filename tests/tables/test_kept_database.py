@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan, compose
+from bot.rules.tiers import DEFAULTS
 from bot.studio import Studio
 from bot.tables import backlog, jobs, posts, tallies
 from bot.tables.opening import open_database
@@ -113,7 +114,11 @@ async def test_a_database_left_at_work_keeps_what_is_owed_and_what_was_ruled(
         assert await bot.services.server_admin.words(SERVER) == ["kazoo"]
         assert await bot.services.server_admin.words(OTHER) == ["tuba"]
         assert len(await bot.services.server_admin.channels(SERVER)) == 1
-        assert "Choir" in [offer.tier.name for offer in await bot.services.accounts.offers(SERVER)]
+        known = [offer.tier for offer in await bot.services.accounts.offers(SERVER)]
+        assert "Choir" in [tier.name for tier in known]
+        for tier in known:
+            usual = [each.stars for each in DEFAULTS if each.per_day <= max(8, tier.per_day)]
+            assert tier.stars == max(usual)
         limits = await bot.services.server_admin.limits(OTHER)
         assert (limits.max_seconds, limits.waiting_per_server) == (90, 12)
         changes = await bot.services.member_admin.log(SERVER, None, 0)
