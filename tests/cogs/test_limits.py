@@ -234,10 +234,16 @@ def commands(w: World) -> dict[str, app_commands.Command[Any, ..., Any]]:
 
 BUTTONS = (
     *("again", "edit", "extend", "save", "delete", "cancel", "stop", "post-again", "forget"),
-    *("star", "unstar", "name"),
+    *("star", "unstar", "name", "delete-now"),
     "generate",
 )
-SELECTS = {"extend-by": ("1:5", "5:30"), "save-as": ("1:mp3", "5:flac"), "queue:cancel": ("1",)}
+OF_TAKES = ("extend-take", "extend-words", "save-take", "keep-take", "keep-now")
+SELECTS = {
+    "take": ("1", "5"),
+    "extend-by": ("1:5", "5:30"),
+    "save-as": ("1:mp3", "5:flac"),
+    "queue:cancel": ("1",),
+}
 LISTS = {
     "plans": 4,
     "tiers": 4,
@@ -338,6 +344,7 @@ async def walked(x: Extremes) -> dict[str, list[str]]:
         acts += [(f"page:{name}:{number}:0", "") for number in IDS]
     acts += [("page:servers:0:0", ""), ("page:tables:0:0", "")]
     for number in (x.delivered + 1, x.delivered + 60, 10**18 - 1):
+        acts += [(f"{name}:{number}:{take}", "") for name in OF_TAKES for take in (1, 5)]
         acts += [(f"{name}:{number}" if name != "generate" else name, "") for name in BUTTONS]
         for name, choices in SELECTS.items():
             acts += [(name if ":" in name else f"{name}:{number}", each) for each in choices]
