@@ -244,16 +244,8 @@ SELECTS = {
     "save-as": ("1:mp3", "5:flac"),
     "queue:cancel": ("1",),
 }
-LISTS = {
-    "plans": 4,
-    "tiers": 4,
-    "channels": 10,
-    "words": 50,
-    "log": 9,
-    "members": 1,
-    "history": 7,
-    "queue": 5,
-}
+LISTS = {"plans": 4, "tiers": 4, "channels": 10, "words": 50, "log": 9, "members": 1}
+LISTS |= {"history": 7, "queue": 5}
 """Lists and how many pages they have at least."""
 
 
