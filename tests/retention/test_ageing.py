@@ -53,7 +53,7 @@ async def test_words_go_after_the_days_that_the_operator_keeps_them(
         )
         assert charged["seconds"] == 2
         assert told(await w.bob.slash(w.music, "piece", number=1)) == "There is no piece #1 here."
-        assert "my 4 messages" in reply(await forget(w))
+        assert "my 2 messages" in reply(await forget(w))
         await swept(w)
         assert "secret" not in said(w.messages())
 
