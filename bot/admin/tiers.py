@@ -244,11 +244,13 @@ def _checked(fields: dict[str, Any], models: Iterable[str]) -> dict[str, Any]:
 
 
 def _models(text: str, known: list[str]) -> frozenset[str]:
-    names = re.split(r"[\s,]+", text.casefold().strip(" ,"))
-    if unknown := [name for name in names if name not in {*known, "*"}]:
+    names = text.casefold().replace(",", " ").split()
+    unknown = [name for name in names if name not in {*known, "*"}]
+    if unknown or not names:
+        shown = [f"There is no model “{escape(name, tiers.LONGEST_MODEL)}”. " for name in unknown]
         raise Refusal(
-            f"There is no model “{escape(unknown[0], tiers.LONGEST_MODEL)}”. Name models like "
-            f"this: {some([escape(name) for name in known], LISTED)}; or * for all."
+            f"{''.join(shown[:1])}Name models like this: "
+            f"{some([escape(name) for name in known], LISTED)}; or * for all."
         )
     return frozenset(names)
 

@@ -149,5 +149,7 @@ async def test_tiers_name_only_models_that_there_are(plan: Plan) -> None:
     async with world(replace(plan, models=("small", "my-own"))) as w:
         refusal = told(await w.admin.slash(w.music, "tier edit", tier="Free", models="huge"))
         assert "There is no model “huge”. Name models like this: small, medium" in refusal
+        refusal = told(await w.admin.slash(w.music, "tier edit", tier="Free", models=" ,"))
+        assert refusal.startswith("Name models like this: small, medium")
         changed = await w.admin.slash(w.music, "tier edit", tier="Free", models="My-Own, small")
         assert "my" in told(changed)
