@@ -19,7 +19,7 @@ from bot.config import Config, LogFormat, LogLevel, Switch, load
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
 from bot.rules.wording import counted
-from bot.values import Wish
+from bot.values import SamplingOptions, Wish
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,13 @@ def generate(options: argparse.Namespace) -> None:
     choice = engine_choice.usable(config, options.engine)
     _say(choice.note)
     wish = Wish(
-        prompt=options.prompt, seconds=options.duration, takes=options.takes, seed=options.seed
+        prompt=options.prompt,
+        seconds=options.duration,
+        takes=options.takes,
+        seed=options.seed,
+        style=SamplingOptions(
+            guidance=options.guidance, temperature=options.temperature, top_k=options.top_k
+        ),
     )
     request = bounds.ask(
         wish,

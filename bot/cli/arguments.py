@@ -51,9 +51,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_request(command, prompt="prompt")
     _add(command, "--takes", _whole, default=1, metavar="N", help="how many versions")
     _add(command, "--seed", _whole, metavar="N", help="seed of the first take (default: random)")
+    _add(command, "--guidance", _decimal, metavar="X", help="how closely it follows the prompt")
+    _add(command, "--temperature", _decimal, metavar="X", help="how surprising it is")
+    _add(command, "--top-k", _whole, metavar="N", help="how many tokens each is drawn from")
     _add(command, "--model", parsing.model, help="instead of MODELS")
     _add_engine(command)
-    _add(command, "--out", parsing.path, metavar="FILE", help="the WAV file to write")
+    _add(command, "--out", parsing.path, metavar="FILE", help="a .wav, .flac, .mp3 or .ogg file")
 
     command = commands.add_parser("fetch", help="download the models' weights")
     _add(command, "model", parsing.model, nargs="*", help="instead of MODELS")
@@ -129,6 +132,13 @@ def _whole(found: str) -> int:
     if not re.fullmatch("-?[0-9]{1,18}", found):
         raise ValueError(f"found {found!r}; it must be a whole number")
     return int(found)
+
+
+def _decimal(found: str) -> float:
+    """Read a number, whose bounds the request's own sentences name."""
+    if not re.fullmatch(r"[0-9]{0,6}\.?[0-9]{1,6}", found):
+        raise ValueError(f"found {found!r}; it must be a number such as 4.5")
+    return float(found)
 
 
 def _pace(found: str) -> float:

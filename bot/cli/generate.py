@@ -1,4 +1,4 @@
-"""The engine without Discord: one request from the command line to WAV files."""
+"""The engine without Discord: one request from the command line to files of music."""
 
 import asyncio
 import tempfile
@@ -12,6 +12,8 @@ from bot.cli.engine_choice import Choice
 from bot.cli.resources import require_folder
 from bot.engine import process
 from bot.engine.environment import engine_environment
+from bot.engine.files.formats import Format, convert
+from bot.engine.files.tags import Tags
 from bot.engine.messages import Part, Progress, Render
 from bot.errors import EngineError, JobError, OperatorError
 from bot.values import Request
@@ -22,11 +24,18 @@ async def generate(choice: Choice, request: Request, out: Path, console: Console
 
     Raises OperatorError with the sentence for the terminal if that fails.
     """
-    paths = files(out, request.takes)
-    _check_writable(out)  # before a model is loaded and rendered for nothing
+    paths, kind = files(out, request.takes), _format(out)
+    require_folder(out.parent, f"--out {out}")  # before a model is loaded for nothing
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            await _render(choice, _order(request, paths, Path(scratch)), console)
+            made = paths if kind is Format.WAV else files(Path(scratch, "take.wav"), request.takes)
+            order = _order(request, made, Path(scratch))
+            await _render(choice, order, console)
+            for part, path in zip(order.parts, paths, strict=True):
+                if kind is not Format.WAV:
+                    convert(Path(part.audio), path, kind, _tags(request, part))
+    except* OSError as failed:
+        raise OperatorError(f"--out {out}: {failed.exceptions[0]}.") from failed
     except* JobError as refused:
         raise OperatorError(str(refused.exceptions[0])) from refused
     except* EngineError as lost:
@@ -78,7 +87,15 @@ def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
     )
 
 
-def _check_writable(out: Path) -> None:
-    if out.suffix.lower() != ".wav":
-        raise OperatorError(f"--out {out}: the file's name must end in .wav.")
-    require_folder(out.parent, f"--out {out}")
+def _tags(request: Request, part: Part) -> Tags:
+    return Tags(
+        title=request.prompt, model=request.model, seed=part.seed, piece=1, take=part.number
+    )
+
+
+def _format(out: Path) -> Format:
+    try:
+        return Format(out.suffix.lower().removeprefix("."))
+    except ValueError:
+        kinds = ", ".join(f".{kind}" for kind in Format)
+        raise OperatorError(f"--out {out}: the file's name must end in one of {kinds}.") from None

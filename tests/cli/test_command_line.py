@@ -9,7 +9,9 @@ import sys
 import wave
 from pathlib import Path
 
+import mutagen
 import pytest
+import soundfile
 
 from bot import __version__
 from bot.app import Plan, compose
@@ -61,13 +63,22 @@ def music(path: Path) -> bytes:
         return bytes(file.readframes(file.getnframes()))
 
 
+def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> None:
+    done = bot(tmp_path, "generate", "a waltz", "--duration", "2", "--seed", "7", "--out", "x.FLAC")
+    assert done.stdout == "x.FLAC\n"
+    with soundfile.SoundFile(tmp_path / "x.FLAC") as kept:
+        assert (kept.format, kept.frames) == ("FLAC", 2 * kept.samplerate)
+    assert mutagen.File(tmp_path / "x.FLAC")["title"] == ["a waltz"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--duration", "0"), "1 to 120 s"),
         (("--takes", "6"), "1 to 5 takes"),
         (("--seed", "-1"), "The seed must be a whole number"),
-        (("--out", "x.mp3"), "must end in .wav"),
+        (("--out", "x.txt"), "must end in one of .wav, .flac, .mp3, .ogg"),
+        (("--guidance", "99"), "`guidance` must be between 1 and 10"),
         (("--out", "/proc/x.wav"), "cannot be written"),
         (("--engine", "musicgen"), "python -m bot fetch facebook/musicgen-small"),
     ],
