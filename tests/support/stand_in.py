@@ -98,9 +98,15 @@ class StandIn:
         if path == "/gateway/bot":
             return said(self.gateway_with(999))
         if path.endswith("/commands"):
+            # A menu is sent without a description, and answered with an empty one.
             made = {"application_id": USER["id"], "version": "1"}
             commands = enumerate(await request.json(), start=900)
-            return said([{**command, **made, "id": str(number)} for number, command in commands])
+            return said(
+                [
+                    {"description": "", **each, **made, "id": str(number)}
+                    for number, each in commands
+                ]
+            )
         return word(404)
 
     def gateway_with(self, remaining: int) -> dict[str, Any]:
