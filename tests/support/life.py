@@ -1,6 +1,7 @@
 """The life of jobs in any order of events: a machine for Hypothesis."""
 
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -23,29 +24,17 @@ from bot.values import (
     PostKind,
     Status,
     Target,
-    Tier,
     Unsent,
     Upload,
     Wish,
 )
 from tests.support.domain import Domain
-from tests.support.studio import member, origin
+from tests.support.studio import GENEROUS, member, origin
 
 T = TypeVar("T")
 
 
-SMALL = Tier(
-    key="free",
-    name="Small",
-    price="free",
-    longest=40,
-    takes=2,
-    per_day=130,
-    waiting=3,
-    stars=3,
-    models=frozenset({"*"}),
-    weight=1,
-)
+SMALL = replace(GENEROUS, name="Small", longest=40, takes=2, per_day=130, waiting=3)
 
 USERS = (1, 2)
 
