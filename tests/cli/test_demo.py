@@ -162,7 +162,7 @@ def type_command(page: Page, prompt: str) -> None:
 def test_a_person_types_the_command_sees_it_move_and_hears_the_piece(page: Page) -> None:
     type_command(page, "mozart fantasia")
     expect(page.get_by_text("Queued as #2")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Piece #2 · 8 s")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Piece #2 · 8 s")).to_be_visible(timeout=150_000)
     audio = page.locator("audio").last
     audio.wait_for(state="attached", timeout=60_000)
     expect(audio).to_have_js_property("readyState", 4, timeout=60_000)
