@@ -1,51 +1,53 @@
 """What tests see, or set going, inside the bot where no caller does: each behind a function.
 
 Nothing else in `tests` reaches behind an underscore of ours, and `test_architecture.py` counts what
-does here.
+does here. The benchmarks of a GPU are among its callers, on machines that have no packages of the
+bot's: what it looks into is imported for its type alone.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock, patch
 
-import aiosqlite
+if TYPE_CHECKING:
+    import aiosqlite
 
-from bot.client import Fantasia
-from bot.engine.process import EngineProcess
-from bot.studio import Studio
-from bot.tables.database import Database
+    from bot.client import Fantasia
+    from bot.engine.process import EngineProcess
+    from bot.studio import Studio
+    from bot.tables.database import Database
 
 
-def database(studio: Studio) -> Database:
+def database(studio: "Studio") -> "Database":
     """Return the rows of a studio, to see what was written or to make the past of a test."""
     return studio._database
 
 
-def connection(database: Database) -> aiosqlite.Connection:
+def connection(database: "Database") -> "aiosqlite.Connection":
     """Return the connection below a database, to count its steps or to let it fail."""
     return database._connection
 
 
-def reconnect(database: Database, connection: Any) -> None:
+def reconnect(database: "Database", connection: Any) -> None:
     """Put something before the connection of a database that is open, to cut it off."""
     database._connection = connection
 
 
-def cached(bot: Fantasia) -> Any:
+def cached(bot: "Fantasia") -> Any:
     """Return what discord.py keeps of its servers and views, which has no public way in."""
     return bot._connection
 
 
-def looks(bot: Fantasia) -> set[asyncio.Task[None]]:
+def looks(bot: "Fantasia") -> set[asyncio.Task[None]]:
     """Return the looks of the delivery that are under way."""
     delivery: Any = bot.get_cog("Delivery")
     return set(delivery._looks)
 
 
 @contextmanager
-def reports(engine: EngineProcess) -> Iterator[MagicMock]:
+def reports(engine: "EngineProcess") -> Iterator[MagicMock]:
     """Count what an engine's process reports, for as long as the block: a call for each report."""
     with patch.object(engine, "_route", wraps=engine._route) as routed:
         yield routed
