@@ -61,7 +61,7 @@ lock: $(BOT) ## compile the lock files from pyproject.toml
 	$(PY) -m uv pip compile pyproject.toml --extra demo --extra dev $(COMPILE) -o requirements-dev.lock
 	$(PY) -m uv pip compile pyproject.toml $(WITHIN) -o requirements.lock
 	$(PY) -m uv pip compile pyproject.toml --extra demo $(WITHIN) -o requirements-demo.lock
-	$(PY) -m uv pip compile pyproject.toml --extra musicgen $(WITHIN) -o requirements-musicgen.lock
+	$(PY) -m uv pip compile pyproject.toml --extra musicgen --extra acestep $(WITHIN) -o requirements-musicgen.lock
 
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 WITHIN := -c requirements-dev.lock $(COMPILE)
