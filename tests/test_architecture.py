@@ -42,7 +42,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
-TORCH += "decoder devices gpu_attention gpu_draw gpu_layers layers linears loading model models "
+TORCH += "decoder devices gpu_attention gpu_draw gpu_layers layers linears loading model "
 TORCH += "precisions sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
@@ -51,7 +51,8 @@ ONLY = {
     "bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
-    "torch": " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
+    "torch": "bot.engine.repertoire "
+    + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
     "triton": " ".join(
         f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "gpu_attention")
     ),

@@ -176,8 +176,8 @@ def _sketch(options: argparse.Namespace) -> Engine:
 
 
 def _musicgen(options: argparse.Namespace) -> Engine:
-    from bot.engine.musicgen.models import Repertoire
     from bot.engine.musicgen.takes import EngineSettings
+    from bot.engine.repertoire import Repertoire
 
     settings = EngineSettings(
         device=options.device,

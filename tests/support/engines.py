@@ -48,8 +48,8 @@ BESIDE = (
     "-c",
     """
 import sys
-from bot.engine.musicgen import models; from bot.engine import worker
-models.writer = lambda _: models.ThreadExecutor("writer")
+from bot.engine import repertoire, worker
+repertoire.writer = lambda _: repertoire.ThreadExecutor("writer")
 sys.exit(worker.main())
 """,
 )

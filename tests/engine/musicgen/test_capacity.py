@@ -11,9 +11,10 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from bot.engine import repertoire
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import capacity, checkpoints, devices, models
+from bot.engine.musicgen import capacity, checkpoints, devices
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.takes import EngineSettings
@@ -123,14 +124,14 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
         left[0] -= RELEASED[name][0] + found[-1] * capacity.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
-    monkeypatch.setattr(models, "MusicGen", loaded)
+    monkeypatch.setattr(repertoire, "MusicGen", loaded)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     monkeypatch.setattr(devices, "device", torch.device)
     monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
-    monkeypatch.setattr(models, "chosen", lambda *_: Precision.FLOAT16)
-    monkeypatch.setattr(models, "writer", lambda _: None)
+    monkeypatch.setattr(repertoire, "chosen", lambda *_: Precision.FLOAT16)
+    monkeypatch.setattr(repertoire, "writer", lambda _: None)
     monkeypatch.setattr(capacity, "free", lambda _: left[0])
-    both = models.Repertoire(["small", "large"], EngineSettings(device="cuda"), most=most)
+    both = repertoire.Repertoire(["small", "large"], EngineSettings(device="cuda"), most=most)
     if most:
         left[0] = 24e9  # the first makes room
         both.loaded.clear()
@@ -213,12 +214,12 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
         looks.append(now[0])
         return 0.0
 
-    monkeypatch.setattr(models, "MusicGen", Model)
+    monkeypatch.setattr(repertoire, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
     monkeypatch.setattr(capacity, "free", free)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    both = models.Repertoire(["first", "second"], EngineSettings(device="cpu"))
+    both = repertoire.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
     next(first)
     looks.clear()

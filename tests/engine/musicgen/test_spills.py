@@ -15,8 +15,9 @@ import torch
 from msgspec.structs import replace
 
 from bot.app import Plan
+from bot.engine import repertoire
 from bot.engine.messages import Done, Failed, Ready
-from bot.engine.musicgen import checkpoints, models
+from bot.engine.musicgen import checkpoints
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.precisions import Precision
@@ -148,9 +149,9 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
         def ready(self) -> SimpleNamespace:
             return SimpleNamespace(pace=1.0)
 
-    monkeypatch.setattr(models, "MusicGen", Model)
+    monkeypatch.setattr(repertoire, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
-    both = models.Repertoire(["first", "second"], EngineSettings(device="cpu"))
+    both = repertoire.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     order = replace(Files(Path()).order(1, 7), model="second")
     assert len(list(both.render(order, lambda: False))) == 3
     assert begun[-1]().gone == [True, True]

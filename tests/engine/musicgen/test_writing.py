@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
+from bot.engine import repertoire
 from bot.engine.contract import Idle
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor, run_future
 from bot.engine.files import mastering, results
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
-from bot.engine.musicgen import loading, models
+from bot.engine.musicgen import loading
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.takes import EngineSettings
@@ -196,5 +197,5 @@ def test_what_fails_in_the_writer_fails_that_piece_alone(
 
 
 def test_a_gpu_has_a_writer_beside_its_steps_and_a_cpu_has_none() -> None:
-    assert isinstance(models.writer(torch.device("cuda")), ThreadExecutor)
-    assert isinstance(models.writer(torch.device("cpu")), InlineExecutor)
+    assert isinstance(repertoire.writer(torch.device("cuda")), ThreadExecutor)
+    assert isinstance(repertoire.writer(torch.device("cpu")), InlineExecutor)
