@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
+from bot.admin.panels import Panels
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.admission import Admission
@@ -151,6 +152,7 @@ def services_of(
         member_admin=MemberAdmin(database, terms, clock=clock),
         tier_admin=TierAdmin(database, terms, models=plan.models, clock=clock),
         server_admin=ServerAdmin(database, terms, clock=clock),
+        panels=Panels(database, clock=clock),
         operations=Operations(
             database, folder=folder, clock=clock, work=work, news=news, drain=bells.drain
         ),

@@ -16,6 +16,7 @@ from discord.ext import commands
 
 from bot.admin.members import MemberAdmin
 from bot.admin.owner import Operations
+from bot.admin.panels import Panels
 from bot.admin.servers import ServerAdmin
 from bot.admin.tiers import TierAdmin
 from bot.belongings.drafts import Drafts
@@ -50,6 +51,7 @@ EXTENSIONS = (
     "cogs.quota",
     "cogs.tier",
     "cogs.server",
+    "cogs.panel",
     "cogs.setup",
     "cogs.invitation",
     "cogs.owner",
@@ -136,6 +138,7 @@ class Services:
     member_admin: MemberAdmin
     tier_admin: TierAdmin
     server_admin: ServerAdmin
+    panels: Panels
     operations: Operations
     metrics: Metrics
     about: About

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot import settlement
 from bot.logs import change
-from bot.tables import interactions, jobs, notices, posts, removals, takes, uploads
+from bot.tables import interactions, jobs, notices, panels, posts, removals, takes, uploads
 from bot.tables.database import Database, Transaction
 from bot.values import (
     UNRENDERED,
@@ -164,6 +164,7 @@ class Outbox:
         match outcome:
             case Delivered(message, upload):
                 await posts.delivered(tx, owed.post.id, message, now)
+                await panels.passed(tx, owed.post.place)
                 if upload:
                     await uploads.accepted(tx, upload)
             case Later(least):

@@ -507,6 +507,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """The message of /panel in a channel of a server, all by their ids."""
+
+    guild: int
+    channel: int
+    message: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """A message of the bot, by its id and channel, that is to be deleted."""
 

@@ -1,4 +1,4 @@
-"""/channel, /words and /panel: where and how music is requested in a server."""
+"""/channel and /words: where and in which words music is requested in a server."""
 
 import discord
 from discord import app_commands
@@ -9,7 +9,6 @@ from bot.rules.markup import escape
 from bot.rules.wordfilter import UNSEEN_HERE
 from bot.values import Actor
 from cogs.ui import pages, permissions, views
-from cogs.ui import panel as panels
 from cogs.ui.autocomplete import offered
 from cogs.ui.permissions import admin, guild_of
 
@@ -101,14 +100,6 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
         await pages.show(interaction, "words")
 
 
-@app_commands.command()
-@app_commands.default_permissions(manage_guild=True)
-async def panel(interaction: discord.Interaction[Fantasia]) -> None:
-    """Post a message with a button that opens the request form."""
-    await panels.post(interaction)
-    await answer(interaction, "Posted. The button works for as long as the message exists.")
-
-
 async def channels(interaction: Interaction, _: int, page: int) -> tuple[discord.Embed, bool]:
     """Fill a page of the channels."""
     permissions.require_manager(interaction)
@@ -128,6 +119,5 @@ async def words(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
 async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="channels", lines=channels))
     bot.add_listing(Listing(name="words", lines=words))
-    bot.tree.add_command(panel)
     bot.tree.add_command(Channels(bot.services))
     bot.tree.add_command(Words(bot.services))

@@ -57,7 +57,17 @@ STORED = {
 """Where something about a member is stored, and how the notice says so."""
 
 ABOUT_NOBODY = {
-    *("channels", "role_tiers", "servers", "settings", "speeds", "tiers", "uploads", "words"),
+    *(
+        "channels",
+        "panels",
+        "role_tiers",
+        "servers",
+        "settings",
+        "speeds",
+        "tiers",
+        "uploads",
+        "words",
+    ),
 }
 
 

@@ -13,6 +13,11 @@ IN_THREADS = ("view_channel", "send_messages_in_threads", "attach_files", "embed
 ON_A_SERVER = tuple(dict.fromkeys((*IN_CHANNELS, *IN_THREADS, "read_message_history")))
 
 
+def needed_in(channel: object) -> tuple[str, ...]:
+    """Return what the bot needs to post music in a channel, or in a thread."""
+    return IN_THREADS if isinstance(channel, discord.Thread) else IN_CHANNELS
+
+
 def link(application: int) -> str:
     """Return the address that adds an application's bot to a server with all that it needs."""
     permissions = discord.Permissions(**dict.fromkeys(ON_A_SERVER, True))

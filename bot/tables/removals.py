@@ -36,6 +36,14 @@ async def add_repeats(tx: Transaction, job: int, now: datetime) -> None:
     )
 
 
+async def add_message(tx: Transaction, message: int, channel: int, now: datetime) -> None:
+    """Mark a message of the bot that is about no job for deletion."""
+    await tx.execute(
+        "INSERT OR IGNORE INTO removals (message_id, channel_id, due_at) VALUES (?, ?, ?)",
+        (message, channel, now.timestamp()),
+    )
+
+
 async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: datetime) -> list[int]:
     """Mark the messages about forgotten jobs for deletion; return their ids.
 

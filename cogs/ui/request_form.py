@@ -61,7 +61,7 @@ class EditButton(PressableItem, template=views.EDIT.template):
         await _show(interaction, f"edit:{self.number}", said)
 
 
-class GenerateButton(PressableItem, template="generate"):
+class GenerateButton(PressableItem, template=views.GENERATE):
     """Opens an empty form: the one button of a /panel."""
 
     async def press(self, interaction: Interaction) -> None:

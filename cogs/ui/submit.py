@@ -3,8 +3,6 @@
 import logging
 from dataclasses import replace
 
-import discord
-
 from bot.client import Interaction, require_membership
 from bot.discord_api import invitation
 from bot.errors import Refusal, RefusalKind, StorageError
@@ -99,8 +97,7 @@ def require_permissions(interaction: Interaction) -> None:
     if interaction.channel_id is None:
         raise Refusal("I do not know this kind of channel. Use another one.")
     # Asked before a job is taken on: without these its music could not be posted.
-    thread = isinstance(interaction.channel, discord.Thread)
-    needed = invitation.IN_THREADS if thread else invitation.IN_CHANNELS
+    needed = invitation.needed_in(interaction.channel)
     if names := invitation.lacking(interaction.app_permissions, needed):
         raise Refusal(
             f"I am missing permissions in this channel: {names}. Nothing was queued.",

@@ -65,11 +65,14 @@ STAR = JobButton("star", "☆ Star")
 UNSTAR = JobButton("unstar", "★ Starred")
 NAME = JobButton("name", "Name it")
 
+GENERATE = "generate"
+"""The custom id of the button of a /panel."""
+
 
 def generate_button() -> ui.Button[Any]:
     """Return the one button of a /panel."""
     return ui.Button(
-        label="Generate", custom_id="generate", style=discord.ButtonStyle.primary, emoji="🎵"
+        label="Generate", custom_id=GENERATE, style=discord.ButtonStyle.primary, emoji="🎵"
     )
 
 

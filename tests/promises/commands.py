@@ -177,6 +177,13 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "result_buttons::test_a_panel_opens_a_form_for_ever",
     ),
     (
+        "it stays near the end of its channel, one a channel",
+        "panel::test_a_panel_that_has_scrolled_away_is_posted_anew_at_the_end",
+        "panel::test_a_channel_has_one_panel_however_often_it_is_asked_for",
+        "panel::test_a_panel_that_was_posted_before_a_crash_is_found_again",
+        "panel::test_a_panel_that_somebody_deleted_does_not_come_back",
+    ),
+    (
         "allow or refuse a server, or give it limits of its own",
         "admins::test_the_owner_lets_servers_in_and_limits_them",
     ),
