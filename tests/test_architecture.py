@@ -42,7 +42,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
-TORCH += "decoder devices gpu_attention gpu_draw gpu_layers layers linears loading model "
+TORCH += "decoder devices family gpu_attention gpu_draw gpu_layers layers linears loading model "
 TORCH += "precisions sampling slot slot_loop spills takes transformer"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",

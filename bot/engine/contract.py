@@ -1,10 +1,11 @@
 """What every engine is to the child process that it renders in."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bot.engine.messages import InterimReport, Ready, Render
+from bot.engine.sharing import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class Engine(Protocol):
     def ready(self) -> Ready:
         """Return what was loaded."""
 
+    def slots(self, model: str) -> int:
+        """Return how many takes of a model are rendered side by side.
+
+        One that is not loaded counts as having a single slot until it is.
+        """
+
     def step(self) -> None:
         """Make one step of all renders that are under way."""
 
@@ -32,4 +39,33 @@ class Engine(Protocol):
         Closing the generator cancels. Once `finishing()` is true it keeps the music made so far and
         ends, as soon as a take has a second of it.
         Raises JobError for what the member should read.
+        """
+
+
+class Model(Protocol):
+    """A model that is loaded: an engine by itself, with its own slots and its own pace."""
+
+    def ready(self) -> Ready:
+        """Return what was loaded; the names in it are this one alone."""
+
+    def step(self) -> None:
+        """Make one step of all renders of it that are under way."""
+
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        """Render an order; see `Engine.render`."""
+
+
+class FamilyRoom(Protocol):
+    """What loads the models of one family; a `model` is a repository or a folder."""
+
+    def trouble(self, model: str) -> str | None:
+        """Return a sentence on what keeps a model from being loaded, None if nothing does."""
+
+    def need(self, model: str) -> Need:
+        """Return about what a model that is on disk will need."""
+
+    def load(self, model: str, others: Sequence[Need]) -> Model:
+        """Load a model, and leave room for `others`; raise OperatorError.
+
+        Of the memory, models that are to be loaded beside it get as much as they need.
         """

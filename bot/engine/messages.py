@@ -16,6 +16,8 @@ from bot.values import Fault
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Names = Annotated[tuple[Name, ...], Meta(max_length=100)]
+SlotCount = Annotated[int, Meta(ge=1, le=1000)]
+"""Takes side by side."""
 Pace = Annotated[float, Meta(gt=0, le=3600)]
 """Seconds of work per second of music."""
 
@@ -80,15 +82,16 @@ class Finish(Message, frozen=True, kw_only=True, tag="finish"):
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The engine is loaded; `pace` is in seconds of work per second of music, as measured.
 
-    It is that of the first of `models`, which is loaded; the others are when they are asked for,
-    save those that are `unfit`: they need more memory than there is. They are named as their cards
-    in `cards` are, where all is that is known without loading.
+    It and the `slots`, takes side by side, are those of the first of `models`, which is loaded; the
+    others are when they are asked for, save those that are `unfit`: they need more memory than
+    there is. They are named as their cards in `cards` are, where all is that is known without
+    loading.
     """
 
     models: Annotated[Names, Meta(min_length=1)]
     device: Name
     precision: Name
-    slots: Annotated[int, Meta(ge=1, le=1000)]
+    slots: SlotCount
     pace: Pace
     unfit: Names = ()
 
@@ -101,11 +104,12 @@ class Loading(Message, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
-    """A render's model is loaded; `models` are all that are, and `pace` is that of this one."""
+    """A render's model is loaded; `models` are all that are, `slots` and `pace` of this one."""
 
     id: Number
     model: Name
     models: Names
+    slots: SlotCount
     pace: Pace
 
 

@@ -1,4 +1,7 @@
-"""Several models behind one engine: what fits stays loaded, the least recently used makes room."""
+"""Models of several families behind one engine.
+
+What fits stays loaded, the least recently used makes room.
+"""
 
 import gc
 import logging
@@ -7,20 +10,19 @@ import time
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from msgspec.structs import replace
 
-from bot.engine import cards
-from bot.engine.contract import Idle, Rendering
+from bot.engine import cards, sharing
+from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import capacity, checkpoints, devices, loading
-from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.precisions import chosen
+from bot.engine.musicgen import capacity, devices, loading
+from bot.engine.musicgen.family import MusicGenFamily
 from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
+from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 
 log = logging.getLogger(__name__)
@@ -47,32 +49,36 @@ class Repertoire:
     def __init__(
         self, models: Sequence[str], settings: EngineSettings, most: int | None = None
     ) -> None:
-        """Load the first of `models`, as MusicGen does; raise OperatorError.
+        """Load the first of `models`, repositories or folders; raise OperatorError.
 
         At most `most` stay loaded, as many as fit if nothing is said.
         """
         self._device = devices.device(settings.device)
         loading.stay_offline()
         self._paths = {cards.name(model): model for model in models}
-        self._load = partial(MusicGen, settings=settings, writer=writer(self._device))
-        self._precision = chosen(settings.precision, self._device)
+        room = MusicGenFamily(settings, self._device, writer(self._device))
+        self._rooms: dict[str, FamilyRoom] = dict.fromkeys(self._paths, room)
         self._most = most or len(self._paths)
-        self.loaded: OrderedDict[str, MusicGen] = OrderedDict()
+        self.loaded: OrderedDict[str, Model] = OrderedDict()
         self._users: Counter[str] = Counter()
         self._line: list[int] = []
         self._next_look = -math.inf
         first, *others = self._paths
         for name in others:
-            if found := checkpoints.trouble(self._paths[name]):
+            if found := self._rooms[name].trouble(self._paths[name]):
                 raise OperatorError(found)
-        self.loaded[first] = self._load(self._paths[first], others=self._others(first))
+        self._load(first)
 
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
         first = next(iter(self.loaded.values())).ready()
         absent = (name for name in self._paths if name not in self.loaded)
-        unfit = tuple(name for name in absent if self._need(name) > capacity.total(self._device))
+        unfit = tuple(name for name in absent if self._bytes(name) > capacity.total(self._device))
         return replace(first, models=tuple(self._paths), unfit=unfit)
+
+    def slots(self, model: str) -> int:
+        """Return how many takes of a model are rendered side by side; see contract.Engine."""
+        return self.loaded[model].ready().slots if model in self.loaded else 1
 
     def step(self) -> None:
         """Make one step of every model that somebody uses."""
@@ -100,12 +106,20 @@ class Repertoire:
             if order.model not in self.loaded:
                 yield Loading(id=order.id, model=order.model)
                 self._fetch(order.model)
-                names = tuple(self.loaded)
-                pace = self.loaded[order.model].ready().pace
-                yield Loaded(id=order.id, model=order.model, models=names, pace=pace)
+                yield self._announced(order)
             self.loaded.move_to_end(order.model)
         finally:
             self._line.remove(order.id)
+
+    def _announced(self, order: Render) -> Loaded:
+        ready = self.loaded[order.model].ready()
+        return Loaded(
+            id=order.id,
+            model=order.model,
+            models=tuple(self.loaded),
+            slots=ready.slots,
+            pace=ready.pace,
+        )
 
     def _has_room(self, name: str) -> bool:
         """Whether a model is loaded or can be now; models that nobody uses make room.
@@ -126,20 +140,22 @@ class Repertoire:
 
     def _fits(self, name: str) -> bool:
         room = len(self.loaded) < self._most
-        return room and self._need(name) <= capacity.free(self._device)
+        return room and self._bytes(name) <= capacity.free(self._device)
 
-    def _need(self, name: str) -> float:
+    def _bytes(self, name: str) -> float:
         """Return the bytes that must be free for a model to be loaded."""
-        own = capacity.estimate(self._paths[name], self._precision, self._device)
-        return own + capacity.RESERVED_BYTES
+        return self._need(name).weights + capacity.RESERVED_BYTES
 
-    def _others(self, name: str) -> list[str]:
-        """Return the models for which one leaves room when it is loaded."""
-        absent = [self._paths[other] for other in self._paths if other not in self.loaded]
-        path = self._paths[name]
-        absent.remove(path)
-        beside = capacity.together(path, absent, self._precision, self._device)
-        return beside[: max(0, self._most - len(self.loaded) - 1)]
+    def _need(self, name: str) -> Need:
+        return self._rooms[name].need(self._paths[name])
+
+    def _load(self, name: str) -> None:
+        """Load a model, and leave room for those that are to be loaded beside it."""
+        absent = [self._need(other) for other in self._paths if other not in (name, *self.loaded)]
+        free = capacity.free(self._device) - capacity.RESERVED_BYTES
+        others = sharing.beside(self._need(name), free, absent) if absent else []
+        others = others[: max(0, self._most - len(self.loaded) - 1)]
+        self.loaded[name] = self._rooms[name].load(self._paths[name], others)
 
     def _let_go(self, name: str) -> None:
         del self.loaded[name]
@@ -152,7 +168,7 @@ class Repertoire:
     def _fetch(self, name: str) -> None:
         """Load a model; if that fails, once more with nothing beside it that nobody uses."""
         try:
-            self.loaded[name] = self._load(self._paths[name], others=self._others(name))
+            self._load(name)
         except OperatorError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             idle = [other for other in self.loaded if not self._users[other]]

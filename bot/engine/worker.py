@@ -65,8 +65,7 @@ class Worker:
     """Steps the admitted renders in turn and answers for each exactly once."""
 
     def __init__(self, engine: Engine, inbox: "queue.Queue[Command]", out: BinaryIO) -> None:
-        self._engine, self._slots = engine, engine.ready().slots
-        self._inbox, self._out = inbox, out
+        self._engine, self._inbox, self._out = engine, inbox, out
         self._orders: dict[int, AcceptedOrder] = {}
         """In the order in which they came, which is that of their turns."""
         self._pause = 0.0
@@ -99,13 +98,15 @@ class Worker:
                     accepted.finishing.set()
 
     def _admit(self) -> None:
-        orders = self._orders.values()
-        free = self._slots - sum(len(each.order.parts) for each in orders if each.rendering)
-        for waiting in [each for each in orders if not each.rendering]:
+        for waiting in [each for each in self._orders.values() if not each.rendering]:
             # The last may have more takes than there is room for: what begins them lets them wait.
-            if free > 0:
-                free -= len(waiting.order.parts)
+            if self._takes(waiting.order.model) < self._engine.slots(waiting.order.model):
                 waiting.rendering = self._engine.render(waiting.order, waiting.finishing.is_set)
+
+    def _takes(self, model: str) -> int:
+        """Return how many takes of a model are under way."""
+        under_way = (each.order for each in self._orders.values() if each.rendering)
+        return sum(len(order.parts) for order in under_way if order.model == model)
 
     def _turn_to(self, accepted: AcceptedOrder) -> bool:
         """Advance a render, and return whether it could."""

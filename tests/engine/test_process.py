@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from msgspec.structs import replace
 
 from bot.engine import messages, worker
 from bot.engine.contract import Idle, Rendering
@@ -193,7 +192,10 @@ class Steady:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def ready(self) -> Ready:
-        return replace(Sketch().ready(), slots=2)
+        return Sketch().ready()
+
+    def slots(self, _: str) -> int:
+        return 2
 
     def step(self) -> None:
         self.now += 0.001

@@ -89,6 +89,11 @@ def tell(**fields: Any) -> None:
     shout(json.dumps(fields).encode() + b"\n")
 
 
+def loaded(order: Render) -> dict[str, Any]:
+    """Return what is said of an order's model once that is loaded, but its pace."""
+    return {"id": order.id, "model": order.model, "models": (order.model,), "slots": 1}
+
+
 def lie(order: Render, how: str) -> None:
     """Announce, or leave, what cannot be true."""
     wav = Path(order.parts[0].audio)
@@ -102,14 +107,14 @@ def lie(order: Render, how: str) -> None:
         case "another model":
             tell(type="loading", id=order.id, model="other")
         case "unasked":
-            tell(type="loaded", id=order.id, model=order.model, models=[order.model], pace=1)
+            tell(type="loaded", **loaded(order), pace=1)
         case "slower than time" | "faster than time":
             say(Loading(id=order.id, model=order.model))
             pace = 1e308 if how.startswith("slower") else -1e6
-            tell(type="loaded", id=order.id, model=order.model, models=[order.model], pace=pace)
+            tell(type="loaded", **loaded(order), pace=pace)
         case "a stranger's model":
             say(Loading(id=order.id, model=order.model))
-            say(Loaded(id=order.id, model=order.model, models=(order.model, "other"), pace=1.0))
+            say(Loaded(**{**loaded(order), "models": (order.model, "other")}, pace=1.0))
         case "a beginning":
             say(Previewed(id=order.id))
         case "another beginning":
@@ -267,7 +272,7 @@ def render(order: Render) -> None:
         case "swap":
             say(Loading(id=order.id, model=order.model))
             time.sleep(1.5)
-            say(Loaded(id=order.id, model=order.model, models=(order.model,), pace=0.5))
+            say(Loaded(**loaded(order), pace=0.5))
             play(order)
         case _:
             play(order)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bot.engine import sharing
 from bot.engine.musicgen import checkpoints, devices
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
 from bot.engine.musicgen.precisions import Precision, attended
+from bot.engine.sharing import Need
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
@@ -38,23 +40,35 @@ WEIGHT_BYTES = {
 
 
 def slots(
-    model: "Pretrained", precision: Precision, device: torch.device, others: Sequence[str] = ()
+    model: "Pretrained", precision: Precision, device: torch.device, others: Sequence[Need] = ()
 ) -> int:
     """Return how many slots fit beside the weights of a model that is still on disk; at least 1.
 
-    What is left is shared with `others`, which are to be loaded as well: all have as many slots.
+    What is left is shared with `others`, which are to be loaded as well.
     """
     lm = model.lm
     layers = lm.transformer.layers
     positions = int(model.max_duration * model.frame_rate)
     head = lm.dim // layers[0].self_attn.num_heads
-    each = slot(lm.dim * len(layers), precision, device, positions=positions, head=head)
-    each += sum(slot(checkpoints.breadth(other), precision, device) for other in others)
     parts = (lm.transformer, lm.linears)
     own = sum(weight.numel() for part in parts for weight in part.parameters())
-    left = free(device) - own * WEIGHT_BYTES[precision] - RESERVED_BYTES
-    left -= sum(estimate(other, precision, device) for other in others)
-    return max(1, min(most(device), int(left // each)))
+    known = Need(
+        weights=own * WEIGHT_BYTES[precision],
+        slot=slot(lm.dim * len(layers), precision, device, positions=positions, head=head),
+        fewest=FEWEST_SLOTS,
+        most=most(device),
+    )
+    return sharing.slots(known, free(device) - RESERVED_BYTES, others)
+
+
+def need(model: str, precision: Precision, device: torch.device) -> Need:
+    """Return about what a model that is on disk will need."""
+    return Need(
+        weights=estimate(model, precision, device),
+        slot=slot(checkpoints.breadth(model), precision, device),
+        fewest=FEWEST_SLOTS,
+        most=most(device),
+    )
 
 
 def slot(
@@ -83,28 +97,6 @@ def most(device: torch.device) -> int:
     what all share: the weights, and the launches.
     """
     return 8 if device.type == "cpu" else 8 * max(2, devices.multiprocessors() // 32)
-
-
-def together(
-    model: str, others: Sequence[str], precision: Precision, device: torch.device
-) -> list[str]:
-    """Return which of some other models can be loaded beside one, the largest first.
-
-    That is so if each can have FEWEST slots.
-    """
-
-    def least(name: str) -> float:
-        each = slot(checkpoints.breadth(name), precision, device)
-        return estimate(name, precision, device) + FEWEST_SLOTS * each
-
-    if not others:
-        return []
-    room, beside = free(device) - RESERVED_BYTES - least(model), []
-    for other in sorted(others, key=least, reverse=True):
-        if least(other) <= room:
-            room -= least(other)
-            beside.append(other)
-    return beside
 
 
 def estimate(model: str, precision: Precision, device: torch.device) -> float:

@@ -26,6 +26,7 @@ from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.takes import EngineSettings, Loop, TakeInProgress
 from bot.engine.musicgen.transformer import unknown
+from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
 
@@ -53,7 +54,7 @@ class MusicGen:
         model: str,
         settings: EngineSettings,
         writer: Executor | None = None,
-        others: Sequence[str] = (),
+        others: Sequence[Need] = (),
     ) -> None:
         """Load a model of the hub, or a folder's; raise OperatorError.
 
@@ -82,7 +83,7 @@ class MusicGen:
             return f"The GPU has too little free memory for {model}: {ways}, or DEVICE=cpu."
         return f"This machine has too little free memory for {model}: {ways}."
 
-    def _load(self, model: str, others: Sequence[str]) -> Loop:
+    def _load(self, model: str, others: Sequence[Need]) -> Loop:
         precision = chosen(self._settings.precision, self._device)
         kernels = kernels_for(self._settings.kernels, precision, self._device)
         loaded = loading.load(model, self._device)

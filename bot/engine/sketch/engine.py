@@ -40,6 +40,10 @@ class Sketch:
         pace = max(self._pace, 0.05)  # what it really takes, and it must not be 0
         return Ready(models=(SKETCH.name,), device="cpu", precision="float64", slots=1, pace=pace)
 
+    def slots(self, _: str) -> int:
+        """Return how many takes are played side by side."""
+        return 1
+
     def step(self) -> None:
         """Do nothing: a render makes its own steps."""
 

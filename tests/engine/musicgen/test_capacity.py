@@ -11,13 +11,14 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from bot.engine import repertoire
+from bot.engine import repertoire, sharing
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import capacity, checkpoints, devices
+from bot.engine.musicgen import capacity, checkpoints, devices, family
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.sharing import Need
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
 from tests.support.hub import snapshot
@@ -92,9 +93,11 @@ def released(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_models_leave_room_for_those_that_can_be_loaded_beside_them(
     monkeypatch: pytest.MonkeyPatch, gigabytes: int, expected: list[str]
 ) -> None:
-    monkeypatch.setattr(capacity, "free", lambda _: gigabytes * 1e9)
-    found = capacity.together("small", ["medium", "large"], Precision.FLOAT16, CUDA)
-    assert found == expected
+    monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
+    small, *others = (capacity.need(name, Precision.FLOAT16, CUDA) for name in RELEASED)
+    names = {id(need): name for name, need in zip(("medium", "large"), others, strict=True)}
+    found = sharing.beside(small, gigabytes * 1e9 - capacity.RESERVED_BYTES, others)
+    assert [names[id(need)] for need in found] == expected
 
 
 def on_disk(name: str) -> SimpleNamespace:
@@ -116,7 +119,7 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
 ) -> None:
     left, found = [24e9], []
 
-    def loaded(name: str, others: list[str], **_: object) -> Model:
+    def loaded(name: str, _: object, __: object, others: list[Need]) -> Model:
         model = on_disk(name)
         left[0] -= capacity.estimate(name, Precision.FLOAT16, CUDA) - RELEASED[name][0]
         found.append(capacity.slots(model, Precision.FLOAT16, CUDA, others))
@@ -124,11 +127,11 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
         left[0] -= RELEASED[name][0] + found[-1] * capacity.slot(breadth, Precision.FLOAT16, CUDA)
         return Model()
 
-    monkeypatch.setattr(repertoire, "MusicGen", loaded)
+    monkeypatch.setattr(family, "MusicGen", loaded)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     monkeypatch.setattr(devices, "device", torch.device)
     monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
-    monkeypatch.setattr(repertoire, "chosen", lambda *_: Precision.FLOAT16)
+    monkeypatch.setattr(family, "chosen", lambda *_: Precision.FLOAT16)
     monkeypatch.setattr(repertoire, "writer", lambda _: None)
     monkeypatch.setattr(capacity, "free", lambda _: left[0])
     both = repertoire.Repertoire(["small", "large"], EngineSettings(device="cuda"), most=most)
@@ -214,9 +217,10 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
         looks.append(now[0])
         return 0.0
 
-    monkeypatch.setattr(repertoire, "MusicGen", Model)
+    monkeypatch.setattr(family, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
-    monkeypatch.setattr(capacity, "estimate", lambda *_: 1.0)
+    need = Need(weights=1.0, slot=1.0, fewest=1, most=1)
+    monkeypatch.setattr(capacity, "need", lambda *_: need)
     monkeypatch.setattr(capacity, "free", free)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     both = repertoire.Repertoire(["first", "second"], EngineSettings(device="cpu"))
@@ -240,7 +244,7 @@ class Model:
         pass
 
     def ready(self) -> SimpleNamespace:
-        return SimpleNamespace(pace=1.0)
+        return SimpleNamespace(pace=1.0, slots=3)
 
     def step(self) -> None:
         pass

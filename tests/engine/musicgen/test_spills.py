@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bot.app import Plan
 from bot.engine import repertoire
 from bot.engine.messages import Done, Failed, Ready
-from bot.engine.musicgen import checkpoints
+from bot.engine.musicgen import checkpoints, family
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.precisions import Precision
@@ -136,7 +136,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
     begun: list[Any] = []
 
     class Model:
-        def __init__(self, _: str, **__: object) -> None:
+        def __init__(self, *_: object) -> None:
             gone = [each() is None for each in begun]
             begun.append(weakref.ref(self))
             if len(begun) == 2:
@@ -147,9 +147,9 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
             yield None
 
         def ready(self) -> SimpleNamespace:
-            return SimpleNamespace(pace=1.0)
+            return SimpleNamespace(pace=1.0, slots=1)
 
-    monkeypatch.setattr(repertoire, "MusicGen", Model)
+    monkeypatch.setattr(family, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     both = repertoire.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     order = replace(Files(Path()).order(1, 7), model="second")
