@@ -156,7 +156,9 @@ async def pieces(
     most = pages.LINES_PER_PAGE
     found = await services.pieces.history(guild, member, most + 1, page * most, words)
     shown, more = pages.cut(found)
-    title = f"Pieces with “{escape(words)}”" if words else "Pieces, newest first"
+    starred = any(job.starred for job, *_ in shown)
+    order = "Pieces, starred first" if starred else "Pieces, newest first"
+    title = f"Pieces with “{escape(words)}”" if words else order
     card = pages.card(title, [embeds.line(*piece) for piece in shown], NO_MATCH if words else NONE)
     if shown and member == interaction.user.id:
         held, _ = await submit.allowed(interaction)

@@ -15,7 +15,7 @@ from bot.values import Keep, Status
 from tests.support.clock import Clock
 from tests.support.erased import everything
 from tests.support.presses import forged
-from tests.support.shown import answered, card, described, told
+from tests.support.shown import answered, card, described, embed, told
 from tests.support.studio import member
 from tests.support.world import World, world
 
@@ -52,6 +52,10 @@ async def listed(w: World, **options: Any) -> str:
     return card(await w.alice.slash(w.music, "history", **options))
 
 
+async def heading(w: World) -> str | None:
+    return embed(await w.alice.slash(w.music, "history")).title
+
+
 async def order(w: World, **options: Any) -> list[str]:
     """The numbers in /history, as they are listed."""
     text = described(await w.alice.slash(w.music, "history", **options))
@@ -62,9 +66,11 @@ async def test_starred_pieces_come_first_and_no_more_than_the_tier_has(plan: Pla
     async with world(plan) as w:
         await made(w, "play one", "play two", "play three")
         assert "★ 0 of 2" in await listed(w)
+        assert await heading(w) == "Pieces, newest first"
         await star(w, 1)
         await star(w, 2)
         assert await order(w) == ["★ **#2**", "★ **#1**", "**#3**"]
+        assert await heading(w) == "Pieces, starred first"
         assert "keeps 2 starred pieces" in told(await star(w, 3))
         await w.restart(plan)
         message = await shown(w, 2)
