@@ -19,7 +19,7 @@ from bot.retention.erasure import Erasure
 from bot.tables import jobs, posts, removals, takes
 from bot.tables.database import Database, Reader, Row, Transaction
 from bot.tables.opening import open_database
-from bot.values import Actor, Delivered, Keep, Limits, PostKind, Status, Wish
+from bot.values import Actor, Delivered, Keep, Limits, Panel, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock
 from tests.support.studio import GENEROUS, member, origin, rooms
@@ -59,9 +59,12 @@ PAST = (
     """,
     """
     INSERT INTO grants (guild_id, user_id, seconds, reason, created_at)
-    SELECT guild_id, user_id, 100, 'a gift', created_at FROM jobs
+    SELECT guild_id, user_id, 100, 'a gift', created_at FROM jobs WHERE guild_id <> 10
     """,
-    "INSERT INTO draws (job_id, grant_id, drawn, seconds) SELECT id, id, 8, 0 FROM jobs",
+    """
+    INSERT INTO draws (job_id, grant_id, drawn, seconds)
+    SELECT jobs.id, grants.id, 8, 0 FROM jobs JOIN grants ON grants.created_at = jobs.created_at
+    """,
     """
     INSERT INTO audit (guild_id, at, actor_id, actor_name, action, member_id, subject)
     SELECT guild_id, created_at, 2, 'admin', 'quota grant', user_id, 'someone' FROM jobs
@@ -130,6 +133,7 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await member_admin.reset(10, someone, someone)
     await member_admin.log(10, None, 0)
     await member_admin.log(10, 1, 0)
+    await settings(made)
     for _ in range(4):
         job = await studio.submit(origin(), Wish(prompt="play", seconds=8))
     await outbox.shown(job, 7, Status.QUEUED)
@@ -163,6 +167,22 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await made.shelf.star(first.id, member(), GENEROUS)
     await made.shelf.name(first.id, member(), "a title")
     await made.standings.page(10, 0, 10)
+
+
+async def settings(made: Services) -> None:
+    """Read what /settings and /member list show, and what follows a panel.
+
+    Grants are counted one by one, but those of its own server alone: admins make each by hand.
+    """
+    await made.accounts.offers(10)
+    await made.server_admin.channels(10)
+    await made.server_admin.words(10)
+    await made.server_admin.limits(10)
+    await made.member_admin.count(10)
+    await made.member_admin.arranged(10, 0)
+    await made.panels.posted(Panel(guild=10, channel=100, message=8))
+    await made.panels.posted(Panel(guild=10, channel=100, message=9))
+    assert await made.panels.passed() == []
 
 
 async def hours(database: Database, folder: Path, clock: Clock) -> None:
