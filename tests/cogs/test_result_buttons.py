@@ -356,9 +356,14 @@ async def test_a_panel_opens_a_form_for_ever(plan: Plan) -> None:
         assert "#1" in card(await w.alice.slash(w.music, "piece", number=2))
 
 
-async def test_a_picture_is_shown_in_the_card(plan: Plan) -> None:
+async def test_a_picture_is_shown_in_the_card_and_in_that_of_a_piece_posted_again(
+    plan: Plan,
+) -> None:
     async with world(plan) as w:
         message = await first(w, prompt="draw it")
         names = [file.filename for file in message.attachments]
         assert names == ["draw-it-1.wav", "draw-it-1.png"]
-        assert "draw-it-1.png" in str(message.embeds[0].image.url)
+        await w.alice.slash(w.music, "resend", number=1)
+        for posted in (message, await w.result(2)):
+            assert "draw-it-1.png" in str(posted.embeds[0].image.url)
+            assert "draw-it-1.png" in [file.filename for file in posted.attachments]
