@@ -6,6 +6,7 @@ import shutil
 import sys
 import wave
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import discord
@@ -73,7 +74,9 @@ async def test_a_loading_engine_is_said_and_jobs_are_accepted(plan: Plan) -> Non
         await w.gone(shown)
 
 
-async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: Clock) -> None:
+async def test_progress_is_shown_every_two_seconds_at_first_and_every_four_later(
+    plan: Plan, clock: Clock
+) -> None:
     async with world(replace(plan, clock=clock)) as w:
         shown = await w.generate("slow", 8)
         await w.status(shown, "Rendering #1")
@@ -89,16 +92,19 @@ async def test_progress_is_shown_at_most_every_four_seconds(plan: Plan, clock: C
             return f"{percent} %" in str(shown.response.embeds[0].description)
 
         await w.look()
-        clock.turn(seconds=3)
-        await progressed(50)
-        await asyncio.sleep(0.2)
-        assert not await seen(50)
-        clock.turn(seconds=1.5)
-        await progressed(60)
-        await until(lambda: seen(60))
-        await progressed(70)
-        await asyncio.sleep(0.2)
-        assert not await seen(70)
+        for every in (2, 4):
+            clock.turn(seconds=every - 0.5)
+            await progressed(10 * every + 1)
+            await asyncio.sleep(0.2)
+            assert not await seen(10 * every + 1)
+            clock.turn(seconds=1)
+            await progressed(10 * every + 2)
+            await until(partial(seen, 10 * every + 2))
+            await progressed(10 * every + 3)
+            await asyncio.sleep(0.2)
+            assert not await seen(10 * every + 3)
+            clock.turn(seconds=20)
+            await w.look()
 
 
 @pytest.mark.parametrize("lacking", PERMISSIONS)

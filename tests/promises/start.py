@@ -10,7 +10,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "place, expected time, progress",
         "bot::test_the_expected_time_is_shown_once_speeds_are_known",
-        "bot::test_progress_is_shown_at_most_every_four_seconds",
+        "bot::test_progress_is_shown_every_two_seconds_at_first_and_every_four_later",
     ),
     (
         "a Cancel button that works while the piece is rendering",

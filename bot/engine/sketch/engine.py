@@ -37,7 +37,7 @@ class Sketch:
 
     def ready(self) -> Ready:
         """Return what this engine is."""
-        pace = max(self._pace, 0.05)  # what it really takes, and it must not be 0
+        pace = self._pace + 0.05  # with what it really takes
         return Ready(models=(SKETCH.name,), device="cpu", precision="float64", slots=1, pace=pace)
 
     def slots(self, _: str) -> int:
