@@ -56,11 +56,11 @@ JOBS = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
 INSERT INTO jobs (
     status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds, takes,
-    work, model, seed, guidance, temperature, top_k, tier, allowance_seconds, day, created_at,
+    work, model, seed, tier, allowance_seconds, day, created_at,
     charged_at, started_at, rendered_at, ended_at, fault, status_message_id, shown
 )
 SELECT status, IIF(?3, ?3, 1 + i % 1000), 1, IIF(?4, ?4, 1 + i % 100000), 'someone', 1, '',
-    'mozart fantasia', 8, 1, 8, 'small', i, 3, 1, 250, 'Free', 8, date(at, 'unixepoch'), at, at,
+    'mozart fantasia', 8, 1, 8, 'small', i, 'Free', 8, date(at, 'unixepoch'), at, at,
     IIF(status = 'queued', NULL, at), IIF(status = 'queued', NULL, at),
     IIF(status = 'queued', NULL, at), IIF(status = 'failed', 'crash', NULL), i, status
 FROM (

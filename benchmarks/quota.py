@@ -33,11 +33,11 @@ JOBS = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 INSERT INTO jobs (
     status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds, takes,
-    work, model, seed, guidance, temperature, top_k, tier, allowance_seconds, day, created_at,
+    work, model, seed, tier, allowance_seconds, day, created_at,
     charged_at, started_at, rendered_at, ended_at
 )
 SELECT 'delivered', 1 + i % ?, 1, 1 + i % ?, 'someone', 1, 't', 'mozart fantasia', 8, 1,
-    8, 'small', i, 3, 1, 250, 'Free', 8, date(?, '-' || (i % ?) || ' days'), ? - (i % ?) * 86400,
+    8, 'small', i, 'Free', 8, date(?, '-' || (i % ?) || ' days'), ? - (i % ?) * 86400,
     ? - (i % ?) * 86400, ? - (i % ?) * 86400, ? - (i % ?) * 86400, ? - (i % ?) * 86400
 FROM n
 """

@@ -16,10 +16,11 @@ from rich.console import Console
 from bot import logs
 from bot.cli import arguments, engine_choice, guard
 from bot.config import Config, LogFormat, LogLevel, Switch, load
+from bot.engine.cards import OPTIONS
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
 from bot.rules.wording import counted
-from bot.values import SamplingOptions, Wish
+from bot.values import Wish
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,7 @@ def generate(options: argparse.Namespace) -> None:
         seconds=options.duration,
         takes=options.takes,
         seed=options.seed,
-        style=SamplingOptions(
-            guidance=options.guidance, temperature=options.temperature, top_k=options.top_k
-        ),
+        options={name: value for name in OPTIONS if (value := getattr(options, name)) is not None},
     )
     request = bounds.ask(
         wish,

@@ -6,7 +6,7 @@ The one long file: a flat list without behaviour, which is searched by name and 
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -227,15 +227,6 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingOptions:
-    """How tokens are drawn; None means MusicGen's default."""
-
-    guidance: float | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:
     """The take that a piece goes on from, by its id, and the seconds of music that it holds."""
 
@@ -247,7 +238,8 @@ class Parent:
 class Wish:
     """What a member asks for, as they put it; what is None is for the studio to choose.
 
-    Without `seconds` it has the default length, or less if their tier allows no more.
+    Without `seconds` it has the default length, or less if their tier allows no more. `options` are
+    those of the model that they set, by name; `language` is the code of that of the `lyrics`.
     """
 
     prompt: str
@@ -255,7 +247,9 @@ class Wish:
     takes: int = 1
     model: str | None = None
     seed: int | None = None
-    style: SamplingOptions = SamplingOptions()
+    options: Mapping[str, float] = field(default_factory=dict)
+    lyrics: str | None = None
+    language: str | None = None
     parent: Parent | None = None
     edited_from: int | None = None
 
@@ -271,6 +265,7 @@ class Draft(NamedTuple):
 class Request:
     """The requested music: `takes` pieces of `seconds` each; take i has seed `seed + i`.
 
+    `options` are the model's, all that it has, as they were when it was requested.
     With a `parent_take` each extends that take's music, which lasts `before` seconds.
     """
 
@@ -279,9 +274,9 @@ class Request:
     model: str
     seed: int
     takes: int = 1
-    guidance: float = 3.0
-    temperature: float = 1.0
-    top_k: int = 250
+    options: Mapping[str, float] = field(default_factory=dict)
+    lyrics: str | None = None
+    language: str | None = None
     parent_take: int | None = None
     before: float = 0.0
     edited_from: int | None = None

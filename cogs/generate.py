@@ -1,16 +1,19 @@
 """/generate: the command that requests music."""
 
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from discord import app_commands
 
 from bot.client import Fantasia, Interaction
-from bot.engine.cards import GUIDANCE, TEMPERATURE, TOP_K
+from bot.engine import cards
+from bot.engine.cards import OptionBounds
 from bot.rules import bounds
 from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES, USUAL_SECONDS
 from bot.rules.quota import includes
 from bot.studio import Studio
-from bot.values import SamplingOptions, Wish
+from bot.values import Wish
 from cogs.ui import prompt_words, submit
 from cogs.ui.autocomplete import offered
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
@@ -42,10 +45,21 @@ FORMS = (REQUEST, EXTENSION, TITLE)
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
 
-def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
-    """Make /generate with the operator's longest piece as the bound that Discord enforces."""
+OPTION_TEXTS = {
+    "guidance": "How closely the music follows the prompt",
+    "temperature": "How adventurous the music is",
+    "top_k": "How many candidates each step chooses from",
+    "steps": "How many steps the music is refined in",
+}
 
-    @app_commands.command()
+
+def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
+    """Make /generate with the operator's longest piece as the bound that Discord enforces.
+
+    It takes the options that some model here has, within the bounds of all of those.
+    """
+    options = cards.offered([cards.card(name) for name in studio.models])
+
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
         duration=f"Length in seconds, 1 to {studio.max_seconds} "
@@ -53,9 +67,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         takes="How many versions of that length (default 1)",
         model="The model that makes the music",
         seed="The same seed, prompt and settings make the same music again",
-        guidance="How closely the music follows the prompt (default 3)",
-        temperature="How adventurous the music is (default 1)",
-        top_k="How many candidates each step chooses from (default 250)",
+        **{name: _described(name, known) for name, known in options.items()},
     )
     @app_commands.autocomplete(prompt=prompt_words.phrases)
     @app_commands.autocomplete(duration=durations)
@@ -67,9 +79,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         takes: app_commands.Range[int, 1, MOST_TAKES] = 1,
         model: app_commands.Range[str, 1, 100] | None = None,
         seed: app_commands.Range[int, 0, bounds.HIGHEST_SEED] | None = None,
-        guidance: app_commands.Range[float, *GUIDANCE] | None = None,
-        temperature: app_commands.Range[float, *TEMPERATURE] | None = None,
-        top_k: app_commands.Range[int, *TOP_K] | None = None,
+        **given: float | None,
     ) -> None:
         """Turn words into music."""
         wish = Wish(
@@ -78,11 +88,30 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
             takes=takes,
             model=model,
             seed=seed,
-            style=SamplingOptions(guidance=guidance, temperature=temperature, top_k=top_k),
+            options={name: value for name, value in given.items() if value is not None},
         )
         await submit.queue(interaction, wish)
 
-    return generate
+    # discord.py reads the parameters of a command from its signature.
+    signature = inspect.signature(generate)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    more = [_parameter(name, known) for name, known in options.items()]
+    setattr(generate, "__signature__", signature.replace(parameters=[*own, *more]))  # noqa: B010
+    return app_commands.command()(generate)
+
+
+def _described(name: str, known: Sequence[OptionBounds]) -> str:
+    defaults = " or ".join(dict.fromkeys(f"{bounds.default:g}" for bounds in known))
+    return f"{OPTION_TEXTS[name]} (default {defaults}{', by model' * (' or ' in defaults)})"
+
+
+def _parameter(name: str, known: Sequence[OptionBounds]) -> inspect.Parameter:
+    least, most = min(each.least for each in known), max(each.most for each in known)
+    kind = int if known[0].whole else float
+    held = app_commands.Range[kind, kind(least), kind(most)]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=held | None
+    )
 
 
 async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:

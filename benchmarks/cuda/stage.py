@@ -224,9 +224,7 @@ class Stage:
             seconds=seconds,
             model=model,
             parts=parts,
-            guidance=3.0,
-            temperature=1.0,
-            top_k=250,
+            options={},
         )
 
 

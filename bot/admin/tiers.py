@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.admin.audited import Audited
-from bot.engine.cards import LONGEST_PIECE, NAMED
+from bot.engine.cards import LONGEST_PIECE, SKETCH
 from bot.errors import Refusal
 from bot.rules import bounds, tiers
 from bot.rules.markup import LISTED, clean, escape, some
@@ -55,7 +55,7 @@ class TierAdmin(Audited):
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__(database, terms, clock=clock)
-        self._models = [*dict.fromkeys((*tiers.SIZES.split()[1:], *NAMED, *models))]
+        self._models = [*dict.fromkeys((*tiers.SIZES.split()[1:], SKETCH.name, *models))]
 
     async def paid_servers(self) -> int:
         """Return the number of servers where a role grants a tier that costs money."""

@@ -54,6 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add(command, "--guidance", _decimal, metavar="X", help="how closely it follows the prompt")
     _add(command, "--temperature", _decimal, metavar="X", help="how surprising it is")
     _add(command, "--top-k", _whole, metavar="N", help="how many tokens each is drawn from")
+    _add(command, "--steps", _whole, metavar="N", help="how many steps ACE-Step makes")
     _add(command, "--model", parsing.model, help="instead of MODELS")
     _add_engine(command)
     _add(command, "--out", parsing.path, metavar="FILE", help="a .wav, .flac, .mp3 or .ogg file")

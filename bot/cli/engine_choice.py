@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot import __version__
 from bot.config import Config
 from bot.engine import cards
-from bot.engine.cards import EngineName, ModelCard
+from bot.engine.cards import UNKNOWN_LICENCE, EngineName, ModelCard
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
@@ -94,5 +94,6 @@ def _choice(
 def about(choice: Choice, config: Config) -> About:
     """Return what members may know of the engine and the code."""
     found = dict.fromkeys(card.licence for card in choice.cards)
-    licence = None if None in found else "; ".join(filter(None, found))
+    known = UNKNOWN_LICENCE not in found
+    licence = "; ".join(each.name for each in found) if known else None
     return About(version=__version__, licence=licence, code=config.code_url)

@@ -81,9 +81,9 @@ def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
             )
             for number, path in enumerate(paths, start=1)
         ),
-        guidance=request.guidance,
-        temperature=request.temperature,
-        top_k=request.top_k,
+        options=dict(request.options),
+        lyrics=request.lyrics,
+        language=request.language,
     )
 
 

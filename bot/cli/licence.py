@@ -7,7 +7,7 @@ from bot.admin.tiers import TierAdmin
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
-from bot.engine.cards import ModelCard
+from bot.engine.cards import ModelCard, Sale
 from bot.errors import OperatorError
 from bot.rules.quota import includes
 from bot.rules.terms import Terms
@@ -42,10 +42,10 @@ def licence(servers: int, config: Config, cards: Sequence[ModelCard]) -> list[st
     """Warn where paid tiers are mapped in some servers, or sold, and the weights forbid it."""
     sold = [f"roles are mapped to paid tiers in {counted(servers, 'server')}"] if servers else []
     sold += ["SKUS sells tiers"] if config.skus else []
-    forbidding = dict.fromkeys(card.licence for card in cards if not card.commercial)
+    forbidding = dict.fromkeys(card.licence.name for card in cards if card.licence.sale is Sale.NO)
     if not sold or not forbidding:
         return []
-    licences = "; ".join(filter(None, forbidding))
+    licences = "; ".join(forbidding)
     told = " and ".join(sold)
     return [f"{told[0].upper()}{told[1:]}, but the weights are {licences}. {REMEDY}"]
 

@@ -1,91 +1,286 @@
-"""What is known about each model without loading it, by the name that members use."""
+"""What is known about each model without loading it, by the name that members use.
 
-from collections.abc import Mapping, Sequence
+A model's family follows from its repository or folder, and from that short name too: no other
+module compares either.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 
 class EngineName(StrEnum):
-    """The engines that can render, each with a family of models."""
+    """The engines that can render: that of all real models, and the one that stands in for them."""
 
     MUSICGEN = "musicgen"
     SKETCH = "sketch"
+
+
+class Family(StrEnum):
+    """Models that are loaded and asked in the same way."""
+
+    MUSICGEN = "musicgen"
+    ACESTEP = "acestep"
+    SKETCH = "sketch"
+
+
+class Ability(StrEnum):
+    """What a model can do besides a piece from words.
+
+    It makes several takes of a request, goes on from a piece, lets its beginning be heard while the
+    rest is made, ends early with what is made so far, and sings.
+    """
+
+    TAKES = "takes"
+    EXTEND = "extend"
+    PREVIEW = "preview"
+    STOP_EARLY = "stop_early"
+    LYRICS = "lyrics"
+
+
+class Sale(StrEnum):
+    """Whether music made with some weights may be sold."""
+
+    YES = "yes"
+    NO = "no"
+    CONDITIONS = "conditions"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """That of a model's weights: what it says of selling, in a `sentence`, and its `source`."""
+
+    name: str
+    sale: Sale
+    sentence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionBounds:
+    """The least and the most that an option may be, `whole` or with decimals; and its default."""
+
+    least: float
+    most: float
+    default: float
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What is known about a model without loading it.
 
-    Members choose it by `name` and read its `label` under the music. A piece has at most
-    `longest` seconds; `options` are the sampling options that members can set, with the least
-    and the most of each. The `licence` is that of its weights, None if unknown, which
-    may rule out `commercial` use. One that only `stands_in` for others, to try the bot, has no
-    weights, and every tier includes it.
+    Members choose it by `name` and read its `label` under the music. It plays `shortest` to
+    `longest` seconds; a shorter piece is cut from one. The `sample_rate`, in Hz, and the `channels`
+    are None where only loading tells. `options` are those that members can set. One that only
+    `stands_in` for others, to try the bot, has no weights, and every tier includes it.
     """
 
     name: str
     label: str
+    family: Family
+    licence: Licence
+    sample_rate: int | None
+    channels: int | None
+    shortest: int
     longest: int
-    options: Mapping[str, tuple[float, float]]
-    licence: str | None = None
-    commercial: bool = True
+    options: Mapping[str, OptionBounds]
+    abilities: frozenset[Ability]
     stands_in: bool = False
 
+    def complete(self, options: Mapping[str, float]) -> dict[str, float]:
+        """Return the value of every option of this model: as given, or as usual."""
+        return {name: options.get(name, known.default) for name, known in self.options.items()}
 
-NON_COMMERCIAL = "CC-BY-NC 4.0 (no commercial use)"
 
 LONGEST_PIECE = 120
-"""Seconds of the longest piece that any model plays."""
+"""Seconds of the longest piece that any studio offers."""
 
-GUIDANCE = (1.0, 10.0)
-TEMPERATURE = (0.1, 2.0)
-TOP_K = (1, 2048)
-"""The bounds of sampling; no released checkpoint has more than 2048 tokens to draw from."""
+MUSICGEN_OPTIONS = {
+    "guidance": OptionBounds(least=1, most=10, default=3),
+    "temperature": OptionBounds(least=0.1, most=2, default=1),
+    # No released checkpoint has more than 2048 tokens to draw from.
+    "top_k": OptionBounds(least=1, most=2048, default=250, whole=True),
+}
 
-SAMPLING_BOUNDS = {"guidance": GUIDANCE, "temperature": TEMPERATURE, "top_k": TOP_K}
-"""Every option that some model has, with its least and greatest value."""
+ACESTEP_TURBO_OPTIONS = {
+    "steps": OptionBounds(least=1, most=60, default=8, whole=True),
+    # A turbo model is distilled with its guidance in it: there is no other to choose.
+    "guidance": OptionBounds(least=1, most=1, default=1),
+}
+
+ACESTEP_OPTIONS = {
+    "steps": OptionBounds(least=1, most=60, default=30, whole=True),
+    "guidance": OptionBounds(least=1, most=15, default=7),
+}
+
+OPTIONS = {**MUSICGEN_OPTIONS, **ACESTEP_OPTIONS}
+"""Every option that some model has; its bounds depend on the model."""
+
+UNKNOWN_LICENCE = Licence(
+    name="unknown",
+    sale=Sale.UNKNOWN,
+    sentence="The licence of these weights is not known here: read it where they come from.",
+    source="whoever published them",
+)
+
+CC_BY_NC = Licence(
+    name="CC-BY-NC 4.0 (no commercial use)",
+    sale=Sale.NO,
+    sentence="Meta's weights may not be used commercially.",
+    source="the model cards of facebook/musicgen-*",
+)
+
+MIT = Licence(
+    name="MIT",
+    sale=Sale.YES,
+    sentence="Tagged MIT, which allows selling; there is no licence file beside it: read its page.",
+    source="the tag of ACE-Step/Ace-Step1.5, and the licence file of its code",
+)
+
+NO_WEIGHTS = Licence(
+    name="none: there are no weights",
+    sale=Sale.YES,
+    sentence="The sketch engine composes by rules.",
+    source="this program",
+)
 
 SKETCH = ModelCard(
     name="sketch",
     label="Sketch engine (not MusicGen)",
+    family=Family.SKETCH,
+    licence=NO_WEIGHTS,
+    sample_rate=32_000,
+    channels=1,
+    shortest=1,
     longest=LONGEST_PIECE,
-    options=SAMPLING_BOUNDS,
+    options=MUSICGEN_OPTIONS,
+    abilities=frozenset(Ability) - {Ability.LYRICS},
     stands_in=True,
 )
 
-CARDS = {EngineName.SKETCH: (SKETCH,)}
-"""Models with fixed names, by engine; a MusicGen is named after its repository or folder."""
-
-NAMED = {card.name: card for cards in CARDS.values() for card in cards}
+ACESTEP_FOLDER = re.compile(r"^(ace-?step|ace(?=-|$))-?(v?1\.?5)?-?")
+"""What the names of ACE-Step's repositories and folders begin with."""
 
 
 def card(name: str) -> ModelCard:
-    """Return the card of a model, loaded here or not, without what its owner alone decides."""
-    return NAMED.get(name) or ModelCard(
-        name=name, label=f"MusicGen {name}", longest=LONGEST_PIECE, options=SAMPLING_BOUNDS
-    )
+    """Return the card of a model, loaded here or not, by the name that members use.
+
+    It lacks what only its repository tells, such as the licence.
+    """
+    return CARDS[_family(name)](name)
 
 
 def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ...]:
-    """Return the cards of an engine's models; `models` are MusicGen's repositories or folders."""
-    return CARDS.get(engine) or tuple(map(_musicgen, models))
+    """Return the cards of an engine's models; `models` are repositories or folders."""
+    return (SKETCH,) if engine is EngineName.SKETCH else tuple(map(_from_its_place, models))
+
+
+def family(model: str) -> Family:
+    """Return the family of a repository or folder, from its name or its index."""
+    if Path(model).is_dir():
+        return Family.ACESTEP if _pipeline(Path(model)) == "AceStepPipeline" else Family.MUSICGEN
+    owner = model.casefold().partition("/")[0]
+    return Family.ACESTEP if owner == "ace-step" else Family.MUSICGEN
 
 
 def name(model: str) -> str:
-    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large."""
-    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
-    return "-".join(last.casefold().removeprefix("musicgen-").split()) or "model"
+    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large.
 
-
-def licence(model: str) -> str | None:
-    """Return the licence of a model's weights, None where it is not known to this program.
-
-    Source: the model cards of facebook/musicgen-*.
+    That of an ACE-Step is ace, or begins with `ace-`, and no other does: a model's family is known
+    by its short name.
     """
-    return NON_COMMERCIAL if model.casefold().startswith("facebook/musicgen-") else None
+    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
+    last = "-".join(last.casefold().split())
+    if family(model) is Family.ACESTEP:
+        rest = ACESTEP_FOLDER.sub("", last).removesuffix("-diffusers")
+        return f"ace-{rest}" if rest else "ace"
+    short = last.removeprefix("musicgen-") or "model"
+    return short if _family(short) is Family.MUSICGEN else f"musicgen-{short}"
 
 
-def _musicgen(model: str) -> ModelCard:
-    known = licence(model)
-    return replace(card(name(model)), licence=known, commercial=known != NON_COMMERCIAL)
+def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
+    """Return the options that some of these models have, with the bounds of each that has it."""
+    return {
+        option: [card.options[option] for card in cards if option in card.options]
+        for option in OPTIONS
+        if any(option in card.options for card in cards)
+    }
+
+
+def licence(model: str) -> Licence:
+    """Return the licence of a repository's or folder's weights, as far as this program knows it."""
+    owner, _, repository = model.casefold().partition("/")
+    if owner == "facebook" and repository.startswith("musicgen-"):
+        return CC_BY_NC
+    return MIT if (owner, repository) == ("ace-step", "ace-step1.5") else UNKNOWN_LICENCE
+
+
+def _from_its_place(model: str) -> ModelCard:
+    known = replace(card(name(model)), licence=licence(model))
+    if known.licence is not CC_BY_NC:
+        return known
+    channels = 2 if known.name.startswith("stereo-") else 1
+    return replace(known, sample_rate=32_000, channels=channels)
+
+
+def _pipeline(folder: Path) -> str | None:
+    """Return the class of the pipeline that a folder of diffusers' holds."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return str(index.get("_class_name")) if isinstance(index, dict) else None
+
+
+def _family(name: str) -> Family:
+    """Return the family of a model by the name that members use."""
+    if name == SKETCH.name:
+        return Family.SKETCH
+    return Family.ACESTEP if name.partition("-")[0] == "ace" else Family.MUSICGEN
+
+
+def _musicgen(name: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        label=f"MusicGen {name}",
+        family=Family.MUSICGEN,
+        licence=UNKNOWN_LICENCE,
+        sample_rate=None,
+        channels=None,
+        shortest=1,
+        longest=LONGEST_PIECE,
+        options=MUSICGEN_OPTIONS,
+        abilities=frozenset(Ability) - {Ability.LYRICS},
+    )
+
+
+def _acestep(name: str) -> ModelCard:
+    _, *variant = name.split("-")
+    turbo = not {"base", "sft"}.intersection(variant)
+    return ModelCard(
+        name=name,
+        label=" ".join(["ACE-Step 1.5", *variant]),
+        family=Family.ACESTEP,
+        licence=UNKNOWN_LICENCE,
+        sample_rate=48_000,
+        channels=2,
+        shortest=10,
+        longest=600,
+        options=ACESTEP_TURBO_OPTIONS if turbo else ACESTEP_OPTIONS,
+        # A denoising step changes all of a piece: before the last there is nothing to be heard or
+        # kept of it.
+        abilities=frozenset({Ability.TAKES, Ability.EXTEND, Ability.LYRICS}),
+    )
+
+
+CARDS: Mapping[Family, Callable[[str], ModelCard]] = {
+    Family.MUSICGEN: _musicgen,
+    Family.ACESTEP: _acestep,
+    Family.SKETCH: lambda _: SKETCH,
+}
+"""How a family's cards are written, from the name that members use."""

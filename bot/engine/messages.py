@@ -49,6 +49,8 @@ class Part(Message, frozen=True, kw_only=True):
 class Render(Message, frozen=True, kw_only=True, tag="render"):
     """Render `seconds` of music for each part; `model` is one of `Ready.models`.
 
+    `options` are by the names that the model's card gives them; what it has and they lack is as
+    usual. `lyrics` are sung, in the `language` of this code (such as en), by a model that sings.
     With `prefix`, a file of codes, each part holds that music and `seconds` more, which follow it.
     `picture` is where a picture of all parts goes. Parts are made side by side, or `one_by_one`
     where the memory was too small for that.
@@ -59,9 +61,9 @@ class Render(Message, frozen=True, kw_only=True, tag="render"):
     seconds: int
     model: str
     parts: tuple[Part, ...]
-    guidance: float
-    temperature: float
-    top_k: int
+    options: dict[str, float]
+    lyrics: str | None = None
+    language: str | None = None
     prefix: str | None = None
     picture: str | None = None
     one_by_one: bool = False

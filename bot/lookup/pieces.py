@@ -13,7 +13,6 @@ from bot.values import (
     Post,
     PostKind,
     Request,
-    SamplingOptions,
     Status,
     Take,
     TakeState,
@@ -160,9 +159,9 @@ def _like(request: Request) -> Wish:
         seconds=request.seconds,
         takes=request.takes,
         model=request.model,
-        style=SamplingOptions(
-            guidance=request.guidance, temperature=request.temperature, top_k=request.top_k
-        ),
+        options=request.options,
+        lyrics=request.lyrics,
+        language=request.language,
     )
 
 

@@ -1,9 +1,8 @@
 """The bounds that hold for every request, whoever makes it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 
-from bot.engine.cards import card
+from bot.engine.cards import ModelCard, OptionBounds, card
 from bot.errors import Problems
 from bot.rules.markup import LISTED, clean, some
 from bot.values import Request, Wish
@@ -45,10 +44,8 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         wrong.note(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
         wrong.note(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
-    style = {name: value for name, value in asdict(wish.style).items() if value is not None}
-    for name, (least, most) in known.options.items():
-        if not least <= style.get(name, least) <= most:
-            wrong.note(f"`{name}` must be between {least:g} and {most:g}.")
+    for problem in _options(known, wish.options):
+        wrong.note(problem)
     wrong.tell()
     return Request(
         prompt=prompt,
@@ -59,5 +56,26 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         parent_take=wish.parent.take if wish.parent else None,
         before=wish.parent.seconds if wish.parent else 0.0,
         edited_from=wish.edited_from,
-        **style,
+        options=known.complete(wish.options),
+        lyrics=wish.lyrics,
+        language=wish.language,
     )
+
+
+def _options(model: ModelCard, asked: Mapping[str, float]) -> Iterator[str]:
+    """Say what is wrong with the options that are asked of a model."""
+    for name, value in asked.items():
+        known = model.options.get(name)
+        if known is None:
+            has = ", ".join(f"`{each}`" for each in model.options)
+            yield f"{model.label} has no `{name}`: it has {has}."
+        elif not known.least <= value <= known.most:
+            yield f"`{name}` must be {_between(known)} with {model.label}."
+        elif known.whole and value != int(value):
+            yield f"`{name}` must be a whole number."
+
+
+def _between(known: OptionBounds) -> str:
+    if known.least == known.most:
+        return f"{known.least:g}"
+    return f"between {known.least:g} and {known.most:g}"

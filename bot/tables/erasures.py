@@ -25,7 +25,8 @@ async def forgotten(tx: Transaction, numbers: Iterable[int], now: datetime) -> N
     await tx.execute(
         """
         UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, title = NULL,
-            starred = 0, deleted_at = COALESCE(deleted_at, ?1), forgotten_at = ?1
+            lyrics = NULL, language = NULL, starred = 0, deleted_at = COALESCE(deleted_at, ?1),
+            forgotten_at = ?1
         WHERE id IN (SELECT value FROM json_each(?2))
         """,
         (now.timestamp(), listed(numbers)),
@@ -52,7 +53,7 @@ async def words_erased(tx: Transaction, before: datetime, now: datetime, most: i
     return await tx.execute(
         """
         UPDATE jobs SET prompt = '', user_name = '', token = '', reason = NULL, title = NULL,
-            starred = 0, forgotten_at = ?
+            lyrics = NULL, language = NULL, starred = 0, forgotten_at = ?
         WHERE id IN (
             SELECT id FROM jobs INDEXED BY jobs_with_words
             WHERE forgotten_at IS NULL AND ended_at < ? AND picture IS NULL AND NOT EXISTS (

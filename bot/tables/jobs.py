@@ -1,5 +1,6 @@
 """The table of jobs: one method per change of state, each guarded by the state it leaves."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
@@ -18,13 +19,13 @@ async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) 
         """
         INSERT INTO jobs (
             status, guild_id, channel_id, user_id, user_name, application_id, token, channel_kind,
-            parent_id, prompt, seconds, takes, model, seed, guidance, temperature, top_k,
+            parent_id, prompt, seconds, takes, model, seed, options, lyrics, language,
             parent_take, before, edited_from, tier, source, weight, server_weight, everywhere,
             allowance_seconds, day, created_at, charged_at, priority, price, work
         ) VALUES (
             'queued', :guild_id, :channel_id, :user_id, :user_name, :application_id, :token,
-            :channel_kind, :parent_id, :prompt, :seconds, :takes, :model, :seed, :guidance,
-            :temperature, :top_k, :parent_take, :before, :edited_from, :tier, :source, :weight,
+            :channel_kind, :parent_id, :prompt, :seconds, :takes, :model, :seed, :options,
+            :lyrics, :language, :parent_take, :before, :edited_from, :tier, :source, :weight,
             :server_weight, :everywhere, :per_day, :day, :now, :now, :priority, :price,
             :work
         )
@@ -33,6 +34,7 @@ async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) 
         {
             **asdict(origin),
             **asdict(promise.request),
+            "options": json.dumps(dict(promise.request.options)),
             "tier": held.tier.name,
             "source": held.source,
             "weight": held.tier.weight,
@@ -270,7 +272,7 @@ async def select(reader: Reader, sql: str, parameters: Parameters = ()) -> list[
 
 def _job(row: Row) -> Job:
     # The row holds its origin and its request by the names that their fields have.
-    columns = dict(row)
+    columns = {**dict(row), "options": json.loads(row["options"])}
     return read(
         Job,
         row,

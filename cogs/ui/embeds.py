@@ -165,10 +165,7 @@ def command(job: Job) -> str:
         "takes": request.takes,
         "model": request.model,
         "seed": request.seed,
-        "guidance": f"{request.guidance:g}",
-        "temperature": f"{request.temperature:g}",
-        "top_k": request.top_k,
-    }
+    } | {name: f"{value:g}" for name, value in request.options.items()}
     return "/generate " + " ".join(f"{name}: {value}" for name, value in options.items())
 
 
@@ -211,9 +208,9 @@ def asked_length(request: Request) -> str:
 
 def settings(request: Request, *, unusual: bool = False) -> str:
     """Write a request's settings as its form reads them; the `unusual` differ from the defaults."""
-    usual = Request(prompt="", seconds=1, model="", seed=0)
+    usual = card(request.model).complete({})
     return ", ".join(
-        f"{name} {getattr(request, name):g}"
-        for name in card(request.model).options
-        if not unusual or getattr(request, name) != getattr(usual, name)
+        f"{name} {value:g}"
+        for name, value in request.options.items()
+        if not unusual or value != usual.get(name)
     )

@@ -10,12 +10,12 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
-from bot.engine.cards import SAMPLING_BOUNDS
+from bot.engine.cards import OPTIONS
 from bot.errors import Problems, Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape, isolate
 from bot.rules.quota import includes
-from bot.values import Membership, Request, SamplingOptions, Wish
+from bot.values import Membership, Request, Wish
 from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
@@ -28,9 +28,6 @@ LONGEST_FIELD_TEXT = 100
 
 FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
 """The pattern of the custom ids of forms of a request."""
-
-WHOLE = ("top_k", "seed")
-"""Settings that are whole numbers."""
 
 PROMPT_EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
 
@@ -132,8 +129,8 @@ async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> W
     with wrong.noted():
         wish = replace(wish, takes=_number("Takes", said.get("takes", "1")))
     with wrong.noted():
-        style, seed = read(said.get("settings", ""))
-        wish = replace(wish, style=style, seed=seed)
+        options, seed = read(said.get("settings", ""))
+        wish = replace(wish, options=options, seed=seed)
     with wrong.noted():
         interaction.client.services.studio.ask(wish)
     wrong.tell()
@@ -169,8 +166,8 @@ async def _still(interaction: Interaction, number: int) -> int | None:
     return number
 
 
-def read(text: str) -> tuple[SamplingOptions, int | None]:
-    """Return the settings and the seed in a text; raise Refusal that says all it cannot read.
+def read(text: str) -> tuple[dict[str, float], int | None]:
+    """Return the options and the seed in a text; raise Refusal that says all it cannot read.
 
     Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7.
     """
@@ -180,22 +177,20 @@ def read(text: str) -> tuple[SamplingOptions, int | None]:
             name, value = _setting(part)
             found[name] = value
     wrong.tell()
-    top_k, seed = (None if name not in found else int(found[name]) for name in WHOLE)
-    style = SamplingOptions(
-        guidance=found.get("guidance"), temperature=found.get("temperature"), top_k=top_k
-    )
-    return style, seed
+    seed = found.pop("seed", None)
+    return found, None if seed is None else int(seed)
 
 
 def _setting(part: str) -> tuple[str, float]:
     match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-    if not match or match[1] not in {*SAMPLING_BOUNDS, "seed"}:
+    if not match or match[1] not in {*OPTIONS, "seed"}:
         raise Refusal(
             f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
             "guidance 3, temperature 1, top_k 250, seed 7."
         )
     name, value = match.groups()
-    return name, _number(name, value) if name in WHOLE else _decimal(name, value)
+    whole = name == "seed" or OPTIONS[name].whole
+    return name, _number(name, value) if whole else _decimal(name, value)
 
 
 def _number(name: str, text: str) -> int:

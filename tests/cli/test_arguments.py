@@ -23,6 +23,7 @@ WRONG = {
     "--guidance": ("3,5", "it must be a number such as 4.5"),
     "--temperature": ("hot", "it must be a number such as 4.5"),
     "--top-k": ("all", "it must be a whole number"),
+    "--steps": ("few", "it must be a whole number"),
     "--model": ("foo", "it must be a repository such as facebook/musicgen-small, or a folder"),
     "--server": ("here", "it must be a server id"),
     "prompt": ("\udcff", "is not valid UTF-8"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bot.engine import cards, worker
-from bot.engine.cards import EngineName
+from bot.engine.cards import EngineName, Sale
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.quota import includes
@@ -34,9 +34,8 @@ def test_each_engine_can_be_started_by_its_name() -> None:
 
 def test_a_model_of_ones_own_is_not_called_metas() -> None:
     metas, mine = cards.configured(EngineName.MUSICGEN, ["facebook/musicgen-small", "me/small"])
-    assert (metas.name, metas.label, metas.commercial) == ("small", "MusicGen small", False)
-    assert metas.licence
-    assert (mine.name, mine.licence, mine.commercial) == ("small", None, True)
+    assert (metas.name, metas.label, metas.licence.sale) == ("small", "MusicGen small", Sale.NO)
+    assert (mine.name, mine.licence.sale) == ("small", Sale.UNKNOWN)
 
 
 def test_what_stands_in_for_models_is_in_every_tier_and_called_what_it_is() -> None:

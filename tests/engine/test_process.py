@@ -46,9 +46,7 @@ def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Re
             )
             for take in range(1, takes + 1)
         ),
-        guidance=3,
-        temperature=1,
-        top_k=250,
+        options={},
     )
 
 

@@ -21,10 +21,10 @@ PIECES = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 INSERT INTO jobs (
     status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds, takes,
-    work, model, seed, guidance, temperature, top_k, tier, allowance_seconds, day, created_at,
+    work, model, seed, tier, allowance_seconds, day, created_at,
     charged_at, started_at, rendered_at, ended_at, picture
 )
-SELECT 'delivered', 10, 100, 1, 'someone', 5, '', 'a secret', 8, 1, 8, 'small', i, 3, 1, 250,
+SELECT 'delivered', 10, 100, 1, 'someone', 5, '', 'a secret', 8, 1, 8, 'small', i,
     'Free', 8, '2026-11-23', i, i, i, i, i, 'audio/' || i || '-picture.png'
 FROM n
 """

@@ -147,9 +147,7 @@ class Files:
                 )
                 for number, seed in enumerate(seeds, 1)
             ),
-            guidance=2.5,
-            temperature=1.1,
-            top_k=top_k,
+            options={"guidance": 2.5, "temperature": 1.1, "top_k": top_k},
         )
 
     def audio(self, number: int) -> Path:

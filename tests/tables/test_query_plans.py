@@ -39,11 +39,11 @@ PAST = (
     )
     INSERT INTO jobs (
         status, guild_id, channel_id, user_id, user_name, application_id, token, prompt, seconds,
-        takes, work, model, seed, guidance, temperature, top_k, tier, allowance_seconds, day,
+        takes, work, model, seed, tier, allowance_seconds, day,
         created_at, charged_at, started_at, rendered_at, ended_at, status_message_id, shown, fault
     )
-    SELECT status, 10 + i % 10, 100, 100 + i, 'someone', 5, 't', 'p', 8, 1, 8, 'small', i, 3, 1,
-        250, 'Free', 8, date(86400 * i, 'unixepoch'), i, i, i, i, i, 7, status, fault
+    SELECT status, 10 + i % 10, 100, 100 + i, 'someone', 5, 't', 'p', 8, 1, 8, 'small', i,
+        'Free', 8, date(86400 * i, 'unixepoch'), i, i, i, i, i, 7, status, fault
     FROM n JOIN ends ON place = i % 4
     """,
     "UPDATE jobs SET user_id = 99 WHERE guild_id = 10",

@@ -11,6 +11,7 @@ import torch
 from bot.engine.executors import ThreadExecutor
 from bot.engine.messages import Render
 from bot.engine.musicgen.precisions import Kernels
+from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot_loop import prefix
 from bot.engine.musicgen.windows import Window, windows
 
@@ -58,7 +59,7 @@ class AudiocraftLoop:
         """
         assert self.running
         with_words, without = scores.chunk(2)
-        guided = without + (with_words - without) * self.running.order.guidance
+        guided = without + (with_words - without) * self.running.sampling.guidance
         finite = guided.isfinite().all()
         self.finite &= finite
         return torch.where(finite, scores, torch.zeros_like(scores))
@@ -82,7 +83,8 @@ class AudiocraftTake:
         self, loop: AudiocraftLoop, order: Render, seed: int, before: torch.Tensor
     ) -> None:
         """Begin with the codes [1, codebooks, frames] that an order continues."""
-        self._loop, self.order, self._seed = loop, order, seed
+        self._loop, self._prompt, self._seed = loop, order.prompt, seed
+        self.sampling = Sampling.asked(order.options)
         self._windows = loop.windows(order.seconds, before.shape[-1])
         self._steps: Generator[None, None, None] | None = None
         self._codes = before
@@ -142,18 +144,18 @@ class AudiocraftTake:
 
     def _generated(self, prompt: torch.Tensor, frames: int, callback: Callback) -> torch.Tensor:
         """Return codes [1, codebooks, frames], which begin with those of the prompt."""
-        model, order = self._loop.model, self.order
-        attributes, _ = model._prepare_tokens_and_attributes([order.prompt], None)
+        model, sampling = self._loop.model, self.sampling
+        attributes, _ = model._prepare_tokens_and_attributes([self._prompt], None)
         with model.autocast:
             codes: torch.Tensor = model.lm.generate(
                 prompt,
                 attributes,
                 max_gen_len=frames,
                 use_sampling=True,
-                temp=order.temperature,
-                top_k=order.top_k,
+                temp=sampling.temperature,
+                top_k=sampling.top_k,
                 top_p=0.0,
-                cfg_coef=order.guidance,
+                cfg_coef=sampling.guidance,
                 two_step_cfg=False,  # two steps would ignore cfg_coef
                 callback=callback,
             )

@@ -22,6 +22,7 @@ from bot.engine.musicgen import capacity, devices, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.precisions import Kernels, Precision, chosen, kernels_for
+from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.takes import EngineSettings, Loop, TakeInProgress
@@ -139,7 +140,7 @@ class MusicGen:
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order, its takes side by side; see contract.Engine."""
-        if order.top_k > self._card:
+        if Sampling.asked(order.options).top_k > self._card:
             raise JobError(f"top_k can be at most {self._card} with {self._name}.")
         try:
             yield from self._render(order, finishing)
@@ -248,9 +249,7 @@ class MusicGen:
             seconds=1,
             model=self._name,
             parts=(part,),
-            guidance=3.0,
-            temperature=1.0,
-            top_k=1,
+            options={"top_k": 1},
         )
         (take,) = self.loop.begin(order)
         take.proceed()

@@ -3,11 +3,13 @@
 Source: `LMModel._sample_next_token` in audiocraft's `models/lm.py`, and its `utils/utils.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
+
+from bot.engine.cards import MUSICGEN_OPTIONS
 
 TINY_PROBABILITY = 1e-30
 """The lowest temperature that scores are divided by."""
@@ -21,6 +23,17 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 250
     top_p: float = 0.0
+
+    @classmethod
+    def asked(cls, options: Mapping[str, float]) -> Self:
+        """Return what the options of a request come to."""
+        usual = {name: bounds.default for name, bounds in MUSICGEN_OPTIONS.items()}
+        chosen = usual | dict(options)
+        return cls(
+            guidance=chosen["guidance"],
+            temperature=chosen["temperature"],
+            top_k=int(chosen["top_k"]),
+        )
 
     @property
     def plain(self) -> bool:

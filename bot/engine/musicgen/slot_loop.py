@@ -106,9 +106,7 @@ class OrderInputs:
         self.decoder = decoder = loop.decoder
         self.before = prefix(order, decoder.codebooks, decoder.card).to(decoder.device)
         self.windows = loop.windows(order.seconds, before=self.before.shape[-1])
-        self.sampling = Sampling(
-            guidance=order.guidance, temperature=order.temperature, top_k=order.top_k
-        )
+        self.sampling = Sampling.asked(order.options)
 
     @cached_property
     def words(self) -> TextPast:

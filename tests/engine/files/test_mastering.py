@@ -106,9 +106,7 @@ def test_an_engine_finishes_unless_it_is_told_not_to(tmp_path: Path, finishes: b
         seconds=8,
         model="sketch",
         parts=(part,),
-        guidance=3,
-        temperature=1,
-        top_k=250,
+        options={},
     )
     list(Sketch(finishes=finishes).render(order, lambda: False))
     with wave.open(part.audio) as file:

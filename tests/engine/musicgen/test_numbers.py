@@ -196,9 +196,7 @@ def test_sound_of_no_numbers_is_no_full_disk(tmp_path: Path, finishes: bool, wro
         seconds=1,
         model="m",
         parts=(Part(number=1, seed=1, **files),),
-        guidance=3,
-        temperature=1,
-        top_k=1,
+        options={"top_k": 1},
     )
     results = Results(order, 32000, finishes=finishes)
     with pytest.raises(JobError) as told:

@@ -84,9 +84,7 @@ def order(folder: Path, number: int, seconds: int, takes: int = 1) -> Render:
         seconds=seconds,
         model="small",
         parts=tuple(parts),
-        guidance=3.0,
-        temperature=1.0,
-        top_k=50,
+        options={"top_k": 50},
         picture=str(folder / f"{number}.png"),
     )
 

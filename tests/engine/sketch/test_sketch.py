@@ -33,9 +33,7 @@ def order(folder: Path, prompt: str = "mozart fantasia", seconds: int = 4, **see
         seconds=seconds,
         model="sketch",
         parts=parts,
-        guidance=3,
-        temperature=1,
-        top_k=250,
+        options={},
     )
 
 
