@@ -16,7 +16,7 @@ from rich.console import Console
 from bot import logs
 from bot.cli import arguments, engine_choice, guard
 from bot.config import Config, LogFormat, LogLevel, Switch, load
-from bot.engine.cards import OPTIONS
+from bot.engine.cards import KNOWN_OPTIONS
 from bot.errors import OperatorError, Refusal, StorageError
 from bot.rules import bounds
 from bot.rules.wording import counted
@@ -95,7 +95,9 @@ def generate(options: argparse.Namespace) -> None:
         seconds=options.duration,
         takes=options.takes,
         seed=options.seed,
-        options={name: value for name in OPTIONS if (value := getattr(options, name)) is not None},
+        options={
+            name: value for name in KNOWN_OPTIONS if (value := getattr(options, name)) is not None
+        },
     )
     request = bounds.ask(
         wish,

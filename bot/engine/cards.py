@@ -118,7 +118,7 @@ ACESTEP_OPTIONS = {
     "guidance": OptionBounds(least=1, most=15, default=7),
 }
 
-OPTIONS = {**MUSICGEN_OPTIONS, **ACESTEP_OPTIONS}
+KNOWN_OPTIONS = {**MUSICGEN_OPTIONS, **ACESTEP_OPTIONS}
 """Every option that some model has; its bounds depend on the model."""
 
 UNKNOWN_LICENCE = Licence(
@@ -207,7 +207,7 @@ def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
     """Return the options that some of these models have, with the bounds of each that has it."""
     return {
         option: [card.options[option] for card in cards if option in card.options]
-        for option in OPTIONS
+        for option in KNOWN_OPTIONS
         if any(option in card.options for card in cards)
     }
 

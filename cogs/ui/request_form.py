@@ -10,7 +10,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
-from bot.engine.cards import OPTIONS
+from bot.engine.cards import KNOWN_OPTIONS
 from bot.errors import Problems, Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape, isolate
@@ -183,13 +183,13 @@ def read(text: str) -> tuple[dict[str, float], int | None]:
 
 def _setting(part: str) -> tuple[str, float]:
     match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
-    if not match or match[1] not in {*OPTIONS, "seed"}:
+    if not match or match[1] not in {*KNOWN_OPTIONS, "seed"}:
         raise Refusal(
             f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
             "guidance 3, temperature 1, top_k 250, seed 7."
         )
     name, value = match.groups()
-    whole = name == "seed" or OPTIONS[name].whole
+    whole = name == "seed" or KNOWN_OPTIONS[name].whole
     return name, _number(name, value) if whole else _decimal(name, value)
 
 

@@ -45,7 +45,7 @@ FOR_MANAGERS = {
     "`/words` blocked words"
 }
 
-UNKNOWN_LICENCE = "unknown: ask whoever runs this bot"
+UNSAID = "unknown: ask whoever runs this bot"
 
 COSTS = {
     "What it costs": "Seconds are deducted when a piece is queued. Pieces that fail, are cancelled "
@@ -64,7 +64,7 @@ def about(about: About, models: Sequence[str]) -> discord.Embed:
     """Show the version, the models and their licence, and where the code is."""
     cards = [card(name) for name in models]
     # A piece's licence is that of the weights; what only stands in for a model has none.
-    weights = None if all(each.stands_in for each in cards) else about.licence or UNKNOWN_LICENCE
+    weights = None if all(each.stands_in for each in cards) else about.licence or UNSAID
     facts = {
         "Model": some([each.label for each in cards], LONGEST_FIELD),
         "Licence of the weights": weights,
