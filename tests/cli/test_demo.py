@@ -1,5 +1,6 @@
 """The demo: as a command without a page, and as a page in a real browser."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import simcord
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bot.app import Plan
+from bot.cli.demo.pages import opened
 from bot.cli.demo.stage import OWNERS_SERVER, staged
 from bot.cli.resources import free_port
 from bot.rules.tiers import DEFAULTS
@@ -126,8 +129,12 @@ def at_a_glance(address: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_refusal_is_no_error_of_the_bots_but_a_fault_is(plan: Plan) -> None:
-    simulated = replace(plan, defaults=DEFAULTS, owner_guild_id=OWNERS_SERVER)
+@pytest.fixture
+def simulated(plan: Plan) -> Plan:
+    return replace(plan, defaults=DEFAULTS, owner_guild_id=OWNERS_SERVER)
+
+
+async def test_a_refusal_is_no_error_of_the_bots_but_a_fault_is(simulated: Plan) -> None:
     async with staged(simulated) as stage:
         visitor, lobby = stage.member("visitor"), stage.rooms[-1]
         shown = await visitor.slash(stage.music, "generate", prompt="play", duration=60)
@@ -145,6 +152,24 @@ async def test_a_refusal_is_no_error_of_the_bots_but_a_fault_is(plan: Plan) -> N
             broken.setattr(type(studio), "submit", None)
             await visitor.slash(stage.music, "generate", prompt="play", duration=8)
         assert len(stage.env.errors) == 1
+
+
+async def test_what_could_not_be_shown_at_once_is_shown_a_little_later(
+    simulated: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with staged(simulated) as stage, opened(stage, free_port("127.0.0.1")) as pages:
+        page, shown = pages[-1], asyncio.Event()
+        real, failures = page.refresh, iter((TimeoutError(), simcord.SetupError()))
+
+        async def refresh() -> None:
+            if failure := next(failures, None):
+                raise failure
+            await real()
+            shown.set()
+
+        monkeypatch.setattr(page, "refresh", refresh)
+        stage.changed.set()
+        await shown.wait()
 
 
 def type_command(page: Page, prompt: str) -> None:

@@ -177,9 +177,8 @@ async def world(plan: Plan) -> AsyncIterator[World]:
     async_context.set(late)
     async with AsyncExitStack() as stack:
         bot = await stack.enter_async_context(compose(plan))
-        async with simcord.run(bot, shard_count=1) as env:
+        async with simcord.run(bot, shard_count=1, settle_timeout=PATIENCE) as env:
             late.adapter = env._webhook_adapter
-            env.settle_timeout = PATIENCE
             guild = env.create_guild("Conservatory")
             manage = discord.Permissions(manage_guild=True)
             managers = guild.create_role("Managers", permissions=manage)

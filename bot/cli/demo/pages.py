@@ -58,14 +58,16 @@ def _page(env: simcord.Env, room: Room, port: int) -> Preview:
 
 
 async def _refresh(stage: Stage, pages: list[Preview], turn: asyncio.Lock) -> None:
-    """Show background edits as they happen."""
+    """Show background edits as they happen; where that fails, once more a little later."""
     while True:
         await stage.changed.wait()
         stage.changed.clear()
         for page in pages:
             async with turn:
-                with contextlib.suppress(simcord.SetupError, TimeoutError):
+                try:
                     await page.refresh()
+                except (simcord.SetupError, TimeoutError):
+                    stage.changed.set()
         await asyncio.sleep(REFRESH_INTERVAL)
 
 

@@ -20,6 +20,9 @@ from bot.values import Actor
 FIRST_TIER = "Starter"
 """The tier of the member that the page begins as, who has 120 s a day."""
 
+PATIENCE = 60.0
+"""Seconds that SimCord may wait for the bot, which works beside an engine that takes every core."""
+
 OWNERS_SERVER = 1456000000000000000
 """The id of the second server, which has the owner's commands."""
 
@@ -110,7 +113,7 @@ async def _members(
 
 
 def _discord(bot: Fantasia) -> simcord.run:
-    session = simcord.run(bot, shard_count=1, check_errors=False)
+    session = simcord.run(bot, shard_count=1, check_errors=False, settle_timeout=PATIENCE)
     session._env.backend.bot_user.name = "Fantasia"
     return session
 
