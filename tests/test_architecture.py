@@ -44,6 +44,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
 TORCH += "decoder devices family gpu_attention gpu_draw gpu_layers layers linears loading model "
 TORCH += "precisions sampling slot slot_loop spills takes transformer"
+ACESTEP = "conditions denoising loading tiles"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
     "sqlite3": "bot.tables.database bot.tables.opening",
@@ -52,7 +53,9 @@ ONLY = {
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
     "torch": "bot.engine.repertoire "
-    + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split()),
+    + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split())
+    + "".join(f" bot.engine.acestep.{room}" for room in ACESTEP.split()),
+    "diffusers": "bot.engine.acestep",
     "triton": " ".join(
         f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "gpu_attention")
     ),

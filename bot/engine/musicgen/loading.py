@@ -106,7 +106,7 @@ def _opened(model: str) -> Iterator[None]:
         with _safe_globals(), without_stems():
             yield
     except Exception as error:  # a file may make audiocraft and torch raise anything
-        raise _explained(model, error) from error
+        raise explained(model, error) from error
 
 
 def _playing(model: str, codec: "CompressionModel", lm: "LMModel") -> "Pretrained":
@@ -150,7 +150,7 @@ def _language_model(
     return lm.eval()
 
 
-def _explained(model: str, error: Exception) -> Exception:
+def explained(model: str, error: Exception) -> Exception:
     if isinstance(error, OperatorError) or spilled(error):
         return error
     log.error("%s cannot be loaded", model, exc_info=error)

@@ -1,0 +1,159 @@
+"""What an ACE-Step consists of on disk, and what is wrong with it; torch stays out.
+
+A model is a folder in diffusers' layout, of the hub's cache or anybody's: a folder a part, with its
+settings as JSON and its weights as safetensors. Nothing else is read: no pickles, no code.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+INDEX = "model_index.json"
+PIPELINE = "AceStepPipeline"
+
+PARTS = {
+    "transformer": "AceStepTransformer1DModel",
+    "condition_encoder": "AceStepConditionEncoder",
+    "vae": "AutoencoderOobleck",
+    "text_encoder": "Qwen3Model",
+}
+"""The parts that have weights, with their classes."""
+
+SETTINGS = {
+    "scheduler": ("scheduler_config.json",),
+    "tokenizer": ("tokenizer_config.json", "tokenizer.json"),
+}
+"""Those that have none, with their files."""
+
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+LONGEST_HEADER = 100_000_000
+"""Bytes of a safetensors file's header at most, by the format's own rule."""
+
+
+class Unfit(Exception):
+    """What is wrong with a model, as the end of a sentence that begins with its name."""
+
+
+def trouble(model: str) -> str | None:
+    """Return a sentence on what keeps a model from being loaded, None if nothing does."""
+    found = folder(model)
+    if found is None:
+        if Path(model).is_dir():
+            return f"{model} is no ACE-Step: it has no {INDEX}."
+        return f"The weights of {model} are not here: run `python -m bot fetch {model}`."
+    try:
+        _check(found)
+    except Unfit as problem:
+        return f"{model} {problem}."
+    return None
+
+
+def folder(model: str) -> Path | None:
+    """Return the folder of a model that is on disk, None if it is not."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    own = Path(model) / INDEX
+    if own.is_file():
+        return own.parent
+    if Path(model).is_dir():
+        return None
+    try:
+        cached = try_to_load_from_cache(model, INDEX)
+    except HFValidationError:  # a folder that does not exist is no repository either
+        return None
+    return Path(cached).parent if isinstance(cached, str) and Path(cached).is_file() else None
+
+
+def numbers(model: str) -> dict[str, int]:
+    """Return how many numbers the weights of each part are; nothing for what cannot be read."""
+    found = folder(model)
+    try:
+        return {name: _numbers(found / name) for name in PARTS} if found else {}
+    except Unfit:
+        return {}
+
+
+def settings(folder: Path, name: str) -> dict[str, Any]:
+    """Return what a file of settings says; raise Unfit for one that says nothing."""
+    file = folder / name
+    where = f"{folder.name}/{name}" if name != INDEX else name
+    try:
+        said = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise Unfit(f"lacks {where}: fetch or copy it again") from None
+    except (OSError, ValueError):
+        raise Unfit(f"cannot be read: its {where} is damaged") from None
+    if not isinstance(said, dict):
+        raise Unfit(f"cannot be read: its {where} is damaged")
+    return said
+
+
+def _check(folder: Path) -> None:
+    kind = settings(folder, INDEX).get("_class_name")
+    if kind != PIPELINE:
+        raise Unfit(f"is no ACE-Step 1.5: its {INDEX} says that it is {_a(kind)}")
+    for name, files in SETTINGS.items():
+        for file in files:
+            settings(folder / name, file)
+    for name, expected in PARTS.items():
+        said = settings(folder / name, "config.json")
+        found = said.get("_class_name") or next(iter(said.get("architectures") or ()), None)
+        if found != expected:
+            raise Unfit(f"is no ACE-Step 1.5: its {name} is {_a(found)}, not {_a(expected)}")
+        _numbers(folder / name)
+
+
+def _a(kind: object) -> str:
+    return f"a {kind}" if isinstance(kind, str) else "nothing that has a name"
+
+
+def _numbers(part: Path) -> int:
+    """Return how many numbers a part's weights are; raise Unfit for weights that are not whole."""
+    headers = map(_header, _files(part))
+    return sum(math.prod(tensor["shape"]) for header in headers for tensor in header.values())
+
+
+def _files(part: Path) -> Iterator[Path]:
+    for name in WEIGHTS:
+        if (part / name).is_file():
+            yield part / name
+            return
+        if (part / f"{name}.index.json").is_file():
+            places = settings(part, f"{name}.index.json").get("weight_map")
+            if not isinstance(places, dict):
+                raise Unfit(f"cannot be read: its {part.name}/{name}.index.json is damaged")
+            yield from (part / str(file) for file in sorted(set(places.values())))
+            return
+    if any(file for kind in PICKLES for file in part.glob(kind)):
+        raise Unfit(
+            f"has pickles in its {part.name}, which may hold code and are not opened: use "
+            "the same weights as safetensors"
+        )
+    raise Unfit(f"lacks the weights of its {part.name}: fetch or copy them again")
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """Return what a safetensors file says of its tensors; raise Unfit if it does not hold them."""
+    where = f"{file.parent.name}/{file.name}"
+    damaged = Unfit(f"cannot be read: its {where} is damaged or cut short; fetch or copy it again")
+    try:
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            if length > LONGEST_HEADER:
+                raise damaged
+            header: dict[str, Any] = json.loads(opened.read(length))
+            header.pop("__metadata__", None)
+            end = max((each["data_offsets"][1] for each in header.values()), default=0)
+            if file.stat().st_size != 8 + length + end:
+                raise damaged
+    except FileNotFoundError:
+        raise Unfit(f"lacks {where}: fetch or copy it again") from None
+    except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError):
+        raise damaged from None
+    return header
