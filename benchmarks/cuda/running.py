@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.cuda import (
+    acestep,
     admission,
     attention,
     captures,
@@ -54,6 +55,7 @@ SECTIONS: dict[str, tuple[Section, float]] = {
     "captures": (captures.rows, 45),
     "codec": (codec.rows, 45),
     "admission": (admission.rows, 60),
+    "acestep": (acestep.rows, 100),
 }
 """The most telling first, as time may run out, with the seconds that each may take."""
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/gpu.md"
 ON_CPU = ("cuda", "--tiny", "--device", "cpu")
 ROW = Row(name="a row", ours=1, theirs=1, unit="one")
-ALIKE = "child,crowded,faithful,large,tokens"
+ALIKE = "acestep,child,crowded,faithful,large,tokens"
 """Sections that do hardly anything else on a GPU than on a processor."""
 
 BOTS_OWN = ["aiohttp", "aiosqlite", "discord", "dotenv"]
