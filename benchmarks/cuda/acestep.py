@@ -13,10 +13,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.cuda.stage import TINY, Stage
 from benchmarks.report import Row
 from bot.engine.acestep import checkpoint
-from bot.engine.acestep.conditions import Conditions, Words, conditions
-from bot.engine.acestep.denoising import Denoising, Sampling
+from bot.engine.acestep.conditions import Conditions, SongWords, conditions
+from bot.engine.acestep.denoising import Denoising, SamplerSettings
 from bot.engine.acestep.loading import settled
-from bot.engine.acestep.tiles import Samples, Tiles
+from bot.engine.acestep.tiles import Tiles
+from bot.engine.musicgen.codec import Samples
 from tests.support import tiny_acestep
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ class Song:
 
     def heard(self) -> Conditions:
         """Encode the words."""
-        words = Words.of(STYLE, LYRICS, "en", self.seconds)
+        words = SongWords.of(STYLE, LYRICS, "en", self.seconds)
         return conditions(self.pipe, words, self.frames, self._none)
 
     def begun(self, *seeds: int) -> Denoising:
         """Begin takes."""
-        return Denoising(self.pipe, self.heard(), Sampling(steps=STEPS), seeds, self._none)
+        return Denoising(self.pipe, self.heard(), SamplerSettings(steps=STEPS), seeds, self._none)
 
     def latents(self, *seeds: int) -> torch.Tensor:
         """Return those of takes, [takes, frames, channels]."""

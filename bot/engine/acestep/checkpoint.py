@@ -29,7 +29,7 @@ SETTINGS = {
 """Those that have none, with their files."""
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+PICKLE_FILES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 LONGEST_HEADER = 100_000_000
 """Bytes of a safetensors file's header at most, by the format's own rule."""
@@ -130,7 +130,7 @@ def _files(part: Path) -> Iterator[Path]:
                 raise Unfit(f"cannot be read: its {part.name}/{name}.index.json is damaged")
             yield from (part / str(file) for file in sorted(set(places.values())))
             return
-    if any(file for kind in PICKLES for file in part.glob(kind)):
+    if any(file for kind in PICKLE_FILES for file in part.glob(kind)):
         raise Unfit(
             f"has pickles in its {part.name}, which may hold code and are not opened: use "
             "the same weights as safetensors"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 INSTRUMENTAL = "[Instrumental]"
 """The lyrics of what nobody sings (ACE-Step 1.5, `docs/en/INFERENCE.md`)."""
 
-UNKNOWN = "unknown"
+UNKNOWN_LANGUAGE = "unknown"
 """The language that the model finds out by itself."""
 
 MOST_CAPTION_TOKENS, MOST_LYRIC_TOKENS = 256, 2048
@@ -24,7 +24,7 @@ TIMBRE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class SongWords:
     """What somebody asks for: a style, lyrics and their language.
 
     `seconds` is the length that is told to the model.
@@ -36,10 +36,12 @@ class Words:
     seconds: float
 
     @classmethod
-    def of(cls, style: str, lyrics: str | None, language: str | None, seconds: float) -> "Words":
+    def of(
+        cls, style: str, lyrics: str | None, language: str | None, seconds: float
+    ) -> "SongWords":
         """Return what a request says, nothing in it live: no marks of the model's own."""
         sung = _plain(lyrics or "").strip()
-        spoken = language if sung and language else UNKNOWN
+        spoken = language if sung and language else UNKNOWN_LANGUAGE
         return cls(
             style=_plain(style), lyrics=sung or INSTRUMENTAL, language=spoken, seconds=seconds
         )
@@ -58,9 +60,9 @@ class Conditions:
     nothing: torch.Tensor
 
 
-def check_length(pipe: "AceStepPipeline", words: Words) -> None:
+def check_length(pipe: "AceStepPipeline", words: SongWords) -> None:
     """Raise JobError for more words than the model reads, with the number."""
-    empty = Words(style="", lyrics="", language=words.language, seconds=words.seconds)
+    empty = SongWords(style="", lyrics="", language=words.language, seconds=words.seconds)
     frame, asked = _tokens(pipe, empty), _tokens(pipe, words)
     for name, most, own, all_of_it in zip(
         ("description is", "lyrics are"),
@@ -78,7 +80,7 @@ def check_length(pipe: "AceStepPipeline", words: Words) -> None:
 
 @torch.inference_mode()
 def conditions(
-    pipe: "AceStepPipeline", words: Words, frames: int, kept: torch.Tensor
+    pipe: "AceStepPipeline", words: SongWords, frames: int, kept: torch.Tensor
 ) -> Conditions:
     """Encode words for so many frames, the first of which are `kept` [frames, channels]."""
     device, dtype = kept.device, kept.dtype
@@ -113,7 +115,7 @@ def conditions(
     )
 
 
-def _tokens(pipe: "AceStepPipeline", words: Words) -> tuple[int, int]:
+def _tokens(pipe: "AceStepPipeline", words: SongWords) -> tuple[int, int]:
     """Return how many tokens the pipeline makes of a style and of lyrics."""
     texts = pipe._format_prompt(
         words.style, words.lyrics, words.language, audio_duration=words.seconds

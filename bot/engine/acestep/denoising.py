@@ -23,7 +23,7 @@ MOMENTUM, THRESHOLD = -0.75, 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class SamplerSettings:
     """How takes are denoised: in so many `steps`, with this `guidance`; 1 is none."""
 
     steps: int
@@ -37,7 +37,7 @@ class Denoising:
         self,
         pipe: "AceStepPipeline",
         conditions: Conditions,
-        sampling: Sampling,
+        sampling: SamplerSettings,
         seeds: Sequence[int],
         kept: torch.Tensor,
     ) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+
+from bot.engine.musicgen.codec import Samples
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderOobleck
@@ -21,8 +22,6 @@ TILE_SECONDS = 5.0
 DILATIONS = (1, 3, 9)
 """Of the residual units that follow each widening; their kernels are 7 wide, as the first and the
 last of all are."""
-
-Samples = NDArray[np.float32]
 
 
 class Tiles:
