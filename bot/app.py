@@ -23,6 +23,7 @@ from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine import process
+from bot.engine.cards import ModelCard
 from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import Encoder, encoding
 from bot.errors import StorageError
@@ -63,11 +64,12 @@ PRIVATE_UMASK = 0o077
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a bot is made from."""
+    """What a bot is made from; `cards` say of the models what their names alone do not."""
 
     folder: Path
     command: tuple[str, ...]
     models: tuple[str, ...]
+    cards: tuple[ModelCard, ...] = ()
     limits: Limits = field(default_factory=Limits)
     defaults: tuple[Tier, ...] = DEFAULTS
     skus: Mapping[int, str] = field(default_factory=dict)
@@ -172,7 +174,14 @@ def _dispatcher(plan: Plan, database: Database, bells: Bells, metrics: Metrics) 
         news=bells.news,
         drain=bells.drain,
         metrics=metrics,
-        start=partial(process.start, plan.command, environment, plan.silence, umask=PRIVATE_UMASK),
+        start=partial(
+            process.start,
+            plan.command,
+            environment,
+            plan.silence,
+            umask=PRIVATE_UMASK,
+            cards=plan.cards,
+        ),
         pause=plan.pause,
         grace=plan.grace,
     )

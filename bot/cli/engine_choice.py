@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from bot import __version__
 from bot.config import Config
 from bot.engine import cards
-from bot.engine.cards import UNKNOWN_LICENCE, EngineName, ModelCard
+from bot.engine.cards import EngineName, ModelCard
+from bot.engine.licences import UNKNOWN_LICENCE
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL

@@ -53,7 +53,9 @@ def files(out: Path, takes: int) -> list[Path]:
 async def _render(choice: Choice, order: Render, console: Console) -> None:
     with Bar(console=console) as bar:
         loading = bar.add_task(f"Loading {choice.model}", total=None)
-        async with process.start(choice.command, engine_environment()) as engine:
+        async with process.start(
+            choice.command, engine_environment(), cards=choice.cards
+        ) as engine:
             await engine.ready()
             bar.remove_task(loading)
             rendering = bar.add_task("Rendering")

@@ -7,7 +7,8 @@ from bot.admin.tiers import TierAdmin
 from bot.cli.engine_choice import Choice
 from bot.clock import utc_now
 from bot.config import Config
-from bot.engine.cards import ModelCard, Sale
+from bot.engine.cards import ModelCard
+from bot.engine.licences import Sale
 from bot.errors import OperatorError
 from bot.rules.quota import includes
 from bot.rules.terms import Terms

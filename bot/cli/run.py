@@ -19,6 +19,7 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
         folder=config.data_dir,
         command=choice.command,
         models=choice.models,
+        cards=choice.cards,
         limits=config.limits(),
         skus=config.skus,
         about=engine_choice.about(choice, config),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from bot.engine.licences import CC_BY_NC, NO_WEIGHTS, UNKNOWN_LICENCE, Licence, licence
+
 
 class EngineName(StrEnum):
     """The engines that can render: that of all real models, and the one that stands in for them."""
@@ -39,25 +41,6 @@ class Ability(StrEnum):
     PREVIEW = "preview"
     STOP_EARLY = "stop_early"
     LYRICS = "lyrics"
-
-
-class Sale(StrEnum):
-    """Whether music made with some weights may be sold."""
-
-    YES = "yes"
-    NO = "no"
-    CONDITIONS = "conditions"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Licence:
-    """That of a model's weights: what it says of selling, in a `sentence`, and its `source`."""
-
-    name: str
-    sale: Sale
-    sentence: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +79,22 @@ class ModelCard:
         """Return the value of every option of this model: as given, or as usual."""
         return {name: options.get(name, known.default) for name, known in self.options.items()}
 
+    def differences(
+        self, sample_rate: int, channels: int, options: Mapping[str, float]
+    ) -> list[str]:
+        """Say in what a loaded model differs from this card, by its options' default values too."""
+        compared: list[tuple[str, float | None, float | None]] = [
+            ("sample rate", sample_rate, self.sample_rate or sample_rate),
+            ("channels", channels, self.channels or channels),
+        ]
+        usual = self.complete({})
+        compared += [(name, options.get(name), usual.get(name)) for name in usual | dict(options)]
+        return [
+            f"{name} {_or_none(found)}, not {_or_none(known)}"
+            for name, found, known in compared
+            if found != known
+        ]
+
 
 LONGEST_PIECE = 120
 """Seconds of the longest piece that any studio offers."""
@@ -120,34 +119,6 @@ ACESTEP_OPTIONS = {
 
 KNOWN_OPTIONS = {**MUSICGEN_OPTIONS, **ACESTEP_OPTIONS}
 """Every option that some model has; its bounds depend on the model."""
-
-UNKNOWN_LICENCE = Licence(
-    name="unknown",
-    sale=Sale.UNKNOWN,
-    sentence="The licence of these weights is not known here: read it where they come from.",
-    source="whoever published them",
-)
-
-CC_BY_NC = Licence(
-    name="CC-BY-NC 4.0 (no commercial use)",
-    sale=Sale.NO,
-    sentence="Meta's weights may not be used commercially.",
-    source="the model cards of facebook/musicgen-*",
-)
-
-MIT = Licence(
-    name="MIT",
-    sale=Sale.YES,
-    sentence="Tagged MIT, which allows selling; there is no licence file beside it: read its page.",
-    source="the tag of ACE-Step/Ace-Step1.5, and the licence file of its code",
-)
-
-NO_WEIGHTS = Licence(
-    name="none: there are no weights",
-    sale=Sale.YES,
-    sentence="The sketch engine composes by rules.",
-    source="this program",
-)
 
 SKETCH = ModelCard(
     name="sketch",
@@ -212,14 +183,6 @@ def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
     }
 
 
-def licence(model: str) -> Licence:
-    """Return the licence of a repository's or folder's weights, as far as this program knows it."""
-    owner, _, repository = model.casefold().partition("/")
-    if owner == "facebook" and repository.startswith("musicgen-"):
-        return CC_BY_NC
-    return MIT if (owner, repository) == ("ace-step", "ace-step1.5") else UNKNOWN_LICENCE
-
-
 def _from_its_place(model: str) -> ModelCard:
     known = replace(card(name(model)), licence=licence(model))
     if known.licence is not CC_BY_NC:
@@ -235,6 +198,10 @@ def _pipeline(folder: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return str(index.get("_class_name")) if isinstance(index, dict) else None
+
+
+def _or_none(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 def _family(name: str) -> Family:

@@ -81,13 +81,24 @@ class Finish(Message, frozen=True, kw_only=True, tag="finish"):
     id: int
 
 
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model turned out to be once it was loaded, which its card said before.
+
+    `sample_rate` in Hz; `options` are those that it heeds, each with what it does unless told.
+    """
+
+    sample_rate: Annotated[int, Meta(ge=1, le=1_000_000)]
+    channels: Annotated[int, Meta(ge=1, le=8)]
+    options: dict[Name, float]
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The engine is loaded; `pace` is in seconds of work per second of music, as measured.
 
-    It and the `slots`, takes side by side, are those of the first of `models`, which is loaded; the
-    others are when they are asked for, save those that are `unfit`: they need more memory than
-    there is. They are named as their cards in `cards` are, where all is that is known without
-    loading.
+    It, the `slots`, takes side by side, and what it `confirms` are those of the first of `models`,
+    which is loaded; the others are when they are asked for, save those that are `unfit`: they need
+    more memory than there is. They are named as their cards in `cards` are, where all is that is
+    known without loading.
     """
 
     models: Annotated[Names, Meta(min_length=1)]
@@ -95,6 +106,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     precision: Name
     slots: SlotCount
     pace: Pace
+    confirms: Confirmation
     unfit: Names = ()
 
 
@@ -106,13 +118,14 @@ class Loading(Message, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
-    """A render's model is loaded; `models` are all that are, `slots` and `pace` of this one."""
+    """A render's model is loaded; `models` are all that are, the rest is of this one."""
 
     id: Number
     model: Name
     models: Names
     slots: SlotCount
     pace: Pace
+    confirms: Confirmation
 
 
 class Progress(Message, frozen=True, kw_only=True, tag="progress"):

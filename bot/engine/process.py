@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from bot.engine.cards import ModelCard, card
 from bot.engine.messages import (
     Cancel,
     Cancelled,
     Command,
+    Confirmation,
     Done,
     Failed,
     Finish,
@@ -99,8 +101,17 @@ class Mailbox:
 class EngineProcess:
     """A running child process that is ready to render."""
 
-    def __init__(self, process: asyncio.subprocess.Process, silence: float, loading: float) -> None:
-        """Listen to a child, quiet at work for `silence` seconds at most, else `loading`."""
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        silence: float,
+        loading: float,
+        cards: Sequence[ModelCard] = (),
+    ) -> None:
+        """Listen to a child, quiet at work for `silence` seconds at most, else `loading`.
+
+        Its models must be what their `cards` say, or those by their names alone.
+        """
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -109,6 +120,7 @@ class EngineProcess:
         self._silence, self._loading = silence, loading
         self._patience = silence
         self._models: tuple[str, ...] = ()
+        self._cards = {card.name: card for card in cards}
         self._mailboxes: dict[int, Mailbox] = {}
         self._last_words = ""
         self._listening = asyncio.create_task(self._listen())
@@ -123,13 +135,20 @@ class EngineProcess:
 
         Raises JobError if this job cannot be rendered. The child's death is raised by `attend`.
         """
-        mailbox = self._mailboxes[order.id] = Mailbox(order, self._models)
+        mailbox, wrong = Mailbox(order, self._models), None
+        self._mailboxes[order.id] = mailbox
         try:
             self._send(order)
             while not isinstance(said := await mailbox.get(), Done | Cancelled):
                 if isinstance(said, Failed):
                     raise JobError(_quoted(said.reason), said.fault)
+                if wrong:  # it may still write files: nothing is told before it has ended
+                    continue
+                if isinstance(said, Loaded) and (wrong := self._wrong(said.model, said.confirms)):
+                    self.cancel(order.id)
                 yield said
+            if wrong:
+                raise JobError(wrong)
         finally:
             del self._mailboxes[order.id]
 
@@ -150,6 +169,8 @@ class EngineProcess:
             raise EngineError(f"was not ready after {self._loading:g} s") from None
         match said:
             case Ready() as ready:
+                if wrong := self._wrong(ready.models[0], ready.confirms):
+                    raise OperatorError(wrong)
                 self._models = ready.models
                 return ready
             case Failed(fault=Fault.LOAD, reason=reason):
@@ -179,6 +200,16 @@ class EngineProcess:
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         await self._process.communicate()
+
+    def _wrong(self, model: str, confirms: Confirmation) -> str | None:
+        known = self._cards.get(model) or card(model)
+        differ = known.differences(confirms.sample_rate, confirms.channels, confirms.options)
+        if not differ:
+            return None
+        return (
+            f"The model {model} is not what is known of it: {'; '.join(differ)}. Its weights may "
+            "be others than its name says."
+        )
 
     def _send(self, message: Command) -> None:
         # A dead child closes the pipe; `attend` reports that better than a broken pipe does.
@@ -236,11 +267,13 @@ async def start(
     silence: float = 120,
     loading: float = 1800,
     umask: int = -1,
+    cards: Sequence[ModelCard] = (),
 ) -> AsyncIterator[EngineProcess]:
     """Run the child for as long as the block.
 
     It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
-    `umask` takes permissions from the files that it makes; -1 leaves this process's.
+    `umask` takes permissions from the files that it makes; -1 leaves this process's. `cards` say
+    what its models must turn out to be.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -252,7 +285,7 @@ async def start(
         umask=umask,
         start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle
     )
-    engine = EngineProcess(process, silence, loading)
+    engine = EngineProcess(process, silence, loading, cards)
     try:
         yield engine
     finally:

@@ -119,6 +119,7 @@ class Repertoire:
             models=tuple(self.loaded),
             slots=ready.slots,
             pace=ready.pace,
+            confirms=ready.confirms,
         )
 
     def _has_room(self, name: str) -> bool:

@@ -14,12 +14,13 @@ import pytest
 
 from bot.app import Plan, compose
 from bot.dispatch import render_order
+from bot.engine.cards import card
 from bot.errors import OperatorError
 from bot.tables import takes
 from bot.values import Job, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import MESSAGES, looks
-from tests.support.scripted_child import SCRIPTED
+from tests.support.scripted_child import CONFIRMS, SCRIPTED
 from tests.support.studio import member, origin, viewer
 from tests.support.world import World, world
 
@@ -117,6 +118,37 @@ async def test_an_engine_that_lies_about_itself_does_not_start(
     (error,) = stopped.value.exceptions
     assert isinstance(error, OperatorError)
     assert str(error).startswith("The engine cannot start: sent garbage")
+
+
+async def test_an_engine_whose_model_is_not_as_its_card_says_does_not_start(plan: Plan) -> None:
+    other = replace(card("scripted"), sample_rate=32_000, channels=2)
+    with pytest.raises(ExceptionGroup) as stopped:
+        async with compose(replace(plan, cards=(other,))):
+            await asyncio.Event().wait()
+    assert str(stopped.value.exceptions[0]) == (
+        "The engine cannot start: The model scripted is not what is known of it: sample rate 8000, "
+        "not 32000; channels 1, not 2. Its weights may be others than its name says."
+    )
+    ready = {"confirms": {**CONFIRMS, "options": {"guidance": 7, "temperature": 1, "steps": 8}}}
+    command = ("env", f"SCRIPTED_READY={json.dumps(ready)}", *SCRIPTED)
+    with pytest.raises(ExceptionGroup) as stopped:
+        async with compose(replace(plan, command=command)):
+            await asyncio.Event().wait()
+    assert "guidance 7, not 3; top_k none, not 250; steps 8, not none." in str(
+        stopped.value.exceptions[0]
+    )
+
+
+async def test_a_model_that_turns_out_to_be_another_when_it_is_loaded_costs_only_its_piece(
+    plan: Plan,
+) -> None:
+    async with world(replace(plan, cards=(replace(card("scripted"), sample_rate=8000),))) as w:
+        await asked(w, "swap another")
+        job = await w.ended(1, Status.FAILED)
+        assert str(job.reason).startswith("The model scripted is not what is known of it")
+        assert not list((plan.folder / "audio").glob("1-*"))
+        await asked(w, "play")
+        assert (await w.ended(2, Status.DELIVERED)).deaths == 0
 
 
 async def test_forgetting_as_a_take_is_looked_at_hurts_nobody_elses_piece(

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from bot.engine import cards, worker
-from bot.engine.cards import EngineName, Sale
+from bot.engine.cards import EngineName
+from bot.engine.licences import Sale
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.quota import includes

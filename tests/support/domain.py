@@ -9,11 +9,10 @@ from typing import TypeVar
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from bot import queue
-from bot.engine.messages import Ready
 from bot.tables.opening import open_database
 from bot.values import Job, Limits, Tier
 from tests.support.clock import Clock
-from tests.support.scripted_child import READY
+from tests.support.scripted_child import ready
 from tests.support.studio import rooms
 
 T = TypeVar("T")
@@ -45,7 +44,7 @@ class Domain(RuleBasedStateMachine):
         self.archive, self.outbox = services.archive, services.outbox
         self.member_admin, self.tier_admin = services.member_admin, services.tier_admin
         self.endings = made.endings
-        self.do(made.machine.loaded(Ready(**READY)))
+        self.do(made.machine.loaded(ready()))
         self.running: list[Job] = []
 
     def do(self, work: Awaitable[T]) -> T:

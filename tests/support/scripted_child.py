@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bot.engine.files import wav, waveform
@@ -91,7 +92,14 @@ def tell(**fields: Any) -> None:
 
 def loaded(order: Render) -> dict[str, Any]:
     """Return what is said of an order's model once that is loaded, but its pace."""
-    return {"id": order.id, "model": order.model, "models": (order.model,), "slots": 1}
+    rate = 2 * RATE if order.prompt.startswith("swap another") else RATE
+    return {
+        "id": order.id,
+        "model": order.model,
+        "models": (order.model,),
+        "slots": 1,
+        "confirms": {**CONFIRMS, "sample_rate": rate},
+    }
 
 
 def lie(order: Render, how: str) -> None:
@@ -200,7 +208,7 @@ def render(order: Render) -> None:
         case "endless":
             shout(b"x" * 1_000_000)
         case "unready":
-            say(Ready(**READY))
+            say(ready())
         case "stranger":
             say(Took(id=order.id + 999, number=1, seconds=1))
             say(Failed(id=order.id + 999, fault=Fault.REQUEST, reason="not yours"))
@@ -278,14 +286,24 @@ def render(order: Render) -> None:
             play(order)
 
 
+CONFIRMS: dict[str, Any] = {
+    "sample_rate": RATE,
+    "channels": 1,
+    "options": {"guidance": 3, "temperature": 1, "top_k": 250},
+}
 READY: dict[str, Any] = {
     "models": ("scripted",),
     "device": "cpu",
     "precision": "float32",
     "slots": int(os.environ.get("SCRIPTED_SLOTS", "1")),
     "pace": 0.25,
+    "confirms": CONFIRMS,
     "unfit": tuple(os.environ.get("SCRIPTED_UNFIT", "").split()),
 }
+
+
+def ready() -> Ready:
+    return msgspec.convert(READY, Ready)
 
 
 def main() -> None:
@@ -302,7 +320,7 @@ def main() -> None:
     if told := os.environ.get("SCRIPTED_READY"):
         tell(**{"type": "ready", **READY, **json.loads(told)})
     threading.Thread(target=keep_slow, daemon=True).start()
-    say(Ready(**READY))
+    say(ready())
     for line in sys.stdin.buffer:
         match command(line):
             case Render() as order:

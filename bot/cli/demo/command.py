@@ -37,6 +37,7 @@ async def run(choice: Choice, config: Config, options: argparse.Namespace, conso
             folder=Path(folder),
             command=choice.command,
             models=choice.models,
+            cards=choice.cards,
             limits=replace(config.limits(), servers=None),  # those that are simulated
             about=about(choice, config),
             owner_guild_id=OWNERS_SERVER,

@@ -17,7 +17,7 @@ from bot.engine import cards
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
-from bot.engine.messages import Part, Previewed, Progress, Ready, Render, Took
+from bot.engine.messages import Confirmation, Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, devices, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
@@ -120,6 +120,11 @@ class MusicGen:
             precision=self.loop.precision,
             slots=self.loop.slots,
             pace=self._pace,
+            confirms=Confirmation(
+                sample_rate=self.codec.sample_rate,
+                channels=int(self.codec.model.channels),
+                options=Sampling().options,
+            ),
         )
 
     def step(self) -> None:

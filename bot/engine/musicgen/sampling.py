@@ -9,8 +9,6 @@ from typing import Self
 
 import torch
 
-from bot.engine.cards import MUSICGEN_OPTIONS
-
 TINY_PROBABILITY = 1e-30
 """The lowest temperature that scores are divided by."""
 
@@ -27,13 +25,21 @@ class Sampling:
     @classmethod
     def asked(cls, options: Mapping[str, float]) -> Self:
         """Return what the options of a request come to."""
-        usual = {name: bounds.default for name, bounds in MUSICGEN_OPTIONS.items()}
-        chosen = usual | dict(options)
+        chosen = cls().options | dict(options)
         return cls(
             guidance=chosen["guidance"],
             temperature=chosen["temperature"],
             top_k=int(chosen["top_k"]),
         )
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What a request can ask for, by name."""
+        return {
+            "guidance": self.guidance,
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+        }
 
     @property
     def plain(self) -> bool:

@@ -13,7 +13,7 @@ from bot.engine.cards import SKETCH
 from bot.engine.contract import Rendering
 from bot.engine.files import wav
 from bot.engine.files.results import Results
-from bot.engine.messages import Previewed, Progress, Ready, Render
+from bot.engine.messages import Confirmation, Previewed, Progress, Ready, Render
 from bot.engine.sketch import instruments
 from bot.engine.sketch.composer import Composer, Note
 from bot.engine.sketch.instruments import RATE, Signal
@@ -38,7 +38,14 @@ class Sketch:
     def ready(self) -> Ready:
         """Return what this engine is."""
         pace = self._pace + 0.05  # with what it really takes
-        return Ready(models=(SKETCH.name,), device="cpu", precision="float64", slots=1, pace=pace)
+        return Ready(
+            models=(SKETCH.name,),
+            device="cpu",
+            precision="float64",
+            slots=1,
+            pace=pace,
+            confirms=Confirmation(sample_rate=RATE, channels=1, options=SKETCH.complete({})),
+        )
 
     def slots(self, _: str) -> int:
         """Return how many takes are played side by side."""
