@@ -1,4 +1,4 @@
-"""The licences of models' weights, as far as this program knows them: may their music be sold?"""
+"""The licences of models' weights, as far as known here, and whether their music may be sold."""
 
 from dataclasses import dataclass
 from enum import StrEnum
