@@ -22,11 +22,14 @@ class Expected:
     ends_at: datetime | None
 
 
-async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job | None:
+async def claim(
+    tx: Transaction, loaded: Collection[str], now: datetime, full: Collection[str] = ()
+) -> Job | None:
     """Start the next job, if the studio is not paused.
 
-    While the next one's model is not loaded, others whose model is go first. A job that has seen
-    the engine die renders alone: until it can, nothing else starts.
+    While the next one's model is not loaded, others whose model is go first; while it is one of
+    the `full`, whose slots are all taken, others whose model is not. A job that has seen the engine
+    die renders alone: until it can, nothing else starts.
     """
     # Read in the claim's own transaction: nothing starts once a pause was answered.
     if await state.paused(tx) is not None:
@@ -36,12 +39,24 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
     heads = await backlog.heads(tx)
     shares = Shares(await backlog.shares(tx, now - fairness.WINDOW, now) if heads else ())
     turn = await state.turn(tx)
-    first = Line(heads, shares).next(turn)
+    whose_turn = Line(heads, shares).next(turn)
+    if whose_turn is None:
+        return None
+    # Whoever needs another model waits for the full ones, too: it would take their place as soon
+    # as they are idle, and those who may pass it would never be there in time.
+    able = [
+        job
+        for job in heads
+        if job.idle == whose_turn.idle
+        and job.model not in full
+        and (job.model in loaded or not full)
+    ]
+    first = Line(able, shares).next(turn)
     if first is None:
         return None
     chosen = first
     if first.model not in loaded and first.passed < MOST_PASSED and not fairness.is_aged(turn):
-        at_hand = (job for job in heads if job.model in loaded and job.idle == first.idle)
+        at_hand = (job for job in able if job.model in loaded)
         chosen = Line(at_hand, shares).next(turn) or first
     # The choice is only a wish: whether the job may start is decided by the UPDATE's own WHERE.
     job = await jobs.start(tx, chosen.id, now)
@@ -49,7 +64,9 @@ async def claim(tx: Transaction, loaded: Collection[str], now: datetime) -> Job 
         # Counted only when something started: a refused start overtakes nobody.
         if chosen is not first:
             await jobs.passed(tx, first.id)
-        await state.count_turn(tx)
+        # It stays somebody's turn until a slot of their model is free.
+        if whose_turn.model not in full:
+            await state.count_turn(tx)
     return job
 
 
@@ -77,12 +94,11 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     Future requests are not taken into account.
     """
     running, waiting = await backlog.under_way(reader), await backlog.line(reader)
-    slots = await state.slots(reader)
-    paces = {speed.model: speed.pace for speed in await speeds.all_here(reader)}
+    known = {speed.model: speed for speed in await speeds.all_here(reader)}
     shares = Shares(await backlog.shares(reader, now - fairness.WINDOW, now) if waiting else ())
     line, turn = Line(waiting, shares), await state.turn(reader)
     found = {}
-    order = forecast.ends(running, line, turn, paces, slots)
+    order = forecast.ends(running, line, turn, known)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
         # A place far back costs as much as all before it, and `/queue` is asked often.
         if place > forecast.PLACES_FORECAST:

@@ -730,13 +730,15 @@ Outcome = Delivered | Later | Oversized | Unsent
 class Speed:
     """What a model has managed here.
 
-    `pace` is in seconds of work per second of music; `fits` is the longest piece that was made, and
+    `pace` is in seconds of work per second of music, and `slots` how many takes it renders side by
+    side; `fits` is the longest piece that was made, and
     `too_long` the shortest that the memory was too small for, in seconds; `too_long_at` is when
     that was, in UTC seconds since 1970.
     """
 
     model: str
     pace: float
+    slots: int
     fits: float
     too_long: float | None
     too_long_at: float | None

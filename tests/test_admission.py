@@ -68,7 +68,7 @@ def a_studio(database: Database, folder: Path, clock: Clock, wrong: set[str]) ->
 async def ruled(tx: Transaction, clock: Clock, wrong: set[str]) -> None:
     """Write down what stands in the way of member 1 in server 10."""
     unfit = ["small"] if "memory" in wrong else []
-    await state.engine_runs(tx, device="cpu", precision="float32", slots=1, unfit=unfit)
+    await state.engine_runs(tx, device="cpu", precision="float32", unfit=unfit)
     await put(tx, "jobs", status=Status.QUEUED)
     if "length" in wrong:
         limits = {"max_seconds": 4, "waiting": None, "seconds_per_day": None}

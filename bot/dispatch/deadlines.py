@@ -27,17 +27,23 @@ class Deadlines:
         """Measure by `ticks`, a monotonic clock in seconds."""
         self._ticks = ticks
         self._grace = grace
-        self._slots = 1
+        self._usual_slots = 1
+        self._slots: dict[str, int] = {}
         self._pace = 0.0
         self._paces: dict[str, float] = {}
 
     def engine(self, slots: int, pace: float) -> None:
-        """Note the engine's slots, and a pace for models without a better one.
+        """Note the slots and the pace of models without better ones.
 
         A pace is in seconds of work per second of music.
         """
-        self._slots, self._pace = slots, pace
+        self._usual_slots, self._pace = slots, pace
+        self._slots.clear()
         self._paces.clear()
+
+    def slots(self, model: str, slots: int) -> None:
+        """Note how many takes of a model are rendered side by side."""
+        self._slots[model] = slots
 
     def pace(self, model: str, pace: float) -> None:
         """Use this pace for a model from now on."""
@@ -61,7 +67,12 @@ class Deadlines:
             if running.job.request.model not in loaded:
                 return
             if running.timer is None:
-                self._set(running, [other.job for other in line if other is not running], late)
+                others = [other.job for other in line if other is not running]
+                self._set(running, others, len(loaded), late)
+        # Models share the device's time: how fast one is shows while it alone is used.
+        if len({running.job.request.model for running in line}) > 1:
+            for running in line:
+                running.disturbed = True
 
     def suspend(self, line: Iterable[RunningJob]) -> None:
         """Suspend all deadlines until the jobs are watched again: a model is being loaded."""
@@ -91,14 +102,19 @@ class Deadlines:
         return spent / (running.job.request.seconds * self._rounds(running.job))
 
     def _set(
-        self, running: RunningJob, others: list[Job], late: Callable[[RunningJob], None]
+        self,
+        running: RunningJob,
+        others: list[Job],
+        models: int,
+        late: Callable[[RunningJob], None],
     ) -> None:
+        # Each of the loaded models has a share of the device's time, whoever comes meanwhile.
         job = running.job
         beside = self._held_up(job, others)
         running.disturbed |= beside > 0
         if running.undisturbed_since is None:
             running.undisturbed_since = self._ticks()
-        deadline = self._grace + SLACK * (self._work(job) + beside)
+        deadline = self._grace + SLACK * models * (self._work(job) + beside)
 
         def over() -> None:
             log.warning("job %d is not done after %.0f s: its deadline", job.id, deadline)
@@ -108,9 +124,10 @@ class Deadlines:
 
     def _held_up(self, job: Job, others: list[Job]) -> float:
         """Return the longest work of those whose slots a job needs; 0 if there are enough."""
-        if sum(each.request.takes for each in (job, *others)) <= self._slots:
+        same = [other for other in others if other.request.model == job.request.model]
+        if sum(each.request.takes for each in (job, *same)) <= self._slots_of(job):
             return 0.0
-        return max(map(self._work, others), default=0.0)
+        return max(map(self._work, same), default=0.0)
 
     def _work(self, job: Job) -> float:
         """Return the seconds that this machine usually needs for a job."""
@@ -119,5 +136,8 @@ class Deadlines:
 
     def _rounds(self, job: Job) -> int:
         """Return how many batches the engine needs for a job's takes."""
-        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._slots
+        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._slots_of(job)
         return math.ceil(job.request.takes / side_by_side)
+
+    def _slots_of(self, job: Job) -> int:
+        return self._slots.get(job.request.model, self._usual_slots)

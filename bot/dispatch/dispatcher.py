@@ -161,7 +161,7 @@ class Dispatcher:
                 self._finish(engine, running)
 
     async def _begin(self, engine: EngineProcess, group: asyncio.TaskGroup) -> None:
-        """Give the engine as many jobs as it has room for."""
+        """Give the engine as many jobs as its models have room for."""
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
             self._idle.clear()
@@ -180,7 +180,7 @@ class Dispatcher:
 
     async def _claim(self) -> Job | None:
         async with self._database.transaction() as tx:
-            job = await queue.claim(tx, self._machine.models, self._clock())
+            job = await queue.claim(tx, self._machine.models, self._clock(), self._full())
         if job:
             waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
@@ -284,8 +284,10 @@ class Dispatcher:
             engine.finish(running.job.id)
 
     def _has_room(self) -> bool:
-        taken = sum(running.job.request.takes for running in self._running.values())
-        return self._may_begin() and taken < self._machine.slots
+        return self._may_begin() and not self._full().issuperset(self._machine.models)
+
+    def _full(self) -> set[str]:
+        return self._machine.full(running.job for running in self._running.values())
 
     def _may_begin(self) -> bool:
         """Whether jobs may start: not while the engine still has one that is back in the queue."""

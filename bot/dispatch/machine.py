@@ -1,6 +1,8 @@
 """This machine's speed: what the engine measured at its start, and what each piece took."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from bot.dispatch.deadlines import Deadlines
@@ -19,6 +21,8 @@ class Machine:
         self._database = database
         self._deadlines = deadlines
         self._ready: Ready | None = None
+        self._slots: dict[str, int] = {}
+        """How many takes of a loaded model are rendered side by side."""
         self.models: tuple[str, ...] = ()
         """The models that the engine has loaded."""
 
@@ -27,24 +31,29 @@ class Machine:
         """Whether an engine has ever been ready."""
         return self._ready is not None
 
-    @property
-    def slots(self) -> int:
-        """How many takes the engine renders side by side."""
-        return self._ready.slots if self._ready else 0
+    def full(self, running: Iterable[Job]) -> set[str]:
+        """Return the models whose slots are all taken by these jobs.
+
+        One that is about to be loaded has a single slot until the engine says how many.
+        """
+        taken = Counter[str]()
+        for job in running:
+            taken[job.request.model] += job.request.takes
+        return {model for model, takes in taken.items() if takes >= self._slots.get(model, 1)}
 
     async def loaded(self, ready: Ready) -> None:
         """An engine is ready."""
         self._ready, self.models = ready, ready.models[:1]
+        self._slots = dict.fromkeys(self.models, ready.slots)
         self._deadlines.engine(ready.slots, ready.pace)
         async with self._database.transaction() as tx:
             await state.engine_runs(
                 tx,
                 device=ready.device,
                 precision=ready.precision,
-                slots=ready.slots,
                 unfit=ready.unfit,
             )
-            await speeds.found(tx, self._setup(ready.models[0]), ready.pace)
+            await speeds.found(tx, self._setup(ready.models[0]), ready.pace, ready.slots)
             # After `found`: it may have just put an impossible pace right.
             for known in await speeds.all_here(tx):
                 self._deadlines.pace(known.model, known.pace)
@@ -54,10 +63,14 @@ class Machine:
     async def swapped(self, said: Loaded) -> None:
         """The engine loaded another model."""
         self.models = said.models
+        known = {model: slots for model, slots in self._slots.items() if model in said.models}
+        self._slots = {**known, said.model: said.slots}
+        self._deadlines.slots(said.model, said.slots)
         async with self._database.transaction() as tx:
-            await speeds.found(tx, self._setup(said.model), said.pace)
+            await speeds.found(tx, self._setup(said.model), said.pace, said.slots)
             await self._go_by_what_is_known(tx, said.model)
-        log.info("engine loaded %s; in memory: %s", said.model, ", ".join(said.models))
+        found = said.model, said.slots, ", ".join(said.models)
+        log.info("engine loaded %s, takes side by side: %d; in memory: %s", *found)
 
     async def made(self, tx: Transaction, job: Job, pace: float) -> None:
         """A whole piece was rendered at this pace, so its length fits."""

@@ -1,69 +1,82 @@
 """When jobs will be done: the queue played forward as the dispatcher serves it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush, heapreplace
 
 from bot.rules.fairness import Line
-from bot.values import QueuedJob
-
-Paces = Mapping[str, float]
-"""Seconds of work per second of music, by model."""
+from bot.values import QueuedJob, Speed
 
 PLACES_FORECAST = 300
 """How many places are computed; anyone behind them learns only that so many are ahead."""
 
 
 class Slots:
-    """The engine's slots: each take goes to the first that is free.
+    """A model's slots: each take goes to the first that is free.
 
-    A job is begun while the takes of those under way are fewer than the slots; one that has seen
-    the engine die, alone.
+    A job is begun while the takes of those under way are fewer than the slots.
     """
 
     def __init__(self, slots: int) -> None:
         self._free = [0.0] * slots
-        heapify(self._free)
         self._slots = slots
         self._under_way: list[tuple[float, int]] = []
-        self._alone = False
         self._now = 0.0
+        self.end = 0.0
+        """When all that was begun is done."""
 
-    def begin(self, job: QueuedJob, work: float) -> float:
-        """Begin a job, each take of which takes `work` seconds, and return when it is done."""
-        while self._under_way and (
-            job.alone or self._alone or sum(takes for _, takes in self._under_way) >= self._slots
-        ):
-            # max: what ended earlier than something already waited for does not turn time back.
+    def begin(self, takes: int, work: float, since: float) -> float:
+        """Begin takes, each of `work` seconds, no earlier than `since`; return when all are done.
+
+        The times are in seconds from now.
+        """
+        # max: what ended earlier than something already waited for does not turn time back.
+        self._now = max(self._now, since)
+        while self._under_way and sum(takes for _, takes in self._under_way) >= self._slots:
             self._now = max(self._now, heappop(self._under_way)[0])
         ends = self._now
-        for _ in range(job.takes):
+        for _ in range(takes):
             end = max(self._free[0], self._now) + work
             heapreplace(self._free, end)
             ends = max(ends, end)
-        heappush(self._under_way, (ends, job.takes))
-        self._alone = job.alone
+        heappush(self._under_way, (ends, takes))
+        self.end = max(self.end, ends)
         return ends
+
+
+class EngineForecast:
+    """The slots of all models; a job that has seen the engine die is alone there."""
+
+    def __init__(self, speeds: Mapping[str, Speed]) -> None:
+        self._speeds = speeds
+        self._slots = {model: Slots(speed.slots) for model, speed in speeds.items()}
+        self._since = 0.0
+        self._alone = False
+
+    def begin(self, job: QueuedJob, left: float = 1.0) -> float:
+        """Begin a job of which this part is left, 0…1; return the seconds until it is done."""
+        if job.alone or self._alone:
+            self._since = max(slots.end for slots in self._slots.values())
+        self._alone = job.alone
+        work = self._speeds[job.model].pace * job.work / job.takes * left
+        return self._slots[job.model].begin(job.takes, work, self._since)
 
 
 def ends(
     running: Sequence[tuple[QueuedJob, float]],
     line: Line,
     turn: int,
-    paces: Paces,
-    slots: int,
+    speeds: Mapping[str, Speed],
 ) -> Iterator[tuple[QueuedJob, float | None]]:
     """Yield running jobs, given with their progress, then waiting ones in the order of their start.
 
     Each with the seconds from now until it is done; None from the first on whose speed is unknown.
     """
-    at: Slots | None = Slots(slots)
+    engine: EngineForecast | None = EngineForecast(speeds)
     for job, progress in running:
-        at = at if job.model in paces else None
-        work = paces.get(job.model, 0.0) * job.work / job.takes * (1 - progress)
-        yield job, at.begin(job, work) if at else None
+        engine = engine if job.model in speeds else None
+        yield job, engine.begin(job, 1 - progress) if engine else None
     while (following := line.next(turn)) is not None:
         line.start(following)
         turn += 1
-        at = at if following.model in paces else None
-        work = paces.get(following.model, 0.0) * following.work / following.takes
-        yield following, at.begin(following, work) if at else None
+        engine = engine if following.model in speeds else None
+        yield following, engine.begin(following) if engine else None

@@ -24,18 +24,19 @@ class Setup:
 
 
 # A few steps at a start say less than whole pieces did: they never replace what those showed.
-async def found(tx: Transaction, setup: Setup, pace: float) -> None:
-    """A model was loaded, and a few steps had this pace; what is known from pieces stays.
+async def found(tx: Transaction, setup: Setup, pace: float, slots: int) -> None:
+    """A model was loaded with so many slots, and a few steps had this pace.
 
-    Unless it cannot be: then it is forgotten.
+    A pace that is known from pieces stays, unless it cannot be: then it is forgotten.
     """
     await tx.execute(
         """
-        INSERT INTO speeds (model, device, precision, pace) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT (model, device, precision) DO UPDATE SET pace = excluded.pace
-        WHERE NOT (pace > 0 AND pace <= ?5)
+        INSERT INTO speeds (model, device, precision, pace, slots)
+        VALUES (:model, :device, :precision, :pace, :slots)
+        ON CONFLICT (model, device, precision) DO UPDATE SET slots = excluded.slots,
+            pace = IIF(pace > 0 AND pace <= :slowest, pace, excluded.pace)
         """,
-        (setup.model, setup.device, setup.precision, pace, SLOWEST_PACE),
+        {**asdict(setup), "pace": pace, "slowest": SLOWEST_PACE, "slots": slots},
     )
 
 

@@ -33,24 +33,18 @@ async def engine_loads(tx: Transaction) -> None:
 
 
 async def engine_runs(
-    tx: Transaction, *, device: str, precision: str, slots: int, unfit: Sequence[str] = ()
+    tx: Transaction, *, device: str, precision: str, unfit: Sequence[str] = ()
 ) -> None:
     """Note what an engine that is ready runs on, and which models are too large for it."""
     await _put(tx, "engine", EngineState.READY)
     await _put(tx, "device", device)
     await _put(tx, "precision", precision)
-    await _put(tx, "slots", str(slots))
     await _put(tx, "unfit", " ".join(unfit))
 
 
 async def hardware(reader: Reader) -> tuple[str | None, str | None]:
     """Return the device and the precision that the engine was last ready with."""
     return await _get(reader, "device"), await _get(reader, "precision")
-
-
-async def slots(reader: Reader) -> int:
-    """Return how many takes the engine renders at once."""
-    return int(await _get(reader, "slots") or 1)
 
 
 async def unfit(reader: Reader) -> list[str]:

@@ -127,10 +127,30 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     assert len(timers.after) == 1, "what was loaded before for another"
     line[1].loads = False
     found.watch(line, {"small", "large"}, print)
-    assert timers.after[1:] == [GRACE + SLACK * work for work in (16, 40, 16)]
+    assert timers.after[1:] == [GRACE + 2 * SLACK * work for work in (16, 40, 16)]
     clock.turn(seconds=40)
     assert found.measured(line[0]) is None, "it waited while the model was loaded"
-    assert found.measured(line[1]) == 5
+
+
+async def test_a_model_is_measured_where_it_has_the_device_for_itself(
+    timers: Timers, clock: Clock
+) -> None:
+    found, line = deadlines(clock), [job(1, 8), job(2, 8)]
+    found.watch(line, {"small", "large"}, print)
+    clock.turn(seconds=24)
+    assert found.measured(line[0]) == 3
+    line.append(job(3, 8, model="large"))
+    found.watch(line, {"small", "large"}, print)
+    assert [found.measured(running) for running in line] == [None, None, None]
+    assert len(timers.after) == 3
+
+
+async def test_the_slots_of_a_model_are_its_own(timers: Timers, clock: Clock) -> None:
+    found = deadlines(clock)
+    found.slots("large", 1)
+    line = [job(1, 8, takes=4), job(2, 8, model="large"), job(3, 10, model="large")]
+    found.watch(line, {"small", "large"}, print)
+    assert timers.after == [GRACE + 2 * SLACK * work for work in (16, 16 + 20, 20 + 16)]
 
 
 async def test_a_model_that_cannot_be_loaded_keeps_nobody_waiting(

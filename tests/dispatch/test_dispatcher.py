@@ -25,6 +25,7 @@ from bot.values import Fault, Job, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock, until
 from tests.support.processes import alive, children
+from tests.support.rows import put
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS, a_studio, member, origin, owed_by
 
@@ -272,6 +273,33 @@ async def test_who_needs_another_model_is_passed_by_four_at_most(
                 )
     aged = [at for at in range(len(served)) if fairness.is_aged(at)]
     assert len(served) - 2 - len(aged) == 4
+
+
+async def test_a_model_without_a_free_slot_keeps_nobody_waiting_who_asks_for_another(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """It stays their turn meanwhile; nothing is loaded in the place of a model that is full."""
+    models = ("small", "ace", "large")
+    async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
+        for model in ("ace", "ace", "large", "small", "small"):
+            await studio.submit(origin(), Wish(prompt="play", seconds=2, model=model))
+        served, turns = [], []
+        for full in ((), ("ace",), ("ace",), ("ace",), ()):
+            async with database.transaction() as tx:
+                job = await queue.claim(tx, ("ace", "small"), clock(), full)
+                served.append(job and job.id)
+                turns.append(await state.turn(tx))
+    assert served == [1, 4, 5, None, 2]
+    assert turns == [1, 1, 1, 1, 2]
+
+
+async def test_the_idle_lane_waits_for_who_pays_and_needs_a_slot(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with a_studio(tmp_path, clock) as (_, database), database.transaction() as tx:
+        await put(tx, "jobs", status=Status.QUEUED, model="ace")
+        await put(tx, "jobs", status=Status.QUEUED, model="small", priority=-1)
+        assert await queue.claim(tx, ("ace", "small"), clock(), ("ace",)) is None
 
 
 async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock) -> None:

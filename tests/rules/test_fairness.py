@@ -185,8 +185,8 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     taken: dict[int, timedelta] = {}
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.engine_runs(tx, device="cpu", precision="float32", slots=1)
-            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0)
+            await state.engine_runs(tx, device="cpu", precision="float32")
+            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0, 1)
         running: tuple[Job, datetime] | None = None
         standings = Standings(database, clock=clock, drain=asyncio.Event())
         while arrivals or running:
@@ -222,8 +222,8 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
 async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.engine_runs(tx, device="cpu", precision="float32", slots=4)
-            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0)
+            await state.engine_runs(tx, device="cpu", precision="float32")
+            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0, 4)
         for user in range(3):
             await studio.submit(origin(user=user), Wish(prompt="x", seconds=10))
         for _ in range(2):

@@ -4,10 +4,16 @@ import pytest
 
 from bot.rules.fairness import Line, Shares
 from bot.rules.forecast import ends
-from bot.values import QueuedJob
+from bot.values import QueuedJob, Speed
 
 
-def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -> QueuedJob:
+def speed(model: str, pace: float, slots: int) -> Speed:
+    return Speed(model=model, pace=pace, slots=slots, fits=0.0, too_long=None, too_long_at=None)
+
+
+def job(
+    seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False, model: str = "small"
+) -> QueuedJob:
     return QueuedJob(
         id=number,
         guild=1,
@@ -16,7 +22,7 @@ def job(seconds: int, takes: int = 1, number: int = 0, *, alone: bool = False) -
         server_weight=1,
         work=seconds * takes,
         takes=takes,
-        model="small",
+        model=model,
         attempts=int(alone),
     )
 
@@ -33,6 +39,8 @@ CASES: list[Case] = [
     ([], [job(30), job(8, takes=2), job(4)], 3, [60, 16, 24]),
     ([], [job(8, takes=5), job(4)], 4, [32, 40]),
     ([], [job(8), job(8, alone=True), job(8)], 3, [16, 32, 48]),
+    ([], [job(9, model="ace"), job(9, model="ace"), job(8, takes=2)], 2, [9, 18, 16]),
+    ([(job(9, model="ace"), 0.0)], [job(8, alone=True), job(9, model="ace")], 2, [9, 25, 34]),
 ]
 
 
@@ -44,11 +52,13 @@ def test_the_queue_is_played_forward_as_it_is_served(
     expected: list[float],
 ) -> None:
     numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
-    found = list(ends(running, Line(numbered, Shares()), 0, {"small": 2.0}, slots))
+    speeds = {"small": speed("small", 2.0, slots), "ace": speed("ace", 1.0, 1)}
+    found = list(ends(running, Line(numbered, Shares()), 0, speeds))
     assert [end for _, end in found] == expected
 
 
 def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
-    other = job(8, number=2)._replace(model="large")
+    other = job(8, number=2, model="large")
     line = Line([job(8, number=1), other, job(8, number=3)], Shares())
-    assert [end for _, end in ends([], line, 0, {"small": 2.0}, 1)] == [16, None, None]
+    speeds = {"small": speed("small", 2.0, 1)}
+    assert [end for _, end in ends([], line, 0, speeds)] == [16, None, None]
