@@ -70,6 +70,7 @@ class Copies:
             seed=take.seed,
             piece=job.id,
             take=take.number,
+            lyrics=job.request.lyrics,
         )
         copies = self._folder / COPIES
         copies.mkdir(exist_ok=True)

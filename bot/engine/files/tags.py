@@ -12,13 +12,17 @@ ARTIST = "Fantasia"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
-    """The title from the prompt, what made the music, and the piece's number and take."""
+    """The title from the prompt, what made the music, and the piece's number and take.
+
+    `lyrics` are what is sung in it.
+    """
 
     title: str
     model: str
     seed: int
     piece: int
     take: int = 1
+    lyrics: str | None = None
 
     def custom(self) -> dict[str, str]:
         """Return what has no frame of its own."""
@@ -35,11 +39,12 @@ def tag(file: IO[bytes], kind: str, tags: Tags) -> None:
 
 
 def _id3(file: IO[bytes], kind: str, tags: Tags) -> None:
-    from mutagen.id3 import ID3, TIT2, TPE1, TRCK, TXXX
+    from mutagen.id3 import ID3, TIT2, TPE1, TRCK, TXXX, USLT
     from mutagen.wave import WAVE
 
     frames = [TIT2(text=tags.title), TPE1(text=ARTIST), TRCK(text=str(tags.take))]
     frames += [TXXX(desc=name, text=value) for name, value in tags.custom().items()]
+    frames += [USLT(text=tags.lyrics)] if tags.lyrics else []
     audio = ID3() if kind == "mp3" else WAVE(file)  # a WAV has a chunk for them, an MP3 its front
     if kind == "wav":
         audio.add_tags()
@@ -57,5 +62,7 @@ def _comments(file: IO[bytes], kind: str, tags: Tags) -> None:
     audio["TITLE"], audio["ARTIST"], audio["TRACKNUMBER"] = tags.title, ARTIST, str(tags.take)
     for name, value in tags.custom().items():
         audio[name] = value
+    if tags.lyrics:
+        audio["LYRICS"] = tags.lyrics
     file.seek(0)
     audio.save(file)

@@ -17,7 +17,8 @@ from bot.engine.files.tags import Tags
 RATE = 32000
 FFPROBE = shutil.which("ffprobe")
 TITLE = "möchte “Ω” 雨の音 🎵 | drop\ttable; $(rm)"
-TAGS = Tags(title=TITLE, model="stereo-small", seed=4294967290, piece=42, take=3)
+LYRICS = "[verse]\nШёл дождь\n雨の音 🎵\n\n[chorus]\nla; la = la"
+TAGS = Tags(title=TITLE, model="stereo-small", seed=4294967290, piece=42, take=3, lyrics=LYRICS)
 
 
 def music(channels: int, length: int) -> np.ndarray:
@@ -60,6 +61,7 @@ def test_every_format_is_tagged(kind: Format, tmp_path: Path) -> None:
             "TXXXMODEL": "stereo-small",
             "TXXXSEED": "4294967290",
             "TXXXPIECE": "42",
+            "USLT": LYRICS,
         }
     else:
         comments = {name.upper(): value for name, value in found.tags.items()}
@@ -71,6 +73,7 @@ def test_every_format_is_tagged(kind: Format, tmp_path: Path) -> None:
             "MODEL": ["stereo-small"],
             "SEED": ["4294967290"],
             "PIECE": ["42"],
+            "LYRICS": [LYRICS],
         }
 
 
@@ -83,6 +86,7 @@ def test_other_players_read_the_tags(kind: Format, tmp_path: Path) -> None:
     told = shown.casefold()
     assert TITLE.casefold() in told
     assert "seed=4294967290" in told
+    assert "шёл дождь" in told
 
 
 def test_a_tagged_wav_is_still_a_plain_one(tmp_path: Path) -> None:
