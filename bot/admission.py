@@ -175,13 +175,14 @@ class _Rules:
                 RefusalKind.RULES,
                 change="`/channel allow` adds this channel.",
             )
-        if wordfilter.refuses(self.words, request.prompt):
-            raise Refusal(
-                "Your prompt contains a word that this server blocks. Rephrase it; nothing was "
-                "charged.",
-                RefusalKind.RULES,
-                change="`/words list` shows them, `/words remove` unblocks one.",
-            )
+        for contain, words in request.written.items():
+            if wordfilter.refuses(self.words, words):
+                raise Refusal(
+                    f"Your {contain} a word that this server blocks. Rephrase it; nothing was "
+                    "charged.",
+                    RefusalKind.RULES,
+                    change="`/words list` shows them, `/words remove` unblocks one.",
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -282,6 +282,12 @@ class Request:
     edited_from: int | None = None
 
     @property
+    def written(self) -> Mapping[str, str]:
+        """All that its member wrote, by how a sentence about it begins."""
+        words = {"prompt contains": self.prompt, "lyrics contain": self.lyrics or ""}
+        return {begun: text for begun, text in words.items() if text}
+
+    @property
     def work(self) -> int:
         """The seconds of music to make."""
         return self.seconds * self.takes

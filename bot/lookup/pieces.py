@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bot.errors import Refusal
 from bot.rules import erasable, visibility
+from bot.rules.markup import escape
 from bot.tables import jobs, messages, posts, shelf, takes
 from bot.tables.database import Database
 from bot.values import (
@@ -37,16 +38,30 @@ class Pieces:
 
         One that goes on from another's music goes on from there once more.
         """
-        request = await self.request(number, viewer)
+        job = await self._seen(number, viewer)
+        request = job.request
+        if request.lyrics == "":
+            raise Refusal(_anothers_lyrics(job))
         if request.parent_take is None:
             return _like(request)
         parent = await self.parent(request)
         if parent is None:
             raise Refusal("The piece that this one extends is gone.")
-        return await self.extension(parent.job_id, parent.number, request.seconds, viewer)
+        return await self.extension(
+            *(parent.job_id, parent.number, request.seconds, viewer),
+            prompt=request.prompt,
+            lyrics=request.lyrics,
+        )
 
     async def extension(
-        self, number: int, take: int, seconds: int, viewer: Viewer, *, prompt: str | None = None
+        self,
+        number: int,
+        take: int,
+        seconds: int,
+        viewer: Viewer,
+        *,
+        prompt: str | None = None,
+        lyrics: str | None = None,
     ) -> Wish:
         """Return the wish to extend a take by these seconds; raise Refusal if it has no codes.
 
@@ -61,7 +76,11 @@ class Pieces:
         assert kept.seconds is not None
         parent = Parent(take=kept.id, seconds=kept.seconds)
         wish = replace(_like(job.request), seconds=seconds, takes=1, parent=parent)
-        return wish if prompt is None else replace(wish, prompt=prompt)
+        wish = wish if prompt is None else replace(wish, prompt=prompt)
+        wish = wish if lyrics is None else replace(wish, lyrics=lyrics)
+        if wish.lyrics == "":
+            raise Refusal(_anothers_lyrics(job))
+        return wish
 
     async def takes(self, number: int, viewer: Viewer) -> tuple[Job, tuple[Take, ...]]:
         """Return a piece and its available takes; raise Refusal if there are none.
@@ -91,7 +110,7 @@ class Pieces:
     ) -> list[tuple[Job, tuple[Take, ...], Post | None]]:
         """Return a member's pieces, starred ones first, then the newest, with takes and post.
 
-        With `words` only those that have all of them in their number, title or prompt.
+        With `words` only those that have all of them in their number, title, prompt or lyrics.
         """
         found = await shelf.history(self._database, guild, user, limit, skip, words)
         return [await self._shown(job) for job in found]
@@ -106,7 +125,7 @@ class Pieces:
         What was not delivered is shown to its owner and to managers only.
         """
         job = await self._seen(number, viewer)
-        known = viewer.manager or viewer.user == job.origin.user_id
+        known = visibility.answers_for(viewer, job.origin)
         if job.status is not Status.DELIVERED and not known:
             raise Refusal(visibility.absent(number))
         return await self._shown(job)
@@ -144,12 +163,15 @@ class Pieces:
         return job, tuple(await takes.of(self._database, job.id)), await self.result(job)
 
     async def _seen(self, number: int, viewer: Viewer) -> Job:
-        """Return a job whose words are known; for what they may not see, refuse as for none."""
+        """Return a job whose words are known; for what they may not see, refuse as for none.
+
+        The lyrics of another's song are empty.
+        """
         job = visibility.seen(await jobs.find(self._database, number), number, viewer)
         # As if it had never been: who asks learns nothing of a number, not even that it was given.
         if job.forgotten:
             raise Refusal(visibility.absent(number))
-        return job
+        return visibility.without_lyrics(job, viewer)
 
 
 def _like(request: Request) -> Wish:
@@ -162,6 +184,15 @@ def _like(request: Request) -> Wish:
         options=request.options,
         lyrics=request.lyrics,
         language=request.language,
+    )
+
+
+def _anothers_lyrics(job: Job) -> str:
+    """Say why another's song cannot be had once more, and what can."""
+    name = escape(job.origin.user_name) or "another member"
+    return (
+        f"The lyrics of #{job.id} are {name}'s. **Edit**, and **Extend** with other words, are for "
+        "lyrics of your own."
     )
 
 

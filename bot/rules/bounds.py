@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.engine.cards import ModelCard, OptionBounds, card
+from bot.engine.cards import Ability, ModelCard, OptionBounds, card
 from bot.errors import Problems
-from bot.rules.markup import LISTED, clean, some
+from bot.rules import lyrics
+from bot.rules.lyrics import LONGEST_LYRICS
+from bot.rules.markup import LISTED, clean, clean_lines, some
 from bot.values import Request, Wish
 
 LONGEST_PROMPT = 500
-USUAL_SECONDS = 8
-"""The default length of a piece, where the member may have as much."""
+USUAL_SECONDS, USUAL_SONG_SECONDS = 8, 30
+"""The default length of a piece, and of a song, where the member may have as much."""
 
 MOST_TAKES = 5
 
@@ -24,14 +26,17 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
 
     `models` are those that there are, the usual one first; `seed` is for a wish that names none.
     """
-    prompt, wrong = clean(wish.prompt), Problems()
-    model = wish.model.strip().casefold() if wish.model else models[0]
+    prompt, sung, wrong = clean(wish.prompt), _sung(wish), Problems()
+    singing = singers(models)
+    usual = singing[0] if singing and sung is not None else models[0]
+    model = wish.model.strip().casefold() if wish.model else usual
     if model not in models:
         loaded = some(models, LISTED)
         wrong.note(f"That model is not available here. Available: {loaded}.")
-    known = card(model if model in models else models[0])
+    known = card(model if model in models else usual)
     longest = min(max_seconds, known.longest)
-    seconds = min(USUAL_SECONDS, longest) if wish.seconds is None else wish.seconds
+    by_default = min(USUAL_SECONDS if sung is None else USUAL_SONG_SECONDS, longest)
+    seconds = by_default if wish.seconds is None else wish.seconds
     seed = seed if wish.seed is None else wish.seed
     if not 1 <= len(prompt) <= LONGEST_PROMPT:
         wrong.note(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
@@ -44,8 +49,11 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         wrong.note(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
         wrong.note(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
-    for problem in _options(known, wish.options):
+    for problem in (*_options(known, wish.options), *_singing(known, singing, sung)):
         wrong.note(problem)
+    language = None
+    with wrong.noted():
+        language = lyrics.language(wish.language or "") if sung else None
     wrong.tell()
     return Request(
         prompt=prompt,
@@ -57,9 +65,30 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         before=wish.parent.seconds if wish.parent else 0.0,
         edited_from=wish.edited_from,
         options=known.complete(wish.options),
-        lyrics=wish.lyrics,
-        language=wish.language,
+        lyrics=sung,
+        language=language,
     )
+
+
+def singers(models: Sequence[str]) -> list[str]:
+    """Return those of these models that sing."""
+    return [name for name in models if Ability.LYRICS in card(name).abilities]
+
+
+def _sung(wish: Wish) -> str | None:
+    return None if wish.lyrics is None else clean_lines(wish.lyrics)
+
+
+def _singing(model: ModelCard, singing: Sequence[str], sung: str | None) -> Iterator[str]:
+    """Say what is wrong with lyrics for a model, if there are any."""
+    if sung is None:
+        return
+    if model.name not in singing:
+        others = f"Choose a model that does: {some(singing, LISTED)}."
+        none = "There is no other model here that does."
+        yield f"{model.label} sings no words. {others if singing else none}"
+    if not 1 <= len(sung) <= LONGEST_LYRICS:
+        yield f"The lyrics must have 1 to {LONGEST_LYRICS:,} characters."
 
 
 def _options(model: ModelCard, asked: Mapping[str, float]) -> Iterator[str]:

@@ -34,12 +34,33 @@ def clean(text: str) -> str:
     return line if seen else ""
 
 
+def clean_lines(text: str) -> str:
+    """Return a text in its lines, each as `clean` leaves one, and no two empty ones in a row.
+
+    It is empty if nothing of it can be seen.
+    """
+    lines = "\n".join(map(clean, text.splitlines()))
+    return re.sub("\n{3,}", "\n\n", lines).strip("\n")
+
+
 def escape(text: str, most: int | None = None) -> str:
     """Return a text for where Discord reads markup, cut to at most `most` characters.
 
     Source: a backslash escapes any character but letters, digits and white space.
     """
     return _fitted(LIVE.sub(r"\\\g<0>", _line(text)), most)
+
+
+def escape_lines(text: str, most: int) -> str:
+    """Return the lines of a text for where Discord reads markup, as many as fit into `most`."""
+    kept, left = list[str](), most - len(f"{ISOLATE}…{END_ISOLATE}")
+    for line in text.splitlines():
+        shown = escape(line)
+        if len(shown) + 1 > left:
+            return "\n".join([*kept, escape(line, left)])
+        kept.append(shown)
+        left -= len(shown) + 1
+    return "\n".join(kept)
 
 
 def isolate(text: str, most: int | None = None) -> str:

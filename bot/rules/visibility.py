@@ -1,5 +1,7 @@
 """Which pieces a viewer may know about: any other is answered as if it did not exist."""
 
+from dataclasses import replace
+
 from bot.errors import Refusal
 from bot.values import Job, Origin, Viewer
 
@@ -14,9 +16,21 @@ def seen(job: Job | None, number: int, viewer: Viewer) -> Job:
 def theirs(job: Job | None, number: int, viewer: Viewer, verb: str) -> Job:
     """Return a piece that the viewer requested or manages; raise Refusal if it is another's."""
     found = seen(job, number, viewer)
-    if viewer.user != found.origin.user_id and not viewer.manager:
+    if not answers_for(viewer, found.origin):
         raise Refusal(f"Only the member who requested #{number} or a manager can {verb} it.")
     return found
+
+
+def answers_for(viewer: Viewer, origin: Origin) -> bool:
+    """Whether a viewer requested a piece or manages where it was requested."""
+    return viewer.manager or viewer.user == origin.user_id
+
+
+def without_lyrics(job: Job, viewer: Viewer) -> Job:
+    """Return a piece as a viewer may read it: of another's song they know only that it is one."""
+    if job.request.lyrics is None or answers_for(viewer, job.origin):
+        return job
+    return replace(job, request=replace(job.request, lyrics="", language=None))
 
 
 def absent(number: int) -> str:
@@ -28,4 +42,4 @@ def sees(viewer: Viewer, origin: Origin) -> bool:
     """Whether a viewer may have the words and the music of what was asked for there."""
     if origin.guild_id != viewer.guild:
         return False
-    return viewer.manager or origin.user_id == viewer.user or viewer.views(origin)
+    return answers_for(viewer, origin) or viewer.views(origin)

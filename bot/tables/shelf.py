@@ -10,7 +10,7 @@ async def history(
 ) -> list[Job]:
     """Return the member's jobs that became music, starred ones first, then the newest.
 
-    With `words` only those that have each of them in their number, title or prompt.
+    With `words` only those that have each of them in their number, title, prompt or lyrics.
     """
     return await jobs.select(
         reader,
@@ -19,7 +19,10 @@ async def history(
         AND deleted_at IS NULL AND forgotten_at IS NULL
         AND NOT EXISTS (
             SELECT 1 FROM json_each(?) AS word WHERE instr(
-                casefold('#' || jobs.id || ' ' || COALESCE(title, '') || ' ' || prompt), word.value
+                casefold(
+                    '#' || jobs.id || ' ' || COALESCE(title, '') || ' ' || prompt || ' '
+                    || COALESCE(lyrics, '')
+                ), word.value
             ) = 0
         )
         ORDER BY starred DESC, id DESC LIMIT ? OFFSET ?
