@@ -95,6 +95,8 @@ def generate(options: argparse.Namespace) -> None:
         seconds=options.duration,
         takes=options.takes,
         seed=options.seed,
+        lyrics=options.lyrics,
+        language=options.language,
         options={
             name: value for name in KNOWN_OPTIONS if (value := getattr(options, name)) is not None
         },

@@ -55,6 +55,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add(command, "--temperature", _decimal, metavar="X", help="how surprising it is")
     _add(command, "--top-k", _whole, metavar="N", help="how many tokens each is drawn from")
     _add(command, "--steps", _whole, metavar="N", help="how many steps ACE-Step makes")
+    _add(command, "--lyrics", _words, metavar="FILE", help="a text file of what is to be sung")
+    _add(command, "--language", _text, metavar="L", help="of the lyrics, such as German or de")
     _add(command, "--model", parsing.model, help="instead of MODELS")
     _add_engine(command)
     _add(command, "--out", parsing.path, metavar="FILE", help="a .wav, .flac, .mp3 or .ogg file")
@@ -126,6 +128,16 @@ def _text(found: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("the text is not valid UTF-8: check the terminal's encoding") from None
     return found
+
+
+def _words(found: str) -> str:
+    """Read a file of text."""
+    try:
+        return parsing.path(found).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{found} is no text in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{found} cannot be read: {error.strerror}") from None
 
 
 def _whole(found: str) -> int:

@@ -91,7 +91,12 @@ def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
 
 def _tags(request: Request, part: Part) -> Tags:
     return Tags(
-        title=request.prompt, model=request.model, seed=part.seed, piece=1, take=part.number
+        title=request.prompt,
+        model=request.model,
+        seed=part.seed,
+        piece=1,
+        take=part.number,
+        lyrics=request.lyrics,
     )
 
 

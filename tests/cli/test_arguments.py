@@ -24,6 +24,8 @@ WRONG = {
     "--temperature": ("hot", "it must be a number such as 4.5"),
     "--top-k": ("all", "it must be a whole number"),
     "--steps": ("few", "it must be a whole number"),
+    "--lyrics": ("/no/such/file", "/no/such/file cannot be read: No such file"),
+    "--language": ("\udcff", "is not valid UTF-8"),
     "--model": ("foo", "it must be a repository such as facebook/musicgen-small, or a folder"),
     "--server": ("here", "it must be a server id"),
     "prompt": ("\udcff", "is not valid UTF-8"),
