@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 EXTENSIONS = (
     "cogs.generate",
+    "cogs.song",
     "cogs.delivery",
     "cogs.queue",
     "cogs.account",

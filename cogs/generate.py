@@ -1,21 +1,16 @@
 """/generate: the command that requests music."""
 
-import inspect
-from collections.abc import Sequence
 from typing import Any
 
 from discord import app_commands
 
 from bot.client import Fantasia, Interaction
-from bot.engine import cards
-from bot.engine.cards import OptionBounds
 from bot.rules import bounds
 from bot.rules.bounds import LONGEST_PROMPT, MOST_TAKES, USUAL_SECONDS
-from bot.rules.quota import includes
 from bot.studio import Studio
 from bot.values import Wish
 from cogs.ui import prompt_words, submit
-from cogs.ui.autocomplete import offered
+from cogs.ui.again import AgainButton, EditButton
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
 from cogs.ui.extending import (
     EXTENSION,
@@ -26,9 +21,11 @@ from cogs.ui.extending import (
 )
 from cogs.ui.forms import BackButton, Forms
 from cogs.ui.piece_card import TITLE, NameButton, StarButton, UnstarButton
-from cogs.ui.request_form import REQUEST, AgainButton, EditButton, GenerateButton
+from cogs.ui.request_form import REQUEST, GenerateButton
+from cogs.ui.request_options import durations, models, with_options
 from cogs.ui.result_buttons import DeleteButton, DeleteNowButton
 from cogs.ui.saving import SaveButton, SaveSelect, SaveTakeButton
+from cogs.ui.song_form import SONG
 from cogs.ui.take_buttons import TAKES
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
@@ -40,17 +37,7 @@ RESULTS = (
 )
 PIECES = (StarButton, UnstarButton, NameButton)
 
-FORMS = (REQUEST, EXTENSION, TITLE)
-
-LENGTHS = (5, 8, 15, 30, 60, 90, 120)
-
-
-OPTION_TEXTS = {
-    "guidance": "How closely the music follows the prompt",
-    "temperature": "How adventurous the music is",
-    "top_k": "How many candidates each step chooses from",
-    "steps": "How many steps the music is refined in",
-}
+FORMS = (REQUEST, SONG, EXTENSION, TITLE)
 
 
 def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
@@ -58,7 +45,6 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
 
     It takes the options that some model here has, within the bounds of all of those.
     """
-    options = cards.offered([cards.card(name) for name in studio.models])
 
     @app_commands.describe(
         prompt="What the music should be, such as: mozart fantasia",
@@ -67,7 +53,6 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         takes="How many versions of that length (default 1)",
         model="The model that makes the music",
         seed="The same seed, prompt and settings make the same music again",
-        **{name: _described(name, known) for name, known in options.items()},
     )
     @app_commands.autocomplete(prompt=prompt_words.phrases)
     @app_commands.autocomplete(duration=durations)
@@ -92,52 +77,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         )
         await submit.queue(interaction, wish)
 
-    # discord.py reads the parameters of a command from its signature.
-    signature = inspect.signature(generate)
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    more = [_parameter(name, known) for name, known in options.items()]
-    setattr(generate, "__signature__", signature.replace(parameters=[*own, *more]))  # noqa: B010
-    return app_commands.command()(generate)
-
-
-def _described(name: str, known: Sequence[OptionBounds]) -> str:
-    defaults = " or ".join(dict.fromkeys(f"{bounds.default:g}" for bounds in known))
-    return f"{OPTION_TEXTS[name]} (default {defaults}{', by model' * (' or ' in defaults)})"
-
-
-def _parameter(name: str, known: Sequence[OptionBounds]) -> inspect.Parameter:
-    least, most = min(each.least for each in known), max(each.most for each in known)
-    kind = int if known[0].whole else float
-    held = app_commands.Range[kind, kind(least), kind(most)]  # type: ignore[valid-type]
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=held | None
-    )
-
-
-async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
-    """Offer lengths that the member's tier allows, and flag one that it does not."""
-    held, longest = await submit.allowed(interaction)
-    lengths = sorted({length for length in LENGTHS if length < longest} | {longest})
-    if typed.isdecimal() and len(typed) < 4:
-        asked = int(typed)
-        if asked > longest:
-            name = f"{longest} s: the longest your {held.tier.name} tier allows"
-            return offered([(name, longest)])
-        lengths = [asked] * (asked > 0) + [n for n in lengths if str(n).startswith(typed)]
-    unique = dict.fromkeys(lengths)
-    return offered((f"{length} s", length) for length in unique)
-
-
-async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """Offer the models, and flag those the member cannot choose or that are not loaded."""
-    held, _ = await submit.allowed(interaction)
-    loaded = interaction.client.services.studio.models
-    found = []
-    for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
-        note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
-        note = note if name in loaded else ": not available here"
-        found.append((f"{name}{note}", name))
-    return offered(found, typed)
+    return app_commands.command()(with_options(generate, studio.models))
 
 
 async def setup(bot: Fantasia) -> None:

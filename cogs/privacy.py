@@ -96,15 +96,15 @@ class Forget(app_commands.Group, name="forget", description="Erase what is kept 
 
     @app_commands.command()
     async def me(self, interaction: Interaction) -> None:
-        """Erase your prompts and your music, in all servers."""
+        """Erase your prompts, lyrics and music, in all servers."""
         button: ui.Button[Any] = ui.Button(
             label="Erase everything", custom_id=f"forget:{interaction.user.id}"
         )
         await answer(
             interaction,
-            "This erases your prompts, your name, your music and the data to extend it, in all "
-            "servers, and cancels your queued pieces. My messages about your pieces are deleted. "
-            "Only the amounts you have used are kept. This cannot be undone.",
+            "This erases your prompts and lyrics, your name, your music and the data to extend it, "
+            "in all servers, and cancels your queued pieces. My messages about your pieces are "
+            "deleted. Only the amounts you have used are kept. This cannot be undone.",
             view=view(button),
         )
 

@@ -65,6 +65,13 @@ async def picture(copies: Copies, job: Job) -> Attachment | None:
     return Attachment(f"{job.request.slug}-{job.id}.png", content)
 
 
+def lyrics(job: Job) -> Attachment:
+    """Return the lyrics of a song as a text; raise Refusal where they are not to be had."""
+    if not job.request.lyrics:
+        raise Refusal(f"The lyrics of #{job.id} are for who wrote them, and for managers.")
+    return Attachment(f"{job.request.slug}-{job.id}.txt", f"{job.request.lyrics}\n".encode())
+
+
 def _name(job: Job, take: Take, kind: str = "wav", part: int = 0) -> str:
     """Name a take's file after its prompt, such as `mozart-fantasia-7.wav`."""
     number = f"-{take.number}" if job.request.takes > 1 else ""

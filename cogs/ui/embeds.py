@@ -7,7 +7,8 @@ import discord
 from discord.utils import format_dt
 
 from bot.engine.cards import card
-from bot.rules.markup import escape, isolate
+from bot.rules.lyrics import first_line, in_one_line
+from bot.rules.markup import escape, escape_lines, isolate
 from bot.values import Job, Post, Request, Take
 from cogs.ui.places import link
 
@@ -26,6 +27,12 @@ PROMPT_SHOWN = 60
 
 PROMPT_IN_CARD = 150
 """Characters of a prompt in a card; /piece shows all of it."""
+
+LINE_IN_CARD = 80
+"""Characters of lyrics in a card: of the first line that is sung."""
+
+LYRICS_SHOWN = 2500
+"""Characters of lyrics in /piece, so that all of it fits into a message."""
 
 SMALLER_FORMAT = {
     "flac": "FLAC (lossless): the WAV is too large to upload here. The WAV is kept.",
@@ -74,6 +81,7 @@ def result(job: Job, takes: Sequence[Take], posted: Posted) -> discord.Embed:
     """Show what the attached music is; the line of facts stands below the picture."""
     lines = (
         f"{prompt(job)} · {whose(job)}",
+        _sung(job),
         source(job.request, posted.parent),
         SMALLER_FORMAT.get(posted.kind),
         *posted.notes,
@@ -132,14 +140,13 @@ def piece(job: Job, takes: Sequence[Take], post: Post | None, parent: Take | Non
         "State": "deleted" if job.deleted else state,
     }
     star, title = "★ " if job.starred else "", f": {escape(job.title)}" if job.title else ""
-    embed = discord.Embed(
-        title=f"{star}Piece #{job.id}{title}", description=prompt(job, None), colour=VIOLET
-    )
+    words = "\n\n".join(filter(None, (prompt(job, None), _lyrics(request))))
+    embed = discord.Embed(title=f"{star}Piece #{job.id}{title}", description=words, colour=VIOLET)
     if parent:  # no command extends a take, so there is none that makes it again
         facts["Extended from"] = f"#{parent.job_id}, take {parent.number}, by {request.seconds} s"
         return fill(embed, facts)
     facts["Edited from"] = f"#{request.edited_from}" if request.edited_from else None
-    again = f"```{command(job)[:LONGEST_COMMAND]}```"
+    again = f"```{command(request)[:LONGEST_COMMAND]}```"
     return fill(fill(embed, facts), {"Make it again": again}, inline=False)
 
 
@@ -155,23 +162,49 @@ def line(job: Job, takes: Sequence[Take], post: Post | None) -> str:
     )
 
 
-def command(job: Job) -> str:
-    """Return the command that repeats a piece, sample for sample on the same machine."""
-    request = job.request
+def command(request: Request) -> str:
+    """Return the command that repeats a piece, sample for sample on the same machine.
+
+    Lyrics that are too long for it, or another's, are left out: then it opens a form for them.
+    """
+    if request.lyrics is None:
+        return _command("/generate", {"prompt": request.prompt}, request)
+    style = {"style": request.prompt}
+    spoken = {"language": request.language} if request.language else {}
+    whole = _command("/song", style | {"lyrics": in_one_line(request.lyrics)} | spoken, request)
+    fits = request.lyrics and len(whole) <= LONGEST_COMMAND
+    return whole if fits else _command("/song", style | spoken, request)
+
+
+def _command(name: str, words: Mapping[str, str], request: Request) -> str:
     options = {
         # Within a block of code a backtick would end it, and a backslash would not escape one.
-        "prompt": isolate(request.prompt).replace("`", "'"),
+        **{key: isolate(text).replace("`", "'") for key, text in words.items()},
         "duration": request.seconds,
         "takes": request.takes,
         "model": request.model,
         "seed": request.seed,
     } | {name: f"{value:g}" for name, value in request.options.items()}
-    return "/generate " + " ".join(f"{name}: {value}" for name, value in options.items())
+    return f"{name} " + " ".join(f"{key}: {value}" for key, value in options.items())
 
 
 def prompt(job: Job, most: int | None = PROMPT_IN_CARD) -> str:
     """Return the prompt, or so many characters of it, so that nothing in it is markup."""
     return f"**{escape(job.request.prompt, most)}**"
+
+
+def _sung(job: Job) -> str | None:
+    """Return the line that a card shows of a song."""
+    line = first_line(job.request.lyrics or "")
+    return f"♪ *{escape(line, LINE_IN_CARD)}*" if line else None
+
+
+def _lyrics(request: Request) -> str | None:
+    """Return the lyrics of a song as who wrote them reads them, and what others do instead."""
+    if request.lyrics is None:
+        return None
+    hidden = "-# A song: its lyrics are shown to who wrote them, and to managers."
+    return escape_lines(request.lyrics, LYRICS_SHOWN) or hidden
 
 
 def named(job: Job) -> str:

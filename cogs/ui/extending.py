@@ -10,6 +10,7 @@ from discord import ui
 from bot.client import Interaction, answer
 from bot.errors import Refusal
 from bot.rules.bounds import LONGEST_PROMPT
+from bot.rules.lyrics import LONGEST_LYRICS
 from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, forms, permissions, submit, views
@@ -51,25 +52,35 @@ class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
 
     async def press(self, interaction: Interaction) -> None:
         job, choices = await _choices(interaction, self.number, int(self.match["take"]))
-        said = {"prompt": job.request.prompt, "more": choices[0].value}
+        said = {
+            "prompt": job.request.prompt,
+            "lyrics": job.request.lyrics or "",
+            "more": choices[0].value,
+        }
         await forms.show(interaction, _form(job, choices, said))
 
 
 def _form(job: Job, choices: list[discord.SelectOption], said: forms.Said) -> ui.Modal:
     """Return the short form, with what was `said`."""
-    words: ui.TextInput[Any] = ui.TextInput(
-        custom_id="prompt",
-        style=discord.TextStyle.paragraph,
-        default=said["prompt"][:LONGEST_PROMPT],
-        max_length=LONGEST_PROMPT,
-    )
     for choice in choices:
         choice.default = choice.value == said["more"]
     more: ui.Select[Any] = ui.Select(custom_id="more", options=choices)
     form = ui.Modal(title=f"Extend #{job.id}", custom_id=f"form:extend:{job.id}")
-    form.add_item(ui.Label(text="How it goes on", component=words))
+    form.add_item(ui.Label(text="How it goes on", component=_words("prompt", said, LONGEST_PROMPT)))
+    if job.request.lyrics is not None:
+        sung = _words("lyrics", said, LONGEST_LYRICS)
+        form.add_item(ui.Label(text="Lyrics of all of it", component=sung))
     form.add_item(ui.Label(text="By how much", component=more))
     return form
+
+
+def _words(name: str, said: forms.Said, longest: int) -> ui.TextInput[Any]:
+    return ui.TextInput(
+        custom_id=name,
+        style=discord.TextStyle.paragraph,
+        default=said.get(name, "")[:longest] or None,
+        max_length=longest,
+    )
 
 
 async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
@@ -123,7 +134,8 @@ async def _filled(interaction: Interaction, match: re.Match[str], said: forms.Sa
 async def _submitted(interaction: Interaction, match: re.Match[str], said: forms.Said) -> None:
     """Queue the extension that a form asks for, and close the question that it came from."""
     take, more = map(int, views.parsed(CHOICE, said.get("more", "")))
-    await _extend(interaction, int(match["number"]), take, more, said["prompt"])
+    words = said["prompt"], said.get("lyrics")
+    await _extend(interaction, int(match["number"]), take, more, *words)
 
 
 EXTENSION = Form(f"form:extend:{NUMBER}", _filled, _submitted)
@@ -131,10 +143,15 @@ EXTENSION = Form(f"form:extend:{NUMBER}", _filled, _submitted)
 
 
 async def _extend(
-    interaction: Interaction, number: int, take: int, more: int, prompt: str | None = None
+    interaction: Interaction,
+    number: int,
+    take: int,
+    more: int,
+    prompt: str | None = None,
+    lyrics: str | None = None,
 ) -> None:
     pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
-    wish = await pieces.extension(number, take, more, viewer, prompt=prompt)
+    wish = await pieces.extension(number, take, more, viewer, prompt=prompt, lyrics=lyrics)
     await submit.queue_chosen(interaction, wish, f"#{number} goes on")
 
 

@@ -1,4 +1,4 @@
-"""Requesting a piece again, edited, or from an empty form; on the quota of whoever does so."""
+"""The form of a request, empty or with a piece's filled in; on the quota of whoever sends it."""
 
 import math
 import re
@@ -30,32 +30,6 @@ FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
 """The pattern of the custom ids of forms of a request."""
 
 PROMPT_EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
-
-
-class AgainButton(PressableItem, template=views.AGAIN.template):
-    """Requests the same piece with a new seed."""
-
-    async def press(self, interaction: Interaction) -> None:
-        """Queue the same request, or extend the same take once more."""
-        viewer = permissions.viewer(interaction)
-        await submit.queue(
-            interaction, await interaction.client.services.pieces.again(self.number, viewer)
-        )
-
-
-class EditButton(PressableItem, template=views.EDIT.template):
-    """Opens a form with the request filled in."""
-
-    async def press(self, interaction: Interaction) -> None:
-        request = await _request(interaction, self.number)
-        said = {
-            "prompt": request.prompt,
-            "seconds": str(math.ceil(request.length)),
-            "takes": str(request.takes),
-            "model": request.model,
-            "settings": settings(request),
-        }
-        await _show(interaction, f"edit:{self.number}", said)
 
 
 class GenerateButton(PressableItem, template=views.GENERATE):
@@ -125,9 +99,9 @@ async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> W
     """Return what a form asks for; raise Refusal that says all that cannot be had by anybody."""
     wrong, wish = Problems(), Wish(prompt=said["prompt"], model=said.get("model"))
     with wrong.noted():
-        wish = replace(wish, seconds=_number("Seconds", said["seconds"]))
+        wish = replace(wish, seconds=number("Seconds", said["seconds"]))
     with wrong.noted():
-        wish = replace(wish, takes=_number("Takes", said.get("takes", "1")))
+        wish = replace(wish, takes=number("Takes", said.get("takes", "1")))
     with wrong.noted():
         options, seed = read(said.get("settings", ""))
         wish = replace(wish, options=options, seed=seed)
@@ -135,8 +109,20 @@ async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> W
         interaction.client.services.studio.ask(wish)
     wrong.tell()
     if match["number"]:
-        wish = replace(wish, edited_from=await _still(interaction, int(match["number"])))
+        wish = replace(wish, edited_from=await still(interaction, int(match["number"])))
     return wish
+
+
+async def edit(interaction: Interaction, number: int, request: Request) -> None:
+    """Open the form with the request of a piece."""
+    said = {
+        "prompt": request.prompt,
+        "seconds": str(math.ceil(request.length)),
+        "takes": str(request.takes),
+        "model": request.model,
+        "settings": settings(request),
+    }
+    await _show(interaction, f"edit:{number}", said)
 
 
 async def _show(interaction: Interaction, form: str, said: Said) -> None:
@@ -157,10 +143,11 @@ REQUEST = Form(FORM, _filled, _submitted)
 """The form of a request."""
 
 
-async def _still(interaction: Interaction, number: int) -> int | None:
+async def still(interaction: Interaction, number: int) -> int | None:
     """Return the number of a piece if it still exists: it may be forgotten while a form is open."""
+    viewer = permissions.viewer(interaction)
     try:
-        await _request(interaction, number)
+        await interaction.client.services.pieces.request(number, viewer)
     except Refusal:
         return None
     return number
@@ -190,10 +177,11 @@ def _setting(part: str) -> tuple[str, float]:
         )
     name, value = match.groups()
     whole = name == "seed" or KNOWN_OPTIONS[name].whole
-    return name, _number(name, value) if whole else _decimal(name, value)
+    return name, number(name, value) if whole else _decimal(name, value)
 
 
-def _number(name: str, text: str) -> int:
+def number(name: str, text: str) -> int:
+    """Return the whole number that a field says; raise Refusal if it is none."""
     if not re.fullmatch("[0-9]{1,10}", text.strip()):
         raise Refusal(f"{name} must be a whole number.")
     return int(text)
@@ -204,7 +192,3 @@ def _decimal(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise Refusal(f"{name} must be a number.") from None
-
-
-async def _request(interaction: Interaction, number: int) -> Request:
-    return await interaction.client.services.pieces.request(number, permissions.viewer(interaction))

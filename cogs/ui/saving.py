@@ -11,7 +11,7 @@ from bot.client import Interaction, answer
 from bot.discord_api.errors import UNREACHED
 from bot.retention.copies import Format
 from bot.values import Job, Take
-from cogs.ui import embeds, permissions, views
+from cogs.ui import attachments, embeds, permissions, views
 from cogs.ui.buttons import PressableItem
 from cogs.ui.downloads import files, longest_file
 from cogs.ui.views import NUMBER
@@ -23,6 +23,9 @@ FORMATS = {
     Format.OGG: "smallest, sounds as good",
 }
 """What each format is for."""
+
+AS_TEXT = "text"
+"""The choice of the lyrics of a song."""
 
 
 class SaveButton(PressableItem, template=views.SAVE.template):
@@ -43,9 +46,13 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
     """Puts the file in the place of the question."""
 
     async def press(self, interaction: Interaction) -> None:
-        chosen, kind = self.chosen(f"([1-9]):({'|'.join(FORMATS)})")
-        number, form, services = int(chosen), Format(kind), interaction.client.services
+        chosen, kind = self.chosen(f"([1-9]):({'|'.join((*FORMATS, AS_TEXT))})")
+        number, services = int(chosen), interaction.client.services
         job, takes = await services.pieces.takes(self.number, permissions.viewer(interaction))
+        if kind == AS_TEXT:
+            await _save_lyrics(interaction, job)
+            return
+        form = Format(kind)
         # A take that is gone meanwhile leaves nothing, which `files` refuses.
         wanted = [take for take in takes if take.number == number]
         name = f"{embeds.named(job)}{f', take {number}' * (job.request.takes > 1)}"
@@ -62,6 +69,12 @@ class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
                     question, view = await _question(interaction, job, takes)
                     await interaction.edit_original_response(content=question, view=view)
             raise
+
+
+async def _save_lyrics(interaction: Interaction, job: Job) -> None:
+    text = attachments.lyrics(job)
+    line = f"The lyrics of {embeds.named(job)}"
+    await interaction.response.edit_message(content=line, attachments=[text.file], view=None)
 
 
 async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
@@ -83,9 +96,12 @@ async def _question(
             value=f"{take.number}:{kind}",
         )
         for take in takes
-        for kind, said in FORMATS.items()  # 20 at most: Discord shows 25
+        for kind, said in FORMATS.items()  # 20 at most, and the lyrics: Discord shows 25
         if kind is not Format.WAV or await _fits(interaction, take)
     ]
+    if job.request.lyrics:
+        said, value = "what is sung, as a text file", f"{takes[0].number}:{AS_TEXT}"
+        choices.append(discord.SelectOption(label="Lyrics", description=said, value=value))
     select: ui.Select[Any] = ui.Select(
         custom_id=f"save-as:{job.id}", placeholder="Choose a format", options=choices
     )

@@ -20,7 +20,7 @@ LONGEST_FIELD_NAME = 256
 INTRODUCTION = (
     "`/generate` takes a prompt such as *mozart fantasia* and a length, queues it, and posts the "
     "music in the channel. Its reply shows your place in the queue and the progress, with a Cancel "
-    "button."
+    "button. `/song` takes a style and lyrics, where a model here sings."
 )
 
 FOR_MEMBERS = {

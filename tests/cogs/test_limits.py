@@ -30,7 +30,8 @@ PIECES = 10**15 - 1000
 """The number of the first piece; commands take numbers up to 10**15."""
 
 SKUS = {2**63 - 1 - number: f"tier{number}" for number in range(5)}
-MODELS = ("scripted", *(f"{number:02}".ljust(LONGEST_MODEL, "-") for number in range(19)))
+SINGER = "ace".ljust(LONGEST_MODEL, "-")
+MODELS = ("scripted", SINGER, *(f"{number:02}".ljust(LONGEST_MODEL, "-") for number in range(18)))
 LINK = f"https://{190 * 'x'}"
 HALF = "\ud83d"
 """Of a character; nothing that Discord shows can be made of it."""
@@ -166,6 +167,7 @@ WHY = {"reason": wide(LONGEST_REASON), "days": MOST_DAYS}
 
 WALK: dict[str, Options] = {
     "generate": lambda _: GENERATE,
+    "song": lambda _: {"style": GENERATE["prompt"], "lyrics": wide(4000), "model": SINGER},
     "queue": lambda _: {},
     "usage": lambda _: {},
     "plans": lambda _: {},
@@ -241,7 +243,7 @@ OF_TAKES = ("extend-take", "extend-words", "save-take", "keep-take", "keep-now")
 SELECTS = {
     "take": ("1", "5"),
     "extend-by": ("1:5", "5:30"),
-    "save-as": ("1:mp3", "5:flac"),
+    "save-as": ("1:mp3", "5:flac", "1:text"),
     "queue:cancel": ("1",),
 }
 LISTS = {"plans": 4, "tiers": 4, "channels": 10, "words": 50, "log": 9, "members": 1}

@@ -105,7 +105,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "shelf::test_only_its_member_stars_and_names_a_piece",
     ),
     (
-        "only what has all of them in its prompt, title or number",
+        "only what has all of them in its prompt, lyrics, title or number",
         "shelf::test_a_piece_is_found_by_its_title_its_words_and_its_number",
         "shelf::test_a_search_goes_on_over_pages_and_a_restart",
     ),
@@ -138,7 +138,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "erasure::test_what_was_typed_into_a_refused_form_is_erased",
     ),
     (
-        "erases your prompts, your name, music and codes in all servers",
+        "erases your prompts, your lyrics, your name, music and codes in all servers",
+        "songs::test_lyrics_are_found_in_the_history_and_erased_with_all_else",
         "privacy::test_who_is_forgotten_leaves_numbers_alone",
         "erasure::test_neither_name_nor_words_stay_in_any_row",
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
@@ -171,6 +172,25 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "whole words that prompts may not have",
         "admins::test_refused_words_are_whole_folded_and_not_repeated",
+    ),
+    (
+        "a song, by a model that sings",
+        "songs::test_a_model_that_sings_no_words_names_one_that_does",
+        "songs::test_where_no_model_sings_nobody_writes_lyrics_in_vain",
+    ),
+    (
+        "with ` / ` between lines, or in the form that opens where they are left out",
+        "songs::test_a_song_is_asked_for_in_one_line_or_by_a_form",
+        "songs::test_a_refused_song_comes_back_with_its_lyrics",
+    ),
+    (
+        "The lyrics of a song are for who wrote them and for managers of the server",
+        "songs::test_the_lyrics_are_their_members_and_the_managers_alone",
+        "songs::test_again_edit_and_extend_keep_the_lyrics_of_their_member",
+    ),
+    (
+        "Of a song its lyrics as text, for who wrote them",
+        "songs::test_lyrics_are_saved_as_text_and_stand_in_the_tags",
     ),
     (
         "posts a message with one button, which opens a form",
