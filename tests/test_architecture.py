@@ -151,6 +151,21 @@ def test_no_file_of_tests_is_too_long_to_be_read_at_one_go() -> None:
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
 
 
+def test_no_file_of_tests_imports_another() -> None:
+    """What they share stands in `tests/support/`: otherwise one is run because of the other."""
+    found = {
+        f"{path.name}: {line.strip()}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if FROM_A_TEST.match(line)
+    }
+    assert found == set()
+
+
+FROM_A_TEST = re.compile(r"\s*(?:from|import)\s+tests\.(?:\w+\.)*test_\w+")
+"""An import of a file of tests; one in a script that a test runs is one, too."""
+
+
 MOST_PRIVATE = 20
 """How often tests may reach behind an underscore of ours in all."""
 

@@ -22,13 +22,12 @@ from tests.support.clock import Clock, until
 from tests.support.deliveries import MESSAGES, undeliverable, used
 from tests.support.presses import forged, press_again
 from tests.support.processes import children
+from tests.support.recount import ADMIN
 from tests.support.shown import told
 from tests.support.studio import GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
 
 __all__ = ["books"]
-
-ADMIN = Actor(id=9, name="admin")
 
 
 def viewer(w: World) -> Viewer:
@@ -179,12 +178,6 @@ async def test_a_beginning_that_cannot_be_posted_was_not_heard(plan: Plan) -> No
         job = await w.studio.cancel(1, member(w.alice.id, w.guild.id))
         assert job.status is Status.CANCELLED
         assert await used(w) == 0
-
-
-def play(books: Books, seconds: float) -> None:
-    """Render what was asked for, as so many seconds."""
-    books.claim()
-    books.finish(Only(books.running[0]), seconds, whole=False)
 
 
 @pytest.mark.parametrize("end", ["cancel", "fail", "undeliverable", "forget"])

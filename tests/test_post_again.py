@@ -7,14 +7,14 @@ import pytest
 from bot.app import Plan
 from bot.errors import Refusal
 from bot.values import NOBODY, Actor, Delivered, Fault, PostKind, Presence, Status, Unsent, Wish
-from tests.support.books import Books, Only, books, lefts
+from tests.support.books import Books, Only, books, lefts, play
 from tests.support.clock import Clock
 from tests.support.deliveries import MESSAGES, looks_until, undeliverable, used
 from tests.support.presses import button, delete, press_again
+from tests.support.recount import ADMIN
 from tests.support.shown import told
 from tests.support.studio import member, origin
 from tests.support.world import world
-from tests.test_money import ADMIN, play
 
 __all__ = ["books"]
 

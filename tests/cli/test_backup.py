@@ -17,10 +17,10 @@ from bot.retention.ownership import MARK
 from bot.tables.opening import open_database
 from bot.values import Status, Wish
 from tests.support.clock import until
+from tests.support.first_release import first_release
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import member, origin
 from tests.support.world import world
-from tests.tables.test_database import first_release
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

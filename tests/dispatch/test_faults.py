@@ -25,12 +25,7 @@ from tests.support.deliveries import used
 from tests.support.processes import alive, children
 from tests.support.shown import answered
 from tests.support.studio import member, origin
-from tests.support.world import World, world
-
-
-async def asked(w: World, prompt: str, *, seconds: int = 2, takes: int = 1) -> Job:
-    here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
-    return await w.studio.submit(here, Wish(prompt=prompt, seconds=seconds, takes=takes))
+from tests.support.world import World, asked, world
 
 
 async def test_out_of_memory_is_tried_again_alone(

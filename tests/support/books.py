@@ -309,3 +309,9 @@ def books() -> Iterator[Books]:
 
 def lefts(books: Books) -> list[int]:
     return [grant.left for grant in books.do(books.accounts.usage(10, 1)).grants]
+
+
+def play(books: Books, seconds: float) -> None:
+    """Render what was asked for, as so many seconds."""
+    books.claim()
+    books.finish(Only(books.running[0]), seconds, whole=False)

@@ -18,10 +18,11 @@ from bot.client import Fantasia, Services
 from bot.errors import Refusal
 from bot.studio import Studio
 from bot.tables.database import Database
-from bot.values import Job, Status
+from bot.values import Job, Status, Wish
 from tests.support import inside
 from tests.support.clock import until
 from tests.support.limits import problems
+from tests.support.studio import origin
 
 OPEN = (Status.QUEUED, Status.RUNNING, Status.RENDERED)
 """States of a job that has not ended."""
@@ -197,3 +198,9 @@ async def world(plan: Plan) -> AsyncIterator[World]:
             causes = [error.__cause__ or error for error in env.errors]
             assert [cause for cause in causes if not isinstance(cause, w.tolerated)] == []
             assert w.refused() == []
+
+
+async def asked(w: World, prompt: str, *, seconds: int = 2, takes: int = 1) -> Job:
+    """Submit what alice asks for, past Discord."""
+    here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+    return await w.studio.submit(here, Wish(prompt=prompt, seconds=seconds, takes=takes))

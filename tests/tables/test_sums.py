@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.tables import grants, ledger
 from bot.tables.database import Database
-from tests.tables.test_readings import DAY, NOW, Tables, ours, tables
+from tests.support.tables import DAY, NOW, Tables, ours, tables
 
 __all__ = ["tables"]
 

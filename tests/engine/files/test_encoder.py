@@ -31,7 +31,9 @@ import asyncio, sys
 from pathlib import Path
 from bot.engine.files.encoder import encoding
 from bot.engine.files.formats import Format
-from tests.engine.files.test_encoder import TAGS
+from bot.engine.files.tags import Tags
+
+TAGS = Tags(title="play", model="scripted", seed=1, piece=1)
 
 async def main():
     async with encoding({}) as encoder:

@@ -26,14 +26,13 @@ from bot.engine.musicgen.spills import FULL_CARD_BYTES, spilled
 from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import OperatorError
 from bot.values import Fault, Status
-from tests.dispatch.test_faults import asked
 from tests.support.decoding import WISHES, alone, begin, finish
 from tests.support.engines import NUMBERS, SMALL, Child, Files, last, together
 from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
-from tests.support.world import world
+from tests.support.world import asked, world
 
 FRAMES = 12
 PROMPT = torch.randint(0, 512, (4, 5), generator=torch.Generator().manual_seed(1))
