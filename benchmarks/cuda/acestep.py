@@ -15,6 +15,7 @@ from benchmarks.report import Row
 from bot.engine.acestep import checkpoint
 from bot.engine.acestep.conditions import Conditions, SongWords, conditions
 from bot.engine.acestep.denoising import Denoising, SamplerSettings
+from bot.engine.acestep.layout import in_rows
 from bot.engine.acestep.loading import settled
 from bot.engine.acestep.tiles import Tiles
 from bot.engine.musicgen.codec import Samples
@@ -95,6 +96,7 @@ def rows(stage: Stage) -> Iterator[Row]:
     yield from _pieces(stage, usual, long)
     yield from _against_the_pipeline(stage, usual)
     yield from _attention(stage, (usual, long))
+    yield _rows_of_tokens(stage, usual)
     yield from _takes(stage, usual)
     yield from _decoding(stage, usual)
     yield from _memory(stage, (short, usual, long))
@@ -164,6 +166,20 @@ def _attention(stage: Stage, songs: Sequence[Song]) -> Iterator[Row]:
             theirs=without * 1e3,
             unit="ms",
         )
+
+
+def _rows_of_tokens(stage: Stage, song: Song) -> Row:
+    step, transformer = _step(song), song.pipe.transformer
+    columns = stage.card.timed(step)
+    in_rows(transformer)
+    rows = stage.card.timed(step)
+    transformer.proj_in_conv._forward_hooks.clear()
+    return Row(
+        name=f"ACE-Step 2B: a step of {song.seconds} s with its tokens in rows, against in columns",
+        ours=rows * 1e3,
+        theirs=columns * 1e3,
+        unit="ms",
+    )
 
 
 def _step(song: Song, *seeds: int) -> Callable[[], object]:

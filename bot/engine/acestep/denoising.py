@@ -50,10 +50,10 @@ class Denoising:
         self.latents = self._noise
         """Of all takes, [takes, frames, channels]."""
         self._scheduler, self._times = schedule(pipe, sampling.steps, kept.device)
-        self._done, self._guidance = 0, 1.0 if pipe.is_turbo else sampling.guidance
-        guided = self._guidance > 1.0
+        self._done, self._guidance = 0, sampling.guidance
         rows = [conditions.words.expand(takes, -1, -1)]
-        rows += [conditions.nothing.expand(takes, -1, -1)] if guided else []
+        if guided(pipe, sampling):
+            rows.append(conditions.nothing.expand(takes, -1, -1))
         self._momentum = MomentumBuffer(momentum=MOMENTUM)
         self._heard = torch.cat(rows)
         self._context = conditions.context.expand(takes * len(rows), -1, -1)
@@ -92,7 +92,7 @@ class Denoising:
             context_latents=self._context,
             return_dict=False,
         )
-        return self._guided(*found.chunk(2)) if self._guidance > 1.0 else found
+        return found if len(found) == len(self.latents) else self._guided(*found.chunk(2))
 
     def _guided(self, heard: torch.Tensor, unheard: torch.Tensor) -> torch.Tensor:
         from diffusers.guiders.adaptive_projected_guidance import normalized_guidance
@@ -108,6 +108,11 @@ class Denoising:
             norm_dim=(1,),
         )
         return guided
+
+
+def guided(pipe: "AceStepPipeline", sampling: SamplerSettings) -> bool:
+    """Whether steps are made with guidance; a turbo model has it in its weights."""
+    return sampling.guidance > 1.0 and not pipe.is_turbo
 
 
 def noise(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bot.engine.acestep import checkpoint
+from bot.engine.acestep import checkpoint, layout
 from bot.engine.musicgen.codec import settle
 from bot.engine.musicgen.loading import explained, stay_offline
 from bot.errors import OperatorError
@@ -33,6 +33,8 @@ def load(model: str, place: torch.device, dtype: torch.dtype) -> "AceStepPipelin
     except Exception as error:  # a file may make the libraries raise anything
         raise explained(model, error) from error
     check_numbers(model, pipe)
+    if layout.pays(place, dtype):
+        layout.in_rows(pipe.transformer)
     return settled(pipe.to(place))
 
 
@@ -40,6 +42,7 @@ def settled(pipe: "AceStepPipeline") -> "AceStepPipeline":
     """Return a model ready to play: its codec's weights as they are, nothing that is trained."""
     pipe.set_progress_bar_config(disable=True)
     settle(pipe.vae)
+    pipe.vae.encoder = torch.nn.Identity()  # nothing that is heard comes in
     for part in checkpoint.PARTS:
         getattr(pipe, part).eval().requires_grad_(False)
     return pipe

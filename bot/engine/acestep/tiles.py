@@ -28,10 +28,15 @@ class Tiles:
     """One take's sound, a tile at a time."""
 
     def __init__(
-        self, vae: "AutoencoderOobleck", latents: torch.Tensor, seconds: float = TILE_SECONDS
+        self,
+        vae: "AutoencoderOobleck",
+        latents: torch.Tensor,
+        frames: int | None = None,
+        seconds: float = TILE_SECONDS,
     ) -> None:
-        """Decode latents [frames, channels]."""
+        """Decode latents [frames, channels], or the first `frames` of them."""
         self._vae, self._latents = vae, latents
+        self._frames = len(latents) if frames is None else frames
         self._hop = int(math.prod(vae.config.downsampling_ratios))
         self._tile = max(1, round(seconds * int(vae.config.sampling_rate) / self._hop))
         self._reach = reach(vae.config.downsampling_ratios)
@@ -40,15 +45,16 @@ class Tiles:
     @property
     def left(self) -> int:
         """How many tiles are to be decoded."""
-        return -(-len(self._latents) // self._tile) - len(self._parts)
+        return -(-self._frames // self._tile) - len(self._parts)
 
     @torch.inference_mode()
     def step(self) -> None:
         """Decode the next tile."""
         begin = len(self._parts) * self._tile
-        end = min(begin + self._tile, len(self._latents))
+        end = min(begin + self._tile, self._frames)
         first = max(0, begin - self._reach)
-        heard = self._latents[first : end + self._reach].T[None].to(self._vae.dtype)
+        heard = self._latents[first : end + self._reach].T[None]
+        heard = heard.to(self._vae.device, self._vae.dtype)
         (sound,) = self._vae.decode(heard, return_dict=False)
         own = sound[0, :, (begin - first) * self._hop : (end - first) * self._hop]
         self._parts.append(own.float().cpu().numpy())

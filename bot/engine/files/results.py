@@ -49,7 +49,7 @@ class Results:
         sound = self._pcm(part, samples[:, : PREVIEW_SECONDS * self._rate])
         self._write(partial(self._write_sound, Path(part.preview), part, sound))
 
-    def took(self, part: Part, samples: FloatSamples, codes: NDArray[np.integer]) -> Took | None:
+    def took(self, part: Part, samples: FloatSamples, codes: NDArray[np.number]) -> Took | None:
         """Write a take's samples [channels, length] and codes; raise JobError if that fails."""
         sound = self._pcm(part, samples)
         if not self._write(partial(self._write_take, part, sound, codes)):
@@ -91,7 +91,7 @@ class Results:
             raise JobError(NO_SOUND, Fault.NUMBERS)
         return mastering.pcm(samples, self._rate, part.seed) if self._finishes else pcm(samples)
 
-    def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.integer]) -> None:
+    def _write_take(self, part: Part, sound: Pcm, codes: NDArray[np.number]) -> None:
         path = Path(part.codes)
         try:
             # The music comes last: where that is, the codes to go on from it are, too.

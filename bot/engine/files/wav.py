@@ -5,7 +5,7 @@ import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,18 +42,31 @@ def write_pcm(
     replace(path, lambda file: file.write(written.getbuffer()))
 
 
-def write_codes(path: Path, codes: NDArray[np.integer]) -> None:
-    """Write a take's codes [codebooks, frames] as an int16 NumPy array."""
-    replace(path, lambda file: np.save(file, codes.astype(np.int16)))
+def write_codes(path: Path, codes: NDArray[np.number]) -> None:
+    """Write what a take can be gone on from, as a NumPy array in 16 bits.
+
+    That is codes [codebooks, frames] of whole numbers, or latents [frames, channels] of others.
+    """
+    kept = np.float16 if np.issubdtype(codes.dtype, np.floating) else np.int16
+    replace(path, lambda file: np.save(file, codes.astype(kept)))
 
 
 def read_codes(path: Path) -> NDArray[np.int16] | None:
     """Return the codes in a file, None where there is none or it holds something else."""
+    return _read(path, np.dtype(np.int16))
+
+
+def read_latents(path: Path) -> NDArray[np.float16] | None:
+    """Return the latents in a file, None where there is none or it holds something else."""
+    return _read(path, np.dtype(np.float16))
+
+
+def _read(path: Path, kept: np.dtype[Any]) -> NDArray[Any] | None:
     try:
-        codes = np.load(path, allow_pickle=False)
+        found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return codes if isinstance(codes, np.ndarray) and codes.dtype == np.int16 else None
+    return found if isinstance(found, np.ndarray) and found.dtype == kept else None
 
 
 def seconds(file: Path | BinaryIO) -> float:

@@ -1,0 +1,189 @@
+"""ACE-Step by diffusers' weights: latents by our loop over the pipeline's parts, then sound.
+
+A take is what the pipeline makes of a single request with the take's seed.
+"""
+
+import logging
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from bot.engine import cards, sharing
+from bot.engine.acestep import capacity, loading
+from bot.engine.acestep.precisions import chosen
+from bot.engine.acestep.session import Session
+from bot.engine.contract import Rendering
+from bot.engine.executors import Executor, InlineExecutor, Tasks
+from bot.engine.files.results import Results
+from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine.musicgen import devices
+from bot.engine.musicgen.capacity import RESERVED_BYTES, free
+from bot.engine.musicgen.spills import SPILLS, spilled
+from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.sharing import Need
+from bot.errors import JobError, OperatorError
+from bot.values import Fault
+
+log = logging.getLogger(__name__)
+
+TRIAL_SECONDS, TRIAL_STEPS = 10, 2
+"""Of the piece that tells how fast the model is."""
+
+
+class AceStep:
+    """Renders with a model of the hub, or in a folder: songs, or music without words."""
+
+    def __init__(
+        self,
+        model: str,
+        settings: EngineSettings,
+        writer: Executor | None = None,
+        others: Sequence[Need] = (),
+    ) -> None:
+        """Load a model; raise OperatorError.
+
+        Of the memory, models that are to be loaded beside it, the `others`, get as much as they
+        need. `writer` finishes and writes the sound; nobody makes a step meanwhile if it is not
+        given.
+        """
+        self._settings, self._writer = settings, writer or InlineExecutor()
+        self._name = cards.name(model)
+        self._card = cards.card(self._name)
+        self._device = devices.device(settings.device)
+        self._precision = chosen(settings.precision, self._device)
+        self._sessions: deque[Session] = deque()
+        """The orders that are rendered, by whose turn it is."""
+        known = capacity.need(model, self._precision, self._device.type)
+        slots = sharing.slots(known, free(self._device) - RESERVED_BYTES, others)
+        self._slots = settings.slots or slots
+        try:
+            self.pipe = loading.load(model, self._device, self._precision.dtype)
+            self._pace = self._measured()
+        except (*SPILLS, RuntimeError) as error:
+            if not spilled(error):
+                raise
+            traceback.clear_frames(error.__traceback__)
+            raise OperatorError(self._too_large(model)) from error
+
+    def ready(self) -> Ready:
+        """Return what was loaded and how fast it was just now."""
+        device = self._device.type
+        if device == "cuda":
+            device = f"cuda ({torch.cuda.get_device_name()})"
+        return Ready(
+            models=(self._name,),
+            device=device,
+            precision=self._precision,
+            slots=self._slots,
+            pace=self._pace,
+        )
+
+    def step(self) -> None:
+        """Make one step of the order whose turn it is.
+
+        If that runs out of memory, that render fails alone.
+        """
+        if not self._sessions:
+            return
+        session = self._sessions.popleft()
+        try:
+            session.step()
+            self._wait()
+        except JobError as error:
+            session.problem = error
+        except (*SPILLS, RuntimeError) as error:
+            if not spilled(error):
+                raise
+            log.warning("a step of %s: %s", self._name, error)
+            traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
+            session.problem = _too_small()
+        if session.problem:
+            self._clear()
+        elif not session.ended:
+            self._sessions.append(session)
+
+    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:  # noqa: ARG002
+        """Render an order, its takes in batches that fit; see contract.Engine.
+
+        It is made whole or not at all, so `finishing` is not asked: before its last steps a take is
+        noise from end to end.
+        """
+        session = self._begun(order)
+        results = Results(order, int(self.pipe.sample_rate), finishes=self._settings.finishes)
+        written: Tasks[Took] = Tasks(self._writer)
+        self._sessions.append(session)
+        told = 0
+        try:
+            while not session.ended:
+                done = session.done
+                yield Progress(id=order.id, done=done, total=session.total) if done > told else None
+                told = done
+                if session.problem:
+                    raise session.problem
+                for take in session.finished():
+                    written.submit(partial(results.took, take.part, take.samples, take.latents))
+                yield from written.finished()
+            written.submit(results.drawn)
+            yield from written.remaining()
+        finally:
+            written.cancel()
+            results.drop()  # before the rest: whoever cancelled finds no file afterwards
+            if session in self._sessions:
+                self._sessions.remove(session)
+
+    def _begun(self, order: Render) -> Session:
+        session = Session(self.pipe, order, shortest=self._card.shortest)
+        if self._device.type == "cuda" and not order.one_by_one:
+            each = session.rows * self._step_bytes(session.rendered)
+            fit = (free(self._device) - RESERVED_BYTES) // each
+            session.batch = max(1, min(len(order.parts), int(fit)))
+        return session
+
+    def _step_bytes(self, frames: int) -> float:
+        shape = self.pipe.transformer.config
+        return capacity.step(
+            frames, shape.intermediate_size, shape.num_attention_heads, self._precision
+        )
+
+    def _wait(self) -> None:
+        """Let a GPU do what it was given: progress is of what is done, and so is a cancellation."""
+        if self._device.type == "cuda":
+            torch.cuda.current_stream().synchronize()
+
+    def _clear(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _too_large(self, model: str) -> str:
+        """Say that there is no memory for a model, and what its operator can do."""
+        where = "The GPU" if self._device.type == "cuda" else "This machine"
+        return f"{where} has too little free memory for {model}: take it out of MODELS."
+
+    def _measured(self) -> float:
+        """Return the seconds of work per second of music of one take, from a few steps."""
+        usual = self._card.options["steps"].default
+        order = Render(
+            id=0,
+            prompt="warm-up",
+            seconds=TRIAL_SECONDS,
+            model=self._name,
+            parts=(Part(number=1, seed=0, audio="", codes=""),),
+            options={**self._card.complete({}), "steps": TRIAL_STEPS},
+        )
+        session, times = self._begun(order), []
+        while not session.ended:
+            begun = time.perf_counter()
+            session.step()
+            self._wait()
+            times.append(time.perf_counter() - begun)
+        # The first of a kind does what no other has to, such as to choose its kernels.
+        words, _, step, *tiles = times
+        return (words + usual * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
+
+
+def _too_small() -> JobError:
+    return JobError("The memory is too small for this piece now.", Fault.MEMORY)

@@ -1,0 +1,24 @@
+"""What ACE-Step computes in, on each device."""
+
+import logging
+
+import torch
+
+from bot.engine.musicgen import precisions
+from bot.engine.musicgen.precisions import Precision
+
+log = logging.getLogger(__name__)
+
+
+def chosen(asked: str, device: torch.device) -> Precision:
+    """Return the precision for "auto": what is fast on the device and faithful.
+
+    That of int8 is for MusicGen's decoder alone; ACE-Step is then rendered as by "auto". Raises
+    OperatorError for one that the device does not have.
+    """
+    if asked not in ("auto", Precision.INT8):
+        return precisions.chosen(asked, device)
+    if device.type == "cpu":
+        return precisions.chosen("auto", device)
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return Precision.BFLOAT16 if native else Precision.FLOAT32
