@@ -52,7 +52,9 @@ class Song:
 
     def begun(self, *seeds: int) -> Denoising:
         """Begin takes."""
-        return Denoising(self.pipe, self.heard(), SamplerSettings(steps=STEPS), seeds, self._none)
+        return Denoising(
+            self.pipe, self.heard(), SamplerSettings(steps=STEPS, guidance=1.0), seeds, self._none
+        )
 
     def latents(self, *seeds: int) -> torch.Tensor:
         """Return those of takes, [takes, frames, channels]."""

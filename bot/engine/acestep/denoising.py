@@ -4,9 +4,9 @@ Each batch has a scheduler of its own, as the pipeline's remembers where it is. 
 `AceStepPipeline.__call__` of diffusers; latents are equal to its own, bit for bit on a CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -27,7 +27,18 @@ class SamplerSettings:
     """How takes are denoised: in so many `steps`, with this `guidance`; 1 is none."""
 
     steps: int
-    guidance: float = 1.0
+    guidance: float
+
+    @classmethod
+    def asked(cls, pipe: "AceStepPipeline", options: Mapping[str, float]) -> Self:
+        """Return what the options of a request come to."""
+        chosen = usual(pipe) | dict(options)
+        return cls(steps=int(chosen["steps"]), guidance=chosen["guidance"])
+
+
+def usual(pipe: "AceStepPipeline") -> dict[str, float]:
+    """Return the options that a model has, with their default values."""
+    return {"steps": 8, "guidance": 1.0} if pipe.is_turbo else {"steps": 30, "guidance": 7.0}
 
 
 class Denoising:

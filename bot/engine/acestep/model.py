@@ -14,12 +14,13 @@ import torch
 
 from bot.engine import cards, sharing
 from bot.engine.acestep import capacity, loading
+from bot.engine.acestep.denoising import usual
 from bot.engine.acestep.precisions import chosen
 from bot.engine.acestep.session import Session
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
-from bot.engine.messages import Part, Progress, Ready, Render, Took
+from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
 from bot.engine.musicgen import devices
 from bot.engine.musicgen.capacity import RESERVED_BYTES, free
 from bot.engine.musicgen.spills import SPILLS, spilled
@@ -80,6 +81,11 @@ class AceStep:
             precision=self._precision,
             slots=self._slots,
             pace=self._pace,
+            confirms=Confirmation(
+                sample_rate=int(self.pipe.sample_rate),
+                channels=int(self.pipe.vae.config.audio_channels),
+                options=usual(self.pipe),
+            ),
         )
 
     def step(self) -> None:
@@ -165,14 +171,13 @@ class AceStep:
 
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""
-        usual = self._card.options["steps"].default
         order = Render(
             id=0,
             prompt="warm-up",
             seconds=TRIAL_SECONDS,
             model=self._name,
             parts=(Part(number=1, seed=0, audio="", codes=""),),
-            options={**self._card.complete({}), "steps": TRIAL_STEPS},
+            options={"steps": TRIAL_STEPS},
         )
         session, times = self._begun(order), []
         while not session.ended:
@@ -182,7 +187,7 @@ class AceStep:
             times.append(time.perf_counter() - begun)
         # The first of a kind does what no other has to, such as to choose its kernels.
         words, _, step, *tiles = times
-        return (words + usual * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
+        return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
 
 
 def _too_small() -> JobError:

@@ -57,9 +57,7 @@ class Session:
         """Frames that are denoised."""
         self._words = SongWords.of(order.prompt, order.lyrics, order.language, self.rendered / rate)
         check_length(pipe, self._words)
-        self.sampler = SamplerSettings(
-            steps=int(order.options["steps"]), guidance=order.options["guidance"]
-        )
+        self.sampler = SamplerSettings.asked(pipe, order.options)
         tiles = Tiles(pipe.vae, torch.empty(self._frames, 0)).left
         self.total = len(order.parts) * (self.sampler.steps + tiles)
         """Steps of all takes: those from noise to latents, and the tiles of their sound."""
