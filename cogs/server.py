@@ -79,10 +79,11 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     @app_commands.command()
     @app_commands.describe(word="A whole word, or words in that order; add its plural by itself")
     async def add(self, interaction: Interaction, word: Word) -> None:
-        """Block prompts that contain this word."""
+        """Block prompts and lyrics that contain this word."""
         folded = await self._services.server_admin.add_word(*admin(interaction), word)
         stored = "" if folded == word else f"Stored as “{escape(folded)}”. "
-        told = f"{stored}Prompts that contain “{escape(folded)}” are now blocked. {UNSEEN_HERE}"
+        blocked = f"Prompts and lyrics that contain “{escape(folded)}” are now blocked."
+        told = f"{stored}{blocked} {UNSEEN_HERE}"
         listed = views.view(pages.opening("words", "All blocked words"))
         await answer(interaction, told, view=listed)
 
@@ -92,7 +93,7 @@ class Words(permissions.AdminGroup, name="words", description="Blocked words"):
     async def remove(self, interaction: Interaction, word: Word) -> None:
         """Unblock a word."""
         folded = await self._services.server_admin.remove_word(*admin(interaction), word)
-        await answer(interaction, f"Prompts may contain “{escape(folded)}” again.")
+        await answer(interaction, f"Prompts and lyrics may contain “{escape(folded)}” again.")
 
     @app_commands.command(name="list")
     async def list_(self, interaction: Interaction) -> None:

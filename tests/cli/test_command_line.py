@@ -78,6 +78,7 @@ def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> 
         (("--takes", "6"), "1 to 5 takes"),
         (("--seed", "-1"), "The seed must be a whole number"),
         (("--out", "x.txt"), "must end in one of .wav, .flac, .mp3, .ogg"),
+        (("--lyrics", "words.txt"), "Sketch engine (not MusicGen) sings no words."),
         (("--guidance", "99"), "`guidance` must be between 1 and 10"),
         (("--out", "/proc/x.wav"), "cannot be written"),
         (("--engine", "musicgen"), "python -m bot fetch facebook/musicgen-small"),
@@ -86,6 +87,7 @@ def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> 
 def test_generate_explains_what_is_wrong(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
+    (tmp_path / "words.txt").write_text("[verse]\nla\n")
     assert sentence in explained(bot(tmp_path, "generate", "x", *arguments))
 
 

@@ -170,7 +170,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     ("none set means everywhere", "admins::test_music_is_asked_for_in_the_allowed_channels_only"),
     (
-        "whole words that prompts may not have",
+        "whole words that prompts and lyrics may not have",
+        "songs::test_a_refused_song_comes_back_with_its_lyrics",
         "admins::test_refused_words_are_whole_folded_and_not_repeated",
     ),
     (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.app import Plan
-from bot.rules.markup import clean, escape, isolate, some
+from bot.rules.markup import clean, clean_lines, escape, escape_lines, isolate, some
 from bot.values import Status
 from tests.support.imports import modules, name_of
 from tests.support.shown import card, told
@@ -107,6 +107,20 @@ def test_what_cannot_be_seen_is_empty(text: str) -> None:
 def test_what_joins_letters_and_emoji_stays() -> None:
     assert clean("👩‍👩‍👧") == "👩‍👩‍👧"
     assert clean("می‌خواهم") == "می‌خواهم"
+
+
+@given(st.text(st.characters(), max_size=60), st.integers(8, 60))
+def test_lines_are_inert_each_by_itself_and_short_enough(text: str, most: int) -> None:
+    shown = escape_lines(text, most)
+    assert all(map(is_inert, shown.split("\n")))
+    assert len(shown) <= most
+    shown.encode()
+    assert escape_lines(text, 10_000) == "\n".join(map(escape, text.splitlines()))
+
+
+def test_lines_stay_and_what_is_between_them_is_one_empty_line_at_most() -> None:
+    assert clean_lines("\n\n a \r\n\tb\u2028\u202e\n\x0b\n\u200b\nc d  \n ") == "a\nb\n\nc d"
+    assert clean_lines("\n \u3164\r\n\ud800") == ""
 
 
 @pytest.mark.parametrize("prompt", ["\u200b", "\u3164\u2800", "\ud800"])
