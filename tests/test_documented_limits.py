@@ -52,6 +52,13 @@ def test_what_is_beyond_a_limit_is_seen(said: dict[str, Any], problem: str) -> N
     assert found
 
 
+def form(label: dict[str, Any] | None = None, field: dict[str, Any] | None = None) -> Any:
+    """A form of one field, with these of its label's and its own properties."""
+    component = {"type": 4, "custom_id": "x", **(field or {})}
+    told = {"type": 18, "label": "x", "component": component, **(label or {})}
+    return {"title": "x", "custom_id": "x", "components": [told]}
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "problem"),
     [
@@ -61,6 +68,10 @@ def test_what_is_beyond_a_limit_is_seen(said: dict[str, Any], problem: str) -> N
         (8, {"choices": [{"name": str(each), "value": 1} for each in range(26)]}, "26 choices"),
         (9, {"title": "x" * 46, "custom_id": "x", "components": []}, "title of a modal of 46"),
         (9, {"title": "x", "custom_id": "x", "components": []}, "0 components of a modal"),
+        (9, form(label={"label": "x" * 46}), "label of 46"),
+        (9, form(label={"description": "x" * 101}), "description of a label of 101"),
+        (9, form(field={"placeholder": "x" * 101}), "placeholder of 101"),
+        (9, form(field={"value": "x" * 4001}), "value of x of 4001"),
     ],
 )
 def test_what_a_reply_may_not_say_is_seen(kind: int, data: dict[str, Any], problem: str) -> None:

@@ -16,7 +16,6 @@ from cogs.ui.autocomplete import offered
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
-
 OPTION_TEXTS = {
     "guidance": "How closely the music follows the prompt",
     "temperature": "How adventurous the music is",
@@ -41,7 +40,7 @@ def with_options(callback: Callable[..., Any], models: Sequence[str]) -> Callabl
 
 
 def _described(name: str, known: Sequence[OptionBounds]) -> str:
-    defaults = " or ".join(dict.fromkeys(f"{bounds.default:g}" for bounds in known))
+    defaults = " or ".join(dict.fromkeys(f"{each.default:g}" for each in known))
     return f"{OPTION_TEXTS[name]} (default {defaults}{', by model' * (' or ' in defaults)})"
 
 

@@ -114,12 +114,14 @@ def _modal(modal: dict[str, Any]) -> Iterator[str]:
     yield from _distinct("custom ids", [field["custom_id"] for field in fields])
     for label in modal["components"]:
         yield from _long("label", label["label"], 1, 45)
+        yield from _long("description of a label", label.get("description") or "", 0, 100)
         field = label["component"]
         if (label["type"], field["type"]) == (LABEL, TEXT_INPUT):
             most = field.get("max_length") or 4000
             if not field.get("min_length", 0) <= most <= 4000:
                 yield f"a field of at most {most} characters"
             yield from _long(f"value of {field['custom_id']}", field.get("value") or "", 0, most)
+            yield from _long("placeholder", field.get("placeholder") or "", 0, 100)
             yield from _long("custom id", field["custom_id"], 1, 100)
 
 
