@@ -8,18 +8,18 @@ import logging
 import math
 import time
 import traceback
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from msgspec.structs import replace
 
 from bot.engine import cards, sharing
+from bot.engine.cards import Family
 from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import capacity, devices, loading
-from bot.engine.musicgen.family import MusicGenFamily
 from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
 from bot.engine.sharing import Need
@@ -31,12 +31,28 @@ MEMORY_LOOK_INTERVAL = 1.0
 """Seconds between two looks at the memory, for a model that has no room."""
 
 
+SHORTEST_STEP = 0.001
+"""Seconds that a step counts at least."""
+
+
 def writer(device: torch.device) -> Executor:
     """Return who writes what was rendered on a device.
 
     On a GPU that is a thread beside the steps; on a CPU they would share its cores.
     """
     return ThreadExecutor("writer") if device.type == "cuda" else InlineExecutor()
+
+
+def _musicgen(settings: EngineSettings, device: torch.device, writer: Executor) -> FamilyRoom:
+    from bot.engine.musicgen.family import MusicGenFamily
+
+    return MusicGenFamily(settings, device, writer)
+
+
+ROOMS: Mapping[Family, Callable[[EngineSettings, torch.device, Executor], FamilyRoom]] = {
+    Family.MUSICGEN: _musicgen,
+}
+"""What loads the models of each family; only then are its libraries imported."""
 
 
 class Repertoire:
@@ -56,11 +72,15 @@ class Repertoire:
         self._device = devices.device(settings.device)
         loading.stay_offline()
         self._paths = {cards.name(model): model for model in models}
-        room = MusicGenFamily(settings, self._device, writer(self._device))
-        self._rooms: dict[str, FamilyRoom] = dict.fromkeys(self._paths, room)
+        families = {name: cards.family(model) for name, model in self._paths.items()}
+        given = settings, self._device, writer(self._device)
+        rooms = {family: ROOMS[family](*given) for family in set(families.values())}
+        self._rooms = {name: rooms[family] for name, family in families.items()}
         self._most = most or len(self._paths)
         self.loaded: OrderedDict[str, Model] = OrderedDict()
         self._users: Counter[str] = Counter()
+        self._spent: dict[str, float] = defaultdict(float)
+        """Seconds of the device's time that each model has had, or as good as had."""
         self._line: list[int] = []
         self._next_look = -math.inf
         first, *others = self._paths
@@ -81,16 +101,32 @@ class Repertoire:
         return self.loaded[model].ready().slots if model in self.loaded else 1
 
     def step(self) -> None:
-        """Make one step of every model that somebody uses."""
-        for name, model in self.loaded.items():
-            if self._users[name]:
-                model.step()
+        """Make a step of that model, of those in use, which has had the least time.
+
+        So they share the device's time equally, however long a step of each is.
+        """
+        used = self._used()
+        if not used:
+            return
+        name = min(used, key=self._spent.__getitem__)
+        begun = time.perf_counter()
+        self.loaded[name].step()
+        if len(used) > 1:
+            devices.wait(self._device)  # or its work would count as that of the next
+        # One that can only wait, for its files, is asked in vain, and then it is another's turn.
+        self._spent[name] += max(time.perf_counter() - begun, SHORTEST_STEP)
+
+    def _used(self) -> list[str]:
+        return [name for name in self.loaded if self._users[name]]
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order with its model, once that is loaded; see contract.Engine."""
         if order.model not in self._paths:
             raise JobError(f"The model {order.model} is not available here.")
         yield from self._turn(order)
+        # Who comes later has no claim to the time that others had before.
+        earned = min((self._spent[name] for name in self._used()), default=0.0)
+        self._spent[order.model] = max(self._spent[order.model], earned)
         self._users[order.model] += 1
         try:
             yield from self.loaded[order.model].render(order, finishing)

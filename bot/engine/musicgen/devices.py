@@ -66,6 +66,12 @@ def free() -> float:
     return min(left, total() - torch.cuda.memory_reserved())
 
 
+def wait(device: torch.device) -> None:
+    """Wait until the device has done what this thread gave it."""
+    if device.type == "cuda":
+        torch.cuda.current_stream().synchronize()
+
+
 def multiprocessors() -> int:
     """Return how many the GPU has, or the part of it that this process may use."""
     return int(torch.cuda.get_device_properties(0).multi_processor_count)
