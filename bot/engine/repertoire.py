@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 MEMORY_LOOK_INTERVAL = 1.0
 """Seconds between two looks at the memory, for a model that has no room."""
 
-
 SHORTEST_STEP = 0.001
 """Seconds that a step counts at least."""
 
@@ -49,8 +48,15 @@ def _musicgen(settings: EngineSettings, device: torch.device, writer: Executor) 
     return MusicGenFamily(settings, device, writer)
 
 
+def _acestep(settings: EngineSettings, device: torch.device, writer: Executor) -> FamilyRoom:
+    from bot.engine.acestep.family import AceStepFamily
+
+    return AceStepFamily(settings, device, writer)
+
+
 ROOMS: Mapping[Family, Callable[[EngineSettings, torch.device, Executor], FamilyRoom]] = {
     Family.MUSICGEN: _musicgen,
+    Family.ACESTEP: _acestep,
 }
 """What loads the models of each family; only then are its libraries imported."""
 
