@@ -54,7 +54,7 @@ def _acestep(settings: EngineSettings, device: torch.device, writer: Executor) -
     return AceStepFamily(settings, device, writer)
 
 
-ROOMS: Mapping[Family, Callable[[EngineSettings, torch.device, Executor], FamilyRoom]] = {
+FAMILY_ROOMS: Mapping[Family, Callable[[EngineSettings, torch.device, Executor], FamilyRoom]] = {
     Family.MUSICGEN: _musicgen,
     Family.ACESTEP: _acestep,
 }
@@ -80,7 +80,7 @@ class Repertoire:
         self._paths = {cards.name(model): model for model in models}
         families = {name: cards.family(model) for name, model in self._paths.items()}
         given = settings, self._device, writer(self._device)
-        rooms = {family: ROOMS[family](*given) for family in set(families.values())}
+        rooms = {family: FAMILY_ROOMS[family](*given) for family in set(families.values())}
         self._rooms = {name: rooms[family] for name, family in families.items()}
         self._most = most or len(self._paths)
         self.loaded: OrderedDict[str, Model] = OrderedDict()

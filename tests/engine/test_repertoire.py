@@ -24,7 +24,9 @@ class Room:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: dict[str, float]) -> None:
         self.now, self.steps, self.made = 0.0, steps, Counter[str]()
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(repertoire, "ROOMS", dict.fromkeys(repertoire.ROOMS, lambda *_: self))
+        monkeypatch.setattr(
+            repertoire, "FAMILY_ROOMS", dict.fromkeys(repertoire.FAMILY_ROOMS, lambda *_: self)
+        )
         monkeypatch.setattr(capacity, "free", lambda _: 1e12)
 
     def trouble(self, _: str) -> None:
