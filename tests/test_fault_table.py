@@ -131,6 +131,12 @@ TABLE = {
     ),
     "the same, once": "dispatcher::test_a_job_that_loses_the_engine_once_is_rendered_by_the_next",
     "noise on the channel": "dispatcher::test_noise_on_the_channel_changes_nothing",
+    "a step that lasts longer than a silence may": (
+        "pulse::test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last"
+    ),
+    "a step that should be over": (
+        "process::test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end"
+    ),
     "an engine that never gets ready": "process::test_a_child_that_never_gets_ready_is_given_up",
     "an engine that cannot load": (
         "dispatcher::test_an_engine_that_cannot_load_stops_everything_with_its_sentence"

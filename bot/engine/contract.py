@@ -28,8 +28,11 @@ class Engine(Protocol):
         One that is not loaded counts as having a single slot until it is.
         """
 
+    def expected(self) -> float:
+        """Return the seconds that the next step should take, about."""
+
     def step(self) -> None:
-        """Make one step of all renders that are under way."""
+        """Make one step of all renders that are under way, or of some of them."""
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order, a step for each `step`.
@@ -48,8 +51,11 @@ class Model(Protocol):
     def ready(self) -> Ready:
         """Return what was loaded; the names in it are this one alone."""
 
+    def expected(self) -> float:
+        """Return the seconds that the next step should take; see `Engine.expected`."""
+
     def step(self) -> None:
-        """Make one step of all renders of it that are under way."""
+        """Make one step of all renders of it that are under way, or of some of them."""
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order; see `Engine.render`."""

@@ -2,7 +2,8 @@
 
 The bot sends `Render`, `Cancel` and `Finish`; the child answers with `Ready` once, then with
 `Loading` and `Loaded` where a render's model is not in memory, `Progress`, `Previewed`, `Took`, and
-exactly one of `Done`, `Failed` and `Cancelled` for each render.
+exactly one of `Done`, `Failed` and `Cancelled` for each render. During a long step it says that it
+is `Alive`.
 """
 
 from typing import Annotated, TypeVar
@@ -110,6 +111,10 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     unfit: Names = ()
 
 
+class Alive(Message, frozen=True, kw_only=True, tag="alive"):
+    """The child is in the middle of a step that is expected to last long."""
+
+
 class Loading(Message, frozen=True, kw_only=True, tag="loading"):
     """A render waits while its model is loaded, and so do all others."""
 
@@ -179,7 +184,7 @@ Command = Render | Cancel | Finish
 InterimReport = Loading | Loaded | Progress | Previewed | Took
 """What is reported of a render while it goes on."""
 RenderReport = InterimReport | Done | Failed | Cancelled
-Report = Ready | RenderReport
+Report = Ready | RenderReport | Alive
 
 PREVIEW_SECONDS = 30
 """Seconds of a preview."""

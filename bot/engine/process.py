@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bot.engine.cards import ModelCard, card
 from bot.engine.messages import (
+    Alive,
     Cancel,
     Cancelled,
     Command,
@@ -189,8 +190,9 @@ class EngineProcess:
                 if any(not mailbox.ended for mailbox in self._mailboxes.values()):
                     raise EngineError(f"said nothing for {self._patience:g} s") from None
             else:
-                self._patience = self._loading if isinstance(said, Loading) else self._silence
-                self._route(said)
+                if not isinstance(said, Alive):  # which says nothing of what is being loaded
+                    self._patience = self._loading if isinstance(said, Loading) else self._silence
+                    self._route(said)
             await asyncio.sleep(0)  # a flood of lines must not starve the event loop
 
     async def end(self) -> None:
@@ -216,7 +218,7 @@ class EngineProcess:
         with suppress(OSError, RuntimeError):
             self._stdin.write(encode(message))
 
-    def _route(self, said: Report) -> None:
+    def _route(self, said: Ready | RenderReport) -> None:
         if isinstance(said, Ready) or (isinstance(said, Failed) and said.fault is Fault.LOAD):
             raise EngineError(f"said {_quoted(said)} a second time")
         if mailbox := self._mailboxes.get(said.id):

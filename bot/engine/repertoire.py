@@ -106,21 +106,27 @@ class Repertoire:
         """Return how many takes of a model are rendered side by side; see contract.Engine."""
         return self.loaded[model].ready().slots if model in self.loaded else 1
 
+    def expected(self) -> float:
+        """Return the seconds that the next step should take; see contract.Engine."""
+        name = self._next()
+        return self.loaded[name].expected() if name else 0.0
+
     def step(self) -> None:
         """Make a step of that model, of those in use, which has had the least time.
 
         So they share the device's time equally, however long a step of each is.
         """
-        used = self._used()
-        if not used:
+        if (name := self._next()) is None:
             return
-        name = min(used, key=self._spent.__getitem__)
         begun = time.perf_counter()
         self.loaded[name].step()
-        if len(used) > 1:
+        if len(self._used()) > 1:
             devices.wait(self._device)  # or its work would count as that of the next
         # One that can only wait, for its files, is asked in vain, and then it is another's turn.
         self._spent[name] += max(time.perf_counter() - begun, SHORTEST_STEP)
+
+    def _next(self) -> str | None:
+        return min(self._used(), key=self._spent.__getitem__, default=None)
 
     def _used(self) -> list[str]:
         return [name for name in self.loaded if self._users[name]]

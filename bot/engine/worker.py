@@ -23,6 +23,7 @@ from typing import BinaryIO, NoReturn
 from bot.engine.cards import EngineName
 from bot.engine.contract import Engine, Idle, Rendering
 from bot.engine.messages import (
+    Alive,
     Cancel,
     Cancelled,
     Command,
@@ -36,6 +37,7 @@ from bot.engine.messages import (
     command,
     encode,
 )
+from bot.engine.pulse import pulse
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
 
@@ -76,7 +78,8 @@ class Worker:
         while True:
             self._receive()
             self._admit()
-            self._engine.step()
+            with pulse(lambda: self._say(Alive()), self._engine.expected()):
+                self._engine.step()
             turns = [self._turn_to(each) for each in list(self._orders.values()) if each.rendering]
             self._pause = IDLE_PAUSE if turns and not any(turns) else 0.0
 

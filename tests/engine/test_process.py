@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from bot.engine import messages, worker
 from bot.engine.contract import Idle, Rendering
@@ -168,6 +169,19 @@ async def test_a_child_that_has_said_all_may_be_silent(tmp_path: Path) -> None:
         attending.cancel()
 
 
+async def test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end(tmp_path: Path) -> None:
+    async with start(SCRIPTED, engine_environment(), silence=2) as running:
+        await running.ready()
+        attending = asyncio.create_task(running.attend())
+        begun = time.monotonic()
+        asked = replace(order(tmp_path), prompt="expire")
+        rendering = asyncio.create_task(_all(running.render(asked)))
+        with pytest.raises(EngineError, match="said nothing for 2 s"):
+            await attending
+        assert time.monotonic() - begun > 4
+        rendering.cancel()
+
+
 async def test_a_child_that_never_gets_ready_is_given_up() -> None:
     async with start([*SCRIPTED, "mute"], engine_environment(), loading=0.1) as running:
         with pytest.raises(EngineError, match=r"was not ready after 0\.1 s"):
@@ -194,6 +208,9 @@ class Steady:
 
     def slots(self, _: str) -> int:
         return 2
+
+    def expected(self) -> float:
+        return 0.0
 
     def step(self) -> None:
         self.now += 0.001

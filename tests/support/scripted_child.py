@@ -14,6 +14,7 @@ import numpy as np
 
 from bot.engine.files import wav, waveform
 from bot.engine.messages import (
+    Alive,
     Cancel,
     Cancelled,
     Done,
@@ -198,6 +199,11 @@ def render(order: Render) -> None:
         case "crash" | "kill":
             die(how)
         case "hang":
+            time.sleep(1000)
+        case "expire":
+            for _ in range(6):
+                time.sleep(0.5)
+                say(Alive())
             time.sleep(1000)
         case "flood":
             for done in range(50_000):

@@ -56,6 +56,8 @@ class AceStep:
         self._card = cards.card(self._name)
         self._device = devices.device(settings.device)
         self._precision = chosen(settings.precision, self._device)
+        self._step_seconds = 0.0
+        """What a step needs for each frame of each row."""
         self._sessions: deque[Session] = deque()
         """The orders that are rendered, by whose turn it is."""
         known = capacity.need(model, self._precision, self._device.type)
@@ -87,6 +89,16 @@ class AceStep:
                 options=usual(self.pipe),
             ),
         )
+
+    def expected(self) -> float:
+        """Return the seconds that a step of the order needs whose turn it is.
+
+        That is for its frames what one of the trial needed for its own.
+        """
+        if not self._sessions:
+            return 0.0
+        session = self._sessions[0]
+        return self._step_seconds * float(session.batch * session.rows * session.rendered)
 
     def step(self) -> None:
         """Make one step of the order whose turn it is.
@@ -187,6 +199,7 @@ class AceStep:
             times.append(time.perf_counter() - begun)
         # The first of a kind does what no other has to, such as to choose its kernels.
         words, _, step, *tiles = times
+        self._step_seconds = step / (session.rows * session.rendered)
         return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
 
 

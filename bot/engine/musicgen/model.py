@@ -127,6 +127,10 @@ class MusicGen:
             ),
         )
 
+    def expected(self) -> float:
+        """Return the seconds that a step of few takes needs."""
+        return self._pace / self.codec.frame_rate
+
     def step(self) -> None:
         """Draw the next tokens of all takes.
 

@@ -51,6 +51,10 @@ class Sketch:
         """Return how many takes are played side by side."""
         return 1
 
+    def expected(self) -> float:
+        """Return how long a step takes."""
+        return 0.0
+
     def step(self) -> None:
         """Do nothing: a render makes its own steps."""
 
