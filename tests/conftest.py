@@ -10,7 +10,7 @@ from bot.app import Plan
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from tests.support.clock import Clock
-from tests.support.engines import files, folders, home, mono, other, stereo  # noqa: F401  # fixtures
+from tests.support.engines import ace, files, folders, home, mono, other, stereo  # noqa: F401  # fixtures
 from tests.support.hub import hub_cache  # noqa: F401  # of all files
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS

@@ -174,13 +174,24 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny checkpoints, written once for all processes that run tests; nobody changes them."""
+    return written(tmp_path_factory, "home", "tests.support.tiny_musicgen")
+
+
+@pytest.fixture(scope="session")
+def ace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny ACE-Step in a folder, likewise."""
+    return written(tmp_path_factory, "ace", "tests.support.tiny_acestep")
+
+
+def written(tmp_path_factory: pytest.TempPathFactory, name: str, module: str) -> Path:
+    """Let a module write a folder, once for all processes that run tests."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             part = folder.with_suffix(".part")
-            command = [sys.executable, "-m", "tests.support.tiny_musicgen", str(part)]
+            command = [sys.executable, "-m", module, str(part)]
             subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
             part.rename(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 import torch
 
@@ -104,9 +105,9 @@ def conditions(
         refer_audio_acoustic_hidden_states_packed=timbre,
         refer_audio_order_mask=torch.arange(1, device=device),
     )
-    source, _ = pipe.prepare_src_latents(device, dtype, latent_length=frames)
+    silence, _ = pipe.prepare_src_latents(device, dtype, latent_length=frames)  # the model's own
+    source = torch.cat([kept[None], silence[:, len(kept) :]], dim=1)
     new = torch.ones_like(source)
-    source[:, : len(kept)] = kept
     new[:, : len(kept)] = 0.0
     return Conditions(
         words=heard,
@@ -126,5 +127,5 @@ def _tokens(pipe: "AceStepPipeline", words: SongWords) -> tuple[int, int]:
 
 def _plain(text: str) -> str:
     """Return words without control characters, and without what the tokenizer takes for marks."""
-    seen = "".join(each for each in text if each.isprintable() or each == "\n")
-    return seen.replace("<|", "< |")
+    said = "".join(each for each in text if each == "\n" or category(each) not in ("Cc", "Cs"))
+    return said.replace("<|", "< |")
