@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Collection, Iterable
 
 from bot.dispatch.running_job import RunningJob, Timer
+from bot.engine import cards
+from bot.engine.cards import ModelCard
 from bot.values import Job
 
 log = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ class Deadlines:
         if running.disturbed or running.undisturbed_since is None:
             return None
         spent = self._ticks() - running.undisturbed_since
-        return spent / (running.job.request.seconds * self._rounds(running.job))
+        return spent / self._effort(running.job)
 
     def _set(
         self,
@@ -123,8 +125,13 @@ class Deadlines:
         running.timer = Timer(deadline, over)
 
     def _held_up(self, job: Job, others: list[Job]) -> float:
-        """Return the longest work of those whose slots a job needs; 0 if there are enough."""
+        """Return the longest work of those whose slots a job needs; 0 if there are enough.
+
+        One that denoises steps all its jobs in turn: each is held up by all others.
+        """
         same = [other for other in others if other.request.model == job.request.model]
+        if _card(job).denoising is not None:
+            return sum(map(self._work, same))
         if sum(each.request.takes for each in (job, *same)) <= self._slots_of(job):
             return 0.0
         return max(map(self._work, same), default=0.0)
@@ -132,12 +139,18 @@ class Deadlines:
     def _work(self, job: Job) -> float:
         """Return the seconds that this machine usually needs for a job."""
         pace = self._paces.get(job.request.model, self._pace)
-        return pace * job.request.seconds * self._rounds(job)
+        return pace * self._effort(job)
 
-    def _rounds(self, job: Job) -> int:
-        """Return how many batches the engine needs for a job's takes."""
-        side_by_side = 1 if job.care == TAKE_BY_TAKE else self._slots_of(job)
-        return math.ceil(job.request.takes / side_by_side)
+    def _effort(self, job: Job) -> float:
+        """Return how many seconds of music, of a single take, cost as much time as a job."""
+        card, request = _card(job), job.request
+        alone = job.care == TAKE_BY_TAKE or card.denoising is not None
+        rounds = math.ceil(request.takes / (1 if alone else self._slots_of(job)))
+        return rounds * card.effort(request.seconds, request.before, request.options)
 
     def _slots_of(self, job: Job) -> int:
         return self._slots.get(job.request.model, self._usual_slots)
+
+
+def _card(job: Job) -> ModelCard:
+    return cards.card(job.request.model)

@@ -61,6 +61,9 @@ class ModelCard:
     `longest` seconds; a shorter piece is cut from one. The `sample_rate`, in Hz, and the `channels`
     are None where only loading tells. `options` are those that members can set. One that only
     `stands_in` for others, to try the bot, has no weights, and every tier includes it.
+
+    One that denoises makes all of a piece at once, with what it extends, and takes one after
+    another: `denoising` is the part of its usual work that its steps are, the rest is decoding.
     """
 
     name: str
@@ -74,10 +77,26 @@ class ModelCard:
     options: Mapping[str, OptionBounds]
     abilities: frozenset[Ability]
     stands_in: bool = False
+    denoising: float | None = None
 
     def complete(self, options: Mapping[str, float]) -> dict[str, float]:
         """Return the value of every option of this model: as given, or as usual."""
         return {name: options.get(name, known.default) for name, known in self.options.items()}
+
+    def effort(self, seconds: float, before: float, options: Mapping[str, float]) -> float:
+        """Return how many seconds of music cost as much as a take does, at the usual options.
+
+        The take is of so many `seconds`, after those that it extends.
+        """
+        if self.denoising is None:
+            return seconds
+        # Guidance takes a second look at each step: with the words, and without.
+        asked, usual = (
+            each["steps"] * (1 + (each["guidance"] > 1))
+            for each in (self.complete(options), self.complete({}))
+        )
+        of_usual = 1 - self.denoising + self.denoising * asked / usual
+        return max(self.shortest, before + seconds) * of_usual
 
     def differences(
         self, sample_rate: int, channels: int, options: Mapping[str, float]
@@ -242,6 +261,8 @@ def _acestep(name: str) -> ModelCard:
         # A denoising step changes all of a piece: before the last there is nothing to be heard or
         # kept of it.
         abilities=frozenset({Ability.TAKES, Ability.EXTEND, Ability.LYRICS}),
+        # Computed of the 2B model's operations: decoding is about as much as three steps.
+        denoising=0.71 if turbo else 0.95,
     )
 
 

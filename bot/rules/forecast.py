@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 
+from bot.engine.cards import card
 from bot.rules.fairness import Line
 from bot.values import QueuedJob, Speed
 
@@ -48,7 +49,12 @@ class EngineForecast:
 
     def __init__(self, speeds: Mapping[str, Speed]) -> None:
         self._speeds = speeds
-        self._slots = {model: Slots(speed.slots) for model, speed in speeds.items()}
+        self._cards = {model: card(model) for model in speeds}
+        # What denoises makes takes one after another, however many are under way.
+        self._slots = {
+            model: Slots(speed.slots if self._cards[model].denoising is None else 1)
+            for model, speed in speeds.items()
+        }
         self._since = 0.0
         self._alone = False
 
@@ -57,7 +63,8 @@ class EngineForecast:
         if job.alone or self._alone:
             self._since = max(slots.end for slots in self._slots.values())
         self._alone = job.alone
-        work = self._speeds[job.model].pace * job.work / job.takes * left
+        usual = self._cards[job.model].effort(job.work / job.takes, 0.0, {})
+        work = self._speeds[job.model].pace * usual * left
         return self._slots[job.model].begin(job.takes, work, self._since)
 
 

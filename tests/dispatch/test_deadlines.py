@@ -1,6 +1,7 @@
 """By when a job should be done, and what does not count against it."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,52 @@ async def test_takes_one_after_another_need_the_time_of_each(timers: Timers, clo
     deadlines(clock).watch([job(1, 10, takes=3, care=TAKE_BY_TAKE)], {"small"}, print)
     deadlines(clock).watch([job(2, 10, takes=5)], {"small"}, print)
     assert timers.after == [GRACE + SLACK * 60, GRACE + SLACK * 40]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "before", "steps", "takes", "of_ten_seconds"),
+    [
+        (10, 0, 8, 1, 1),
+        (30, 0, 8, 1, 3),
+        (3, 0, 8, 1, 1),  # none is shorter
+        (10, 20, 8, 1, 3),  # what it extends is made again
+        (10, 0, 8, 4, 4),  # one take after another
+        (10, 0, 16, 1, 1.71),
+    ],
+)
+async def test_what_denoises_has_time_for_its_steps_over_all_of_a_piece(
+    timers: Timers,
+    clock: Clock,
+    seconds: int,
+    before: int,
+    steps: int,
+    takes: int,
+    of_ten_seconds: float,
+) -> None:
+    running = job(1, seconds, takes, model="ace")
+    request = dataclasses.replace(running.job.request, before=before, options={"steps": steps})
+    running.job = dataclasses.replace(running.job, request=request)
+    found = deadlines(clock)
+    found.watch([running], {"ace"}, print)
+    assert timers.after == pytest.approx([GRACE + SLACK * 20 * of_ten_seconds])
+    clock.turn(seconds=30 * of_ten_seconds)
+    assert found.measured(running) == pytest.approx(3)
+
+
+async def test_what_denoises_steps_for_all_in_turn(timers: Timers, clock: Clock) -> None:
+    line = [job(number, 10, model="ace") for number in (1, 2, 3)]
+    found = deadlines(clock)
+    found.watch(line, {"ace"}, print)
+    assert timers.after == [GRACE + SLACK * 60] * 3
+    assert found.measured(line[0]) is None
+
+
+async def test_guidance_counts_twice_where_a_model_has_it(timers: Timers, clock: Clock) -> None:
+    running = job(1, 10, model="ace-base")
+    request = dataclasses.replace(running.job.request, options={"guidance": 1.0})
+    running.job = dataclasses.replace(running.job, request=request)
+    deadlines(clock).watch([running], {"ace-base"}, print)
+    assert timers.after == pytest.approx([GRACE + SLACK * 20 * (0.05 + 0.95 / 2)])
 
 
 async def test_who_waits_for_slots_has_the_time_of_those_who_hold_them(

@@ -39,8 +39,8 @@ CASES: list[Case] = [
     ([], [job(30), job(8, takes=2), job(4)], 3, [60, 16, 24]),
     ([], [job(8, takes=5), job(4)], 4, [32, 40]),
     ([], [job(8), job(8, alone=True), job(8)], 3, [16, 32, 48]),
-    ([], [job(9, model="ace"), job(9, model="ace"), job(8, takes=2)], 2, [9, 18, 16]),
-    ([(job(9, model="ace"), 0.0)], [job(8, alone=True), job(9, model="ace")], 2, [9, 25, 34]),
+    ([], [job(20, 2, model="ace"), job(20, model="ace"), job(8, takes=2)], 2, [40, 60, 16]),
+    ([(job(9, model="ace"), 0.0)], [job(8, alone=True), job(9, model="ace")], 2, [10, 26, 36]),
 ]
 
 
@@ -52,7 +52,7 @@ def test_the_queue_is_played_forward_as_it_is_served(
     expected: list[float],
 ) -> None:
     numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
-    speeds = {"small": speed("small", 2.0, slots), "ace": speed("ace", 1.0, 1)}
+    speeds = {"small": speed("small", 2.0, slots), "ace": speed("ace", 1.0, 4)}
     found = list(ends(running, Line(numbered, Shares()), 0, speeds))
     assert [end for _, end in found] == expected
 
