@@ -31,6 +31,7 @@ from bot.engine.messages import (
     Progress,
     Ready,
     Render,
+    RenderReport,
     Report,
     Took,
     encode,
@@ -269,7 +270,7 @@ def last(reports: list[Report], order: Render) -> Report:
 
 def of(reports: list[Report], order: Render) -> list[Report]:
     """Return the reports of an order."""
-    return [told for told in reports if not isinstance(told, Ready) and told.id == order.id]
+    return [told for told in reports if isinstance(told, RenderReport) and told.id == order.id]
 
 
 def steps(reports: list[Report]) -> list[tuple[int, int]]:
