@@ -103,7 +103,7 @@ def generate(options: argparse.Namespace) -> None:
     )
     request = bounds.ask(
         wish,
-        models=(choice.model,),
+        models=choice.cards[:1],
         max_seconds=config.max_seconds,
         seed=secrets.randbelow(2**31),
     )

@@ -23,7 +23,7 @@ from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine import process
-from bot.engine.cards import ModelCard
+from bot.engine.cards import ModelCard, card
 from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import Encoder, encoding
 from bot.errors import StorageError
@@ -139,7 +139,7 @@ def services_of(
             clock=clock,
             work=work,
             news=news,
-            models=plan.models,
+            cards=plan.cards or tuple(map(card, plan.models)),
             max_seconds=plan.limits.max_seconds,
         ),
         drafts=Drafts(database, clock=clock),

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.admission import Admission
+from bot.engine.cards import Ability, ModelCard, card
 from bot.errors import Refusal
 from bot.logs import change
 from bot.rules import bounds, visibility
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 class Studio:
     """The domain behind the commands; every change of state is one transaction.
 
+    `cards` are those of the models that there are, the usual one first.
+
     It rings `work` when there is something for the dispatcher and `news` when there is something to
     tell the members.
     """
@@ -50,10 +53,11 @@ class Studio:
         clock: Callable[[], datetime],
         work: asyncio.Event,
         news: asyncio.Event,
-        models: tuple[str, ...],
+        cards: tuple[ModelCard, ...],
         max_seconds: int,
     ) -> None:
-        self.models = models
+        self.cards = cards
+        self.models = tuple(each.name for each in cards)
         self.max_seconds = max_seconds
         self._database = database
         self._folder = folder
@@ -66,7 +70,7 @@ class Studio:
         """Return the request that a wish comes to; raise Refusal outside what anybody may have."""
         return bounds.ask(
             wish,
-            models=self.models,
+            models=self.cards,
             max_seconds=self.max_seconds,
             seed=secrets.randbelow(2**31),
         )
@@ -98,6 +102,7 @@ class Studio:
         """Let a waiting or running job end with the music made so far, or raise Refusal."""
         async with self._database.transaction() as tx:
             job = await self._open(tx, number, "stop", viewer)
+            _require_early_end(job)
             await self._stop(tx, job)
         change(log, job, "stopping", by=str(viewer.user))
         self._work.set()
@@ -183,3 +188,13 @@ class Studio:
     async def _stop(self, tx: Transaction, job: Job) -> None:
         if not await jobs.stopped(tx, job.id):
             raise Refusal(f"#{job.id} is already stopping: what is done so far will be posted.")
+
+
+def _require_early_end(job: Job) -> None:
+    """Raise Refusal for a piece of which nothing can be heard before all of it is made."""
+    known = card(job.request.model)
+    if Ability.STOP_EARLY not in known.abilities:
+        raise Refusal(
+            f"#{job.id} cannot end early: {known.label} makes all of a piece at once. Cancel it "
+            "instead; what is cancelled is refunded."
+        )

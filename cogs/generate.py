@@ -77,7 +77,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         )
         await submit.queue(interaction, wish)
 
-    return app_commands.command()(with_options(generate, studio.models))
+    return app_commands.command()(with_options(generate, studio.cards))
 
 
 async def setup(bot: Fantasia) -> None:

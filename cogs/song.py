@@ -58,7 +58,7 @@ def command(studio: Studio) -> app_commands.Command[Any, ..., None]:
         else:
             await song_form.open_for(interaction, wish)
 
-    return app_commands.command()(with_options(song, bounds.singers(studio.models)))
+    return app_commands.command()(with_options(song, [each for each in studio.cards if each.sings]))
 
 
 async def setup(bot: Fantasia) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bot.dispatch.deadlines import TAKE_BY_TAKE
+from bot.engine.cards import Ability, card
 from bot.engine.files import wav
 from bot.engine.messages import PREVIEW_SECONDS, Part, Render
 from bot.errors import EngineError, JobError
@@ -107,7 +108,8 @@ def _begins(path: Path, magic: bytes, what: str) -> bool:
 
 
 def _part(folder: Path, job: Job, number: int) -> Part:
-    preview = job.request.length > PREVIEW_SECONDS and not job.request.before and not job.stopping
+    heard_early = Ability.PREVIEW in card(job.request.model).abilities and not job.stopping
+    preview = heard_early and job.request.length > PREVIEW_SECONDS and not job.request.before
     return Part(
         number=number,
         seed=job.request.seed + number - 1,

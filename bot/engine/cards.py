@@ -79,6 +79,11 @@ class ModelCard:
     stands_in: bool = False
     denoising: float | None = None
 
+    @property
+    def sings(self) -> bool:
+        """Whether it can be given lyrics."""
+        return Ability.LYRICS in self.abilities
+
     def complete(self, options: Mapping[str, float]) -> dict[str, float]:
         """Return the value of every option of this model: as given, or as usual."""
         return {name: options.get(name, known.default) for name, known in self.options.items()}

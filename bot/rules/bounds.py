@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.engine.cards import Ability, ModelCard, OptionBounds, card
+from bot.engine.cards import Ability, ModelCard, OptionBounds
 from bot.errors import Problems
 from bot.rules import lyrics
 from bot.rules.lyrics import LONGEST_LYRICS
@@ -19,21 +19,22 @@ MOST_TAKES = 5
 HIGHEST_SEED = 2**32 - 1 - MOST_TAKES
 
 
-def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Request:
+def ask(wish: Wish, *, models: Sequence[ModelCard], max_seconds: int, seed: int) -> Request:
     """Return the request that a wish comes to; raise Refusal outside the bounds that hold for all.
 
     It says all that is outside them.
 
-    `models` are those that there are, the usual one first; `seed` is for a wish that names none.
+    `models` are the cards of those that there are, the usual one first; `seed` is for a wish that
+    names none.
     """
     prompt, sung, wrong = clean(wish.prompt), _sung(wish), Problems()
-    singing = singers(models)
+    singing = [each for each in models if each.sings]
     usual = singing[0] if singing and sung is not None else models[0]
-    model = wish.model.strip().casefold() if wish.model else usual
-    if model not in models:
-        loaded = some(models, LISTED)
+    named = wish.model.strip().casefold() if wish.model else usual.name
+    known = next((each for each in models if each.name == named), usual)
+    if known.name != named:
+        loaded = some([each.name for each in models], LISTED)
         wrong.note(f"That model is not available here. Available: {loaded}.")
-    known = card(model if model in models else usual)
     longest = min(max_seconds, known.longest)
     by_default = min(USUAL_SECONDS if sung is None else USUAL_SONG_SECONDS, longest)
     seconds = by_default if wish.seconds is None else wish.seconds
@@ -49,8 +50,11 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         wrong.note(f"A request must have 1 to {MOST_TAKES} takes.")
     if not 0 <= seed <= HIGHEST_SEED:
         wrong.note(f"The seed must be a whole number from 0 to {HIGHEST_SEED}.")
-    for problem in (*_options(known, wish.options), *_singing(known, singing, sung)):
-        wrong.note(problem)
+    if known.name == named:
+        for problem in (*_options(known, wish.options), *_abilities(known, wish, models)):
+            wrong.note(problem)
+    if sung is not None and not 1 <= len(sung) <= LONGEST_LYRICS:
+        wrong.note(f"The lyrics must have 1 to {LONGEST_LYRICS:,} characters.")
     language = None
     with wrong.noted():
         language = lyrics.language(wish.language or "") if sung else None
@@ -59,7 +63,7 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
         prompt=prompt,
         seconds=seconds,
         takes=wish.takes,
-        model=model,
+        model=known.name,
         seed=seed,
         parent_take=wish.parent.take if wish.parent else None,
         before=wish.parent.seconds if wish.parent else 0.0,
@@ -70,25 +74,23 @@ def ask(wish: Wish, *, models: Sequence[str], max_seconds: int, seed: int) -> Re
     )
 
 
-def singers(models: Sequence[str]) -> list[str]:
-    """Return those of these models that sing."""
-    return [name for name in models if Ability.LYRICS in card(name).abilities]
-
-
 def _sung(wish: Wish) -> str | None:
     return None if wish.lyrics is None else clean_lines(wish.lyrics)
 
 
-def _singing(model: ModelCard, singing: Sequence[str], sung: str | None) -> Iterator[str]:
-    """Say what is wrong with lyrics for a model, if there are any."""
-    if sung is None:
-        return
-    if model.name not in singing:
-        others = f"Choose a model that does: {some(singing, LISTED)}."
-        none = "There is no other model here that does."
-        yield f"{model.label} sings no words. {others if singing else none}"
-    if not 1 <= len(sung) <= LONGEST_LYRICS:
-        yield f"The lyrics must have 1 to {LONGEST_LYRICS:,} characters."
+def _abilities(model: ModelCard, wish: Wish, models: Sequence[ModelCard]) -> Iterator[str]:
+    """Say what is asked of a model that it cannot do, and which of those that there are can."""
+    asked = {
+        Ability.TAKES: (wish.takes > 1, "makes one take of a request"),
+        Ability.EXTEND: (wish.parent is not None, "extends no piece"),
+        Ability.LYRICS: (wish.lyrics is not None, "sings no words"),
+    }
+    for ability, (wanted, cannot) in asked.items():
+        if wanted and ability not in model.abilities:
+            able = [each.name for each in models if ability in each.abilities]
+            others = f"Choose a model that does: {some(able, LISTED)}."
+            none = "There is no other model here that does."
+            yield f"{model.label} {cannot}. {others if able else none}"
 
 
 def _options(model: ModelCard, asked: Mapping[str, float]) -> Iterator[str]:

@@ -241,9 +241,12 @@ def asked_length(request: Request) -> str:
 
 def settings(request: Request, *, unusual: bool = False) -> str:
     """Write a request's settings as its form reads them; the `unusual` differ from the defaults."""
-    usual = card(request.model).complete({})
-    return ", ".join(
-        f"{name} {value:g}"
-        for name, value in request.options.items()
-        if not unusual or value != usual.get(name)
+    usual = card(request.model).complete({}) if unusual else {}
+    return written(
+        {name: each for name, each in request.options.items() if each != usual.get(name)}
     )
+
+
+def written(options: Mapping[str, float]) -> str:
+    """Write options as a form reads them."""
+    return ", ".join(f"{name} {value:g}" for name, value in options.items())

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
-from bot.engine.cards import KNOWN_OPTIONS
+from bot.engine.cards import KNOWN_OPTIONS, ModelCard, card
 from bot.errors import Problems, Refusal
 from bot.rules import bounds
 from bot.rules.markup import escape, isolate
@@ -19,7 +19,7 @@ from bot.values import Membership, Request, Wish
 from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
-from cogs.ui.embeds import settings
+from cogs.ui.embeds import settings, written
 from cogs.ui.forms import Form, Said
 
 LONGEST_NUMBER = 12
@@ -102,15 +102,28 @@ async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> W
         wish = replace(wish, seconds=number("Seconds", said["seconds"]))
     with wrong.noted():
         wish = replace(wish, takes=number("Takes", said.get("takes", "1")))
+    studio = interaction.client.services.studio
+    model = card(wish.model) if wish.model else studio.cards[0]
+    before = await edited(interaction, match["number"])
     with wrong.noted():
-        options, seed = read(said.get("settings", ""))
-        wish = replace(wish, options=options, seed=seed)
+        options, seed = read(said.get("settings", ""), model)
+        wish = replace(wish, options=wanted(options, model, before), seed=seed)
     with wrong.noted():
-        interaction.client.services.studio.ask(wish)
+        studio.ask(wish)
     wrong.tell()
-    if match["number"]:
-        wish = replace(wish, edited_from=await still(interaction, int(match["number"])))
-    return wish
+    return replace(wish, edited_from=int(match["number"])) if before else wish
+
+
+def wanted(
+    options: Mapping[str, float], model: ModelCard, before: Request | None
+) -> Mapping[str, float]:
+    """Return the options that a form asks of a model.
+
+    What still stands there of a piece by one with other options, as it was, is not asked of it.
+    """
+    if before is None or card(before.model).options == model.options:
+        return options
+    return {name: value for name, value in options.items() if before.options.get(name) != value}
 
 
 async def edit(interaction: Interaction, number: int, request: Request) -> None:
@@ -143,37 +156,37 @@ REQUEST = Form(FORM, _filled, _submitted)
 """The form of a request."""
 
 
-async def still(interaction: Interaction, number: int) -> int | None:
-    """Return the number of a piece if it still exists: it may be forgotten while a form is open."""
+async def edited(interaction: Interaction, number: str | None) -> Request | None:
+    """Return what a piece was made from, if it still is: it may be forgotten meanwhile."""
     viewer = permissions.viewer(interaction)
     try:
-        await interaction.client.services.pieces.request(number, viewer)
+        pieces = interaction.client.services.pieces
+        return await pieces.request(int(number), viewer) if number else None
     except Refusal:
         return None
-    return number
 
 
-def read(text: str) -> tuple[dict[str, float], int | None]:
+def read(text: str, model: ModelCard) -> tuple[dict[str, float], int | None]:
     """Return the options and the seed in a text; raise Refusal that says all it cannot read.
 
-    Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7.
+    Such as: guidance 4.5, temperature 0.8, top_k 90, seed 7. It also says which a `model` has.
     """
     wrong, found = Problems(), dict[str, float]()
     for part in filter(None, (part.strip() for part in text.split(","))):
         with wrong.noted():
-            name, value = _setting(part)
+            name, value = _setting(part, model)
             found[name] = value
     wrong.tell()
     seed = found.pop("seed", None)
     return found, None if seed is None else int(seed)
 
 
-def _setting(part: str) -> tuple[str, float]:
+def _setting(part: str, model: ModelCard) -> tuple[str, float]:
     match = re.fullmatch(r"(\w+)[ :=]+([0-9.]{1,12})", part.casefold())
     if not match or match[1] not in {*KNOWN_OPTIONS, "seed"}:
         raise Refusal(
             f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
-            "guidance 3, temperature 1, top_k 250, seed 7."
+            f"{written(model.complete({}))}, seed 7."
         )
     name, value = match.groups()
     whole = name == "seed" or KNOWN_OPTIONS[name].whole

@@ -8,8 +8,8 @@ from discord import app_commands
 
 from bot.client import Interaction
 from bot.engine import cards
-from bot.engine.cards import OptionBounds
-from bot.rules import bounds, lyrics
+from bot.engine.cards import ModelCard, OptionBounds
+from bot.rules import lyrics
 from bot.rules.quota import includes
 from cogs.ui import submit
 from cogs.ui.autocomplete import offered
@@ -24,12 +24,12 @@ OPTION_TEXTS = {
 }
 
 
-def with_options(callback: Callable[..., Any], models: Sequence[str]) -> Callable[..., Any]:
+def with_options(callback: Callable[..., Any], models: Sequence[ModelCard]) -> Callable[..., Any]:
     """Let a command's callback take the options that some of these models have.
 
     They stand in its `**given`, within the bounds of all of those models.
     """
-    options = cards.offered([cards.card(name) for name in models])
+    options = cards.offered(models)
     # discord.py reads the parameters of a command from its signature.
     signature = inspect.signature(callback)
     own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
@@ -69,21 +69,23 @@ async def durations(interaction: Interaction, typed: str) -> list[app_commands.C
 
 async def models(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models, and flag those the member cannot choose or that are not loaded."""
-    return await _models(interaction, typed, list)
+    return await _models(interaction, typed, lambda _: True)
 
 
 async def singers(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Offer the models that sing, in the same way."""
-    return await _models(interaction, typed, bounds.singers)
+    return await _models(interaction, typed, lambda card: card.sings)
 
 
 async def _models(
-    interaction: Interaction, typed: str, wanted: Callable[[Sequence[str]], list[str]]
+    interaction: Interaction, typed: str, wanted: Callable[[ModelCard], bool]
 ) -> list[app_commands.Choice[str]]:
     held, _ = await submit.allowed(interaction)
     loaded = interaction.client.services.studio.models
     found = []
-    for name in wanted([*dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"})))]):
+    for name in dict.fromkeys((*loaded, *sorted(held.tier.models - {"*"}))):
+        if not wanted(cards.card(name)):
+            continue
         note = "" if includes(held.tier, name) else f": not in your {held.tier.name} tier"
         note = note if name in loaded else ": not available here"
         found.append((f"{name}{note}", name))

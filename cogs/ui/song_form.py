@@ -9,6 +9,7 @@ import discord
 from discord import ui
 
 from bot.client import Interaction
+from bot.engine.cards import ModelCard, card
 from bot.errors import Problems
 from bot.rules import bounds
 from bot.rules.lyrics import LANGUAGES, LONGEST_LYRICS
@@ -105,10 +106,10 @@ def _settings(wish: Wish) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
 
-def read(text: str) -> Wish:
+def read(text: str, usual: ModelCard) -> Wish:
     """Return what a line of settings asks for; raise Refusal that says all it cannot read.
 
-    Such as: takes 2, model ace, seed 7, steps 8.
+    Such as: takes 2, model ace, seed 7, steps 8. `usual` is the model unless it says another.
     """
     wrong, wish, rest = Problems(), Wish(prompt=""), list[str]()
     for part in (part.strip() for part in text.split(",")):
@@ -121,7 +122,8 @@ def read(text: str) -> Wish:
         else:
             rest.append(part)
     with wrong.noted():
-        options, seed = request_form.read(",".join(rest))
+        model = card(wish.model) if wish.model else usual
+        options, seed = request_form.read(",".join(rest), model)
         wish = replace(wish, options=options, seed=seed)
     wrong.tell()
     return wish
@@ -139,17 +141,21 @@ async def _filled(interaction: Interaction, match: re.Match[str], said: Said) ->
 async def _submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
     """Queue the song that a form asks for."""
     wrong, wish = Problems(), Wish(prompt="")
+    studio = interaction.client.services.studio
+    usual = next((each for each in studio.cards if each.sings), studio.cards[0])
+    before = await request_form.edited(interaction, match["number"])
     with wrong.noted():
-        wish = read(said.get("settings", ""))
+        wish = read(said.get("settings", ""), usual)
+    model = card(wish.model) if wish.model else usual
+    wish = replace(wish, options=request_form.wanted(wish.options, model, before))
     wish = replace(wish, prompt=said["prompt"], lyrics=said["lyrics"], language=said["language"])
     with wrong.noted():
         wish = replace(wish, seconds=request_form.number("Seconds", said["seconds"]))
     with wrong.noted():
-        interaction.client.services.studio.ask(wish)
+        studio.ask(wish)
     wrong.tell()
-    if match["number"]:
-        number = await request_form.still(interaction, int(match["number"]))
-        wish = replace(wish, edited_from=number)
+    if before:
+        wish = replace(wish, edited_from=int(match["number"]))
     await submit.queue(interaction, wish)
 
 

@@ -7,6 +7,7 @@ import discord
 import pytest
 
 from bot.app import Plan
+from bot.engine.cards import card
 from bot.errors import Refusal, StorageError
 from bot.rules import tiers
 from bot.values import Status
@@ -322,10 +323,10 @@ async def test_a_forged_button_of_another_server_is_refused(plan: Plan) -> None:
 def test_settings_are_read_as_people_write_them(
     text: str, options: dict[str, float], seed: int | None
 ) -> None:
-    assert read(text) == (options, seed)
+    assert read(text, card("small")) == (options, seed)
 
 
 @pytest.mark.parametrize("text", ["guidance", "top_k 1.5", "guidance 1.2.3", "seed -1", "a b c"])
 def test_settings_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(Refusal):
-        read(text)
+        read(text, card("small"))

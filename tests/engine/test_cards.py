@@ -50,7 +50,7 @@ def test_a_model_plays_no_longer_than_its_card_says() -> None:
 
     def asked(seconds: int) -> Request:
         wish = Wish(prompt="a", seconds=seconds)
-        return bounds.ask(wish, models=("small",), max_seconds=10**6, seed=1)
+        return bounds.ask(wish, models=(cards.card("small"),), max_seconds=10**6, seed=1)
 
     assert asked(longest).seconds == longest
     with pytest.raises(Refusal, match=f"1 to {longest} s long here, what MusicGen small can play"):

@@ -23,7 +23,7 @@ async def once(stage: Stage, options: argparse.Namespace, console: Console) -> N
     """
     prompt, longest = options.prompt, stage.bot.services.studio.max_seconds
     wish = Wish(prompt=prompt, seconds=options.duration)
-    bounds.ask(wish, models=stage.bot.services.studio.models, max_seconds=longest, seed=0)
+    bounds.ask(wish, models=stage.bot.services.studio.cards, max_seconds=longest, seed=0)
     if (await stage.bot.services.operations.stats()).paused is not None:
         raise OperatorError("The studio in this --data folder is paused: use another folder.")
     await _finished_before(stage)
