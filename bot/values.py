@@ -774,8 +774,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What /about shows: the weights' licence, if known, and where the code is."""
+    """What /about shows besides the models: the version, and where the code is."""
 
     version: str = ""
-    licence: str | None = None
     code: str | None = None

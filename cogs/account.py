@@ -46,8 +46,8 @@ class Account(commands.Cog):
     @app_commands.command()
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
-        """The version, the model and its licence, and where the code is."""
-        embed = studio_embeds.about(self._about, self._studio.models)
+        """The version, the models and their licences, and where the code is."""
+        embed = studio_embeds.about(self._about, self._studio.cards)
         await answer(interaction, embed=embed)
 
 
@@ -58,7 +58,7 @@ async def plans(interaction: Interaction, _: int, page: int) -> tuple[discord.Em
     offers = await services.accounts.offers(permissions.guild_of(interaction))
     found, more = pages.cut(offers, page, tier_embeds.TIERS_PER_PAGE)
     names = permissions.named_roles(interaction)
-    return tier_embeds.plans(found, held, services.studio.models, names), more
+    return tier_embeds.plans(found, held, services.studio.cards, names), more
 
 
 async def premium(interaction: Interaction) -> list[ui.Item[Any]]:

@@ -32,7 +32,7 @@ MAY = {
     "bot.monitoring.metrics": "bot.errors bot.values",
     "bot.clock": "",
     "bot.discord_api": "bot.discord_api bot.errors",
-    "bot": f"bot.admission bot.queue bot.settlement bot.rules bot.tables {COMMON}",
+    "bot": f"bot.admission bot.engine.cards bot.queue bot.settlement bot.rules bot.tables {COMMON}",
     "cogs": "cogs bot.client bot.admin bot.belongings bot.discord_api bot.engine.cards "
     f"bot.lookup bot.outbox bot.retention bot.rules bot.studio {COMMON}",
 }

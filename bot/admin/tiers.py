@@ -57,14 +57,14 @@ class TierAdmin(Audited):
         super().__init__(database, terms, clock=clock)
         self._models = [*dict.fromkeys((*tiers.SIZES.split()[1:], SKETCH.name, *models))]
 
-    async def paid_servers(self) -> int:
-        """Return the number of servers where a role grants a tier that costs money."""
-        paid, usual = set(), self._terms.tiers
+    async def paid(self) -> dict[int, list[Tier]]:
+        """Return the tiers that cost money and that a role grants, by server."""
+        paid, usual = dict[int, list[Tier]](), self._terms.tiers
         for guild, key in await server_tiers.all_mapped(self._database):
             found = {tier.key: tier for tier in await server_tiers.of(self._database, guild, usual)}
             if key in found and found[key].price.casefold() != tiers.FREE.price:
-                paid.add(guild)
-        return len(paid)
+                paid.setdefault(guild, []).append(found[key])
+        return paid
 
     async def role_names(self, guild: int) -> dict[int, str]:
         """Return the mapped roles and the names that they had then."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from bot import __version__, parsing
-from bot.engine.cards import EngineName
+from bot.engine.cards import KNOWN_OPTIONS, OPTION_TEXTS, EngineName
 
 Read = TypeVar("Read")
 
@@ -51,10 +51,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_request(command, prompt="prompt")
     _add(command, "--takes", _whole, default=1, metavar="N", help="how many versions")
     _add(command, "--seed", _whole, metavar="N", help="seed of the first take (default: random)")
-    _add(command, "--guidance", _decimal, metavar="X", help="how closely it follows the prompt")
-    _add(command, "--temperature", _decimal, metavar="X", help="how surprising it is")
-    _add(command, "--top-k", _whole, metavar="N", help="how many tokens each is drawn from")
-    _add(command, "--steps", _whole, metavar="N", help="how many steps ACE-Step makes")
+    for name, known in KNOWN_OPTIONS.items():
+        read, number = (_whole, "N") if known.whole else (_decimal, "X")
+        _add(command, _flag(name), read, metavar=number, help=OPTION_TEXTS[name])
     _add(command, "--lyrics", _words, metavar="FILE", help="a text file of what is to be sung")
     _add(command, "--language", _text, metavar="L", help="of the lyrics, such as German or de")
     _add(command, "--model", parsing.model, help="instead of MODELS")
@@ -92,6 +91,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 PACE_HELP = "seconds that the sketch engine takes per second of music"
 PORT_HELP = "the page's port (default: any free)"
 OUT_HELP = "where --headless saves what was posted"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:

@@ -76,7 +76,7 @@ def _port(config: Config) -> Check:
 
 def _selling(config: Config) -> Check:
     models = cards.configured(config.engine, config.wanted)
-    servers = asyncio.run(licence.paid_servers(config.data_dir))
-    if warnings := licence.licence(servers, config, models):
-        return note("Selling", warnings[0].removesuffix(f" {licence.REMEDY}"), licence.REMEDY)
-    return good("Selling", "nothing is sold against the licence")
+    paid = asyncio.run(licence.paid(config.data_dir, [card.name for card in models]))
+    for warning in licence.warnings(paid, config, models):
+        return note("Selling", warning.removesuffix(f" {licence.REMEDY}"), licence.REMEDY)
+    return good("Selling", "nothing is sold against a licence")

@@ -10,7 +10,6 @@ from bot import __version__
 from bot.config import Config
 from bot.engine import cards
 from bot.engine.cards import EngineName, ModelCard
-from bot.engine.licences import UNKNOWN_LICENCE
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
@@ -92,9 +91,6 @@ def _choice(
     return Choice(cards=found, command=tuple(command), note=note)
 
 
-def about(choice: Choice, config: Config) -> About:
-    """Return what members may know of the engine and the code."""
-    found = dict.fromkeys(card.licence for card in choice.cards)
-    known = UNKNOWN_LICENCE not in found
-    licence = "; ".join(each.name for each in found) if known else None
-    return About(version=__version__, licence=licence, code=config.code_url)
+def about(config: Config) -> About:
+    """Return what members may know of the code."""
+    return About(version=__version__, code=config.code_url)

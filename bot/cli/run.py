@@ -8,6 +8,7 @@ from bot.app import Plan, compose, heed_signals
 from bot.cli import engine_choice, licence
 from bot.cli.connection import proxy, serve
 from bot.config import Config
+from bot.rules import tiers
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
         models=choice.models,
         cards=choice.cards,
         limits=config.limits(),
+        defaults=tiers.defaults(choice.models),
         skus=config.skus,
-        about=engine_choice.about(choice, config),
+        about=engine_choice.about(config),
         dev_guild_id=config.dev_guild_id,
         owner_guild_id=config.owner_guild_id,
         sync=sync,
@@ -38,6 +40,7 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with compose(plan) as client, client:
         heed_signals(client)
-        for warning in await licence.warnings(client.services.tier_admin, config, choice):
+        paid = await client.services.tier_admin.paid()
+        for warning in licence.warnings(paid, config, choice.cards):
             log.warning("%s", warning)
         await serve(client, token)

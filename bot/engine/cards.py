@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.licences import CC_BY_NC, NO_WEIGHTS, UNKNOWN_LICENCE, Licence, licence
+from bot.engine.licences import CC_BY_NC, NO_WEIGHTS, UNKNOWN_LICENCE, Licence, Sale, licence
 
 
 class EngineName(StrEnum):
@@ -84,6 +84,11 @@ class ModelCard:
         """Whether it can be given lyrics."""
         return Ability.LYRICS in self.abilities
 
+    @property
+    def personal(self) -> bool:
+        """Whether what it plays may not be sold."""
+        return self.licence.sale is Sale.NO
+
     def complete(self, options: Mapping[str, float]) -> dict[str, float]:
         """Return the value of every option of this model: as given, or as usual."""
         return {name: options.get(name, known.default) for name, known in self.options.items()}
@@ -144,6 +149,14 @@ ACESTEP_OPTIONS = {
 KNOWN_OPTIONS = {**MUSICGEN_OPTIONS, **ACESTEP_OPTIONS}
 """Every option that some model has; its bounds depend on the model."""
 
+OPTION_TEXTS = {
+    "guidance": "How closely the music follows the prompt",
+    "temperature": "How adventurous the music is",
+    "top_k": "How many candidates each step chooses from",
+    "steps": "How many steps the music is refined in",
+}
+"""What each of them does."""
+
 SKETCH = ModelCard(
     name="sketch",
     label="Sketch engine (not MusicGen)",
@@ -199,12 +212,16 @@ def name(model: str) -> str:
 
 
 def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
-    """Return the options that some of these models have, with the bounds of each that has it."""
-    return {
-        option: [card.options[option] for card in cards if option in card.options]
+    """Return the options that some of these models let one choose, with the bounds of each."""
+    found = {
+        option: [each.options[option] for each in cards if option in each.options]
         for option in KNOWN_OPTIONS
-        if any(option in card.options for card in cards)
     }
+    choices = {
+        option: [each for each in bounds if each.least < each.most]
+        for option, bounds in found.items()
+    }
+    return {option: bounds for option, bounds in choices.items() if bounds}
 
 
 def _from_its_place(model: str) -> ModelCard:

@@ -24,7 +24,7 @@ class Licence:
 
 
 UNKNOWN_LICENCE = Licence(
-    name="unknown",
+    name="unknown, ask whoever runs this bot",
     sale=Sale.UNKNOWN,
     sentence="The licence of these weights is not known here: read it where they come from.",
     source="whoever published them",

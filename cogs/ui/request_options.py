@@ -8,20 +8,13 @@ from discord import app_commands
 
 from bot.client import Interaction
 from bot.engine import cards
-from bot.engine.cards import ModelCard, OptionBounds
+from bot.engine.cards import OPTION_TEXTS, ModelCard, OptionBounds
 from bot.rules import lyrics
 from bot.rules.quota import includes
 from cogs.ui import submit
 from cogs.ui.autocomplete import offered
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
-
-OPTION_TEXTS = {
-    "guidance": "How closely the music follows the prompt",
-    "temperature": "How adventurous the music is",
-    "top_k": "How many candidates each step chooses from",
-    "steps": "How many steps the music is refined in",
-}
 
 
 def with_options(callback: Callable[..., Any], models: Sequence[ModelCard]) -> Callable[..., Any]:

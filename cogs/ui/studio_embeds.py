@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import discord
 
-from bot.engine.cards import card
+from bot.engine.cards import ModelCard
 from bot.rules.markup import some
 from bot.rules.wording import counted, span
 from bot.values import About, Stats, Status
@@ -45,8 +45,6 @@ FOR_MANAGERS = {
     "`/words` blocked words"
 }
 
-UNSAID = "unknown: ask whoever runs this bot"
-
 COSTS = {
     "What it costs": "Seconds are deducted when a piece is queued. Pieces that fail, are cancelled "
     "or cannot be posted are refunded. Your allowance resets at midnight UTC."
@@ -60,17 +58,19 @@ def help_(*, manager: bool) -> discord.Embed:
     return fill(embed, told, inline=False)
 
 
-def about(about: About, models: Sequence[str]) -> discord.Embed:
-    """Show the version, the models and their licence, and where the code is."""
-    cards = [card(name) for name in models]
-    # A piece's licence is that of the weights; what only stands in for a model has none.
-    weights = None if all(each.stands_in for each in cards) else about.licence or UNSAID
-    facts = {
-        "Model": some([each.label for each in cards], LONGEST_FIELD),
-        "Licence of the weights": weights,
+def about(about: About, cards: Sequence[ModelCard]) -> discord.Embed:
+    """Show the version, the models, each with the licence of its weights, and where the code is."""
+    embed = discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET)
+    models = {
+        "Models": some([_licensed(each) for each in cards], LONGEST_FIELD, "\n"),
         "Code": about.code or "MIT licence; ask whoever runs this bot for a copy",
     }
-    return fill(discord.Embed(title=f"Fantasia {about.version}", colour=VIOLET), facts)
+    return fill(embed, models, inline=False)
+
+
+def _licensed(card: ModelCard) -> str:
+    """Name a model with the licence of its weights; what only stands in for one has none."""
+    return card.label if card.stands_in else f"{card.label}: {card.licence.name}"
 
 
 def stats(stats: Stats, latency: float) -> discord.Embed:

@@ -6,7 +6,7 @@ from datetime import datetime
 import discord
 from discord.utils import format_dt
 
-from bot.engine.cards import card
+from bot.engine.cards import ModelCard
 from bot.rules import quota, tiers
 from bot.rules.markup import escape, isolate, some
 from bot.rules.wording import counted, span
@@ -18,6 +18,9 @@ RoleNames = Mapping[int, str]
 
 TIERS_PER_PAGE, LONGEST_NAMES = 5, 250
 """Tiers on a page, and characters for the roles of one and for its models, so that it fits."""
+
+PERSONAL = "†"
+"""Marks a model whose music is for personal use only."""
 
 DELETED_ROLE = "@deleted-role"
 
@@ -47,10 +50,10 @@ def usage(usage: Usage, roles: RoleNames, title: str = "Your usage") -> discord.
 
 
 def plans(
-    offers: Sequence[Offer], held: Membership, loaded: tuple[str, ...], roles: RoleNames
+    offers: Sequence[Offer], held: Membership, cards: Sequence[ModelCard], roles: RoleNames
 ) -> discord.Embed:
-    """Show a server's tiers side by side, the member's own marked."""
-    embed = discord.Embed(title="Tiers on this server", colour=VIOLET)
+    """Show a server's tiers side by side, the member's own marked, and what is not for selling."""
+    embed = discord.Embed(title="Tiers on this server", description=_personal(cards), colour=VIOLET)
     for offer in offers:
         tier = offer.tier
         lines = [
@@ -60,7 +63,7 @@ def plans(
             f"{counted(tier.takes, 'take')} per request",
             f"up to {tier.waiting} waiting",
             counted(tier.stars, "starred piece"),
-            _models(tier, loaded),
+            _models(tier, cards),
             _how(offer, roles),
         ]
         name = escape(tier.name)
@@ -132,14 +135,25 @@ def _entry(entry: Entry) -> str:
     return f"{format_dt(entry.at, 'd')} **{sign}{abs(entry.seconds)} s** {text}"
 
 
-def _models(tier: Tier, loaded: tuple[str, ...]) -> str:
+def _personal(cards: Sequence[ModelCard]) -> str | None:
+    """Say what the marks of some models mean, where there are any."""
+    kept = dict.fromkeys(card.licence for card in cards if card.personal)
+    names = ", ".join(licence.name for licence in kept)
+    return f"{PERSONAL} for personal use only: {names}" if kept else None
+
+
+def _marked(card: ModelCard) -> str:
+    return f"{escape(card.name)}{PERSONAL * (card.personal)}"
+
+
+def _models(tier: Tier, cards: Sequence[ModelCard]) -> str:
     if "*" in tier.models:
-        return "all models"
+        kept = [_marked(card) for card in cards if card.personal]
+        return f"all models{f' ({some(kept, LONGEST_NAMES)})' if kept else ''}"
+    here = {card.name: _marked(card) for card in cards}
     # The sketch engine stands in for any model, so with it nothing is struck through.
-    here = tier.models if all(card(name).stands_in for name in loaded) else loaded
-    names = [
-        escape(name) if name in here else f"~~{escape(name)}~~" for name in tiers.ordered(tier)
-    ]
+    absent = "{}" if all(card.stands_in for card in cards) else "~~{}~~"
+    names = [here.get(name) or absent.format(escape(name)) for name in tiers.ordered(tier)]
     listed = some(names, LONGEST_NAMES)
     return f"models {listed}{' (struck through: not available here)' if '~~' in listed else ''}"
 

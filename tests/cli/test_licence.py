@@ -8,10 +8,9 @@ import pytest
 from bot.admin.tiers import TierAdmin
 from bot.app import Plan
 from bot.cli import licence
-from bot.cli.engine_choice import Choice
 from bot.config import Config
 from bot.engine import cards
-from bot.engine.cards import EngineName, ModelCard
+from bot.engine.cards import EngineName
 from bot.rules import tiers
 from bot.tables.database import Database
 from bot.tables.opening import open_database
@@ -20,16 +19,13 @@ from tests.support.clock import Clock
 from tests.support.command_line import bot
 from tests.support.studio import rooms
 
+METAS, ACE = "facebook/musicgen-small", "ACE-Step/Ace-Step1.5"
 SOMEONE = Actor(id=1, name="someone")
 
 
 @pytest.fixture
 def plan(plan: Plan) -> Plan:
     return replace(plan, defaults=tiers.DEFAULTS)
-
-
-def made_by(config: Config) -> tuple[ModelCard, ...]:
-    return cards.configured(EngineName.MUSICGEN, config.wanted)
 
 
 async def map_role(plan: Plan, clock: Clock, tier: str) -> None:
@@ -42,41 +38,64 @@ def tier_admin(database: Database, clock: Clock) -> TierAdmin:
     return rooms(database, Path(), clock, *tiers.DEFAULTS).services.tier_admin
 
 
-async def test_a_paid_tier_on_metas_weights_is_warned_of(plan: Plan, clock: Clock) -> None:
+async def warned(plan: Plan, *wanted: str, skus: dict[int, str] | None = None) -> list[str]:
+    config = Config(models=wanted, skus=skus or {})
+    models = cards.configured(EngineName.MUSICGEN, config.wanted)
+    paid = await licence.paid(plan.folder, [card.name for card in models])
+    return licence.warnings(paid, config, models)
+
+
+async def test_a_paid_tier_with_weights_that_may_not_be_sold_is_warned_of(
+    plan: Plan, clock: Clock
+) -> None:
     await map_role(plan, clock, "Plus")
-    choice = Choice(cards=made_by(Config()), command=())
+    (warning,) = await warned(plan, METAS)
+    assert warning.startswith(
+        "Roles are mapped to paid tiers in 1 server, and these include small: CC-BY-NC 4.0 (no "
+        "commercial use). Meta's weights may not be used commercially. Take these models out of "
+    )
+    (warning,) = await warned(plan, METAS, "me/medium", "facebook/musicgen-large", ACE)
+    assert "include small: CC-BY-NC 4.0 (no commercial use); medium: unknown" in warning
+    assert "read it where they come from" in warning
+    assert "large" not in warning
+
+
+async def test_what_may_be_sold_is_sold_without_a_word(plan: Plan, clock: Clock) -> None:
+    await map_role(plan, clock, "Plus")
+    assert await warned(plan, ACE, skus={1: "plus", 2: "pro"}) == []
+    assert licence.warnings({10: [tiers.DEFAULTS[2]]}, Config(), (cards.SKETCH,)) == []
+    # Large is in no tier that is sold here, and a server's admins may take small out of theirs.
+    assert await warned(plan, ACE, "facebook/musicgen-large", skus={1: "plus"}) == []
     async with open_database(plan.folder / "fantasia.db") as database:
-        books = tier_admin(database, clock)
-        (warning,) = await licence.warnings(books, Config(), choice)
-        mine = replace(choice, cards=made_by(Config(musicgen_model="me/small")))
-        assert await licence.warnings(books, Config(), mine) == []
-        sketch = replace(choice, cards=(cards.SKETCH,))
-        assert await licence.warnings(books, Config(), sketch) == []
-    assert "Roles are mapped to paid tiers in 1 server," in warning
-    assert "CC-BY-NC 4.0" in warning
-    assert "unmap the paid tiers" in warning
+        await tier_admin(database, clock).edit_tier(10, SOMEONE, "Plus", {"models": "ace"})
+    assert await warned(plan, METAS, ACE) == []
 
 
 async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:
     await map_role(plan, clock, "Free")
-    assert await licence.paid_servers(plan.folder) == 0
+    assert await warned(plan, METAS) == []
 
 
-def test_skus_sell_as_well() -> None:
-    (warning,) = licence.licence(0, Config(skus={1: "plus"}), made_by(Config()))
-    assert "SKUS sells tiers" in warning
+async def test_skus_sell_as_well(plan: Plan) -> None:
+    (warning,) = await warned(plan, METAS, skus={1: "plus"})
+    assert warning.startswith("SKUS sells tiers, and these include small: CC-BY-NC")
 
 
-def test_a_model_that_free_lacks_is_warned_of() -> None:
-    assert "none of the models here (large)" in licence.unreachable(("large",))[0]
-    assert licence.unreachable(("large", "small")) == []
+def test_free_includes_what_there_is() -> None:
+    for models in (("small", "large"), ("large", "small"), ("sketch",)):
+        assert tiers.defaults(models) == tiers.DEFAULTS
+    for models in (("ace",), ("large", "ace"), ("my-own",)):
+        for usual, tier in zip(tiers.DEFAULTS, tiers.defaults(models), strict=True):
+            assert tier == replace(usual, models=usual.models | {models[0]})
+    ace = [tier.name for tier in tiers.DEFAULTS if tier.models & {"*", "ace"}]
+    assert ace == ["Plus", "Premium", "Pro"]
 
 
 async def test_doctor_warns_too(plan: Plan, clock: Clock, tmp_path: Path) -> None:
     settings = {"DATA_DIR": str(plan.folder), "COLUMNS": "200"}
-    assert "nothing is sold against the licence" in bot(tmp_path, "doctor", **settings).stdout
+    assert "nothing is sold against a licence" in bot(tmp_path, "doctor", **settings).stdout
     await map_role(plan, clock, "Pro")
     done = bot(tmp_path, "doctor", **settings)
     assert done.returncode == 0
     assert "CC-BY-NC 4.0" in done.stdout
-    assert "unmap the paid tiers" in done.stdout
+    assert "unmap the paid tiers" in " ".join(done.stdout.split())

@@ -206,7 +206,7 @@ async def test_a_price_is_shown_where_something_leads_to_the_tier(plan: Plan) ->
         assert "$" not in card(await w.alice.slash(w.music, "plans"))
         await w.admin.slash(w.music, "tier map", role=w.guild.default_role, tier="Starter")
         assert "$" not in card(await w.alice.slash(w.music, "plans"))
-        assert await w.services.tier_admin.paid_servers() == 0
+        assert await w.services.tier_admin.paid() == {}
         role = w.guild.create_role("Patrons")
         await w.admin.slash(w.music, "tier map", role=role, tier="Plus")
         await w.admin.slash(w.music, "tier edit", tier="Pro", link="https://example.org")
@@ -214,7 +214,7 @@ async def test_a_price_is_shown_where_something_leads_to_the_tier(plan: Plan) ->
         for price, is_shown in (("$5 /", False), ("$10", True), ("$29", False), ("$100", True)):
             assert (price in plans) is is_shown
         assert "**Plus** ($10 / month) allows it" in told(await w.generate("play", 20))
-        assert await w.services.tier_admin.paid_servers() == 1
+        assert [*await w.services.tier_admin.paid()] == [w.guild.id]
 
 
 async def test_all_that_is_set_stands_on_one_page_with_its_command(plan: Plan) -> None:

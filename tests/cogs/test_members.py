@@ -11,6 +11,7 @@ import pytest
 import simcord
 
 from bot.app import Plan
+from bot.engine.cards import EngineName, configured
 from bot.rules import days, quota, tiers
 from bot.values import About, Limits, Status
 from tests.support.clock import Clock, until
@@ -247,7 +248,7 @@ async def test_plans_show_the_way_to_each_tier_and_mark_ones_own(plan: Plan) -> 
         assert "★ Plus (yours): $10 / month" in text
         assert "→ @\u2068Patrons ✨ عازف\u2069" in text
         assert "→ [get it here](https://example.org/premium)" in text
-        assert "models small, ~~medium~~ (struck through: not available here)" in text
+        assert "models small, ~~medium~~, ~~ace~~ (struck through: not available here)" in text
         assert shown.response
         (row,) = shown.response.components
         (button,) = row["components"]
@@ -255,12 +256,15 @@ async def test_plans_show_the_way_to_each_tier_and_mark_ones_own(plan: Plan) -> 
 
 
 async def test_help_and_about_fit_their_reader(plan: Plan) -> None:
-    about = About(version="9.9", licence="CC-BY-NC 4.0", code="https://example.org/code")
-    async with world(replace(plan, about=about)) as w:
+    about = About(version="9.9", code="https://example.org/code")
+    models = configured(EngineName.MUSICGEN, ["facebook/musicgen-small", "ACE-Step/Ace-Step1.5"])
+    names = tuple(each.name for each in models)
+    async with world(replace(plan, about=about, models=names, cards=models)) as w:
         assert "/tier" not in card(await w.alice.slash(w.music, "help"))
         assert "/tier" in card(await w.admin.slash(w.music, "help"))
         text = card(await w.alice.slash(w.music, "about"))
-        for told_ in ("Fantasia 9.9", "MusicGen small", "CC-BY-NC 4.0", "https://example.org/code"):
+        licences = "MusicGen small: CC-BY-NC 4.0 (no commercial use)\nACE-Step 1.5: MIT"
+        for told_ in ("Fantasia 9.9", licences, "https://example.org/code"):
             assert told_ in text
 
 
@@ -277,7 +281,8 @@ async def test_the_choices_follow_what_the_member_may_choose(plan: Plan) -> None
         await w.change_role(w.alice, role, has=True)
         assert await offered("duration", "") == ["5 s", "8 s", "15 s", "30 s"]
         assert await offered("duration", "21") == ["21 s"]
-        assert await offered("model", "") == ["small", "medium: not available here"]
+        absent = ["ace: not available here", "medium: not available here"]
+        assert await offered("model", "") == ["small", *absent]
 
 
 async def unposted(w: World) -> simcord.InteractionResult:

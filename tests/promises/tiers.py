@@ -151,7 +151,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ("`/tier give member tier days`", "admins::test_a_tier_is_given_for_some_days_and_taken"),
     (
         "when paid tiers are mapped and such weights are loaded",
-        "licence::test_a_paid_tier_on_metas_weights_is_warned_of",
+        "licence::test_a_paid_tier_with_weights_that_may_not_be_sold_is_warned_of",
         "licence::test_doctor_warns_too",
     ),
     ("`/about` shows the licence to members", "members::test_help_and_about_fit_their_reader"),

@@ -19,6 +19,7 @@ from bot.cli.demo.stage import OWNERS_SERVER, Stage, staged
 from bot.cli.engine_choice import Choice, about
 from bot.cli.resources import free_port, require_folder, require_port
 from bot.config import Config
+from bot.rules import tiers
 
 HERE = "127.0.0.1"
 FIRST_PROMPT, FIRST_SEED = "mozart fantasia", 123
@@ -38,8 +39,9 @@ async def run(choice: Choice, config: Config, options: argparse.Namespace, conso
             command=choice.command,
             models=choice.models,
             cards=choice.cards,
+            defaults=tiers.defaults(choice.models),
             limits=replace(config.limits(), servers=None),  # those that are simulated
-            about=about(choice, config),
+            about=about(config),
             owner_guild_id=OWNERS_SERVER,
             sync=True,
             metrics=None if options.headless else (HERE, free_port(HERE)),
