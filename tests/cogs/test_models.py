@@ -7,10 +7,11 @@ import pytest
 
 from bot.app import Plan
 from bot.dispatch import render_order
-from bot.engine.cards import Ability, card
+from bot.engine.cards import Ability, EngineName, card, configured
 from bot.errors import Refusal
-from bot.rules import bounds
+from bot.rules import bounds, tiers
 from bot.values import Parent, Request, Wish
+from tests.support.shown import card as card_of
 from tests.support.shown import told, values
 from tests.support.studio import member
 from tests.support.world import world
@@ -136,3 +137,34 @@ def test_an_option_of_whole_numbers_takes_no_others() -> None:
     with pytest.raises(Refusal, match="`steps` must be a whole number"):
         asked("ace", options={"steps": 8.5})
     assert Ability.STOP_EARLY not in ACE.abilities
+
+
+async def test_plans_mark_what_is_for_personal_use_only(plan: Plan) -> None:
+    places = ["facebook/musicgen-small", "me/medium", "ACE-Step/Ace-Step1.5"]
+    known = configured(EngineName.MUSICGEN, places)
+    names = tuple(each.name for each in known)
+    shop = replace(plan, models=names, cards=known, defaults=tiers.DEFAULTS)
+    async with world(shop) as w:
+        shown = card_of(await w.alice.slash(w.music, "plans"))
+    assert "† for personal use only: CC-BY-NC 4.0 (no commercial use)" in shown
+    assert "models small†, medium, ace" in shown
+    assert "all models (small†)" in shown
+    other = replace(shop, folder=plan.folder.with_name("other"))
+    async with world(replace(other, models=names[1:], cards=known[1:])) as w:
+        shown = card_of(await w.alice.slash(w.music, "plans"))
+    assert "†" not in shown
+
+
+async def test_a_studio_with_ace_step_alone_serves_everybody_and_charges_what_was_asked_for(
+    plan: Plan,
+) -> None:
+    known = configured(EngineName.MUSICGEN, ["ACE-Step/Ace-Step1.5"])
+    scripted = tuple(replace(each, sample_rate=None, channels=None) for each in known)
+    alone = replace(plan, models=("ace",), cards=scripted, defaults=tiers.defaults(("ace",)))
+    async with world(alone) as w:
+        # Less than the model plays at least: what is charged is what was asked for.
+        await w.gone(await w.generate("play", 5))
+        usage = await w.services.accounts.usage(w.guild.id, w.alice.id)
+        assert (usage.membership.tier.name, usage.used) == ("Free", 5)
+        assert known[0].shortest > 5
+        assert "Free tier allows up to 8 s" in told(await w.generate("play", 10))

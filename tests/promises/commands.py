@@ -144,7 +144,10 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "erasure::test_neither_name_nor_words_stay_in_any_row",
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
     ),
-    ("one screen; version, model, licence, code", "members::test_help_and_about_fit_their_reader"),
+    (
+        "one screen; version, models with their licences, code",
+        "members::test_help_and_about_fit_their_reader",
+    ),
     (
         "for members with Manage Server",
         "admins::test_others_are_refused_in_code_as_well",

@@ -150,9 +150,22 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     ("`/tier give member tier days`", "admins::test_a_tier_is_given_for_some_days_and_taken"),
     (
-        "when paid tiers are mapped and such weights are loaded",
+        "a tier that is sold includes a model that may not be, or one whose licence it does not",
         "licence::test_a_paid_tier_with_weights_that_may_not_be_sold_is_warned_of",
+        "licence::test_what_may_be_sold_is_sold_without_a_word",
         "licence::test_doctor_warns_too",
     ),
-    ("`/about` shows the licence to members", "members::test_help_and_about_fit_their_reader"),
+    (
+        "`/plans` marks with † what is for personal use only",
+        "models::test_plans_mark_what_is_for_personal_use_only",
+    ),
+    (
+        "`/about` names each model with its licence",
+        "members::test_help_and_about_fit_their_reader",
+    ),
+    (
+        "the first is in every default tier",
+        "licence::test_free_includes_what_there_is",
+        "models::test_a_studio_with_ace_step_alone_serves_everybody_and_charges_what_was_asked_for",
+    ),
 )
