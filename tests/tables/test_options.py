@@ -59,9 +59,10 @@ async def test_lyrics_and_options_are_kept_as_asked_for_and_the_words_are_erased
     tmp_path: Path,
 ) -> None:
     async with open_database(tmp_path / "test.db") as database:
-        wish = Wish(prompt="a song", options={"top_k": 9}, lyrics="[verse] la la", language="fr")
-        job = await rooms(database, tmp_path, Clock()).services.studio.submit(origin(), wish)
-        assert job.request.options == {"guidance": 3, "temperature": 1, "top_k": 9}
+        wish = Wish(prompt="a song", options={"steps": 9}, lyrics="[verse] la la", language="fr")
+        studio = rooms(database, tmp_path, Clock(), models=("ace",)).services.studio
+        job = await studio.submit(origin(), wish)
+        assert job.request.options == {"steps": 9, "guidance": 1}
         assert (job.request.lyrics, job.request.language) == ("[verse] la la", "fr")
         async with database.transaction() as tx:
             await erasures.forgotten(tx, [job.id], Clock()())
