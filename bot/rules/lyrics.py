@@ -1,5 +1,7 @@
 """What is sung: in which languages, and how the sections of a song are told apart."""
 
+import re
+
 from bot.errors import Refusal
 
 LONGEST_LYRICS = 4000
@@ -63,18 +65,18 @@ Source: the list of ACE-Step 1.5 (`acestep/constants.py`).
 """
 
 
-LINE_BREAK = " / "
+LINE_BREAK = re.compile(r"(?<=\s)/(?=\s|$)")
 """What stands for the end of a line where there is but one, as in the option of a command."""
 
 
 def in_lines(text: str) -> str:
     """Return the lyrics that an option of a command says in one line."""
-    return text.replace(LINE_BREAK, "\n")
+    return "\n".join(line.strip() for line in LINE_BREAK.split(text))
 
 
 def in_one_line(lyrics: str) -> str:
     """Return lyrics as an option of a command says them."""
-    return lyrics.replace("\n", LINE_BREAK)
+    return lyrics.replace("\n", " / ").replace("  ", " ")
 
 
 def first_line(lyrics: str) -> str:

@@ -23,6 +23,7 @@ def test_no_language_is_for_the_model_to_find_out_and_an_unknown_one_is_refused(
 def test_lyrics_of_one_line_have_their_lines_again(lyrics: str) -> None:
     assert in_lines(in_one_line(lyrics)) == lyrics
     assert "\n" not in in_one_line(lyrics)
+    assert in_lines(in_one_line(lyrics).replace(" ", "  ")).replace("  ", " ") == lyrics
 
 
 def test_the_first_line_is_sung() -> None:
