@@ -179,6 +179,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     ),
     (
         "a song, by a model that sings",
+        "sung::test_lyrics_are_sung_and_go_on_and_too_many_of_them_cost_nothing",
         "songs::test_a_model_that_sings_no_words_names_one_that_does",
         "songs::test_where_no_model_sings_nobody_writes_lyrics_in_vain",
     ),
@@ -186,6 +187,10 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "with ` / ` between lines, or in the form that opens where they are left out",
         "songs::test_a_song_is_asked_for_in_one_line_or_by_a_form",
         "songs::test_a_refused_song_comes_back_with_its_lyrics",
+    ),
+    (
+        "What is more than the model reads is refused with the number, and refunded",
+        "sung::test_lyrics_are_sung_and_go_on_and_too_many_of_them_cost_nothing",
     ),
     (
         "The lyrics of a song are for who wrote them and for managers of the server",
