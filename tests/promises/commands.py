@@ -140,6 +140,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "erases your prompts, your lyrics, your name, music and codes in all servers",
         "songs::test_lyrics_are_found_in_the_history_and_erased_with_all_else",
+        "words::test_every_column_with_words_is_erased",
         "privacy::test_who_is_forgotten_leaves_numbers_alone",
         "erasure::test_neither_name_nor_words_stay_in_any_row",
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
