@@ -131,6 +131,13 @@ TABLE = {
     ),
     "the same, once": "dispatcher::test_a_job_that_loses_the_engine_once_is_rendered_by_the_next",
     "noise on the channel": "dispatcher::test_noise_on_the_channel_changes_nothing",
+    "another family's model in the way": (
+        "families::test_families_make_room_for_each_other_and_sound_as_before"
+    ),
+    "the engine is killed as a song is made": (
+        "families::"
+        "test_what_either_family_had_begun_is_made_by_the_engine_that_is_started_next"
+    ),
     "a step that lasts longer than a silence may": (
         "pulse::test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last"
     ),
