@@ -79,4 +79,5 @@ def _selling(config: Config) -> Check:
     paid = asyncio.run(licence.paid(config.data_dir, [card.name for card in models]))
     for warning in licence.warnings(paid, config, models):
         return note("Selling", warning.removesuffix(f" {licence.REMEDY}"), licence.REMEDY)
-    return good("Selling", "nothing is sold against a licence")
+    told = dict.fromkeys(card.licence.told for card in models)
+    return good("Selling", "\n".join(["nothing is sold against a licence", *told]))

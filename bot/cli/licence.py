@@ -42,14 +42,14 @@ def warnings(paid: Paid, config: Config, cards: Sequence[ModelCard]) -> list[str
     """
     usual = {tier.key: tier for tier in tiers.defaults([card.name for card in cards])}
     skus = [usual[key] for key in config.skus.values()]
-    doubtful = [card for card in cards if card.licence.sale is not Sale.YES]
+    doubtful = [card for card in cards if card.licence.sale in (Sale.NO, Sale.UNKNOWN)]
     servers = sum(bool(_of(doubtful, found)) for found in paid.values())
     sold = [f"roles are mapped to paid tiers in {counted(servers, 'server')}"] if servers else []
     sold += ["SKUS sells tiers"] if _of(doubtful, skus) else []
     if not sold:
         return []
     listed = _of(doubtful, [*skus, *(tier for found in paid.values() for tier in found)])
-    told, sentences = " and ".join(sold), " ".join(licence.sentence for licence in listed)
+    told, sentences = " and ".join(sold), " ".join(licence.told for licence in listed)
     models = "; ".join(f"{', '.join(names)}: {licence.name}" for licence, names in listed.items())
     return [f"{told[0].upper()}{told[1:]}, and these include {models}. {sentences} {REMEDY}"]
 

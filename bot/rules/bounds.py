@@ -81,7 +81,7 @@ def _sung(wish: Wish) -> str | None:
 def _abilities(model: ModelCard, wish: Wish, models: Sequence[ModelCard]) -> Iterator[str]:
     """Say what is asked of a model that it cannot do, and which of those that there are can."""
     asked = {
-        Ability.TAKES: (wish.takes > 1, "makes one take at a time"),
+        Ability.TAKES: (wish.takes > 1, "makes no second take"),
         Ability.EXTEND: (wish.parent is not None, "extends no piece"),
         Ability.LYRICS: (wish.lyrics is not None, "sings no words"),
     }

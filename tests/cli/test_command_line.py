@@ -80,6 +80,7 @@ def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> 
         (("--out", "x.txt"), "must end in one of .wav, .flac, .mp3, .ogg"),
         (("--lyrics", "words.txt"), "Sketch engine (not MusicGen) sings no words."),
         (("--guidance", "99"), "`guidance` must be between 1 and 10"),
+        (("--steps", "8"), "has no `steps`: it has `guidance`, `temperature`, `top_k`."),
         (("--out", "/proc/x.wav"), "cannot be written"),
         (("--engine", "musicgen"), "python -m bot fetch facebook/musicgen-small"),
     ],

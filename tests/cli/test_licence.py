@@ -52,11 +52,12 @@ async def test_a_paid_tier_with_weights_that_may_not_be_sold_is_warned_of(
     (warning,) = await warned(plan, METAS)
     assert warning.startswith(
         "Roles are mapped to paid tiers in 1 server, and these include small: CC-BY-NC 4.0 (no "
-        "commercial use). Meta's weights may not be used commercially. Take these models out of "
+        "commercial use). Meta's weights may not be used commercially (the model cards of "
+        "facebook/musicgen-*). Take these models out of the paid tiers (/tier edit), unmap "
     )
     (warning,) = await warned(plan, METAS, "me/medium", "facebook/musicgen-large", ACE)
     assert "include small: CC-BY-NC 4.0 (no commercial use); medium: unknown" in warning
-    assert "read it where they come from" in warning
+    assert "is to be read where they come from (no licence was found)." in warning
     assert "large" not in warning
 
 
@@ -69,6 +70,29 @@ async def test_what_may_be_sold_is_sold_without_a_word(plan: Plan, clock: Clock)
     async with open_database(plan.folder / "fantasia.db") as database:
         await tier_admin(database, clock).edit_tier(10, SOMEONE, "Plus", {"models": "ace"})
     assert await warned(plan, METAS, ACE) == []
+
+
+async def test_a_folder_of_ones_own_says_its_licence_as_the_hub_has_it(
+    plan: Plan, tmp_path: Path
+) -> None:
+    mine = tmp_path / "small"
+    mine.mkdir()
+
+    async def sold(card: str | bytes) -> tuple[str, list[str]]:
+        (mine / "README.md").write_bytes(card if isinstance(card, bytes) else card.encode())
+        (known,) = cards.configured(EngineName.MUSICGEN, [str(mine)])
+        return known.licence.name, await warned(plan, str(mine), skus={1: "plus"})
+
+    assert await sold("---\ntags: [music]\nlicense: apache-2.0\n---\nMine.") == ("apache-2.0", [])
+    assert await sold("---\nlicense: 'cc-by-4.0'\n---\n") == ("cc-by-4.0 (on conditions)", [])
+    name, (warning,) = await sold("---\nlicense: CC-BY-NC-4.0\n---\n")
+    assert name == "cc-by-nc-4.0 (no commercial use)"
+    assert f"forbids commercial use (README.md of {mine})." in warning
+    name, (warning,) = await sold("---\nlicense: my-own-2.1\n---\n")
+    assert (name, "The licence my-own-2.1 is to be read" in warning) == ("my-own-2.1", True)
+    for nothing in ("license: mit", "---\nlicense: a <b> c\n---\n", b"\xff\x00---\n", ""):
+        name, (warning,) = await sold(nothing)
+        assert name.startswith("unknown")
 
 
 async def test_a_free_tier_may_be_mapped(plan: Plan, clock: Clock) -> None:

@@ -103,7 +103,7 @@ async def test_a_family_that_makes_all_of_a_piece_at_once_is_not_previewed_and_e
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"takes": 2}, "Dumb makes one take at a time. Choose a model that does: small, ace,"),
+        ({"takes": 2}, "Dumb makes no second take. Choose a model that does: small, ace,"),
         ({"lyrics": "la la"}, "Dumb sings no words. Choose a model that does: ace, ace-xl-base."),
         (
             {"parent": Parent(take=1, seconds=2)},

@@ -201,4 +201,10 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "once the beginning of a long piece is posted",
         "money::test_to_cancel_what_was_heard_is_to_stop_it",
     ),
+    (
+        "start brings the database to the new release's schema, a step a transaction",
+        "database::test_a_database_of_the_first_release_keeps_all_it_holds",
+        "database::test_a_migration_that_fails_leaves_nothing_behind",
+        "options::test_jobs_of_the_schema_before_keep_the_options_that_they_were_asked_with",
+    ),
 )
