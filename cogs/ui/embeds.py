@@ -195,7 +195,7 @@ def prompt(job: Job, most: int | None = PROMPT_IN_CARD) -> str:
 
 def _sung(job: Job) -> str | None:
     """Return the line that a card shows of a song."""
-    line = first_line(job.request.lyrics or "")
+    line = first_line(job.request.lyrics) if job.request.lyrics else None
     return f"♪ *{escape(line, LINE_IN_CARD)}*" if line else None
 
 

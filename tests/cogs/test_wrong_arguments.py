@@ -18,12 +18,17 @@ from tests.support.world import World, world
 TIERS = "Its tiers: Free, Starter, Plus, Premium, Pro."
 NO_LINK = "A link must begin with https:// and have at most 198 characters; “none” removes it."
 MODELS = "Name models like this: small, medium, large"
+NO_MODEL = "That model is not available here. Available: scripted, ace."
 NO_PIECE = "There is no piece #99 here."
 REASON = "A reason must have 1 to 200 characters."
 
 WRONG: dict[str, tuple[Any, str]] = {
     "generate prompt": (" ", "The prompt must have 1 to 500 characters."),
-    "generate model": ("foo", "That model is not available here. Available: scripted."),
+    "generate model": ("foo", NO_MODEL),
+    "song style": ("\u200b", "The prompt must have 1 to 500 characters."),
+    "song lyrics": ("\u200b", "The lyrics must have 1 to 4,000 characters."),
+    "song language": ("Klingon", "I do not know that language. Known: Arabic, Azerbaijani, "),
+    "song model": ("foo", NO_MODEL),
     "piece number": (99, NO_PIECE),
     "resend number": (99, NO_PIECE),
     "quota grant reason": (" ", REASON),
@@ -75,7 +80,8 @@ RIGHT: dict[str, Any] = {
 async def managed(plan: Plan) -> AsyncIterator[tuple[World, simcord.MemberActor]]:
     """A world with the default tiers and something set, and a member who may do everything."""
     async with world(plan) as w:
-        await w.restart(replace(plan, defaults=DEFAULTS, owner_guild_id=w.guild.id))
+        owned = replace(plan, owner_guild_id=w.guild.id, models=("scripted", "ace"))
+        await w.restart(replace(owned, defaults=DEFAULTS))
         everything = discord.Permissions(administrator=True)
         boss = w.guild.create_role("Root", permissions=everything)
         root = w.guild.add_member(w.env.create_user("root"), roles=[boss])
