@@ -151,6 +151,11 @@ class Files:
             options={"guidance": 2.5, "temperature": 1.1, "top_k": top_k},
         )
 
+    def song(self, seconds: int, *seeds: int, **more: Any) -> Render:
+        """Return an order for an ACE-Step."""
+        said = {"lyrics": "[verse]\nla la la", "language": "en", "options": {"steps": 2}}
+        return replace(self.order(seconds, *seeds), **said | more)
+
     def audio(self, number: int) -> Path:
         return self.folder / f"{number}.wav"
 
@@ -158,9 +163,13 @@ class Files:
         codes: NDArray[np.int16] = np.load(self.folder / f"{number}.npy")
         return codes
 
-    def samples(self, number: int) -> NDArray[np.int16]:
+    def latents(self, number: int) -> NDArray[np.float16]:
+        latents: NDArray[np.float16] = np.load(self.folder / f"{number}.npy")
+        return latents
+
+    def samples(self, number: int, rate: int = 32000) -> NDArray[np.int16]:
         with wave.open(str(self.audio(number))) as file:
-            assert (file.getframerate(), file.getsampwidth()) == (32000, 2)
+            assert (file.getframerate(), file.getsampwidth()) == (rate, 2)
             pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
             return pcm.reshape(-1, file.getnchannels()).T
 

@@ -1,9 +1,6 @@
 """ACE-Step in this process: requests to its rooms, and orders to a loaded model."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,8 +9,7 @@ from bot.engine.acestep.conditions import SongWords, conditions
 from bot.engine.acestep.denoising import Denoising, SamplerSettings
 from bot.engine.acestep.loading import settled
 from bot.engine.acestep.model import AceStep
-from bot.engine.contract import Rendering
-from bot.engine.messages import InterimReport, Render
+from bot.engine.messages import Render
 from bot.errors import JobError
 from tests.support.tiny_acestep import CHANNELS, Recipe, pipeline
 
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
 STYLE, LYRICS = "slow piano with rain", "[verse]\nla la la"
 FRAMES = 250
 """Of ten seconds."""
-
-NUMBERS = count(1)
 
 
 @lru_cache
@@ -75,22 +69,6 @@ def theirs(
         **more,
     ).audios
     return latents
-
-
-@contextmanager
-def rendering(model: AceStep, order: Render) -> Iterator[Callable[[], InterimReport | None]]:
-    """Begin an order; what is returned makes a step and tells what comes of it."""
-    going: Rendering = model.render(order, lambda: False)
-
-    def step() -> Any:
-        model.step()
-        return next(going)
-
-    try:
-        next(going)
-        yield step
-    finally:
-        going.close()
 
 
 def rendered(model: AceStep, *orders: Render) -> list[list[Any]]:

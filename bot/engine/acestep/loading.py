@@ -68,7 +68,9 @@ def _loaded(folder: Path, dtype: torch.dtype) -> "AceStepPipeline":
     )
     from diffusers.pipelines.ace_step import AceStepConditionEncoder
     from transformers import AutoTokenizer, Qwen3Model
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     safe: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's old weight norm, of the codec

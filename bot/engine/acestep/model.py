@@ -56,8 +56,8 @@ class AceStep:
         self._card = cards.card(self._name)
         self._device = devices.device(settings.device)
         self._precision = chosen(settings.precision, self._device)
-        self._step_seconds = 0.0
-        """What a step needs for each frame of each row."""
+        self._step_seconds = self._least_seconds = 0.0
+        """What a step needs for each frame of each row, and what anything else needs."""
         self._sessions: deque[Session] = deque()
         """The orders that are rendered, by whose turn it is."""
         known = capacity.need(model, self._precision, self._device.type)
@@ -91,14 +91,16 @@ class AceStep:
         )
 
     def expected(self) -> float:
-        """Return the seconds that a step of the order needs whose turn it is.
+        """Return the seconds that a step of the order may need whose turn it is.
 
-        That is for its frames what one of the trial needed for its own.
+        That is for its frames what one of the trial needed for its own, or as much as words or a
+        tile needed there.
         """
         if not self._sessions:
             return 0.0
         session = self._sessions[0]
-        return self._step_seconds * float(session.batch * session.rows * session.rendered)
+        frames = session.batch * session.rows * session.rendered
+        return max(self._least_seconds, self._step_seconds * float(frames))
 
     def step(self) -> None:
         """Make one step of the order whose turn it is.
@@ -136,13 +138,13 @@ class AceStep:
         self._sessions.append(session)
         told = 0
         try:
-            while not session.ended:
-                done = session.done
-                yield Progress(id=order.id, done=done, total=session.total) if done > told else None
-                told = done
+            while told < session.total:
                 if session.problem:
                     raise session.problem
-                for take in session.finished():
+                done, finished = session.done, session.finished()
+                yield Progress(id=order.id, done=done, total=session.total) if done > told else None
+                told = done
+                for take in finished:
                     written.submit(partial(results.took, take.part, take.samples, take.latents))
                 yield from written.finished()
             written.submit(results.drawn)
@@ -200,6 +202,7 @@ class AceStep:
         # The first of a kind does what no other has to, such as to choose its kernels.
         words, _, step, *tiles = times
         self._step_seconds = step / (session.rows * session.rendered)
+        self._least_seconds = max(words, *tiles)
         return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
 
 

@@ -117,11 +117,11 @@ class Session:
         while tiles.left:
             tiles.step()
             self.done += 1
+            if not tiles.left:
+                samples = tiles.samples()[:, : round(self._seconds * self._pipe.sample_rate)]
+                kept = latents[: self._frames]
+                self._finished.append(FinishedTake(part=part, samples=samples, latents=kept))
             yield
-        samples = tiles.samples()[:, : round(self._seconds * self._pipe.sample_rate)]
-        self._finished.append(
-            FinishedTake(part=part, samples=samples, latents=latents[: self._frames])
-        )
 
 
 def before(order: Render, channels: int) -> Latents:
