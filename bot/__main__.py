@@ -115,13 +115,14 @@ def generate(options: argparse.Namespace) -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Download the weights of one or more models."""
-    from bot.engine.musicgen import checkpoints
+    from bot.engine import weights
 
     config = _configured()
-    if not checkpoints.installed():
-        raise OperatorError(f"MusicGen is not installed: run `{engine_choice.SETUP}` first.")
-    for model in options.model or config.wanted:
-        checkpoints.fetch(model)
+    wanted = options.model or config.wanted
+    if lacking := weights.lacking(wanted):
+        raise OperatorError(f"{lacking} is not installed: run `{engine_choice.SETUP}` first.")
+    for model in wanted:
+        weights.of(model).fetch(model)
         _say(f"All the weights of {model} are on disk.")
 
 

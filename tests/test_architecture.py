@@ -44,7 +44,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
 TORCH += "decoder devices family gpu_attention gpu_draw gpu_layers layers linears loading model "
 TORCH += "precisions sampling slot slot_loop spills takes transformer"
-ACESTEP = "conditions denoising family layout loading model precisions session tiles"
+ACESTEP = "conditions conversion denoising family layout loading model precisions session tiles"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
     "sqlite3": "bot.tables.database bot.tables.opening",

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from bot import __version__
 from bot.config import Config
-from bot.engine import cards
+from bot.engine import cards, weights
 from bot.engine.cards import EngineName, ModelCard
-from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
 from bot.values import About
@@ -39,9 +38,9 @@ class Choice:
 
 def configured(config: Config) -> Choice:
     """Return exactly the engine that is configured; raise OperatorError if it is not installed."""
-    if config.engine is EngineName.MUSICGEN and not checkpoints.installed():
+    if config.engine is EngineName.MUSICGEN and (lacking := weights.lacking(config.wanted)):
         raise OperatorError(
-            f"ENGINE is musicgen, but MusicGen's packages are not installed: run `{SETUP}`, "
+            f"ENGINE is musicgen, but {lacking}'s packages are not installed: run `{SETUP}`, "
             "or set ENGINE=sketch."
         )
     return _choice(config, config.engine)
@@ -51,11 +50,13 @@ def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choic
     """Return the engine asked for; if none was, MusicGen where all its weights are on disk."""
     if asked not in (None, EngineName.MUSICGEN):
         return _choice(config, asked, pace)
-    if checkpoints.installed():
-        found = " ".join(filter(None, map(checkpoints.trouble, config.wanted)))
+    lacking = weights.lacking(config.wanted)
+    if lacking is None:
+        troubles = (weights.of(model).trouble(model) for model in config.wanted)
+        found = " ".join(filter(None, troubles))
     else:
         fetch = f"python -m bot fetch {' '.join(config.wanted)}"
-        found = f"MusicGen is not installed: run `{SETUP}`, then `{fetch}` for the weights."
+        found = f"{lacking} is not installed: run `{SETUP}`, then `{fetch}` for the weights."
     if not found:
         return _choice(config, EngineName.MUSICGEN)
     if asked:

@@ -10,8 +10,8 @@ from rich.prompt import Confirm, InvalidResponse, Prompt
 from bot import parsing
 from bot.cli.engine_choice import SETUP
 from bot.config import Config
+from bot.engine import weights
 from bot.engine.cards import EngineName
-from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -102,11 +102,11 @@ def _write(target: Path, text: str) -> None:
 
 
 def _offer_weights(console: Console, model: str) -> None:
-    if not checkpoints.installed():
-        _say(console, f"MusicGen is not installed: run `{SETUP}`, then `python -m bot fetch`.")
-    elif checkpoints.missing(model):
+    if lacking := weights.lacking([model]):
+        _say(console, f"{lacking} is not installed: run `{SETUP}`, then `python -m bot fetch`.")
+    elif weights.of(model).missing(model):
         if Confirm.ask(f"Download the weights of {model} now?", console=console, default=True):
-            checkpoints.fetch(model)
+            weights.of(model).fetch(model)
             _say(console, f"All the weights of {model} are on disk.")
         else:
             _say(console, "`python -m bot fetch` does it later.")

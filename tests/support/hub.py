@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +42,7 @@ def hub(home: Path) -> Iterator[tuple[str, list[str]]]:
             if body is None:
                 self.send_header("X-Error-Code", self.lack())
             self.send_header("X-Repo-Commit", REVISION)
-            self.send_header("ETag", f'"{self.path.rpartition("/")[2]}"')
+            self.send_header("ETag", f'"{zlib.crc32(self.path.encode())}"')
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             if self.command == "GET":
@@ -77,8 +78,9 @@ def snapshot(home: Path, repository: str) -> Path:
 
 
 def listing(home: Path, repository: str, tree: bool) -> bytes:
-    paths = sorted(snapshot(home, repository).iterdir())
-    sizes = {path.name: path.stat().st_size for path in paths}
+    folder = snapshot(home, repository)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     files = [{"type": "file", "path": k, "size": v, "oid": "tiny"} for k, v in sizes.items()]
     siblings = [{"rfilename": name} for name in sizes]
     model = {"id": repository, "sha": REVISION, "siblings": siblings}
@@ -89,11 +91,11 @@ def fetch(model: str, home: Path, endpoint: str, **more: str) -> str:
     """Fetch in a process of its own and return the sentence it fails with."""
     script = f"""
 import sys, time
-from bot.engine.musicgen import checkpoints
+from bot.engine import weights
 from bot.errors import OperatorError
 time.sleep = lambda _: None  # the hub's library waits 23 s before it gives up
 try:
-    checkpoints.fetch({model!r})
+    weights.of({model!r}).fetch({model!r})
 except OperatorError as error:
     print(error)
 assert "torch" not in sys.modules

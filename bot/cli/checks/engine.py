@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from bot.cli.checks.check import Check, bad, good, note
 from bot.cli.engine_choice import SETUP
 from bot.config import Config, DeviceSetting
+from bot.engine import weights
 from bot.engine.environment import engine_environment
 from bot.engine.musicgen import checkpoints
 
@@ -66,10 +67,12 @@ def device(config: Config) -> Check:
 
 
 def _weights(model: str) -> Check:
-    if wrong := checkpoints.wrong(model):
+    if lacking := weights.lacking([model]):
+        return bad("Weights", f"{model} needs {lacking}'s packages", f"run `{SETUP}`")
+    if wrong := weights.of(model).wrong(model):
         remedy = "do what it says, or choose another model in MUSICGEN_MODEL or MODELS"
         return bad("Weights", wrong, remedy)
-    if missing := checkpoints.missing(model):
+    if missing := weights.of(model).missing(model):
         found = f"not on disk: {', '.join(missing)}"
         return note("Weights", found, f"`python -m bot fetch {model}`")
     return good("Weights", f"{model} is on disk")

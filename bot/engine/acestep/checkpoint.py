@@ -22,11 +22,28 @@ PARTS = {
 }
 """The parts that have weights, with their classes."""
 
+TEXT_CLASSES = {"qwen3": "Qwen3Model"}
+"""Which of transformers' models a text encoder is, whatever head it was trained with."""
+
 SETTINGS = {
     "scheduler": ("scheduler_config.json",),
     "tokenizer": ("tokenizer_config.json", "tokenizer.json"),
 }
 """Those that have none, with their files."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+"""Of which it may have some."""
+
+ORIGINAL = "ACE-Step/Ace-Step1.5"
+"""The repository of the 2B model, which is not in diffusers' layout."""
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 PICKLE_FILES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -63,11 +80,22 @@ def folder(model: str) -> Path | None:
         return own.parent
     if Path(model).is_dir():
         return None
+    if made := converted(model):
+        return made if made.is_dir() else None
     try:
         cached = try_to_load_from_cache(model, INDEX)
     except HFValidationError:  # a folder that does not exist is no repository either
         return None
     return Path(cached).parent if isinstance(cached, str) and Path(cached).is_file() else None
+
+
+def converted(model: str) -> Path | None:
+    """Return where a model lies once it is converted; None for one that need not be."""
+    from huggingface_hub import constants
+
+    if model.casefold() != ORIGINAL.casefold():
+        return None
+    return Path(constants.HF_HUB_CACHE) / f"converted--{ORIGINAL.replace('/', '--')}"
 
 
 def numbers(model: str) -> dict[str, int]:
@@ -94,16 +122,22 @@ def settings(folder: Path, name: str) -> dict[str, Any]:
     return said
 
 
-def _check(folder: Path) -> None:
+def check_index(folder: Path) -> None:
+    """Raise Unfit for a folder of another pipeline."""
     kind = settings(folder, INDEX).get("_class_name")
     if kind != PIPELINE:
         raise Unfit(f"is no ACE-Step 1.5: its {INDEX} says that it is {_a(kind)}")
+
+
+def _check(folder: Path) -> None:
+    check_index(folder)
     for name, files in SETTINGS.items():
         for file in files:
             settings(folder / name, file)
     for name, expected in PARTS.items():
         said = settings(folder / name, "config.json")
-        found = said.get("_class_name") or next(iter(said.get("architectures") or ()), None)
+        found = said.get("_class_name") or TEXT_CLASSES.get(str(said.get("model_type")))
+        found = found or next(iter(said.get("architectures") or ()), None)
         if found != expected:
             raise Unfit(f"is no ACE-Step 1.5: its {name} is {_a(found)}, not {_a(expected)}")
         _numbers(folder / name)
@@ -115,7 +149,7 @@ def _a(kind: object) -> str:
 
 def _numbers(part: Path) -> int:
     """Return how many numbers a part's weights are; raise Unfit for weights that are not whole."""
-    headers = map(_header, _files(part))
+    headers = map(header, _files(part))
     return sum(math.prod(tensor["shape"]) for header in headers for tensor in header.values())
 
 
@@ -138,7 +172,7 @@ def _files(part: Path) -> Iterator[Path]:
     raise Unfit(f"lacks the weights of its {part.name}: fetch or copy them again")
 
 
-def _header(file: Path) -> dict[str, Any]:
+def header(file: Path) -> dict[str, Any]:
     """Return what a safetensors file says of its tensors; raise Unfit if it does not hold them."""
     where = f"{file.parent.name}/{file.name}"
     damaged = Unfit(f"cannot be read: its {where} is damaged or cut short; fetch or copy it again")

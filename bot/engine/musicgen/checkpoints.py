@@ -5,19 +5,18 @@ be a reference to another repository, and the T5 that the language model's setti
 checkpoint says of the other two, and whether it is one, `checkpoint` reads in another process.
 """
 
-import errno
 import importlib.util
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
+from bot.engine import hub
 from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
@@ -158,12 +157,12 @@ def fetch(model: str) -> None:
         raise OperatorError(found)
     if not Path(model).is_dir():
         for name in (LANGUAGE_MODEL, CODEC):
-            with _in_a_sentence(model, name):
+            with hub.in_a_sentence(model, "a MusicGen model", name):
                 _fetch_file(model, name)
     if found := wrong(model):
         raise OperatorError(found)
     for _, repository in _others(model):
-        with _in_a_sentence(repository, "config.json"):
+        with hub.in_a_sentence(repository, "a MusicGen model", "config.json"):
             _fetch_transformer(repository)
 
 
@@ -265,36 +264,3 @@ def _looked(name: str, file: Path, *_: int) -> Found:
         if "ModuleNotFoundError" in words.rpartition("\n")[2]:  # not the file's fault
             return Found(wrong="cannot be examined: Python does not find its packages there")
         return Found(wrong="takes more memory or time to read than any checkpoint needs")
-
-
-@contextmanager
-def _in_a_sentence(repository: str, name: str) -> Iterator[None]:
-    """Turn whatever a download raises into an OperatorError."""
-    from huggingface_hub import constants, errors
-
-    away = f"The hub cannot be reached at {constants.ENDPOINT}: {repository} was not downloaded."
-    if constants.HF_HUB_OFFLINE:
-        away = f"HF_HUB_OFFLINE is set: unset it to download {repository}."
-    try:
-        yield
-    except errors.HFValidationError as error:
-        raise OperatorError(f"{repository} is neither a folder nor a name on the hub.") from error
-    except errors.RepositoryNotFoundError as error:
-        raise OperatorError(
-            f"The hub has no {repository}: it does not exist or needs a login (`hf auth login`)."
-        ) from error
-    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise OperatorError(away) from error
-    except errors.EntryNotFoundError as error:
-        raise OperatorError(f"{repository} is not a MusicGen model: it has no {name}.") from error
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        raise OperatorError(f"The hub answered {status} when asked for {repository}.") from error
-    except errors.HTTPError as error:  # type: ignore[attr-defined]  # httpx or its successor
-        raise OperatorError(away) from error
-    except OSError as error:
-        full = error.errno == errno.ENOSPC
-        why = "the disk is full" if full else error.strerror or error
-        raise OperatorError(f"{repository} cannot be written: {why}.") from error
-    except RuntimeError as error:  # the hub's own transfer library, hf_xet
-        raise OperatorError(f"The download of {repository} failed: {error}") from error
