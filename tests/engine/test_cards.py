@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bot.engine import cards, worker
-from bot.engine.cards import EngineName
+from bot.engine.cards import EngineName, Family
 from bot.engine.licences import Sale
 from bot.errors import Refusal
 from bot.rules import bounds
@@ -55,3 +56,73 @@ def test_a_model_plays_no_longer_than_its_card_says() -> None:
     assert asked(longest).seconds == longest
     with pytest.raises(Refusal, match=f"1 to {longest} s long here, what MusicGen small can play"):
         asked(longest + 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "family"),
+    [
+        ("facebook/musicgen-stereo-large", "stereo-large", Family.MUSICGEN),
+        ("me/Own Music", "own-music", Family.MUSICGEN),
+        ("ACE-Step/Ace-Step1.5", "ace", Family.ACESTEP),
+        ("ace-step/acestep-v15-xl-turbo-diffusers", "ace-xl-turbo", Family.ACESTEP),
+        ("ACE-Step/acestep-v15-xl-base-diffusers", "ace-xl-base", Family.ACESTEP),
+        # No others are called as an ACE-Step or the sketch engine is.
+        ("me/ace", "musicgen-ace", Family.MUSICGEN),
+        ("me/musicgen-sketch", "musicgen-sketch", Family.MUSICGEN),
+        ("me/acetone", "acetone", Family.MUSICGEN),
+    ],
+)
+def test_a_models_family_is_known_by_its_place_and_by_its_short_name(
+    model: str, name: str, family: Family
+) -> None:
+    assert cards.name(model) == name
+    (known,) = cards.configured(EngineName.MUSICGEN, [model])
+    assert (known.name, known.family, cards.family(model)) == (name, family, family)
+    assert cards.card(name).family is family
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        ('{"_class_name": "AceStepPipeline"}', "ace-house-band"),
+        ('{"_class_name": "StableAudioPipeline"}', "house-band"),
+        ('["AceStepPipeline"]', "house-band"),
+        ("no JSON", "house-band"),
+        (None, "house-band"),
+    ],
+)
+def test_a_folders_family_is_what_its_index_says(
+    tmp_path: Path, index: str | None, name: str
+) -> None:
+    folder = tmp_path / "House Band"
+    folder.mkdir()
+    if index is not None:
+        (folder / "model_index.json").write_text(index)
+    assert cards.name(str(folder)) == name
+    assert cards.card(name).family is cards.family(str(folder))
+
+
+def test_turbo_models_have_their_guidance_built_in_and_others_choose() -> None:
+    turbo, base = cards.card("ace-xl-turbo"), cards.card("ace-xl-base")
+    assert turbo.complete({}) == {"steps": 8, "guidance": 1}
+    assert [*cards.offered([turbo])] == ["steps"]
+    assert [*cards.offered([turbo, base])] == ["guidance", "steps"]
+    assert (turbo.sample_rate, turbo.channels, turbo.shortest, turbo.longest) == (
+        48_000,
+        2,
+        10,
+        600,
+    )
+
+
+def test_the_licence_of_a_repository_is_known_where_its_page_was_read() -> None:
+    said = {
+        "facebook/musicgen-large": Sale.NO,
+        "ACE-Step/Ace-Step1.5": Sale.YES,
+        "ACE-Step/acestep-v15-xl-turbo-diffusers": Sale.UNKNOWN,
+        "facebook/other": Sale.UNKNOWN,
+        "me/musicgen-small": Sale.UNKNOWN,
+    }
+    known = cards.configured(EngineName.MUSICGEN, [*said])
+    assert [each.licence.sale for each in known] == [*said.values()]
+    assert [each.personal for each in known] == [True, False, False, False, False]
