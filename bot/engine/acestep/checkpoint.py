@@ -22,8 +22,8 @@ PARTS = {
 }
 """The parts that have weights, with their classes."""
 
-TEXT_CLASSES = {"qwen3": "Qwen3Model"}
-"""Which of transformers' models a text encoder is, whatever head it was trained with."""
+BARE = {"Qwen3ForCausalLM": "Qwen3Model"}
+"""Which part of another class is loaded: Qwen3-Embedding-0.6B is published with the head's name."""
 
 SETTINGS = {
     "scheduler": ("scheduler_config.json",),
@@ -136,9 +136,8 @@ def _check(folder: Path) -> None:
             settings(folder / name, file)
     for name, expected in PARTS.items():
         said = settings(folder / name, "config.json")
-        found = said.get("_class_name") or TEXT_CLASSES.get(str(said.get("model_type")))
-        found = found or next(iter(said.get("architectures") or ()), None)
-        if found != expected:
+        found = said.get("_class_name") or next(iter(said.get("architectures") or ()), None)
+        if BARE.get(str(found), found) != expected:
             raise Unfit(f"is no ACE-Step 1.5: its {name} is {_a(found)}, not {_a(expected)}")
         _numbers(folder / name)
 
