@@ -71,6 +71,16 @@ def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> 
     assert mutagen.File(tmp_path / "x.FLAC")["title"] == ["a waltz"]
 
 
+def test_generate_sings_what_a_file_says(tmp_path: Path, ace: Path) -> None:
+    (tmp_path / "words.txt").write_text("[verse]\r\nDer Regen  singt\n")
+    given = ("--model", str(ace), "--engine", "musicgen", "--duration", "2", "--out", "song.flac")
+    done = bot(tmp_path, "generate", "pop", *given, "--lyrics", "words.txt", "--language", "German")
+    assert done.returncode == 0, done.stderr
+    with soundfile.SoundFile(str(tmp_path / "song.flac")) as kept:
+        assert (kept.samplerate, kept.channels, kept.frames) == (48_000, 2, 96_000)
+    assert mutagen.File(tmp_path / "song.flac")["LYRICS"] == ["[verse]\nDer Regen singt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -129,13 +129,15 @@ async def test_again_edit_and_extend_keep_the_lyrics_of_their_member(plan: Plan)
         question = answered(await w.alice.click(song, label="Extend")).message
         form = await w.alice.click(question, label="With other words")
         assert values(form)["lyrics"] == LYRICS
-        await w.alice.submit_modal(form, values(form) | {"lyrics": "and so on"})
+        other = {"prompt": "play on", "lyrics": "and so on"}
+        await w.alice.submit_modal(form, values(form) | other)
         await w.result(4)
         await w.gone(await w.alice.click(w.results()[3], label="Again"))
         made = [(await w.studio.job(number)).request for number in (1, 2, 3, 4, 5)]
         assert [each.lyrics for each in made] == [LYRICS, LYRICS, "la la", "and so on", "and so on"]
         assert {each.language for each in made} == {"de"}
         assert made[2].edited_from == 1
+        assert [each.prompt for each in made] == [*["play folk"] * 3, *["play on"] * 2]
         assert made[3].before == made[4].before == 2.0
 
 
