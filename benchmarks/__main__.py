@@ -12,13 +12,14 @@ from benchmarks.report import Row, machine, show, write
 
 def rows(bandwidth: float) -> Iterator[Row]:
     """Run everything, the quickest first."""
-    from benchmarks import decoding, footprint, history, load, quota, saving
+    from benchmarks import decoding, footprint, history, load, quota, saving, singing
 
     yield from asyncio.run(quota.rows())
     yield from history.rows()
     yield from load.rows()
     yield from footprint.rows()
     yield from decoding.rows(bandwidth)
+    yield from singing.rows()
     yield from saving.rows()
 
 
