@@ -4,10 +4,11 @@ A row is some words of theirs, `file::test`, and more of these where one alone d
 them. A promise that changes there changes here, and so does the test.
 """
 
-from tests.promises import commands, delivery, operating, start, tiers
+from tests.promises import acestep, commands, delivery, operating, start, tiers
 
 PROMISES = (
     *start.PROMISES,
+    *acestep.PROMISES,
     *commands.PROMISES,
     *tiers.PROMISES,
     *delivery.PROMISES,
