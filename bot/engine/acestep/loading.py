@@ -14,6 +14,7 @@ from bot.errors import OperatorError
 
 if TYPE_CHECKING:
     from diffusers import AceStepPipeline
+    from torch.nn import Module
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def load(model: str, place: torch.device, dtype: torch.dtype) -> "AceStepPipelin
     folder = checkpoint.folder(model)
     assert folder
     try:
-        pipe = _loaded(folder, dtype)
+        pipe = _loaded(model, folder, dtype)
     except Exception as error:  # a file may make the libraries raise anything
         raise explained(model, error) from error
     check_numbers(model, pipe)
@@ -59,7 +60,7 @@ def check_numbers(model: str, pipe: "AceStepPipeline") -> None:
                 )
 
 
-def _loaded(folder: Path, dtype: torch.dtype) -> "AceStepPipeline":
+def _loaded(model: str, folder: Path, dtype: torch.dtype) -> "AceStepPipeline":
     from diffusers import (
         AceStepPipeline,
         AceStepTransformer1DModel,
@@ -71,24 +72,33 @@ def _loaded(folder: Path, dtype: torch.dtype) -> "AceStepPipeline":
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    safe: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+    kinds = (AceStepTransformer1DModel, AceStepConditionEncoder, AutoencoderOobleck, Qwen3Model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's old weight norm, of the codec
+        parts = {
+            name: _part(model, kind, folder / name, torch.float32 if name == "vae" else dtype)
+            for name, kind in zip(checkpoint.PARTS, kinds, strict=True)
+        }
         return AceStepPipeline(
-            transformer=AceStepTransformer1DModel.from_pretrained(
-                folder, subfolder="transformer", dtype=dtype, **safe
-            ),
-            condition_encoder=AceStepConditionEncoder.from_pretrained(
-                folder, subfolder="condition_encoder", dtype=dtype, **safe
-            ),
-            vae=AutoencoderOobleck.from_pretrained(
-                folder, subfolder="vae", dtype=torch.float32, **safe
-            ),
-            text_encoder=Qwen3Model.from_pretrained(folder / "text_encoder", dtype=dtype, **safe),
             tokenizer=AutoTokenizer.from_pretrained(
                 folder / "tokenizer", local_files_only=True, trust_remote_code=False
             ),
             scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(
-                folder, subfolder="scheduler", local_files_only=True
+                folder / "scheduler", local_files_only=True
             ),
+            **parts,
         )
+
+
+def _part(model: str, kind: Any, folder: Path, dtype: torch.dtype) -> "Module":  # noqa: ANN401
+    """Load a part; raise OperatorError if its file lacks weights, which would be random then."""
+    part: Module
+    part, found = kind.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+    )
+    if lacking := sorted(found["missing_keys"]):
+        raise OperatorError(
+            f"{model} cannot play: its {folder.name} lacks {lacking[0]}"
+            f"{' and others' if len(lacking) > 1 else ''}; fetch or copy it again."
+        )
+    return part

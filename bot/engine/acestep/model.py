@@ -157,7 +157,8 @@ class AceStep:
 
     def _begun(self, order: Render) -> Session:
         session = Session(self.pipe, order, shortest=self._card.shortest)
-        if self._device.type == "cuda" and not order.one_by_one:
+        if self._device.type == "cuda" and len(order.parts) > 1 and not order.one_by_one:
+            self._clear()  # what torch keeps of earlier pieces is free for this one
             each = session.rows * self._step_bytes(session.rendered)
             fit = (free(self._device) - RESERVED_BYTES) // each
             session.batch = max(1, min(len(order.parts), int(fit)))

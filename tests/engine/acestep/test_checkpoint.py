@@ -143,6 +143,18 @@ def test_weights_of_another_shape_are_refused_in_a_sentence(model: Path) -> None
         load(str(model), CPU, torch.float32)
 
 
+@pytest.mark.parametrize("part", checkpoint.PARTS)
+def test_a_part_that_lacks_a_weight_is_refused_with_its_name(model: Path, part: str) -> None:
+    (file,) = (model / part).glob("*.safetensors")
+    weights = load_file(file)
+    name = next(name for name in sorted(weights) if not name.startswith("encoder."))
+    del weights[name]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(OperatorError) as refused:
+        load(str(model), CPU, torch.float32)
+    assert f"its {part} lacks {name}; fetch" in str(refused.value)
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused_with_their_name(
     model: Path, number: float
