@@ -1,31 +1,18 @@
-"""What is known about each model without loading it, by the name that members use.
+"""What is known about each model without loading it, by the name that members use."""
 
-A model's family follows from its repository or folder, and from that short name too: no other
-module compares either.
-"""
-
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
+from bot.engine import names
 from bot.engine.licences import CC_BY_NC, NO_WEIGHTS, UNKNOWN_LICENCE, Licence, Sale, licence
+from bot.engine.names import Family, family_of
 
 
 class EngineName(StrEnum):
     """The engines that can render: that of all real models, and the one that stands in for them."""
 
     MUSICGEN = "musicgen"
-    SKETCH = "sketch"
-
-
-class Family(StrEnum):
-    """Models that are loaded and asked in the same way."""
-
-    MUSICGEN = "musicgen"
-    ACESTEP = "acestep"
     SKETCH = "sketch"
 
 
@@ -158,7 +145,7 @@ OPTION_TEXTS = {
 """What each of them does."""
 
 SKETCH = ModelCard(
-    name="sketch",
+    name=Family.SKETCH,
     label="Sketch engine (not MusicGen)",
     family=Family.SKETCH,
     licence=NO_WEIGHTS,
@@ -171,44 +158,18 @@ SKETCH = ModelCard(
     stands_in=True,
 )
 
-ACESTEP_FOLDER = re.compile(r"^(ace-?step|ace(?=-|$))-?(v?1\.?5)?-?")
-"""What the names of ACE-Step's repositories and folders begin with."""
-
 
 def card(name: str) -> ModelCard:
     """Return the card of a model, loaded here or not, by the name that members use.
 
     It lacks what only its repository tells, such as the licence.
     """
-    return CARDS[_family(name)](name)
+    return CARDS[family_of(name)](name)
 
 
 def configured(engine: EngineName, models: Sequence[str]) -> tuple[ModelCard, ...]:
     """Return the cards of an engine's models; `models` are repositories or folders."""
     return (SKETCH,) if engine is EngineName.SKETCH else tuple(map(_from_its_place, models))
-
-
-def family(model: str) -> Family:
-    """Return the family of a repository or folder, from its name or its index."""
-    if Path(model).is_dir():
-        return Family.ACESTEP if _pipeline(Path(model)) == "AceStepPipeline" else Family.MUSICGEN
-    owner = model.casefold().partition("/")[0]
-    return Family.ACESTEP if owner == "ace-step" else Family.MUSICGEN
-
-
-def name(model: str) -> str:
-    """Return a model's short name, such as stereo-large for facebook/musicgen-stereo-large.
-
-    That of an ACE-Step is ace, or begins with `ace-`, and no other does: a model's family is known
-    by its short name.
-    """
-    last = Path(model).resolve().name if Path(model).is_dir() else model.rpartition("/")[2]
-    last = "-".join(last.casefold().split())
-    if family(model) is Family.ACESTEP:
-        rest = ACESTEP_FOLDER.sub("", last).removesuffix("-diffusers")
-        return f"ace-{rest}" if rest else "ace"
-    short = last.removeprefix("musicgen-") or "model"
-    return short if _family(short) is Family.MUSICGEN else f"musicgen-{short}"
 
 
 def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
@@ -225,31 +186,15 @@ def offered(cards: Sequence[ModelCard]) -> dict[str, list[OptionBounds]]:
 
 
 def _from_its_place(model: str) -> ModelCard:
-    known = replace(card(name(model)), licence=licence(model))
+    known = replace(card(names.name(model)), licence=licence(model))
     if known.licence is not CC_BY_NC:
         return known
     channels = 2 if known.name.startswith("stereo-") else 1
     return replace(known, sample_rate=32_000, channels=channels)
 
 
-def _pipeline(folder: Path) -> str | None:
-    """Return the class of the pipeline that a folder of diffusers' holds."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return str(index.get("_class_name")) if isinstance(index, dict) else None
-
-
 def _or_none(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"
-
-
-def _family(name: str) -> Family:
-    """Return the family of a model by the name that members use."""
-    if name == SKETCH.name:
-        return Family.SKETCH
-    return Family.ACESTEP if name.partition("-")[0] == "ace" else Family.MUSICGEN
 
 
 def _musicgen(name: str) -> ModelCard:
@@ -269,7 +214,7 @@ def _musicgen(name: str) -> ModelCard:
 
 def _acestep(name: str) -> ModelCard:
     _, *variant = name.split("-")
-    turbo = not {"base", "sft"}.intersection(variant)
+    turbo = names.is_turbo(name)
     return ModelCard(
         name=name,
         label=" ".join(["ACE-Step 1.5", *variant]),

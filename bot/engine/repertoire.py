@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from msgspec.structs import replace
 
-from bot.engine import cards, sharing
-from bot.engine.cards import Family
+from bot.engine import names, sharing
 from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import capacity, devices, loading
 from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
+from bot.engine.names import Family
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 
@@ -77,8 +77,8 @@ class Repertoire:
         """
         self._device = devices.device(settings.device)
         loading.stay_offline()
-        self._paths = {cards.name(model): model for model in models}
-        families = {name: cards.family(model) for name, model in self._paths.items()}
+        self._paths = {names.name(model): model for model in models}
+        families = {name: names.family(model) for name, model in self._paths.items()}
         given = settings, self._device, writer(self._device)
         rooms = {family: FAMILY_ROOMS[family](*given) for family in set(families.values())}
         self._rooms = {name: rooms[family] for name, family in families.items()}

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from bot.engine import cards
+from bot.engine import names
 from bot.engine.acestep import fetching
-from bot.engine.cards import Family
 from bot.engine.musicgen import checkpoints
+from bot.engine.names import Family
 
 
 class WeightsRoom(Protocol):
@@ -37,11 +37,11 @@ WEIGHTS_ROOMS: Mapping[Family, tuple[str, WeightsRoom]] = {
 
 def of(model: str) -> WeightsRoom:
     """Return the room of a model's family."""
-    return WEIGHTS_ROOMS[cards.family(model)][1]
+    return WEIGHTS_ROOMS[names.family(model)][1]
 
 
 def lacking(models: Iterable[str]) -> str | None:
     """Return the first family of some models whose packages are not installed, None: all are."""
-    families = dict.fromkeys(map(cards.family, models))
+    families = dict.fromkeys(map(names.family, models))
     rooms = (WEIGHTS_ROOMS[family] for family in families)
     return next((name for name, room in rooms if not room.installed()), None)

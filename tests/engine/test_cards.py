@@ -1,14 +1,16 @@
 """What is known of models without loading them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bot.engine import cards, worker
-from bot.engine.cards import EngineName, Family
+from bot.engine import cards, names, worker
+from bot.engine.cards import EngineName
 from bot.engine.licences import Sale
+from bot.engine.names import Family
 from bot.errors import Refusal
 from bot.rules import bounds
 from bot.rules.quota import includes
@@ -75,9 +77,9 @@ def test_a_model_plays_no_longer_than_its_card_says() -> None:
 def test_a_models_family_is_known_by_its_place_and_by_its_short_name(
     model: str, name: str, family: Family
 ) -> None:
-    assert cards.name(model) == name
+    assert names.name(model) == name
     (known,) = cards.configured(EngineName.MUSICGEN, [model])
-    assert (known.name, known.family, cards.family(model)) == (name, family, family)
+    assert (known.name, known.family, names.family(model)) == (name, family, family)
     assert cards.card(name).family is family
 
 
@@ -98,8 +100,29 @@ def test_a_folders_family_is_what_its_index_says(
     folder.mkdir()
     if index is not None:
         (folder / "model_index.json").write_text(index)
-    assert cards.name(str(folder)) == name
-    assert cards.card(name).family is cards.family(str(folder))
+    assert names.name(str(folder)) == name
+    assert cards.card(name).family is names.family(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("folder", "turbo", "name"),
+    [
+        ("house-band", True, "ace-house-band"),
+        ("house-band", False, "ace-house-band-base"),
+        ("acestep-v15-xl-base", False, "ace-xl-base"),
+        ("base-camp", True, "ace-base-camp-turbo"),
+        ("my-sft", False, "ace-my-sft"),
+    ],
+)
+def test_a_folders_name_says_whether_its_guidance_is_built_in(
+    tmp_path: Path, folder: str, *, turbo: bool, name: str
+) -> None:
+    place = tmp_path / folder
+    (place / "transformer").mkdir(parents=True)
+    (place / "model_index.json").write_text('{"_class_name": "AceStepPipeline"}')
+    (place / "transformer/config.json").write_text(json.dumps({"is_turbo": turbo}))
+    assert names.name(str(place)) == name
+    assert ("guidance" in cards.offered([cards.card(name)])) is not turbo
 
 
 def test_turbo_models_have_their_guidance_built_in_and_others_choose() -> None:

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from bot.app import Plan, compose
 from bot.client import Fantasia
-from bot.engine import cards
-from bot.engine.cards import Family
+from bot.engine import names
 from bot.engine.messages import Done, Loaded, Loading, Ready, Render
+from bot.engine.names import Family
 from bot.values import Status, Wish
 from tests.support.clock import until
 from tests.support.engines import SMALL, Child, Files
@@ -32,7 +32,7 @@ def one_at_a_time(home: Path, ace: Path) -> Iterator[Child]:
 
 def song(files: Files, ace: Path, *seeds: int) -> Render:
     order = files.order(2, *seeds)
-    return replace(order, model=cards.name(str(ace)), options={"steps": 2}, lyrics="[verse]\nla")
+    return replace(order, model=names.name(str(ace)), options={"steps": 2}, lyrics="[verse]\nla")
 
 
 def heard(files: Files) -> tuple[tuple[int, int, int], bytes]:
@@ -45,8 +45,8 @@ def heard(files: Files) -> tuple[tuple[int, int, int], bytes]:
 def test_families_make_room_for_each_other_and_sound_as_before(
     one_at_a_time: Child, folders: Callable[[], Files], ace: Path
 ) -> None:
-    child, name = one_at_a_time, cards.name(str(ace))
-    assert cards.family(str(ace)) is Family.ACESTEP
+    child, name = one_at_a_time, names.name(str(ace))
+    assert names.family(str(ace)) is Family.ACESTEP
     played = {}
     for turn in (1, 2):
         for kind in ("small", name):
@@ -70,7 +70,7 @@ async def test_what_either_family_had_begun_is_made_by_the_engine_that_is_starte
 ) -> None:
     """The engine is killed in the middle of a song, while a piece waits for its model."""
     monkeypatch.setenv("HF_HOME", str(home))
-    name = cards.name(str(ace))
+    name = names.name(str(ace))
     command: tuple[str, ...] = (sys.executable, "-m", "bot.engine.worker", "--engine", "musicgen")
     command += ("--model", SMALL, "--model", str(ace), "--models-loaded", "1")
     command += ("--device", "cpu", "--precision", "float32", "--slots", "2")

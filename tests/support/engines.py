@@ -21,7 +21,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bot.engine import cards
+from bot.engine import names
 from bot.engine.messages import (
     Cancelled,
     Done,
@@ -72,7 +72,7 @@ class Child:
     ) -> None:
         """Start one that writes its stderr to `log`."""
         models = model.split(",")
-        self.name, self.model = model, cards.name(models[0])
+        self.name, self.model = model, names.name(models[0])
         command = ["--engine", "musicgen", "--device", device, *more]
         command += ["--precision", precision, "--slots", "3", "--finish", "off"]
         command += [word for each in models for word in ("--model", each)]

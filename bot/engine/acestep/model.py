@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from bot.engine import cards, sharing
+from bot.engine import cards, names, sharing
 from bot.engine.acestep import capacity, loading
 from bot.engine.acestep.denoising import usual
 from bot.engine.acestep.precisions import chosen
@@ -52,7 +52,7 @@ class AceStep:
         given.
         """
         self._settings, self._writer = settings, writer or InlineExecutor()
-        self._name = cards.name(model)
+        self._name = names.name(model)
         self._card = cards.card(self._name)
         self._device = devices.device(settings.device)
         self._precision = chosen(settings.precision, self._device)

@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 
-from bot.engine import cards
+from bot.engine import names
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
@@ -66,7 +66,7 @@ class MusicGen:
         self._settings, self._writer = settings, writer or InlineExecutor()
         self._spills = 0
         """How many steps ran out of memory."""
-        self._name = cards.name(model)
+        self._name = names.name(model)
         self._device = devices.device(settings.device)
         try:
             self.loop = self._load(model, others)
