@@ -20,15 +20,20 @@ MODULES = (
         "bot.tables.backlog",
         "bot.tables.erasures",
         "bot.tables.takes",
+        "bot.tables.shelf",
+        "bot.tables.drafts",
+        "bot.tables.panels",
         "bot.tables.ledger",
         "bot.admission",
         "bot.rules.terms",
         "bot.tables.posts",
         "bot.outbox",
     ),
+    *("bot.belongings.shelf", "bot.belongings.drafts", "bot.admin.panels"),
     *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.dispatch.endings"),
     *("bot.retention.archive", "bot.retention.copies", "bot.retention.ownership"),
     *("cogs.delivery", "cogs.ui.letters", "cogs.ui.routes", "cogs.ui.permissions"),
+    *("cogs.ui.take_buttons", "cogs.ui.setup_view"),
 )
 
 SQL_SHARE = 0.4
