@@ -3,6 +3,7 @@
 Those that any file may play with are started once for all of them.
 """
 
+import atexit
 import fcntl
 import os
 import pickle
@@ -12,6 +13,7 @@ import wave
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +41,7 @@ from bot.engine.messages import (
 )
 from bot.values import Fault
 from tests.support.processes import SHARED
+from tests.support.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 SMALL, STEREO, OTHER = "facebook/musicgen-small", "facebook/musicgen-stereo-small", "other"
@@ -70,7 +73,7 @@ class Child:
         more: Sequence[str] = (),
         start: Sequence[str] = ("-m", "bot.engine.worker"),
     ) -> None:
-        """Start one that writes its stderr to `log`."""
+        """Start one that writes its stderr to `log`, without importing everything anew."""
         models = model.split(",")
         self.name, self.model = model, names.name(models[0])
         command = ["--engine", "musicgen", "--device", device, *more]
@@ -78,16 +81,8 @@ class Child:
         command += [word for each in models for word in ("--model", each)]
         self.precision, self.log = precision, log
         with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, *start, *command],
-                cwd=ROOT,
-                env=environment(home),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-            )
-        assert self.process.stdin
-        assert self.process.stdout
+            told = environment(home)
+            self.process = warm(home).start([*start, *command], told, stderr.fileno())
         self._in, self.out = self.process.stdin, self.process.stdout
 
     def __enter__(self) -> Self:
@@ -95,7 +90,7 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.close()
 
     def say(self, *messages: Message) -> None:
         """Say some things in one breath, so that none of them waits for this process."""
@@ -111,7 +106,6 @@ class Child:
     def end(self) -> int:
         """Say no more, and return the status with which the process ends."""
         self._in.close()
-        self.process.stdin = None
         return self.process.wait()
 
     def render(
@@ -179,6 +173,14 @@ class Files:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "HF_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+@cache
+def warm(home: Path) -> Warm:
+    """Return what starts this process' engines over these models."""
+    started = Warm(ROOT, environment(home, HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1"))
+    atexit.register(started.close)
+    return started
 
 
 @pytest.fixture(scope="session")
