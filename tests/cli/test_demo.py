@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from bot.app import Plan
 from bot.cli.demo.pages import opened
-from bot.cli.demo.stage import OWNERS_SERVER, staged
+from bot.cli.demo.stage import OWNERS_SERVER, PATIENCE, staged
 from bot.cli.resources import free_port
 from bot.rules.tiers import DEFAULTS
 from tests.support.processes import program
@@ -132,6 +132,20 @@ def at_a_glance(address: str) -> dict[str, Any]:
 @pytest.fixture
 def simulated(plan: Plan) -> Plan:
     return replace(plan, defaults=DEFAULTS, owner_guild_id=OWNERS_SERVER)
+
+
+async def test_a_start_may_take_as_long_as_it_takes(
+    simulated: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, settle = list[float | None](), simcord.Env._settle_internal
+
+    async def note(env: simcord.Env, **options: Any) -> None:
+        given.append(options.get("timeout") or env.settle_timeout)
+        await settle(env, **options)
+
+    monkeypatch.setattr(simcord.Env, "_settle_internal", note)
+    async with staged(simulated):
+        assert set(given) == {PATIENCE}
 
 
 async def test_a_refusal_is_no_error_of_the_bots_but_a_fault_is(simulated: Plan) -> None:

@@ -14,6 +14,7 @@ from discord.http import Route
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot.app import Plan, compose
+from bot.cli.demo.stage import be_patient
 from bot.client import Fantasia, Services
 from bot.errors import Refusal
 from bot.studio import Studio
@@ -178,7 +179,9 @@ async def world(plan: Plan) -> AsyncIterator[World]:
     async_context.set(late)
     async with AsyncExitStack() as stack:
         bot = await stack.enter_async_context(compose(plan))
-        async with simcord.run(bot, shard_count=1, settle_timeout=PATIENCE) as env:
+        session = simcord.run(bot, shard_count=1, settle_timeout=PATIENCE)
+        be_patient(session._env, PATIENCE)
+        async with session as env:
             late.adapter = env._webhook_adapter
             guild = env.create_guild("Conservatory")
             manage = discord.Permissions(manage_guild=True)

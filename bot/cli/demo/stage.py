@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import discord
 import simcord
@@ -115,7 +116,18 @@ async def _members(
 def _discord(bot: Fantasia) -> simcord.run:
     session = simcord.run(bot, shard_count=1, check_errors=False, settle_timeout=PATIENCE)
     session._env.backend.bot_user.name = "Fantasia"
+    be_patient(session._env, PATIENCE)
     return session
+
+
+def be_patient(env: simcord.Env, seconds: float) -> None:
+    """Let a bot take so long at its start and restart, too, for which SimCord has only 5 s."""
+    settle = env._settle_internal
+
+    async def settle_patiently(*, timeout: float | None = None, **more: Any) -> None:  # noqa: ANN401, ASYNC109
+        await settle(timeout=None if timeout is None else max(timeout, seconds), **more)
+
+    env._settle_internal = settle_patiently  # type: ignore[method-assign]  # SimCord has no hook
 
 
 def _overlook_what_was_answered(env: simcord.Env) -> None:
