@@ -45,15 +45,25 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    """A minute of noise."""
-    with wave.open(str(tmp_path / "music.wav"), "wb") as out:
+def noise(path: Path, seconds: int) -> Path:
+    with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(32_000)
-        out.writeframes(os.urandom(2 * 32_000 * 60))
-    return tmp_path / "music.wav"
+        out.writeframes(os.urandom(2 * 32_000 * seconds))
+    return path
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A minute of noise, over which an encoder can be disturbed."""
+    return noise(tmp_path / "music.wav", 60)
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    """Little, which is made soon by what gives way to all else."""
+    return noise(tmp_path / "sound.wav", 3)
 
 
 async def process() -> int:
@@ -84,11 +94,11 @@ async def killed_twice() -> None:
 @pytest.mark.parametrize("kind", [Format.FLAC, Format.MP3, Format.OGG])
 @pytest.mark.parametrize("part", [(1, 1), (2, 4)])
 async def test_it_writes_the_same_as_would_be_written_here(
-    music: Path, tmp_path: Path, kind: Format, part: tuple[int, int]
+    sound: Path, tmp_path: Path, kind: Format, part: tuple[int, int]
 ) -> None:
-    convert(music, tmp_path / f"here.{kind}", kind, TAGS, part)
+    convert(sound, tmp_path / f"here.{kind}", kind, TAGS, part)
     async with encoding({}) as encoder:
-        await encoder.encode(music, tmp_path / f"there.{kind}", kind, TAGS, part)
+        await encoder.encode(sound, tmp_path / f"there.{kind}", kind, TAGS, part)
     here, there = (tmp_path / f"{place}.{kind}" for place in ("here", "there"))
     # Ogg has a random serial number in each page.
     assert there.stat().st_size == here.stat().st_size
@@ -96,11 +106,11 @@ async def test_it_writes_the_same_as_would_be_written_here(
 
 
 async def test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory(
-    music: Path, tmp_path: Path
+    sound: Path, tmp_path: Path
 ) -> None:
     async with encoding({}) as encoder:
         names = [tmp_path / f"{number}.mp3" for number in range(5)]
-        making = [encoder.encode(music, name, Format.MP3, TAGS) for name in names]
+        making = [encoder.encode(sound, name, Format.MP3, TAGS) for name in names]
         await asyncio.gather(*making)
         assert all(name.exists() for name in names)
         child = await process()
@@ -113,13 +123,13 @@ async def test_one_process_makes_all_at_the_lowest_priority_with_bounded_memory(
 
 
 async def test_what_cannot_be_written_is_told_and_the_next_is_made(
-    music: Path, tmp_path: Path
+    sound: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "noise.wav").write_bytes(b"noise")
     async with encoding({}) as encoder:
         with pytest.raises(OSError, match="cannot be written as flac"):
             await encoder.encode(tmp_path / "noise.wav", tmp_path / "a.flac", Format.FLAC, TAGS)
-        await encoder.encode(music, tmp_path / "a.flac", Format.FLAC, TAGS)
+        await encoder.encode(sound, tmp_path / "a.flac", Format.FLAC, TAGS)
 
 
 async def test_a_file_is_made_though_its_process_is_killed(music: Path, tmp_path: Path) -> None:
