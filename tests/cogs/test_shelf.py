@@ -108,6 +108,20 @@ async def test_a_piece_is_found_by_its_title_its_words_and_its_number(plan: Plan
         assert "a word that this server blocks" in told(await name(w, 2, "my kazoo"))
 
 
+async def test_what_is_gone_is_neither_starred_nor_named_and_a_title_is_short(plan: Plan) -> None:
+    async with world(plan) as w:
+        await made(w, "play one", "play two")
+        shelf, alice = w.services.shelf, member(w.alice.id, w.guild.id)
+        await shelf.name(1, alice, "x" * 70)
+        assert (await w.studio.job(1)).title == "x" * 60
+        await w.services.archive.delete(1, alice)
+        with pytest.raises(Refusal, match="#1 was deleted"):
+            await shelf.name(1, alice, "gone")
+        await w.services.archive.forget(w.alice.id)
+        with pytest.raises(Refusal, match="There is no piece #2 here"):
+            await shelf.name(2, alice, "gone")
+
+
 async def test_a_piece_is_chosen_by_its_words_where_its_number_is_asked_for(plan: Plan) -> None:
     async with world(plan) as w:
         await made(w, *(f"play number {number}" for number in range(1, 13)))
