@@ -35,7 +35,7 @@ test: $(DEV) $(MUSICGEN) ## run lint, types and tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV) $(MUSICGEN) ## measure both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks

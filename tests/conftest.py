@@ -26,9 +26,10 @@ def pytest_configure() -> None:
 
 
 LONGEST = (
-    *("model", "decoder", "precisions", "pieces", "kills", "crashes", "spills", "ledger"),
-    *("soak", "side_by_side", "numbers", "checkpoint_file", "limits", "demo", "cuda_benchmark"),
-    *("storage", "checkpoints"),
+    *("pieces", "model", "cuda_benchmark", "precisions", "checkpoint_file", "spills", "decoder"),
+    *("crashes", "command_line", "side_by_side", "kills", "numbers", "encoder", "ledger", "soak"),
+    *("gpu_kernels", "checkpoints", "compiling", "repertoire", "forged", "hostile_child"),
+    *("dispatcher", "online", "start", "demo", "faults", "limits", "storage"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""
 
