@@ -29,11 +29,11 @@ async def three(w: World) -> discord.Message:
     return await first(w, prompt="draw a waltz", takes=3, seed=7)
 
 
-async def kept_alone(w: World, message: discord.Message) -> None:
+async def kept_alone(w: World, message: discord.Message, others: str = "2 other takes") -> None:
     """Let alice keep the second take only."""
     shown = await w.alice.select(message, values=["2"], custom_id="take:1")
     question = await w.alice.click(answered(shown).message, label="Keep only this one")
-    assert "its 2 other takes is removed for good" in told(question)
+    assert f"its {others} is removed for good" in told(question)
     await w.alice.click(answered(question).message, label="Keep only this one")
     assert "Only take 2 of #1 is kept" in told(question)
 
@@ -89,6 +89,20 @@ async def test_keeping_one_take_removes_the_others_everywhere_and_refunds_nothin
         assert list((plan.folder / "audio").iterdir()) == []
         await w.services.archive.forget(w.alice.id)
         await holds(w, clock, [])
+
+
+async def test_a_menu_that_is_out_of_date_offers_what_is_left(plan: Plan) -> None:
+    async with world(plan) as w:
+        await w.admin.slash(w.music, "tier edit", tier="Free", **LONG)
+        message = await first(w, prompt="play a waltz", takes=2)
+        path = f"/channels/{w.music.id}/messages/{message.id}"
+        w.env.inject_error("PATCH", path, status=503, times=None)
+        await kept_alone(w, message, "1 other take")
+        gone = await w.alice.select(message, values=["1"], custom_id="take:1")
+        assert told(gone) == "#1 has no take 1 any more."
+        left = await w.alice.select(message, values=["2"], custom_id="take:1")
+        (row,) = answered(left).components
+        assert [button["label"] for button in row["components"]] == ["Extend", "Save as"]
 
 
 async def test_takes_in_messages_of_their_own_are_removed_with_these(
