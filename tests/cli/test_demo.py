@@ -25,6 +25,7 @@ from bot.cli.demo.pages import opened
 from bot.cli.demo.stage import OWNERS_SERVER, PATIENCE, staged
 from bot.cli.resources import free_port
 from bot.rules.tiers import DEFAULTS
+from tests.support import inside
 from tests.support.processes import program
 
 CHROMIUM = next(
@@ -137,13 +138,7 @@ def simulated(plan: Plan) -> Plan:
 async def test_a_start_may_take_as_long_as_it_takes(
     simulated: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, settle = list[float | None](), simcord.Env._settle_internal
-
-    async def note(env: simcord.Env, **options: Any) -> None:
-        given.append(options.get("timeout") or env.settle_timeout)
-        await settle(env, **options)
-
-    monkeypatch.setattr(simcord.Env, "_settle_internal", note)
+    given = inside.patience(monkeypatch, simcord.Env)
     async with staged(simulated):
         assert set(given) == {PATIENCE}
 

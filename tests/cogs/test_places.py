@@ -56,7 +56,7 @@ def payload(w: World, name: str, **options: Any) -> tuple[Any, dict[str, Any]]:
 async def sent(w: World, record: Any, sent: dict[str, Any]) -> simcord.InteractionResult:
     """Let the bot have an interaction as it is."""
     w.env.backend.emit("INTERACTION_CREATE", sent)
-    await w.env._settle_internal(dispatch="INTERACTION_CREATE")
+    await inside.settle(w.env, "INTERACTION_CREATE")
     return simcord.InteractionResult(w.env, record)
 
 

@@ -13,6 +13,8 @@ from unittest.mock import MagicMock, patch
 
 if TYPE_CHECKING:
     import aiosqlite
+    import pytest
+    import simcord
 
     from bot.client import Fantasia
     from bot.engine.process import EngineProcess
@@ -51,3 +53,20 @@ def reports(engine: "EngineProcess") -> Iterator[MagicMock]:
     """Count what an engine's process reports, for as long as the block: a call for each report."""
     with patch.object(engine, "_route", wraps=engine._route) as routed:
         yield routed
+
+
+async def settle(env: "simcord.Env", dispatch: str) -> None:
+    """Wait, as SimCord does after an action, until the bot has done what it saw."""
+    await env._settle_internal(dispatch=dispatch)
+
+
+def patience(monkeypatch: "pytest.MonkeyPatch", env: "type[simcord.Env]") -> list[float]:
+    """Note the seconds that SimCord gives a bot to do what it saw."""
+    given, settle = list[float](), env._settle_internal
+
+    async def note(env: "simcord.Env", **options: Any) -> None:
+        given.append(options.get("timeout") or env.settle_timeout)
+        await settle(env, **options)
+
+    monkeypatch.setattr(env, "_settle_internal", note)
+    return given

@@ -244,7 +244,7 @@ class Model:
         pass
 
     def ready(self) -> SimpleNamespace:
-        return SimpleNamespace(pace=1.0, slots=3)
+        return SimpleNamespace(pace=1.0, slots=3, confirms=None)
 
     def step(self) -> None:
         pass

@@ -146,7 +146,7 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
             yield None
 
         def ready(self) -> SimpleNamespace:
-            return SimpleNamespace(pace=1.0, slots=1)
+            return SimpleNamespace(pace=1.0, slots=1, confirms=None)
 
     monkeypatch.setattr(family, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
