@@ -12,6 +12,47 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "fetching::test_a_repository_of_something_else_is_refused_before_its_weights_come",
     ),
     (
+        "those that diffusers' pipeline makes of a single request with the take's seed",
+        "denoising::test_latents_are_the_pipelines_own_bit_for_bit",
+        "denoising::test_a_take_in_a_batch_is_the_same_as_alone",
+        "ace_model::test_a_piece_is_the_pipelines_own_cut_to_the_sample",
+        "ace_model::test_each_of_five_takes_is_the_single_request_with_its_seed",
+    ),
+    (
+        "What is rendered beside it, of either family, changes nothing of it",
+        "ace_songs::test_a_song_beside_another_family_changes_neither",
+        "ace_model::test_orders_that_take_turns_are_as_alone",
+    ),
+    (
+        "decoded five seconds at a time, equal to the codec's own to rounding",
+        "tiles::test_tiles_sound_as_the_whole",
+        "tiles::test_two_minutes_need_no_more_memory_than_forty_seconds",
+    ),
+    (
+        "It has exactly the length that was asked for",
+        "ace_model::test_the_length_is_exact_and_the_shortest_that_the_model_plays_is_cut",
+    ),
+    (
+        "Extend puts every kept frame back at each step",
+        "denoising::test_what_is_gone_on_from_stays_as_it_is",
+        "ace_model::test_an_extension_keeps_what_it_goes_on_from",
+        "ace_model::test_an_extension_sounds_as_the_piece_did_up_to_the_seam",
+    ),
+    (
+        "are refused with the number, never cut",
+        "conditions::test_what_is_too_long_is_refused_with_the_numbers_and_one_less_is_not",
+        "ace_songs::test_more_words_than_the_model_reads_are_refused_with_the_number",
+    ),
+    (
+        "Weights that are cut short, pickled, of another model or lacking are refused",
+        "checkpoint::test_what_is_wrong_is_said_in_a_sentence",
+        "checkpoint::test_a_part_that_lacks_a_weight_is_refused_with_its_name",
+    ),
+    (
+        "Too little memory in a step costs that piece alone",
+        "ace_model::test_too_little_memory_in_a_step_costs_that_order_alone",
+    ),
+    (
         "Those that fit stay loaded, others are swapped",
         "families::test_families_make_room_for_each_other_and_sound_as_before",
         "pieces::test_models_that_fit_stay_loaded",
