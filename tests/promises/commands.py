@@ -146,6 +146,12 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "erasure::test_the_bots_own_messages_about_it_are_deleted",
     ),
     (
+        "what a model has not is refused with what it has",
+        "models::test_a_model_is_asked_for_its_own_options_and_no_others",
+        "models::test_every_option_is_held_to_the_bounds_of_its_model",
+        "models::test_generate_takes_what_some_model_here_takes",
+    ),
+    (
         "one screen; version, models with their licences, code",
         "members::test_help_and_about_fit_their_reader",
     ),

@@ -83,6 +83,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "model::test_a_melody_model_plays_what_the_words_alone_give",
     ),
     (
+        "turns out to have another sample rate, other channels or other options",
+        "hostile_child::test_an_engine_whose_model_is_not_as_its_card_says_does_not_start",
+        "hostile_child::test_a_model_that_turns_out_to_be_another_when_it_is_loaded_costs_only_its_piece",
+    ),
+    (
         "joins at any step and leaves when it is done",
         "decoder::test_a_take_joins_in_the_middle_and_follows_a_cancelled_tenant",
         "side_by_side::test_a_short_piece_is_not_held_up_by_a_long_one",
