@@ -138,6 +138,14 @@ TABLE = {
         "families::"
         "test_what_either_family_had_begun_is_made_by_the_engine_that_is_started_next"
     ),
+    "too little memory in a step of a song": (
+        "ace_model::test_too_little_memory_in_a_step_costs_that_order_alone"
+    ),
+    "a song of no numbers": "ace_model::test_what_is_no_number_is_no_music",
+    "wrong weights of ACE-Step": "checkpoint::test_what_is_wrong_is_said_in_a_sentence",
+    "a repository that is converted in vain": (
+        "fetching::test_what_is_no_such_repository_is_named_and_nothing_of_it_stays"
+    ),
     "a step that lasts longer than a silence may": (
         "pulse::test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last"
     ),

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bot.errors import OperatorError
 from bot.rules.tiers import DEFAULTS
 from bot.tables import opening, state
 from bot.tables.database import Database
-from bot.tables.opening import exclusive, open_database
+from bot.tables.opening import exclusive, open_database, schema_steps
 from bot.values import Status
 from tests.support.clock import Clock
 from tests.support.first_release import first_release
@@ -93,6 +94,7 @@ async def test_no_reader_sees_what_may_yet_be_undone(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from bot.tables.opening import exclusive
 with exclusive(Path(sys.argv[1])):
@@ -163,6 +165,26 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
             assert await queue.claim(tx, (), clock())
+
+
+async def test_the_slots_that_all_models_had_are_each_models_own_from_then_on(
+    tmp_path: Path,
+) -> None:
+    path, steps = tmp_path / "test.db", schema_steps()
+    (at,) = [number for number, step in enumerate(steps) if "ADD COLUMN slots" in step]
+    with closing(sqlite3.connect(path)) as connection:
+        for step in steps[:at]:
+            connection.executescript(step)
+        connection.execute("INSERT INTO settings (key, value) VALUES ('slots', '6')")
+        connection.execute(
+            "INSERT INTO speeds (model, device, precision, pace) VALUES ('small', 'cpu', 'int8', 2)"
+        )
+        connection.execute(f"PRAGMA user_version = {at}")
+        connection.commit()
+    async with open_database(path) as database:
+        (row,) = await database.fetch("SELECT slots, pace FROM speeds")
+        assert tuple(row) == (6, 2)
+        assert not await database.fetch("SELECT * FROM settings WHERE key = 'slots'")
 
 
 async def test_an_older_program_refuses_the_newer_database(

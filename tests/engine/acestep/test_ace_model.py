@@ -129,6 +129,22 @@ def test_orders_that_take_turns_are_as_alone(model: AceStep, folders: Callable[[
             assert np.array_equal(files.samples(number, RATE), other.samples(number, RATE))
 
 
+def test_a_step_should_last_by_the_frames_and_takes_that_it_is_of(
+    model: AceStep, folders: Callable[[], Files]
+) -> None:
+    assert model.expected() == 0
+    expected = []
+    for seconds in (3, 10, 100_000, 200_000):
+        render = model.render(folders().song(seconds, 7), lambda: False)
+        next(render)
+        expected.append(model.expected())
+        render.close()
+    short, shortest, long, twice = expected
+    assert 0 < short == shortest < long, "none is made shorter, and cut"
+    assert twice == pytest.approx(2 * long)
+    assert model.expected() == 0
+
+
 def test_a_cancellation_at_any_step_leaves_only_what_was_told_and_changes_nothing(
     model: AceStep, folders: Callable[[], Files]
 ) -> None:
