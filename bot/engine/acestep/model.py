@@ -112,7 +112,8 @@ class AceStep:
         session = self._sessions.popleft()
         try:
             session.step()
-            self._wait()
+            # Progress is of what is done, and so is a cancellation.
+            devices.wait(self._device)
         except JobError as error:
             session.problem = error
         except (*SPILLS, RuntimeError) as error:
@@ -170,11 +171,6 @@ class AceStep:
             frames, shape.intermediate_size, shape.num_attention_heads, self._precision
         )
 
-    def _wait(self) -> None:
-        """Let a GPU do what it was given: progress is of what is done, and so is a cancellation."""
-        if self._device.type == "cuda":
-            torch.cuda.current_stream().synchronize()
-
     def _clear(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -198,7 +194,7 @@ class AceStep:
         while not session.ended:
             begun = time.perf_counter()
             session.step()
-            self._wait()
+            devices.wait(self._device)
             times.append(time.perf_counter() - begun)
         # The first of a kind does what no other has to, such as to choose its kernels.
         words, _, step, *tiles = times
