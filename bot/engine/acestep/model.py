@@ -199,7 +199,7 @@ class AceStep:
         # The first of a kind does what no other has to, such as to choose its kernels.
         words, _, step, *tiles = times
         self._step_seconds = step / (session.rows * session.rendered)
-        self._least_seconds = max(words, *tiles)
+        self._least_seconds = max(words, tiles[-1])
         return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
 
 
