@@ -1,6 +1,7 @@
 """Orders to a loaded ACE-Step, in this process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +15,7 @@ from bot.engine.acestep.model import AceStep
 from bot.engine.acestep.session import Session
 from bot.engine.acestep.tiles import reach
 from bot.engine.executors import ThreadExecutor
+from bot.engine.files import mastering
 from bot.engine.messages import Progress, Took
 from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import JobError, OperatorError
@@ -74,6 +76,17 @@ def test_a_piece_is_the_pipelines_own_cut_to_the_sample(model: AceStep, files: F
     peak = np.abs(sound).max()
     assert 10 ** (-1 / 20) > peak > 0.1, "it needs no turning down"
     assert np.abs(found - sound * 32767).max() <= 1
+
+
+def test_the_finish_gives_it_the_loudness_of_all_pieces_and_its_ends_a_fade(
+    ace: Path, files: Files
+) -> None:
+    model = AceStep(str(ace), replace(SETTINGS, finishes=True))
+    made(model, files, 2, 7)
+    found = files.samples(1, RATE) / 32767
+    assert found.shape == (2, 2 * RATE)
+    assert abs(mastering.loudness(found, RATE) - mastering.TARGET_LOUDNESS) < 0.3
+    assert np.abs(found[:, [0, -1]]).max() < 1e-3
 
 
 @pytest.mark.parametrize("seconds", [1, 10, 11])

@@ -25,6 +25,7 @@ from bot.values import Fault
 from tests.support.engines import SMALL, Child, Files, last, of, steps, takes, together
 
 RATE = 48000
+SCRIPTS = "Über Привет 你好 こんにちは 안녕 שלום مرحبا สวัสดี नमस्ते 👩‍🎤 <|endoftext|>\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def song(files: Files, seconds: int, *seeds: int, **more: object) -> Render:
 
 
 def test_five_takes_of_a_song_are_rendered_and_counted(child: Child, files: Files) -> None:
-    lyrics = "[verse]\n" + "la " * 660
+    lyrics = f"\0[verse]\x1b\n{SCRIPTS}" + "la " * 600
     reports = child.render(song(files, 1, *range(5), lyrics=lyrics))
     assert takes(reports) == [(number, 1.0) for number in range(1, 6)]
     counted = steps(reports)
