@@ -1,5 +1,6 @@
 """The panel stays near the end of its channel: moved, never doubled, gone when it is deleted."""
 
+import asyncio
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -35,11 +36,11 @@ async def passed(w: World, clock: Clock) -> None:
 
 
 async def looked(w: World) -> None:
-    """Wait until the bot has looked at the panels, and deleted what it wanted to."""
+    """Wait until each look of the bot has ended, its ticker's too, and nothing is left to do."""
 
     async def look() -> bool:
         w.bot.dispatch("look")
-        await w.env.settle()
+        await asyncio.wait([task for task in asyncio.all_tasks() if "on_look" in task.get_name()])
         open_ = "SELECT 1 FROM panels WHERE passed = 1 UNION ALL SELECT 1 FROM removals"
         return not await w.database.fetch(open_)
 
