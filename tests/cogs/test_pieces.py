@@ -1,8 +1,6 @@
 """Pieces that go on, that show how they begin, and models that make room for each other."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,13 +23,12 @@ from bot.engine.messages import (
 )
 from tests.support.engines import (
     OTHER,
-    ROOT,
     SMALL,
     STEREO,
     Child,
     Files,
-    environment,
     of,
+    run,
     takes,
     together,
 )
@@ -78,13 +75,7 @@ def begun(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[st
             codes = np.random.default_rng(7).integers(CARD, size=(books, 50 * before))
             np.save(folder / "1.npy", codes.astype(np.int16))
             asked.append((model, folder / "1.npy", prompt, total, 9, folder / "own.npy"))
-    subprocess.run(
-        [sys.executable, "-c", CONTINUED, json.dumps(asked, default=str)],
-        check=True,
-        cwd=ROOT,
-        env=environment(home, HF_HUB_OFFLINE="1"),
-        capture_output=True,
-    )
+    run(home, CONTINUED, json.dumps(asked, default=str))
     return found
 
 

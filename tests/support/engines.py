@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Self
 
 import numpy as np
@@ -181,6 +182,17 @@ def warm(home: Path) -> Warm:
     started = Warm(ROOT, environment(home, HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1"))
     atexit.register(started.close)
     return started
+
+
+def run(home: Path, script: str, *arguments: str) -> None:
+    """Run a script over these models, started as an engine is."""
+    with TemporaryFile() as said:
+        told = environment(home, HF_HUB_OFFLINE="1")
+        process = warm(home).start(["-c", script, *arguments], told, said.fileno())
+        process.stdout.read()
+        process.close()
+        said.seek(0)
+        assert process.returncode == 0, said.read().decode()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """The MusicGen engine, in its own process as in production, on a tiny random checkpoint."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,11 @@ from bot.values import Fault
 from tests.support.engines import (
     NUMBERS,
     OTHER,
-    ROOT,
     SMALL,
     STEREO,
     Child,
     Files,
-    environment,
+    run,
     steps,
     takes,
 )
@@ -87,13 +84,7 @@ def own(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Sounds:
         str(home / OTHER): [(2, 7, made / "other-2")],
         str(home / "melody"): [(2, 7, made / "melody-2"), (31, 7, made / "melody-31")],
     }
-    subprocess.run(
-        [sys.executable, "-c", OWN, json.dumps(cases, default=str)],
-        check=True,
-        cwd=ROOT,
-        env=environment(home, HF_HUB_OFFLINE="1"),
-        capture_output=True,
-    )
+    run(home, OWN, json.dumps(cases, default=str))
     return {file.stem: dict(np.load(file)) for file in made.glob("*.npz")}
 
 
