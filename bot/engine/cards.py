@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from bot.engine import names
 from bot.engine.licences import CC_BY_NC, NO_WEIGHTS, UNKNOWN_LICENCE, Licence, Sale, licence
@@ -95,6 +96,11 @@ class ModelCard:
         of_usual = 1 - self.denoising + self.denoising * asked / usual
         return max(self.shortest, before + seconds) * of_usual
 
+    def unusual(self, options: Mapping[str, float]) -> dict[str, float]:
+        """Return those options that are not as usual."""
+        usual = self.complete({})
+        return {name: value for name, value in options.items() if value != usual.get(name)}
+
     def differences(
         self, sample_rate: int, channels: int, options: Mapping[str, float]
     ) -> list[str]:
@@ -159,6 +165,7 @@ SKETCH = ModelCard(
 )
 
 
+@lru_cache(maxsize=100)  # of each piece that is shown it is asked, and names may be anybody's
 def card(name: str) -> ModelCard:
     """Return the card of a model, loaded here or not, by the name that members use.
 

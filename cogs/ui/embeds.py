@@ -97,11 +97,12 @@ def _facts(job: Job, takes: Sequence[Take], refunded: int) -> str:
     made = [take for take in takes if take.audio]
     seeds = ", ".join(str(take.seed) for take in made)
     stopped = "stopped: " if job.stopping else ""
+    known = card(job.request.model)
     facts = (
         lengths(made),
-        card(job.request.model).label,
+        known.label,
         f"seeds {seeds}" if len(made) > 1 else f"seed {seeds}",
-        settings(job.request, unusual=True),
+        settings(known.unusual(job.request.options)),
         "idle lane: free" if job.idle else "",
         f"{stopped}{refunded} s refunded" if refunded else "",
     )
@@ -134,7 +135,7 @@ def piece(job: Job, takes: Sequence[Take], post: Post | None, parent: Take | Non
         "Length": lengths(takes) or length(request.length),
         "Takes": "\n".join(made) or str(request.takes),
         "Model": card(request.model).label,
-        "Settings": settings(request),
+        "Settings": settings(request.options),
         "Rendered in": None if job.spent is None else f"{job.spent:.1f} s",
         "Requested by": f"<@{job.origin.user_id}>, {format_dt(job.created_at)}",
         "State": "deleted" if job.deleted else state,
@@ -239,14 +240,6 @@ def asked_length(request: Request) -> str:
     return f"{takes}{request.seconds} s"
 
 
-def settings(request: Request, *, unusual: bool = False) -> str:
-    """Write a request's settings as its form reads them; the `unusual` differ from the defaults."""
-    usual = card(request.model).complete({}) if unusual else {}
-    return written(
-        {name: each for name, each in request.options.items() if each != usual.get(name)}
-    )
-
-
-def written(options: Mapping[str, float]) -> str:
+def settings(options: Mapping[str, float]) -> str:
     """Write options as a form reads them."""
     return ", ".join(f"{name} {value:g}" for name, value in options.items())

@@ -19,7 +19,7 @@ from bot.values import Membership, Request, Wish
 from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
-from cogs.ui.embeds import settings, written
+from cogs.ui.embeds import settings
 from cogs.ui.forms import Form, Said
 
 LONGEST_NUMBER = 12
@@ -133,7 +133,7 @@ async def edit(interaction: Interaction, number: int, request: Request) -> None:
         "seconds": str(math.ceil(request.length)),
         "takes": str(request.takes),
         "model": request.model,
-        "settings": settings(request),
+        "settings": settings(request.options),
     }
     await _show(interaction, f"edit:{number}", said)
 
@@ -186,7 +186,7 @@ def _setting(part: str, model: ModelCard) -> tuple[str, float]:
     if not match or match[1] not in {*KNOWN_OPTIONS, "seed"}:
         raise Refusal(
             f"I cannot read the setting “{escape(part, 40)}”. Write settings like this: "
-            f"{written(model.complete({}))}, seed 7."
+            f"{settings(model.complete({}))}, seed 7."
         )
     name, value = match.groups()
     whole = name == "seed" or KNOWN_OPTIONS[name].whole

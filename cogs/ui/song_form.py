@@ -90,7 +90,7 @@ async def edit(interaction: Interaction, number: int, request: Request) -> None:
         "lyrics": request.lyrics or "",
         "language": LANGUAGES.get(request.language or "", ""),
         "seconds": str(math.ceil(request.length)),
-        "settings": f"takes {request.takes}, model {request.model}, {settings(request)}",
+        "settings": f"takes {request.takes}, model {request.model}, {settings(request.options)}",
     }
     await forms.show(interaction, await _form(interaction, f"form:song:{number}", said))
 

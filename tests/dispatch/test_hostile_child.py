@@ -146,7 +146,7 @@ async def test_a_model_that_turns_out_to_be_another_when_it_is_loaded_costs_only
         await asked(w, "swap another")
         job = await w.ended(1, Status.FAILED)
         assert str(job.reason).startswith("The model scripted is not what is known of it")
-        assert not list((plan.folder / "audio").glob("1-*"))
+        await until(lambda: asyncio.sleep(0, not list((plan.folder / "audio").glob("1-*"))))
         await asked(w, "play")
         assert (await w.ended(2, Status.DELIVERED)).deaths == 0
 
@@ -195,7 +195,7 @@ async def test_a_take_that_is_announced_as_its_piece_is_cancelled_does_not_count
         await w.ended(2, Status.DELIVERED)
         (take,) = await takes.of(w.database, 1)
         assert (take.audio, take.codes, take.charged_seconds) == (None, None, 0)
-        assert not list((plan.folder / "audio").glob("1-*"))
+        await until(lambda: asyncio.sleep(0, not list((plan.folder / "audio").glob("1-*"))))
         assert len(_music(w)) == 1
 
 
