@@ -117,11 +117,7 @@ class AceStep:
         except JobError as error:
             session.problem = error
         except (*SPILLS, RuntimeError) as error:
-            if not spilled(error):
-                raise
-            log.warning("a step of %s: %s", self._name, error)
-            traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
-            session.problem = _too_small()
+            session.problem = _too_small(error)
         if session.problem:
             self._clear()
         elif not session.ended:
@@ -133,6 +129,14 @@ class AceStep:
         It is made whole or not at all, so `finishing` is not asked: before its last steps a take is
         noise from end to end.
         """
+        try:
+            yield from self._render(order)
+            return
+        except (*SPILLS, RuntimeError) as error:
+            problem = _too_small(error)
+        raise problem  # only out here nothing holds the error any more, and what it holds
+
+    def _render(self, order: Render) -> Rendering:
         session = self._begun(order)
         results = Results(order, int(self.pipe.sample_rate), finishes=self._settings.finishes)
         written: Tasks[Took] = Tasks(self._writer)
@@ -203,5 +207,10 @@ class AceStep:
         return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
 
 
-def _too_small() -> JobError:
+def _too_small(error: BaseException) -> JobError:
+    """Return what an error of too little memory means for an order; raise any other."""
+    if not spilled(error):
+        raise error
+    log.warning("a render: %s", error)
+    traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
     return JobError("The memory is too small for this piece now.", Fault.MEMORY)

@@ -16,6 +16,7 @@ from bot.engine.acestep.session import Session
 from bot.engine.acestep.tiles import reach
 from bot.engine.executors import ThreadExecutor
 from bot.engine.files import mastering
+from bot.engine.files.results import Results
 from bot.engine.messages import Progress, Took
 from bot.engine.musicgen.takes import EngineSettings
 from bot.errors import JobError, OperatorError
@@ -268,6 +269,19 @@ def test_too_little_memory_in_a_step_costs_that_order_alone(
     assert lost.all() == set()
     assert isinstance(told[-1], Took)
     assert np.array_equal(kept.samples(1, RATE), quiet.samples(1, RATE))
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["at once", "by a thread"])
+def test_too_little_memory_to_write_a_take_costs_that_order_alone(
+    ace: Path, model: AceStep, folders: Callable[[], Files], *, beside: bool
+) -> None:
+    lost, kept = folders(), folders()
+    own = AceStep(str(ace), SETTINGS, ThreadExecutor("writer")) if beside else model
+    with patch.object(Results, "took", side_effect=MemoryError):
+        said = made(own, lost, 1, 7)[-1]
+    assert isinstance(said, JobError)
+    assert said.fault is Fault.MEMORY
+    assert isinstance(made(own, kept, 1, 7)[-1], Took)
 
 
 def test_too_little_memory_to_load_it_is_said_to_the_operator(ace: Path) -> None:
