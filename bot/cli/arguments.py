@@ -48,17 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add(command, "--out", parsing.path, default=Path("demo-out"), metavar="DIR", help=OUT_HELP)
 
     command = commands.add_parser("generate", help="make music without Discord")
-    _add_request(command, prompt="prompt")
-    _add(command, "--takes", _whole, default=1, metavar="N", help="how many versions")
-    _add(command, "--seed", _whole, metavar="N", help="seed of the first take (default: random)")
-    for name, known in KNOWN_OPTIONS.items():
-        read, number = (_whole, "N") if known.whole else (_decimal, "X")
-        _add(command, _flag(name), read, metavar=number, help=OPTION_TEXTS[name])
-    _add(command, "--lyrics", _words, metavar="FILE", help="a text file of what is to be sung")
-    _add(command, "--language", _text, metavar="L", help="of the lyrics, such as German or de")
-    _add(command, "--model", parsing.model, help="instead of MODELS")
-    _add_engine(command)
-    _add(command, "--out", parsing.path, metavar="FILE", help="a .wav, .flac, .mp3 or .ogg file")
+    _add_piece(command)
 
     command = commands.add_parser("fetch", help="download the models' weights")
     _add(command, "model", parsing.model, nargs="*", help="instead of MODELS")
@@ -91,6 +81,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 PACE_HELP = "seconds that the sketch engine takes per second of music"
 PORT_HELP = "the page's port (default: any free)"
 OUT_HELP = "where --headless saves what was posted"
+
+
+def _add_piece(command: argparse.ArgumentParser) -> None:
+    _add_request(command, prompt="prompt")
+    _add(command, "--takes", _whole, default=1, metavar="N", help="how many versions")
+    _add(command, "--seed", _whole, metavar="N", help="seed of the first take (default: random)")
+    for name, known in KNOWN_OPTIONS.items():
+        read, number = (_whole, "N") if known.whole else (_decimal, "X")
+        _add(command, _flag(name), read, metavar=number, help=OPTION_TEXTS[name])
+    _add(command, "--lyrics", _words, metavar="FILE", help="a text file of what is to be sung")
+    _add(command, "--language", _text, metavar="L", help="of the lyrics, such as German or de")
+    _add(command, "--model", parsing.model, help="instead of MODELS")
+    _add_engine(command)
+    _add(command, "--out", parsing.path, metavar="FILE", help="a .wav, .flac, .mp3 or .ogg file")
 
 
 def _flag(name: str) -> str:
