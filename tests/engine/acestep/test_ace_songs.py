@@ -45,12 +45,12 @@ def song(files: Files, seconds: int, *seeds: int, **more: object) -> Render:
 
 def test_five_takes_of_a_song_are_rendered_and_counted(child: Child, files: Files) -> None:
     lyrics = f"\0[verse]\x1b\n{SCRIPTS}" + "la " * 600
-    reports = child.render(song(files, 1, *range(5), lyrics=lyrics))
-    assert takes(reports) == [(number, 1.0) for number in range(1, 6)]
+    reports = child.render(song(files, 8, *range(5), lyrics=lyrics))
+    assert takes(reports) == [(number, 8.0) for number in range(1, 6)]
     counted = steps(reports)
     assert counted == sorted(counted)
-    assert counted[-1] == (15, 15)
-    assert all(files.samples(number, RATE).shape == (2, RATE) for number in range(1, 6))
+    assert counted[-1] == (20, 20)
+    assert all(files.samples(number, RATE).shape == (2, 8 * RATE) for number in range(1, 6))
 
 
 def test_two_minutes_are_rendered(child: Child, files: Files) -> None:
@@ -94,12 +94,12 @@ def test_a_song_is_cancelled_at_its_next_step_and_leaves_nothing(
 
 
 def test_a_song_that_is_asked_to_end_early_is_made_whole(child: Child, files: Files) -> None:
-    order = song(files, 2, 1)
+    order = song(files, 10, 1)
     child.say(order, Finish(id=order.id))
     reports = together(child)
     while not reports or not isinstance(reports[-1], Done):
         reports.append(child.hear())
-    assert files.samples(1, RATE).shape == (2, 2 * RATE)
+    assert files.samples(1, RATE).shape == (2, 10 * RATE)
 
 
 def test_more_words_than_the_model_reads_are_refused_with_the_number(
