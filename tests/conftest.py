@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the order in which files of them are run."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from tests.support.studio import GENEROUS
 
 
 def pytest_configure() -> None:
-    """Let torch have one thread, in this process and in its children.
-
-    Several wait for each other, busily: what the machine does besides would slow them down many
-    times over.
-    """
+    """Set what this process and its children have in common."""
+    # Several threads of torch's wait for each other, busily: what the machine does besides would
+    # slow them down many times over.
     os.environ["OMP_NUM_THREADS"] = "1"
+    # A shell lets what it starts in the background ignore Ctrl-C, and programs that tests start
+    # would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 LONGEST = (
