@@ -68,8 +68,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "faults::test_loading_a_model_does_not_count_for_the_deadline",
     ),
     (
-        "An engine that dies or says nothing for two minutes is replaced",
+        "An engine that dies or says nothing for two minutes is replaced (in a step that should "
+        "last longer, for twice as long as that)",
         "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on",
+        "pulse::test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last",
+        "process::test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end",
     ),
     (
         "A piece whose numbers are not finite (NaN, infinity) fails, refunded, and is never posted",
