@@ -47,7 +47,7 @@ def _checks(*, online: bool) -> Iterator[Check]:
     yield _token(config)
     for file in filter(None, (Path(".env"), config.discord_token_file)):
         yield from data.secret(file)
-    yield from engine.musicgen(config)
+    yield from engine.models(config)
     yield from data.folder(config)
     yield data.rows(config)
     yield from data.music(config)

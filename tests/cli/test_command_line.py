@@ -160,6 +160,7 @@ def test_doctor_lists_a_mend_for_every_fault(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     for check in ("Python", "Token", "Packages", "Device", "Weights", "Data folder", "Free disk"):
         assert check in done.stdout
+    assert {"audiocraft", "diffusers", "torch"} <= set(done.stdout.split())
     assert "python -m bot fetch facebook/musicgen-small" in done.stdout
     done = bot(tmp_path, "doctor", COLUMNS="200", DISCORD_TOKEN="wrong")
     assert done.returncode == 1

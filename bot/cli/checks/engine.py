@@ -1,4 +1,4 @@
-"""Whether MusicGen can render here: its packages, the device, the weights."""
+"""Whether the configured models can render here: their packages, the device, the weights."""
 
 import importlib.metadata
 import json
@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from bot.cli.checks.check import Check, bad, good, note
 from bot.cli.engine_choice import SETUP
 from bot.config import Config, DeviceSetting
 from bot.engine import weights
 from bot.engine.environment import engine_environment
-from bot.engine.musicgen import checkpoints
 
 DEVICE_PROBE = """
 import json, torch
@@ -23,19 +23,20 @@ p = torch.cuda.get_device_properties(0) if gpu else None
 print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()]))
 """
 
+TOLD = ("audiocraft", "diffusers", "torch", "torchaudio", "transformers", "xformers")
+"""Packages whose versions are told."""
+
 SLOW_ON_A_CPU = "two cores play the small model in about real time; larger ones need a GPU"
 
 
-def musicgen(config: Config) -> Iterator[Check]:
-    """Check what MusicGen needs, whatever engine is configured."""
-    if not checkpoints.installed():
-        found = "the bot's are installed, MusicGen's are not"
+def models(config: Config) -> Iterator[Check]:
+    """Check what the configured models need, whatever engine is configured."""
+    if lacking := weights.lacking(config.wanted):
+        found = f"the bot's are installed, {lacking}'s are not"
         yield note("Packages", found, f"run `{SETUP}`; ENGINE=sketch does not need them")
         return
-    names = ("audiocraft", "torch", "torchaudio", "xformers", "transformers")
-    yield good(
-        "Packages", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    )
+    versions = (f"{each} {importlib.metadata.version(each)}" for each in TOLD if find_spec(each))
+    yield good("Packages", ", ".join(versions))
     yield device(config)
     for model in config.wanted:
         yield _weights(model)
