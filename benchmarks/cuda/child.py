@@ -12,8 +12,9 @@ from transformers.utils import logging
 
 from benchmarks.cuda.stage import TINY, Stage
 from benchmarks.report import Row
+from bot.engine.conversation import Conversation
 from bot.engine.messages import Progress, Ready, Render
-from bot.engine.process import EngineProcess, start
+from bot.engine.process import start
 from bot.engine.worker import REPORT_INTERVAL
 from tests.support import inside, tiny_musicgen
 
@@ -73,7 +74,7 @@ async def _rendered(stage: Stage, environment: dict[str, str]) -> list[Row]:
 @asynccontextmanager
 async def _started(
     stage: Stage, environment: dict[str, str]
-) -> AsyncIterator[tuple[EngineProcess, Ready]]:
+) -> AsyncIterator[tuple[Conversation, Ready]]:
     words = ["-W", "ignore", "-m", "bot.engine.worker", "--engine", "musicgen"]
     words += ["--device", stage.device.type, "--model", "facebook/musicgen-small"]
     words += [] if stage.gpu else ["--precision", "float32", "--slots", str(TAKES)]
@@ -88,7 +89,7 @@ async def _started(
                 await attending
 
 
-async def _said(engine: EngineProcess, order: Render) -> tuple[float, int]:
+async def _said(engine: Conversation, order: Render) -> tuple[float, int]:
     """Return the seconds of a render, and how often its progress was told."""
     begun = time.perf_counter()
     with inside.reports(engine) as routed:

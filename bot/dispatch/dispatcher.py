@@ -26,7 +26,7 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from bot.engine.process import EngineProcess
+from bot.engine.process import RunningEngine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.monitoring.metrics import Metrics
@@ -56,7 +56,7 @@ class Dispatcher:
         news: asyncio.Event,
         drain: asyncio.Event,
         metrics: Metrics,
-        start: Callable[[], AbstractAsyncContextManager[EngineProcess]],
+        start: Callable[[], AbstractAsyncContextManager[RunningEngine]],
         ticks: Callable[[], float] = time.monotonic,
         pause: float = 1.0,
         grace: float = GRACE,
@@ -125,7 +125,7 @@ class Dispatcher:
         self._running.clear()
         self._work.set()
 
-    async def _serve(self, engine: EngineProcess) -> None:
+    async def _serve(self, engine: RunningEngine) -> None:
         self._metrics.engine = engine.pid
         ready = await engine.ready()
         await self._patiently(self._loaded, ready)
@@ -151,7 +151,7 @@ class Dispatcher:
         self._pause = self._first_pause
         self._news.set()
 
-    async def _heed(self, engine: EngineProcess) -> None:
+    async def _heed(self, engine: RunningEngine) -> None:
         """Tell the engine of jobs that are cancelled or stopped."""
         wanted = {job.id: job for job in await jobs.running(self._database)}
         for number, running in self._running.items():
@@ -160,7 +160,7 @@ class Dispatcher:
             elif wanted[number].stopping:
                 self._finish(engine, running)
 
-    async def _begin(self, engine: EngineProcess, group: asyncio.TaskGroup) -> None:
+    async def _begin(self, engine: RunningEngine, group: asyncio.TaskGroup) -> None:
         """Give the engine as many jobs as its models have room for."""
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
@@ -171,7 +171,7 @@ class Dispatcher:
                 running.preview_due = any(part.preview for part in order.parts)
                 group.create_task(self._render(engine, running, order))
 
-    async def _make_room(self, engine: EngineProcess) -> None:
+    async def _make_room(self, engine: RunningEngine) -> None:
         """Let a paying job take the place of one in the idle lane."""
         if not self._may_begin():
             return
@@ -189,7 +189,7 @@ class Dispatcher:
             self._news.set()
         return job
 
-    async def _order(self, engine: EngineProcess, running: RunningJob) -> Render | None:
+    async def _order(self, engine: RunningEngine, running: RunningJob) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""
         try:
             return await render_order.write(self._database, self._folder, running.job)
@@ -198,7 +198,7 @@ class Dispatcher:
             self._let_go(engine, running)
             return None
 
-    async def _render(self, engine: EngineProcess, running: RunningJob, order: Render) -> None:
+    async def _render(self, engine: RunningEngine, running: RunningJob, order: Render) -> None:
         # If the engine is lost here the job stays where it is: recovery finds it.
         self._watch(engine)
         try:
@@ -212,7 +212,7 @@ class Dispatcher:
             await self._patiently(self._endings.overdue if late else self._rendered, running)
         self._let_go(engine, running)
 
-    async def _heard(self, engine: EngineProcess, running: RunningJob, said: InterimReport) -> None:
+    async def _heard(self, engine: RunningEngine, running: RunningJob, said: InterimReport) -> None:
         match said:
             case Loading():
                 self._deadlines.suspend(self._running.values())
@@ -236,7 +236,7 @@ class Dispatcher:
             running.noted = now
             await reports.progressed(self._database, running.job, said)
 
-    async def _previewed(self, engine: EngineProcess, running: RunningJob) -> None:
+    async def _previewed(self, engine: RunningEngine, running: RunningJob) -> None:
         running.preview_due = False
         now = await reports.previewed(self._database, self._folder, running.job, self._clock())
         if now and now.stopping:
@@ -249,7 +249,7 @@ class Dispatcher:
         await self._endings.rendered(running.job, spent, pace)
         self._metrics.renders.labels(running.job.request.model).observe(spent)
 
-    def _let_go(self, engine: EngineProcess, running: RunningJob) -> None:
+    def _let_go(self, engine: RunningEngine, running: RunningJob) -> None:
         del self._running[running.job.id]
         running.end()
         self._watch(engine)
@@ -257,7 +257,7 @@ class Dispatcher:
             self._idle.set()
         self._work.set()
 
-    def _watch(self, engine: EngineProcess) -> None:
+    def _watch(self, engine: RunningEngine) -> None:
         """Drop jobs that take much longer than they usually do on this machine."""
 
         def late(running: RunningJob) -> None:
@@ -265,7 +265,7 @@ class Dispatcher:
 
         self._deadlines.watch(self._running.values(), self._machine.models, late)
 
-    def _drop(self, engine: EngineProcess, running: RunningJob, phase: Phase) -> None:
+    def _drop(self, engine: RunningEngine, running: RunningJob, phase: Phase) -> None:
         """Tell the engine to drop a job; one that is back in the queue stays there."""
         told = running.unwanted
         if not told or phase is Phase.REQUEUED:
@@ -273,7 +273,7 @@ class Dispatcher:
         if not told:
             engine.cancel(running.job.id)
 
-    def _finish(self, engine: EngineProcess, running: RunningJob) -> None:
+    def _finish(self, engine: RunningEngine, running: RunningJob) -> None:
         """Stop a job early, but not before the preview that members heard in an earlier attempt.
 
         One that was stopped while it waited gets no longer than its preview.

@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from bot.engine import messages, worker
 from bot.engine.contract import Idle, Rendering
+from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
-from bot.engine.process import EngineProcess, start
+from bot.engine.process import start
 from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
 from tests.support.engines import of, steps
@@ -52,7 +53,7 @@ def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Re
 
 
 @asynccontextmanager
-async def engine(pace: float = 0) -> AsyncIterator[EngineProcess]:
+async def engine(pace: float = 0) -> AsyncIterator[Conversation]:
     async with start([*SKETCH, str(pace)], engine_environment()) as running:
         ready = await running.ready()
         assert (ready.models, ready.slots) == (("sketch",), 1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import simcord
 
     from bot.client import Fantasia
-    from bot.engine.process import EngineProcess
+    from bot.engine.conversation import Conversation
     from bot.studio import Studio
     from bot.tables.database import Database
 
@@ -49,7 +49,7 @@ def looks(bot: "Fantasia") -> set[asyncio.Task[None]]:
 
 
 @contextmanager
-def reports(engine: "EngineProcess") -> Iterator[MagicMock]:
+def reports(engine: "Conversation") -> Iterator[MagicMock]:
     """Count what an engine's process reports, for as long as the block: a call for each report."""
     with patch.object(engine, "_route", wraps=engine._route) as routed:
         yield routed
