@@ -17,15 +17,12 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from heapq import heapify, heapreplace
 
+from bot.rules.lazy_heap import Key, LazyHeap
 from bot.values import QueuedJob
 
 WINDOW = timedelta(hours=1)
 AGED = 4
-
-Heap = list[tuple[float, ...]]
-"""Keys, each with the number of whose it is as its last item."""
 
 
 class Shares:
@@ -55,11 +52,7 @@ class Shares:
 
 
 class Lane:
-    """Jobs that wait, by server and member, oldest first.
-
-    Shares only grow, and so do the keys in the heaps: one that is out of date is too low, and is
-    corrected when it comes to the top.
-    """
+    """Jobs that wait, by server and member, oldest first; keys grow, since shares do."""
 
     def __init__(self, waiting: Iterable[QueuedJob], shares: Shares) -> None:
         self._shares = shares
@@ -70,9 +63,9 @@ class Lane:
             members = self._queues.setdefault(job.guild, {})
             members.setdefault(job.user, deque()).append(job)
         self._members = {
-            guild: _heap(members, self._key_in(guild)) for guild, members in self._queues.items()
+            guild: LazyHeap(members, self._key_in(guild)) for guild, members in self._queues.items()
         }
-        self._servers = _heap(self._queues, self._key)
+        self._servers = LazyHeap(self._queues, self._key)
 
     def oldest(self) -> QueuedJob | None:
         """Return the job that has waited longest."""
@@ -84,8 +77,8 @@ class Lane:
         """Return the oldest job of the member served least."""
         if self.oldest() is None:
             return None
-        guild = _least(self._servers, self._key)
-        return self._queues[guild][_least(self._members[guild], self._key_in(guild))][0]
+        guild = self._servers.least()
+        return self._queues[guild][self._members[guild].least()][0]
 
     def start(self, job: QueuedJob) -> None:
         """Take out the oldest job of a member, and count it."""
@@ -93,15 +86,14 @@ class Lane:
         self._started.add(job.id)
         self._queues[job.guild][job.user].popleft()
 
-    def _key(self, guild: int) -> tuple[float, ...]:
-        key = self._key_in(guild)
-        first = key(_least(self._members[guild], key))
+    def _key(self, guild: int) -> Key:
+        first = self._key_in(guild)(self._members[guild].least())
         return self._shares.of_server(guild) if first[0] < math.inf else math.inf, *first
 
-    def _key_in(self, guild: int) -> Callable[[int], tuple[float, ...]]:
+    def _key_in(self, guild: int) -> Callable[[int], Key]:
         queues = self._queues[guild]
 
-        def key(user: int) -> tuple[float, ...]:
+        def key(user: int) -> Key:
             if not queues[user]:
                 return math.inf, math.inf
             return self._shares.of_member(guild, user), queues[user][0].id
@@ -133,17 +125,3 @@ class Line:
 def is_aged(turn: int) -> bool:
     """Whether the `turn`-th start is the oldest job's."""
     return turn % AGED == AGED - 1
-
-
-def _heap(numbers: Iterable[int], key: Callable[[int], tuple[float, ...]]) -> Heap:
-    heap: Heap = [(*key(number), number) for number in numbers]
-    heapify(heap)
-    return heap
-
-
-def _least(heap: Heap, key: Callable[[int], tuple[float, ...]]) -> int:
-    """Return the number with the least key."""
-    # Ends: each turn corrects one key that was too low, and nothing lowers one.
-    while (now := key(number := int(heap[0][-1]))) != heap[0][:-1]:
-        heapreplace(heap, (*now, number))
-    return number
