@@ -104,6 +104,9 @@ TABLE = {
         "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on"
     ),
     "lies, one by one": "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
+    "deaf to a cancel": (
+        "deafness::test_an_engine_that_goes_on_with_what_was_cancelled_is_lost"
+    ),
     "lies about itself": "hostile_child::test_an_engine_that_lies_about_itself_does_not_start",
     "files that are none": "hostile_child::test_nothing_but_a_file_of_its_own_is_posted",
     "forgotten while a take is looked at": (

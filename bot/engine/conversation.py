@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Protocol
 
 from bot.engine.cards import ModelCard, card
@@ -57,6 +57,10 @@ class Mailbox:
         """Expect what an engine with these models may report on an order."""
         self.ended = False
         """Whether the last report has arrived."""
+        self.due: float | None = None
+        """When that must be, by the event loop's clock: its render was cancelled."""
+        self._stepped = False
+        """Whether the step is known in which the cancel found the engine."""
         self._models = models
         self._model = order.model
         self._due: set[object] = {Loading, *(part.number for part in order.parts)}
@@ -74,6 +78,14 @@ class Mailbox:
             self._reports.pop()
         self._reports.append(report)
         self._arrived.set()
+
+    def wait(self, until: float, *, step: bool = False) -> None:
+        """Let a cancelled render end later: its engine is busy until then.
+
+        A cancel is heeded after the `step` in which it finds the engine, and before another.
+        """
+        if self.due is not None and not (step and self._stepped):
+            self.due, self._stepped = max(self.due, until), self._stepped or step
 
     def _check(self, report: RenderReport) -> None:
         match report:
@@ -154,7 +166,9 @@ class Conversation:
             del self._mailboxes[order.id]
 
     def cancel(self, job: int) -> None:
-        """Stop a render and keep nothing."""
+        """Stop a render and keep nothing; an engine that goes on with it is soon lost."""
+        if (mailbox := self._mailboxes.get(job)) and mailbox.due is None:
+            mailbox.due = _now() + self._patience
         self._send(Cancel(id=job))
 
     def finish(self, job: int) -> None:
@@ -180,20 +194,42 @@ class Conversation:
                 raise EngineError(f"said {quoted(said)} before it was ready")
 
     async def attend(self) -> None:
-        """Route reports until the child dies or falls silent, then raise EngineError."""
+        """Route reports until the child dies or falls silent, then raise EngineError.
+
+        So is one lost that goes on saying something, but of a render that was cancelled.
+        """
         while True:
+            silent = _now() + self._patience
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout_at(min((silent, *self._dues()))):
                     said = await self._hear()
             except TimeoutError:
                 # One that has nothing to do, or has said all, may be silent for ever.
-                if any(not mailbox.ended for mailbox in self._mailboxes.values()):
+                if _now() >= silent and not all(box.ended for box in self._mailboxes.values()):
                     raise EngineError(f"said nothing for {self._patience:g} s") from None
             else:
-                if not isinstance(said, Alive):  # which says nothing of what is being loaded
-                    self._patience = self._loading if isinstance(said, Loading) else self._silence
-                    self._route(said)
+                self._heed(said)
+            if any(due <= _now() for due in self._dues()):
+                raise EngineError("did not end a render that was cancelled")
             await asyncio.sleep(0)  # a flood of lines must not starve the event loop
+
+    def _heed(self, said: Report) -> None:
+        """Route a report, and know from it for how long the engine may be busy now."""
+        if isinstance(said, Alive):  # which says nothing of what is being loaded
+            step = min(said.left, self._loading)
+            for mailbox in self._mailboxes.values():
+                mailbox.wait(_now() + step + self._silence, step=True)
+            return
+        self._patience = self._loading if isinstance(said, Loading) else self._silence
+        self._route(said)
+        if isinstance(said, Loading):
+            for mailbox in self._mailboxes.values():
+                mailbox.wait(_now() + self._loading)
+
+    def _dues(self) -> Iterator[float]:
+        for mailbox in self._mailboxes.values():
+            if mailbox.due is not None and not mailbox.ended:
+                yield mailbox.due
 
     def _wrong(self, model: str, confirms: Confirmation) -> str | None:
         known = self._cards.get(model) or card(model)
@@ -219,6 +255,10 @@ class Conversation:
             return report(await self._transport.hear())
         except ProtocolError as error:
             raise EngineError(f"sent garbage ({error})") from error
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def quoted(words: object) -> str:

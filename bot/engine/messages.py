@@ -112,7 +112,9 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Alive(Message, frozen=True, kw_only=True, tag="alive"):
-    """The child is in the middle of a step that is expected to last long."""
+    """The child is in the middle of a long step, which is over in `left` seconds at most."""
+
+    left: Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class Loading(Message, frozen=True, kw_only=True, tag="loading"):

@@ -13,10 +13,11 @@ PULSE_LEEWAY = 2.0
 
 
 @contextmanager
-def pulse(beat: Callable[[], None], expected: float) -> Iterator[None]:
+def pulse(beat: Callable[[float], None], expected: float) -> Iterator[None]:
     """Call `beat` from a thread now and then while the block runs, if it is expected to be long.
 
-    That ends when so many seconds, with some leeway, are over: a step that hangs is silent then.
+    It is told how many seconds are left of those, with some leeway, after which that ends: a step
+    that hangs is silent then.
     """
     if PULSE_LEEWAY * expected < PULSE_INTERVAL:
         yield
@@ -24,8 +25,8 @@ def pulse(beat: Callable[[], None], expected: float) -> Iterator[None]:
     over, until = threading.Event(), time.monotonic() + PULSE_LEEWAY * expected
 
     def beats() -> None:
-        while not over.wait(PULSE_INTERVAL) and time.monotonic() < until:
-            beat()
+        while not over.wait(PULSE_INTERVAL) and (left := until - time.monotonic()) > 0:
+            beat(left)
 
     thread = threading.Thread(target=beats, name="pulse", daemon=True)
     thread.start()

@@ -78,7 +78,7 @@ class Worker:
         while True:
             self._receive()
             self._admit()
-            with pulse(lambda: self._say(Alive()), self._engine.expected()):
+            with pulse(lambda left: self._say(Alive(left=left)), self._engine.expected()):
                 self._engine.step()
             turns = [self._turn_to(each) for each in list(self._orders.values()) if each.rendering]
             self._pause = IDLE_PAUSE if turns and not any(turns) else 0.0

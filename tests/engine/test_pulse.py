@@ -8,6 +8,7 @@ import pytest
 
 from bot.engine import messages, pulse, worker
 from bot.engine.messages import Alive
+from bot.engine.pulse import PULSE_LEEWAY
 from bot.engine.sketch.engine import Sketch
 
 
@@ -43,4 +44,7 @@ def test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last(
         worker.Worker(Labouring(expects), inbox, out).run()
     reports = [messages.report(line) for line in out.getvalue().splitlines()][1:]
     assert least <= len(reports) <= most
-    assert set(reports) <= {Alive()}
+    left = [said.left for said in reports if isinstance(said, Alive)]
+    assert len(left) == len(reports)
+    assert left == sorted(left, reverse=True)
+    assert all(0 < each < PULSE_LEEWAY * expects for each in left)

@@ -75,6 +75,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "process::test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end",
     ),
     (
+        "So is one that goes on for as long with a piece that was cancelled",
+        "deafness::test_an_engine_that_goes_on_with_what_was_cancelled_is_lost",
+        "deafness::test_an_engine_ends_its_step_or_loads_its_model_before_it_heeds_a_cancel",
+    ),
+    (
         "A piece whose numbers are not finite (NaN, infinity) fails, refunded, and is never posted",
         "numbers::test_a_take_of_no_numbers_fails_alone_and_those_beside_and_after_it_are_unchanged",
         "numbers::test_no_preview_is_written_of_what_is_no_music",

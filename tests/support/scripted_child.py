@@ -173,6 +173,8 @@ def die(how: str) -> None:
 
 slow: set[int] = set()
 lingering: set[int] = set()
+deaf: set[int] = set()
+"""Those that no cancel ends."""
 crossing: dict[int, Render] = {}
 """Those whose takes are announced as they are cancelled."""
 long: dict[int, Render] = {}
@@ -191,6 +193,12 @@ def keep_slow() -> None:
         time.sleep(0.1)
 
 
+def live_on() -> None:
+    while True:
+        say(Alive(left=0.2))
+        time.sleep(0.1)
+
+
 def render(order: Render) -> None:
     how, _, when = order.prompt.partition(" ")
     if when == "once" and not once(order):
@@ -198,12 +206,23 @@ def render(order: Render) -> None:
     match how:
         case "crash" | "kill":
             die(how)
+        case "deaf" if when == "alive":
+            threading.Thread(target=live_on, daemon=True).start()
+            deaf.add(order.id)
+        case "deaf":
+            slow.add(order.id)
+            deaf.add(order.id)
+        case "labour":
+            for left in (2.0, 1.5, 1.0, 0.5):
+                say(Alive(left=left))
+                time.sleep(0.5)
+            slow.add(order.id)
         case "hang":
             time.sleep(1000)
         case "expire":
             for _ in range(6):
                 time.sleep(0.5)
-                say(Alive())
+                say(Alive(left=0.5))
             time.sleep(1000)
         case "flood":
             for done in range(50_000):
@@ -332,6 +351,8 @@ def main() -> None:
             case Render() as order:
                 render(order)
             case Cancel(id=job):
+                if job in deaf:
+                    continue
                 if job in lingering:
                     die("kill")
                 if job in crossing:
