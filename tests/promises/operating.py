@@ -102,7 +102,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "guard::test_the_token_may_come_from_a_file",
     ),
     (
-        "So is one that says, or leaves in a file, what cannot be true",
+        "and one that says, or leaves in a file, what cannot be true",
         "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
     ),
     (
