@@ -26,6 +26,7 @@ from bot.engine import process
 from bot.engine.cards import ModelCard, card
 from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import Encoder, encoding
+from bot.engine.placement import Placement
 from bot.errors import StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
@@ -68,6 +69,7 @@ class Plan:
 
     folder: Path
     command: tuple[str, ...]
+    placements: tuple[Placement, ...] = (Placement("cpu-0"),)
     models: tuple[str, ...]
     cards: tuple[ModelCard, ...] = ()
     limits: Limits = field(default_factory=Limits)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from dotenv import load_dotenv
 
@@ -74,6 +74,7 @@ class Config:
     discord_token_file: Annotated[Path | None, parsing.path] = None
     data_dir: Annotated[Path, parsing.path] = Path("data")
     engine: EngineName = EngineName.MUSICGEN
+    engines: Annotated[int | Literal["ray"] | None, parsing.engines] = None
     musicgen_model: Annotated[str, parsing.model] = "facebook/musicgen-small"
     models: Annotated[tuple[str, ...], parsing.models] = ()
     models_loaded: Annotated[int | None, parsing.number(1, MOST_SLOTS, or_auto=True)] = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from bot.rules.tiers import DEFAULTS
 
@@ -44,6 +44,21 @@ def number(least: int, most: int, *, or_auto: bool = False) -> Callable[[str], i
         return int(found)
 
     return read
+
+
+MOST_ENGINES = 64
+
+
+def engines(found: str) -> int | Literal["ray"] | None:
+    """Read how many engines this machine has, None for `auto`, or that Ray's cluster has them."""
+    if found.lower() == "ray":
+        return "ray"
+    try:
+        return number(1, MOST_ENGINES, or_auto=True)(found)
+    except ValueError:
+        raise ValueError(
+            f"found {found!r}; it must be auto, a number from 1 to {MOST_ENGINES}, or ray"
+        ) from None
 
 
 def path(found: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.connection import proxy
-from bot.cli.engine_choice import configured
+from bot.cli.engine_choice import configured, placements
 from bot.config import Config, DeviceSetting, PrecisionSetting, Switch, load
 from bot.engine.cards import EngineName
 from bot.errors import OperatorError
@@ -80,6 +80,23 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
         "LOG_LEVEL: found 'loud'; it must be one of debug, info, warning, error",
     ):
         assert line in text
+
+
+def test_engines_are_counted_or_rays() -> None:
+    for found, read in (("auto", None), ("3", 3), ("64", 64), ("Ray", "ray")):
+        assert Config.from_env({"ENGINES": found}).engines == read
+    for found in ("0", "65", "two", "-1", "1.5", "3 4"):
+        sentence = f"ENGINES: found '{found}'; it must be auto, a number from 1 to 64, or ray"
+        with pytest.raises(OperatorError, match=re.escape(sentence)):
+            Config.from_env({"ENGINES": found})
+    with pytest.raises(OperatorError, match="ENGINES is ray, but"):
+        placements(Config(engines="ray"))
+
+
+def test_the_sketch_engine_needs_no_gpu() -> None:
+    for device in DeviceSetting:
+        config = Config(engine=EngineName.SKETCH, device=device, engines=2)
+        assert [each.name for each in placements(config)] == ["cpu-0", "cpu-1"]
 
 
 @pytest.mark.parametrize("music", ["", "40"])

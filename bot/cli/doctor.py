@@ -48,6 +48,7 @@ def _checks(*, online: bool) -> Iterator[Check]:
     for file in filter(None, (Path(".env"), config.discord_token_file)):
         yield from data.secret(file)
     yield from engine.models(config)
+    yield engine.engines(config)
     yield from data.folder(config)
     yield data.rows(config)
     yield from data.music(config)

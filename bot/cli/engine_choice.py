@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from bot import __version__
 from bot.config import Config
-from bot.engine import cards, weights
+from bot.engine import cards, placement, weights
 from bot.engine.cards import EngineName, ModelCard
+from bot.engine.environment import engine_environment
+from bot.engine.placement import Placement
 from bot.errors import OperatorError
 from bot.rules.tiers import LONGEST_MODEL
 from bot.values import About
@@ -90,6 +92,18 @@ def _choice(
     command += ["--slots", str(config.slots)] if config.slots else []
     command += ["--models-loaded", str(config.models_loaded)] if config.models_loaded else []
     return Choice(cards=found, command=tuple(command), note=note)
+
+
+def placements(config: Config) -> tuple[Placement, ...]:
+    """Return the engines of this machine; raise OperatorError if there cannot be so many."""
+    if config.engines == "ray":
+        raise OperatorError(
+            "ENGINES is ray, but this version starts engines on its own machine alone: set "
+            "ENGINES=auto."
+        )
+    # The sketch engine plays on the CPU wherever MusicGen would.
+    device = "cpu" if config.engine is EngineName.SKETCH else config.device.value
+    return placement.local(config.engines, device, engine_environment())
 
 
 def about(config: Config) -> About:

@@ -8,11 +8,15 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from bot.cli import engine_choice
 from bot.cli.checks.check import Check, bad, good, note
 from bot.cli.engine_choice import SETUP
 from bot.config import Config, DeviceSetting
-from bot.engine import weights
+from bot.engine import placement, weights
 from bot.engine.environment import engine_environment
+from bot.engine.placement import Placement
+from bot.errors import OperatorError
+from bot.rules.wording import counted
 
 DEVICE_PROBE = """
 import json, torch
@@ -40,6 +44,24 @@ def models(config: Config) -> Iterator[Check]:
     yield device(config)
     for model in config.wanted:
         yield _weights(model)
+
+
+def engines(config: Config) -> Check:
+    """Name the engines that the bot would start, and what each sees of this machine."""
+    try:
+        found = engine_choice.placements(config)
+    except OperatorError as error:
+        return bad("Engines", str(error), "correct ENGINES in .env")
+    told = "\n".join(f"{each.name}: {_seen(each)}" for each in found)
+    if warning := placement.unwise(found):
+        return note("Engines", f"{told}\n{warning}", "set ENGINES=auto, or a smaller number")
+    return good("Engines", told)
+
+
+def _seen(placed: Placement) -> str:
+    gpu, threads = map(placed.environment.get, (placement.VISIBLE, placement.THREADS))
+    cores = threads and counted(int(threads), "CPU core")
+    return ", ".join(filter(None, (gpu, cores))) or "all there is"
 
 
 def device(config: Config) -> Check:
