@@ -11,7 +11,7 @@ from bot.errors import Refusal, RefusalKind
 from bot.rules import days, quota, wordfilter
 from bot.rules.quota import ASK_THE_OPERATOR, NOT_ON_THE_LIST, UsedUp
 from bot.rules.terms import Terms
-from bot.tables import backlog, grants, ledger, members, server_tiers, servers, speeds, state
+from bot.tables import backlog, engines, grants, ledger, members, server_tiers, servers
 from bot.tables.database import Transaction
 from bot.values import (
     Block,
@@ -24,6 +24,7 @@ from bot.values import (
     Presence,
     Promise,
     Request,
+    Speed,
 )
 
 log = logging.getLogger(__name__)
@@ -213,22 +214,33 @@ def _check_disk(folder: Path) -> None:
 
 
 async def _check_memory(tx: Transaction, request: Request, now: datetime) -> None:
-    """Raise Refusal for what does not fit by the engine's count, or recently did not."""
-    known = await speeds.here(tx, request.model)
-    if request.model in await state.unfit(tx):
+    """Raise Refusal for what fits no engine, by its own count or since it recently did not."""
+    model, there = request.model, await engines.every(tx)
+    if there and all(model in engine.unfit for engine in there):
         raise Refusal(
-            f"The model {request.model} needs more memory than this machine has. Choose a "
+            f"The model {model} needs more memory than this machine has. Choose a "
             "smaller one; nothing was queued or charged.",
             RefusalKind.MACHINE,
         )
-    if known is None or known.too_long is None or known.too_long_at is None:
+    short = [_lately_short(engine.speeds.get(model), request, now) for engine in there]
+    if not all(short) or not (known := max(filter(None, short), key=_fits, default=None)):
         return
+    fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
+    raise Refusal(
+        f"This machine recently ran out of memory for {known.too_long:g} s with "
+        f"{model}. {fits}; nothing was queued or charged.",
+        RefusalKind.MACHINE,
+    )
+
+
+def _lately_short(known: Speed | None, request: Request, now: datetime) -> Speed | None:
+    """Return what is known of a model whose engine recently lacked the memory for a request."""
+    if known is None or known.too_long is None or known.too_long_at is None:
+        return None
     ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been set back
     lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
-    if lately and request.length >= known.too_long:
-        fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
-        raise Refusal(
-            f"This machine recently ran out of memory for {known.too_long:g} s with "
-            f"{request.model}. {fits}; nothing was queued or charged.",
-            RefusalKind.MACHINE,
-        )
+    return known if lately and request.length >= known.too_long else None
+
+
+def _fits(known: Speed) -> float:
+    return known.fits

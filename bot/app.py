@@ -21,7 +21,7 @@ from bot.belongings.shelf import Shelf
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
-from bot.dispatch.dispatcher import Dispatcher
+from bot.dispatch.fleet import EngineSource, Fleet
 from bot.engine import process
 from bot.engine.cards import ModelCard, card
 from bot.engine.environment import engine_environment
@@ -118,9 +118,9 @@ async def compose(plan: Plan) -> AsyncIterator[Fantasia]:
                 sync=plan.sync,
                 proxy=plan.proxy,
             )
-            dispatcher = _dispatcher(plan, database, bells, metrics)
+            fleet = _fleet(plan, database, bells, metrics)
             pulse = Pulse(database)
-            async with _running(plan, client, dispatcher, bells, pulse):
+            async with _running(plan, client, fleet, bells, pulse):
                 yield client
 
 
@@ -165,9 +165,8 @@ def services_of(
     )
 
 
-def _dispatcher(plan: Plan, database: Database, bells: Bells, metrics: Metrics) -> Dispatcher:
-    environment = engine_environment()
-    return Dispatcher(
+def _fleet(plan: Plan, database: Database, bells: Bells, metrics: Metrics) -> Fleet:
+    return Fleet(
         database,
         folder=plan.folder,
         clock=plan.clock,
@@ -176,22 +175,31 @@ def _dispatcher(plan: Plan, database: Database, bells: Bells, metrics: Metrics) 
         news=bells.news,
         drain=bells.drain,
         metrics=metrics,
-        start=partial(
-            process.start,
-            plan.command,
-            environment,
-            plan.silence,
-            umask=PRIVATE_UMASK,
-            cards=plan.cards,
-        ),
+        source=partial(_children, plan),
         pause=plan.pause,
         grace=plan.grace,
     )
 
 
+async def _children(plan: Plan) -> EngineSource:
+    """The engines of this machine, each a process of its own."""
+    environment = engine_environment()
+    yield {
+        placement.name: partial(
+            process.start,
+            plan.command,
+            {**environment, **placement.environment},
+            plan.silence,
+            umask=PRIVATE_UMASK,
+            cards=plan.cards,
+        )
+        for placement in plan.placements
+    }
+
+
 @asynccontextmanager
 async def _running(
-    plan: Plan, client: Fantasia, dispatcher: Dispatcher, bells: Bells, pulse: Pulse
+    plan: Plan, client: Fantasia, fleet: Fleet, bells: Bells, pulse: Pulse
 ) -> AsyncIterator[None]:
     """Run the loops, and serve the metrics if they are wanted, for as long as the block."""
     services = client.services
@@ -201,10 +209,10 @@ async def _running(
             log.info("metrics on port %d of %s", port, plan.metrics[0])
         group = await stack.enter_async_context(asyncio.TaskGroup())
         loops = {
-            "dispatcher": dispatcher.run(),
+            "fleet": fleet.run(),
             "tick": tick(client, bells.news, pulse),
             "tidy": tidy(services.archive, services.erasure, plan.keep),
-            "farewell": farewell(client, dispatcher, bells, plan.drain_seconds),
+            "farewell": farewell(client, fleet, bells, plan.drain_seconds),
         }
         pulse.tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
         yield
@@ -224,13 +232,13 @@ async def _swept(archive: Archive) -> None:
         await asyncio.sleep(HELD_DATABASE_PAUSE)
 
 
-async def farewell(client: Fantasia, dispatcher: Dispatcher, bells: Bells, patience: float) -> None:
+async def farewell(client: Fantasia, fleet: Fleet, bells: Bells, patience: float) -> None:
     """When draining: finish current renders within `patience` seconds, post what is owed, close."""
     await bells.drain.wait()
     log.warning("draining: nothing new is started; current renders have %g s", patience)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
-            await dispatcher.idle()
+            await fleet.idle()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH_SECONDS):
             # Again and again, for a place is posted one message at each look.

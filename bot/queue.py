@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
-from bot.tables import backlog, jobs, posts, speeds, state, takes
+from bot.tables import backlog, engines, jobs, posts, state, takes
 from bot.tables.database import Reader, Transaction
-from bot.values import Job
+from bot.values import Job, QueuedJob
 
 MOST_PASSED = 4
 """How many jobs may overtake one whose model is not loaded, except on an aged turn."""
@@ -22,51 +22,80 @@ class Expected:
     ends_at: datetime | None
 
 
-async def claim(
-    tx: Transaction, loaded: Collection[str], now: datetime, full: Collection[str] = ()
-) -> Job | None:
-    """Start the next job, if the studio is not paused.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an engine that looks for a job could begin.
 
-    While the next one's model is not loaded, others whose model is go first; while it is one of
-    the `full`, whose slots are all taken, others whose model is not. A job that has seen the engine
-    die renders alone: until it can, nothing else starts.
+    Its `loaded` models are in memory, the slots of the `full` are all taken. Other engines have
+    those of `elsewhere` loaded, with a slot free. What needs a model that is `barred` only others
+    can render; of the `absent` ones no engine that is there can.
+    """
+
+    engine: str
+    loaded: Collection[str] = ()
+    full: Collection[str] = ()
+    elsewhere: Collection[str] = ()
+    barred: Collection[str] = ()
+    absent: Collection[str] = ()
+
+    def suits(self, job: QueuedJob) -> bool:
+        """Whether a job may be rendered here at all."""
+        return job.model not in self.barred and job.engine in (None, self.engine)
+
+    def has_room(self, job: QueuedJob) -> bool:
+        """Whether a job may begin now, as far as slots go."""
+        # Whoever needs another model waits for the full ones, too: it would take their place as
+        # soon as they are idle, and those who may pass it would never be there in time.
+        return job.model not in self.full and (job.model in self.loaded or not self.full)
+
+
+async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
+    """Start the next job on an engine, if neither that nor the studio is paused.
+
+    While the next one's model is not loaded, others whose model is go first, and another engine
+    that has it begins it; while it is one of the full, whose slots are all taken, others whose
+    model is not. A job that has seen an engine die renders alone: until it can, nothing else starts
+    on the engine that has it next.
     """
     # Read in the claim's own transaction: nothing starts once a pause was answered.
-    if await state.paused(tx) is not None:
+    if await state.paused(tx) is not None or await engines.paused(tx, opening.engine):
         return None
     # One job of each member and model is enough to choose from: only the oldest can be next, so
     # a claim costs by the members who wait and not by the length of the queue.
-    heads = await backlog.heads(tx)
+    heads = [job for job in await backlog.heads(tx) if job.model not in opening.absent]
     shares = Shares(await backlog.shares(tx, now - fairness.WINDOW, now) if heads else ())
     turn = await state.turn(tx)
     whose_turn = Line(heads, shares).next(turn)
     if whose_turn is None:
         return None
-    # Whoever needs another model waits for the full ones, too: it would take their place as soon
-    # as they are idle, and those who may pass it would never be there in time.
-    able = [
-        job
-        for job in heads
-        if job.idle == whose_turn.idle
-        and job.model not in full
-        and (job.model in loaded or not full)
-    ]
+    suited = [job for job in heads if opening.suits(job)]
+    # Paying jobs that only other engines can render leave this one to those of the idle lane.
+    idle = all(job.idle for job in suited)
+    able = [job for job in suited if job.idle == idle and opening.has_room(job)]
     first = Line(able, shares).next(turn)
     if first is None:
         return None
-    chosen = first
-    if first.model not in loaded and first.passed < MOST_PASSED and not fairness.is_aged(turn):
-        at_hand = (job for job in able if job.model in loaded)
-        chosen = Line(at_hand, shares).next(turn) or first
+    chosen: QueuedJob | None = first
+    if first.model not in opening.loaded:
+        at_hand = None
+        if first.passed < MOST_PASSED and not fairness.is_aged(turn):
+            loaded = (job for job in able if job.model in opening.loaded)
+            at_hand = Line(loaded, shares).next(turn)
+        chosen = at_hand or (None if first.model in opening.elsewhere else first)
+    if chosen is None:
+        return None
     # The choice is only a wish: whether the job may start is decided by the UPDATE's own WHERE.
-    job = await jobs.start(tx, chosen.id, now)
-    if job:
-        # Counted only when something started: a refused start overtakes nobody.
-        if chosen is not first:
-            await jobs.passed(tx, first.id)
-        # It stays somebody's turn until a slot of their model is free.
-        if whose_turn.model not in full:
-            await state.count_turn(tx)
+    job = await jobs.start(tx, chosen.id, opening.engine, now)
+    if job is None:
+        if chosen.alone and chosen.engine is None:
+            await backlog.awaits(tx, chosen.id, opening.engine)
+        return None
+    # Counted only when something started: a refused start overtakes nobody.
+    if chosen is not first:
+        await jobs.passed(tx, first.id)
+    # It stays somebody's turn until a slot of their model is free, on an engine that has it.
+    if whose_turn.model not in opening.full and opening.suits(whose_turn):
+        await state.count_turn(tx)
     return job
 
 
@@ -94,11 +123,11 @@ async def expected(reader: Reader, now: datetime) -> dict[int, Expected]:
     Future requests are not taken into account.
     """
     running, waiting = await backlog.under_way(reader), await backlog.line(reader)
-    known = {speed.model: speed for speed in await speeds.all_here(reader)}
+    there = await engines.every(reader)
     shares = Shares(await backlog.shares(reader, now - fairness.WINDOW, now) if waiting else ())
     line, turn = Line(waiting, shares), await state.turn(reader)
     found = {}
-    order = forecast.ends(running, line, turn, known)
+    order = forecast.ends(running, line, turn, there)
     for place, (job, left) in enumerate(order, start=1 - len(running)):
         # A place far back costs as much as all before it, and `/queue` is asked often.
         if place > forecast.PLACES_FORECAST:

@@ -61,10 +61,12 @@ class ChannelKind(StrEnum):
 
 
 class EngineState(StrEnum):
-    """What the engine's process is doing."""
+    """What an engine's process is doing."""
 
     LOADING = "loading"
     READY = "ready"
+    LOST = "lost"
+    """It died or cannot start, and is started again after a pause."""
 
 
 class Fault(StrEnum):
@@ -338,7 +340,7 @@ class Job:
     """A row of the queue. `progress` is 0…1; `shown` is the status its message last showed.
 
     Its member may give it a `title`, and star it. Once its preview was `heard` it is no longer
-    cancelled but stopped. The engine `spent` so many seconds on it.
+    cancelled but stopped. Its `engine` renders it, or `spent` so many seconds on it.
     """
 
     id: int
@@ -361,6 +363,7 @@ class Job:
     shown: Status | None
     fault: Fault | None = None
     spent: float | None = None
+    engine: str | None = None
     stopping: bool = False
     heard: bool = False
     picture: str | None = None
@@ -379,7 +382,7 @@ class QueuedJob(NamedTuple):
     """A job as the queue sees it; a tuple, since computing one place takes the whole queue.
 
     `weight` counts among the members of a server, `server_weight` among servers. `work` is the
-    seconds of music to make, of all takes.
+    seconds of music to make, of all takes. An `engine` renders it; one that waits has it next.
     """
 
     id: int
@@ -393,6 +396,7 @@ class QueuedJob(NamedTuple):
     priority: int = 0
     attempts: int = 0
     passed: int = 0
+    engine: str | None = None
 
     @property
     def idle(self) -> bool:
@@ -751,6 +755,31 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What an engine was last seen doing, and the `trouble` of one that was lost.
+
+    A `paused` one starts nothing. It can render its `models`, of which those that are `unfit` need
+    more memory than it has; `loaded` are in memory. `speeds` are by model.
+    """
+
+    name: str
+    state: EngineState = EngineState.LOADING
+    trouble: str | None = None
+    paused: bool = False
+    device: str | None = None
+    precision: str | None = None
+    models: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+    speeds: Mapping[str, Speed] = field(default_factory=dict)
+
+    @property
+    def able(self) -> frozenset[str]:
+        """The models that it can render."""
+        return frozenset(self.models) - frozenset(self.unfit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """How the studio is doing; `waited` is for how many seconds the oldest waiting job has.
 
@@ -758,7 +787,7 @@ class Stats:
     hours; `owed` counts messages; `files` and `kept_bytes` are of the kept music.
     """
 
-    engine: EngineState
+    engines: tuple[EngineStatus, ...]
     paused: str | None
     draining: bool
     jobs: Mapping[Status, int]
@@ -766,7 +795,6 @@ class Stats:
     waited: float
     owed: int
     rendered: tuple[int, int]
-    speeds: tuple[Speed, ...]
     files: int
     kept_bytes: int
     free_bytes: int

@@ -8,11 +8,12 @@ import pytest
 from bot import admission
 from bot.errors import Refusal
 from bot.studio import Studio
-from bot.tables import members, servers, state
+from bot.tables import members, servers
 from bot.tables.database import Database, Transaction
 from bot.tables.opening import open_database
 from bot.values import Job, Limits, Status, Wish
 from tests.support.clock import Clock
+from tests.support.one_engine import runs
 from tests.support.rows import put
 from tests.support.studio import GENEROUS, origin, rooms
 
@@ -68,7 +69,7 @@ def a_studio(database: Database, folder: Path, clock: Clock, wrong: set[str]) ->
 async def ruled(tx: Transaction, clock: Clock, wrong: set[str]) -> None:
     """Write down what stands in the way of member 1 in server 10."""
     unfit = ["small"] if "memory" in wrong else []
-    await state.engine_runs(tx, device="cpu", precision="float32", unfit=unfit)
+    await runs(tx, unfit=unfit)
     await put(tx, "jobs", status=Status.QUEUED)
     if "length" in wrong:
         limits = {"max_seconds": 4, "waiting": None, "seconds_per_day": None}

@@ -13,6 +13,7 @@ from bot.tables import jobs
 from bot.values import Status
 from cogs.ui import status_embeds
 from tests.support.clock import until
+from tests.support.one_engine import ENGINE
 from tests.support.studio import member
 from tests.support.world import World, world
 
@@ -153,7 +154,7 @@ async def test_a_list_of_the_queue_is_of_one_instant(
 
         async def claim() -> None:
             async with w.database.transaction() as tx:
-                await jobs.start(tx, 1, w.services.clock())
+                await jobs.start(tx, 1, ENGINE, w.services.clock())
 
         async def open_ones(*args: Any) -> Any:
             claims.append(asyncio.create_task(claim()))

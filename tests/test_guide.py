@@ -59,6 +59,7 @@ STORED = {
 ABOUT_NOBODY = {
     *(
         "channels",
+        "engines",
         "panels",
         "role_tiers",
         "servers",

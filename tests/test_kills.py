@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Plan
+from bot.tables.engines import state as engine_state
 from bot.values import EngineState, Status, Wish
 from tests.support.clock import until
 from tests.support.processes import alive, children, program
@@ -133,9 +134,7 @@ async def test_the_engine_is_killed_at_random_and_each_piece_is_made(plan: Plan)
 
         async def ready() -> bool:
             engines = set(children(os.getpid())) - killed
-            return bool(engines) and (
-                (await w.bot.services.operations.stats()).engine is EngineState.READY
-            )
+            return bool(engines) and await engine_state(w.database) is EngineState.READY
 
         here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
         for number in range(1, ROUNDS + 1):

@@ -61,7 +61,7 @@ async def test_waits_renders_deliveries_refusals_and_lost_engines_are_counted(pl
         RefusalKind.TIER: 1,
         RefusalKind.REQUEST: 1,
     }
-    assert found["fantasia_engine_restarts_total",] == 1
+    assert found["fantasia_engine_restarts_total", "cpu-0"] == 1
     assert any(key[0] == "fantasia_build_info" and __version__ in key for key in found)
     bot, engine = "process_resident_memory_bytes", "fantasia_engine_process_resident_memory_bytes"
     assert found[bot,] > 1e6

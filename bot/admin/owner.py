@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.errors import Refusal
 from bot.retention import disk
 from bot.rules.markup import clean
-from bot.tables import backlog, posts, speeds, state, tallies
+from bot.tables import backlog, engines, posts, state, tallies
 from bot.tables.database import Database
 from bot.values import Stats
 
@@ -69,7 +69,7 @@ class Operations:
         # A stat for each of thousands of files: they must not hold up everybody's replies.
         music = await asyncio.to_thread(disk.sizes, self._folder / "audio")
         return Stats(
-            engine=await state.engine(source),
+            engines=tuple(await engines.every(source)),
             paused=await state.paused(source),
             draining=self._drain.is_set(),
             jobs=await tallies.counts(source),
@@ -77,7 +77,6 @@ class Operations:
             waited=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
             owed=await posts.count_owed(source),
             rendered=await tallies.rendered_since(source, now - DAY),
-            speeds=tuple(await speeds.all_here(source)),
             files=len(music),
             kept_bytes=sum(music.values()),
             free_bytes=shutil.disk_usage(self._folder).free,

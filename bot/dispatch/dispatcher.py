@@ -1,21 +1,18 @@
-"""Claim → engine → record: the loop between the queue and the engine's process."""
+"""Claim → engine → record: the loop between the queue and one engine."""
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from datetime import datetime
-from pathlib import Path
+from contextlib import AsyncExitStack, aclosing
 
 from bot import queue
 from bot.dispatch import render_order, reports
-from bot.dispatch.deadlines import GRACE, Deadlines
-from bot.dispatch.endings import Endings
+from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.machine import Machine
+from bot.dispatch.openings import EngineSlots, begun_elsewhere, opening
 from bot.dispatch.patience import Patience
 from bot.dispatch.running_job import Phase, RunningJob
+from bot.dispatch.surroundings import Start, Surroundings
 from bot.engine.messages import (
     InterimReport,
     Loaded,
@@ -29,9 +26,7 @@ from bot.engine.messages import (
 from bot.engine.process import RunningEngine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
-from bot.monitoring.metrics import Metrics
-from bot.tables import jobs
-from bot.tables.database import Database
+from bot.tables import engines, jobs
 from bot.values import Job
 
 log = logging.getLogger(__name__)
@@ -46,89 +41,84 @@ LONGEST_PAUSE = 60.0
 class Dispatcher:
     """Moves jobs from queued to rendered or failed; the only caller of an engine."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        folder: Path,
-        clock: Callable[[], datetime],
-        work: asyncio.Event,
-        news: asyncio.Event,
-        drain: asyncio.Event,
-        metrics: Metrics,
-        start: Callable[[], AbstractAsyncContextManager[RunningEngine]],
-        ticks: Callable[[], float] = time.monotonic,
-        pause: float = 1.0,
-        grace: float = GRACE,
-    ) -> None:
-        """What is stored uses the `clock`; what is measured uses the `ticks`, in seconds."""
-        self._database = database
-        self._folder = folder
-        self._clock = clock
-        self._ticks = ticks
-        self._work = work
-        self._news = news
-        self._drain = drain
-        self._metrics = metrics
+    def __init__(self, name: str, start: Start, around: Surroundings) -> None:
+        self._name = name
         self._start = start
-        self._first_pause = self._pause = pause
+        self._around = around
+        self._database, self._folder = around.database, around.folder
+        self._clock, self._ticks = around.clock, around.ticks
+        self._news, self._drain = around.news, around.drain
+        self._metrics, self._endings = around.metrics, around.endings
+        self._pause = around.pause
         self._died = False
         """Whether the last engine was lost by a fault of its own."""
-        self._running: dict[int, RunningJob] = {}
-        """The jobs in the engine, in the order that it took them; those of a lost one."""
-        self._deadlines = Deadlines(ticks, grace)
+        self._lost = False
+        """Whether its loss is still to be recorded."""
+        self._trouble = ""
+        self.slots = around.engines[name] = EngineSlots(name)
+        self._running = self.slots.running
+        self._deadlines = Deadlines(around.ticks, around.grace)
         self._patiently = Patience(self._deadlines, self._running)
-        self._machine = Machine(database, self._deadlines)
-        self._endings = Endings(
-            database, folder=folder, clock=clock, news=news, machine=self._machine
-        )
+        self._machine = Machine(self._database, self.slots, self._deadlines)
         self._idle = asyncio.Event()
         """Set while no job is rendered."""
         self._idle.set()
 
     async def run(self) -> None:
-        """Keep an engine running; raise OperatorError if the first one cannot start."""
+        """Keep an engine running."""
         try:
             while True:
                 await self._serve_once()
+                await self._patiently(self._recover)
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
             with contextlib.suppress(StorageError):  # the next start then finds them running
-                await asyncio.shield(self._endings.hand_back(self._running))
+                await asyncio.shield(self._recover() if self._lost else self._hand_back())
+            del self._around.engines[self._name]
 
     async def idle(self) -> None:
         """Wait until no job is rendered."""
         await self._idle.wait()
 
+    def gone(self) -> None:
+        """Its engine is no longer there: what it rendered counts as lost with it."""
+        self._lost = self._died = True
+        self._trouble = "It is no longer there."
+
     async def _serve_once(self) -> None:
         try:
-            await self._patiently(self._recover)
-            async with self._start() as engine:
+            async with AsyncExitStack() as stack:
+                async with self._around.loading[self._name.rpartition("/")[0]]:
+                    await self._patiently(self._loads)
+                    engine = await stack.enter_async_context(self._start())
+                    self._metrics.engines[self._name] = engine.pid
+                    ready = await engine.ready()
+                await self._patiently(self._loaded, ready)
                 await self._serve(engine)
         except* (EngineError, OperatorError) as lost:
-            reason = "; ".join(str(error) for error in lost.exceptions)
-            self._metrics.engine = None
-            if not self._machine.known:
-                raise OperatorError(f"The engine cannot start: {reason}") from lost
-            self._died = lost.subgroup(EngineError) is not None
-            self._metrics.engine_restarts.inc()
-            log.error("restarting the engine: %s", reason)
+            self._lost, self._died = True, lost.subgroup(EngineError) is not None
+            self._trouble = "; ".join(str(error) for error in lost.exceptions)
+            self._around.failed(self._name, self._trouble)
+        finally:
+            self.slots.serving = False
+            self._metrics.engines.pop(self._name, None)
+
+    async def _loads(self) -> None:
+        async with self._database.transaction() as tx:
+            await engines.loads(tx, self._name)
 
     async def _recover(self) -> None:
-        """Settle the jobs of an engine that was lost, in this run of the bot or an earlier one.
-
-        This comes first at each start, so that nothing below has to consider earlier engines.
-        """
-        await self._endings.recover(self._running, deaths=int(self._died))
-        self._died = False
+        """Settle the jobs of an engine that was lost."""
+        deaths = int(self._died)
+        await self._endings.recover(self._name, self._running, deaths=deaths, trouble=self._trouble)
+        self._lost = self._died = False
         self._running.clear()
-        self._work.set()
+
+    async def _hand_back(self) -> None:
+        await self._endings.hand_back(self._name, self._running)
 
     async def _serve(self, engine: RunningEngine) -> None:
-        self._metrics.engine = engine.pid
-        ready = await engine.ready()
-        await self._patiently(self._loaded, ready)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(engine.attend())
@@ -138,22 +128,24 @@ class Dispatcher:
                     await self._patiently(self._heed, engine)
                     await self._begin(engine, group)
                     await self._patiently(self._make_room, engine)
-                    await self._work.wait()
-                    self._work.clear()
+                    self.slots.declined(self._around.engines.values())
+                    await self.slots.work.wait()
+                    self.slots.work.clear()
         finally:
             for running in self._running.values():
-                # The rows stay as they are: recovery finds them at the next start.
+                # The rows stay as they are: recovery finds them.
                 running.end()
             self._idle.set()
 
     async def _loaded(self, ready: Ready) -> None:
         await self._machine.loaded(ready)
-        self._pause = self._first_pause
+        self._pause = self._around.pause
+        self.slots.ring()
         self._news.set()
 
     async def _heed(self, engine: RunningEngine) -> None:
         """Tell the engine of jobs that are cancelled or stopped."""
-        wanted = {job.id: job for job in await jobs.running(self._database)}
+        wanted = {job.id: job for job in await jobs.running(self._database, self._name)}
         for number, running in self._running.items():
             if number not in wanted:
                 self._drop(engine, running, Phase.CANCELLED)
@@ -172,21 +164,28 @@ class Dispatcher:
                 group.create_task(self._render(engine, running, order))
 
     async def _make_room(self, engine: RunningEngine) -> None:
-        """Let a paying job take the place of one in the idle lane."""
+        """Let a paying job take the place of one in the idle lane, if no other engine has room."""
         if not self._may_begin():
             return
-        for job in await self._endings.give_way():
+        begun = begun_elsewhere(self.slots, self._around.engines)
+        barred = opening(self.slots, self._around.engines).barred
+        for job in await self._endings.give_way(self._name, begun | {*barred}):
             self._drop(engine, self._running[job.id], Phase.REQUEUED)
+        if begun:
+            self.slots.leaves()
 
     async def _claim(self) -> Job | None:
+        could = opening(self.slots, self._around.engines)
         async with self._database.transaction() as tx:
-            job = await queue.claim(tx, self._machine.models, self._clock(), self._full())
+            job = await queue.claim(tx, could, self._clock())
         if job:
             waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))
             if job.attempts == 1:
                 self._metrics.waits.observe(waited)
             self._news.set()
+        elif could.elsewhere:
+            self.slots.leaves()
         return job
 
     async def _order(self, engine: RunningEngine, running: RunningJob) -> Render | None:
@@ -247,6 +246,7 @@ class Dispatcher:
     async def _rendered(self, running: RunningJob) -> None:
         spent, pace = self._ticks() - running.begun, self._deadlines.measured(running)
         await self._endings.rendered(running.job, spent, pace)
+        await self._machine.made(running.job.request.model)
         self._metrics.renders.labels(running.job.request.model).observe(spent)
 
     def _let_go(self, engine: RunningEngine, running: RunningJob) -> None:
@@ -255,7 +255,7 @@ class Dispatcher:
         self._watch(engine)
         if not self._running:
             self._idle.set()
-        self._work.set()
+        self.slots.ring()
 
     def _watch(self, engine: RunningEngine) -> None:
         """Drop jobs that take much longer than they usually do on this machine."""
@@ -263,7 +263,7 @@ class Dispatcher:
         def late(running: RunningJob) -> None:
             self._drop(engine, running, Phase.LATE)
 
-        self._deadlines.watch(self._running.values(), self._machine.models, late)
+        self._deadlines.watch(self._running.values(), self.slots.loaded, late)
 
     def _drop(self, engine: RunningEngine, running: RunningJob, phase: Phase) -> None:
         """Tell the engine to drop a job; one that is back in the queue stays there."""
@@ -284,13 +284,9 @@ class Dispatcher:
             engine.finish(running.job.id)
 
     def _has_room(self) -> bool:
-        return self._may_begin() and not self._full().issuperset(self._machine.models)
-
-    def _full(self) -> set[str]:
-        return self._machine.full(running.job for running in self._running.values())
+        return self._may_begin() and not self.slots.full().issuperset(self.slots.loaded)
 
     def _may_begin(self) -> bool:
         """Whether jobs may start: not while the engine still has one that is back in the queue."""
         # Its number may be claimed again, while the engine knows jobs by their number.
-        requeued = any(running.phase is Phase.REQUEUED for running in self._running.values())
-        return not requeued and not self._drain.is_set()
+        return not self.slots.drops() and not self._drain.is_set()

@@ -10,11 +10,10 @@ from pathlib import Path
 from bot import queue
 from bot.dispatch import render_order, reports
 from bot.dispatch.deadlines import ALONE, TAKE_BY_TAKE
-from bot.dispatch.machine import Machine
 from bot.dispatch.running_job import Phase, RunningJob
 from bot.errors import EngineError, JobError
 from bot.logs import change
-from bot.tables import backlog, jobs, ledger, posts, state, takes
+from bot.tables import backlog, engines, jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Job, PostKind
 
@@ -38,7 +37,7 @@ SENTENCES = {
 class Endings:
     """Takes jobs out of the engine's hands, each in one transaction.
 
-    It rings `news` when there is something to tell the members.
+    It rings `work` when a job waits again, and `news` when there is something to tell the members.
     """
 
     def __init__(
@@ -47,14 +46,14 @@ class Endings:
         *,
         folder: Path,
         clock: Callable[[], datetime],
+        work: asyncio.Event,
         news: asyncio.Event,
-        machine: Machine,
     ) -> None:
         self._database = database
         self._folder = folder
         self._clock = clock
+        self._work = work
         self._news = news
-        self._machine = machine
 
     async def rendered(self, job: Job, spent: float = 0.0, pace: float | None = None) -> None:
         """The engine has finished a job: owe its music, if it is still wanted.
@@ -72,8 +71,9 @@ class Endings:
             await self._check_takes(tx, job, stopped=stopped)
             if picture:
                 await jobs.drawn(tx, job.id, picture)
-            if pace is not None and not stopped:
-                await self._machine.made(tx, job, pace)
+            if job.engine and pace is not None and not stopped:
+                model = job.request.model
+                await speeds.made(tx, job.engine, model, pace, job.request.length)
             # After the takes were checked: it charges those that exist.
             await ledger.settled(tx, job.id, self._clock())
             await posts.superfluous(tx, job.id, self._clock())
@@ -107,48 +107,62 @@ class Endings:
         async with self._done_with({job.id}) as tx:
             await self._fail(tx, job, fault, SENTENCES.get(fault, said))
 
-    async def give_way(self) -> list[Job]:
-        """Requeue idle-lane jobs if a paying one is waiting.
+    async def give_way(self, engine: str, other_than: Collection[str] = ()) -> list[Job]:
+        """Requeue an engine's idle-lane jobs if a paying one waits for another model than these.
 
         The engine still has the returned jobs: their files go once it drops them.
         """
         async with self._database.transaction() as tx:
-            given_way = [job for job in await jobs.running(tx) if job.idle]
-            paused = await state.paused(tx) is not None
-            if not given_way or paused or not await backlog.somebody_pays(tx):
+            given_way = [job for job in await jobs.running(tx, engine) if job.idle]
+            paused = await state.paused(tx) is not None or await engines.paused(tx, engine)
+            if not given_way or paused or not await backlog.somebody_pays(tx, other_than):
                 return []
             # attempts=0: it gave way, and nothing speaks against rendering it beside others.
             for job in given_way:
                 await queue.wait_again(tx, job.id, self._clock(), attempts=0)
         for job in given_way:
             change(log, job, "queued", because="a paying request is waiting")
-        self._news.set()
+        self._ring()
         return given_way
 
-    async def recover(self, had: Collection[int] = (), *, deaths: int = 1) -> None:
-        """An engine is about to start: requeue what ran, and clean up what one `had`.
+    async def recover(
+        self,
+        engine: str | None = None,
+        had: Collection[int] = (),
+        *,
+        deaths: int = 1,
+        trouble: str = "",
+    ) -> None:
+        """Requeue what an engine rendered that was lost, or any engine, and clean up what it `had`.
 
         A job fails once it has seen too many deaths.
         """
         ended = set(had)
         async with self._done_with(ended) as tx:
-            # In the same transaction: whoever reads that the engine loads also reads its jobs as
+            # In the same transaction: whoever reads that the engine is lost also reads its jobs as
             # queued.
-            await state.engine_loads(tx)
-            for job in await jobs.running(tx):
+            if engine is not None:
+                await engines.lost(tx, engine, trouble)
+            await backlog.awaits_no_more(tx, engine)
+            for job in await jobs.running(tx, engine):
                 ended.add(job.id)
                 if job.deaths + deaths < TRIES and job.attempts < MOST_STARTS:
                     await queue.wait_again(tx, job.id, self._clock(), deaths=deaths)
                 else:
                     await self._fail(tx, job, Fault.CRASH, SENTENCES[Fault.CRASH])
+        self._ring()
 
-    async def hand_back(self, had: Collection[int] = ()) -> None:
-        """The bot is ending: requeue running jobs as if they had never started."""
+    async def hand_back(self, engine: str, had: Collection[int] = ()) -> None:
+        """The bot is ending: requeue an engine's jobs as if they had never started."""
         ended = set(had)
         async with self._done_with(ended) as tx:
-            for job in await jobs.running(tx):
+            for job in await jobs.running(tx, engine):
                 ended.add(job.id)
                 await queue.wait_again(tx, job.id, self._clock(), attempts=0)
+
+    def _ring(self) -> None:
+        self._work.set()
+        self._news.set()
 
     @asynccontextmanager
     async def _done_with(self, ended: Collection[int]) -> AsyncIterator[Transaction]:
@@ -174,7 +188,7 @@ class Endings:
         """A job ran out of memory, even alone and take by take."""
         request = job.request
         async with self._done_with({job.id}) as tx:
-            fits = await self._machine.ran_out(tx, request, self._clock())
+            fits = await self._ran_out(tx, job)
             reason = (
                 f"This machine has too little memory for {request.length:g} s with "
                 f"{request.model}, even with nothing beside it and one take at a time. "
@@ -189,7 +203,16 @@ class Endings:
         async with self._done_with({job.id}) as tx:
             if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=because)
-        self._news.set()
+        self._ring()
+
+    async def _ran_out(self, tx: Transaction, job: Job) -> float:
+        """Note that a job ran out of memory; return the seconds that fit, or 0."""
+        if job.engine is None:
+            return 0.0
+        model = job.request.model
+        await speeds.ran_out(tx, job.engine, model, job.request.length, self._clock())
+        known = (await speeds.of(tx, job.engine)).get(model)
+        return known.fits if known else 0.0
 
     async def _fail(self, tx: Transaction, job: Job, fault: Fault, reason: str) -> None:
         if await jobs.failed(tx, job.id, reason, fault, self._clock()):

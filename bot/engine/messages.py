@@ -130,6 +130,7 @@ class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
     id: Number
     model: Name
     models: Names
+    precision: Name
     slots: SlotCount
     pace: Pace
     confirms: Confirmation

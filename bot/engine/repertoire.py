@@ -165,6 +165,7 @@ class Repertoire:
             id=order.id,
             model=order.model,
             models=tuple(self.loaded),
+            precision=ready.precision,
             slots=ready.slots,
             pace=ready.pace,
             confirms=ready.confirms,

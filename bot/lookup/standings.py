@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot import queue
 from bot.queue import Expected
-from bot.tables import jobs, state
+from bot.tables import engines, jobs, state
 from bot.tables.database import Database, Reader
 from bot.values import UNRENDERED, Job, Standing
 
@@ -57,7 +57,7 @@ class Standings:
     async def _standings(
         self, reader: Reader, found: Sequence[Job], expected: Mapping[int, Expected]
     ) -> list[Standing]:
-        engine = await state.engine(reader)
+        engine = await engines.state(reader)
         paused = DRAINING if self._drain.is_set() else await state.paused(reader)
         return [
             Standing(

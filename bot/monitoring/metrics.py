@@ -52,13 +52,20 @@ class Metrics:
         for kind in RefusalKind:  # a series that begins with its first event has no rate
             self.refusals.labels(kind)
         self.engine_restarts = Counter(
-            "fantasia_engine_restarts", "Engines that were lost", registry=registry
+            "fantasia_engine_restarts",
+            "Times that an engine was lost",
+            ["engine"],
+            registry=registry,
         )
-        self.engine: int | None = None
-        """The process id of the engine, if one runs."""
+        self.engines: dict[str, int | None] = {}
+        """The process ids of the engines that run, None for one on another machine."""
         # Read from /proc at each scrape, so that there is nothing on other systems than Linux.
         ProcessCollector(registry=registry)
-        ProcessCollector("fantasia_engine", lambda: self.engine or "", registry=registry)
+        ProcessCollector(
+            "fantasia_engine",
+            lambda: next(filter(None, self.engines.values()), ""),
+            registry=registry,
+        )
 
 
 class Snapshot(Collector):
@@ -80,10 +87,18 @@ class Snapshot(Collector):
             faults.add_metric([kind], count)
         yield faults
         pace = GaugeMetricFamily(
-            "fantasia_pace_seconds", "Work per second of music, as measured", labels=["model"]
+            "fantasia_pace_seconds",
+            "Work per second of music, as measured",
+            labels=["engine", "model"],
         )
-        for measured in stats.speeds:
-            pace.add_metric([measured.model], measured.pace)
+        ready = GaugeMetricFamily(
+            "fantasia_engine_ready", "1 while the engine can render", labels=["engine"]
+        )
+        for engine in stats.engines:
+            ready.add_metric([engine.name], float(engine.state is EngineState.READY))
+            for model, measured in engine.speeds.items():
+                pace.add_metric([engine.name, model], measured.pace)
+        yield ready
         yield pace
         for name, help_, value in (
             ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),
@@ -94,7 +109,6 @@ class Snapshot(Collector):
             ("free_bytes", "Free disk", stats.free_bytes),
             ("paused", "1 while the studio is paused", stats.paused is not None),
             ("draining", "1 while the program is shutting down", stats.draining),
-            ("engine_ready", "1 while the engine can render", stats.engine is EngineState.READY),
             ("discord_connected", "1 while Discord is connected", self._connected),
             ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
             ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),

@@ -5,7 +5,7 @@ from heapq import heappop, heappush, heapreplace
 
 from bot.engine.cards import card
 from bot.rules.fairness import Line
-from bot.values import QueuedJob, Speed
+from bot.values import EngineStatus, QueuedJob, Speed
 
 PLACES_FORECAST = 300
 """How many places are computed; anyone behind them learns only that so many are ahead."""
@@ -69,17 +69,18 @@ class EngineForecast:
 
 
 def ends(
-    running: Sequence[tuple[QueuedJob, float]],
+    running: Sequence[tuple[QueuedJob, float, str | None]],
     line: Line,
     turn: int,
-    speeds: Mapping[str, Speed],
+    engines: Sequence[EngineStatus],
 ) -> Iterator[tuple[QueuedJob, float | None]]:
     """Yield running jobs, given with their progress, then waiting ones in the order of their start.
 
     Each with the seconds from now until it is done; None from the first on whose speed is unknown.
     """
+    speeds = engines[0].speeds if engines else {}
     engine: EngineForecast | None = EngineForecast(speeds)
-    for job, progress in running:
+    for job, progress, _ in running:
         engine = engine if job.model in speeds else None
         yield job, engine.begin(job, 1 - progress) if engine else None
     while (following := line.next(turn)) is not None:

@@ -1,8 +1,9 @@
 """The queue in the table of jobs: who waits, what runs, and what was started for each member."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from bot.tables.database import Reader, Transaction, moment
+from bot.tables.database import Reader, Transaction, listed, moment
 from bot.values import QueuedJob
 
 
@@ -49,7 +50,7 @@ async def heads(tx: Transaction) -> list[QueuedJob]:
     rows = await tx.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts, passed
+            attempts, passed, engine
         FROM jobs WHERE id IN (
             SELECT MIN(id) FROM jobs WHERE status = 'queued'
             GROUP BY guild_id, user_id, model, priority
@@ -65,32 +66,53 @@ async def line(reader: Reader) -> list[QueuedJob]:
     rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts, passed
+            attempts, passed, engine
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
     )
     return list(map(QueuedJob._make, rows))
 
 
-async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
-    """Return the running jobs with their progress, 0…1, in the order they were started.
+async def under_way(reader: Reader) -> list[tuple[QueuedJob, float, str | None]]:
+    """Return the running jobs with their progress, 0…1, and engine, in the order of their start.
 
     Their attempts are those before this one.
     """
     rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts - 1, passed, progress
+            attempts - 1, passed, engine, progress
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """
     )
-    return [(QueuedJob(*waiting), progress) for *waiting, progress in rows]
+    return [(job := QueuedJob(*waiting), progress, job.engine) for *waiting, progress in rows]
 
 
-async def somebody_pays(reader: Reader) -> bool:
-    """Whether a paying job is waiting."""
+async def awaits(tx: Transaction, job: int, engine: str) -> None:
+    """Note that a queued job, which has to be alone, is next on an engine that is not empty yet."""
+    await tx.execute("UPDATE jobs SET engine = ? WHERE id = ? AND status = 'queued'", (engine, job))
+
+
+async def awaits_no_more(tx: Transaction, engine: str | None = None) -> None:
+    """Let the queued jobs that waited for an engine, or for any, start on each."""
+    await tx.execute(
+        """
+        UPDATE jobs SET engine = NULL
+        WHERE status = 'queued' AND engine IS NOT NULL AND (?1 IS NULL OR engine = ?1)
+        """,
+        (engine,),
+    )
+
+
+async def somebody_pays(reader: Reader, other_than: Collection[str] = ()) -> bool:
+    """Whether a paying job is waiting, for another model than these."""
     rows = await reader.fetch(
-        "SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0 LIMIT 1"
+        """
+        SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0
+            AND model NOT IN (SELECT value FROM json_each(?))
+        LIMIT 1
+        """,
+        (listed(other_than),),
     )
     return bool(rows)
 

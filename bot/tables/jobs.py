@@ -80,18 +80,23 @@ async def passed(tx: Transaction, job: int) -> None:
 
 # Three conditions in one UPDATE, so that none can be outdated by the time of the write: it is
 # still queued; if it was tried before it needs an empty engine, since it may have been what killed
-# it; and none that is on such a second try is running, for that would no longer be alone.
-async def start(tx: Transaction, job: int, now: datetime) -> Job | None:
-    """Start a queued job; return None while it, or one that runs, has to be alone."""
+# it; and none that is on such a second try is running there, for that would no longer be alone.
+async def start(tx: Transaction, job: int, engine: str, now: datetime) -> Job | None:
+    """Start a queued job; return None while it, or one that its engine has, has to be alone."""
     rows = await tx.fetch(
         """
-        UPDATE jobs SET status = 'running', attempts = attempts + 1, progress = 0, started_at = ?
-        WHERE id = ? AND status = 'queued'
-        AND (attempts = 0 OR NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running'))
-        AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND attempts > 1)
+        UPDATE jobs SET status = 'running', attempts = attempts + 1, progress = 0,
+            started_at = :now, engine = :engine
+        WHERE id = :job AND status = 'queued'
+        AND (attempts = 0 OR NOT EXISTS (
+            SELECT 1 FROM jobs WHERE status = 'running' AND engine = :engine
+        ))
+        AND NOT EXISTS (
+            SELECT 1 FROM jobs WHERE status = 'running' AND engine = :engine AND attempts > 1
+        )
         RETURNING *
         """,
-        (now.timestamp(), job),
+        {"job": job, "engine": engine, "now": now.timestamp()},
     )
     return _job(rows[0]) if rows else None
 
@@ -201,7 +206,7 @@ async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int,
     """
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL,
+        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL, engine = NULL,
             attempts = attempts - 1 + ?, deaths = deaths + ?, care = MAX(care, ?)
         WHERE id = ? AND status = 'running'
         """,
@@ -209,9 +214,15 @@ async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int,
     )
 
 
-async def running(reader: Reader) -> list[Job]:
-    """Return the jobs that are being rendered."""
-    return await select(reader, "SELECT * FROM jobs WHERE status = 'running' ORDER BY id")
+async def running(reader: Reader, engine: str | None = None) -> list[Job]:
+    """Return the jobs that are being rendered, by one engine or by all."""
+    return await select(
+        reader,
+        """
+        SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR engine = ?1) ORDER BY id
+        """,
+        (engine,),
+    )
 
 
 async def delivered(tx: Transaction, job: int, now: datetime) -> bool:

@@ -1,9 +1,8 @@
-"""The table of speeds: what this machine has managed, by model, device and precision."""
+"""The table of speeds: what each engine has managed with each model."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from bot.tables import state
 from bot.tables.database import Reader, Transaction, read
 from bot.values import Speed
 
@@ -16,8 +15,9 @@ NEWEST_WEIGHT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a speed belongs to."""
+    """What a speed belongs to: on another device, or in another precision, it begins anew."""
 
+    engine: str
     model: str
     device: str
     precision: str
@@ -31,16 +31,23 @@ async def found(tx: Transaction, setup: Setup, pace: float, slots: int) -> None:
     """
     await tx.execute(
         """
-        INSERT INTO speeds (model, device, precision, pace, slots)
-        VALUES (:model, :device, :precision, :pace, :slots)
-        ON CONFLICT (model, device, precision) DO UPDATE SET slots = excluded.slots,
+        DELETE FROM speeds WHERE engine = :engine AND model = :model
+            AND (device <> :device OR precision <> :precision)
+        """,
+        asdict(setup),
+    )
+    await tx.execute(
+        """
+        INSERT INTO speeds (engine, model, device, precision, pace, slots)
+        VALUES (:engine, :model, :device, :precision, :pace, :slots)
+        ON CONFLICT (engine, model) DO UPDATE SET slots = excluded.slots,
             pace = IIF(pace > 0 AND pace <= :slowest, pace, excluded.pace)
         """,
         {**asdict(setup), "pace": pace, "slowest": SLOWEST_PACE, "slots": slots},
     )
 
 
-async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> None:
+async def made(tx: Transaction, engine: str, model: str, pace: float, length: float) -> None:
     """Note that a piece of this many seconds was made, so it fits, and its pace if credible."""
     await tx.execute(
         """
@@ -50,10 +57,11 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
                 ELSE :pace
             END,
             fits = MAX(fits, :length), too_long = IIF(too_long > :length, too_long, NULL)
-        WHERE model = :model AND device = :device AND precision = :precision
+        WHERE engine = :engine AND model = :model
         """,
         {
-            **asdict(setup),
+            "engine": engine,
+            "model": model,
             "pace": pace,
             "slowest": SLOWEST_PACE,
             "newest": NEWEST_WEIGHT,
@@ -62,7 +70,7 @@ async def made(tx: Transaction, setup: Setup, pace: float, length: float) -> Non
     )
 
 
-async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -> None:
+async def ran_out(tx: Transaction, engine: str, model: str, length: float, now: datetime) -> None:
     """Note that a piece of this many seconds ran out of memory, alone and take by take.
 
     Earlier successes that were no shorter no longer count.
@@ -71,29 +79,31 @@ async def ran_out(tx: Transaction, setup: Setup, length: float, now: datetime) -
         """
         UPDATE speeds SET too_long = MIN(COALESCE(too_long, ?1), ?1), too_long_at = ?2,
             fits = IIF(fits < ?1, fits, 0)
-        WHERE model = ?3 AND device = ?4 AND precision = ?5
+        WHERE engine = ?3 AND model = ?4
         """,
-        (length, now.timestamp(), setup.model, setup.device, setup.precision),
+        (length, now.timestamp(), engine, model),
     )
 
 
-async def here(reader: Reader, model: str) -> Speed | None:
-    """Return what is known of a model on the device that the engine runs on."""
-    return next((speed for speed in await all_here(reader) if speed.model == model), None)
+async def of(reader: Reader, engine: str) -> dict[str, Speed]:
+    """Return what is known of an engine's models, by their names."""
+    return (await by_engine(reader)).get(engine, {})
 
 
-async def all_here(reader: Reader) -> list[Speed]:
-    """Return what is known of all models on the device that the engine runs on.
+async def by_engine(reader: Reader) -> dict[str, dict[str, Speed]]:
+    """Return what is known of the models of each engine that there is, by their names.
 
     A pace that cannot be is not known.
     """
-    device, precision = await state.hardware(reader)
     rows = await reader.fetch(
         """
-        SELECT * FROM speeds
-        WHERE device = ? AND precision = ? AND pace > 0 AND pace <= ?
+        SELECT speeds.* FROM speeds JOIN engines ON engines.name = speeds.engine
+        WHERE pace > 0 AND pace <= ?
         ORDER BY model
         """,
-        (device, precision, SLOWEST_PACE),
+        (SLOWEST_PACE,),
     )
-    return [read(Speed, row) for row in rows]
+    known: dict[str, dict[str, Speed]] = {}
+    for row in rows:
+        known.setdefault(row["engine"], {})[row["model"]] = read(Speed, row)
+    return known

@@ -1,10 +1,8 @@
 """What the program remembers of itself: a value for each key, and the numbers that jobs had."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from bot.tables.database import Reader, Transaction, moment
-from bot.values import EngineState
 
 
 async def paused(reader: Reader) -> str | None:
@@ -20,36 +18,6 @@ async def pause(tx: Transaction, reason: str) -> None:
 async def resume(tx: Transaction) -> None:
     """Note that jobs are to be started again."""
     await tx.execute("DELETE FROM settings WHERE key = 'paused'")
-
-
-async def engine(reader: Reader) -> EngineState:
-    """Return what the engine's process was last seen doing."""
-    return EngineState(await _get(reader, "engine") or EngineState.LOADING)
-
-
-async def engine_loads(tx: Transaction) -> None:
-    """Note that the engine is started."""
-    await _put(tx, "engine", EngineState.LOADING)
-
-
-async def engine_runs(
-    tx: Transaction, *, device: str, precision: str, unfit: Sequence[str] = ()
-) -> None:
-    """Note what an engine that is ready runs on, and which models are too large for it."""
-    await _put(tx, "engine", EngineState.READY)
-    await _put(tx, "device", device)
-    await _put(tx, "precision", precision)
-    await _put(tx, "unfit", " ".join(unfit))
-
-
-async def hardware(reader: Reader) -> tuple[str | None, str | None]:
-    """Return the device and the precision that the engine was last ready with."""
-    return await _get(reader, "device"), await _get(reader, "precision")
-
-
-async def unfit(reader: Reader) -> list[str]:
-    """Return the models that are too large for this machine."""
-    return (await _get(reader, "unfit") or "").split()
 
 
 # Kept, not computed: the rule of the aged turn must go on counting over a restart.

@@ -7,7 +7,7 @@ import discord
 from bot.engine.cards import ModelCard
 from bot.rules.markup import some
 from bot.rules.wording import counted, span
-from bot.values import About, Stats, Status
+from bot.values import About, EngineStatus, Stats, Status
 from cogs.ui.embeds import LONGEST_FIELD, VIOLET, fill
 from cogs.ui.status_embeds import paused
 
@@ -73,6 +73,10 @@ def _licensed(card: ModelCard) -> str:
     return card.label if card.stands_in else f"{card.label}: {card.licence.name}"
 
 
+def _engine(engine: EngineStatus) -> str:
+    return f"{engine.name} {engine.state}"
+
+
 def stats(stats: Stats, latency: float) -> discord.Embed:
     """Show the owner how the studio is doing; `latency` in seconds."""
     embed = discord.Embed(title="The studio", colour=VIOLET)
@@ -82,13 +86,14 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
     fill(embed, {"Pieces": jobs or "none yet"}, inline=False)
     pieces, seconds = stats.rendered
     facts = {
-        "Engine": str(stats.engine),
+        "Engines": ", ".join(map(_engine, stats.engines)) or "none",
         "Longest wait now": span(stats.waited),
         "Messages owed": str(stats.owed),
         "Last 24 hours": f"{counted(pieces, 'piece')}, {span(seconds)} of music",
     }
-    for speed in stats.speeds[:SPEEDS_SHOWN]:
-        name = f"Speed of {speed.model}"[:LONGEST_FIELD_NAME]
+    speeds = [(each.name, speed) for each in stats.engines for speed in each.speeds.values()]
+    for engine, speed in speeds[:SPEEDS_SHOWN]:
+        name = f"Speed of {speed.model} on {engine}"[:LONGEST_FIELD_NAME]
         facts[name] = f"{speed.pace:.2f} s of work per second of music"
     faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
     kept = f"{stats.kept_bytes / 1e9:.1f} GB in {counted(stats.files, 'file')}"

@@ -205,12 +205,12 @@ async def test_metrics_and_health_are_served(plan: Plan) -> None:
         }
         assert found["fantasia_jobs", "delivered"] == 1
         assert found["fantasia_failures_total", "request"] == 1
-        assert 0 < found["fantasia_pace_seconds", "scripted"] < 0.25
+        assert 0 < found["fantasia_pace_seconds", "cpu-0", "scripted"] < 0.25
         assert found["fantasia_music_seconds_a_day",] == 2
         assert {"fantasia_event_loop_lag_seconds", "fantasia_discord_latency_seconds"} <= {
             name for name, *_ in found
         }
-        assert found["fantasia_engine_ready",] == 1
+        assert found["fantasia_engine_ready", "cpu-0"] == 1
         assert found["fantasia_paused",] == found["fantasia_draining",] == 0
         with pytest.raises(OperatorError, match=f"METRICS_PORT {port} on 127.0.0.1"):
             async with serving(w.bot, Pulse(w.database), "127.0.0.1", port):

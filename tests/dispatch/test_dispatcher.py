@@ -24,6 +24,7 @@ from bot.tables import backlog, jobs, state
 from bot.values import Fault, Job, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock, until
+from tests.support.one_engine import opening
 from tests.support.processes import alive, children
 from tests.support.rows import put
 from tests.support.scripted_child import SCRIPTED
@@ -242,7 +243,7 @@ async def test_jobs_are_grouped_by_model_and_none_waits_for_ever(
         loaded, served = ("small",), []
         while True:
             async with database.transaction() as tx:
-                job = await queue.claim(tx, loaded, clock())
+                job = await queue.claim(tx, opening(*loaded), clock())
                 if job is None:
                     break
                 await jobs.rendered(tx, job.id, clock())
@@ -263,7 +264,7 @@ async def test_who_needs_another_model_is_passed_by_four_at_most(
         served = []
         while large is None or large.id not in served:
             async with database.transaction() as tx:
-                job = await queue.claim(tx, ("small",), clock())
+                job = await queue.claim(tx, opening("small"), clock())
                 assert job
                 await jobs.rendered(tx, job.id, clock())
             served.append(job.id)
@@ -286,7 +287,7 @@ async def test_a_model_without_a_free_slot_keeps_nobody_waiting_who_asks_for_ano
         served, turns = [], []
         for full in ((), ("ace",), ("ace",), ("ace",), ()):
             async with database.transaction() as tx:
-                job = await queue.claim(tx, ("ace", "small"), clock(), full)
+                job = await queue.claim(tx, opening("ace", "small", full=full), clock())
                 served.append(job and job.id)
                 turns.append(await state.turn(tx))
     assert served == [1, 4, 5, None, 2]
@@ -299,7 +300,7 @@ async def test_the_idle_lane_waits_for_who_pays_and_needs_a_slot(
     async with a_studio(tmp_path, clock) as (_, database), database.transaction() as tx:
         await put(tx, "jobs", status=Status.QUEUED, model="ace")
         await put(tx, "jobs", status=Status.QUEUED, model="small", priority=-1)
-        assert await queue.claim(tx, ("ace", "small"), clock(), ("ace",)) is None
+        assert await queue.claim(tx, opening("ace", "small", full=("ace",)), clock()) is None
 
 
 async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock) -> None:
@@ -308,24 +309,24 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
     async with a_studio(tmp_path, clock, GENEROUS, models=models) as (studio, database):
         alone = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="small"))
         async with database.transaction() as tx:
-            assert await queue.claim(tx, ("small",), clock())
+            assert await queue.claim(tx, opening("small"), clock())
             assert await queue.wait_again(tx, alone.id, clock(), deaths=1)
-            assert await queue.claim(tx, ("small",), clock())
+            assert await queue.claim(tx, opening("small"), clock())
             starts = await state.turn(tx)
         large = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="large"))
         small = await studio.submit(origin(), Wish(prompt="play", seconds=2, model="small"))
         for _ in range(queue.MOST_PASSED):
             async with database.transaction() as tx:
-                assert await queue.claim(tx, ("small",), clock()) is None
+                assert await queue.claim(tx, opening("small"), clock()) is None
         async with database.transaction() as tx:
             assert await state.turn(tx) == starts
             assert [waiting.passed for waiting in await backlog.heads(tx)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
-            job = await queue.claim(tx, ("small",), clock())
+            job = await queue.claim(tx, opening("small"), clock())
             assert job
             assert job.id == small.id, "its turn comes first, but its model is not at hand"
             await jobs.rendered(tx, small.id, clock())
-            job = await queue.claim(tx, ("small",), clock())
+            job = await queue.claim(tx, opening("small"), clock())
             assert job
             assert job.id == large.id
 

@@ -17,11 +17,12 @@ import pytest
 from bot.app import Plan
 from bot.dispatch import render_order
 from bot.errors import Refusal, StorageError
-from bot.tables import jobs, speeds
+from bot.tables import jobs
 from bot.tables.database import Reader
 from bot.values import Job, Status, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import used
+from tests.support.one_engine import known_speed
 from tests.support.processes import alive, children
 from tests.support.shown import answered
 from tests.support.studio import member, origin
@@ -50,10 +51,10 @@ async def test_nothing_begins_before_the_files_of_what_waits_again_are_gone(
         go.wait()
         discard(folder, unmade)
 
-    async def look(reader: Reader) -> list[Job]:
+    async def look(reader: Reader, engine: str) -> list[Job]:
         nonlocal seen
         seen = next(rounds)
-        return await running(reader)
+        return await running(reader, engine)
 
     async def seen_more_than(before: int) -> bool:
         return seen > before
@@ -100,7 +101,7 @@ async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
         clock.turn(days=1, seconds=1)
         await asked(w, "play", seconds=60)
         await w.ended(4, Status.DELIVERED)
-        known = await speeds.here(w.database, "scripted")
+        known = await known_speed(w.database, "scripted")
         assert known
         assert (known.fits, known.too_long) == (60, None)
 
@@ -136,11 +137,11 @@ async def test_the_measured_speed_outlives_a_restart(plan: Plan) -> None:
     async with world(plan) as w:
         await asked(w, "play", seconds=30)
         await w.ended(1, Status.DELIVERED)
-        before = await speeds.here(w.database, "scripted")
+        before = await known_speed(w.database, "scripted")
         await w.restart(plan)
         assert before
         assert before.pace < 0.25, "learnt from the piece"
-        assert await speeds.here(w.database, "scripted") == before
+        assert await known_speed(w.database, "scripted") == before
 
 
 async def test_a_disk_that_the_engine_cannot_write_is_told_and_logged(

@@ -60,7 +60,7 @@ async def test_a_lie_costs_the_engine_its_place_and_nothing_else(
         await asked(w, f"lie {lie}", seconds=40 if lie == "another beginning" else 2)
         job = await w.ended(1, Status.DELIVERED)
         assert (job.attempts, job.deaths) == (2, 1)
-        assert "restarting the engine: " in caplog.text
+        assert "restarting the engine cpu-0: " in caplog.text
         assert words in caplog.text
         await asked(w, "play")
         await w.ended(2, Status.DELIVERED)

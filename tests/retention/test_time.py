@@ -19,6 +19,7 @@ from bot.tables.opening import open_database
 from bot.values import Job, Keep, Status, Target, Upload, UploadLimits, Wish
 from tests.support.clock import Clock, until
 from tests.support.deliveries import MESSAGES, looks_until, undeliverable
+from tests.support.one_engine import known_speed
 from tests.support.shown import answered
 from tests.support.studio import origin
 from tests.support.world import World, world
@@ -74,7 +75,7 @@ async def test_a_clock_that_is_set_while_a_piece_renders_harms_no_piece(
         spent = (await w.ended(1, Status.DELIVERED)).spent
         assert spent
         assert 0.3 < spent < 100
-        learnt = await speeds.here(w.database, "sketch")
+        learnt = await known_speed(w.database, "sketch")
         assert learnt
         assert 0 < learnt.pace < 20
         for number in range(2, 6):
@@ -121,7 +122,7 @@ async def test_a_pace_that_cannot_be_is_measured_again(plan: Plan, pace: float) 
         await w.restart(plan)
         await asked(w, "play", seconds=120)
         assert (await w.ended(14, Status.DELIVERED)).attempts == 1
-        found = await speeds.here(w.database, "scripted")
+        found = await known_speed(w.database, "scripted")
         assert found
         assert 0 < found.pace <= speeds.SLOWEST_PACE
 

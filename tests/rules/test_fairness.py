@@ -17,10 +17,11 @@ from bot.app import Plan
 from bot.lookup.standings import Standings
 from bot.rules import forecast
 from bot.rules.fairness import AGED, Line, Shares
-from bot.tables import jobs, ledger, speeds, state
+from bot.tables import jobs, ledger
 from bot.tables.database import Database
 from bot.values import NOBODY, Job, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
+from tests.support.one_engine import opening, runs
 from tests.support.shown import answered, described, embed
 from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
@@ -185,8 +186,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
     taken: dict[int, timedelta] = {}
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.engine_runs(tx, device="cpu", precision="float32")
-            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 2.0, 1)
+            await runs(tx, pace=2.0)
         running: tuple[Job, datetime] | None = None
         standings = Standings(database, clock=clock, drain=asyncio.Event())
         while arrivals or running:
@@ -207,7 +207,7 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
                 expected[job.id] = ends_at - clock()
             if running is None:
                 async with database.transaction() as tx:
-                    claimed = await queue.claim(tx, ("small",), clock())
+                    claimed = await queue.claim(tx, opening("small"), clock())
                 if claimed:
                     work = 2.0 * claimed.request.seconds * claimed.request.takes
                     ends = clock() + timedelta(seconds=work * dice.uniform(0.8, 1.2))
@@ -222,13 +222,12 @@ async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock
 async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         async with database.transaction() as tx:
-            await state.engine_runs(tx, device="cpu", precision="float32")
-            await speeds.found(tx, speeds.Setup("small", "cpu", "float32"), 1.0, 4)
+            await runs(tx, pace=1.0, slots=4)
         for user in range(3):
             await studio.submit(origin(user=user), Wish(prompt="x", seconds=10))
         for _ in range(2):
             async with database.transaction() as tx:
-                assert await queue.claim(tx, ("small",), clock())
+                assert await queue.claim(tx, opening("small"), clock())
         found = await queue.expected(database, clock())
     assert [at.place for at in found.values()] == [0, 0, 1]
     assert [at.ends_at for at in found.values()] == [clock() + timedelta(seconds=10)] * 3

@@ -4,7 +4,7 @@ import pytest
 
 from bot.rules.fairness import Line, Shares
 from bot.rules.forecast import ends
-from bot.values import QueuedJob, Speed
+from bot.values import EngineStatus, QueuedJob, Speed
 
 
 def speed(model: str, pace: float, slots: int) -> Speed:
@@ -53,7 +53,14 @@ def test_the_queue_is_played_forward_as_it_is_served(
 ) -> None:
     numbered = [job._replace(id=number) for number, job in enumerate(waiting)]
     speeds = {"small": speed("small", 2.0, slots), "ace": speed("ace", 1.0, 4)}
-    found = list(ends(running, Line(numbered, Shares()), 0, speeds))
+    found = list(
+        ends(
+            [(job, progress, "cpu-0") for job, progress in running],
+            Line(numbered, Shares()),
+            0,
+            [EngineStatus(name="cpu-0", speeds=speeds)],
+        )
+    )
     assert [end for _, end in found] == expected
 
 
@@ -61,4 +68,5 @@ def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
     other = job(8, number=2, model="large")
     line = Line([job(8, number=1), other, job(8, number=3)], Shares())
     speeds = {"small": speed("small", 2.0, 1)}
-    assert [end for _, end in ends([], line, 0, speeds)] == [16, None, None]
+    engines = [EngineStatus(name="cpu-0", speeds=speeds)]
+    assert [end for _, end in ends([], line, 0, engines)] == [16, None, None]

@@ -14,6 +14,7 @@ from bot.errors import Refusal
 from bot.rules import days
 from bot.tables import takes
 from bot.values import Actor, Delivered, Fault, Job, Status, Unsent, Wish
+from tests.support.one_engine import ENGINE
 from tests.support.recount import ADMIN, GUILDS, MEMBERS, USERS, Bill, Given, Recount
 from tests.support.studio import member, origin
 
@@ -123,7 +124,7 @@ class Books(Recount):
     @rule(gently=st.booleans())
     def restart(self, gently: bool) -> None:
         if gently:
-            self.do(self.endings.hand_back())
+            self.do(self.endings.hand_back(ENGINE))
         self.do(self.endings.recover())
         for job in self.running:
             self.ended(job.id)

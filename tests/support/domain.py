@@ -9,9 +9,13 @@ from typing import TypeVar
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from bot import queue
+from bot.dispatch.deadlines import Deadlines
+from bot.dispatch.machine import Machine
+from bot.dispatch.openings import EngineSlots
 from bot.tables.opening import open_database
 from bot.values import Job, Limits, Tier
 from tests.support.clock import Clock
+from tests.support.one_engine import ENGINE, opening
 from tests.support.scripted_child import ready
 from tests.support.studio import rooms
 
@@ -44,7 +48,9 @@ class Domain(RuleBasedStateMachine):
         self.archive, self.outbox = services.archive, services.outbox
         self.member_admin, self.tier_admin = services.member_admin, services.tier_admin
         self.endings = made.endings
-        self.do(made.machine.loaded(ready()))
+        slots = EngineSlots(ENGINE)
+        machine = Machine(self.database, slots, Deadlines(self.clock.ticks))
+        self.do(machine.loaded(ready()))
         self.running: list[Job] = []
 
     def do(self, work: Awaitable[T]) -> T:
@@ -66,4 +72,4 @@ class Domain(RuleBasedStateMachine):
 
     async def _claim(self) -> Job | None:
         async with self.database.transaction() as tx:
-            return await queue.claim(tx, ("scripted",), self.clock())
+            return await queue.claim(tx, opening("scripted"), self.clock())

@@ -29,6 +29,7 @@ from bot.values import (
     Wish,
 )
 from tests.support.domain import Domain
+from tests.support.one_engine import ENGINE
 from tests.support.studio import GENEROUS, member, origin
 
 T = TypeVar("T")
@@ -175,7 +176,7 @@ class Life(Domain):
         self.running.clear()
         self.sent.clear()
         if gently:
-            self.do(self.endings.hand_back())
+            self.do(self.endings.hand_back(ENGINE))
         self.do(self.endings.recover())
 
     @rule()

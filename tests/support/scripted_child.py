@@ -98,6 +98,7 @@ def loaded(order: Render) -> dict[str, Any]:
         "id": order.id,
         "model": order.model,
         "models": (order.model,),
+        "precision": "float32",
         "slots": 1,
         "confirms": {**CONFIRMS, "sample_rate": rate},
     }

@@ -22,6 +22,7 @@ from simcord.results import to_discord_message
 
 from bot.app import Plan
 from bot.errors import Refusal
+from bot.tables import engines
 from bot.values import NOBODY, EngineState, Keep, Limits
 from tests.support.clock import until
 from tests.support.deliveries import lost_answers
@@ -330,7 +331,7 @@ class Storm:
         await until(self._ready)
 
     async def _ready(self) -> bool:
-        return (await self.w.bot.services.operations.stats()).engine is EngineState.READY
+        return await engines.state(self.w.database) is EngineState.READY
 
     # What happens to the clock, the engine and Discord.
 

@@ -10,9 +10,7 @@ from bot import queue
 from bot.app import Bells, Plan, services_of
 from bot.client import Services
 from bot.clock import utc_now
-from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.endings import Endings
-from bot.dispatch.machine import Machine
 from bot.engine.files.encoder import Encoder
 from bot.monitoring.metrics import Metrics
 from bot.outbox import Outbox
@@ -23,6 +21,7 @@ from bot.tables.opening import open_database
 from bot.values import Job, Limits, Origin, Owed, Tier, Viewer
 from tests.support import inside
 from tests.support.clock import Clock
+from tests.support.one_engine import opening
 
 GENEROUS = Tier(
     key="free",
@@ -71,7 +70,6 @@ class Rooms:
     """What a bot is made of besides Discord and an engine, over one database."""
 
     services: Services
-    machine: Machine
     endings: Endings
 
 
@@ -94,11 +92,10 @@ def rooms(
         limits=limits or Limits(),
         skus=skus or {},
     )
-    bells, machine = Bells(), Machine(database, Deadlines(clock.ticks))
+    bells = Bells()
     return Rooms(
         services=services_of(plan, database, Encoder((), {}, 0), bells, Metrics()),
-        machine=machine,
-        endings=Endings(database, folder=folder, clock=clock, news=bells.news, machine=machine),
+        endings=Endings(database, folder=folder, clock=clock, work=bells.work, news=bells.news),
     )
 
 
@@ -121,7 +118,7 @@ async def a_studio(
 async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
     """Claim and render one job, which takes `pace` seconds per second of music."""
     async with database.transaction() as tx:
-        job = await queue.claim(tx, ("small",), clock())
+        job = await queue.claim(tx, opening("small"), clock())
     if job:
         clock.turn(seconds=pace * job.request.seconds * job.request.takes)
         async with database.transaction() as tx:

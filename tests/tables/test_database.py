@@ -16,6 +16,7 @@ from bot.tables import opening, state
 from bot.tables.database import Database
 from bot.tables.opening import exclusive, open_database, schema_steps
 from bot.values import Status
+from tests.support import one_engine
 from tests.support.clock import Clock
 from tests.support.first_release import first_release
 from tests.support.processes import program
@@ -164,10 +165,10 @@ async def test_a_database_of_the_first_release_keeps_all_it_holds(
         (owed,) = await made.outbox.owed()
         assert (owed.job.id, owed.takes[0].charged_seconds) == (3, 3)
         async with database.transaction() as tx:
-            assert await queue.claim(tx, (), clock())
+            assert await queue.claim(tx, one_engine.opening(), clock())
 
 
-async def test_the_slots_that_all_models_had_are_each_models_own_from_then_on(
+async def test_the_slots_and_the_speeds_that_the_one_engine_had_are_the_first_ones_from_then_on(
     tmp_path: Path,
 ) -> None:
     path, steps = tmp_path / "test.db", schema_steps()
@@ -179,11 +180,17 @@ async def test_the_slots_that_all_models_had_are_each_models_own_from_then_on(
         connection.execute(
             "INSERT INTO speeds (model, device, precision, pace) VALUES ('small', 'cpu', 'int8', 2)"
         )
+        for key, value in (("device", "cpu"), ("precision", "int8"), ("engine", "ready")):
+            connection.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (key, value))
+        connection.execute(
+            "INSERT INTO speeds (model, device, precision, pace) VALUES ('small', 'T4', 'int8', 1)"
+        )
         connection.execute(f"PRAGMA user_version = {at}")
         connection.commit()
     async with open_database(path) as database:
-        (row,) = await database.fetch("SELECT slots, pace FROM speeds")
-        assert tuple(row) == (6, 2)
+        (row,) = await database.fetch("SELECT engine, slots, pace FROM speeds")
+        assert tuple(row) == ("cpu-0", 6, 2), "what is known of where the one engine ran last"
+        assert not await database.fetch("SELECT * FROM settings WHERE key = 'engine'")
         assert not await database.fetch("SELECT * FROM settings WHERE key = 'slots'")
 
 

@@ -22,6 +22,7 @@ from bot.tables.opening import open_database
 from bot.values import Actor, Delivered, Keep, Limits, Panel, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock
+from tests.support.one_engine import opening
 from tests.support.studio import GENEROUS, member, origin, rooms
 
 FEW, MANY = 50, 1_500
@@ -141,9 +142,9 @@ async def live(database: Database, folder: Path, clock: Clock) -> None:
     await made.accounts.usage(10, 1)
     await outbox.notices()
     async with database.transaction() as tx:
-        first = await queue.claim(tx, ("small",), clock())
+        first = await queue.claim(tx, opening("small"), clock())
         assert first
-        assert await queue.claim(tx, ("other",), clock())
+        assert await queue.claim(tx, opening("other"), clock())
     await jobs.running(database)
     await studio.cancel(job.id, member())
     async with database.transaction() as tx:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from bot.tables import erasures, jobs, ledger, notices, state, takes
+from bot.tables import backlog, erasures, jobs, ledger, notices, state, takes
 from bot.tables.database import Database, Transaction
 from bot.values import Fault, Membership, Promise, Request, Source, Status
+from tests.support.one_engine import ENGINE
 from tests.support.rows import Call, changes, put
 from tests.support.studio import GENEROUS
 
@@ -41,10 +42,17 @@ EARLY = {Status.QUEUED, Status.RUNNING}
 JOBS: list[tuple[str, Call, set[Status], dict[str, Any]]] = [
     (
         "start",
-        lambda tx: jobs.start(tx, 1, NOW),
+        lambda tx: jobs.start(tx, 1, ENGINE, NOW),
         {Status.QUEUED},
-        {"status": "running", "attempts": 3, "progress": 0.0, "started_at": 1000.0},
+        {
+            "status": "running",
+            "attempts": 3,
+            "progress": 0.0,
+            "started_at": 1000.0,
+            "engine": ENGINE,
+        },
     ),
+    ("awaits", lambda tx: backlog.awaits(tx, 1, "gpu-0"), {Status.QUEUED}, {"engine": "gpu-0"}),
     ("passed", lambda tx: jobs.passed(tx, 1), ANY, {"passed": 4}),
     ("stopped", lambda tx: jobs.stopped(tx, 1), EARLY, {"stopping": 1}),
     ("heard", lambda tx: jobs.heard(tx, 1), ANY, {"heard": 1}),
@@ -191,8 +199,8 @@ async def test_what_was_tried_before_renders_alone(
     async with database.transaction() as tx:
         await put(tx, "jobs", attempts=attempts)
         if beside:
-            await put(tx, "jobs", status="running", attempts=beside)
-    written = await changes(database, lambda tx: jobs.start(tx, 1, NOW))
+            await put(tx, "jobs", status="running", attempts=beside, engine=ENGINE)
+    written = await changes(database, lambda tx: jobs.start(tx, 1, ENGINE, NOW))
     assert bool(written) == starts
 
 

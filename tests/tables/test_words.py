@@ -13,6 +13,7 @@ from tests.support.studio import GENEROUS, origin, rooms
 
 NO_WORDS = {
     *("status", "shown", "fault", "channel_kind", "source", "tier", "day", "model", "options"),
+    "engine",
     "picture",  # the name of a file, by number
 }
 """Columns of text that say nothing of who asked and for what in which words."""

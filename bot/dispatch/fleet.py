@@ -1,0 +1,131 @@
+"""All engines: a dispatcher for each that is there, over one queue."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+
+from bot.dispatch.deadlines import GRACE, Deadlines
+from bot.dispatch.dispatcher import Dispatcher
+from bot.dispatch.endings import Endings
+from bot.dispatch.patience import Patience
+from bot.dispatch.surroundings import Start, Surroundings
+from bot.errors import OperatorError
+from bot.monitoring.metrics import Metrics
+from bot.tables import engines
+from bot.tables.database import Database
+
+log = logging.getLogger(__name__)
+
+EngineSource = AsyncGenerator[Mapping[str, Start], None]
+"""Yields the engines that are there, by their names, at first and whenever that changes."""
+
+
+class Fleet:
+    """Keeps a dispatcher running for each engine that is there."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        folder: Path,
+        clock: Callable[[], datetime],
+        work: asyncio.Event,
+        news: asyncio.Event,
+        drain: asyncio.Event,
+        metrics: Metrics,
+        source: Callable[[], EngineSource],
+        ticks: Callable[[], float] = time.monotonic,
+        pause: float = 1.0,
+        grace: float = GRACE,
+        needed: bool = True,
+    ) -> None:
+        """What is stored uses the `clock`; what is measured uses the `ticks`, in seconds.
+
+        Where engines are `needed`, it ends if none of the first ones can start.
+        """
+        self._source = source
+        self._needed = needed
+        self._work = work
+        self._metrics = metrics
+        self._around = Surroundings(
+            database=database,
+            folder=folder,
+            clock=clock,
+            ticks=ticks,
+            pause=pause,
+            grace=grace,
+            news=news,
+            drain=drain,
+            metrics=metrics,
+            endings=Endings(database, folder=folder, clock=clock, work=work, news=news),
+            failed=self._failed,
+        )
+        self._patiently = Patience(Deadlines(ticks, grace), {})
+        self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[None]]] = {}
+        self._troubles: dict[str, str] = {}
+        """What was last said of engines that were lost or cannot start."""
+
+    async def run(self) -> None:
+        """Serve the queue; raise OperatorError if engines are needed and none can start."""
+        # This comes first, so that nothing below has to consider an earlier life of the bot.
+        await self._patiently(self._around.endings.recover, deaths=0)
+        try:
+            await self._serve()
+        except* OperatorError as wrong:
+            raise wrong.exceptions[0] from None
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group, aclosing(self._source()) as source:
+            group.create_task(self._relay())
+            async for there in source:
+                await self._end(self._dispatchers.keys() - there)
+                await self._patiently(self._note, there)
+                for name in there.keys() - self._dispatchers.keys():
+                    dispatcher = Dispatcher(name, there[name], self._around)
+                    self._dispatchers[name] = dispatcher, group.create_task(dispatcher.run())
+
+    async def idle(self) -> None:
+        """Wait until no job is rendered."""
+        for dispatcher, _ in list(self._dispatchers.values()):
+            await dispatcher.idle()
+
+    async def _relay(self) -> None:
+        """Ring for all engines when it rings for work."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            for slots in self._around.engines.values():
+                slots.ring()
+
+    async def _end(self, names: Collection[str]) -> None:
+        """End the dispatchers of engines that are gone."""
+        for name in names:
+            dispatcher, task = self._dispatchers.pop(name)
+            dispatcher.gone()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            self._troubles.pop(name, None)
+
+    async def _note(self, names: Collection[str]) -> None:
+        async with self._around.database.transaction() as tx:
+            await engines.are(tx, names)
+
+    def _failed(self, name: str, trouble: str) -> None:
+        """An engine was lost or cannot start."""
+        known = any(slots.known is not None for slots in self._around.engines.values())
+        was_ready = self._around.engines[name].known is not None
+        said, self._troubles[name] = self._troubles.get(name), trouble
+        if self._needed and not known and self._troubles.keys() >= self._dispatchers.keys():
+            which = "The engine" if len(self._dispatchers) == 1 else "No engine"
+            raise OperatorError(f"{which} cannot start: {trouble}")
+        if was_ready:
+            self._metrics.engine_restarts.labels(name).inc()
+            log.error("restarting the engine %s: %s", name, trouble)
+        elif said != trouble:
+            log.error("the engine %s cannot start, and is tried again: %s", name, trouble)
