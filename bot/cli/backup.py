@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bot.engine.files.regular import opened
 from bot.engine.files.wav import PARTIAL_SUFFIX
 from bot.errors import OperatorError
 from bot.retention import disk, ownership
@@ -148,7 +149,7 @@ def _copied(source: Path, folder: Path, name: str) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another disk, or one without links
-        with disk.opened(source) as file, _private(part).open("wb") as copied:
+        with opened(source) as file, _private(part).open("wb") as copied:
             shutil.copyfileobj(file, copied)
             copied.flush()
             os.fsync(copied.fileno())

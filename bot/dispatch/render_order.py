@@ -9,6 +9,7 @@ from pathlib import Path
 from bot.dispatch.deadlines import TAKE_BY_TAKE
 from bot.engine.cards import Ability, card
 from bot.engine.files import wav
+from bot.engine.files.regular import opened
 from bot.engine.messages import PREVIEW_SECONDS, Part, Render
 from bot.errors import EngineError, JobError
 from bot.retention import disk
@@ -87,7 +88,7 @@ def verify_picture(folder: Path, job: Job) -> str | None:
 
 def _length(path: Path) -> float:
     try:
-        with disk.opened(path) as sound:
+        with opened(path) as sound:
             return wav.seconds(sound)
     except (OSError, EOFError, ValueError, wave.Error) as error:
         raise EngineError(f"announced a take whose file cannot be read ({error})") from error
@@ -96,7 +97,7 @@ def _length(path: Path) -> float:
 def _begins(path: Path, magic: bytes, what: str) -> bool:
     """Whether a file exists; raise EngineError if it is of another kind."""
     try:
-        with disk.opened(path) as found:
+        with opened(path) as found:
             kind = found.read(len(magic))
     except FileNotFoundError:
         return False

@@ -110,6 +110,35 @@ class ChildProcess:
 
 
 @asynccontextmanager
+async def child(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    umask: int = -1,
+    longest: int = LONGEST_MESSAGE_LINE,
+) -> AsyncIterator[ChildProcess]:
+    """Run a child for as long as the block, and leave nothing of it.
+
+    `umask` takes permissions from the files that it makes; -1 leaves this process's. A line of its
+    has `longest` bytes at most.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=longest,
+        env=dict(environment),
+        umask=umask,
+        start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle
+    )
+    running = ChildProcess(process)
+    try:
+        yield running
+    finally:
+        await asyncio.shield(running.end())  # to its end, even if whoever runs it is cancelled
+
+
+@asynccontextmanager
 async def start(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -118,24 +147,10 @@ async def start(
     umask: int = -1,
     cards: Sequence[ModelCard] = (),
 ) -> AsyncIterator[Conversation]:
-    """Run the child for as long as the block.
+    """Run an engine as a child for as long as the block; see `child` for the `umask`.
 
     It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
-    `umask` takes permissions from the files that it makes; -1 leaves this process's. `cards` say
-    what its models must turn out to be.
+    `cards` say what its models must turn out to be.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LONGEST_MESSAGE_LINE,
-        env=dict(environment),
-        umask=umask,
-        start_new_session=True,  # a Ctrl-C in the terminal is for the bot to handle
-    )
-    child = ChildProcess(process)
-    try:
-        yield Conversation(child, silence, loading, cards)
-    finally:
-        await asyncio.shield(child.end())  # to its end, even if whoever runs it is cancelled
+    async with child(command, environment, umask) as process:
+        yield Conversation(process, silence, loading, cards)

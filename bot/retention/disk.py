@@ -1,16 +1,14 @@
 """The data folder: its files by name, their sizes, and their removal."""
 
-import errno
 import logging
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
+from bot.engine.files.regular import opened
 from bot.engine.files.wav import PARTIAL_SUFFIX
 from bot.values import Job
 
@@ -40,19 +38,6 @@ def files_of(job: Job) -> list[str]:
     kinds = ("wav", "npy", "preview.wav")
     names = [take_file(job, number, kind) for number in takes for kind in kinds]
     return [f"{name}{half}" for name in (*names, picture(job)) for half in ("", PARTIAL_SUFFIX)]
-
-
-def opened(path: Path) -> BinaryIO:
-    """Open a regular file to read; raise OSError for anything else, such as a link or a pipe.
-
-    The engine writes here, and is not trusted to have written what it says.
-    """
-    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "It is not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
 
 
 def read(path: Path) -> bytes:
