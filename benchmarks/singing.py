@@ -15,7 +15,7 @@ import torch
 from benchmarks.report import Row
 from bot.engine.acestep.layout import in_rows
 from bot.engine.acestep.loading import settled
-from bot.engine.musicgen.capacity import available
+from bot.engine.host import available
 from tests.support.songs import begun, ended, theirs
 from tests.support.tiny_acestep import RELEASED, TINY, Recipe, Size, pipeline
 

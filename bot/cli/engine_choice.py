@@ -4,10 +4,11 @@ The command says all that is configured, whatever engine it starts: each takes w
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import __version__
-from bot.config import Config
+from bot.config import Config, PrecisionSetting
 from bot.engine import cards, placement, weights
 from bot.engine.cards import EngineName, ModelCard
 from bot.engine.environment import engine_environment
@@ -104,6 +105,18 @@ def placements(config: Config) -> tuple[Placement, ...]:
     # The sketch engine plays on the CPU wherever MusicGen would.
     device = "cpu" if config.engine is EngineName.SKETCH else config.device.value
     return placement.local(config.engines, device, engine_environment())
+
+
+def unwise(config: Config, placed: Sequence[Placement]) -> str | None:
+    """Return a sentence on why these engines are too many for this machine, None if they are not.
+
+    MusicGen is loaded with its first model; others are, where there is room.
+    """
+    if len(placed) == 1 or config.engine is EngineName.SKETCH:
+        return placement.unwise(placed)
+    first = config.wanted[0]
+    halved = 2 if config.precision is PrecisionSetting.INT8 else 1
+    return placement.unwise(placed, weights.of(first).size(first) / halved)
 
 
 def about(config: Config) -> About:

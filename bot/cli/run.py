@@ -8,7 +8,6 @@ from bot.app import Plan, compose, heed_signals
 from bot.cli import engine_choice, licence
 from bot.cli.connection import proxy, serve
 from bot.config import Config
-from bot.engine import placement
 from bot.rules import tiers
 
 log = logging.getLogger(__name__)
@@ -18,7 +17,7 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
     """Run the bot with exactly the engine that is configured, until it is drained or stopped."""
     choice = engine_choice.configured(config)
     placements = engine_choice.placements(config)
-    if warning := placement.unwise(placements):
+    if warning := engine_choice.unwise(config, placements):
         log.warning("%s", warning)
     plan = Plan(
         folder=config.data_dir,

@@ -74,16 +74,26 @@ def local(
     )
 
 
-def unwise(placements: Sequence[Placement]) -> str | None:
-    """Return a sentence on why these engines are too many for one CPU, None if they are not."""
-    count, cores = len(placements), host.cores()
-    on_a_cpu = all(placement.name.startswith("cpu-") for placement in placements)
-    if count == 1 or not on_a_cpu or cores >= FEWEST_CORES * count:
+def unwise(placements: Sequence[Placement], weights: float = 0.0) -> str | None:
+    """Return a sentence on why these engines are too many for one CPU, None if they are not.
+
+    Each loads `weights` of so many bytes at least.
+    """
+    count, cores, free = len(placements), host.cores(), host.available()
+    if count == 1 or not placements[0].name.startswith("cpu-"):
         return None
-    return (
-        f"{count} engines share what there is of CPU cores ({cores}), fewer than {FEWEST_CORES} "
-        "each: a piece takes longer on each of them, and one engine alone may make as much"
-    )
+    if cores < FEWEST_CORES * count:
+        return (
+            f"{count} engines share what there is of CPU cores ({cores}), fewer than "
+            f"{FEWEST_CORES} each: a piece takes longer on each of them, and one engine alone may "
+            "make as much"
+        )
+    if count * weights > free:
+        return (
+            f"{count} engines load the same weights {count} times: that takes at least "
+            f"{count * weights / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are left"
+        )
+    return None
 
 
 def _shares(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]:

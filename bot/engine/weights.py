@@ -24,6 +24,9 @@ class WeightsRoom(Protocol):
     def trouble(self, model: str) -> str | None:
         """Return a sentence on what keeps a model from being loaded, None if nothing does."""
 
+    def size(self, model: str) -> int:
+        """Return about how many bytes a model's weights take in half precision, 0: not on disk."""
+
     def fetch(self, model: str) -> None:
         """Download what is missing, with progress on stderr; raise OperatorError if that fails."""
 

@@ -1,13 +1,15 @@
 """How many engines the configuration starts, as `doctor` and `run` say it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.cli.checks.check import Verdict
 from bot.cli.checks.engine import engines
-from bot.config import Config
+from bot.config import Config, DeviceSetting, PrecisionSetting
+from bot.engine import host, weights
 from bot.engine.cards import EngineName
 from tests.support.command_line import TOKEN, bot, explained
 
@@ -48,6 +50,19 @@ def test_doctor_notes_more_engines_than_a_cpu_has_cores_for(
     assert many.found.startswith("cpu-0: 1 CPU core\ncpu-1: 1 CPU core\n")
     assert "\n64 engines share what there is of CPU cores (" in many.found
     assert engines(Config(engine=EngineName.SKETCH)).found == "cpu-0: all there is"
+
+
+def test_doctor_notes_more_weights_than_the_memory_holds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(home / "local")
+    each = weights.of(model).size(model)
+    monkeypatch.setattr(host, "cores", lambda: 4)
+    monkeypatch.setattr(host, "available", lambda: 1.5 * each)
+    two = Config(musicgen_model=model, device=DeviceSetting.CPU, engines=2)
+    assert "2 engines load the same weights 2 times" in engines(two).found
+    for fits in (replace(two, precision=PrecisionSetting.INT8), replace(two, engines=None)):
+        assert engines(fits).verdict is Verdict.GOOD
 
 
 def test_doctor_and_run_both_count_them(tmp_path: Path, two: str) -> None:

@@ -208,7 +208,20 @@ def test_too_many_on_one_cpu_are_warned_of(
     sentence = placement.unwise(three)
     assert sentence
     assert "3 engines share what there is of CPU cores (1), fewer than 2 each" in sentence
-    assert placement.unwise(three[:1]) is placement.unwise(gpus) is None
+    assert placement.unwise(three[:1], 1e15) is placement.unwise(gpus, 1e15) is None
+
+
+def test_weights_that_do_not_fit_so_often_are_warned_of(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "cores", lambda: 16)
+    monkeypatch.setattr(host, "available", lambda: 9e9)
+    two = local(2, "cpu", machine(None))
+    assert placement.unwise(two, 4.4e9) is None
+    assert placement.unwise(two, 4.6e9) == (
+        "2 engines load the same weights 2 times: that takes at least 9.2 GB of memory, and 9.0 GB "
+        "are left"
+    )
 
 
 def test_cores_are_those_that_this_process_may_use(
@@ -224,7 +237,7 @@ def test_cores_are_those_that_this_process_may_use(
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     siblings, group = tmp_path / "siblings{}", tmp_path / "cpu.max"
     monkeypatch.setattr(host, "TOPOLOGY", str(siblings))
-    monkeypatch.setattr(host, "GROUP", str(group))
+    monkeypatch.setattr(host, "GROUP", tmp_path)
     assert host.cores() == 8
     for thread in range(8):
         Path(str(siblings).format(thread)).write_text(f"{thread % 4},{thread % 4 + 4}\n")

@@ -53,7 +53,7 @@ def engines(config: Config) -> Check:
     except OperatorError as error:
         return bad("Engines", str(error), "correct ENGINES in .env")
     told = "\n".join(f"{each.name}: {_seen(each)}" for each in found)
-    if warning := placement.unwise(found):
+    if warning := engine_choice.unwise(config, found):
         return note("Engines", f"{told}\n{warning}", "set ENGINES=auto, or a smaller number")
     return good("Engines", told)
 

@@ -60,6 +60,11 @@ def trouble(model: str) -> str | None:
     return checkpoint.trouble(model)
 
 
+def size(model: str) -> int:
+    """Return about how many bytes a model's weights take in half precision, 0: not on disk."""
+    return 2 * sum(checkpoint.numbers(model).values())
+
+
 def fetch(model: str) -> None:
     """Download what is missing of a model, with progress on stderr; raise OperatorError."""
     if found := wrong(model):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine import sharing
+from bot.engine.host import available
 from bot.engine.musicgen import checkpoints, devices
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
@@ -123,20 +124,3 @@ def free(device: torch.device) -> float:
     if device.type == "cuda":
         return devices.free()
     return available() - untouched()  # what slots have reserved counts as available until used
-
-
-def available() -> float:
-    """Return the bytes that a process may still take of the machine's memory."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    return min(1024.0 * available, _group())
-
-
-def _group() -> float:
-    """Return the bytes left to this control group, of which a container is one."""
-    folder = Path("/sys/fs/cgroup")  # MemAvailable is the machine's, whatever a container may have
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        return float(limit) - float((folder / "memory.current").read_text())
-    except (OSError, ValueError):  # there is none, or it is "max"
-        return float("inf")

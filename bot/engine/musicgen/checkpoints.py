@@ -144,6 +144,12 @@ def sizes(model: str) -> tuple[int, int, int]:
     return lm, codec, text
 
 
+def size(model: str) -> int:
+    """Return about how many bytes a model's weights take in half precision, 0: not on disk."""
+    files = (_file(model, name) for name in (LANGUAGE_MODEL, CODEC))
+    return sum(file.stat().st_size for file in files if file)
+
+
 def breadth(model: str) -> int:
     """Return the width of all layers of a model on disk together, 0 where that is not known."""
     file = _file(model, LANGUAGE_MODEL)

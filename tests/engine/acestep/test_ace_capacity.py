@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bot.engine import sharing
+from bot.engine import sharing, weights
 from bot.engine.acestep import capacity, checkpoint
 from bot.engine.acestep.loading import load
 from bot.engine.musicgen.precisions import Precision
@@ -21,6 +21,8 @@ def test_the_weights_are_estimated_from_the_disk(ace: Path, precision: Precision
     held = sum(each.nbytes for part in parts for each in (*part.parameters(), *part.buffers()))
     assert held <= 1.1 * capacity.weights(str(ace), precision)
     assert capacity.weights(str(ace), precision) <= 1.1 * held
+    halved = weights.of(str(ace)).size(str(ace))
+    assert halved == pytest.approx(held * 2 / precision.dtype.itemsize, rel=0.1)
 
 
 @pytest.mark.parametrize(("seconds", "measured"), [(30, 217 * MB / 5), (120, 2070 * MB / 5)])

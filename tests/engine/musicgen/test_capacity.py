@@ -11,7 +11,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from bot.engine import repertoire, sharing
+from bot.engine import repertoire, sharing, weights
 from bot.engine.contract import Idle
 from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, devices, family
@@ -163,6 +163,9 @@ def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path]
         capacity.estimate(SMALL, Precision.FLOAT16, torch.device(on)) for on in ("cpu", "cuda")
     ]
     assert sizes[1] - sizes[0] == whole / 2 > 0
+    # What is told without torch leaves that out, and what the codec takes besides.
+    assert sizes[0] / 2 < weights.of(SMALL).size(SMALL) < sizes[0]
+    assert weights.of(SMALL).size("nobody/nothing") == 0
 
 
 def test_this_machine_has_some_memory() -> None:
