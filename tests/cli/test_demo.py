@@ -183,7 +183,7 @@ async def test_what_could_not_be_shown_at_once_is_shown_a_little_later(
 
 def type_command(page: Page, prompt: str) -> None:
     composer = page.locator("#channel-composer-input")
-    expect(composer).to_be_enabled(timeout=60_000)
+    expect(composer).to_be_visible(timeout=60_000)  # until there is a channel it takes no keys
     composer.press_sequentially("/generate")
     page.get_by_text("Turn words into music").first.wait_for()
     page.keyboard.press("Enter")
