@@ -42,8 +42,8 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 """What may import everything."""
 
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
-TORCH += "decoder devices family gpu_attention gpu_draw gpu_layers layers linears loading model "
-TORCH += "precisions sampling slot slot_loop spills takes transformer"
+TORCH += "decoder family gpu_attention gpu_draw gpu_layers layers linears loading model "
+TORCH += "precisions sampling slot slot_loop takes transformer"
 ACESTEP = "conditions conversion denoising family layout loading model precisions session tiles"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",
@@ -52,7 +52,7 @@ ONLY = {
     "bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
-    "torch": "bot.engine.repertoire "
+    "torch": "bot.engine.hardware bot.engine.repertoire "
     + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split())
     + "".join(f" bot.engine.acestep.{room}" for room in ACESTEP.split()),
     "diffusers": "bot.engine.acestep",

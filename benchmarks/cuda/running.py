@@ -34,7 +34,7 @@ from benchmarks.cuda import (
 from benchmarks.cuda.card import GIB, card
 from benchmarks.cuda.stage import FULL, TINY, Stage
 from benchmarks.report import RESULTS, Row, show, write
-from bot.engine.musicgen import devices
+from bot.engine.hardware import devices
 
 OUT = RESULTS.with_name("results-cuda.json")
 

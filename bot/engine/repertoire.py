@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from bot.engine import names, sharing
 from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
+from bot.engine.hardware import devices
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import capacity, devices, loading
+from bot.engine.musicgen import capacity, loading
 from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
 from bot.engine.names import Family

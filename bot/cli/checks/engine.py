@@ -20,7 +20,7 @@ from bot.rules.wording import counted
 
 DEVICE_PROBE = """
 import json, torch
-from bot.engine.musicgen.devices import unfit
+from bot.engine.hardware.devices import unfit
 from bot.engine.musicgen.precisions import native
 gpu = torch.cuda.is_available()
 p = torch.cuda.get_device_properties(0) if gpu else None

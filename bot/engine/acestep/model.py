@@ -20,10 +20,10 @@ from bot.engine.acestep.session import Session
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
+from bot.engine.hardware import devices
+from bot.engine.hardware.spills import SPILLS, spilled
 from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
-from bot.engine.musicgen import devices
 from bot.engine.musicgen.capacity import RESERVED_BYTES, free
-from bot.engine.musicgen.spills import SPILLS, spilled
 from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine import sharing
+from bot.engine.hardware import devices
 from bot.engine.host import available
-from bot.engine.musicgen import checkpoints, devices
+from bot.engine.musicgen import checkpoints
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
 from bot.engine.musicgen.precisions import Precision, attended

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import torch
 
+from bot.engine.hardware.spills import spilled
 from bot.engine.musicgen.attention import Attention, Masked, Memory, Together
 from bot.engine.musicgen.sampling import Draw
 from bot.engine.musicgen.slot import Slot
-from bot.engine.musicgen.spills import spilled
 
 log = logging.getLogger(__name__)
 

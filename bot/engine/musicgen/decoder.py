@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as nn
 
+from bot.engine.hardware.spills import spilled
 from bot.engine.musicgen import cpu_attention
 from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
 from bot.engine.musicgen.cpu_attention import HalfAttention
@@ -24,7 +25,6 @@ from bot.engine.musicgen.linears import cast, linear
 from bot.engine.musicgen.precisions import Kernels, Precision, attended, kernels_for, stream
 from bot.engine.musicgen.sampling import Draw, Sampling, draw
 from bot.engine.musicgen.slot import Slot
-from bot.engine.musicgen.spills import spilled
 from bot.engine.musicgen.transformer import Weights
 
 if TYPE_CHECKING:

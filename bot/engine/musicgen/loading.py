@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bot.engine.hardware.spills import spilled
 from bot.engine.musicgen import checkpoints
-from bot.engine.musicgen.spills import spilled
 from bot.errors import OperatorError
 
 try:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from bot.engine import repertoire, sharing, weights
 from bot.engine.contract import Idle
+from bot.engine.hardware import devices
 from bot.engine.messages import Loading, Render
-from bot.engine.musicgen import capacity, checkpoints, devices, family
+from bot.engine.musicgen import capacity, checkpoints, family
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.takes import EngineSettings

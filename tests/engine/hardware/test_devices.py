@@ -6,8 +6,9 @@ import torch
 from bot.cli.checks import engine
 from bot.cli.checks.check import Verdict
 from bot.config import Config, DeviceSetting
-from bot.engine.musicgen import capacity, devices
-from bot.engine.musicgen.devices import device, runs
+from bot.engine.hardware import devices
+from bot.engine.hardware.devices import device, runs
+from bot.engine.musicgen import capacity
 from bot.engine.musicgen.precisions import Precision, chosen
 from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card

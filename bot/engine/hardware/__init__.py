@@ -1,0 +1,1 @@
+"""The device that models compute on, whatever their family: what it is and how full it is."""
