@@ -94,7 +94,7 @@ def _load(precision: str) -> dict[str, float]:
     from audiocraft.models import MusicGen as _  # noqa: F401  # what importing takes is not loading
 
     from bot.engine.musicgen.model import MusicGen
-    from bot.engine.musicgen.takes import EngineSettings
+    from bot.engine.settings import EngineSettings
 
     before = _private()
     with Peak() as peak:

@@ -18,7 +18,7 @@ from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import MONO, LMModel, language_model, understood

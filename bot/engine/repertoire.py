@@ -20,9 +20,9 @@ from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.hardware import devices
 from bot.engine.messages import Loaded, Loading, Ready, Render
 from bot.engine.musicgen import capacity, loading
-from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.musicgen.transformer import give_back
 from bot.engine.names import Family
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 

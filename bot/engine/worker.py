@@ -180,8 +180,8 @@ def _sketch(options: argparse.Namespace) -> Engine:
 
 
 def _musicgen(options: argparse.Namespace) -> Engine:
-    from bot.engine.musicgen.takes import EngineSettings
     from bot.engine.repertoire import Repertoire
+    from bot.engine.settings import EngineSettings
 
     settings = EngineSettings(
         device=options.device,

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from bot.engine import repertoire
 from bot.engine.contract import Rendering
 from bot.engine.musicgen import capacity
-from bot.engine.musicgen.takes import EngineSettings
 from bot.engine.repertoire import Repertoire
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from tests.support.engines import Files
 

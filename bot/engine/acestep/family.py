@@ -8,7 +8,7 @@ from bot.engine.acestep import capacity, checkpoint
 from bot.engine.acestep.model import AceStep
 from bot.engine.acestep.precisions import chosen
 from bot.engine.executors import Executor
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 
 

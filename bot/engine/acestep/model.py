@@ -24,7 +24,7 @@ from bot.engine.hardware import devices
 from bot.engine.hardware.spills import SPILLS, spilled
 from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
 from bot.engine.musicgen.capacity import RESERVED_BYTES, free
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 from bot.values import Fault

@@ -8,7 +8,7 @@ from bot.engine.executors import Executor
 from bot.engine.musicgen import capacity, checkpoints
 from bot.engine.musicgen.model import MusicGen
 from bot.engine.musicgen.precisions import chosen
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 
 

@@ -26,8 +26,9 @@ from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.precisions import Kernels, Precision, chosen, kernels_for
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot_loop import SlotLoop
-from bot.engine.musicgen.takes import EngineSettings, Loop, TakeInProgress
+from bot.engine.musicgen.takes import Loop, TakeInProgress
 from bot.engine.musicgen.transformer import unknown
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
 from bot.values import Fault

@@ -1,29 +1,12 @@
-"""What a loop that draws tokens is to the model, a take that it draws, and what is set for all."""
+"""What a loop that draws tokens is to the model, and a take that it draws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from bot.engine.messages import Render
 from bot.engine.musicgen.precisions import Kernels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """What the operator chose for all models.
-
-    The `device` is "cpu", "cuda" or, by "auto", the better one. How many `slots` there are depends
-    on the memory if nothing is said. `kernels` are "native", "torch" or by "auto" those that the
-    processor can run. `finishes` says whether the sound is finished, or kept as the model made it.
-    """
-
-    device: str
-    precision: str = "auto"
-    slots: int | None = None
-    kernels: str = "auto"
-    finishes: bool = True
 
 
 class TakeInProgress(Protocol):

@@ -18,7 +18,7 @@ from bot.engine.executors import ThreadExecutor
 from bot.engine.files import mastering
 from bot.engine.files.results import Results
 from bot.engine.messages import Progress, Took
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
 from tests.support.engines import Files

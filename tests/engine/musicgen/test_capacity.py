@@ -18,7 +18,7 @@ from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, family
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
 from bot.engine.musicgen.precisions import Precision
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files

@@ -23,7 +23,7 @@ from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.slot_loop import SlotLoop
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.errors import OperatorError
 from bot.values import Fault, Status
 from tests.support.decoding import WISHES, alone, begin, finish

@@ -19,7 +19,7 @@ from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.musicgen import loading
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.takes import EngineSettings
+from bot.engine.settings import EngineSettings
 from bot.errors import JobError
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model
