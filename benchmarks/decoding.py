@@ -32,10 +32,11 @@ from benchmarks.stepping import (
     seconds,
     stepped,
 )
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.cpu_attention import HalfStep
 from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Kernels, Precision, native
+from bot.engine.musicgen.precisions import Kernels, native
 from bot.engine.musicgen.slot import Slot
 from tests.support.forced import divergence, error, teacher_forced
 from tests.support.operators import operators, operators_of_audiocraft

@@ -16,9 +16,9 @@ from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import encoding
 from bot.engine.files.formats import Format
 from bot.engine.files.tags import Tags
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.attention import TextPast
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.random_lm import language_model, understood
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bot.engine.musicgen.precisions import Precision
+from bot.engine.hardware.precisions import Precision
 
 GIB = 2**30
 

@@ -19,8 +19,8 @@ import torch
 from benchmarks.report import RESULTS
 from benchmarks.stepping import Curve, seconds
 from bot.engine.hardware import devices
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import capacity
-from bot.engine.musicgen.precisions import Precision
 from tests.support.random_lm import language_model
 
 CARD = 2048

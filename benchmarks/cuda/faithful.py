@@ -8,7 +8,7 @@ import torch
 from benchmarks.cuda.stage import WISHES, Stage
 from benchmarks.cuda.tokens import scores_of_audiocraft
 from benchmarks.report import Row
-from bot.engine.musicgen.precisions import Precision, chosen
+from bot.engine.hardware.precisions import Precision, chosen
 from bot.errors import OperatorError
 from tests.support.forced import divergence, error, teacher_forced
 from tests.support.random_lm import understood

@@ -8,8 +8,8 @@ import torch
 from benchmarks.cuda.stage import PROMPT, WISHES, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import LMModel
 

@@ -11,11 +11,11 @@ import torch
 
 from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.cards import Shape
+from bot.engine.hardware.precisions import Precision
 from bot.engine.messages import Part, Render
 from bot.engine.musicgen import loading
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
 from bot.engine.settings import EngineSettings

@@ -11,8 +11,8 @@ import torch
 from benchmarks.cuda.stage import WISHES, Stage, finish
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.forced import error, first_scores, teacher_forced
 from tests.support.random_lm import MONO, STEREO, LMModel, understood, wish

@@ -17,9 +17,9 @@ from benchmarks.cuda.card import Gpu, Processor
 from benchmarks.cuda.stage import TINY, WISHES, Stage, finish
 from benchmarks.cuda.tokens import SAMPLINGS, TIE, Difference, margin
 from benchmarks.report import Row
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import capacity, cuda_graphs
 from bot.engine.musicgen.attention import Masked
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.pretended_cuda import GB, Card, Cuda, capturing, card
 from tests.support.random_lm import MONO

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Kernels, Precision
+from bot.engine.musicgen.precisions import Kernels
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
 from tests.support.random_lm import understood, wish

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
 from bot.engine.musicgen.transformer import EPSILON, Weights
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish

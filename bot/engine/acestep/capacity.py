@@ -1,8 +1,7 @@
 """The bytes that an ACE-Step needs: its weights, what a take keeps, and what a step takes."""
 
 from bot.engine.acestep import checkpoint
-from bot.engine.musicgen.capacity import WEIGHT_BYTES
-from bot.engine.musicgen.precisions import Precision
+from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
 from bot.engine.sharing import Need
 
 PAYING_SLOTS = {"cpu": 1, "cuda": 4}

@@ -4,8 +4,8 @@ import logging
 
 import torch
 
-from bot.engine.musicgen import precisions
-from bot.engine.musicgen.precisions import Precision
+from bot.engine.hardware import precisions
+from bot.engine.hardware.precisions import Precision
 
 log = logging.getLogger(__name__)
 

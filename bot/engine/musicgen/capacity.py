@@ -9,11 +9,12 @@ import torch
 
 from bot.engine import sharing
 from bot.engine.hardware import devices
+from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
 from bot.engine.host import available
 from bot.engine.musicgen import checkpoints
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
 from bot.engine.musicgen.decoder import compiled
-from bot.engine.musicgen.precisions import Precision, attended
+from bot.engine.musicgen.precisions import attended
 from bot.engine.sharing import Need
 
 if TYPE_CHECKING:
@@ -30,15 +31,6 @@ WINDOW_POSITIONS, HEAD_WIDTH = 1500, 64
 
 LONGEST_SOUND_BYTES = 4 * 120 * 32_000 * 2
 """Bytes of the longest piece in stereo, which a GPU holds until it is complete."""
-
-WEIGHT_BYTES = {
-    Precision.INT8: 1.05,
-    Precision.FLOAT16: 2,
-    Precision.BFLOAT16: 2,
-    Precision.FLOAT32: 4,
-    Precision.FLOAT64: 8,
-}
-"""Bytes of a weight."""
 
 
 def slots(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as nn
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.hardware.spills import spilled
 from bot.engine.musicgen import cpu_attention
 from bot.engine.musicgen.attention import Attention, Each, Memory, TextPast
@@ -22,7 +23,7 @@ from bot.engine.musicgen.cpu_step import Fused
 from bot.engine.musicgen.cuda_graphs import Graphs
 from bot.engine.musicgen.layers import TorchLayers
 from bot.engine.musicgen.linears import cast, linear
-from bot.engine.musicgen.precisions import Kernels, Precision, attended, kernels_for, stream
+from bot.engine.musicgen.precisions import Kernels, attended, kernels_for, stream
 from bot.engine.musicgen.sampling import Draw, Sampling, draw
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.transformer import Weights

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from bot.engine.executors import Executor
+from bot.engine.hardware.precisions import chosen
 from bot.engine.musicgen import capacity, checkpoints
 from bot.engine.musicgen.model import MusicGen
-from bot.engine.musicgen.precisions import chosen
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as nn
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import cpu_kernels, cpu_products
 from bot.engine.musicgen.cpu_instructions import BYTES_AT_ONCE
 from bot.engine.musicgen.cpu_products import BLOCK_OUTPUTS
-from bot.engine.musicgen.precisions import Kernels, Precision
+from bot.engine.musicgen.precisions import Kernels
 
 MOST_STEP_ROWS = 128
 """Rows that a step has at most, two for each of 64 slots; more come in a prefill."""

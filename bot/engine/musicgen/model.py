@@ -18,12 +18,13 @@ from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.hardware import devices
+from bot.engine.hardware.precisions import Precision, chosen
 from bot.engine.hardware.spills import SPILLS, spilled
 from bot.engine.messages import Confirmation, Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
 from bot.engine.musicgen.codec import Codec, Sound
-from bot.engine.musicgen.precisions import Kernels, Precision, chosen, kernels_for
+from bot.engine.musicgen.precisions import Kernels, kernels_for
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.musicgen.takes import Loop, TakeInProgress

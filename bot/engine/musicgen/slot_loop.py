@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from bot.engine.files.wav import read_codes
+from bot.engine.hardware.precisions import Precision
 from bot.engine.messages import Render
 from bot.engine.musicgen.attention import LONGEST_TEXT, TextPast
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Kernels, Precision
+from bot.engine.musicgen.precisions import Kernels
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.windows import windows

@@ -8,7 +8,7 @@ import torch
 from bot.engine import sharing, weights
 from bot.engine.acestep import capacity, checkpoint
 from bot.engine.acestep.loading import load
-from bot.engine.musicgen.precisions import Precision
+from bot.engine.hardware.precisions import Precision
 from tests.support.tiny_acestep import RELEASED
 
 MB = 1e6

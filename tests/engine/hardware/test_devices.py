@@ -8,8 +8,8 @@ from bot.cli.checks.check import Verdict
 from bot.config import Config, DeviceSetting
 from bot.engine.hardware import devices
 from bot.engine.hardware.devices import device, runs
+from bot.engine.hardware.precisions import Precision, chosen
 from bot.engine.musicgen import capacity
-from bot.engine.musicgen.precisions import Precision, chosen
 from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 

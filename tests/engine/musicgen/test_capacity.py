@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from bot.engine import repertoire, sharing, weights
 from bot.engine.contract import Idle
 from bot.engine.hardware import devices
+from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
 from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, family
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from tests.support import tiny_musicgen
@@ -47,7 +47,7 @@ def test_slots_fill_the_memory_that_is_left(
     weights = sum(
         weight.numel() for part in (lm.transformer, lm.linears) for weight in part.parameters()
     )
-    free = capacity.WEIGHT_BYTES[precision] * weights + capacity.RESERVED_BYTES + room * SLOT
+    free = WEIGHT_BYTES[precision] * weights + capacity.RESERVED_BYTES + room * SLOT
     monkeypatch.setattr(capacity, "free", lambda _: free)
     assert capacity.slots(model, precision, CPU) == expected
 

@@ -10,11 +10,12 @@ import torch
 
 from bot.cli.checks import engine
 from bot.config import Config
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import sampling
 from bot.engine.musicgen.cpu_attention import draw
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Native
-from bot.engine.musicgen.precisions import Kernels, Precision, native
+from bot.engine.musicgen.precisions import Kernels, native
 from bot.engine.musicgen.sampling import Draw, Sampling
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
@@ -127,7 +128,8 @@ def test_it_overwrites_no_token_that_is_known() -> None:
 
 LACKING = """
 import torch
-from bot.engine.musicgen.precisions import Kernels, Precision, kernels_for, native
+from bot.engine.musicgen.precisions import Kernels, kernels_for, native
+from bot.engine.hardware.precisions import Precision
 cpu = torch.device("cpu")
 print(native(), *(kernels_for("auto", each, cpu) for each in Precision))
 kernels_for("native", Precision.INT8, cpu)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.hardware.spills import spilled
 from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.attention import USUAL_TEXT
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
 from tests.support.decoding import PLAIN, WISHES, alone, begin, finish

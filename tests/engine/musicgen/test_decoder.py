@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.transformer import unknown
 from tests.support.decoding import (

@@ -10,10 +10,10 @@ import torch
 from audiocraft.modules import transformer
 from torch import nn
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import decoder as room
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Dense
-from bot.engine.musicgen.precisions import Precision
 from tests.support.decoding import WISHES
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood

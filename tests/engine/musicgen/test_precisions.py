@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import precisions
 from bot.engine.musicgen.attention import Memory
 from bot.engine.musicgen.cpu_attention import HalfAttention
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8
-from bot.engine.musicgen.precisions import Kernels, Precision
+from bot.engine.musicgen.precisions import Kernels
 from bot.engine.musicgen.sampling import Sampling
 from tests.support.decoding import POSITIONS, SAMPLINGS, WISHES, alone, begin, decoder, finish
 from tests.support.forced import divergence, error, first_scores, teacher_forced

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from bot.app import Plan
 from bot.engine import repertoire
+from bot.engine.hardware.precisions import Precision
 from bot.engine.hardware.spills import FULL_CARD_BYTES, spilled
 from bot.engine.messages import Done, Failed, Ready
 from bot.engine.musicgen import checkpoints, family
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.decoder import Decoder
-from bot.engine.musicgen.precisions import Precision
 from bot.engine.musicgen.slot_loop import SlotLoop
 from bot.engine.settings import EngineSettings
 from bot.errors import OperatorError
