@@ -11,7 +11,8 @@ from benchmarks.cuda.stage import PROMPT, Stage, finish, launched
 from benchmarks.cuda.tally import Tally
 from benchmarks.report import Row
 from benchmarks.stepping import movable, stepped
-from bot.engine.musicgen import capacity, cuda_graphs
+from bot.engine.hardware import memory
+from bot.engine.musicgen import cuda_graphs
 from bot.engine.musicgen.decoder import Decoder
 from tests.support.random_lm import LMModel, understood
 
@@ -37,7 +38,7 @@ def rows(stage: Stage) -> Iterator[Row]:
         yield Row(
             name="memory that all captures take, against what is left free for it and more",
             ours=taken / 1e6,
-            theirs=capacity.RESERVED_BYTES / 1e6,
+            theirs=memory.RESERVED_BYTES / 1e6,
             unit="MB",
             at_most=1,
         )

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.report import RESULTS
 from benchmarks.stepping import Curve, seconds
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import capacity
 from tests.support.random_lm import language_model
@@ -87,7 +87,7 @@ class Card:
 
     def slots(self, shape: Shape) -> int:
         """Return how many takes of a model the engine renders side by side there; at least 1."""
-        has = patch.object(capacity, "free", lambda _: self.memory - BESIDE)
+        has = patch.object(memory, "free", lambda _: self.memory - BESIDE)
         counts = patch.object(devices, "multiprocessors", lambda: self.multiprocessors)
         with has, counts:
             return capacity.slots(_model(shape), Precision.FLOAT16, torch.device("cuda"))

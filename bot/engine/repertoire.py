@@ -17,10 +17,9 @@ from msgspec.structs import replace
 from bot.engine import names, sharing
 from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import capacity, loading
-from bot.engine.musicgen.transformer import give_back
+from bot.engine.musicgen import loading
 from bot.engine.names import Family
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
@@ -100,7 +99,7 @@ class Repertoire:
         """Return what the first model is, and the names of all."""
         first = next(iter(self.loaded.values())).ready()
         absent = (name for name in self._paths if name not in self.loaded)
-        unfit = tuple(name for name in absent if self._bytes(name) > capacity.total(self._device))
+        unfit = tuple(name for name in absent if self._bytes(name) > memory.total(self._device))
         return replace(first, models=tuple(self._paths), unfit=unfit)
 
     def slots(self, model: str) -> int:
@@ -191,11 +190,11 @@ class Repertoire:
 
     def _fits(self, name: str) -> bool:
         room = len(self.loaded) < self._most
-        return room and self._bytes(name) <= capacity.free(self._device)
+        return room and self._bytes(name) <= memory.free(self._device)
 
     def _bytes(self, name: str) -> float:
         """Return the bytes that must be free for a model to be loaded."""
-        return self._need(name).weights + capacity.RESERVED_BYTES
+        return self._need(name).weights + memory.RESERVED_BYTES
 
     def _need(self, name: str) -> Need:
         return self._rooms[name].need(self._paths[name])
@@ -203,7 +202,7 @@ class Repertoire:
     def _load(self, name: str) -> None:
         """Load a model, and leave room for those that are to be loaded beside it."""
         absent = [self._need(other) for other in self._paths if other not in (name, *self.loaded)]
-        free = capacity.free(self._device) - capacity.RESERVED_BYTES
+        free = memory.free(self._device) - memory.RESERVED_BYTES
         others = sharing.beside(self._need(name), free, absent) if absent else []
         others = others[: max(0, self._most - len(self.loaded) - 1)]
         self.loaded[name] = self._rooms[name].load(self._paths[name], others)
@@ -211,7 +210,7 @@ class Repertoire:
     def _let_go(self, name: str) -> None:
         del self.loaded[name]
         gc.collect()
-        give_back()
+        memory.give_back()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         log.info("%s was unloaded to make room", name)

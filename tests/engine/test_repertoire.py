@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bot.engine import repertoire
 from bot.engine.contract import Rendering
-from bot.engine.musicgen import capacity
+from bot.engine.hardware import memory
 from bot.engine.repertoire import Repertoire
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
@@ -27,7 +27,7 @@ class Room:
         monkeypatch.setattr(
             repertoire, "FAMILY_ROOMS", dict.fromkeys(repertoire.FAMILY_ROOMS, lambda *_: self)
         )
-        monkeypatch.setattr(capacity, "free", lambda _: 1e12)
+        monkeypatch.setattr(memory, "free", lambda _: 1e12)
 
     def trouble(self, _: str) -> None:
         return None

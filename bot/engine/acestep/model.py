@@ -20,10 +20,9 @@ from bot.engine.acestep.session import Session
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.hardware.spills import SPILLS, spilled
 from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
-from bot.engine.musicgen.capacity import RESERVED_BYTES, free
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError, OperatorError
@@ -61,7 +60,7 @@ class AceStep:
         self._sessions: deque[Session] = deque()
         """The orders that are rendered, by whose turn it is."""
         known = capacity.need(model, self._precision, self._device.type)
-        slots = sharing.slots(known, free(self._device) - RESERVED_BYTES, others)
+        slots = sharing.slots(known, memory.free(self._device) - memory.RESERVED_BYTES, others)
         self._slots = settings.slots or slots
         try:
             self.pipe = loading.load(model, self._device, self._precision.dtype)
@@ -165,7 +164,7 @@ class AceStep:
         if self._device.type == "cuda" and len(order.parts) > 1 and not order.one_by_one:
             self._clear()  # what torch keeps of earlier pieces is free for this one
             each = session.rows * self._step_bytes(session.rendered)
-            fit = (free(self._device) - RESERVED_BYTES) // each
+            fit = (memory.free(self._device) - memory.RESERVED_BYTES) // each
             session.batch = max(1, min(len(order.parts), int(fit)))
         return session
 

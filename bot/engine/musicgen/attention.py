@@ -5,15 +5,13 @@ looks at every slot's own length. `Masked` looks at the first slots together beh
 shapes do not change from step to step, which is what a CUDA graph wants.
 """
 
-import ctypes
-import math
-import mmap
 from collections.abc import Sequence
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import torch
 from torch.nn import functional as nn
+
+from bot.engine.hardware.memory import zeros
 
 TextPast = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values [1, heads, tokens, size] of a text, for each layer."""
@@ -53,7 +51,7 @@ class Memory:
     ) -> None:
         self.positions, self.device = positions, device
         shape = (2, slots, 2, heads, positions, size)
-        self.music = [_zeros(shape, dtype, device) for _ in range(layers)]
+        self.music = [zeros(shape, dtype, device) for _ in range(layers)]
         # Views, made once: a step would need operators to find each row of each layer.
         self.rows = [[tuple(row.unbind()) for row in cache.unbind(1)] for cache in self.music]
         self.words: list[TextPast] = [[] for _ in range(slots)]
@@ -87,7 +85,7 @@ class Memory:
         """
         if not self._padded:
             shape = (2, len(self.words), self.heads, tokens, self.size)
-            self._padded = [_zeros(shape, self.dtype, self.device) for _ in self.music]
+            self._padded = [zeros(shape, self.dtype, self.device) for _ in self.music]
             self._lay_out_all()
         return self._padded, self._lengths
 
@@ -201,36 +199,6 @@ class Masked:
         keys, values = self._padded[layer][:, :takes, :, :USUAL_TEXT]
         queries = query.view(takes, self._memory.heads, 1, -1)
         return nn.scaled_dot_product_attention(queries, keys, values, attn_mask=self._said)
-
-
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return zeros that take no memory on a CPU until they are written."""
-    if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
-    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    flat = torch.frombuffer(pages, dtype=dtype)
-    _promised[pages] = flat.data_ptr()
-    return flat.view(shape)
-
-
-_promised: "WeakKeyDictionary[mmap.mmap, int]" = WeakKeyDictionary()
-"""Where what `_zeros` maps begins."""
-
-
-def untouched() -> int:
-    """Return the bytes that caches may still take of a CPU's memory: they are not written yet.
-
-    The machine counts them as free.
-    """
-    return sum(len(pages) - _resident(begin, len(pages)) for pages, begin in _promised.items())
-
-
-def _resident(begin: int, length: int) -> int:
-    """Return how many bytes of a mapping are in memory; see mincore(2)."""
-    held = (ctypes.c_ubyte * -(-length // mmap.PAGESIZE))()
-    failed = ctypes.CDLL(None).mincore(ctypes.c_void_p(begin), ctypes.c_size_t(length), held)
-    # If that fails, all counts as promised: fewer takes are admitted, and none lacks memory.
-    return 0 if failed else min(length, mmap.PAGESIZE * bytes(held).count(1))
 
 
 def _together(mixed: list[torch.Tensor], dim: int = 0) -> torch.Tensor:

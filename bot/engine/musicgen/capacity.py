@@ -1,27 +1,21 @@
 """How many takes fit side by side: the admission formula."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from bot.engine import sharing
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
-from bot.engine.host import available
 from bot.engine.musicgen import checkpoints
-from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, untouched
+from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT
 from bot.engine.musicgen.decoder import compiled
 from bot.engine.musicgen.precisions import attended
 from bot.engine.sharing import Need
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
-
-RESERVED_BYTES = 1.5e9
-"""Bytes left free: a chunk of the codec, a prefill, and what else the machine does."""
 
 FEWEST_SLOTS = 4
 """Slots that models leave each other: one that would have less is loaded in another's place."""
@@ -52,7 +46,7 @@ def slots(
         fewest=FEWEST_SLOTS,
         most=most(device),
     )
-    return sharing.slots(known, free(device) - RESERVED_BYTES, others)
+    return sharing.slots(known, memory.free(device) - memory.RESERVED_BYTES, others)
 
 
 def need(model: str, precision: Precision, device: torch.device) -> Need:
@@ -102,18 +96,3 @@ def estimate(model: str, precision: Precision, device: torch.device) -> float:
     lm, codec, text = checkpoints.sizes(model)
     own = lm / 2 * WEIGHT_BYTES[precision] + 2 * codec
     return own + text / 2 if device.type == "cuda" else own
-
-
-def total(device: torch.device) -> float:
-    """Return the bytes that the GPU has, or that this process could have with no other model."""
-    if device.type == "cuda":
-        return devices.total()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return available() + pages * float(os.sysconf("SC_PAGE_SIZE"))
-
-
-def free(device: torch.device) -> float:
-    """Return the bytes that are promised to nobody, on the GPU or of the machine's memory."""
-    if device.type == "cuda":
-        return devices.free()
-    return available() - untouched()  # what slots have reserved counts as available until used

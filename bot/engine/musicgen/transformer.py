@@ -3,13 +3,13 @@
 Source: audiocraft's `modules/transformer.py` with the flags of the released checkpoints.
 """
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from bot.engine.hardware.memory import give_back
 from bot.engine.musicgen.linears import Linear
 
 if TYPE_CHECKING:
@@ -85,13 +85,6 @@ class Weights:
 
     def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.detach().to(self.dtype).to(self.device)
-
-
-def give_back() -> None:
-    """Return temporary memory to the system; glibc would keep it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
 
 
 def sinusoids(positions: int, width: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:

@@ -6,10 +6,9 @@ import torch
 from bot.cli.checks import engine
 from bot.cli.checks.check import Verdict
 from bot.config import Config, DeviceSetting
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.hardware.devices import device, runs
 from bot.engine.hardware.precisions import Precision, chosen
-from bot.engine.musicgen import capacity
 from bot.errors import OperatorError
 from tests.support.pretended_cuda import GB, WHEEL, Card, card
 
@@ -88,9 +87,9 @@ def test_bfloat16_is_for_cards_that_compute_in_it(card: Card) -> None:
 
 
 def test_memory_is_the_part_of_the_card_that_is_ours(card: Card) -> None:
-    assert (capacity.free(CUDA), capacity.total(CUDA)) == (60 * GB, 80 * GB)
+    assert (memory.free(CUDA), memory.total(CUDA)) == (60 * GB, 80 * GB)
     card.fraction, card.reserved = 0.25, 5 * GB
-    assert (capacity.free(CUDA), capacity.total(CUDA)) == (15 * GB, 20 * GB)
+    assert (memory.free(CUDA), memory.total(CUDA)) == (15 * GB, 20 * GB)
     card.left = 10 * GB  # others have the rest
     assert devices.free() == 10 * GB
 

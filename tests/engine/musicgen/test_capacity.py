@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from bot.engine import repertoire, sharing, weights
 from bot.engine.contract import Idle
-from bot.engine.hardware import devices
+from bot.engine.hardware import devices, memory
 from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
 from bot.engine.messages import Loading, Render
 from bot.engine.musicgen import capacity, checkpoints, family
-from bot.engine.musicgen.attention import USUAL_TEXT, Memory, untouched
+from bot.engine.musicgen.attention import USUAL_TEXT, Memory
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from tests.support import tiny_musicgen
@@ -47,8 +47,8 @@ def test_slots_fill_the_memory_that_is_left(
     weights = sum(
         weight.numel() for part in (lm.transformer, lm.linears) for weight in part.parameters()
     )
-    free = WEIGHT_BYTES[precision] * weights + capacity.RESERVED_BYTES + room * SLOT
-    monkeypatch.setattr(capacity, "free", lambda _: free)
+    free = WEIGHT_BYTES[precision] * weights + memory.RESERVED_BYTES + room * SLOT
+    monkeypatch.setattr(memory, "free", lambda _: free)
     assert capacity.slots(model, precision, CPU) == expected
 
 
@@ -61,12 +61,12 @@ def test_a_gpu_with_more_multiprocessors_makes_more_takes_side_by_side(
 ) -> None:
     found = SimpleNamespace(name=card, multi_processor_count=multiprocessors)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: found)
-    monkeypatch.setattr(capacity, "free", lambda _: 80e9)
+    monkeypatch.setattr(memory, "free", lambda _: 80e9)
     lm = language_model(dim=DIM, layers=LAYERS, dtype=torch.float32)
     model = SimpleNamespace(lm=lm, max_duration=30, frame_rate=50)
     assert capacity.slots(model, Precision.FLOAT16, CUDA) == expected
     monkeypatch.setattr(
-        capacity, "free", lambda _: capacity.RESERVED_BYTES + 5 * capacity.LONGEST_SOUND_BYTES
+        memory, "free", lambda _: memory.RESERVED_BYTES + 5 * capacity.LONGEST_SOUND_BYTES
     )
     assert capacity.slots(model, Precision.FLOAT16, CUDA) == 4, "if they fit"
 
@@ -97,7 +97,7 @@ def test_models_leave_room_for_those_that_can_be_loaded_beside_them(
     monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
     small, *others = (capacity.need(name, Precision.FLOAT16, CUDA) for name in RELEASED)
     names = {id(need): name for name, need in zip(("medium", "large"), others, strict=True)}
-    found = sharing.beside(small, gigabytes * 1e9 - capacity.RESERVED_BYTES, others)
+    found = sharing.beside(small, gigabytes * 1e9 - memory.RESERVED_BYTES, others)
     assert [names[id(need)] for need in found] == expected
 
 
@@ -134,7 +134,7 @@ def test_models_that_stay_loaded_side_by_side_share_the_slots_of_a_gpu(
     monkeypatch.setattr(devices, "multiprocessors", lambda: 40)
     monkeypatch.setattr(family, "chosen", lambda *_: Precision.FLOAT16)
     monkeypatch.setattr(repertoire, "writer", lambda _: None)
-    monkeypatch.setattr(capacity, "free", lambda _: left[0])
+    monkeypatch.setattr(memory, "free", lambda _: left[0])
     both = repertoire.Repertoire(["small", "large"], EngineSettings(device="cuda"), most=most)
     if most:
         left[0] = 24e9  # the first makes room
@@ -170,7 +170,7 @@ def test_a_gpu_holds_the_text_encoder_too(home: Path, hub_cache: Callable[[Path]
 
 
 def test_this_machine_has_some_memory() -> None:
-    assert 1e8 < capacity.free(CPU) < 1e14
+    assert 1e8 < memory.free(CPU) < 1e14
 
 
 def cache(slots: int) -> Memory:
@@ -194,20 +194,20 @@ def test_memory_that_is_promised_to_one_model_is_not_promised_to_another(
     parts = (lm.transformer, lm.linears)
     own = 4 * sum(weight.numel() for part in parts for weight in part.parameters())
     gc.collect()  # what other tests left would count until it goes
-    before = untouched()
+    before = memory.untouched()
     monkeypatch.setattr(
-        capacity, "available", lambda: own + capacity.RESERVED_BYTES + before + 5.5 * SLOT
+        memory, "available", lambda: own + memory.RESERVED_BYTES + before + 5.5 * SLOT
     )
     assert capacity.slots(model, Precision.FLOAT32, CPU) == 5
     promised = cache(3)
-    assert untouched() - before == pytest.approx(3 * SLOT, rel=0.01)
+    assert memory.untouched() - before == pytest.approx(3 * SLOT, rel=0.01)
     assert capacity.slots(model, Precision.FLOAT32, CPU) == 2
     for layer in promised.music:
         layer[:, 0] = 1  # then the machine counts it as taken
-    assert untouched() - before == pytest.approx(2 * SLOT, rel=0.01)
+    assert memory.untouched() - before == pytest.approx(2 * SLOT, rel=0.01)
     del promised, layer
     gc.collect()
-    assert untouched() == before
+    assert memory.untouched() == before
 
 
 def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
@@ -225,7 +225,7 @@ def test_the_memory_is_looked_at_once_a_second_while_a_render_waits_for_room(
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
     need = Need(weights=1.0, slot=1.0, fewest=1, most=1)
     monkeypatch.setattr(capacity, "need", lambda *_: need)
-    monkeypatch.setattr(capacity, "free", free)
+    monkeypatch.setattr(memory, "free", free)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     both = repertoire.Repertoire(["first", "second"], EngineSettings(device="cpu"))
     first, second = (both.render(asked(name), lambda: False) for name in ("first", "second"))
