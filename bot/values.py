@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -382,7 +383,9 @@ class QueuedJob(NamedTuple):
     """A job as the queue sees it; a tuple, since computing one place takes the whole queue.
 
     `weight` counts among the members of a server, `server_weight` among servers. `work` is the
-    seconds of music to make, of all takes. An `engine` renders it; one that waits has it next.
+    seconds of music to make, of all takes; each goes on from the `before` seconds of another. An
+    `engine` renders it; one that waits has it next. Of the heads of the queue, which are all that a
+    claim looks at, `before` and the `options` are not read.
     """
 
     id: int
@@ -397,6 +400,8 @@ class QueuedJob(NamedTuple):
     attempts: int = 0
     passed: int = 0
     engine: str | None = None
+    before: float = 0.0
+    options: Mapping[str, float] = MappingProxyType({})
 
     @property
     def idle(self) -> bool:

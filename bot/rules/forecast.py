@@ -1,11 +1,17 @@
-"""When jobs will be done: the queue played forward as the dispatcher serves it."""
+"""When jobs will be done: the queue played forward as the dispatchers of all engines serve it.
 
-from collections.abc import Iterator, Mapping, Sequence
+Each waiting job, in the order of the line, goes to the engine that can begin it first; of those
+that can at the same time, to one that has its model loaded, then to the fastest.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 
 from bot.engine.cards import card
 from bot.rules.fairness import Line
-from bot.values import EngineStatus, QueuedJob, Speed
+from bot.rules.lazy_heap import Key, LazyHeap
+from bot.values import EngineState, EngineStatus, QueuedJob, Speed
 
 PLACES_FORECAST = 300
 """How many places are computed; anyone behind them learns only that so many are ahead."""
@@ -14,77 +20,127 @@ PLACES_FORECAST = 300
 class Slots:
     """A model's slots: each take goes to the first that is free.
 
-    A job is begun while the takes of those under way are fewer than the slots.
+    A job is begun while the takes of those under way are fewer than the slots. All times are in
+    seconds from now.
     """
 
     def __init__(self, slots: int) -> None:
         self._free = [0.0] * slots
         self._slots = slots
         self._under_way: list[tuple[float, int]] = []
+        self._taken = 0
         self._now = 0.0
-        self.end = 0.0
-        """When all that was begun is done."""
+
+    def ready(self) -> float:
+        """Return when the next job can begin."""
+        while self._taken >= self._slots:
+            end, takes = heappop(self._under_way)
+            self._taken -= takes
+            # max: what ended earlier than something already waited for does not turn time back.
+            self._now = max(self._now, end)
+        return self._now
 
     def begin(self, takes: int, work: float, since: float) -> float:
-        """Begin takes, each of `work` seconds, no earlier than `since`; return when all are done.
-
-        The times are in seconds from now.
-        """
-        # max: what ended earlier than something already waited for does not turn time back.
-        self._now = max(self._now, since)
-        while self._under_way and sum(takes for _, takes in self._under_way) >= self._slots:
-            self._now = max(self._now, heappop(self._under_way)[0])
-        ends = self._now
+        """Begin takes, each of `work`, no earlier than `since`; return when all are done."""
+        ends = self._now = max(self.ready(), since)
         for _ in range(takes):
             end = max(self._free[0], self._now) + work
             heapreplace(self._free, end)
             ends = max(ends, end)
         heappush(self._under_way, (ends, takes))
-        self.end = max(self.end, ends)
+        self._taken += takes
         return ends
 
 
 class EngineForecast:
-    """The slots of all models; a job that has seen the engine die is alone there."""
+    """An engine's slots for each model; a job that has seen an engine die is alone there.
 
-    def __init__(self, speeds: Mapping[str, Speed]) -> None:
-        self._speeds = speeds
-        self._cards = {model: card(model) for model in speeds}
-        # What denoises makes takes one after another, however many are under way.
-        self._slots = {
-            model: Slots(speed.slots if self._cards[model].denoising is None else 1)
-            for model, speed in speeds.items()
-        }
-        self._since = 0.0
+    Once it has begun one of a model whose speed is unknown, nobody can tell when it will be ready.
+    """
+
+    def __init__(self, engine: EngineStatus) -> None:
+        self.able = frozenset[str]() if engine.paused else engine.able
+        self._engine = engine
+        self._slots = {model: _slots(speed) for model, speed in engine.speeds.items()}
+        self._since = self._end = 0.0
         self._alone = False
 
-    def begin(self, job: QueuedJob, left: float = 1.0) -> float:
+    def turn(self, model: str, alone: bool) -> Key:
+        """Return by what it is chosen to begin a job of a model: the time, and who can by then."""
+        speed = self._engine.speeds.get(model)
+        ready = self._end if alone or self._alone else self._since
+        if speed:
+            ready = max(ready, self._slots[model].ready())
+        return ready, model not in self._engine.loaded, speed.pace if speed else math.inf
+
+    def begin(self, job: QueuedJob, left: float = 1.0) -> float | None:
         """Begin a job of which this part is left, 0…1; return the seconds until it is done."""
+        speed = self._engine.speeds.get(job.model)
+        if speed is None or self._since == math.inf:
+            self._since = self._end = math.inf
+            return None
         if job.alone or self._alone:
-            self._since = max(slots.end for slots in self._slots.values())
+            self._since = self._end
         self._alone = job.alone
-        usual = self._cards[job.model].effort(job.work / job.takes, 0.0, {})
-        work = self._speeds[job.model].pace * usual * left
-        return self._slots[job.model].begin(job.takes, work, self._since)
+        usual = card(job.model).effort(job.work / job.takes, job.before, job.options)
+        end = self._slots[job.model].begin(job.takes, speed.pace * usual * left, self._since)
+        self._end = max(self._end, end)
+        return end
+
+
+class FleetForecast:
+    """The engines that are there. One that is paused finishes what it has, and begins nothing."""
+
+    def __init__(self, engines: Sequence[EngineStatus]) -> None:
+        there = [engine for engine in engines if engine.state is not EngineState.LOST]
+        self._engines = list(map(EngineForecast, there))
+        self._by_name: dict[str | None, int] = {engine.name: i for i, engine in enumerate(there)}
+        self._able: dict[tuple[str, str | None, bool], LazyHeap] = {}
+
+    def begin(self, job: QueuedJob) -> float | None:
+        """Begin a job on the engine that can first; return the seconds until it is done."""
+        able = self._able_to(job.model, job.engine, job.alone)
+        return self._engines[able.least()].begin(job) if able else None
+
+    def go_on(self, job: QueuedJob, left: float) -> float | None:
+        """Go on with a job of which this part is left, 0…1; return the seconds until it is done."""
+        i = self._by_name.get(job.engine)
+        return None if i is None else self._engines[i].begin(job, left)
+
+    def _able_to(self, model: str, engine: str | None, alone: bool) -> LazyHeap:
+        if (able := self._able.get((model, engine, alone))) is None:
+            able = self._able[model, engine, alone] = LazyHeap(
+                (
+                    i
+                    for name, i in self._by_name.items()
+                    if engine in (None, name) and model in self._engines[i].able
+                ),
+                lambda i: self._engines[i].turn(model, alone),
+            )
+        return able
 
 
 def ends(
-    running: Sequence[tuple[QueuedJob, float, str | None]],
+    running: Sequence[tuple[QueuedJob, float]],
     line: Line,
     turn: int,
     engines: Sequence[EngineStatus],
 ) -> Iterator[tuple[QueuedJob, float | None]]:
-    """Yield running jobs, given with their progress, then waiting ones in the order of their start.
+    """Yield running jobs, given with their progress, then waiting ones in the order of the line.
 
-    Each with the seconds from now until it is done; None from the first on whose speed is unknown.
+    Each with the seconds from now until it is done. That is None where no engine can begin it, or
+    nobody can tell when it will have: it, or one that it would wait for, is of a model whose speed
+    is unknown there.
     """
-    speeds = engines[0].speeds if engines else {}
-    engine: EngineForecast | None = EngineForecast(speeds)
-    for job, progress, _ in running:
-        engine = engine if job.model in speeds else None
-        yield job, engine.begin(job, 1 - progress) if engine else None
+    fleet = FleetForecast(engines)
+    for job, progress in running:
+        yield job, fleet.go_on(job, 1 - progress)
     while (following := line.next(turn)) is not None:
         line.start(following)
         turn += 1
-        engine = engine if following.model in speeds else None
-        yield following, engine.begin(following) if engine else None
+        yield following, fleet.begin(following)
+
+
+def _slots(speed: Speed) -> Slots:
+    # What denoises makes takes one after another, however many are under way.
+    return Slots(speed.slots if card(speed.model).denoising is None else 1)

@@ -1,7 +1,12 @@
 """The queue in the table of jobs: who waits, what runs, and what was started for each member."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from itertools import starmap
+from types import MappingProxyType
+from typing import Any
 
 from bot.tables.database import Reader, Transaction, listed, moment
 from bot.values import QueuedJob
@@ -57,8 +62,8 @@ async def heads(tx: Transaction) -> list[QueuedJob]:
         )
         """
     )
-    # The columns stand in the order of QueuedJob's fields: `_make` takes them by place.
-    return list(map(QueuedJob._make, rows))
+    # The columns stand in the order of QueuedJob's fields.
+    return list(starmap(QueuedJob, rows))
 
 
 async def line(reader: Reader) -> list[QueuedJob]:
@@ -66,26 +71,26 @@ async def line(reader: Reader) -> list[QueuedJob]:
     rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts, passed, engine
+            attempts, passed, engine, before, options
         FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
         """
     )
-    return list(map(QueuedJob._make, rows))
+    return list(map(_whole, rows))
 
 
-async def under_way(reader: Reader) -> list[tuple[QueuedJob, float, str | None]]:
-    """Return the running jobs with their progress, 0…1, and engine, in the order of their start.
+async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
+    """Return the running jobs with their progress, 0…1, in the order of their start.
 
     Their attempts are those before this one.
     """
     rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts - 1, passed, engine, progress
+            attempts - 1, passed, engine, before, options, progress
         FROM jobs WHERE status = 'running' ORDER BY started_at, id
         """
     )
-    return [(job := QueuedJob(*waiting), progress, job.engine) for *waiting, progress in rows]
+    return [(_whole(row[:-1]), row["progress"]) for row in rows]
 
 
 async def awaits(tx: Transaction, job: int, engine: str) -> None:
@@ -135,3 +140,14 @@ async def shares(
         (since.timestamp(), now.timestamp()),
     )
     return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
+
+
+def _whole(columns: Sequence[Any]) -> QueuedJob:
+    """Return a job by all its columns, in the order of its fields."""
+    *others, options = columns
+    return QueuedJob._make((*others, _options(options)))
+
+
+@lru_cache(maxsize=1000)  # most jobs have the usual options of their model
+def _options(text: str) -> Mapping[str, float]:
+    return MappingProxyType(json.loads(text))

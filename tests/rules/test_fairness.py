@@ -21,7 +21,8 @@ from bot.tables import jobs, ledger
 from bot.tables.database import Database
 from bot.values import NOBODY, Job, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
-from tests.support.one_engine import opening, runs
+from tests.support.one_engine import ENGINE, opening, runs
+from tests.support.rows import put
 from tests.support.shown import answered, described, embed
 from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
@@ -231,6 +232,21 @@ async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Cloc
         found = await queue.expected(database, clock())
     assert [at.place for at in found.values()] == [0, 0, 1]
     assert [at.ends_at for at in found.values()] == [clock() + timedelta(seconds=10)] * 3
+
+
+async def test_the_steps_of_a_piece_and_what_it_extends_are_foreseen(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        await runs(tx, "ace-base", pace=1.0)
+        usual = {"model": "ace-base", "seconds": 20, "takes": 1, "work": 20}
+        finer = usual | {"options": '{"steps": 60.0}'}
+        await put(tx, "jobs", **finer, status="running", attempts=1, progress=0.5, engine=ENGINE)
+        await put(tx, "jobs", **usual, before=40.0)
+    found = await queue.expected(database, clock())
+    # Twice the usual steps are 1.95 times the work.
+    half, whole = timedelta(seconds=19.5), timedelta(seconds=60)
+    assert [at.ends_at for at in found.values()] == [clock() + half, clock() + half + whole]
 
 
 IDLE = Limits(idle_lane=True)

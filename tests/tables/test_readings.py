@@ -97,7 +97,7 @@ async def test_the_queue(database: Database, tables: Tables) -> None:
     running = [job for job in tables.jobs if job["status"] == "running"]
     running.sort(key=lambda job: (job["started_at"] or 0, job["id"]))
     found = await backlog.under_way(database)
-    assert [(waiting.id, waiting.attempts, *more) for waiting, *more in found] == [
+    assert [(each.id, each.attempts, progress, each.engine) for each, progress in found] == [
         (job["id"], job["attempts"] - 1, job["progress"], job["engine"]) for job in running
     ]
     assert numbers(await jobs.running(database)) == sorted(job["id"] for job in running)
