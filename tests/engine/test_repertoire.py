@@ -16,6 +16,7 @@ from bot.engine.repertoire import Repertoire
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from tests.support.engines import Files
+from tests.support.scripted_child import ready
 
 
 class Room:
@@ -44,8 +45,7 @@ class Room:
             while True:
                 yield None
 
-        ready = SimpleNamespace(slots=1, pace=1.0, confirms=None)
-        return SimpleNamespace(ready=lambda: ready, step=step, render=render)
+        return SimpleNamespace(ready=ready, step=step, render=render)
 
 
 def begun(models: Repertoire, name: str) -> Rendering:

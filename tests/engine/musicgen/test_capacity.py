@@ -15,7 +15,7 @@ from bot.engine import repertoire, sharing, weights
 from bot.engine.contract import Idle
 from bot.engine.hardware import devices, memory
 from bot.engine.hardware.precisions import WEIGHT_BYTES, Precision
-from bot.engine.messages import Loading, Render
+from bot.engine.messages import Loading, Ready, Render
 from bot.engine.musicgen import capacity, checkpoints, family
 from bot.engine.musicgen.attention import USUAL_TEXT, Memory
 from bot.engine.settings import EngineSettings
@@ -24,6 +24,7 @@ from tests.support import tiny_musicgen
 from tests.support.engines import SMALL, Files
 from tests.support.hub import snapshot
 from tests.support.random_lm import language_model
+from tests.support.scripted_child import ready
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LAYERS, DIM = 2, 128
@@ -247,8 +248,8 @@ class Model:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def ready(self) -> SimpleNamespace:
-        return SimpleNamespace(pace=1.0, slots=3, confirms=None)
+    def ready(self) -> Ready:
+        return replace(ready(), slots=3)
 
     def step(self) -> None:
         pass

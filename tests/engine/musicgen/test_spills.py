@@ -32,6 +32,7 @@ from tests.support.full import Full
 from tests.support.operators import Counted
 from tests.support.random_codec import encodec
 from tests.support.random_lm import language_model, understood
+from tests.support.scripted_child import ready
 from tests.support.world import asked, world
 
 FRAMES = 12
@@ -145,8 +146,8 @@ def test_a_model_that_lacked_memory_is_gone_before_it_is_loaded_again(
         def render(self, *_: object) -> Iterator[None]:
             yield None
 
-        def ready(self) -> SimpleNamespace:
-            return SimpleNamespace(pace=1.0, slots=1, confirms=None)
+        def ready(self) -> Ready:
+            return ready()
 
     monkeypatch.setattr(family, "MusicGen", Model)
     monkeypatch.setattr(checkpoints, "trouble", lambda _: None)
