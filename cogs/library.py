@@ -15,6 +15,7 @@ from bot.values import Job, Take
 from cogs.ui import attachments, embeds, pages, permissions, piece_card, submit
 from cogs.ui.autocomplete import piece_numbers
 from cogs.ui.downloads import TooLarge, files
+from cogs.ui.letters import LADDER
 from cogs.ui.views import result_view
 
 NONE = "Nothing here yet: `/generate` makes music."
@@ -75,7 +76,7 @@ class Library(commands.Cog):
             name = escape(job.origin.user_name) or "another member"
             raise NotAllowed(f"#{number} is {name}'s; **Save as** gives you the file.")
         submit.require_permissions(interaction)
-        kinds = [Format(format_)] if format_ else [Format.WAV, Format.FLAC, Format.OGG]
+        asked = Format(format_) if format_ else None
         async with self._bot.services.copies.saving(interaction.user.id):
             # A failure is shown to the member alone; a success is a message of its own. The first
             # follow-up takes the place of a deferred answer and is seen by whom that is seen by, so
@@ -83,36 +84,42 @@ class Library(commands.Cog):
             await interaction.response.defer(ephemeral=True, thinking=True)
             await interaction.edit_original_response(content=f"Posting #{number} here.")
             try:
-                await self._resend(interaction, job, list(takes), kinds)
+                await self._resend(interaction, job, list(takes), asked)
             finally:
                 with contextlib.suppress(*UNREACHED):
                     await interaction.delete_original_response()
 
     async def _resend(
-        self, interaction: Interaction, job: Job, takes: list[Take], kinds: list[Format]
+        self, interaction: Interaction, job: Job, takes: list[Take], asked: Format | None
     ) -> None:
-        """Send the takes in the first format that fits, or else each by itself."""
-        *before, last = kinds
+        """Send the takes in the first format that fits, or as asked, or else each by itself."""
+        *before, last = (asked,) if asked else LADDER
         for kind in before:
             with contextlib.suppress(TooLarge):
                 return await self._send(interaction, job, takes, kind)
         try:
-            await self._send(interaction, job, takes, last)
+            await self._send(interaction, job, takes, last, asked=asked is not None)
         except TooLarge:
             if len(takes) == 1:
                 raise
             for take in takes:  # each may fit in a better format than all of them together
-                await self._resend(interaction, job, [take], kinds)
+                await self._resend(interaction, job, [take], asked)
 
     async def _send(
-        self, interaction: Interaction, job: Job, takes: list[Take], kind: Format
+        self,
+        interaction: Interaction,
+        job: Job,
+        takes: list[Take],
+        kind: Format,
+        *,
+        asked: bool = False,
     ) -> None:
         picture = await attachments.picture(self._bot.services.copies, job)
         posted = embeds.Posted(
             mark=f"Piece #{job.id}",
             parent=await self._pieces.parent(job.request),
             picture=picture.name if picture else None,
-            kind=kind,
+            instead=Format.WAV if asked else kind,
         )
         embed = embeds.result(job, takes, posted)
         async with files(interaction, job, takes, kind) as found:

@@ -65,14 +65,14 @@ def fill(
 class Posted:
     """What a result says besides what it is: its `mark`, the take it extends, and the rest.
 
-    `picture` is the name of the attached picture, `kind` the format of the music, `refunded` the
-    seconds that were given back.
+    `picture` is the name of the attached picture, `instead` the format that was the first to fit,
+    `refunded` the seconds that were given back.
     """
 
     mark: str
     parent: Take | None = None
     picture: str | None = None
-    kind: str = "wav"
+    instead: str = "wav"
     refunded: int = 0
     notes: tuple[str, ...] = ()
 
@@ -83,7 +83,7 @@ def result(job: Job, takes: Sequence[Take], posted: Posted) -> discord.Embed:
         f"{prompt(job)} · {whose(job)}",
         _sung(job),
         source(job.request, posted.parent),
-        SMALLER_FORMAT.get(posted.kind),
+        SMALLER_FORMAT.get(posted.instead),
         *posted.notes,
     )
     embed = discord.Embed(description="\n".join(filter(None, lines)), colour=VIOLET)

@@ -83,7 +83,7 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
         mark=mark(owed),
         parent=owed.parent,
         picture=picture.name if picture else None,
-        kind=kind,
+        instead=kind,
         refunded=owed.refunded,
         notes=_notes(owed, takes),
     )

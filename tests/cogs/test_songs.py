@@ -194,6 +194,31 @@ async def test_lyrics_are_saved_as_text_and_stand_in_the_tags(plan: Plan) -> Non
         assert mutagen.File(path)["LYRICS"] == [LYRICS]
 
 
+async def test_a_song_is_posted_again_as_it_was_for_its_member_and_for_managers(
+    plan: Plan,
+) -> None:
+    async with world(plan) as w:
+        song = await sung(w)
+        await w.alice.slash(w.music, "resend", number=1)
+        await w.admin.slash(w.music, "resend", number=1, format="flac")
+        await w.result(3)
+        first, again, other = w.results()
+        assert "♪ *Our \\*secret\\* rains*" in str(again.embeds[0].description)
+        assert again.embeds[0].description == song.embeds[0].description
+        assert other.embeds[0].description == song.embeds[0].description
+        assert [await each.read() for each in again.attachments] == [
+            await each.read() for each in first.attachments
+        ]
+        sent = w.path("posted.flac")
+        sent.write_bytes(await other.attachments[0].read())
+        assert mutagen.File(sent)["LYRICS"] == [LYRICS]
+        for member, message in ((w.alice, again), (w.admin, other)):
+            question = answered(await member.click(message, label="Save as")).message
+            saved = await member.select(question, values=["1:text"], custom_id="save-as:1")
+            (file,) = await attached(saved)
+            assert (await file.read()).decode() == f"{LYRICS}\n"
+
+
 async def test_lyrics_are_found_in_the_history_and_erased_with_all_else(plan: Plan) -> None:
     async with world(plan) as w:
         await sung(w, language="German")
