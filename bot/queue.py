@@ -27,7 +27,8 @@ class Opening:
     """What an engine that looks for a job could begin.
 
     Its `loaded` models are in memory, the slots of the `full` are all taken. Other engines have
-    those of `elsewhere` loaded, with a slot free. What needs a model that is `barred` only others
+    those of `elsewhere` loaded, with a slot free; for the `better` of these, one that has less to
+    do, or is faster. What needs a model that is `barred` only others
     can render; of the `absent` ones no engine that is there can.
     """
 
@@ -35,6 +36,7 @@ class Opening:
     loaded: Collection[str] = ()
     full: Collection[str] = ()
     elsewhere: Collection[str] = ()
+    better: Collection[str] = ()
     barred: Collection[str] = ()
     absent: Collection[str] = ()
 
@@ -43,10 +45,11 @@ class Opening:
         return job.model not in self.barred and job.engine in (None, self.engine)
 
     def has_room(self, job: QueuedJob) -> bool:
-        """Whether a job may begin now, as far as slots go."""
+        """Whether a job may begin now, as far as slots go, and is not better begun elsewhere."""
         # Whoever needs another model waits for the full ones, too: it would take their place as
         # soon as they are idle, and those who may pass it would never be there in time.
-        return job.model not in self.full and (job.model in self.loaded or not self.full)
+        free = job.model not in self.full and (job.model in self.loaded or not self.full)
+        return free and job.model not in self.better
 
 
 async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
@@ -94,7 +97,7 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     if chosen is not first:
         await jobs.passed(tx, first.id)
     # It stays somebody's turn until a slot of their model is free, on an engine that has it.
-    if whose_turn.model not in opening.full and opening.suits(whose_turn):
+    if whose_turn.model not in {*opening.full, *opening.better} and opening.suits(whose_turn):
         await state.count_turn(tx)
     return job
 

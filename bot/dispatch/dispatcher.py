@@ -167,10 +167,11 @@ class Dispatcher:
         """Let a paying job take the place of one in the idle lane, if no other engine has room."""
         if not self._may_begin():
             return
-        begun = begun_elsewhere(self.slots, self._around.engines)
-        barred = opening(self.slots, self._around.engines).barred
-        for job in await self._endings.give_way(self._name, begun | {*barred}):
-            self._drop(engine, self._running[job.id], Phase.REQUEUED)
+        async with self._around.making_room:
+            begun = begun_elsewhere(self.slots, self._around.engines)
+            barred = opening(self.slots, self._around.engines).barred
+            for job in await self._endings.give_way(self._name, begun | {*barred}):
+                self._drop(engine, self._running[job.id], Phase.REQUEUED)
         if begun:
             self.slots.leaves()
 
@@ -184,7 +185,7 @@ class Dispatcher:
             if job.attempts == 1:
                 self._metrics.waits.observe(waited)
             self._news.set()
-        elif could.elsewhere:
+        elif could.elsewhere:  # which holds the better ones, too
             self.slots.leaves()
         return job
 

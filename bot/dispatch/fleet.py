@@ -74,6 +74,7 @@ class Fleet:
         """Serve the queue; raise OperatorError if engines are needed and none can start."""
         # This comes first, so that nothing below has to consider an earlier life of the bot.
         await self._patiently(self._around.endings.recover, deaths=0)
+        await self._patiently(self._note, ())
         try:
             await self._serve()
         except* OperatorError as wrong:
@@ -85,10 +86,8 @@ class Fleet:
             async for there in source:
                 await self._end(self._dispatchers.keys() - there)
                 await self._patiently(self._note, there)
-                for name in [each for each in there if each not in self._dispatchers]:
+                for name in there.keys() - self._dispatchers.keys():
                     dispatcher = Dispatcher(name, there[name], self._around)
-                    # A series that begins with its first event has no rate.
-                    self._metrics.engine_restarts.labels(name)
                     self._dispatchers[name] = dispatcher, group.create_task(dispatcher.run())
 
     async def idle(self) -> None:
@@ -124,8 +123,8 @@ class Fleet:
         was_ready = self._around.engines[name].known is not None
         said, self._troubles[name] = self._troubles.get(name), trouble
         if self._needed and not known and self._troubles.keys() >= self._dispatchers.keys():
-            which = "The engine" if len(self._dispatchers) == 1 else "No engine"
-            raise OperatorError(f"{which} cannot start: {trouble}")
+            none = "The engine cannot" if len(self._dispatchers) == 1 else "No engine can"
+            raise OperatorError(f"{none} start: {trouble}")
         if was_ready:
             self._metrics.engine_restarts.labels(name).inc()
             log.error("restarting the engine %s: %s", name, trouble)

@@ -40,8 +40,8 @@ class Machine:
             await speeds.found(tx, setup, ready.pace, ready.slots)
             # After `found`: it may have just put an impossible pace right.
             known = await speeds.of(tx, name)
-        for speed in known.values():
-            self._deadlines.pace(speed.model, speed.pace)
+        for model in known:
+            self._go_by(known, model)
         # Once it is recorded: a job that began before would count as one of an engine that loads.
         self._slots.ready(ready.models, ready.unfit, first, ready.slots)
         found = name, ", ".join(ready.models), ready.device, ready.precision, ready.slots
@@ -68,3 +68,4 @@ class Machine:
     def _go_by(self, known: Mapping[str, Speed], model: str) -> None:
         if speed := known.get(model):
             self._deadlines.pace(model, speed.pace)
+            self._slots.paces[model] = speed.pace

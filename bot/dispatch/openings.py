@@ -1,6 +1,7 @@
 """What each engine could begin at once, so that a job starts where its model is loaded."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -25,6 +26,8 @@ class EngineSlots:
         """Those that it can render."""
         self.loaded: tuple[str, ...] = ()
         """Those in memory."""
+        self.paces: dict[str, float] = {}
+        """Seconds of work per second of music, by model."""
         self._slots: dict[str, int] = {}
         self._declined = False
         self._left = False
@@ -68,6 +71,11 @@ class EngineSlots:
             taken[running.job.request.model] += running.job.request.takes
         return {model for model, takes in taken.items() if takes >= self._slots.get(model, 1)}
 
+    def rank(self, model: str) -> tuple[int, float]:
+        """Return by what engines that could begin a job are compared: the least does."""
+        taken = sum(running.job.request.takes for running in self.running.values())
+        return taken, self.paces.get(model, math.inf)
+
     def drops(self) -> bool:
         """Whether it still has a job that is back in the queue."""
         return any(running.phase is Phase.REQUEUED for running in self.running.values())
@@ -88,12 +96,14 @@ def opening(mine: EngineSlots, engines: Mapping[str, EngineSlots]) -> Opening:
     known = frozenset[str]().union(*(each.known or () for each in engines.values()))
     elsewhere = frozenset[str]().union(*(other.able for other in others))
     there = frozenset[str]().union(*(each.able for each in engines.values() if each.serving))
+    begun = [(other, model) for other in others for model in other.begins() & {*other.loaded}]
     barred = (known if unknown else elsewhere) - mine.able
     return Opening(
         engine=mine.name,
         loaded=mine.loaded,
         full=mine.full(),
-        elsewhere={model for other in others for model in other.begins() & {*other.loaded}},
+        elsewhere={model for _, model in begun},
+        better={model for other, model in begun if other.rank(model) < mine.rank(model)},
         barred=barred,
         absent=barred - there,
     )

@@ -43,4 +43,7 @@ class Surroundings:
         default_factory=partial(defaultdict, asyncio.Lock)
     )
     """Of each computer, by its name: there, one engine loads after another."""
+    making_room: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one that looks whether it should make room, so that no second does for the same.
+    """
     failed: Callable[[str, str], None]

@@ -318,7 +318,7 @@ CONFIRMS: dict[str, Any] = {
     "options": {"guidance": 3, "temperature": 1, "top_k": 250},
 }
 READY: dict[str, Any] = {
-    "models": ("scripted",),
+    "models": tuple(os.environ.get("SCRIPTED_MODELS", "scripted").split()),
     "device": "cpu",
     "precision": "float32",
     "slots": int(os.environ.get("SCRIPTED_SLOTS", "1")),
