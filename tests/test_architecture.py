@@ -12,10 +12,24 @@ from tests.support.private import accesses
 MODULES = sorted(modules().values())
 
 COMMON = "bot.clock bot.errors bot.logs bot.monitoring.metrics bot.values"
+FAMILY = " ".join(
+    f"bot.engine.{room}"
+    for room in (
+        *("cards", "contract", "executors", "files", "hardware", "hub", "loading", "messages"),
+        *("names", "settings", "sharing"),
+    )
+)
+"""What families of models share: none of them knows of another."""
+
 MAY = {
     "bot.rules": f"bot.rules bot.engine.cards {COMMON}",
     "bot.tables": f"bot.tables {COMMON}",
     "bot.engine": "bot.engine bot.errors bot.values",
+    "bot.engine.musicgen": f"bot.engine.musicgen {FAMILY} bot.errors bot.values",
+    "bot.engine.acestep": f"bot.engine.acestep {FAMILY} bot.errors bot.values",
+    "bot.engine.sketch": f"bot.engine.sketch {FAMILY} bot.errors bot.values",
+    "bot.engine.hardware": "bot.engine.hardware bot.engine.host bot.errors",
+    "bot.engine.files": "bot.engine.files bot.engine.messages bot.errors bot.values",
     "bot.retention": f"bot.retention bot.settlement bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages",
     "bot.dispatch": f"bot.dispatch bot.queue bot.retention.disk bot.rules bot.tables {COMMON} "
@@ -52,7 +66,7 @@ ONLY = {
     "bot.cli.connection bot.cli.demo cogs",
     "simcord": "bot.cli.demo",
     "disarm": "bot.rules.wordfilter",
-    "torch": "bot.engine.hardware bot.engine.repertoire "
+    "torch": "bot.engine.hardware bot.engine.loading bot.engine.repertoire "
     + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split())
     + "".join(f" bot.engine.acestep.{room}" for room in ACESTEP.split()),
     "diffusers": "bot.engine.acestep",

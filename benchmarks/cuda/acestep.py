@@ -18,7 +18,7 @@ from bot.engine.acestep.denoising import Denoising, SamplerSettings
 from bot.engine.acestep.layout import in_rows
 from bot.engine.acestep.loading import settled
 from bot.engine.acestep.tiles import Tiles
-from bot.engine.musicgen.codec import Samples
+from bot.engine.files.wav import Samples
 from tests.support import tiny_acestep
 
 if TYPE_CHECKING:

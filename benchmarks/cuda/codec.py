@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.cuda.stage import RATE, Stage
 from benchmarks.report import Row
-from bot.engine.musicgen.codec import PROBE_TOLERANCE, Codec, Samples, Sound
+from bot.engine.files.wav import Samples
+from bot.engine.musicgen.codec import PROBE_TOLERANCE, Codec, Sound
 from tests.support.random_codec import encodec
 
 SHORT = 10

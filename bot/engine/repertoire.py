@@ -18,8 +18,8 @@ from bot.engine import names, sharing
 from bot.engine.contract import FamilyRoom, Idle, Model, Rendering
 from bot.engine.executors import Executor, InlineExecutor, ThreadExecutor
 from bot.engine.hardware import devices, memory
+from bot.engine.loading import stay_offline
 from bot.engine.messages import Loaded, Loading, Ready, Render
-from bot.engine.musicgen import loading
 from bot.engine.names import Family
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
@@ -76,7 +76,7 @@ class Repertoire:
         At most `most` stay loaded, as many as fit if nothing is said.
         """
         self._device = devices.device(settings.device)
-        loading.stay_offline()
+        stay_offline()
         self._paths = {names.name(model): model for model in models}
         families = {name: names.family(model) for name, model in self._paths.items()}
         given = settings, self._device, writer(self._device)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bot.engine.acestep import checkpoint, layout
-from bot.engine.musicgen.codec import settle
-from bot.engine.musicgen.loading import explained, stay_offline
+from bot.engine.loading import explained, settle, stay_offline
 from bot.errors import OperatorError
 
 if TYPE_CHECKING:

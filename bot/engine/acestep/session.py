@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from bot.engine.acestep.conditions import Conditions, SongWords, check_length, conditions
 from bot.engine.acestep.denoising import Denoising, SamplerSettings, guided
 from bot.engine.acestep.tiles import Tiles
-from bot.engine.files.wav import read_latents
+from bot.engine.files.wav import Samples, read_latents
 from bot.engine.messages import Part, Render
-from bot.engine.musicgen.codec import Samples
 from bot.errors import JobError
 from bot.values import Fault
 

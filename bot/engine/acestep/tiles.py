@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from bot.engine.musicgen.codec import Samples
+from bot.engine.files.wav import Samples
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderOobleck

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from bot.engine.files.tags import Tags, tag
 
+Samples = NDArray[np.float32]
+"""Sound as a model makes it, [channels, length]."""
+
 PARTIAL_SUFFIX = ".part"
 """The suffix of a file while it is being written."""
 

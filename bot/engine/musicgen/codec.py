@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn.utils import parametrize, remove_weight_norm
-from torch.nn.utils.weight_norm import WeightNorm
 
+from bot.engine.files.wav import Samples
+from bot.engine.loading import settle
 from bot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ CHUNK_SECONDS = 2.0
 
 PROBE_FRAMES, PROBE_CHUNK_FRAMES = 16, 5
 PROBE_TOLERANCE = 1e-3
-
-Samples = NDArray[np.float32]
 
 
 class Codec:
@@ -168,18 +165,6 @@ class Sound:
         after = (recalled + steps).permute(1, 2, 0)
         self._after = after if self._after is None else torch.cat([self._after, after], dim=-1)
         self._heard = until
-
-
-def settle(model: torch.nn.Module) -> None:
-    """Let each layer have its weight as it is, not as a norm and a direction, as in training.
-
-    From those torch recomputes the weight in every call, to the same bits.
-    """
-    for layer in model.modules():
-        if parametrize.is_parametrized(layer, "weight"):  # as in transformers
-            parametrize.remove_parametrizations(layer, "weight")
-        elif any(isinstance(hook, WeightNorm) for hook in layer._forward_pre_hooks.values()):
-            remove_weight_norm(layer)
 
 
 def _layers(single: "CompressionModel") -> tuple[Sequence[Any], Any, Sequence[Any]] | None:

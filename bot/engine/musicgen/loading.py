@@ -1,35 +1,22 @@
 """Loading what a checkpoint holds, once: its language model stays in the file until it is taken."""
 
 import collections
-import logging
-import os
-import pickle
 import typing
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bot.engine.hardware.spills import spilled
+import torch
+
+from bot.engine.loading import explained, stay_offline
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
-
-try:
-    import torch
-except ImportError as problem:
-    raise OperatorError(
-        f"MusicGen's packages are not installed ({problem}): run `make setup ENGINE=musicgen`."
-    ) from problem
 
 if TYPE_CHECKING:
     from audiocraft.models import MusicGen as Pretrained
     from audiocraft.models.encodec import CompressionModel
     from audiocraft.models.lm import LMModel
     from omegaconf import DictConfig
-
-log = logging.getLogger(__name__)
-
-LONGEST_ERROR = 300
-"""Characters of an error that are told; the log has the rest."""
 
 WINDOW_STRIDE = 18.0
 """Seconds from window to window (`set_generation_params` in audiocraft's `models/musicgen.py`)."""
@@ -87,15 +74,6 @@ def check_numbers(model: str, lm: "LMModel", dtype: torch.dtype) -> None:
             )
 
 
-def stay_offline() -> None:
-    """Render with what was fetched, and neither wait for the hub nor ask it for updates.
-
-    To be called before huggingface_hub is imported, which reads this once.
-    """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
 @contextmanager
 def _opened(model: str) -> Iterator[None]:
     """Let the block load a model that is whole and on disk; raise OperatorError if it cannot."""
@@ -148,22 +126,6 @@ def _language_model(
     lm.condition_provider.to(place, torch.float32)
     lm.cfg = settings
     return lm.eval()
-
-
-def explained(model: str, error: Exception) -> Exception:
-    if isinstance(error, OperatorError) or spilled(error):
-        return error
-    log.error("%s cannot be loaded", model, exc_info=error)
-    if isinstance(error, pickle.UnpicklingError):
-        return OperatorError(
-            f"{model} was not opened: its checkpoint holds code besides weights, or is damaged."
-        )
-    why = " ".join((str(error).strip() or type(error).__name__).split())
-    return OperatorError(f"{model} cannot be loaded: {_cut(why).rstrip('.')}.")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]} …"
 
 
 class NoStems(torch.nn.Module):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bot.engine.acestep.tiles import Tiles, reach
-from bot.engine.musicgen.codec import Samples
+from bot.engine.files.wav import Samples
 from tests.support.memory import Peak
 from tests.support.songs import tiny
 from tests.support.tiny_acestep import CHANNELS, RATIOS
