@@ -43,14 +43,16 @@ def start(level: str, *, as_json: bool) -> None:
 def change(
     log: logging.Logger, job: Job, what: str, level: int = logging.INFO, **facts: float | str
 ) -> None:
-    """Log a change of a job's state, with its server, its member and more facts.
+    """Log a change of a job's state, with its server, its member, its engine and more facts.
 
     Facts that are numbers are seconds.
     """
     told = [f"{name} {_told(fact)}" for name, fact in facts.items()]
-    about = {"job": job.id, "server": job.origin.guild_id, "member": job.origin.user_id}
-    line = "; ".join((f"server {about['server']}, member {about['member']}", *told))
-    log.log(level, "job %d %s (%s)", job.id, what, line, extra={**about, "state": what, **facts})
+    about = {"server": job.origin.guild_id, "member": job.origin.user_id, "engine": job.engine}
+    known = {name: fact for name, fact in about.items() if fact is not None}
+    line = "; ".join((", ".join(f"{name} {fact}" for name, fact in known.items()), *told))
+    known["job"] = job.id
+    log.log(level, "job %d %s (%s)", job.id, what, line, extra={**known, "state": what, **facts})
 
 
 def _told(fact: float | str) -> str:

@@ -200,7 +200,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
     ),
     (
-        "one object a line, with job, server, member and seconds",
+        "one object a line, with job, server, member, engine and seconds",
         "owner::test_each_change_is_one_line_with_whom_it_is_about",
     ),
     (
