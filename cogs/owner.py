@@ -11,8 +11,25 @@ from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules.markup import escape
 from cogs.ui import pages, permissions, status_embeds, studio_embeds
+from cogs.ui.autocomplete import LONGEST_CHOICE, offered
 
 ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
+
+
+NamedEngine = app_commands.Range[str, 1, LONGEST_CHOICE]
+
+
+async def engines(
+    interaction: discord.Interaction[Any], typed: str
+) -> list[app_commands.Choice[str]]:
+    """Offer the owner the engines by name, those that the command is for."""
+    assert isinstance(interaction.client, Fantasia)
+    if not await interaction.client.is_owner(interaction.user):
+        return []  # discord.py skips a group's check when it completes an option
+    assert interaction.command
+    wanted = interaction.command.name == "resume"
+    found = await interaction.client.services.operations.engines()
+    return offered(((each.name, each.name) for each in found if each.paused is wanted), typed)
 
 
 class Owners(app_commands.Group, name="studio", description="Controls for the owner of the bot"):
@@ -71,6 +88,28 @@ class Owners(app_commands.Group, name="studio", description="Controls for the ow
         """Start pieces again."""
         await self._services.operations.resume()
         await answer(interaction, "The studio has resumed.")
+
+    engine = app_commands.Group(name="engine", description="Take one engine out for a while")
+
+    @engine.command(name="pause")
+    @app_commands.autocomplete(name=engines)
+    @app_commands.describe(name="The engine, such as gpu-0")
+    async def pause_engine(self, interaction: Interaction, name: NamedEngine) -> None:
+        """Start no more pieces on one engine. What it renders is finished; others go on."""
+        await self._services.operations.pause_engine(name)
+        await answer(
+            interaction,
+            f"{escape(name)} is paused: it finishes what it renders and starts nothing, "
+            "also after a restart.",
+        )
+
+    @engine.command(name="resume")
+    @app_commands.autocomplete(name=engines)
+    @app_commands.describe(name="A paused engine, such as gpu-0")
+    async def resume_engine(self, interaction: Interaction, name: NamedEngine) -> None:
+        """Start pieces on an engine again."""
+        await self._services.operations.resume_engine(name)
+        await answer(interaction, f"{escape(name)} has resumed.")
 
     @app_commands.command()
     async def drain(self, interaction: Interaction) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bot.errors import Refusal
 from bot.retention import disk
-from bot.rules.markup import clean
+from bot.rules.markup import LISTED, clean, escape, some
 from bot.tables import backlog, engines, posts, state, tallies
-from bot.tables.database import Database
-from bot.values import Stats
+from bot.tables.database import Database, Reader
+from bot.values import EngineStatus, Stats
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,34 @@ class Operations:
                 raise Refusal("The studio is not paused.")
             await state.resume(tx)
         log.warning("resumed")
+        self._look()
+
+    async def engines(self) -> list[EngineStatus]:
+        """Return all engines, with what each was last seen doing."""
+        return await engines.every(self._database)
+
+    async def pause_engine(self, name: str) -> None:
+        """Take an engine out until it is resumed, even after a restart: it ends what it renders.
+
+        Raises Refusal if there is no such engine, or if it is paused already.
+        """
+        async with self._database.transaction() as tx:
+            if not await engines.pause(tx, name):
+                await _require_engine(tx, name)
+                raise Refusal(f"{escape(name)} is paused already.")
+        log.warning("engine %s paused", name)
+        self._look()
+
+    async def resume_engine(self, name: str) -> None:
+        """Let an engine start pieces again; raise Refusal if there is none, or it is not paused."""
+        async with self._database.transaction() as tx:
+            if not await engines.resume(tx, name):
+                await _require_engine(tx, name)
+                raise Refusal(f"{escape(name)} is not paused.")
+        log.warning("engine %s resumed", name)
+        self._look()
+
+    def _look(self) -> None:
         self._work.set()
         self._news.set()
 
@@ -81,3 +109,11 @@ class Operations:
             kept_bytes=sum(music.values()),
             free_bytes=shutil.disk_usage(self._folder).free,
         )
+
+
+async def _require_engine(reader: Reader, name: str) -> None:
+    """Raise Refusal, with the names that there are, unless there is an engine of this name."""
+    names = [engine.name for engine in await engines.every(reader)]
+    if name not in names:
+        known = some([escape(each) for each in names], LISTED) or "none yet"
+        raise Refusal(f"There is no engine {escape(name)}. Engines: {known}.")

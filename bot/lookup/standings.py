@@ -59,6 +59,8 @@ class Standings:
     ) -> list[Standing]:
         engine = await engines.state(reader)
         paused = DRAINING if self._drain.is_set() else await state.paused(reader)
+        if paused is None and await engines.all_paused(reader):
+            paused = ""
         return [
             Standing(
                 job=job,

@@ -26,8 +26,8 @@ async def every(reader: Reader) -> list[EngineStatus]:
 
 
 async def state(reader: Reader) -> EngineState:
-    """Return whether any engine can render."""
-    rows = await reader.fetch("SELECT 1 FROM engines WHERE state = 'ready' LIMIT 1")
+    """Return whether any engine can render that is not taken out."""
+    rows = await reader.fetch("SELECT 1 FROM engines WHERE state = 'ready' AND NOT paused LIMIT 1")
     return EngineState.READY if rows else EngineState.LOADING
 
 
@@ -107,6 +107,12 @@ async def holds(tx: Transaction, name: str, loaded: Collection[str]) -> None:
 async def paused(reader: Reader, name: str) -> bool:
     """Whether an engine was taken out."""
     return bool(await reader.fetch("SELECT 1 FROM engines WHERE name = ? AND paused = 1", (name,)))
+
+
+async def all_paused(reader: Reader) -> bool:
+    """Whether there are engines, and every one was taken out."""
+    rows = await reader.fetch("SELECT MIN(paused) AS least FROM engines")
+    return bool(rows[0]["least"])
 
 
 async def pause(tx: Transaction, name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import discord
 
 from bot.engine.cards import ModelCard
-from bot.rules.markup import some
+from bot.rules.markup import escape, some
 from bot.rules.wording import counted, span
 from bot.values import About, EngineStatus, Stats, Status
 from cogs.ui.embeds import LONGEST_FIELD, VIOLET, fill
@@ -13,6 +13,9 @@ from cogs.ui.status_embeds import paused
 
 SPEEDS_SHOWN = 5
 """Models whose speed is shown: an embed has at most 25 fields, 6,000 characters in all."""
+
+LONGEST_TROUBLE, LONGEST_SPEEDS = 200, 300
+"""Characters that are shown of why an engine was lost, and of a model's speeds."""
 
 LONGEST_FIELD_NAME = 256
 """Characters that Discord takes as the name of a field."""
@@ -74,7 +77,32 @@ def _licensed(card: ModelCard) -> str:
 
 
 def _engine(engine: EngineStatus) -> str:
-    return f"{engine.name} {engine.state}"
+    """Say in a line how an engine is, what it runs on and what it renders."""
+    told = [f"{engine.state}, paused" if engine.paused else str(engine.state)]
+    if engine.trouble:
+        told.append(escape(engine.trouble, LONGEST_TROUBLE))
+    if engine.device:
+        told.append(escape(f"{engine.device} in {engine.precision}"))
+    models = [f"{each} (loaded)" if each in engine.loaded else each for each in engine.models]
+    told += [escape(", ".join(each for each in models if each not in engine.unfit))]
+    if engine.unfit:
+        told.append(f"too small for {escape(', '.join(engine.unfit))}")
+    return f"**{escape(engine.name)}** {' · '.join(filter(None, told))}"
+
+
+def _speeds(engines: Sequence[EngineStatus]) -> dict[str, str]:
+    """Return the speed of each model, on each of several engines."""
+    found: dict[str, list[str]] = {}
+    for engine in engines:
+        on = f"{escape(engine.name)} " if len(engines) > 1 else ""
+        for model, speed in engine.speeds.items():
+            found.setdefault(model, []).append(f"{on}{speed.pace:.2f}")
+    shown = list(found.items())[:SPEEDS_SHOWN]
+    unit = "s of work per second of music"
+    return {
+        f"Speed of {model}"[:LONGEST_FIELD_NAME]: f"{some(paces, LONGEST_SPEEDS)} {unit}"
+        for model, paces in shown
+    }
 
 
 def stats(stats: Stats, latency: float) -> discord.Embed:
@@ -83,18 +111,15 @@ def stats(stats: Stats, latency: float) -> discord.Embed:
     if stats.paused is not None:
         embed.description = paused(stats.paused)
     jobs = ", ".join(f"{stats.jobs[state]} {state}" for state in Status if stats.jobs.get(state))
-    fill(embed, {"Pieces": jobs or "none yet"}, inline=False)
+    engines = some([_engine(each) for each in stats.engines], LONGEST_FIELD, "\n")
+    fill(embed, {"Pieces": jobs or "none yet", "Engines": engines or "none yet"}, inline=False)
     pieces, seconds = stats.rendered
     facts = {
-        "Engines": ", ".join(map(_engine, stats.engines)) or "none",
         "Longest wait now": span(stats.waited),
         "Messages owed": str(stats.owed),
         "Last 24 hours": f"{counted(pieces, 'piece')}, {span(seconds)} of music",
     }
-    speeds = [(each.name, speed) for each in stats.engines for speed in each.speeds.values()]
-    for engine, speed in speeds[:SPEEDS_SHOWN]:
-        name = f"Speed of {speed.model} on {engine}"[:LONGEST_FIELD_NAME]
-        facts[name] = f"{speed.pace:.2f} s of work per second of music"
+    facts |= _speeds(stats.engines)
     faults = ", ".join(f"{count} {kind}" for kind, count in stats.faults.items())
     kept = f"{stats.kept_bytes / 1e9:.1f} GB in {counted(stats.files, 'file')}"
     facts |= {

@@ -1,5 +1,6 @@
 """How many engines the configuration starts, as `doctor` and `run` say it."""
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from bot.config import Config, DeviceSetting, PrecisionSetting
 from bot.engine import host, weights
 from bot.engine.cards import EngineName
 from tests.support.command_line import TOKEN, bot, explained
+from tests.support.processes import children, environment_of
+from tests.support.stand_in import running, standing_in
 
 LISTED = "echo 'GPU {0}: NVIDIA H100 (UUID: GPU-{0}{0}{0}{0}-aa)'\n"
 
@@ -69,3 +72,14 @@ def test_doctor_and_run_both_count_them(tmp_path: Path, two: str) -> None:
     assert "gpu-1: GPU-1111-aa" in bot(tmp_path, "doctor", PATH=two, COLUMNS="200").stdout
     done = bot(tmp_path, "run", PATH=two, ENGINES="3", DISCORD_TOKEN=TOKEN)
     assert "ENGINES is 3" in explained(done)
+
+
+async def test_run_starts_as_many_as_it_is_told_and_divides_the_cores(tmp_path: Path) -> None:
+    async with standing_in() as discord, running(discord, tmp_path, ENGINES="2") as run:
+        while not all(f"engine {name} ready" in run.log for name in ("cpu-0", "cpu-1")):
+            await asyncio.sleep(0.05)
+        given = [environment_of(child) for child in children(run.pid)]
+        assert await run.stopped() == 0, run.log
+    shares = [int(each["OMP_NUM_THREADS"]) for each in given if "OMP_NUM_THREADS" in each]
+    assert (len(shares), sum(shares)) == (2, max(2, host.cores()))
+    assert ("2 engines share" in run.log) is (host.cores() < 4)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bot.engine.environment import engine_environment
 from bot.engine.placement import Placement, local, visible
 from bot.engine.process import start
 from bot.errors import OperatorError
+from tests.support.processes import environment_of
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch")
 
@@ -252,10 +253,5 @@ async def test_the_child_has_it_in_its_environment(machine: Machine) -> None:
     for each, gpu in zip(local(None, "auto", environment), (FIRST, SECOND), strict=True):
         async with start(SKETCH, {**engine_environment(), **each.environment}) as running:
             await running.ready()
+            assert running.pid
             assert environment_of(running.pid)["CUDA_VISIBLE_DEVICES"] == gpu
-
-
-def environment_of(process: int | None) -> Mapping[str, str]:
-    """Return what a process was started with."""
-    given = Path(f"/proc/{process}/environ").read_text().split("\0")
-    return dict(line.split("=", 1) for line in given if line)

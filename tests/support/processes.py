@@ -49,3 +49,9 @@ def alive(process: int) -> bool:
         return ") Z " not in Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):  # the second: it ended while being read
         return False
+
+
+def environment_of(process: int) -> dict[str, str]:
+    """Return the environment that a process was started with."""
+    given = Path(f"/proc/{process}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in given if line)

@@ -177,6 +177,11 @@ class Run:
         async for line in self._process.stdout:
             self.log += line.decode()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     async def ended(self) -> int:
         """Wait until it ends by itself, and return its code."""
         await self._reading
