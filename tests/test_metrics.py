@@ -14,9 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot import __version__
 from bot.app import Plan
+from bot.engine.placement import Placement
 from bot.errors import RefusalKind
 from bot.monitoring.server import Pulse, serving
-from bot.values import Fault, Status
+from bot.values import EngineState, Fault, Status
+from tests.support.clock import until
 from tests.support.studio import GENEROUS
 from tests.support.world import World, world
 
@@ -65,7 +67,29 @@ async def test_waits_renders_deliveries_refusals_and_lost_engines_are_counted(pl
     assert any(key[0] == "fantasia_build_info" and __version__ in key for key in found)
     bot, engine = "process_resident_memory_bytes", "fantasia_engine_process_resident_memory_bytes"
     assert found[bot,] > 1e6
-    assert found[engine,] > 1e6
+    assert found[engine, "cpu-0"] > 1e6
+
+
+async def test_each_engine_is_measured_by_its_name(plan: Plan) -> None:
+    names = ("gpu-0", "gpu-1")
+    async with world(replace(plan, placements=tuple(map(Placement, names)))) as w:
+
+        async def ready() -> bool:
+            found = await w.services.operations.engines()
+            return [engine.state for engine in found] == [EngineState.READY] * 2
+
+        await until(ready)
+        await w.services.operations.pause_engine("gpu-1")
+        found = values(await scraped(w))
+    for name in names:
+        assert found["fantasia_engine_ready", name] == 1
+        assert found["fantasia_engine_paused", name] == (name == "gpu-1")
+        assert found["fantasia_pace_seconds", name, "scripted"] == 0.25
+        assert found["fantasia_engine_restarts_total", name] == 0
+    began, cores = "process_start_time_seconds", "process_cpu_seconds_total"
+    own = [found[f"fantasia_engine_{began}", name] for name in names]
+    assert found[began,] < own[0] < own[1], "one after the other"
+    assert all(found[f"fantasia_engine_{cores}", name] > 0 for name in names)
 
 
 def exposed(families: list[Metric]) -> set[str]:

@@ -86,8 +86,10 @@ class Fleet:
             async for there in source:
                 await self._end(self._dispatchers.keys() - there)
                 await self._patiently(self._note, there)
-                for name in there.keys() - self._dispatchers.keys():
+                for name in [each for each in there if each not in self._dispatchers]:
                     dispatcher = Dispatcher(name, there[name], self._around)
+                    # A series that begins with its first event has no rate.
+                    self._metrics.engine_restarts.labels(name)
                     self._dispatchers[name] = dispatcher, group.create_task(dispatcher.run())
 
     async def idle(self) -> None:

@@ -4,7 +4,8 @@ Names, meanings and labels are in docs/metrics.md.
 """
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -61,11 +62,29 @@ class Metrics:
         """The process ids of the engines that run, None for one on another machine."""
         # Read from /proc at each scrape, so that there is nothing on other systems than Linux.
         ProcessCollector(registry=registry)
-        ProcessCollector(
-            "fantasia_engine",
-            lambda: next(filter(None, self.engines.values()), ""),
-            registry=registry,
-        )
+        registry.register(EngineProcesses(self.engines))
+
+
+class EngineProcesses(Collector):
+    """What is known of each engine's process, by the engine's name."""
+
+    def __init__(self, engines: Mapping[str, int | None]) -> None:
+        """Collect from /proc of those that have a process here, by its id."""
+        self._engines = engines
+
+    def collect(self) -> Iterable[Metric]:
+        """Give each metric a sample for each engine; ProcessCollector itself knows no labels."""
+        found: dict[str, Metric] = {}
+        for engine, process in self._engines.items():
+            if process is None:
+                continue
+            of_one = ProcessCollector("fantasia_engine", partial(int, process), registry=None)
+            for metric in of_one.collect():
+                known = Metric(metric.name, metric.documentation, metric.type)
+                known = found.setdefault(metric.name, known)
+                for sample in metric.samples:
+                    known.add_sample(sample.name, {"engine": engine}, sample.value)
+        return found.values()
 
 
 class Snapshot(Collector):
@@ -94,11 +113,16 @@ class Snapshot(Collector):
         ready = GaugeMetricFamily(
             "fantasia_engine_ready", "1 while the engine can render", labels=["engine"]
         )
+        paused = GaugeMetricFamily(
+            "fantasia_engine_paused", "1 while the engine is taken out", labels=["engine"]
+        )
         for engine in stats.engines:
             ready.add_metric([engine.name], float(engine.state is EngineState.READY))
+            paused.add_metric([engine.name], float(engine.paused))
             for model, measured in engine.speeds.items():
                 pace.add_metric([engine.name, model], measured.pace)
         yield ready
+        yield paused
         yield pace
         for name, help_, value in (
             ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),

@@ -48,6 +48,33 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "owner::test_too_much_music_goes_oldest_first_but_not_what_another_goes_on_from",
     ),
     (
+        "each GPU that the bot sees renders with an engine of its own",
+        "placement::test_each_gpu_has_an_engine_that_sees_it_alone",
+        "placement::test_of_a_divided_gpu_each_part_has_one",
+        "placement::test_the_child_has_it_in_its_environment",
+    ),
+    (
+        "says which GPUs, or parts of one (MIG), those are",
+        "placement::test_what_the_bot_itself_may_see_is_kept_entry_by_entry",
+        "placement::test_more_engines_than_gpus_are_refused_with_both_numbers",
+    ),
+    (
+        "`/studio stats`, the metrics and the log name them",
+        "several_engines::test_the_owner_sees_each_engine_and_reads_why_one_cannot_be_paused",
+        "metrics::test_each_engine_is_measured_by_its_name",
+    ),
+    (
+        "it ends what it renders, and the others go on",
+        "several_engines::test_an_engine_that_is_paused_ends_what_it_renders_and_starts_nothing_else",
+        "several_engines::test_members_read_that_the_studio_is_paused_once_every_engine_is",
+    ),
+    (
+        "On a CPU several share its cores, and `doctor` says where one would do better",
+        "placement::test_engines_of_one_machine_divide_its_cores",
+        "engines::test_doctor_notes_more_engines_than_a_cpu_has_cores_for",
+        "engines::test_doctor_notes_more_weights_than_the_memory_holds",
+    ),
+    (
         "nothing that a member wrote can break a line",
         "owner::test_nothing_that_is_quoted_breaks_a_line_of_the_log",
     ),
