@@ -3,12 +3,14 @@
 import logging
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.nn.utils import parametrize, remove_weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from bot.engine.hardware.spills import spilled
+from bot.engine.hardware.spills import let_go, spilled
 from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,17 @@ def stay_offline() -> None:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@contextmanager
+def room_for(model: str, device: torch.device, ways: str) -> Iterator[None]:
+    """Let the block load a model; raise OperatorError with the ways out where memory lacks."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        let_go(error)
+        where = "The GPU" if device.type == "cuda" else "This machine"
+        raise OperatorError(f"{where} has too little free memory for {model}: {ways}.") from error
 
 
 def explained(model: str, error: Exception) -> Exception:

@@ -5,7 +5,6 @@ A take is what the pipeline makes of a single request with the take's seed.
 
 import logging
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,11 +20,12 @@ from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.hardware import devices, memory
-from bot.engine.hardware.spills import SPILLS, spilled
+from bot.engine.hardware.spills import let_go
+from bot.engine.loading import room_for
 from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
-from bot.errors import JobError, OperatorError
+from bot.errors import JobError
 from bot.values import Fault
 
 log = logging.getLogger(__name__)
@@ -62,14 +62,9 @@ class AceStep:
         known = capacity.need(model, self._precision, self._device.type)
         slots = sharing.slots(known, memory.free(self._device) - memory.RESERVED_BYTES, others)
         self._slots = settings.slots or slots
-        try:
+        with room_for(model, self._device, "take it out of MODELS"):
             self.pipe = loading.load(model, self._device, self._precision.dtype)
             self._pace = self._measured()
-        except (*SPILLS, RuntimeError) as error:
-            if not spilled(error):
-                raise
-            traceback.clear_frames(error.__traceback__)
-            raise OperatorError(self._too_large(model)) from error
 
     def ready(self) -> Ready:
         """Return what was loaded and how fast it was just now."""
@@ -115,7 +110,7 @@ class AceStep:
             devices.wait(self._device)
         except JobError as error:
             session.problem = error
-        except (*SPILLS, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             session.problem = _too_small(error)
         if session.problem:
             self._clear()
@@ -131,7 +126,7 @@ class AceStep:
         try:
             yield from self._render(order)
             return
-        except (*SPILLS, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             problem = _too_small(error)
         raise problem  # only out here nothing holds the error any more, and what it holds
 
@@ -178,11 +173,6 @@ class AceStep:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _too_large(self, model: str) -> str:
-        """Say that there is no memory for a model, and what its operator can do."""
-        where = "The GPU" if self._device.type == "cuda" else "This machine"
-        return f"{where} has too little free memory for {model}: take it out of MODELS."
-
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""
         order = Render(
@@ -208,8 +198,6 @@ class AceStep:
 
 def _too_small(error: BaseException) -> JobError:
     """Return what an error of too little memory means for an order; raise any other."""
-    if not spilled(error):
-        raise error
+    let_go(error)
     log.warning("a render: %s", error)
-    traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
     return JobError("The memory is too small for this piece now.", Fault.MEMORY)

@@ -1,5 +1,7 @@
 """Which errors mean a lack of memory: torch has a class only for its own allocator's."""
 
+import traceback
+
 import torch
 
 SPILLS = (torch.OutOfMemoryError, MemoryError)
@@ -36,6 +38,13 @@ def spilled(error: BaseException) -> bool:
         or (any(words in said for words in FULL_CARD_MESSAGES) and _full())
         or (error.__context__ is not None and spilled(error.__context__))
     )
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what fills the memory, where an error means a lack of it; raise any other again."""
+    if not spilled(error):
+        raise error
+    traceback.clear_frames(error.__traceback__)  # they hold it
 
 
 def _full() -> bool:

@@ -6,7 +6,6 @@ A take's codes are what audiocraft's `generate` gives a single request with the 
 import logging
 import statistics
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,8 @@ from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.hardware import devices
 from bot.engine.hardware.precisions import Precision, chosen
-from bot.engine.hardware.spills import SPILLS, spilled
+from bot.engine.hardware.spills import let_go
+from bot.engine.loading import room_for
 from bot.engine.messages import Confirmation, Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
@@ -71,21 +71,11 @@ class MusicGen:
         """How many steps ran out of memory."""
         self._name = names.name(model)
         self._device = devices.device(settings.device)
-        try:
+        ways = "set MUSICGEN_MODEL to a smaller model or SLOTS to a lower number"
+        ways += ", or DEVICE=cpu" if self._device.type == "cuda" else ""
+        with room_for(model, self._device, ways):
             self.loop = self._load(model, others)
             self._pace = self._measured()
-        except (*SPILLS, RuntimeError) as error:
-            if not spilled(error):
-                raise
-            traceback.clear_frames(error.__traceback__)
-            raise OperatorError(self._too_large(model)) from error
-
-    def _too_large(self, model: str) -> str:
-        """Say that there is no memory for a model, and what its operator can do."""
-        ways = "set MUSICGEN_MODEL to a smaller model or SLOTS to a lower number"
-        if self._device.type == "cuda":
-            return f"The GPU has too little free memory for {model}: {ways}, or DEVICE=cpu."
-        return f"This machine has too little free memory for {model}: {ways}."
 
     def _load(self, model: str, others: Sequence[Need]) -> Loop:
         precision = chosen(self._settings.precision, self._device)
@@ -142,11 +132,9 @@ class MusicGen:
         try:
             self.loop.step()
             return
-        except (*SPILLS, RuntimeError) as error:
-            if not spilled(error):
-                raise
+        except (MemoryError, RuntimeError) as error:
+            let_go(error)
             log.warning("a step of %s: %s", self._name, error)
-            traceback.clear_frames(error.__traceback__)
         self._spills += 1
         self._clear()
 
@@ -157,11 +145,9 @@ class MusicGen:
         try:
             yield from self._render(order, finishing)
             return
-        except (*SPILLS, RuntimeError) as error:
-            if not spilled(error):
-                raise
+        except (MemoryError, RuntimeError) as error:
+            let_go(error)
             log.warning("job %s: %s", order.id, error)
-            traceback.clear_frames(error.__traceback__)  # they hold what fills the memory
         # Only out here the error is gone, and with it the last that held what it could not get.
         self._clear()
         raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
