@@ -22,14 +22,13 @@ NamedEngine = app_commands.Range[str, 1, LONGEST_CHOICE]
 async def engines(
     interaction: discord.Interaction[Any], typed: str
 ) -> list[app_commands.Choice[str]]:
-    """Offer the owner the engines by name, those that the command is for."""
+    """Offer the owner the engines by name."""
     assert isinstance(interaction.client, Fantasia)
     if not await interaction.client.is_owner(interaction.user):
         return []  # discord.py skips a group's check when it completes an option
-    assert interaction.command
-    wanted = interaction.command.name == "resume"
     found = await interaction.client.services.operations.engines()
-    return offered(((each.name, each.name) for each in found if each.paused is wanted), typed)
+    names = {each.name: f"{each.name}, paused" if each.paused else each.name for each in found}
+    return offered(((shown, name) for name, shown in names.items()), typed)
 
 
 class Owners(app_commands.Group, name="studio", description="Controls for the owner of the bot"):

@@ -198,6 +198,9 @@ TABLE = {
     "/studio pause and resume": (
         "owner::test_a_paused_studio_queues_and_says_so_also_after_a_restart"
     ),
+    "/studio engine pause and resume": (
+        "several_engines::test_an_engine_that_is_paused_ends_what_it_renders_and_starts_nothing_else"
+    ),
     "/studio cancel and stats": (
         "owner::test_the_owner_cancels_any_piece_and_sees_how_the_studio_does"
     ),

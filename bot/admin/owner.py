@@ -66,8 +66,8 @@ class Operations:
         Raises Refusal if there is no such engine, or if it is paused already.
         """
         async with self._database.transaction() as tx:
+            await _require_engine(tx, name)
             if not await engines.pause(tx, name):
-                await _require_engine(tx, name)
                 raise Refusal(f"{escape(name)} is paused already.")
         log.warning("engine %s paused", name)
         self._look()
@@ -75,8 +75,8 @@ class Operations:
     async def resume_engine(self, name: str) -> None:
         """Let an engine start pieces again; raise Refusal if there is none, or it is not paused."""
         async with self._database.transaction() as tx:
+            await _require_engine(tx, name)
             if not await engines.resume(tx, name):
-                await _require_engine(tx, name)
                 raise Refusal(f"{escape(name)} is not paused.")
         log.warning("engine %s resumed", name)
         self._look()

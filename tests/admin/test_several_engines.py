@@ -14,8 +14,11 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.engine.placement import Placement
 from bot.errors import Refusal
-from bot.values import EngineState, Status
+from bot.parsing import MOST_ENGINES
+from bot.values import EngineState, EngineStatus, Speed, Stats, Status
+from cogs.ui import studio_embeds
 from tests.support.clock import until
+from tests.support.limits import problems
 from tests.support.world import World, world
 
 TWO = (Placement("gpu-0"), Placement("gpu-1"))
@@ -106,15 +109,15 @@ async def test_the_owner_sees_each_engine_and_reads_why_one_cannot_be_paused(bot
         assert "**gpu-1** ready · cpu in float32 · scripted (loaded)" in told
         assert "gpu-0 0.25, gpu-1 0.25 s of work per second of music" in told
 
-        async def offered(member: simcord.MemberActor, command: str) -> list[str]:
+        async def offered(member: simcord.MemberActor, command: str) -> dict[str, str]:
             found = await member.autocomplete(w.music, f"studio engine {command}", "name", "")
-            return [choice["value"] for choice in found]
+            return {choice["value"]: choice["name"] for choice in found}
 
-        assert await offered(root, "pause") == ["gpu-1"]
-        assert await offered(root, "resume") == ["gpu-0"]
+        for command in ("pause", "resume"):
+            assert await offered(root, command) == {"gpu-0": "gpu-0, paused", "gpu-1": "gpu-1"}
         another = administrator(w, "another")
         w.tolerated = (Refusal, NotAllowed)
-        assert await offered(another, "pause") == []
+        assert await offered(another, "pause") == {}
         shown = await another.slash(w.music, "studio engine pause", name="gpu-1")
         assert shown.response
         assert "Only the owner" in shown.response.content
@@ -131,3 +134,36 @@ async def test_members_read_that_the_studio_is_paused_once_every_engine_is(both:
         assert "The studio is paused. New requests are queued" in (card.description or "")
         await studio(w, root, "engine resume", name="gpu-1")
         await w.ended(2, Status.DELIVERED)
+
+
+def test_what_the_owner_sees_fits_with_the_most_engines() -> None:
+    wide, models = 100 * "*", tuple(f"{number}{30 * '-'}" for number in range(20))
+    speeds = {
+        model: Speed(model=model, pace=9999, slots=1, fits=0, too_long=None, too_long_at=None)
+        for model in models
+    }
+    engine = EngineStatus(
+        name=wide,
+        state=EngineState.LOST,
+        trouble=10 * wide,
+        device=wide,
+        precision="float32",
+        models=models,
+        unfit=models[1:],
+        speeds=speeds,
+    )
+    stats = Stats(
+        engines=tuple(replace(engine, name=f"{wide}{number}") for number in range(MOST_ENGINES)),
+        paused=20 * "*",
+        draining=False,
+        jobs={},
+        faults={},
+        waited=0,
+        owed=0,
+        rendered=(0, 0),
+        files=0,
+        kept_bytes=0,
+        free_bytes=0,
+    )
+    embed = studio_embeds.stats(stats, 0.1).to_dict()
+    assert problems("POST", "/messages", {"embeds": [embed]}) == []

@@ -214,6 +214,8 @@ WALK: dict[str, Options] = {
         "seconds-per-day": 100_000_000,
     },
     "studio servers": lambda _: {},
+    "studio engine pause": lambda _: {"name": "cpu-0"},
+    "studio engine resume": lambda _: {"name": "cpu-0"},
     "studio stats": lambda _: {},
     "studio cancel": lambda x: {"id": x.delivered + 60},
     "studio resume": lambda _: {},
@@ -236,8 +238,7 @@ def commands(w: World) -> dict[str, app_commands.Command[Any, ..., Any]]:
 
 BUTTONS = (
     *("again", "edit", "extend", "save", "delete", "cancel", "stop", "post-again", "forget"),
-    *("star", "unstar", "name", "delete-now"),
-    "generate",
+    *("star", "unstar", "name", "delete-now", "generate"),
 )
 OF_TAKES = ("extend-take", "extend-words", "save-take", "keep-take", "keep-now")
 SELECTS = {

@@ -51,6 +51,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "words remove word": ("waltz", "That word is not on the list: polka."),
     "studio server id": ("of somebody else", "A server id is a number of 15 to 20 digits"),
     "studio cancel id": (99, "There is no piece #99."),
+    "studio engine pause name": ("x", r"There is no engine x. Engines: cpu\-0."),
+    "studio engine resume name": ("x", r"There is no engine x. Engines: cpu\-0."),
 }
 """A value that Discord lets pass of each argument, and what is said of it."""
 
