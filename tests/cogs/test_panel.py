@@ -74,11 +74,10 @@ async def test_a_panel_stays_while_it_is_near_or_was_moved_a_moment_ago(
         await looked(w)
         assert panels(w) == [first]  # one result is not far
         await passed(w, clock)
-        clock.turn(minutes=-3)
-        w.bot.dispatch("look")
-        await w.env.settle()
+        clock.turn(seconds=-61)
+        await w.look()
         assert panels(w) == [first]
-        clock.turn(minutes=3)
+        clock.turn(seconds=61)
         await looked(w)
         assert panels(w) == [w.messages()[-1]]
 

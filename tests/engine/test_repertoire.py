@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from bot.engine import repertoire
+from bot.engine import repertoire, sharing
 from bot.engine.contract import Rendering
 from bot.engine.hardware import memory
 from bot.engine.repertoire import Repertoire
@@ -101,3 +101,9 @@ def test_a_model_that_only_waits_for_its_files_does_not_hold_up_another(
         models.step()
     assert room.made["waiting"] * repertoire.SHORTEST_STEP == pytest.approx(20, abs=0.1)
     assert len(renders) == 2
+
+
+def test_a_model_that_fits_beside_another_to_the_byte_is_loaded_beside_it() -> None:
+    need = Need(weights=6.0, slot=1.0, fewest=2, most=4)
+    assert sharing.beside(need, 16.0, [need]) == [need]
+    assert sharing.beside(need, 15.9, [need]) == []

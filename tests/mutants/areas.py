@@ -7,7 +7,7 @@ _FILES = {
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
     "bot.tables.shelf": "shelf readings tables query_plans",
-    "bot.tables.drafts": "request_form forgetting tables",
+    "bot.tables.drafts": "drafts request_form forgetting tables",
     "bot.tables.panels": "panel tables",
     "bot.tables.ledger": "readings sums ledger money post_again members admins jobs",
     "bot.admission": "admission ledger members admins money post_again licence",
