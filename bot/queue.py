@@ -44,6 +44,12 @@ class Opening:
         """Whether a job may be rendered here at all."""
         return job.model not in self.barred and job.engine in (None, self.engine)
 
+    def is_in_the_way_of(self, job: QueuedJob) -> bool:
+        """Whether a job's model is loaded nowhere at hand, nor here before others are done."""
+        if job.model in {*self.loaded, *self.full} or not self.full:
+            return False
+        return job.engine == self.engine or job.model not in self.elsewhere
+
     def has_room(self, job: QueuedJob) -> bool:
         """Whether a job may begin now, as far as slots go, and is not better begun elsewhere."""
         # Whoever needs another model waits for the full ones, too: it would take their place as
@@ -58,7 +64,8 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     While the next one's model is not loaded, others whose model is go first, and another engine
     that has it begins it; while it is one of the full, whose slots are all taken, others whose
     model is not. A job that has seen an engine die renders alone: until it can, nothing else starts
-    on the engine that has it next.
+    on the engine that has it next. No more does while there is no room to load the model of one
+    whose turn is aged.
     """
     # Read in the claim's own transaction: nothing starts once a pause was answered.
     if await state.paused(tx) is not None or await engines.paused(tx, opening.engine):
@@ -71,6 +78,11 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     whose_turn = Line(heads, shares).next(turn)
     if whose_turn is None:
         return None
+    aged = fairness.is_aged(turn)
+    if aged and opening.suits(whose_turn) and opening.is_in_the_way_of(whose_turn):
+        # Or models that are always in use would keep it from its own for ever.
+        await backlog.awaits(tx, whose_turn.id, opening.engine)
+        return None
     suited = [job for job in heads if opening.suits(job)]
     # Paying jobs that only other engines can render leave this one to those of the idle lane.
     idle = all(job.idle for job in suited)
@@ -81,7 +93,7 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     chosen: QueuedJob | None = first
     if first.model not in opening.loaded:
         at_hand = None
-        if first.passed < MOST_PASSED and not fairness.is_aged(turn):
+        if first.passed < MOST_PASSED and not aged:
             loaded = (job for job in able if job.model in opening.loaded)
             at_hand = Line(loaded, shares).next(turn)
         chosen = at_hand or (None if first.model in opening.elsewhere else first)

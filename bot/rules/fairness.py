@@ -8,9 +8,10 @@ server a larger share.
 
 Every `AGED`-th start is the oldest's. So a job before which n older ones wait is started at the
 latest as the AGED · (n + 1)-th from then on, and waits for no longer than AGED · (n + 1) · R, where
-R is the time of the longest render. While its model's slots are all taken, for R at most, jobs of
-other models start in its place, and do not count. Jobs of the idle lane come after all others, and
-wait for them indefinitely.
+R is the time of the longest render, however many engines there are. While its model's slots are all
+taken, for R at most, jobs of other models start in its place, and do not count. While there is no
+room to load its model, for R at most, its engine starts nothing, and what others start does not
+count. Jobs of the idle lane come after all others, and wait for them indefinitely.
 """
 
 import math

@@ -94,7 +94,7 @@ async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
 
 
 async def awaits(tx: Transaction, job: int, engine: str) -> None:
-    """Note that a queued job, which has to be alone, is next on an engine that is not empty yet."""
+    """Note that a queued job is next on an engine, which has no room for it yet."""
     await tx.execute("UPDATE jobs SET engine = ? WHERE id = ? AND status = 'queued'", (engine, job))
 
 

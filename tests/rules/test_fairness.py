@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 import simcord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,29 +28,40 @@ from tests.support.shown import answered, described, embed
 from tests.support.studio import ALL_DAY, GENEROUS, a_studio, member, origin, serve
 from tests.support.world import World, world
 
+ENGINES = pytest.mark.parametrize("engines", [1, 2, 5])
 
-async def test_who_fills_the_queue_is_not_before_a_newcomer(tmp_path: Path, clock: Clock) -> None:
+
+@ENGINES
+async def test_who_fills_the_queue_is_not_before_a_newcomer(
+    tmp_path: Path, clock: Clock, engines: int
+) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         for _ in range(10):
             await studio.submit(origin(user=1), Wish(prompt="x", seconds=8))
-        await serve(database, clock)
+        await serve(database, clock, engines=engines)
         await studio.submit(origin(user=2), Wish(prompt="x", seconds=8))
-        served = [await serve(database, clock) for _ in range(4)]
+        served = [await serve(database, clock, engines=engines) for _ in range(4)]
     assert [job.origin.user_id for job in served if job] == [2, 1, 1, 1]
 
 
-async def test_servers_have_equal_shares_however_many_ask(tmp_path: Path, clock: Clock) -> None:
+@ENGINES
+async def test_servers_have_equal_shares_however_many_ask(
+    tmp_path: Path, clock: Clock, engines: int
+) -> None:
     async with a_studio(tmp_path, clock) as (studio, database):
         for user in range(20):
             await studio.submit(origin(user=user, guild=10), Wish(prompt="x", seconds=8))
         for _ in range(6):
             await studio.submit(origin(user=99, guild=20), Wish(prompt="x", seconds=8))
-        served = [await serve(database, clock) for _ in range(8)]
+        served = [await serve(database, clock, engines=engines) for _ in range(8)]
     guilds = Counter(job.origin.guild_id for job in served if job)
     assert guilds == {10: 5, 20: 3}, "half, but for the two aged turns, which are of the oldest"
 
 
-async def test_a_heavier_tier_has_a_larger_share(tmp_path: Path, clock: Clock) -> None:
+@ENGINES
+async def test_a_heavier_tier_has_a_larger_share(
+    tmp_path: Path, clock: Clock, engines: int
+) -> None:
     light, heavy = replace(ALL_DAY, key="free"), replace(ALL_DAY, key="pro", name="Pro", weight=3)
     async with a_studio(tmp_path, clock, light, heavy) as (studio, database):
         async with database.transaction() as tx:
@@ -57,7 +69,7 @@ async def test_a_heavier_tier_has_a_larger_share(tmp_path: Path, clock: Clock) -
         for _ in range(40):
             await studio.submit(origin(user=1), Wish(prompt="x", seconds=8))
             await studio.submit(origin(user=2), Wish(prompt="x", seconds=8))
-        served = [await serve(database, clock) for _ in range(32)]
+        served = [await serve(database, clock, engines=engines) for _ in range(32)]
     by_turn = [job.origin.user_id for turn, job in enumerate(served) if job and turn % AGED != 3]
     assert Counter(by_turn)[2] > 2 * Counter(by_turn)[1]
 

@@ -115,12 +115,20 @@ async def a_studio(
         yield made.services.studio, database
 
 
-async def serve(database: Database, clock: Clock, pace: float = 1.0) -> Job | None:
-    """Claim and render one job, which takes `pace` seconds per second of music."""
+async def serve(
+    database: Database, clock: Clock, pace: float = 1.0, engines: int = 1
+) -> Job | None:
+    """Claim a job on one of so many engines, and go on until one of them is free again.
+
+    A second of music takes `pace` seconds.
+    """
     async with database.transaction() as tx:
-        job = await queue.claim(tx, opening("small"), clock())
-    if job:
-        clock.turn(seconds=pace * job.request.seconds * job.request.takes)
+        busy = await jobs.running(tx)
+        free = {f"cpu-{i}" for i in range(engines)} - {job.engine for job in busy}
+        claimed = await queue.claim(tx, opening("small", engine=min(free)), clock())
+    if claimed and len(busy) == engines - 1:
+        ends = min([*busy, claimed], key=lambda job: (job.started_at, job.id))
+        clock.turn(seconds=pace * ends.request.seconds * ends.request.takes)
         async with database.transaction() as tx:
-            await jobs.rendered(tx, job.id, clock())
-    return job
+            await jobs.rendered(tx, ends.id, clock())
+    return claimed
