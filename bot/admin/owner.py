@@ -69,6 +69,7 @@ class Operations:
             await _require_engine(tx, name)
             if not await engines.pause(tx, name):
                 raise Refusal(f"{escape(name)} is paused already.")
+            await backlog.awaits_no_more(tx, name)
         log.warning("engine %s paused", name)
         self._look()
 

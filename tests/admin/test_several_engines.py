@@ -19,6 +19,7 @@ from bot.values import EngineState, EngineStatus, Speed, Stats, Status
 from cogs.ui import studio_embeds
 from tests.support.clock import until
 from tests.support.limits import problems
+from tests.support.rows import put
 from tests.support.world import World, world
 
 TWO = (Placement("gpu-0"), Placement("gpu-1"))
@@ -93,6 +94,18 @@ async def test_an_engine_that_is_paused_ends_what_it_renders_and_starts_nothing_
     assert any(f", engine {taken}; spent " in line for line in lines)
     assert f"engine {taken} paused" in lines
     assert f"engine {taken} resumed" in lines
+
+
+async def test_what_an_engine_that_is_paused_has_next_starts_on_another(both: Plan) -> None:
+    async with owned(both) as (w, root):
+        await w.generate("slow", 8)
+        taken = (await w.ended(1, Status.RUNNING)).engine
+        async with w.database.transaction() as tx:
+            job = {"prompt": "slow", "model": "scripted", "takes": 1, "attempts": 1}
+            alone = await put(tx, "jobs", **job, engine=taken)
+            await put(tx, "takes", job_id=alone)
+        assert "it finishes what it renders" in await studio(w, root, "engine pause", name=taken)
+        assert (await w.ended(alone, Status.RUNNING)).engine != taken
 
 
 async def test_the_owner_sees_each_engine_and_reads_why_one_cannot_be_paused(both: Plan) -> None:
