@@ -28,8 +28,8 @@ class Opening:
 
     Its `loaded` models are in memory, the slots of the `full` are all taken. Other engines have
     those of `elsewhere` loaded, with a slot free; for the `better` of these, one that has less to
-    do, or is faster. What needs a model that is `barred` only others
-    can render; of the `absent` ones no engine that is there can.
+    do, or is faster. What needs a model that is `barred` only others can render; of the `absent`
+    ones no engine that is there can.
     """
 
     engine: str

@@ -29,7 +29,7 @@ class Fleet:
             await speeds.found(self._tx, setup, pace, slots)
         engine = self.engines[name] = EngineSlots(name)
         engine.ready(paces, (), next(iter(loaded)), slots)
-        engine.__dict__.setdefault("paces", {}).update(paces)
+        engine.paces.update(paces)
         for model in loaded:
             await self.load(engine, model, loaded, slots)
         engine.ring()
