@@ -187,6 +187,9 @@ async def change(tx: Database | Transaction, *, most: int = 7) -> bool:
     )
     if most < LIMIT:
         return False
+
+if TYPE_CHECKING:
+    MOST = 4
 '''
 
 

@@ -1,6 +1,7 @@
 """The operators: cosmic-ray's for Python that change what a program does, and our own.
 
-Strings that are only text, annotations, decorators, assertions and log lines are left alone.
+Strings that are only text, annotations, decorators, assertions, log lines and what is for types are
+left alone.
 """
 
 import re
@@ -171,7 +172,7 @@ def left_alone(node: NodeOrLeaf, name: str) -> bool:
         return True
     here: NodeOrLeaf | None = parts(node)[0] if node.type == "simple_stmt" else node
     while here is not None:
-        if here.type in LEFT_ALONE or _annotates(here) or _is_told(here):
+        if here.type in LEFT_ALONE or _annotates(here) or _is_told(here) or _is_for_types(here):
             return True
         here = here.parent
     return False
@@ -183,6 +184,12 @@ def _annotates(node: NodeOrLeaf) -> bool:
         return False
     in_assignment = above.type == "annassign" and node is above.children[1]
     return in_assignment or (isinstance(above, Function) and node is above.annotation)
+
+
+def _is_for_types(node: NodeOrLeaf) -> bool:
+    if node.type != "if_stmt":
+        return False
+    return bool(parts(node)[1].get_code(include_prefix=False) == "TYPE_CHECKING")
 
 
 def _is_told(node: NodeOrLeaf) -> bool:
