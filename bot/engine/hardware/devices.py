@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def device(asked: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda", ready for MusicGen.
+    """Return the device for "auto", "cpu" or "cuda", ready for models.
 
     Raises OperatorError for a GPU that is not there or that torch was not built for.
     """
@@ -25,7 +25,7 @@ def device(asked: str) -> torch.device:
     if asked == "cuda":
         raise OperatorError(f"DEVICE is cuda, but {problem}: set DEVICE=auto or cpu.")
     if there:  # whoever has none expects no other
-        log.warning("MusicGen runs on the CPU: %s", problem)
+        log.warning("Models run on the CPU: %s", problem)
     return torch.device("cpu")
 
 
@@ -78,7 +78,7 @@ def multiprocessors() -> int:
 
 
 def _settle() -> None:
-    """Set torch up for MusicGen on a GPU.
+    """Set torch up for models on a GPU.
 
     Attention by cuDNN, which torch prefers on some cards, is planned again for every length, and a
     length is new at almost every prefill. TF32 in the codec's convolutions would make chunks

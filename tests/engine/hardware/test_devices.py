@@ -55,7 +55,7 @@ def test_a_card_that_torch_has_no_code_for_gets_a_sentence(
     card.capability = (6, 1)
     assert device("auto").type == "cpu"
     why = "this torch has no code for Some Card (compute capability 6.1), only for sm_70, sm_75,"
-    assert f"MusicGen runs on the CPU: {why}" in caplog.text
+    assert f"Models run on the CPU: {why}" in caplog.text
     with pytest.raises(OperatorError) as raised:
         device("cuda")
     assert str(raised.value).startswith(f"DEVICE is cuda, but {why}")
