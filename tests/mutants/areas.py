@@ -18,7 +18,7 @@ _FILES = {
     "bot.belongings.drafts": "request_form forgetting",
     "bot.admin.panels": "panel",
     "bot.engine.acestep.checkpoint": "checkpoint fetching ace_capacity",
-    "bot.engine.acestep.conditions": "conditions ace_model",
+    "bot.engine.acestep.conditions": "conditions denoising ace_model",
     "bot.engine.acestep.denoising": "denoising ace_model",
     "bot.engine.acestep.session": "ace_model",
     "bot.engine.acestep.tiles": "tiles ace_model",

@@ -3,18 +3,15 @@
 import inspect
 
 import pytest
-import torch
 
 from bot.engine.acestep.conditions import (
     MOST_CAPTION_TOKENS,
     MOST_LYRIC_TOKENS,
     SongWords,
     check_length,
-    conditions,
 )
 from bot.errors import JobError
-from tests.support.songs import FRAMES, tiny
-from tests.support.tiny_acestep import CHANNELS
+from tests.support.songs import tiny
 
 SCRIPTS = """
 [verse] Über Flüsse, ça va, señor; [chorus] Привет, мир 你好世界 こんにちは 안녕하세요
@@ -65,16 +62,3 @@ def test_no_more_is_read_than_the_pipeline_reads() -> None:
     asked = inspect.signature(tiny().encode_prompt).parameters
     assert asked["max_text_length"].default == MOST_CAPTION_TOKENS
     assert asked["max_lyric_length"].default == MOST_LYRIC_TOKENS
-
-
-def test_what_is_kept_is_heard_as_the_pipeline_has_it_heard_before_what_is_new() -> None:
-    pipe, count = tiny(), 75
-    kept = torch.randn(count, CHANNELS, generator=torch.Generator().manual_seed(1))
-    source, new = conditions(pipe, words(), FRAMES, kept).context.chunk(2, dim=-1)
-    place = {"device": torch.device("cpu"), "dtype": torch.float32}
-    asked = {"repainting_start": count / pipe.latents_per_second, "has_src_audio": True}
-    theirs = pipe._build_chunk_mask("repaint", FRAMES, 1, acoustic_dim=CHANNELS, **place, **asked)
-    assert torch.equal(new, theirs)
-    silence, _ = pipe.prepare_src_latents(**place, latent_length=FRAMES)
-    assert torch.equal(source[0, :count], kept)
-    assert torch.equal(source[:, count:], silence[:, count:])
