@@ -129,8 +129,7 @@ class Dispatcher:
                     await self._begin(engine, group)
                     await self._patiently(self._make_room, engine)
                     self.slots.declined(self._around.engines.values())
-                    await self.slots.work.wait()
-                    self.slots.work.clear()
+                    await self.slots.called()
         finally:
             for running in self._running.values():
                 # The rows stay as they are: recovery finds them.

@@ -30,6 +30,8 @@ class EngineSlots:
         """Seconds of work per second of music, by model."""
         self._slots: dict[str, int] = {}
         self._declined = False
+        self._rung = False
+        """Whether something happened since it began to look."""
         self._left = False
 
     def ready(self, models: Iterable[str], unfit: Iterable[str], first: str, slots: int) -> None:
@@ -46,12 +48,20 @@ class EngineSlots:
 
     def ring(self) -> None:
         """Let it look whether there is something for it."""
-        self._declined = False
+        self._declined, self._rung = False, True
         self.work.set()
+
+    async def called(self) -> None:
+        """Wait until it is to look, because of a ring or of what another left to it."""
+        await self.work.wait()
+        self.work.clear()
+        self._rung = False
 
     def declined(self, others: "Iterable[EngineSlots]") -> None:
         """It looked and begins nothing now: what others left to it they may begin themselves."""
-        self._declined = not self.work.is_set()
+        # Whatever others told it meanwhile: of two that leave a job to each other, each would wait
+        # for the other to decline.
+        self._declined = not self._rung
         for other in others:
             if other is not self and other._left:
                 other._left = False

@@ -94,6 +94,25 @@ def test_who_left_a_job_to_another_looks_again_once_that_declined() -> None:
     assert set(opening(mine, all_three).elsewhere) == {"ace"}, "it is to look once more"
 
 
+async def test_two_that_leave_a_job_to_each_other_both_decline() -> None:
+    """They look at the same time, and neither can: it is paused, or the whole studio is."""
+    mine, other = engine("a", "small"), engine("b", "small")
+    both = fleet(mine, other)
+    for each in (mine, other):
+        each.ring()
+        await each.called()
+        each.leaves()
+    for each in (mine, other):
+        each.declined(both.values())
+    assert mine.begins() == other.begins() == set()
+    assert (mine.work.is_set(), other.work.is_set()) == (True, True), "each looks once more"
+    for each in (mine, other):
+        await each.called()
+        each.declined(both.values())
+    assert not mine.work.is_set()
+    assert not other.work.is_set()
+
+
 def test_a_model_is_barred_where_others_may_have_the_memory_for_it() -> None:
     small, large = engine("a", "small", unfit=("large",)), engine("b", "small")
     assert set(opening(small, fleet(small)).barred) == set(), "somebody must say that none has"
