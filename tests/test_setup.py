@@ -49,7 +49,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def set_up(checkout: Path, target: str = "setup", **environment: str) -> subprocess.Popen[str]:
-    inherited = {key: value for key, value in os.environ.items() if key != "ENGINE"}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ENGINE")}
     return subprocess.Popen(
         ["make", target, f"PYTHON={checkout / 'python'}"],
         cwd=checkout,
@@ -62,7 +62,7 @@ def set_up(checkout: Path, target: str = "setup", **environment: str) -> subproc
 
 LOCKS = {
     "bot": "requirements.lock",
-    **{kind: f"requirements-{kind}.lock" for kind in ("demo", "dev", "musicgen")},
+    **{kind: f"requirements-{kind}.lock" for kind in ("cluster", "demo", "dev", "musicgen")},
 }
 ONCE = ["venv", "install requirements.lock", "install requirements-musicgen.lock"]
 
@@ -100,6 +100,9 @@ def test_a_lock_file_that_changed_is_installed_again_and_nothing_else(checkout: 
         ("ENGINE=musicgen\n export ENGINE = 'Sketch' # at first\n", {}, ONCE[:2]),
         ("ENGINE=sketch\n", {"ENGINE": "musicgen"}, ONCE),
         (None, {"ENGINE": "sketch"}, ONCE[:2]),
+        (None, {"CLUSTER": "1"}, [*ONCE, "install requirements-cluster.lock"]),
+        ("ENGINES=Ray\n", {}, [*ONCE, "install requirements-cluster.lock"]),
+        ("ENGINES=ray\n", {"ENGINES": "2"}, ONCE),
     ],
 )
 def test_setup_and_run_install_what_the_engine_needs(
@@ -152,6 +155,7 @@ def test_what_runs_is_locked_without_what_tests_it_and_in_the_same_versions() ->
     }
     assert locked["bot"] < locked["demo"] < locked["dev"]
     assert locked["bot"] < locked["musicgen"]
+    assert locked["bot"] < locked["cluster"]
     names = {kind: {each.split("==")[0] for each in found} for kind, found in locked.items()}
     assert not names["bot"] & {"simcord", "pytest", "playwright", "torch"}
     assert not names["demo"] & {"pytest", "playwright", "mypy", "torch"}

@@ -270,13 +270,13 @@ def test_doctor_sees_music_that_another_user_owns(
 def test_the_bots_process_starts_without_torch_or_audiocraft() -> None:
     script = (
         "import sys, bot.__main__, bot.app, bot.cli.generate, bot.cli.doctor\n"
-        "assert not {'torch', 'audiocraft', 'transformers'} & set(sys.modules)"
+        "assert not {'torch', 'audiocraft', 'transformers', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_the_lock_files_name_no_registry_and_hash_everything() -> None:
-    for lock in ("requirements.lock", "requirements-musicgen.lock"):
+    for lock in ("requirements.lock", "requirements-musicgen.lock", "requirements-cluster.lock"):
         text = Path(lock).read_text()
         assert "://" not in text
         for requirement in text.split("\n\n")[0].replace("\\\n", " ").splitlines():
