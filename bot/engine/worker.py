@@ -31,12 +31,12 @@ from bot.engine.messages import (
     Failed,
     Finish,
     Progress,
-    ProtocolError,
     Render,
     Report,
     command,
     encode,
 )
+from bot.engine.pipes import own_stdout, receive
 from bot.engine.pulse import pulse
 from bot.errors import JobError, OperatorError
 from bot.values import Fault
@@ -154,10 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Load the engine that the arguments name and serve the bot at the other end of the pipes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the bot ends it, by closing its end of the pipe
-    out = _own_stdout()
+    out = own_stdout()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     inbox: queue.Queue[Command] = queue.Queue()
-    threading.Thread(target=_read, args=(inbox,), daemon=True, name="inbox").start()
+    given = command, inbox.put
+    threading.Thread(target=receive, args=given, daemon=True, name="inbox").start()
     try:
         Worker(load(_parser().parse_args(arguments)), inbox, out).run()
     except OperatorError as error:
@@ -202,25 +203,6 @@ def _die(error: Exception) -> NoReturn:
     traceback.print_exception(error)
     log.critical("%s: %s", type(error).__name__, str(error).strip().partition("\n")[0])
     os._exit(1)  # at an orderly exit a broken GPU's libraries would print last
-
-
-def _own_stdout() -> BinaryIO:
-    """Keep stdout for the protocol; whatever a library prints goes to stderr."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return out
-
-
-def _read(inbox: "queue.Queue[Command]") -> None:
-    # Not sys.stdin, whose lock this thread would hold when the process ends, which aborts Python.
-    # Without this thread the process is deaf: it ends at once, even in the middle of a step.
-    try:
-        for line in os.fdopen(os.dup(0), "rb"):
-            inbox.put(command(line))
-    except ProtocolError as error:
-        log.critical("cannot read what the bot sent: %s", error)
-        os._exit(1)
-    os._exit(0)  # the bot is gone, so there is nothing left to do
 
 
 def _parser() -> argparse.ArgumentParser:
