@@ -7,7 +7,6 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from bot.admin.members import MemberAdmin
@@ -21,12 +20,14 @@ from bot.belongings.shelf import Shelf
 from bot.client import Fantasia, Services
 from bot.clock import Clock, SystemClock
 from bot.dispatch.deadlines import GRACE
-from bot.dispatch.fleet import EngineSource, Fleet
-from bot.engine import process
+from bot.dispatch.fleet import Fleet
 from bot.engine.cards import ModelCard, card
+from bot.engine.children import Children, Way
+from bot.engine.cluster import Cluster
 from bot.engine.environment import engine_environment
 from bot.engine.files.encoder import Encoder, encoding
 from bot.engine.placement import Placement
+from bot.engine.process import PRIVATE_UMASK
 from bot.errors import StorageError
 from bot.lookup.accounts import Accounts
 from bot.lookup.pieces import Pieces
@@ -59,17 +60,18 @@ HELD_DATABASE_PAUSE = 1.0
 TIDY_INTERVAL = 600.0
 """How often to look for music that no longer needs to be kept, in seconds."""
 
-PRIVATE_UMASK = 0o077
-"""The umask of the engine's process: only the owner may read its files."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a bot is made from; `cards` say of the models what their names alone do not."""
+    """What a bot is made from; `cards` say of the models what their names alone do not.
+
+    The engines are those of `placements`, or of the cluster at `ray_address`.
+    """
 
     folder: Path
     command: tuple[str, ...]
     placements: tuple[Placement, ...] = (Placement("cpu-0"),)
+    ray_address: str | None = None
     models: tuple[str, ...]
     cards: tuple[ModelCard, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -175,26 +177,18 @@ def _fleet(plan: Plan, database: Database, bells: Bells, metrics: Metrics) -> Fl
         news=bells.news,
         drain=bells.drain,
         metrics=metrics,
-        source=partial(_children, plan),
+        source=_engines(plan).engines,
         pause=plan.pause,
         grace=plan.grace,
+        needed=not plan.ray_address,
     )
 
 
-async def _children(plan: Plan) -> EngineSource:
-    """The engines of this machine, each a process of its own."""
-    environment = engine_environment()
-    yield {
-        placement.name: partial(
-            process.start,
-            plan.command,
-            {**environment, **placement.environment},
-            plan.silence,
-            umask=PRIVATE_UMASK,
-            cards=plan.cards,
-        )
-        for placement in plan.placements
-    }
+def _engines(plan: Plan) -> Children | Cluster:
+    way = Way(command=plan.command, silence=plan.silence, umask=PRIVATE_UMASK, cards=plan.cards)
+    if plan.ray_address:
+        return Cluster(plan.ray_address, way, pause=plan.pause)
+    return Children(plan.placements, way)
 
 
 @asynccontextmanager

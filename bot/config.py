@@ -75,6 +75,7 @@ class Config:
     data_dir: Annotated[Path, parsing.path] = Path("data")
     engine: EngineName = EngineName.MUSICGEN
     engines: Annotated[int | Literal["ray"] | None, parsing.engines] = None
+    ray_address: Annotated[str | None, parsing.ray_address] = None
     musicgen_model: Annotated[str, parsing.model] = "facebook/musicgen-small"
     models: Annotated[tuple[str, ...], parsing.models] = ()
     models_loaded: Annotated[int | None, parsing.number(1, MOST_SLOTS, or_auto=True)] = None
@@ -149,6 +150,8 @@ class Config:
 
     def _at_odds(self) -> list[str]:
         """Say which settings contradict each other."""
+        if self.engines == "ray" and not self.ray_address:
+            return ["RAY_ADDRESS: it must be set where ENGINES is ray (docs/cluster.md)"]
         words, music = self.keep_words_days, self.keep_days
         if words is None or words >= music:
             return []

@@ -61,6 +61,18 @@ def engines(found: str) -> int | Literal["ray"] | None:
         ) from None
 
 
+def ray_address(found: str) -> str:
+    """Read where the head of a cluster listens, as `ray start` tells it."""
+    if not re.fullmatch(r"[\w.-]+:[0-9]{1,5}", found, re.ASCII):
+        raise ValueError(f"found {found!r}; it must be the head's host:port, such as 10.8.0.1:6379")
+    if found.rpartition(":")[0] in ("localhost", "127.0.0.1"):
+        raise ValueError(
+            f"found {found!r}, for which Ray takes another address of this machine: give the one "
+            "that `ray start --head` was given, such as 127.0.0.2 to try it on one machine"
+        )
+    return found
+
+
 def path(found: str) -> Path:
     """Read a path, in which ~ is a home folder."""
     try:

@@ -70,6 +70,7 @@ ONLY = {
     + " ".join(f"bot.engine.musicgen.{room}" for room in TORCH.split())
     + "".join(f" bot.engine.acestep.{room}" for room in ACESTEP.split()),
     "diffusers": "bot.engine.acestep",
+    "ray": "bot.engine.link",
     "triton": " ".join(
         f"bot.engine.musicgen.{room}" for room in ("gpu_draw", "gpu_layers", "gpu_attention")
     ),

@@ -84,13 +84,27 @@ def test_all_problems_are_reported_at_once_with_what_is_accepted() -> None:
 
 def test_engines_are_counted_or_rays() -> None:
     for found, read in (("auto", None), ("3", 3), ("64", 64), ("Ray", "ray")):
-        assert Config.from_env({"ENGINES": found}).engines == read
+        told = {"ENGINES": found, "RAY_ADDRESS": "10.8.0.1:6379"}
+        assert Config.from_env(told).engines == read
     for found in ("0", "65", "two", "-1", "1.5", "3 4"):
         sentence = f"ENGINES: found '{found}'; it must be auto, a number from 1 to 64, or ray"
         with pytest.raises(OperatorError, match=re.escape(sentence)):
             Config.from_env({"ENGINES": found})
-    with pytest.raises(OperatorError, match="ENGINES is ray, but"):
-        placements(Config(engines="ray"))
+    with pytest.raises(OperatorError, match="RAY_ADDRESS: it must be set where ENGINES is ray"):
+        Config.from_env({"ENGINES": "ray"})
+
+
+def test_a_clusters_address_is_one_that_ray_keeps() -> None:
+    assert Config.from_env({"RAY_ADDRESS": "10.8.0.1:6379"}).ray_address == "10.8.0.1:6379"
+    for found, why in (
+        ("ray://10.8.0.1:10001", "it must be the head's host:port"),
+        ("10.8.0.1", "it must be the head's host:port"),
+        ("auto", "it must be the head's host:port"),
+        ("127.0.0.1:6379", "for which Ray takes another address of this machine"),
+    ):
+        with pytest.raises(OperatorError, match=re.escape(f"RAY_ADDRESS: found '{found}'")) as told:
+            Config.from_env({"RAY_ADDRESS": found})
+        assert why in str(told.value)
 
 
 def test_the_sketch_engine_needs_no_gpu() -> None:

@@ -6,11 +6,13 @@ The command says all that is configured, whatever engine it starts: each takes w
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from bot import __version__
 from bot.config import Config, PrecisionSetting
 from bot.engine import cards, placement, weights
 from bot.engine.cards import EngineName, ModelCard
+from bot.engine.cluster import check
 from bot.engine.environment import engine_environment
 from bot.engine.placement import Placement
 from bot.errors import OperatorError
@@ -41,7 +43,8 @@ class Choice:
 
 def configured(config: Config) -> Choice:
     """Return exactly the engine that is configured; raise OperatorError if it is not installed."""
-    if config.engine is EngineName.MUSICGEN and (lacking := weights.lacking(config.wanted)):
+    here = config.engine is EngineName.MUSICGEN and config.engines != "ray"
+    if here and (lacking := weights.lacking(config.wanted)):
         raise OperatorError(
             f"ENGINE is musicgen, but {lacking}'s packages are not installed: run `{SETUP}`, "
             "or set ENGINE=sketch."
@@ -95,13 +98,24 @@ def _choice(
     return Choice(cards=found, command=tuple(command), note=note)
 
 
+def cluster(config: Config) -> str | None:
+    """Return the address of the cluster whose engines render, None if this machine's own do.
+
+    Raises OperatorError if Ray is not installed, or anybody could use the cluster.
+    """
+    if config.engines != "ray":
+        return None
+    if not find_spec("ray"):
+        raise OperatorError("ENGINES is ray, but Ray is not installed: run `make setup CLUSTER=1`.")
+    assert config.ray_address
+    check(config.ray_address)
+    return config.ray_address
+
+
 def placements(config: Config) -> tuple[Placement, ...]:
     """Return the engines of this machine; raise OperatorError if there cannot be so many."""
     if config.engines == "ray":
-        raise OperatorError(
-            "ENGINES is ray, but this version starts engines on its own machine alone: set "
-            "ENGINES=auto."
-        )
+        return ()
     # The sketch engine plays on the CPU wherever MusicGen would.
     device = "cpu" if config.engine is EngineName.SKETCH else config.device.value
     return placement.local(config.engines, device, engine_environment())

@@ -23,6 +23,7 @@ async def run(config: Config, token: str, *, sync: bool) -> None:
         folder=config.data_dir,
         command=choice.command,
         placements=placements,
+        ray_address=engine_choice.cluster(config),
         models=choice.models,
         cards=choice.cards,
         limits=config.limits(),

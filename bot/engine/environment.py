@@ -21,3 +21,13 @@ def engine_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if INHERITED.fullmatch(key) and "TOKEN" not in key
     }
+
+
+def link_environment(*, token: bool) -> dict[str, str]:
+    """Return the environment of the link's process: an engine's, and what Ray heeds.
+
+    With a `token` Ray does nothing without it.
+    """
+    rays = {key: value for key, value in os.environ.items() if key.startswith("RAY_")}
+    mode = {"RAY_AUTH_MODE": "token"} if token else {}
+    return engine_environment() | rays | mode | {"RAY_USAGE_STATS_ENABLED": "0"}

@@ -6,6 +6,7 @@ exactly one of `Done`, `Failed` and `Cancelled` for each render. During a long s
 is `Alive`.
 """
 
+import hashlib
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -206,15 +207,22 @@ def encode(message: Message) -> bytes:
 
 def command(line: bytes) -> Command:
     """Return what the bot asks for in `line`; raise ProtocolError for anything else."""
-    return _decode(_commands, line)
+    return decode(_commands, line)
 
 
 def report(line: bytes) -> Report:
     """Return what the child says in `line`; raise ProtocolError for anything else."""
-    return _decode(_reports, line)
+    return decode(_reports, line)
 
 
-def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+def fingerprint() -> str:
+    """Return a name of this protocol: another one, however little it differs, has another."""
+    schema = msgspec.json.schema_components([Command, Report])
+    return hashlib.sha256(msgspec.json.encode(schema, order="sorted")).hexdigest()[:8]
+
+
+def decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    """Return the message in a line; raise ProtocolError if there is none."""
     try:
         return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE_LINE = 65536
 
+PRIVATE_UMASK = 0o077
+"""The umask of engines' processes: only the owner may read their files."""
+
 
 class RunningEngine(Protocol):
     """An engine that runs, wherever that is."""
@@ -78,10 +81,14 @@ class ChildProcess:
         except asyncio.LimitOverrunError as error:
             raise EngineError(f"sent garbage ({error})") from error
 
-    async def end(self) -> None:
-        """Kill the child and wait until nothing of it is left."""
+    def kill(self) -> None:
+        """Kill the child, and what it started itself."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Kill the child and wait until nothing of it is left."""
+        self.kill()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         await self._process.communicate()

@@ -49,9 +49,11 @@ def models(config: Config) -> Iterator[Check]:
 def engines(config: Config) -> Check:
     """Name the engines that the bot would start, and what each sees of this machine."""
     try:
-        found = engine_choice.placements(config)
+        address, found = engine_choice.cluster(config), engine_choice.placements(config)
     except OperatorError as error:
         return bad("Engines", str(error), "correct ENGINES in .env")
+    if address:
+        return good("Engines", f"those of the cluster at {address}")
     told = "\n".join(f"{each.name}: {_seen(each)}" for each in found)
     if warning := engine_choice.unwise(config, found):
         return note("Engines", f"{told}\n{warning}", "set ENGINES=auto, or a smaller number")

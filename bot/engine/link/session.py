@@ -1,0 +1,183 @@
+"""An engine's process on a node, from here: its lines and its files."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from bot.engine.conversation import LONGEST_LAST_WORDS
+from bot.engine.files import wav
+from bot.engine.link.files import travelling
+from bot.engine.link.messages import Chunk, Ended, FromLink, Item, LineSaid, NodeLine, Over
+from bot.engine.link.nodes import EnginePlace
+from bot.engine.messages import (
+    Alive,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    ProtocolError,
+    Ready,
+    Render,
+    command,
+    encode,
+    report,
+)
+from bot.errors import EngineError
+from bot.values import Fault
+
+log = logging.getLogger(__name__)
+
+ITEMS_AHEAD = 4
+"""How many items a node may send before they are taken: it keeps so many chunks of a file ready."""
+
+NODE_END_PATIENCE = 5.0
+"""Seconds in which a node ends a process, if it can be reached."""
+
+LARGEST_FILE = 2**26
+"""Bytes: more than two minutes of stereo in 48 kHz."""
+
+
+ActorHandle = Any
+"""A handle of Ray's: it has the methods of a `Station`, each to be called by its `remote`."""
+
+
+async def _ended(actor: ActorHandle) -> None:
+    await actor.end.remote()
+
+
+async def uncancelled(work: Coroutine[Any, Any, object]) -> None:
+    """Wait for the end of some work, even if this is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def told(error: BaseException) -> str:
+    """Return the line of an error of Ray's that says most: there may be a traceback above it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:LONGEST_LAST_WORDS]
+
+
+class NodeSession:
+    """A process on a node, started once and ended once."""
+
+    def __init__(self, number: int, say: Callable[[FromLink], None]) -> None:
+        """What it says, and at last that it has ended, goes to `say`."""
+        self._number, self._say = number, say
+        self._lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self._paths: dict[int, dict[str, Path]] = {}
+        """Where the files of each order go, by their names on the way."""
+        self._unsaved: set[int] = set()
+        """Orders that ended here, since their files could not be read or written."""
+        self._chunks: list[bytes] = []
+        self._placing = asyncio.Lock()
+        self._over = False
+
+    async def run(
+        self, actor: ActorHandle, place: EnginePlace, words: Sequence[str], python: str
+    ) -> None:
+        """Run a command by an actor, until it ends or this is cancelled."""
+        stream = actor.run.options(
+            num_returns="streaming", _generator_backpressure_num_objects=ITEMS_AHEAD
+        ).remote(self._number, words, python, place.share)
+        telling = asyncio.create_task(self._tell_all(actor))
+        reason = "ended"
+        try:
+            async for reference in stream:
+                await self._take(await reference)
+        except EngineError as lost:
+            reason = str(lost)
+        except RayError as error:
+            reason = f"cannot be reached on {place.label} any more ({told(error)})"
+        finally:
+            telling.cancel()
+            async with self._placing:
+                self._over = True
+            with suppress(RayError, TimeoutError):
+                ray.cancel(stream)  # it may wait for somebody to take what it said
+                await asyncio.wait_for(_ended(actor), NODE_END_PATIENCE)
+            self._say(Ended(session=self._number, reason=reason))
+
+    def tell(self, line: bytes) -> None:
+        """Hand a line to the process, once those before it have come there."""
+        self._lines.put_nowait(line)
+
+    async def _tell_all(self, actor: ActorHandle) -> None:
+        while True:
+            line = await self._lines.get()
+            told, prefix = command(line), None
+            job = told.id
+            try:
+                if isinstance(told, Render):
+                    sent, self._paths[job] = travelling(told)
+                    if told.prefix:
+                        prefix = await asyncio.to_thread(Path(told.prefix).read_bytes)
+                    line = encode(sent)
+                await actor.tell.remote(self._number, line, prefix)
+            except RayError:  # which the stream meets as well
+                return
+            except OSError as error:
+                self._fail(job, error)
+
+    async def _take(self, item: Item) -> None:
+        match item:
+            case Over(reason=reason):
+                raise EngineError(reason)
+            case Chunk():
+                await self._collect(item)
+            case NodeLine(line=line):
+                self._forward(line)
+
+    def _forward(self, line: bytes) -> None:
+        try:
+            said = report(line)
+        except ProtocolError:  # the bot says what is wrong with it
+            self._say(LineSaid(session=self._number, line=line))
+            return
+        job = None if isinstance(said, Alive | Ready) else said.id
+        if job not in self._unsaved:
+            self._say(LineSaid(session=self._number, line=line))
+        if job is not None and isinstance(said, Done | Failed | Cancelled):
+            self._paths.pop(job, None)
+            self._unsaved.discard(job)
+
+    async def _collect(self, chunk: Chunk) -> None:
+        """Keep a piece of a file, and put it where the order says once it is whole."""
+        self._chunks.append(chunk.data)
+        if sum(map(len, self._chunks)) > LARGEST_FILE:
+            raise EngineError("sent a file that is too large to be music")
+        if not chunk.last:
+            return
+        data, self._chunks = self._chunks, []
+        path = self._paths.get(chunk.job, {}).get(chunk.name)
+        if path is None:
+            raise EngineError("sent a file that nobody asked for")
+        try:
+            await self._place(path, data)
+        except OSError as error:
+            self._fail(chunk.job, error)
+
+    async def _place(self, path: Path, data: Sequence[bytes]) -> None:
+        writing = asyncio.to_thread(wav.replace, path, lambda file: file.writelines(data))
+        async with self._placing:
+            if not self._over:
+                # Not cut short: whoever cancels this must find that nobody writes.
+                await uncancelled(writing)
+
+    def _fail(self, job: int, error: OSError) -> None:
+        """End a render whose files cannot be read or written here, whatever else is said of it."""
+        if job not in self._unsaved:
+            self._unsaved.add(job)
+            reason = f"The music could not be saved: {error}."
+            failed = Failed(id=job, fault=Fault.DISK, reason=reason)
+            self._say(LineSaid(session=self._number, line=encode(failed)))
+            self.tell(encode(Cancel(id=job)))

@@ -1,0 +1,283 @@
+"""What an engine promises, wherever it runs: as a child of ours, or on a node of a cluster."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from bot.engine import process
+from bot.engine.children import EngineStart, Way
+from bot.engine.cluster import Cluster
+from bot.engine.conversation import Conversation
+from bot.engine.environment import engine_environment
+from bot.engine.files import wav
+from bot.engine.link import scratch
+from bot.engine.messages import InterimReport, Part, Previewed, Progress, Render, Took
+from bot.errors import EngineError, JobError
+from bot.values import Fault
+from tests.support import ray_cluster
+from tests.support.clock import until
+from tests.support.processes import alive, children
+from tests.support.ray_cluster import Nodes
+from tests.support.scripted_child import SCRIPTED
+
+SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.02")
+COMMANDS = {"sketch": SKETCH, "scripted": SCRIPTED}
+SILENCES = {"sketch": 30.0, "scripted": 2.0}
+"""Seconds: a real engine has steps, which last on a busy machine."""
+
+SECRET = "a-token-of-discords"
+FAR = "over ray"
+"""Where the engine is reached by the link."""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """A cluster whose nodes were started without the secret."""
+    with ray_cluster.cluster() as nodes, pytest.MonkeyPatch.context() as patch:
+        nodes.add(3, engines=1)
+        patch.setenv("DISCORD_TOKEN", SECRET)
+        yield nodes
+
+
+SILENCES = {"sketch": 30.0, "scripted": 2.0}
+"""Seconds: a real engine has steps, which last on a busy machine."""
+
+SECRET = "a-token-of-discords"
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["sketch", "scripted", f"sketch {FAR}", f"scripted {FAR}"],
+)
+async def start(request: pytest.FixtureRequest, nodes: Nodes) -> AsyncGenerator[EngineStart, None]:
+    """What starts an engine, in each of the ways that there are."""
+    kind, _, far = request.param.partition(" ")
+    if not far:
+        yield partial(
+            process.start, COMMANDS[kind], engine_environment(), SILENCES[kind], umask=0o077
+        )
+        return
+    way = Way(command=COMMANDS[kind], silence=SILENCES[kind], umask=0o077)
+    there = Cluster(nodes.address, way)
+    async with aclosing(there.engines()) as source:
+        async for engines in source:
+            if engines:
+                yield engines["127.0.0.3/cpu-0"]
+                return
+
+
+def order(
+    folder: Path,
+    prompt: str = "draw",
+    number: int = 1,
+    seconds: int = 2,
+    takes: int = 1,
+    prefix: str | None = None,
+) -> Render:
+    def path(name: str) -> str:
+        return str(folder / "audio" / f"{number}-{name}")
+
+    return Render(
+        id=number,
+        prompt=prompt,
+        seconds=seconds,
+        model="sketch",
+        parts=tuple(
+            Part(
+                number=take,
+                seed=take,
+                audio=path(f"{take}.wav"),
+                codes=path(f"{take}.npy"),
+                preview=path(f"{take}.preview.wav") if seconds > 30 else None,
+            )
+            for take in range(1, takes + 1)
+        ),
+        options={},
+        picture=path("picture.png"),
+        prefix=prefix,
+    )
+
+
+@asynccontextmanager
+async def running(start: EngineStart) -> AsyncIterator[Conversation]:
+    """Run an engine; whoever waits for it is woken if it is lost."""
+    async with start() as engine, asyncio.TaskGroup() as group:
+        ready = await engine.ready()
+        assert ready.models in (("sketch",), ("scripted",))
+        attending = group.create_task(engine.attend())
+        yield engine
+        attending.cancel()
+
+
+async def said(reports: AsyncIterator[InterimReport]) -> list[InterimReport]:
+    return [report async for report in reports]
+
+
+def command_of(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "audio").glob("*")}
+
+
+async def test_takes_come_with_their_files_and_then_a_picture(
+    start: EngineStart, tmp_path: Path
+) -> None:
+    async with running(start) as engine:
+        reports = await said(engine.render(order(tmp_path, takes=2)))
+    took = [report for report in reports if isinstance(report, Took)]
+    assert [(each.number, each.seconds) for each in took] == [(1, 2), (2, 2)]
+    assert any(isinstance(report, Progress) for report in reports)
+    parts = {f"1-{take}.{kind}" for take in (1, 2) for kind in ("wav", "npy")}
+    assert files(tmp_path) == {*parts, "1-picture.png"}
+    assert wav.seconds(tmp_path / "audio/1-2.wav") == 2
+    assert (tmp_path / "audio/1-picture.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "audio").iterdir()} == {0o600}
+
+
+async def test_what_is_announced_is_there_by_then(start: EngineStart, tmp_path: Path) -> None:
+    """The beginning of a long piece, and each take."""
+    async with running(start) as engine:
+        async for report in engine.render(order(tmp_path, "through", seconds=31)):
+            match report:
+                case Previewed():
+                    assert wav.seconds(tmp_path / "audio/1-1.preview.wav") == 30
+                case Took():
+                    assert wav.seconds(tmp_path / "audio/1-1.wav") == 31
+    assert "1-1.preview.wav" in files(tmp_path)
+
+
+async def test_a_take_goes_on_from_the_codes_of_another(start: EngineStart, tmp_path: Path) -> None:
+    async with running(start) as engine:
+        await said(engine.render(order(tmp_path)))
+        prefix = str(tmp_path / "audio/1-1.npy")
+        await said(engine.render(order(tmp_path, number=2, prefix=prefix)))
+    assert wav.seconds(tmp_path / "audio/2-1.wav") == 4
+    assert np.load(tmp_path / "audio/2-1.npy").size > np.load(prefix).size
+
+
+async def test_a_cancelled_render_leaves_nothing_and_the_next_is_made(
+    start: EngineStart, tmp_path: Path
+) -> None:
+    async with running(start) as engine:
+        async with aclosing(engine.render(order(tmp_path, "slow", seconds=120))) as reports:
+            assert isinstance(await anext(reports), Progress)
+            engine.cancel(1)
+            assert {*map(type, await said(reports))} <= {Progress}
+        assert files(tmp_path) == set()
+        await said(engine.render(order(tmp_path, number=2)))
+    assert "2-1.wav" in files(tmp_path)
+
+
+async def test_a_finished_render_ends_early(start: EngineStart, tmp_path: Path) -> None:
+    async with running(start) as engine:
+        reports = engine.render(order(tmp_path, "long", seconds=120))
+        assert isinstance(await anext(reports), Progress | Previewed)
+        await asyncio.sleep(0.3)
+        engine.finish(1)
+        took = [report for report in await said(reports) if isinstance(report, Took)]
+    assert took[0].seconds < 120
+    assert wav.seconds(tmp_path / "audio/1-1.wav") == pytest.approx(took[0].seconds, abs=0.001)
+
+
+@pytest.mark.parametrize("start", ["sketch", "sketch over ray", "scripted over ray"], indirect=True)
+async def test_a_file_that_cannot_be_saved_fails_its_render_alone(
+    start: EngineStart, tmp_path: Path
+) -> None:
+    (tmp_path / "audio/1-1.wav.part").mkdir(parents=True)  # in the way
+    async with running(start) as engine:
+        with pytest.raises(JobError, match="The music could not be saved") as refused:
+            await said(engine.render(order(tmp_path)))
+        assert refused.value.fault is Fault.DISK
+        await said(engine.render(order(tmp_path, number=2)))
+    assert "2-1.wav" in files(tmp_path)
+
+
+BOTH = pytest.mark.parametrize("start", ["scripted", "scripted over ray"], indirect=True)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("prompt", "lost"),
+    [
+        ("crash", "ended with code 3; its last words: about to crash"),
+        ("kill", "ended with code -9"),
+        ("garbage", "sent garbage"),
+        ("endless", "sent garbage"),
+        ("hang", "said nothing for 2 s"),
+        ("deaf", "did not end a render that was cancelled"),
+    ],
+)
+async def test_an_engine_that_is_lost_says_why_and_another_starts(
+    start: EngineStart, tmp_path: Path, prompt: str, lost: str
+) -> None:
+    async with start() as engine:
+        await engine.ready()
+        rendering = asyncio.create_task(said(engine.render(order(tmp_path, prompt))))
+        await asyncio.sleep(0)
+        engine.cancel(1)
+        with pytest.raises(EngineError, match=lost):
+            await engine.attend()
+        rendering.cancel()
+    async with running(start) as engine:
+        assert isinstance((await said(engine.render(order(tmp_path))))[-1], Took)
+
+
+@BOTH
+async def test_nothing_is_written_once_it_has_ended(start: EngineStart, tmp_path: Path) -> None:
+    """What it rendered may be rendered elsewhere by then."""
+    async with running(start) as engine:
+        rendering = asyncio.create_task(said(engine.render(order(tmp_path, takes=5, seconds=120))))
+        await until(lambda: asyncio.sleep(0, files(tmp_path)))
+    rendering.cancel()
+    before = files(tmp_path)
+    await asyncio.sleep(0.5)
+    assert files(tmp_path) == before
+    assert not {name for name in before if name.endswith(".part")}
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["a folder", "a pipe", "a link"])
+async def test_nothing_but_a_file_of_its_own_comes_from_an_engine(
+    start: EngineStart, tmp_path: Path, how: str
+) -> None:
+    async with running(start) as engine:
+        rendering = engine.render(order(tmp_path, f"lies {how}"))
+        assert isinstance(await anext(rendering), Took)
+    music = tmp_path / "audio/1-1.wav"
+    assert music.is_symlink() or not music.is_file()
+
+
+async def test_nothing_is_left_of_one(start: EngineStart, tmp_path: Path) -> None:
+    async with running(start) as engine:
+        rendering = asyncio.create_task(said(engine.render(order(tmp_path, "slow", seconds=120))))
+        await asyncio.sleep(0.3)
+        left = {*ray_cluster.engines(), *([engine.pid] if engine.pid else [])}
+        assert left
+    rendering.cancel()
+    assert not any(map(alive, left))
+    assert not list(Path(tempfile.gettempdir()).glob(f"{scratch.FOLDER_PREFIX}*"))
+
+
+@pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
+async def test_a_node_knows_no_secret_of_discords(start: EngineStart) -> None:
+    async with running(start):
+        link = [each for each in children(os.getpid()) if "bot.engine.link" in command_of(each)]
+        found = [*link, *ray_cluster.actors(), *ray_cluster.engines()]
+        assert len(found) == 3
+        assert not [each for each in found if SECRET in ray_cluster.environment(each)]
+        (mine,) = ray_cluster.engines()
+        assert ray_cluster.TOKEN not in ray_cluster.environment(mine)

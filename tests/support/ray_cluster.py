@@ -1,0 +1,160 @@
+"""A cluster of Ray's on this machine, of which tests start and kill parts.
+
+Its nodes have loopback addresses of their own. On 127.0.0.1 Ray would take another one. They belong
+to a process that does what lines tell it: `python -m tests.support.ray_cluster`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import children
+
+TOKEN = "t" * 40
+ROOT = str(Path(__file__).parents[2])
+
+MEMORY = 80 * 2**20
+"""Bytes of a node's store of objects, about the least that Ray takes."""
+
+HEAD = 2
+
+
+class Nodes:
+    """A head without engines, and the nodes that joined it, by the last number of their address."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.address = self._answer()
+
+    def add(self, last: int, engines: int, **environment: str) -> None:
+        """Let 127.0.0.(last) join, with room for so many engines."""
+        more = (f"{key}={value}" for key, value in environment.items())
+        self._do("add", str(last), str(engines), *more)
+
+    def kill(self, last: int) -> None:
+        """Kill a node at once, with all that runs on it; the head is 127.0.0.2."""
+        self._do("kill", str(last))
+
+    def kill_brain(self) -> None:
+        """Kill what the head knows the cluster by."""
+        self._do("behead")
+
+    def _do(self, *words: str) -> None:
+        assert self._process.stdin
+        print(*words, file=self._process.stdin, flush=True)
+        self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout
+        while line := self._process.stdout.readline():
+            if line.startswith(DONE):
+                return line.removeprefix(DONE).strip()
+        raise AssertionError("the cluster's process has ended")
+
+
+DONE = "done: "
+
+
+@contextmanager
+def cluster(port: int = 0, environment: Mapping[str, str] = os.environ) -> Iterator[Nodes]:
+    """Run a cluster with a head for as long as the block."""
+    rays = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.ray_cluster", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**environment, **rays, "PYTHONPATH": ROOT},
+        ) as process,
+    ):
+        for key, value in rays.items():
+            patch.setenv(key, value)
+        try:
+            yield Nodes(process)
+        finally:
+            assert process.stdin
+            process.stdin.close()
+            process.wait()
+
+
+def main() -> None:
+    """Run a cluster, and do what lines tell."""
+    from ray.cluster_utils import Cluster
+
+    (port,) = map(int, sys.argv[1:])
+    cluster = Cluster()
+    nodes: dict[int, Any] = {}
+
+    def add(last: int, **more: Any) -> None:
+        nodes[last] = cluster.add_node(
+            wait=False,
+            node_ip_address=f"127.0.0.{last}",
+            num_cpus=1,
+            object_store_memory=MEMORY,
+            **more,
+        )
+
+    try:
+        add(HEAD, include_dashboard=False, **({"port": port} if port else {}))
+        print(DONE, cluster.address, flush=True)
+        for line in sys.stdin:
+            match line.split():
+                case ["add", last, engines, *more]:
+                    pairs = dict(each.split("=", 1) for each in more)
+                    os.environ.update(pairs)
+                    add(int(last), resources={"fantasia": int(engines)})
+                    for key in pairs:
+                        del os.environ[key]
+                case ["kill", last]:
+                    cluster.remove_node(nodes.pop(int(last)), allow_graceful=False)
+                case ["behead"]:
+                    nodes[HEAD].kill_gcs_server(check_alive=False)
+            print(DONE, flush=True)
+    finally:
+        for node in nodes.values():
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def actors() -> list[int]:
+    """Return the processes of all actors that run engines here, as tests of this process see."""
+    return [each for each in _descendants(os.getpid()) if _name(each).startswith("ray::Station")]
+
+
+def engines() -> list[int]:
+    """Return the processes of engines below actors."""
+    return [child for actor in actors() for child in children(actor)]
+
+
+def kill(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+
+
+def environment(process: int) -> str:
+    """Return what a process was started with."""
+    return Path(f"/proc/{process}/environ").read_text()
+
+
+def _name(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _descendants(process: int) -> list[int]:
+    found = children(process)
+    return [*found, *(each for child in found for each in _descendants(child))]
+
+
+if __name__ == "__main__":
+    main()
