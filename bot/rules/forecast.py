@@ -1,7 +1,8 @@
 """When jobs will be done: the queue played forward as the dispatchers of all engines serve it.
 
-Each waiting job, in the order of the line, goes to the engine that can begin it first; of those
-that can at the same time, to one that has its model loaded, then to the fastest.
+Each waiting job, in the order of the line, goes to the engine that can begin it first. Of those
+that can at once it goes to one that has its model loaded, then to the one with the fewest takes,
+then to the fastest.
 """
 
 import math
@@ -40,9 +41,9 @@ class Slots:
             self._now = max(self._now, end)
         return self._now
 
-    def begin(self, takes: int, work: float, since: float) -> float:
-        """Begin takes, each of `work`, no earlier than `since`; return when all are done."""
-        ends = self._now = max(self.ready(), since)
+    def begin(self, takes: int, work: float, start: float) -> float:
+        """Begin takes, each of `work`, at a time by which it is ready; return when all are done."""
+        ends = self._now = start
         for _ in range(takes):
             end = max(self._free[0], self._now) + work
             heapreplace(self._free, end)
@@ -64,14 +65,14 @@ class EngineForecast:
         self._slots = {model: _slots(speed) for model, speed in engine.speeds.items()}
         self._since = self._end = 0.0
         self._alone = False
+        self._taken = 0
+        """How many takes it has at once."""
 
     def turn(self, model: str, alone: bool) -> Key:
         """Return by what it is chosen to begin a job of a model: the time, and who can by then."""
         speed = self._engine.speeds.get(model)
-        ready = self._end if alone or self._alone else self._since
-        if speed:
-            ready = max(ready, self._slots[model].ready())
-        return ready, model not in self._engine.loaded, speed.pace if speed else math.inf
+        unloaded = model not in self._engine.loaded
+        return self._ready(model, alone), unloaded, self._taken, speed.pace if speed else math.inf
 
     def begin(self, job: QueuedJob, left: float = 1.0) -> float | None:
         """Begin a job of which this part is left, 0…1; return the seconds until it is done."""
@@ -79,13 +80,21 @@ class EngineForecast:
         if speed is None or self._since == math.inf:
             self._since = self._end = math.inf
             return None
+        start = self._ready(job.model, job.alone)
+        if start == 0:
+            self._taken += job.takes
         if job.alone or self._alone:
-            self._since = self._end
+            self._since = start
         self._alone = job.alone
         usual = card(job.model).effort(job.work / job.takes, job.before, job.options)
-        end = self._slots[job.model].begin(job.takes, speed.pace * usual * left, self._since)
+        end = self._slots[job.model].begin(job.takes, speed.pace * usual * left, start)
         self._end = max(self._end, end)
         return end
+
+    def _ready(self, model: str, alone: bool) -> float:
+        since = self._end if alone or self._alone else self._since
+        slots = self._slots.get(model)
+        return max(since, slots.ready()) if slots else since
 
 
 class FleetForecast:

@@ -101,11 +101,13 @@ def test_each_job_goes_to_the_engine_that_can_begin_it_first() -> None:
     assert expected(waiting, SLOW, FAST, running=running) == [10, 10, 14, 26, 22, 23]
 
 
-def test_of_those_that_are_free_one_that_has_the_model_begins_it_and_then_the_faster() -> None:
+def test_of_those_that_are_free_the_loaded_begin_a_job_then_the_emptier_then_the_faster() -> None:
     assert expected([job(8)], SLOW, FAST) == [8]
     assert expected([job(8)], replace(SLOW, loaded=("small",)), FAST) == [16]
     both = replace(SLOW, loaded=("small",)), replace(FAST, loaded=("small",))
     assert expected([job(8), job(8)], *both) == [8, 16]
+    wide = engine("gpu-2", speed("small", 1.0, 3))
+    assert expected([job(8), job(8), job(8), job(8)], SLOW, wide) == [8, 16, 8, 8]
 
 
 def test_an_engine_that_is_paused_finishes_what_it_has_and_one_that_is_lost_does_not() -> None:
@@ -121,7 +123,7 @@ def test_an_engine_that_is_paused_finishes_what_it_has_and_one_that_is_lost_does
 def test_a_job_goes_only_where_its_model_can_be_rendered() -> None:
     both = engine("gpu-1", speed("small", 1.0), speed("large", 4.0))
     waiting = [job(8, model="large"), job(8, model="large"), job(8)]
-    assert expected(waiting, SLOW, both) == [32, 64, 8]
+    assert expected(waiting, SLOW, both) == [32, 64, 16]
     assert expected(waiting, SLOW, replace(both, unfit=("large",))) == [None, None, 8]
 
 
@@ -178,6 +180,10 @@ class Engine:
                 return at
         raise AssertionError
 
+    def turn(self, job: QueuedJob) -> tuple[int, int, int]:
+        at_once = sum(other.takes for other, start, _ in self._begun if start == 0)
+        return self.ready(job), at_once, self.speeds[job.model][0]
+
     def begin(self, job: QueuedJob) -> int:
         start, free, last = self.ready(job), self._free[job.model], 0
         for _ in range(job.takes):
@@ -207,10 +213,7 @@ def test_the_forecast_is_what_the_rules_say_word_for_word(
     for following, end in ends((), Line(waiting, Shares()), 0, engines):
         able = [each for each in fleet if following.model in each.speeds]
         if able:
-            first = min(
-                able,
-                key=lambda each: (each.ready(following), each.speeds[following.model][0]),
-            )
+            first = min(able, key=lambda each: each.turn(following))
             assert end == first.begin(following)
         else:
             assert end is None
