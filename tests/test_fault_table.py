@@ -257,7 +257,7 @@ TABLE = {
     "the systemd unit": "deploy::test_systemd_finds_the_unit_sound",
     "who fills the queue": "fairness::test_who_fills_the_queue_is_not_before_a_newcomer",
     "the longest wait": "fairness::test_nobody_waits_longer_than_the_formula_says",
-    "expected times": "fairness::test_over_a_day_expected_times_are_honest",
+    "expected times": "simulated_day::test_over_a_day_expected_times_are_honest",
     "the idle lane": "fairness::test_the_idle_lane_charges_nothing_and_gives_way",
     "/queue": "fairness::test_the_queue_shows_what_each_may_see",
     "pings and markup in a prompt": "bot::test_a_prompt_pings_nobody_and_is_no_markup",

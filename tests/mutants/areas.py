@@ -27,7 +27,7 @@ _FILES = {
     "bot.engine.pulse": "pulse process",
     "bot.engine.repertoire": "repertoire capacity spills writing",
     "bot.engine.sharing": "capacity ace_capacity repertoire",
-    "bot.queue": "fairness forecast dispatcher",
+    "bot.queue": "fairness fairness_of_engines forecast dispatcher openings",
     "bot.rules.fairness": "fairness forecast",
     "bot.rules.lyrics": "lyrics songs",
     "bot.dispatch.dispatcher": "dispatcher faults previews hostile_child time deadlines",

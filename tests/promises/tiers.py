@@ -117,6 +117,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "waits for no longer than 4 · (*n* + 1) · *R*",
         "fairness::test_nobody_waits_longer_than_the_formula_says",
+        "fairness_of_engines::test_no_engine_lets_anybody_wait_longer_than_the_formula_says",
     ),
     (
         "A request whose engine was lost comes again, alone.",
@@ -125,7 +126,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "Places and expected times are those of the queue played forward by these rules",
         "forecast::test_the_queue_is_played_forward_as_it_is_served",
-        "fairness::test_over_a_day_expected_times_are_honest",
+        "forecast::test_each_job_goes_to_the_engine_that_can_begin_it_first",
+        "simulated_day::test_over_a_day_expected_times_are_honest",
     ),
     (
         "lets every other request pass, even while it is rendered",

@@ -1,8 +1,6 @@
-"""Who is next, how long anybody waits at most, and whether expected times are honest."""
+"""Who is next, how long anybody waits at most, and what is foreseen of it."""
 
 import asyncio
-import random
-import statistics
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,9 +16,9 @@ from bot.app import Plan
 from bot.lookup.standings import Standings
 from bot.rules import forecast
 from bot.rules.fairness import AGED, Line, Shares
-from bot.tables import jobs, ledger
+from bot.tables import ledger
 from bot.tables.database import Database
-from bot.values import NOBODY, Job, Limits, QueuedJob, Status, Wish
+from bot.values import NOBODY, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
 from tests.support.one_engine import ENGINE, opening, runs
 from tests.support.rows import put
@@ -175,61 +173,6 @@ async def test_what_was_served_more_than_an_hour_ago_does_not_count(
         first = await serve(database, clock)
     assert first
     assert first.origin.user_id == 1, "the older of two who were served nothing"
-
-
-async def progressed(database: Database, job: Job, ends: datetime, now: datetime) -> None:
-    assert job.started_at
-    async with database.transaction() as tx:
-        await jobs.progressed(tx, job.id, (now - job.started_at) / (ends - job.started_at))
-
-
-async def test_over_a_day_expected_times_are_honest(tmp_path: Path, clock: Clock) -> None:
-    """A day of requests at three quarters of what the machine does, by a clock that is turned.
-
-    Renders take up to a fifth more or less than usual. The error is that of the time expected when
-    a request is queued, by the time that it took until its music was there.
-    """
-    dice = random.Random(6)
-    arrivals: list[tuple[datetime, int, int, int]] = []
-    at, end = clock(), clock() + timedelta(days=1)
-    while at < end:
-        arrivals.append((at, dice.randint(1, 40), dice.choice((8, 15, 30)), dice.choice((1, 1, 2))))
-        at += timedelta(seconds=dice.expovariate(1 / 62))
-    expected: dict[int, timedelta] = {}
-    taken: dict[int, timedelta] = {}
-    async with a_studio(tmp_path, clock) as (studio, database):
-        async with database.transaction() as tx:
-            await runs(tx, pace=2.0)
-        running: tuple[Job, datetime] | None = None
-        standings = Standings(database, clock=clock, drain=asyncio.Event())
-        while arrivals or running:
-            if running and (not arrivals or running[1] <= arrivals[0][0]):
-                job, clock.time = running
-                async with database.transaction() as tx:
-                    await jobs.rendered(tx, job.id, clock())
-                taken[job.id] = clock() - job.created_at
-                running = None
-            else:
-                clock.time, user, seconds, takes = arrivals.pop(0)
-                if running:
-                    await progressed(database, *running, clock())
-                wish = Wish(prompt="x", seconds=seconds, takes=takes)
-                job = await studio.submit(origin(user=user, guild=user % 5), wish)
-                ends_at = (await standings.of_job(job.id)).ends_at
-                assert ends_at
-                expected[job.id] = ends_at - clock()
-            if running is None:
-                async with database.transaction() as tx:
-                    claimed = await queue.claim(tx, opening("small"), clock())
-                if claimed:
-                    work = 2.0 * claimed.request.seconds * claimed.request.takes
-                    ends = clock() + timedelta(seconds=work * dice.uniform(0.8, 1.2))
-                    running = claimed, ends
-    assert len(taken) == len(expected) > 1000
-    errors = [abs(expected[number] / took - 1) for number, took in taken.items()]
-    waited = sum(took > timedelta(minutes=2) for took in taken.values())
-    assert waited > 200, "the day is a busy one"
-    assert statistics.median(errors) < 0.2
 
 
 async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Clock) -> None:
