@@ -1,5 +1,7 @@
 """Panels of several channels: what happens to one is nothing to the others."""
 
+import asyncio
+
 import pytest
 
 from bot.admin.panels import Panels
@@ -46,6 +48,14 @@ async def test_only_what_something_was_posted_below_is_passed_and_that_once(
     assert await room.passed() == []
     clock.turn(seconds=1)
     assert await room.passed() == [OTHER]
+
+
+async def test_of_two_looks_at_once_only_one_finds_a_panel_passed(
+    database: Database, clock: Clock, room: Panels
+) -> None:
+    await post_below(database, ONE)
+    clock.turn(minutes=6)
+    assert sorted(await asyncio.gather(room.passed(), room.passed())) == [[], [ONE]]
 
 
 async def test_a_panel_that_was_looked_at_by_a_clock_that_was_ahead_does_not_rest(
