@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from bot.engine import host
 from bot.errors import OperatorError
 
@@ -33,10 +35,11 @@ import ctypes
 try:
     ctypes.CDLL("libcuda.so.1")
 except OSError:  # without the driver torch finds none, and importing it takes seconds
-    print(0)
-else:
-    import torch
-    print(torch.cuda.device_count())
+    raise SystemExit
+import json, torch
+from bot.engine.hardware.devices import unfit
+ids = [torch.cuda.get_device_properties(n).uuid for n in range(torch.cuda.device_count())]
+print(json.dumps([[f"GPU-{uuid}", unfit(n)] for n, uuid in enumerate(ids)]))
 """
 
 LISTED_GPU = re.compile(r"\s*(?:GPU \d+|MIG .*):.*\(UUID: ((?:GPU|MIG)-[^)\s]+)\)\s*")
@@ -59,16 +62,17 @@ def local(
     `device` is "auto", "cuda" or "cpu"; `environment` is what processes of engines inherit. Raises
     OperatorError for more engines than visible GPUs.
     """
-    gpus = () if device == "cpu" else visible(environment)
+    seen = () if device == "cpu" else visible(environment)
+    gpus = _fit(seen, environment) if device == "auto" and len(seen) > 1 else seen
     kind = "gpu" if gpus or device == "cuda" else "cpu"
     count = engines or len(gpus) or 1
     if kind == "gpu" and count > max(1, len(gpus)):  # without a GPU, the one engine says so itself
         raise OperatorError(
-            f"ENGINES is {count}, but the number of GPUs that the bot sees is {len(gpus)}: set "
+            f"ENGINES is {count}, but the number of GPUs that there are for it is {len(gpus)}: set "
             "ENGINES=auto for one engine on each."
         )
     shares = _shares(count, environment)
-    own = [{VISIBLE: gpu} for gpu in gpus] if len(gpus) > 1 else [{}] * count
+    own = [{VISIBLE: gpu} for gpu in gpus] if gpus and len(seen) > 1 else [{}] * count
     return tuple(
         Placement(f"{kind}-{number}", {**own[number], **shares[number]}) for number in range(count)
     )
@@ -116,12 +120,23 @@ def visible(environment: Mapping[str, str]) -> tuple[str, ...]:
     if entries and (entries[0] in ("", "-1") or len(set(entries)) < len(entries)):
         return ()
     if not (listed := _listed(environment)):
-        count = _asked(environment)
+        count = len(_asked(environment))
         return tuple(map(str, range(count))) if entries is None else tuple(entries[:count])
     if entries is None:
         return _whole_or_parts(listed)
     # What follows one that is not there is not shown either.
     return tuple(itertools.takewhile(partial(_known, listed), entries))
+
+
+def _fit(gpus: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Leave out GPUs that torch has no code for: what runs there would run on the CPU instead."""
+    found = _asked(environment)
+    # torch counts in an order of its own, which is that of the entries where there are some.
+    names = gpus if VISIBLE in environment or gpus[0] == "0" else [uuid for uuid, _ in found]
+    problems = {name: problem for name, (_, problem) in zip(names, found, strict=False) if problem}
+    for name, problem in problems.items():
+        log.warning("GPU %s gets no engine: %s", name, problem)
+    return tuple(gpu for gpu in gpus if gpu not in problems)
 
 
 def _known(listed: Sequence[str], entry: str) -> bool:
@@ -149,11 +164,16 @@ def _listed(environment: Mapping[str, str]) -> list[str]:
     return [found[1] for line in said.splitlines() if (found := LISTED_GPU.fullmatch(line))]
 
 
-def _asked(environment: Mapping[str, str]) -> int:
-    """Return how many GPUs torch counts, in a process of its own: the bot never imports it."""
+def _asked(environment: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return the GPUs that torch sees: the UUID of each, and what keeps torch from using it.
+
+    That takes a process of its own: the bot never imports torch.
+    """
     said = _said([sys.executable, "-c", TORCH_PROBE], environment, TORCH_TIMEOUT)
-    last = said.splitlines()[-1:]
-    return int(last[0]) if last and last[0].isdecimal() else 0
+    try:
+        return msgspec.json.decode(said.splitlines()[-1], type=list[tuple[str, str | None]])
+    except (IndexError, msgspec.DecodeError):  # it failed, or there is no driver
+        return []
 
 
 def _said(command: Sequence[str], environment: Mapping[str, str], timeout: float) -> str:

@@ -39,7 +39,7 @@ def test_doctor_says_what_each_engine_sees(monkeypatch: pytest.MonkeyPatch) -> N
     )
     refused = engines(Config(engines=3))
     assert refused.verdict is Verdict.BAD
-    assert "ENGINES is 3, but the number of GPUs that the bot sees is 2" in refused.found
+    assert "ENGINES is 3, but the number of GPUs that there are for it is 2" in refused.found
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert engines(Config()).found == "gpu-0: all there is"
 

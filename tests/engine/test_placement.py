@@ -33,11 +33,30 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000002)
 PARTS = [line.split("UUID: ")[1].rstrip(")") for line in DIVIDED.splitlines()][1:]
 
 TORCH = """
+class device: ...
 class cuda:
     def device_count():
         print("as torch prints what nobody asked for")
         return {count}
+    def get_arch_list():
+        return ["sm_80", "compute_90"]
+    def get_device_capability(place):
+        return {capabilities}[place]
+    def get_device_name(place):
+        return ("NVIDIA H100", "Tesla T4")[place]
+    def get_device_properties(place):
+        class Properties:
+            uuid = {ids}[place]
+        return Properties
 """
+
+
+def fake(count: int, oldest: int = 9) -> str:
+    """Return a torch that counts so many GPUs, of which the last is of this compute capability."""
+    ids = [uuid.removeprefix("GPU-") for uuid in (FIRST, SECOND)]
+    capabilities = [(9, 0)] * (count - 1) + [(oldest, 0)]
+    return TORCH.format(count=count, capabilities=capabilities, ids=[*ids, "", ""])
+
 
 Machine = Callable[..., dict[str, str]]
 
@@ -56,12 +75,12 @@ def machine(tmp_path: Path) -> Machine:
         if script is not None:
             program.write_text(f'#!/bin/sh\n[ "$*" = -L ] || exit 9\n{script}\n')
             program.chmod(0o755)
-        found = TORCH.format(count=torch) if isinstance(torch, int) else torch
-        (tmp_path / "torch.py").write_text(found)
+        (tmp_path / "torch.py").write_text(torch if isinstance(torch, str) else fake(torch))
         inherited = engine_environment()
         del inherited["OMP_NUM_THREADS"]
         here = str(tmp_path)
-        paths = {"PATH": f"{here}:/bin", "PYTHONPATH": here, "LD_LIBRARY_PATH": here}
+        code = f"{here}:{Path.cwd()}"
+        paths = {"PATH": f"{here}:/bin", "PYTHONPATH": code, "LD_LIBRARY_PATH": here}
         return {**inherited, **paths, **environment}
 
     return made
@@ -122,6 +141,26 @@ def test_one_gpu_and_a_cpu_have_one_engine_with_nothing_changed(machine: Machine
     )
 
 
+def test_a_gpu_that_torch_has_no_code_for_gets_no_engine(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With DEVICE=auto its engine would be on the CPU, and take what the other ones could do."""
+    old = fake(2, oldest=6)
+    assert sees(local(None, "auto", machine(says(TWO), torch=old))) == {"gpu-0": FIRST}
+    assert f"GPU {SECOND} gets no engine: this torch has no code for Tesla T4" in caplog.text
+    turned = "".join(reversed(TWO.splitlines(keepends=True)))
+    assert sees(local(None, "auto", machine(says(turned), torch=old))) == {"gpu-0": FIRST}
+    by_number = machine(says(TWO), torch=old, CUDA_VISIBLE_DEVICES="1,0")
+    assert sees(local(None, "auto", by_number)) == {"gpu-0": "1"}, "torch counts as it says"
+    assert sees(local(None, "auto", machine(None, torch=old))) == {"gpu-0": "0"}
+    with pytest.raises(OperatorError, match=r"ENGINES is 2, but .* is 1: set ENGINES=auto"):
+        local(2, "auto", machine(says(TWO), torch=old))
+    # It says why it cannot start, as ever.
+    assert sees(local(None, "cuda", machine(says(TWO), torch=old))).keys() == {"gpu-0", "gpu-1"}
+    none = old.replace("(9, 0)", "(6, 0)")
+    assert local(None, "auto", machine(says(TWO), torch=none)) == (Placement("cpu-0"),)
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -175,8 +214,8 @@ def test_more_engines_than_gpus_are_refused_with_both_numbers(machine: Machine) 
     with pytest.raises(OperatorError) as told:
         local(3, "auto", machine(says(TWO)))
     assert str(told.value) == (
-        "ENGINES is 3, but the number of GPUs that the bot sees is 2: set ENGINES=auto for one "
-        "engine on each."
+        "ENGINES is 3, but the number of GPUs that there are for it is 2: set ENGINES=auto for "
+        "one engine on each."
     )
     with pytest.raises(OperatorError, match=r"ENGINES is 2, but .* is 0: set ENGINES=auto"):
         local(2, "cuda", machine(None))

@@ -59,6 +59,10 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "placement::test_more_engines_than_gpus_are_refused_with_both_numbers",
     ),
     (
+        "one that torch has no code for gets none",
+        "placement::test_a_gpu_that_torch_has_no_code_for_gets_no_engine",
+    ),
+    (
         "`/studio stats`, the metrics and the log name them",
         "several_engines::test_the_owner_sees_each_engine_and_reads_why_one_cannot_be_paused",
         "metrics::test_each_engine_is_measured_by_its_name",

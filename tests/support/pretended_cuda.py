@@ -130,8 +130,8 @@ class Card:
         self.left, self.whole, self.fraction, self.reserved = 60 * GB, 80 * GB, 1.0, 0
         for name, answer in {
             "is_available": lambda: self.there,
-            "get_device_name": lambda: self.name,
-            "get_device_capability": lambda: self.capability,
+            "get_device_name": lambda _=0: self.name,
+            "get_device_capability": lambda _=0: self.capability,
             "get_arch_list": lambda: self.built,
             "is_bf16_supported": self._bfloat16,
             "mem_get_info": lambda: (self.left, self.whole),

@@ -29,12 +29,12 @@ def device(asked: str) -> torch.device:
     return torch.device("cpu")
 
 
-def unfit() -> str | None:
-    """Return why torch cannot compute on the GPU that is there."""
-    (major, minor), built = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+def unfit(place: int = 0) -> str | None:
+    """Return why torch cannot compute on the GPU that is there, or on that one of several."""
+    (major, minor), built = torch.cuda.get_device_capability(place), torch.cuda.get_arch_list()
     if runs((major, minor), built):
         return None
-    card = f"{torch.cuda.get_device_name()} (compute capability {major}.{minor})"
+    card = f"{torch.cuda.get_device_name(place)} (compute capability {major}.{minor})"
     return f"this torch has no code for {card}, only for {', '.join(built)}"
 
 

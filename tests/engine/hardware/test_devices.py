@@ -99,8 +99,8 @@ from types import SimpleNamespace
 import torch
 torch.cuda.is_available = lambda: True
 torch.cuda.get_arch_list = lambda: ["sm_75"]
-torch.cuda.get_device_capability = lambda: (6, 1)
-torch.cuda.get_device_name = lambda: "Some Card"
+torch.cuda.get_device_capability = lambda place: (6, 1)
+torch.cuda.get_device_name = lambda place: "Some Card"
 torch.cuda.get_device_properties = lambda _: SimpleNamespace(name="Some Card", total_memory=8e9)
 """
 
