@@ -25,6 +25,7 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from bot import app
 from bot.app import Plan
+from bot.engine.placement import Placement
 from bot.retention.ownership import MARK
 from bot.tables.database import Database
 from bot.tables.opening import open_database
@@ -191,6 +192,7 @@ async def life_and_afterlife(
     plan: Plan, lives: list[Cut], at: int, folder: Path, broken: list[str]
 ) -> str:
     """Live the scenario up to a cut; return where it was, or nothing if the end came first."""
+    plan = replace(plan, placements=(Placement("cpu-0"), Placement("cpu-1")))
     first = replace(plan, folder=folder / "first")
     cut = Cut(first.folder, folder / "second", at)
     lives.append(cut)

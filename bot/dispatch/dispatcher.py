@@ -164,18 +164,20 @@ class Dispatcher:
 
     async def _make_room(self, engine: RunningEngine) -> None:
         """Let a paying job take the place of one in the idle lane, if no other engine has room."""
-        if not self._may_begin():
+        idle = any(running.job.idle for running in self._running.values())
+        if not idle or not self._may_begin():
             return
         async with self._around.making_room:
-            begun = begun_elsewhere(self.slots, self._around.engines)
+            if begun := begun_elsewhere(self.slots, self._around.engines):
+                self.slots.leaves()
             barred = opening(self.slots, self._around.engines).barred
             for job in await self._endings.give_way(self._name, begun | {*barred}):
                 self._drop(engine, self._running[job.id], Phase.REQUEUED)
-        if begun:
-            self.slots.leaves()
 
     async def _claim(self) -> Job | None:
         could = opening(self.slots, self._around.engines)
+        if could.elsewhere:  # which holds the better ones, too
+            self.slots.leaves()  # before it looks: the other may decline meanwhile
         async with self._database.transaction() as tx:
             job = await queue.claim(tx, could, self._clock())
         if job:
@@ -184,8 +186,6 @@ class Dispatcher:
             if job.attempts == 1:
                 self._metrics.waits.observe(waited)
             self._news.set()
-        elif could.elsewhere:  # which holds the better ones, too
-            self.slots.leaves()
         return job
 
     async def _order(self, engine: RunningEngine, running: RunningJob) -> Render | None:

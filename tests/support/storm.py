@@ -21,6 +21,7 @@ import simcord
 from simcord.results import to_discord_message
 
 from bot.app import Plan
+from bot.engine.placement import Placement
 from bot.errors import Refusal
 from bot.tables import engines
 from bot.values import NOBODY, EngineState, Keep, Limits
@@ -72,7 +73,14 @@ class StormClock:
 def stormy(plan: Plan, clock: StormClock) -> Plan:
     """Return a plan whose members have used up their day now and then."""
     tier = replace(GENEROUS, per_day=150, waiting=8)
-    return replace(plan, defaults=(tier,), silence=2.0, clock=clock, limits=Limits(idle_lane=True))
+    return replace(
+        plan,
+        placements=(Placement("cpu-0"), Placement("cpu-1")),
+        defaults=(tier,),
+        silence=2.0,
+        clock=clock,
+        limits=Limits(idle_lane=True),
+    )
 
 
 class Storm:
@@ -344,18 +352,42 @@ class Storm:
         await asyncio.sleep(0.5)
         self.clock.wrong_by = timedelta()
 
-    def _signal_engine(self, number: signal.Signals) -> None:
-        for engine in children(os.getpid()):
-            if alive(engine):
-                os.kill(engine, number)
+    def _engines(self) -> list[int]:
+        return children(os.getpid())
 
-    async def act_the_engine_is_killed(self) -> None:
-        self._signal_engine(self.dice.choice((signal.SIGKILL, signal.SIGSEGV)))
+    def _one_engine(self) -> list[int]:
+        there = sorted(filter(None, self.w.services.metrics.engines.values()))
+        return [self.dice.choice(there)] if there else []
 
-    async def act_the_engine_falls_silent(self) -> None:
-        self._signal_engine(signal.SIGSTOP)
+    def _signal(self, engines: list[int], number: signal.Signals) -> None:
+        for engine in filter(alive, engines):
+            os.kill(engine, number)
+
+    async def _hush(self, engines: list[int]) -> None:
+        self._signal(engines, signal.SIGSTOP)
         await asyncio.sleep(2.5)  # at work it is replaced after two seconds
-        self._signal_engine(signal.SIGCONT)  # while it loads it would be given half an hour
+        self._signal(engines, signal.SIGCONT)  # while it loads it would be given half an hour
+
+    async def act_the_engines_are_killed(self) -> None:
+        self._signal(self._engines(), self.dice.choice((signal.SIGKILL, signal.SIGSEGV)))
+
+    async def act_one_of_the_engines_is_killed(self) -> None:
+        self._signal(self._one_engine(), self.dice.choice((signal.SIGKILL, signal.SIGSEGV)))
+
+    async def act_the_engines_fall_silent(self) -> None:
+        await self._hush(self._engines())
+
+    async def act_one_of_the_engines_falls_silent(self) -> None:
+        await self._hush(self._one_engine())
+
+    async def act_an_engine_is_taken_out(self) -> None:
+        operations = self.w.services.operations
+        with contextlib.suppress(Refusal):  # there is none so soon after a start
+            name = self.dice.choice([each.name for each in self.plan.placements])
+            await operations.pause_engine(name)
+            await self._asks()
+            await asyncio.sleep(0.5)
+            await operations.resume_engine(name)
 
     def _inject(self, status: int, code: int = 0, method: str = "POST") -> None:
         self.w.env.backend.faults.clear()  # those that nobody met would pile up
