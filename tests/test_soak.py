@@ -16,7 +16,8 @@ from bot.app import Plan
 from bot.client import NotAllowed
 from bot.errors import Refusal
 from tests.support.processes import alive, children
-from tests.support.storm import Storm, StormClock, stormy
+from tests.support.storm import Storm
+from tests.support.storm_clock import StormClock, stormy
 from tests.support.world import world
 
 SOAK = float(os.environ.get("SOAK", "0"))

@@ -9,11 +9,9 @@ import os
 import random
 import re
 import signal
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -21,16 +19,16 @@ import simcord
 from simcord.results import to_discord_message
 
 from bot.app import Plan
-from bot.engine.placement import Placement
 from bot.errors import Refusal
 from bot.tables import engines
-from bot.values import NOBODY, EngineState, Keep, Limits
+from bot.values import NOBODY, EngineState, Keep
 from tests.support.clock import until
 from tests.support.deliveries import lost_answers
 from tests.support.processes import alive, children
 from tests.support.promises_kept import Rows, broken_at_last, broken_meanwhile
 from tests.support.shown import answered
-from tests.support.studio import GENEROUS, member
+from tests.support.storm_clock import StormClock
+from tests.support.studio import member
 from tests.support.world import World
 
 Act = Callable[["Storm"], Awaitable[None]]
@@ -45,42 +43,6 @@ PLACES = ("/channels/*/messages", "/webhooks/*")
 
 LENGTHS = {"through": 40, "long": 40, "long kill": 40, "hungry": 110}
 """Seconds: previews are of long pieces, and what was too large once is refused from then on."""
-
-
-class StormClock:
-    """The time, which jumps now and then, and is wrong on the bot's machine for a while."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-        self.wrong_by = timedelta()
-
-    def __call__(self) -> datetime:
-        return self.of_discord() + self.wrong_by
-
-    def of_discord(self) -> datetime:
-        """Return the time that everybody else goes by."""
-        return datetime.now(UTC) + self._ahead
-
-    def ticks(self) -> float:
-        """Return the seconds of a clock that nobody sets, and that stops while a machine sleeps."""
-        return time.monotonic()
-
-    def turn(self, **by: float) -> None:
-        """Let time pass, as on a machine that slept."""
-        self._ahead += timedelta(**by)
-
-
-def stormy(plan: Plan, clock: StormClock) -> Plan:
-    """Return a plan whose members have used up their day now and then."""
-    tier = replace(GENEROUS, per_day=150, waiting=8)
-    return replace(
-        plan,
-        placements=(Placement("cpu-0"), Placement("cpu-1")),
-        defaults=(tier,),
-        silence=2.0,
-        clock=clock,
-        limits=Limits(idle_lane=True),
-    )
 
 
 class Storm:
