@@ -212,6 +212,35 @@ async def test_files_and_what_needs_them(database: Database, tables: Tables) -> 
             assert await takes.dispensable(tx, job["id"], starred=False) == may_go
 
 
+@pytest.mark.usefixtures("tables")
+async def test_what_is_starred_is_kept_music_of_whoever_has_a_star_left(database: Database) -> None:
+    def there(job: dict[str, Any]) -> bool:
+        return not (job["deleted_at"] or job["forgotten_at"])
+
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE jobs SET status = 'delivered' WHERE id % 2")
+    tables, found = await Tables.of(database), []
+    for job in tables.jobs:
+        have = sum(
+            1
+            for other in tables.jobs
+            if ours(other, job["guild_id"], job["user_id"])
+            and (there(other) and other["starred"] and other["rendered_at"])
+        )
+        kept = any(take["audio"] for take in tables.takes_of(job))
+        may = there(job) and job["status"] == "delivered" and not job["starred"] and kept
+        async with database.transaction() as tx:
+            assert not await shelf.starred(tx, job["id"], have)
+            assert await shelf.starred(tx, job["id"], have + 1) == may
+            if may:
+                await shelf.unstarred(tx, job["id"])
+            await shelf.named(tx, job["id"], "a title")
+        found.append(may)
+    assert set(found) == {True, False}
+    named = [job["title"] == "a title" for job in (await Tables.of(database)).jobs]
+    assert named == [there(job) for job in tables.jobs]
+
+
 async def test_a_kind_of_failure_is_counted_from_the_first(database: Database) -> None:
     async with database.transaction() as tx:
         await put(tx, "jobs", status="failed", fault="time")
