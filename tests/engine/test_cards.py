@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine import cards, names, worker
+from bot.engine import cards, licences, names, worker
 from bot.engine.cards import EngineName
-from bot.engine.licences import Sale
+from bot.engine.licences import UNKNOWN_LICENCE, Sale
 from bot.engine.names import Family
 from bot.errors import Refusal
 from bot.rules import bounds
@@ -136,6 +136,12 @@ def test_turbo_models_have_their_guidance_built_in_and_others_choose() -> None:
         10,
         600,
     )
+
+
+def test_a_folder_without_a_card_that_can_be_read_has_an_unknown_licence(tmp_path: Path) -> None:
+    assert licences.licence(str(tmp_path)) is UNKNOWN_LICENCE
+    (tmp_path / "README.md").mkdir()
+    assert licences.licence(str(tmp_path)) is UNKNOWN_LICENCE
 
 
 def test_the_licence_of_a_repository_is_known_where_its_page_was_read() -> None:
