@@ -50,7 +50,7 @@ class Fleet:
         """Let those look that were rung; yield what each begins."""
         while rung := [each for each in self.engines.values() if each.work.is_set()]:
             engine = self._dice.choice(rung)
-            engine.work.clear()
+            await engine.called()
             while engine.serving and not engine.full().issuperset(engine.loaded):
                 could = opening(engine, self.engines)
                 job = await queue.claim(self._tx, could, self._clock())
