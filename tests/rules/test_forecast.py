@@ -134,6 +134,13 @@ def test_a_job_that_saw_an_engine_die_is_alone_on_its_engine_and_the_others_go_o
     assert expected(waiting, many, few, running=running) == [30, 20, 28, 8, 9, 9]
 
 
+def test_a_job_that_an_engine_has_next_waits_for_that() -> None:
+    mine = job(8)._replace(engine="gpu-0")
+    running = ((job(10)._replace(engine="gpu-0"), 0.5),)
+    assert expected([mine, job(8)], SLOW, FAST, running=running) == [10, 26, 8]
+    assert expected([mine], replace(SLOW, paused=True), FAST) == [None]
+
+
 def test_behind_an_unknown_speed_only_what_needs_that_engine_is_not_promised() -> None:
     unsure = replace(engine("gpu-1", speed("ace", 1.0)), models=("ace", "large"))
     waiting = [job(8), job(8, model="large"), job(8), job(20, model="ace")]
