@@ -2,6 +2,7 @@
 
 import io
 import queue
+import threading
 import time
 
 import pytest
@@ -48,3 +49,32 @@ def test_a_long_step_shows_signs_of_life_for_as_long_as_it_should_last(
     assert len(left) == len(reports)
     assert left == sorted(left, reverse=True)
     assert all(0 < each < PULSE_LEEWAY * expects for each in left)
+
+
+def pulses() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "pulse"]
+
+
+@pytest.mark.parametrize(("expects", "threads"), [(0.0, 0), (9.9, 0), (10.0, 1), (12.0, 1)])
+def test_only_a_step_that_may_last_as_long_as_a_silence_costs_a_thread(
+    expects: float, threads: int
+) -> None:
+    with pulse.pulse(lambda _: None, expects):
+        assert len(pulses()) == threads
+
+
+def test_a_step_may_last_longer_than_it_should_and_its_last_sign_of_life_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulse, "PULSE_INTERVAL", 0.02)
+    begun, ended = queue.Queue[float](), list[float]()
+
+    def beat(left: float) -> None:
+        begun.put(left)
+        time.sleep(0.1)
+        ended.append(left)
+
+    with pulse.pulse(beat, 60.0):
+        assert 60 < begun.get() < 120
+    assert len(ended) == 1 + begun.qsize()
+    assert pulses() == []

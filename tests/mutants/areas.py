@@ -6,7 +6,7 @@ _FILES = {
     "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
-    "bot.tables.shelf": "shelf readings tables query_plans",
+    "bot.tables.shelf": "shelf songs readings tables query_plans",
     "bot.tables.drafts": "drafts request_form forgetting tables",
     "bot.tables.panels": "panels panel tables",
     "bot.tables.ledger": "readings sums ledger money post_again members admins jobs",
