@@ -45,7 +45,7 @@ bench: $(DEV) $(MUSICGEN) ## measure both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
 
 soak: $(DEV) $(MUSICGEN) $(RAY) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds
-	@KILLS=$(KILLS) SOAK=$(SOAK) $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py
+	@KILLS=$(KILLS) SOAK=$(SOAK) $(PY) -m pytest -q -s -o timeout=0 -o faulthandler_timeout=3600 tests/test_kills.py tests/test_soak.py tests/engine/cluster/test_losses.py
 
 mutants: $(DEV) $(MUSICGEN) ## change the core in 150 places, one at a time, and see whether a test notices
 	@nice $(PY) -m tests.mutants $(if $(MODULE),--module $(MODULE))

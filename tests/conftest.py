@@ -31,6 +31,7 @@ LONGEST = (
     *("pieces", "model", "cuda_benchmark", "precisions", "checkpoint_file", "spills", "decoder"),
     *("crashes", "command_line", "side_by_side", "kills", "numbers", "encoder", "ledger", "soak"),
     *("gpu_kernels", "checkpoints", "compiling", "repertoire", "forged", "hostile_child"),
+    *("contract", "losses"),
     *("dispatcher", "online", "start", "demo", "faults", "limits", "storage"),
 )
 """Files of tests that take longest: they begin first, so that none is left over at the end."""

@@ -104,6 +104,16 @@ TABLE = {
         "dispatcher::test_a_job_that_loses_the_engine_twice_fails_and_the_next_goes_on"
     ),
     "lies, one by one": "hostile_child::test_a_lie_costs_the_engine_its_place_and_nothing_else",
+    "a cluster's actors, nodes and engines": (
+        "losses::test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join"
+    ),
+    "a cluster's head": "losses::test_a_bot_outlives_its_clusters_head_and_waits_for_the_next",
+    "engines of a cluster, one by one": (
+        "contract::test_an_engine_that_is_lost_says_why_and_another_starts"
+    ),
+    "a node of another version": (
+        "contract::test_a_node_of_another_fantasia_is_left_out_in_words"
+    ),
     "deaf to a cancel": (
         "deafness::test_an_engine_that_goes_on_with_what_was_cancelled_is_lost"
     ),

@@ -88,7 +88,7 @@ class Link:
         self._process = process
         self._numbers = itertools.count(1)
         self._sessions: dict[int, RemoteEngine] = {}
-        self._names: tuple[str, ...] = ()
+        self._names: tuple[str, ...] | None = None
         self._changed = asyncio.Event()
         self._lost = ""
         self.trouble = ""
@@ -102,6 +102,7 @@ class Link:
             self._changed.clear()
             if self._lost:
                 raise EngineError(self._lost)
+            assert self._names is not None
             yield self._names
 
     @asynccontextmanager
@@ -159,7 +160,8 @@ class Link:
                 self._changed.set()
             case Trouble(reason=reason):
                 self.trouble = reason
-                log.warning("%s", reason)
+                if self._names is not None:  # else there is no cluster, which is told once
+                    log.warning("%s", reason)
             case (LineSaid(session=number) | Ended(session=number)) as said:
                 if session := self._sessions.get(number):
                     session.heard(said)

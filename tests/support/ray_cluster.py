@@ -5,10 +5,11 @@ to a process that does what lines tell it: `python -m tests.support.ray_cluster`
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from tests.support.processes import children
 
 TOKEN = "t" * 40
-ROOT = str(Path(__file__).parents[2])
+ROOT = Path(__file__).parents[2]
 
 MEMORY = 80 * 2**20
 """Bytes of a node's store of objects, about the least that Ray takes."""
@@ -62,23 +63,29 @@ class Nodes:
 DONE = "done: "
 
 
+@pytest.fixture(scope="module")
+def token() -> Iterator[None]:
+    """What bots and clusters of a file have in their environments."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield
+
+
 @contextmanager
-def cluster(port: int = 0, environment: Mapping[str, str] = os.environ) -> Iterator[Nodes]:
+def cluster(port: int = 0) -> Iterator[Nodes]:
     """Run a cluster with a head for as long as the block."""
-    rays = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
     with (
-        pytest.MonkeyPatch.context() as patch,
         subprocess.Popen(
             [sys.executable, "-m", "tests.support.ray_cluster", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**environment, **rays, "PYTHONPATH": ROOT},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         ) as process,
     ):
-        for key, value in rays.items():
-            patch.setenv(key, value)
         try:
             yield Nodes(process)
         finally:
@@ -105,7 +112,7 @@ def main() -> None:
         )
 
     try:
-        add(HEAD, include_dashboard=False, **({"port": port} if port else {}))
+        add(HEAD, include_dashboard=False, **({"gcs_server_port": port} if port else {}))
         print(DONE, cluster.address, flush=True)
         for line in sys.stdin:
             match line.split():
@@ -123,16 +130,25 @@ def main() -> None:
     finally:
         for node in nodes.values():
             node.kill_all_processes(check_alive=False, allow_graceful=False)
+            shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
 
 
 def actors() -> list[int]:
     """Return the processes of all actors that run engines here, as tests of this process see."""
-    return [each for each in _descendants(os.getpid()) if _name(each).startswith("ray::Station")]
+    return [
+        each for each in _descendants(os.getpid()) if command_of(each).startswith("ray::Station")
+    ]
 
 
 def engines() -> list[int]:
     """Return the processes of engines below actors."""
     return [child for actor in actors() for child in children(actor)]
+
+
+def opened(prefix: str) -> list[Path]:
+    """Return the paths that actors hold open and whose names begin so."""
+    links = (link for actor in actors() for link in Path(f"/proc/{actor}/fd").iterdir())
+    return [path for path in (link.readlink() for link in links) if path.name.startswith(prefix)]
 
 
 def kill(process: int) -> None:
@@ -144,7 +160,8 @@ def environment(process: int) -> str:
     return Path(f"/proc/{process}/environ").read_text()
 
 
-def _name(process: int) -> str:
+def command_of(process: int) -> str:
+    """Return the command of a process, nothing if it has ended."""
     try:
         return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
     except OSError:

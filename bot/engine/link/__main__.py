@@ -5,23 +5,27 @@ lost the cluster's head.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from typing import NoReturn
 
 import ray
 
+from bot.engine.conversation import LONGEST_LAST_WORDS
 from bot.engine.link.actors import Actors
 from bot.engine.link.messages import FromLink, ToLink, Trouble, to_link
-from bot.engine.link.session import told
 from bot.engine.messages import encode
 from bot.engine.pipes import own_stdout, receive
 from bot.errors import OperatorError
 
-CONNECT_TIMEOUT = 60.0
+REACH_TIMEOUT = 5.0
+"""Seconds in which somebody listens at an address, if there is a cluster."""
+
+CONNECT_TIMEOUT = 90.0
 """Seconds after which a cluster that has not answered is not there."""
 
 
@@ -41,33 +45,53 @@ def main() -> None:
 
     threading.Thread(target=receive, args=(to_link, put), daemon=True, name="inbox").start()
     address, *words = sys.argv[1:]
+
+    def give_up(error: Exception) -> None:
+        say(Trouble(reason=str(error)))
+        os._exit(1)  # an orderly end would wait for a cluster that may be gone
+
     try:
+        reach(address)
+        late = OperatorError(f"The cluster at {address} says nothing for {CONNECT_TIMEOUT:g} s.")
+        timer = threading.Timer(CONNECT_TIMEOUT, give_up, (late,))
+        timer.start()
         connect(address)
+        timer.cancel()
         actors = Actors(words, say, token=os.environ.get("RAY_AUTH_MODE") == "token")
         loop.run_until_complete(actors.serve(inbox))
     except OperatorError as error:
-        say(Trouble(reason=str(error)))
-    end(1)
+        give_up(error)
+
+
+def reach(address: str) -> None:
+    """Raise OperatorError if nobody listens: Ray itself would wait for a minute."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), REACH_TIMEOUT).close()
+    except OSError as error:
+        raise OperatorError(f"There is no cluster at {address}: {error}.") from error
 
 
 def connect(address: str) -> None:
     """Become a driver of the cluster; raise OperatorError that says why not."""
-    late = threading.Timer(CONNECT_TIMEOUT, end, (1,))
-    late.daemon = True
-    late.start()
     try:
-        ray.init(address, namespace="fantasia", log_to_driver=False, logging_level=logging.ERROR)
+        # Where a driver starts, its workers look for modules; but a node has its own Fantasia.
+        with contextlib.chdir("/"):
+            ray.init(
+                address, namespace="fantasia", log_to_driver=False, logging_level=logging.ERROR
+            )
     except Exception as error:  # of many kinds, and each has its words
-        raise OperatorError(f"There is no cluster at {address}: {told(error)}") from error
+        raise OperatorError(f"The cluster at {address} refuses the bot: {why(error)}") from error
     finally:
-        late.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the bot ends it, by closing its end of the pipe
 
 
-def end(code: int) -> NoReturn:
-    """End at once: an orderly end would wait for a cluster that may be gone."""
-    os._exit(code)
+def why(error: Exception) -> str:
+    """Return what kept a driver out, which Ray says of a token only where the error came from."""
+    if "InvalidAuthToken" in f"{error.__cause__}":
+        return "RAY_AUTH_TOKEN, or the file that RAY_AUTH_TOKEN_PATH names, is not its token."
+    return " ".join(str(error).split())[:LONGEST_LAST_WORDS]
 
 
 if __name__ == "__main__":

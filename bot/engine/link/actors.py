@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bot.engine.link import versions
 from bot.engine.link.messages import Begin, End, Ended, Engines, FromLink, Tell, ToLink, Trouble
 from bot.engine.link.nodes import SHARE, EnginePlace, gone, on_loopback, places
-from bot.engine.link.session import ActorHandle, NodeSession, told
+from bot.engine.link.session import ActorHandle, NodeSession
 from bot.engine.link.station import Station
 from bot.errors import OperatorError
 
@@ -137,9 +137,10 @@ class Actors:
             differs = versions.difference(versions.here(), await self._versions(engine.actor))
             trouble = f"The engine {name} is left out: {differs}." if differs else ""
         except RayError as error:
+            *_, last = str(error).strip().splitlines()  # before it stands where it came from
             trouble = (
-                f"The engine {name} cannot start: {told(error)} Ray must be started on its node in "
-                "Fantasia's folder, with PYTHONPATH=."
+                f"The engine {name} cannot start: {last.strip()}. Ray must be started on its node "
+                "in Fantasia's folder, with PYTHONPATH=."
             )
         if trouble:
             engine.refused = time.monotonic()

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from bot import __version__
 from bot.engine import process
 from bot.engine.children import EngineStart, Way
 from bot.engine.cluster import Cluster
@@ -35,14 +36,12 @@ SILENCES = {"sketch": 30.0, "scripted": 2.0}
 """Seconds: a real engine has steps, which last on a busy machine."""
 
 SECRET = "a-token-of-discords"
-FAR = "over ray"
-"""Where the engine is reached by the link."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
+def nodes(token: None) -> Iterator[Nodes]:  # noqa: ARG001  # in the environment
     """A cluster whose nodes were started without the secret."""
     with ray_cluster.cluster() as nodes, pytest.MonkeyPatch.context() as patch:
         nodes.add(3, engines=1)
@@ -59,7 +58,7 @@ SECRET = "a-token-of-discords"
 @pytest_asyncio.fixture(
     scope="module",
     loop_scope="module",
-    params=["sketch", "scripted", f"sketch {FAR}", f"scripted {FAR}"],
+    params=["sketch", "scripted", "sketch over ray", "scripted over ray"],
 )
 async def start(request: pytest.FixtureRequest, nodes: Nodes) -> AsyncGenerator[EngineStart, None]:
     """What starts an engine, in each of the ways that there are."""
@@ -125,12 +124,11 @@ async def said(reports: AsyncIterator[InterimReport]) -> list[InterimReport]:
     return [report async for report in reports]
 
 
-def command_of(process: int) -> str:
-    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
-
-
 def files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "audio").glob("*")}
+
+
+BOTH = pytest.mark.parametrize("start", ["scripted", "scripted over ray"], indirect=True)
 
 
 async def test_takes_come_with_their_files_and_then_a_picture(
@@ -148,6 +146,7 @@ async def test_takes_come_with_their_files_and_then_a_picture(
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "audio").iterdir()} == {0o600}
 
 
+@BOTH
 async def test_what_is_announced_is_there_by_then(start: EngineStart, tmp_path: Path) -> None:
     """The beginning of a long piece, and each take."""
     async with running(start) as engine:
@@ -206,9 +205,6 @@ async def test_a_file_that_cannot_be_saved_fails_its_render_alone(
     assert "2-1.wav" in files(tmp_path)
 
 
-BOTH = pytest.mark.parametrize("start", ["scripted", "scripted over ray"], indirect=True)
-
-
 @BOTH
 @pytest.mark.parametrize(
     ("prompt", "lost"),
@@ -265,19 +261,40 @@ async def test_nothing_is_left_of_one(start: EngineStart, tmp_path: Path) -> Non
     async with running(start) as engine:
         rendering = asyncio.create_task(said(engine.render(order(tmp_path, "slow", seconds=120))))
         await asyncio.sleep(0.3)
-        left = {*ray_cluster.engines(), *([engine.pid] if engine.pid else [])}
-        assert left
+        processes = [engine.pid] if engine.pid else ray_cluster.engines()
+        folders = [] if engine.pid else ray_cluster.opened(scratch.FOLDER_PREFIX)
+        assert len(processes) == 1
+        assert len(folders) == len(ray_cluster.engines())
     rendering.cancel()
-    assert not any(map(alive, left))
-    assert not list(Path(tempfile.gettempdir()).glob(f"{scratch.FOLDER_PREFIX}*"))
+    assert not any(map(alive, processes))
+    assert not any(folder.exists() for folder in folders)
 
 
 @pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
 async def test_a_node_knows_no_secret_of_discords(start: EngineStart) -> None:
     async with running(start):
-        link = [each for each in children(os.getpid()) if "bot.engine.link" in command_of(each)]
-        found = [*link, *ray_cluster.actors(), *ray_cluster.engines()]
-        assert len(found) == 3
-        assert not [each for each in found if SECRET in ray_cluster.environment(each)]
-        (mine,) = ray_cluster.engines()
-        assert ray_cluster.TOKEN not in ray_cluster.environment(mine)
+        below = {each: ray_cluster.command_of(each) for each in children(os.getpid())}
+        links = [each for each, command in below.items() if "bot.engine.link" in command]
+        (engine,) = ray_cluster.engines()
+        for each in (*links, *ray_cluster.actors(), engine):
+            assert SECRET not in ray_cluster.environment(each)
+        assert len(links) == len(ray_cluster.actors()) == 1
+        assert ray_cluster.TOKEN not in ray_cluster.environment(engine)
+
+
+async def test_a_node_of_another_fantasia_is_left_out_in_words(
+    nodes: Nodes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = shutil.copytree(ray_cluster.ROOT / "bot", tmp_path / "bot") / "__init__.py"
+    other.write_text(other.read_text().replace(__version__, "0.0.1"))
+    nodes.add(4, engines=1, PYTHONPATH=str(tmp_path))
+    nodes.add(5, engines=1, PYTHONPATH=str(tmp_path / "nothing"))
+    async with aclosing(Cluster(nodes.address, Way(command=SCRIPTED)).engines()) as source:
+        assert await anext(source) == {}
+        sentences = (
+            f"127.0.0.4/cpu-0 is left out: it has Fantasia 0.0.1, and the bot has {__version__}.",
+            "127.0.0.5/cpu-0 cannot start: ModuleNotFoundError: No module named 'bot'.",
+        )
+        await until(lambda: asyncio.sleep(0.1, all(each in caplog.text for each in sentences)))
+    nodes.kill(4)
+    nodes.kill(5)

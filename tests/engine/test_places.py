@@ -1,0 +1,77 @@
+"""Where engines go in a cluster, and whom it lets in; without a cluster."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from bot.engine import cluster
+from bot.engine.link import versions
+from bot.engine.link.nodes import EnginePlace, gone, on_loopback, places
+from bot.engine.messages import fingerprint
+from bot.errors import OperatorError
+
+
+def node(name: str, number: str = "ab12cd34", alive: bool = True, **has: float) -> dict[str, Any]:
+    """Return what Ray tells of a node."""
+    return {"NodeID": number, "NodeName": name, "Alive": alive, "Resources": has}
+
+
+def names(*nodes: dict[str, Any]) -> list[str]:
+    return sorted(place.name for place in places(nodes))
+
+
+def test_each_gpu_has_an_engine_and_a_node_without_one_as_many_as_it_says() -> None:
+    assert names(node("a", GPU=2.0, fantasia=3.0)) == ["a/gpu-0", "a/gpu-1"]
+    assert names(node("b", CPU=8.0, fantasia=2.0)) == ["b/cpu-0", "b/cpu-1"]
+    assert names(node("head", CPU=8.0), node("c", alive=False, GPU=1.0)) == []
+    (place,) = places([node("a", GPU=1.0)])
+    assert place.share is None
+    assert EnginePlace("n", "b", gpu=False, number=1, count=2).share == (1, 2)
+
+
+def test_two_nodes_of_one_name_are_told_apart() -> None:
+    two = node("a", "11111111", GPU=1.0), node("a", "22222222", GPU=1.0)
+    assert names(*two) == ["a-111111/gpu-0", "a-222222/gpu-0"]
+
+
+def test_a_node_is_gone_once_nobody_listens_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": server.getsockname()[1]}
+        assert not gone(there)
+    assert gone(there)
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        *(("127.0.0.2", True), ("localhost", True), ("::1", True)),
+        *(("10.8.0.1", False), ("192.168.1.2", False), ("no-such-host.invalid", False)),
+    ],
+)
+def test_loopback_is_what_no_other_machine_reaches(address: str, here: bool) -> None:
+    assert on_loopback(address) is here
+
+
+def test_without_a_token_a_cluster_must_be_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    cluster.check("127.0.0.2:6379")
+    refused = "RAY_ADDRESS is 10.8.0.1:6379, and there is no token"
+    with pytest.raises(OperatorError, match=refused):
+        cluster.check("10.8.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/etc/fantasia/ray-token")
+    cluster.check("10.8.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(OperatorError, match=refused):
+        cluster.check("10.8.0.1:6379")
+
+
+def test_any_version_that_differs_is_named_with_the_bots() -> None:
+    mine = versions.here()
+    assert mine["protocol"] == fingerprint()
+    assert versions.difference(mine, mine) is None
+    for part, name in (("ray", "Ray"), ("python", "Python"), ("protocol", "the protocol")):
+        said = versions.difference(mine, {**mine, part: "9.9"})
+        assert said == f"it has {name} 9.9, and the bot has {mine[part]}"
