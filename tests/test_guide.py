@@ -25,7 +25,15 @@ GUIDE = (DOCS / "operating.md").read_text()
 NOTICE = (DOCS / "privacy-notice.md").read_text()
 PAGES = (
     "../README.md",
-    *("acestep.md", "cluster.md", "commands.md", "delivery.md", "gpu.md", "metrics.md", "musicgen.md"),
+    *(
+        "acestep.md",
+        "cluster.md",
+        "commands.md",
+        "delivery.md",
+        "gpu.md",
+        "metrics.md",
+        "musicgen.md",
+    ),
     *("operating.md", "privacy-notice.md", "terms.md", "tiers.md"),
 )
 """Those that begin with their contents."""

@@ -81,16 +81,33 @@ class Fleet:
             raise wrong.exceptions[0] from None
 
     async def _serve(self) -> None:
-        async with asyncio.TaskGroup() as group, aclosing(self._source()) as source:
-            group.create_task(self._relay())
+        changes: asyncio.Queue[Mapping[str, Start]] = asyncio.Queue()
+        # It ends after all dispatchers: with it engines end, which must not look like their fault.
+        following = asyncio.create_task(self._follow(changes))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_outcome(following))
+                group.create_task(self._relay())
+                while True:
+                    await self._change(await changes.get(), group)
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+
+    async def _follow(self, changes: "asyncio.Queue[Mapping[str, Start]]") -> None:
+        async with aclosing(self._source()) as source:
             async for there in source:
-                await self._end(self._dispatchers.keys() - there)
-                await self._patiently(self._note, there)
-                for name in [each for each in there if each not in self._dispatchers]:
-                    dispatcher = Dispatcher(name, there[name], self._around)
-                    # A series that begins with its first event has no rate.
-                    self._metrics.engine_restarts.labels(name)
-                    self._dispatchers[name] = dispatcher, group.create_task(dispatcher.run())
+                changes.put_nowait(there)
+
+    async def _change(self, there: Mapping[str, Start], group: asyncio.TaskGroup) -> None:
+        """Let there be a dispatcher for each engine that is there, and for no other."""
+        await self._end(self._dispatchers.keys() - there)
+        await self._patiently(self._note, there)
+        for name in [each for each in there if each not in self._dispatchers]:
+            dispatcher = Dispatcher(name, there[name], self._around)
+            # A series that begins with its first event has no rate.
+            self._metrics.engine_restarts.labels(name)
+            self._dispatchers[name] = dispatcher, group.create_task(dispatcher.run())
 
     async def idle(self) -> None:
         """Wait until no job is rendered."""
@@ -132,3 +149,8 @@ class Fleet:
             log.error("restarting the engine %s: %s", name, trouble)
         elif said != trouble:
             log.error("the engine %s cannot start, and is tried again: %s", name, trouble)
+
+
+async def _outcome(task: "asyncio.Task[None]") -> None:
+    """Wait for a task, which outlasts whoever waits."""
+    await asyncio.shield(task)

@@ -4,7 +4,7 @@ A row is some words of theirs, `file::test`, and more of these where one alone d
 them. A promise that changes there changes here, and so does the test.
 """
 
-from tests.promises import acestep, commands, delivery, operating, start, tiers
+from tests.promises import acestep, cluster, commands, delivery, operating, start, tiers
 
 PROMISES = (
     *start.PROMISES,
@@ -13,4 +13,5 @@ PROMISES = (
     *tiers.PROMISES,
     *delivery.PROMISES,
     *operating.PROMISES,
+    *cluster.PROMISES,
 )

@@ -47,6 +47,10 @@ class Nodes:
         """Kill what the head knows the cluster by."""
         self._do("behead")
 
+    def kill_hands(self) -> None:
+        """Kill what the head, and with it the bot's machine, takes part by."""
+        self._do("handless")
+
     def _do(self, *words: str) -> None:
         assert self._process.stdin
         print(*words, file=self._process.stdin, flush=True)
@@ -126,6 +130,8 @@ def main() -> None:
                     cluster.remove_node(nodes.pop(int(last)), allow_graceful=False)
                 case ["behead"]:
                     nodes[HEAD].kill_gcs_server(check_alive=False)
+                case ["handless"]:
+                    nodes[HEAD].kill_raylet(check_alive=False)
             print(DONE, flush=True)
     finally:
         for node in nodes.values():

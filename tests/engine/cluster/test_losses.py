@@ -155,7 +155,13 @@ async def test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join(
             assert len(w.results()) == len(made)
             assert not list((w.folder / "audio").glob("*.part"))
             await losses.settled()
+            last = (await asked(w, "mozart fantasia", seconds=60)).id
+            await w.ended(last, Status.RUNNING)
         await until(lambda: asyncio.sleep(0.1, not ours()))
+    left = Rows.of(w.folder).jobs[last]
+    assert (left["status"], left["attempts"], left["deaths"]) == ("queued", 0, 0), (
+        "by the bot's end"
+    )
 
 
 @asynccontextmanager
@@ -200,5 +206,6 @@ async def test_a_bot_outlives_its_clusters_head_and_waits_for_the_next(
             nodes.add(4, engines=1)
             rows = await all_ended(w, Rows.of(w.folder))
             assert [job["status"] for job in rows.jobs.values()] == ["delivered"] * 2
-    assert len(said.findall(caplog.text)) <= 3, "it is said once each time"
+            nodes.kill_hands()
+            await until(lambda: asyncio.sleep(0.1, len(said.findall(caplog.text)) == 3))
     await until(lambda: asyncio.sleep(0.1, not ours()))

@@ -1,0 +1,38 @@
+"""What docs/cluster.md promises."""
+
+PROMISES: tuple[tuple[str, ...], ...] = (
+    (
+        "a machine keeps of a piece only what it needs while it renders",
+        "contract::test_nothing_is_left_of_one",
+    ),
+    (
+        "On a machine without a GPU there is one for each unit of the resource `fantasia`",
+        "cluster_nodes::test_each_gpu_has_an_engine_and_a_node_without_one_as_many_as_it_says",
+    ),
+    (
+        "the bot refuses to start without one, unless all is on loopback addresses",
+        "cluster_nodes::test_without_a_token_a_cluster_must_be_on_loopback",
+    ),
+    (
+        "Nothing of Discord's token reaches another machine.",
+        "contract::test_a_node_knows_no_secret_of_discords",
+    ),
+    (
+        "an engine of another one is left out, and the log says what it has and what the bot has",
+        "contract::test_a_node_of_another_fantasia_is_left_out_in_words",
+        "cluster_nodes::test_any_version_that_differs_is_named_with_the_bots",
+    ),
+    (
+        "its pieces are tried once more, alone; Ray starts the actor again on its machine",
+        "losses::test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join",
+        "contract::test_an_engine_that_is_lost_says_why_and_another_starts",
+    ),
+    (
+        "The bot goes on, takes requests, and says so in the log",
+        "losses::test_a_bot_outlives_its_clusters_head_and_waits_for_the_next",
+    ),
+    (
+        "the actors and their engines end with it",
+        "losses::test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join",
+    ),
+)
