@@ -1,6 +1,7 @@
 """Whose turn it is: the rules of fairness over the queue's rows, and what follows from both."""
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from bot.rules import fairness, forecast
 from bot.rules.fairness import Line, Shares
 from bot.tables import backlog, engines, jobs, posts, state, takes
 from bot.tables.database import Reader, Transaction
-from bot.values import Job, QueuedJob
+from bot.values import Head, Job
 
 MOST_PASSED = 4
 """How many jobs may overtake one whose model is not loaded, except on an aged turn."""
@@ -40,22 +41,18 @@ class Opening:
     barred: Collection[str] = ()
     absent: Collection[str] = ()
 
-    def suits(self, job: QueuedJob) -> bool:
-        """Whether a job may be rendered here at all."""
-        return job.model not in self.barred and job.engine in (None, self.engine)
-
-    def is_in_the_way_of(self, job: QueuedJob) -> bool:
+    def is_in_the_way_of(self, head: Head, next_on: Mapping[int, str]) -> bool:
         """Whether a job's model is loaded nowhere at hand, nor here before others are done."""
-        if job.model in {*self.loaded, *self.full} or not self.full:
+        if head.model in {*self.loaded, *self.full} or not self.full:
             return False
-        return job.engine == self.engine or job.model not in self.elsewhere
+        return head.id in next_on or head.model not in self.elsewhere
 
-    def has_room(self, job: QueuedJob) -> bool:
+    def has_room(self, model: str) -> bool:
         """Whether a job may begin now, as far as slots go, and is not better begun elsewhere."""
         # Whoever needs another model waits for the full ones, too: it would take their place as
         # soon as they are idle, and those who may pass it would never be there in time.
-        free = job.model not in self.full and (job.model in self.loaded or not self.full)
-        return free and job.model not in self.better
+        free = model not in self.full and (model in self.loaded or not self.full)
+        return free and model not in self.better
 
 
 async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
@@ -70,48 +67,87 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     # Read in the claim's own transaction: nothing starts once a pause was answered.
     if await state.paused(tx) is not None or await engines.paused(tx, opening.engine):
         return None
-    # One job of each member and model is enough to choose from: only the oldest can be next, so
-    # a claim costs by the members who wait and not by the length of the queue.
-    heads = [job for job in await backlog.heads(tx) if job.model not in opening.absent]
-    shares = Shares(await backlog.shares(tx, now - fairness.WINDOW, now) if heads else ())
-    turn = await state.turn(tx)
-    whose_turn = Line(heads, shares).next(turn)
-    if whose_turn is None:
-        return None
+    turn, next_on = await state.turn(tx), await backlog.awaiting(tx)
     aged = fairness.is_aged(turn)
-    if aged and opening.suits(whose_turn) and opening.is_in_the_way_of(whose_turn):
-        # Or models that are always in use would keep it from its own for ever.
-        await backlog.awaits(tx, whose_turn.id, opening.engine)
+
+    def suits(head: Head) -> bool:
+        engine = next_on.get(head.id, opening.engine)
+        return head.model not in opening.barred and engine == opening.engine
+
+    whose_turn = foremost = first = at_hand = None
+    async with aclosing(_in_turn(tx, now, aged=aged)) as line:
+        async for head in line:
+            if head.model in opening.absent:
+                continue
+            whose_turn = whose_turn or head
+            if not suits(head):
+                continue
+            # Paying jobs that only others can render leave this one to those of the idle lane.
+            foremost = foremost or head
+            if head.idle != foremost.idle:
+                break
+            if aged and head is whose_turn and opening.is_in_the_way_of(head, next_on):
+                # Or models that are always in use would keep it from its own for ever.
+                await backlog.awaits(tx, head.id, opening.engine)
+                return None
+            if opening.has_room(head.model):
+                first = first or head
+                at_hand = head if head.model in opening.loaded else None
+                if at_hand or aged:  # which may not be passed
+                    break
+    if whose_turn is None or first is None:
         return None
-    suited = [job for job in heads if opening.suits(job)]
-    # Paying jobs that only other engines can render leave this one to those of the idle lane.
-    idle = all(job.idle for job in suited)
-    able = [job for job in suited if job.idle == idle and opening.has_room(job)]
-    first = Line(able, shares).next(turn)
-    if first is None:
-        return None
-    chosen: QueuedJob | None = first
-    if first.model not in opening.loaded:
-        at_hand = None
-        if first.passed < MOST_PASSED and not aged:
-            loaded = (job for job in able if job.model in opening.loaded)
-            at_hand = Line(loaded, shares).next(turn)
-        chosen = at_hand or (None if first.model in opening.elsewhere else first)
+    chosen = await _chosen(tx, opening, first, at_hand, aged=aged)
     if chosen is None:
         return None
     # The choice is only a wish: whether the job may start is decided by the UPDATE's own WHERE.
     job = await jobs.start(tx, chosen.id, opening.engine, now)
     if job is None:
-        if chosen.alone and chosen.engine is None:
-            await backlog.awaits(tx, chosen.id, opening.engine)
+        await backlog.awaits(tx, chosen.id, opening.engine, if_alone=True)
         return None
     # Counted only when something started: a refused start overtakes nobody.
     if chosen is not first:
         await jobs.passed(tx, first.id)
     # It stays somebody's turn until a slot of their model is free, on an engine that has it.
-    if whose_turn.model not in {*opening.full, *opening.better} and opening.suits(whose_turn):
+    if whose_turn.model not in {*opening.full, *opening.better} and suits(whose_turn):
         await state.count_turn(tx)
     return job
+
+
+async def _in_turn(tx: Transaction, now: datetime, *, aged: bool) -> AsyncGenerator[Head, None]:
+    """Yield waiting jobs as it is their turn, until somebody has seen enough.
+
+    One job of each member and model is enough to choose from: only the oldest can be next.
+    """
+    # Read bit by bit: a claim should cost no more where many wait.
+    if aged:
+        for idle in (False, True):
+            after = 0
+            while older := await backlog.by_age(tx, after, idle=idle):
+                for head in older:
+                    yield head
+                after = older[-1].id
+        return
+    since, waiting = now - fairness.WINDOW, await backlog.servers(tx)
+    shares = await backlog.shares_of_servers(tx, since, now) if waiting else {}
+    for idle in (False, True):
+        for guilds in fairness.by_share(waiting, shares):
+            if heads := await backlog.heads(tx, guilds, idle=idle):
+                members = await backlog.shares_of_members(tx, since, now, guilds)
+                for head in fairness.ranked(heads, members):
+                    yield head
+
+
+async def _chosen(
+    tx: Transaction, opening: Opening, first: Head, at_hand: Head | None, *, aged: bool
+) -> Head | None:
+    """Return who begins: whose model is `at_hand`, or who is first, or nobody."""
+    if first is at_hand:
+        return first
+    may_be_passed = not aged and await backlog.passed(tx, first.id) < MOST_PASSED
+    if at_hand and may_be_passed:
+        return at_hand
+    return None if first.model in opening.elsewhere else first
 
 
 async def wait_again(

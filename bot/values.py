@@ -379,6 +379,21 @@ class Job:
         return self.priority < 0
 
 
+class Head(NamedTuple):
+    """The oldest of a member's waiting jobs for a model, and for the idle lane, by its number."""
+
+    id: int
+    guild: int
+    user: int
+    model: str
+    priority: int
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is free and lets others pass."""
+        return self.priority < 0
+
+
 class QueuedJob(NamedTuple):
     """A job as the queue sees it; a tuple, since computing one place takes the whole queue.
 

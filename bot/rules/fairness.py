@@ -16,11 +16,12 @@ count. Jobs of the idle lane come after all others, and wait for them indefinite
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from itertools import groupby
 
 from bot.rules.lazy_heap import Key, LazyHeap
-from bot.values import QueuedJob
+from bot.values import Head, QueuedJob
 
 WINDOW = timedelta(hours=1)
 AGED = 4
@@ -121,6 +122,17 @@ class Line:
     def start(self, job: QueuedJob) -> None:
         """Remove a job that `next` returned, and add it to the shares."""
         self._lanes[job.idle].start(job)
+
+
+def by_share(servers: Iterable[int], shares: Mapping[int, float]) -> list[list[int]]:
+    """Return servers from the one served least on, those with equal shares together."""
+    of = {guild: shares.get(guild, 0.0) for guild in servers}
+    return [list(equal) for _, equal in groupby(sorted(of, key=of.__getitem__), of.__getitem__)]
+
+
+def ranked(heads: Iterable[Head], shares: Mapping[tuple[int, int], float]) -> list[Head]:
+    """Return jobs of servers with equal shares by their members' shares, then by age."""
+    return sorted(heads, key=lambda head: (shares.get((head.guild, head.user), 0.0), head.id))
 
 
 def is_aged(turn: int) -> bool:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.tables.database import Reader, Transaction, listed, moment
-from bot.values import QueuedJob
+from bot.values import Head, QueuedJob
 
 
 async def of(reader: Reader, guild: int, user: int) -> list[int]:
@@ -49,21 +49,61 @@ async def oldest(reader: Reader) -> datetime | None:
     return None if at is None else moment(at)
 
 
-async def heads(tx: Transaction) -> list[QueuedJob]:
-    """Return the oldest queued job of each member for each model, and those of the idle lane."""
-    # The columns of the GROUP BY are those of the index jobs_waiting: nothing is sorted.
+async def servers(tx: Transaction) -> list[int]:
+    """Return the servers whose members have queued jobs."""
+    # From each to the next by the index: without it, every queued job would be looked at.
     rows = await tx.fetch(
         """
-        SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
-            attempts, passed, engine
-        FROM jobs WHERE id IN (
-            SELECT MIN(id) FROM jobs WHERE status = 'queued'
-            GROUP BY guild_id, user_id, model, priority
+        WITH RECURSIVE waiting (guild_id) AS (
+            SELECT MIN(guild_id) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued'
+            UNION ALL
+            SELECT (
+                SELECT MIN(guild_id) FROM jobs INDEXED BY jobs_waiting
+                WHERE status = 'queued' AND jobs.guild_id > waiting.guild_id
+            )
+            FROM waiting WHERE guild_id IS NOT NULL
         )
+        SELECT guild_id FROM waiting WHERE guild_id IS NOT NULL
         """
     )
-    # The columns stand in the order of QueuedJob's fields.
-    return list(starmap(QueuedJob, rows))
+    return [row["guild_id"] for row in rows]
+
+
+async def heads(tx: Transaction, guilds: Collection[int], *, idle: bool) -> list[Head]:
+    """Return the oldest queued job of each of these servers' members for each model, in a lane."""
+    # The index holds all of it: nothing is sorted, and no row is looked up.
+    rows = await tx.fetch(
+        """
+        SELECT MIN(id), guild_id, user_id, model, priority
+        FROM jobs INDEXED BY jobs_waiting
+        WHERE status = 'queued' AND guild_id IN (SELECT value FROM json_each(?))
+            AND (priority < 0) = ?
+        GROUP BY guild_id, user_id, model, priority
+        """,
+        (listed(guilds), idle),
+    )
+    # The columns stand in the order of Head's fields.
+    return list(starmap(Head, rows))
+
+
+async def by_age(tx: Transaction, after: int, *, idle: bool) -> list[Head]:
+    """Return some queued jobs of a lane, from the oldest after this number on."""
+    rows = await tx.fetch(
+        """
+        SELECT id, guild_id, user_id, model, priority
+        FROM jobs INDEXED BY jobs_by_status
+        WHERE status = 'queued' AND id > ? AND (priority < 0) = ?
+        ORDER BY id LIMIT 50
+        """,
+        (after, idle),
+    )
+    return list(starmap(Head, rows))
+
+
+async def passed(tx: Transaction, job: int) -> int:
+    """Return how many others overtook a queued job."""
+    rows = await tx.fetch("SELECT passed FROM jobs WHERE id = ?", (job,))
+    return int(rows[0]["passed"])
 
 
 async def line(reader: Reader) -> list[QueuedJob]:
@@ -93,9 +133,26 @@ async def under_way(reader: Reader) -> list[tuple[QueuedJob, float]]:
     return [(_whole(row[:-1]), row["progress"]) for row in rows]
 
 
-async def awaits(tx: Transaction, job: int, engine: str) -> None:
-    """Note that a queued job is next on an engine, which has no room for it yet."""
-    await tx.execute("UPDATE jobs SET engine = ? WHERE id = ? AND status = 'queued'", (engine, job))
+async def awaits(tx: Transaction, job: int, engine: str, *, if_alone: bool = False) -> None:
+    """Note that a queued job is next on an engine, perhaps only if it has to be alone there."""
+    await tx.execute(
+        """
+        UPDATE jobs SET engine = ?
+        WHERE id = ? AND status = 'queued' AND engine IS NULL AND attempts >= ?
+        """,
+        (engine, job, int(if_alone)),
+    )
+
+
+async def awaiting(tx: Transaction) -> dict[int, str]:
+    """Return the queued jobs that are next on an engine, with its name."""
+    rows = await tx.fetch(
+        """
+        SELECT id, engine FROM jobs INDEXED BY jobs_awaiting
+        WHERE status = 'queued' AND engine IS NOT NULL
+        """
+    )
+    return {row["id"]: row["engine"] for row in rows}
 
 
 async def awaits_no_more(tx: Transaction, engine: str | None = None) -> None:
@@ -151,3 +208,32 @@ def _whole(columns: Sequence[Any]) -> QueuedJob:
 @lru_cache(maxsize=1000)  # most jobs have the usual options of their model
 def _options(text: str) -> Mapping[str, float]:
     return MappingProxyType(json.loads(text))
+
+
+async def shares_of_servers(reader: Reader, since: datetime, now: datetime) -> dict[int, float]:
+    """Return what was started for each server, as `shares` does."""
+    rows = await reader.fetch(
+        """
+        SELECT guild_id, SUM(1.0 * work / server_weight) AS share
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
+        GROUP BY guild_id
+        """,
+        (since.timestamp(), now.timestamp()),
+    )
+    return {row["guild_id"]: row["share"] for row in rows}
+
+
+async def shares_of_members(
+    reader: Reader, since: datetime, now: datetime, guilds: Collection[int]
+) -> dict[tuple[int, int], float]:
+    """Return what was started for each member of these servers, as `shares` does."""
+    rows = await reader.fetch(
+        """
+        SELECT guild_id, user_id, SUM(1.0 * work / weight) AS share
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
+            AND guild_id IN (SELECT value FROM json_each(?))
+        GROUP BY guild_id, user_id
+        """,
+        (since.timestamp(), now.timestamp(), listed(guilds)),
+    )
+    return {(row["guild_id"], row["user_id"]): row["share"] for row in rows}

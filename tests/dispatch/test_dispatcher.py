@@ -320,7 +320,7 @@ async def test_nobody_is_passed_while_nobody_starts(tmp_path: Path, clock: Clock
                 assert await queue.claim(tx, opening("small"), clock()) is None
         async with database.transaction() as tx:
             assert await state.turn(tx) == starts
-            assert [waiting.passed for waiting in await backlog.heads(tx)] == [0, 0]
+            assert [await backlog.passed(tx, waiting.id) for waiting in (large, small)] == [0, 0]
             await jobs.rendered(tx, alone.id, clock())
             job = await queue.claim(tx, opening("small"), clock())
             assert job

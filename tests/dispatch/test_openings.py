@@ -199,9 +199,9 @@ async def test_what_has_to_be_alone_waits_for_one_engine_and_keeps_no_other_idle
         assert (job.id, job.engine) == (3, "a")
         await put(tx, "jobs", status=Status.QUEUED, attempts=1, engine="a")
         await backlog.awaits_no_more(tx, "b")
-        assert [waiting.engine for waiting in await backlog.heads(tx)] == ["a"]
+        assert await backlog.awaiting(tx) == {5: "a"}
         await backlog.awaits_no_more(tx, "a")
-        assert [waiting.engine for waiting in await backlog.heads(tx)] == [None]
+        assert await backlog.awaiting(tx) == {}
 
 
 async def test_of_engines_that_are_gone_only_a_pause_is_remembered(

@@ -15,10 +15,10 @@ from bot import queue
 from bot.app import Plan
 from bot.lookup.standings import Standings
 from bot.rules import forecast
-from bot.rules.fairness import AGED, Line, Shares
+from bot.rules.fairness import AGED, Line, Shares, by_share, ranked
 from bot.tables import ledger
 from bot.tables.database import Database
-from bot.values import NOBODY, Limits, QueuedJob, Status, Wish
+from bot.values import NOBODY, Head, Limits, QueuedJob, Status, Wish
 from tests.support.clock import Clock
 from tests.support.one_engine import ENGINE, opening, runs
 from tests.support.rows import put
@@ -152,6 +152,15 @@ def test_the_line_is_served_as_its_rules_say(
         )
         chosen = min(heads.values(), key=rank)
         assert line.next(turn) is chosen
+        if turn % AGED != AGED - 1:  # as a claim does it, server by server
+            lane = [job for job in heads.values() if job.idle == chosen.idle]
+            foremost, *_ = by_share({job.guild for job in lane}, servers)
+            at_hand = [
+                Head(job.id, job.guild, job.user, job.model, job.priority)
+                for job in lane
+                if job.guild in foremost
+            ]
+            assert ranked(at_hand, members)[0].id == chosen.id
         line.start(chosen)
         waiting.remove(chosen)
         share, of_server = (chosen.work / w for w in (chosen.weight, chosen.server_weight))

@@ -276,8 +276,8 @@ def render(order: Render) -> None:
         case "cross":
             crossing[order.id] = order
             slow.add(order.id)
-        case "pause":
-            time.sleep(0.8)
+        case "pause" | "second":
+            time.sleep(1.0 if how == "second" else 0.8)
             play(order)
         case "linger":
             write(order.parts[0].audio, order.seconds)

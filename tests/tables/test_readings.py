@@ -93,7 +93,12 @@ async def test_the_queue(database: Database, tables: Tables) -> None:
 
     heads = {next(of_one)["id"] for _, of_one in groupby(sorted(queued, key=whose), whose)}
     async with database.transaction() as tx:
-        assert {waiting.id for waiting in await backlog.heads(tx)} == heads
+        servers = await backlog.servers(tx)
+        assert servers == sorted({job["guild_id"] for job in queued})
+        lanes = [await backlog.heads(tx, servers, idle=idle) for idle in (False, True)]
+        assert sorted(head.id for lane in lanes for head in lane) == sorted(heads)
+        aged = [waiting.id for waiting in await backlog.by_age(tx, 0, idle=False)]
+        assert aged == [job["id"] for job in queued if job["priority"] >= 0][:50]
     running = [job for job in tables.jobs if job["status"] == "running"]
     running.sort(key=lambda job: (job["started_at"] or 0, job["id"]))
     found = await backlog.under_way(database)

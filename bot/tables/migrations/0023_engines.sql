@@ -11,6 +11,12 @@ CREATE TABLE engines (
     loaded TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 ALTER TABLE jobs ADD COLUMN engine TEXT;
+-- Whose turn it is follows from what was started lately: of that no row need be looked up.
+DROP INDEX jobs_by_start;
+CREATE INDEX jobs_by_start ON jobs (
+    started_at, guild_id, user_id, work, weight, server_weight
+) WHERE started_at IS NOT NULL;
+CREATE INDEX jobs_awaiting ON jobs (engine) WHERE status = 'queued' AND engine IS NOT NULL;
 ALTER TABLE speeds RENAME TO speeds_before;
 CREATE TABLE speeds (
     engine TEXT NOT NULL,
