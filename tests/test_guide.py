@@ -34,7 +34,7 @@ PAGES = (
         "metrics.md",
         "musicgen.md",
     ),
-    *("operating.md", "privacy-notice.md", "terms.md", "tiers.md"),
+    *("operating.md", "privacy-notice.md", "scaling.md", "terms.md", "tiers.md"),
 )
 """Those that begin with their contents."""
 
