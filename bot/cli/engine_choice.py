@@ -5,7 +5,7 @@ The command says all that is configured, whatever engine it starts: each takes w
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from bot import __version__
@@ -49,7 +49,10 @@ def configured(config: Config) -> Choice:
             f"ENGINE is musicgen, but {lacking}'s packages are not installed: run `{SETUP}`, "
             "or set ENGINE=sketch."
         )
-    return _choice(config, config.engine)
+    choice = _choice(config, config.engine)
+    if config.engines == "ray":  # a machine of a cluster need not have all models
+        return replace(choice, command=(*choice.command, "--some"))
+    return choice
 
 
 def usable(config: Config, asked: EngineName | None, pace: float = 0.0) -> Choice:

@@ -99,8 +99,8 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
 
     It, the `slots`, takes side by side, and what it `confirms` are those of the first of `models`,
     which is loaded; the others are when they are asked for, save those that are `unfit`: they need
-    more memory than there is. They are named as their cards in `cards` are, where all is that is
-    known without loading.
+    more memory than there is, or are not on this machine. They are named as their cards in `cards`
+    are, where all is that is known without loading.
     """
 
     models: Annotated[Names, Meta(min_length=1)]

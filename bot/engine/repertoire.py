@@ -69,11 +69,17 @@ class Repertoire:
     """
 
     def __init__(
-        self, models: Sequence[str], settings: EngineSettings, most: int | None = None
+        self,
+        models: Sequence[str],
+        settings: EngineSettings,
+        most: int | None = None,
+        *,
+        some: bool = False,
     ) -> None:
         """Load the first of `models`, repositories or folders; raise OperatorError.
 
-        At most `most` stay loaded, as many as fit if nothing is said.
+        At most `most` stay loaded, as many as fit if nothing is said. Where `some` will do, those
+        that cannot be had are unfit, and the first of the others is the first.
         """
         self._device = devices.device(settings.device)
         stay_offline()
@@ -89,18 +95,27 @@ class Repertoire:
         """Seconds of the device's time that each model has had, or as good as had."""
         self._line: list[int] = []
         self._next_look = -math.inf
-        first, *others = self._paths
-        for name in others:
-            if found := self._rooms[name].trouble(self._paths[name]):
-                raise OperatorError(found)
-        self._load(first)
+        _, *others = self._paths
+        asked = ((name, self._trouble(name)) for name in (self._paths if some else others))
+        self._lacking = {name: found for name, found in asked if found}
+        if self._lacking and not (some and len(self._lacking) < len(self._paths)):
+            raise OperatorError(next(iter(self._lacking.values())))
+        # A sort keeps the order of equals, behind which are those that are not there.
+        self._paths = dict(sorted(self._paths.items(), key=lambda each: each[0] in self._lacking))
+        self._load(next(iter(self._paths)))
 
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
         first = next(iter(self.loaded.values())).ready()
         absent = (name for name in self._paths if name not in self.loaded)
-        unfit = tuple(name for name in absent if self._bytes(name) > memory.total(self._device))
+        unfit = tuple(name for name in absent if name in self._lacking or self._too_large(name))
         return replace(first, models=tuple(self._paths), unfit=unfit)
+
+    def _trouble(self, name: str) -> str | None:
+        return self._rooms[name].trouble(self._paths[name])
+
+    def _too_large(self, name: str) -> bool:
+        return self._bytes(name) > memory.total(self._device)
 
     def slots(self, model: str) -> int:
         """Return how many takes of a model are rendered side by side; see contract.Engine."""

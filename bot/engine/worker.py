@@ -191,7 +191,7 @@ def _musicgen(options: argparse.Namespace) -> Engine:
         kernels=options.kernels,
         finishes=options.finish == "on",
     )
-    return Repertoire(options.model, settings, options.models_loaded)
+    return Repertoire(options.model, settings, options.models_loaded, some=options.some)
 
 
 LOADERS = {EngineName.MUSICGEN: _musicgen, EngineName.SKETCH: _sketch}
@@ -210,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), required=True)
     parser.add_argument("--model", action="append")
     parser.add_argument("--models-loaded", type=int)
+    parser.add_argument("--some", action="store_true")
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--kernels", default="auto")

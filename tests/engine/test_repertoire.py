@@ -15,6 +15,7 @@ from bot.engine.hardware import memory
 from bot.engine.repertoire import Repertoire
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
+from bot.errors import OperatorError
 from tests.support.engines import Files
 from tests.support.scripted_child import ready
 
@@ -30,8 +31,8 @@ class Room:
         )
         monkeypatch.setattr(memory, "free", lambda _: 1e12)
 
-    def trouble(self, _: str) -> None:
-        return None
+    def trouble(self, name: str) -> str | None:
+        return None if name in self.steps else f"{name} is not on disk."
 
     def need(self, _: str) -> Need:
         return Need(weights=1.0, slot=1.0, fewest=1, most=1)
@@ -68,6 +69,19 @@ def test_models_share_the_time_of_the_device_however_long_their_steps_are(
     assert spent == pytest.approx([30, 40], abs=10.1)
     assert room.made["quick"] > 1000
     assert len(renders) == 2
+
+
+def test_some_of_the_models_will_do_where_not_all_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Room(monkeypatch, {"second": 1.0, "third": 1.0})
+    wanted, settings = ["first", "second", "third"], EngineSettings(device="cpu")
+    with pytest.raises(OperatorError, match="first is not on disk"):
+        Repertoire(["second", "first"], settings)
+    found = Repertoire(wanted, settings, some=True).ready()
+    assert (found.models, found.unfit) == (("second", "third", "first"), ("first",))
+    with pytest.raises(OperatorError, match="none is not on disk"):
+        Repertoire(["none"], settings, some=True)
 
 
 def test_who_was_alone_with_the_device_owes_nobody_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

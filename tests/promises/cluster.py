@@ -2,6 +2,10 @@
 
 PROMISES: tuple[tuple[str, ...], ...] = (
     (
+        "A machine need not have all of `MODELS`: a piece goes only where its model is.",
+        "repertoire::test_some_of_the_models_will_do_where_not_all_are_there",
+    ),
+    (
         "a machine keeps of a piece only what it needs while it renders",
         "contract::test_nothing_is_left_of_one",
     ),

@@ -22,7 +22,7 @@ import pytest
 from bot.app import Plan
 from bot.tables import engines
 from bot.tables.database import Database
-from bot.values import EngineState, Status
+from bot.values import EngineState, Limits, Status
 from tests.support import ray_cluster
 from tests.support.clock import until
 from tests.support.promises_kept import Rows, broken_meanwhile
@@ -48,6 +48,7 @@ def over(plan: Plan, address: str) -> Plan:
         command=SKETCH,
         models=("sketch",),
         defaults=(replace(GENEROUS, waiting=JOBS, per_day=86_400),),
+        limits=Limits(waiting=JOBS, waiting_per_server=JOBS),
         ray_address=address,
         silence=30.0,
         pause=0.2,
