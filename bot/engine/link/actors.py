@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -86,7 +87,8 @@ class Actors:
                 if number in self._sessions:
                     self._sessions[number][0].tell(line)
             case End(session=number):
-                if number in self._sessions:
+                # One that ends already must come to its end, and will say so.
+                if number in self._sessions and not self._sessions[number][0].ending:
                     self._sessions[number][1].cancel()
 
     def _begin(self, told: Begin) -> None:
@@ -98,7 +100,12 @@ class Actors:
         running = session.run(engine.actor, engine.place, self._words, sys.executable)
         task = self._tasks.create_task(running)
         self._sessions[told.session] = session, task
-        task.add_done_callback(lambda _: self._sessions.pop(told.session))
+        task.add_done_callback(lambda _: self._ended(told.session, engine))
+
+    def _ended(self, number: int, engine: PlacedActor) -> None:
+        session, _ = self._sessions.pop(number)
+        if session.died:
+            engine.refused = -math.inf
 
     def _nodes(self) -> list[dict[str, Any]]:
         alive = [node for node in ray.nodes() if node["Alive"]]

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from bot.engine.conversation import LONGEST_LAST_WORDS
 from bot.engine.files import wav
@@ -47,8 +47,8 @@ ActorHandle = Any
 """A handle of Ray's: it has the methods of a `Station`, each to be called by its `remote`."""
 
 
-async def _ended(actor: ActorHandle) -> None:
-    await actor.end.remote()
+async def _outcome(reference: Awaitable[object]) -> None:
+    await reference
 
 
 async def uncancelled(work: Coroutine[Any, Any, object]) -> None:
@@ -80,7 +80,10 @@ class NodeSession:
         """Orders that ended here, since their files could not be read or written."""
         self._chunks: list[bytes] = []
         self._placing = asyncio.Lock()
-        self._over = False
+        self.ending = False
+        """Whether it ends by itself, or was told to: it takes no files any more."""
+        self.died = False
+        """Whether its actor is dead for good."""
 
     async def run(
         self, actor: ActorHandle, place: EnginePlace, words: Sequence[str], python: str
@@ -90,21 +93,24 @@ class NodeSession:
             num_returns="streaming", _generator_backpressure_num_objects=ITEMS_AHEAD
         ).remote(self._number, words, python, place.share)
         telling = asyncio.create_task(self._tell_all(actor))
-        reason = "ended"
+        reason, patience = "ended", NODE_END_PATIENCE
         try:
             async for reference in stream:
                 await self._take(await reference)
         except EngineError as lost:
             reason = str(lost)
         except RayError as error:
+            self.died, patience = isinstance(error, ActorDiedError), 0.0
             reason = f"cannot be reached on {place.label} any more ({told(error)})"
         finally:
+            self.ending = True
             telling.cancel()
-            async with self._placing:
-                self._over = True
+            async with self._placing:  # no file is being written from here on
+                pass
             with suppress(RayError, TimeoutError):
                 ray.cancel(stream)  # it may wait for somebody to take what it said
-                await asyncio.wait_for(_ended(actor), NODE_END_PATIENCE)
+                ended = actor.end.remote(self._number)
+                await asyncio.wait_for(_outcome(ended), patience)
             self._say(Ended(session=self._number, reason=reason))
 
     def tell(self, line: bytes) -> None:
@@ -169,7 +175,7 @@ class NodeSession:
     async def _place(self, path: Path, data: Sequence[bytes]) -> None:
         writing = asyncio.to_thread(wav.replace, path, lambda file: file.writelines(data))
         async with self._placing:
-            if not self._over:
+            if not self.ending:
                 # Not cut short: whoever cancels this must find that nobody writes.
                 await uncancelled(writing)
 

@@ -55,7 +55,7 @@ class Station:
 
         The bot's `python` in it is this node's. On a CPU its `share` is such a one of so many.
         """
-        await self.end()
+        await self._end()
         here = [sys.executable if word == python else word for word in words]
         self._over.clear()
         try:
@@ -73,8 +73,12 @@ class Station:
         if self._running and self._running.session == session:
             self._running.tell(line, prefix)
 
-    async def end(self) -> None:
-        """Kill the process, if there is one, and wait until nothing of it is left."""
+    async def end(self, session: int) -> None:
+        """Kill the process, if it still is this session's, and wait until nothing of it is left."""
+        if self._running and self._running.session == session:
+            await self._end()
+
+    async def _end(self) -> None:
         if self._running:
             self._running.kill()
         await self._over.wait()
