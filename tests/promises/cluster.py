@@ -4,6 +4,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "A machine need not have all of `MODELS`: a piece goes only where its model is.",
         "repertoire::test_some_of_the_models_will_do_where_not_all_are_there",
+        "contract::test_musicgen_sounds_over_ray_as_it_does_here",
     ),
     (
         "a machine keeps of a piece only what it needs while it renders",

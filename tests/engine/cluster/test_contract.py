@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from bot import __version__
 from bot.engine import process
@@ -31,8 +32,13 @@ from tests.support.ray_cluster import Nodes
 from tests.support.scripted_child import SCRIPTED
 
 SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.02")
-COMMANDS = {"sketch": SKETCH, "scripted": SCRIPTED}
-SILENCES = {"sketch": 30.0, "scripted": 2.0}
+MUSICGEN = (
+    *(sys.executable, "-m", "bot.engine.worker", "--engine", "musicgen", "--some"),
+    *("--model", "facebook/musicgen-medium", "--model", "facebook/musicgen-small"),
+    *("--device", "cpu", "--precision", "float32"),
+)
+COMMANDS = {"sketch": SKETCH, "scripted": SCRIPTED, "musicgen": MUSICGEN}
+SILENCES = {"sketch": 30.0, "scripted": 2.0, "musicgen": 60.0}
 """Seconds: a real engine has steps, which last on a busy machine."""
 
 SECRET = "a-token-of-discords"
@@ -41,18 +47,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(scope="module")
-def nodes(token: None) -> Iterator[Nodes]:  # noqa: ARG001  # in the environment
+def nodes(token: None, home: Path) -> Iterator[Nodes]:  # noqa: ARG001  # in the environment
     """A cluster whose nodes were started without the secret."""
-    with ray_cluster.cluster() as nodes, pytest.MonkeyPatch.context() as patch:
-        nodes.add(3, engines=1)
-        patch.setenv("DISCORD_TOKEN", SECRET)
-        yield nodes
-
-
-SILENCES = {"sketch": 30.0, "scripted": 2.0}
-"""Seconds: a real engine has steps, which last on a busy machine."""
-
-SECRET = "a-token-of-discords"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(home))
+        with ray_cluster.cluster() as nodes:
+            nodes.add(3, engines=1)
+            patch.setenv("DISCORD_TOKEN", SECRET)
+            yield nodes
 
 
 @pytest_asyncio.fixture(
@@ -280,6 +282,23 @@ async def test_a_node_knows_no_secret_of_discords(start: EngineStart) -> None:
             assert SECRET not in ray_cluster.environment(each)
         assert len(links) == len(ray_cluster.actors()) == 1
         assert ray_cluster.TOKEN not in ray_cluster.environment(engine)
+
+
+@pytest.mark.parametrize("start", ["musicgen over ray"], indirect=True)
+async def test_musicgen_sounds_over_ray_as_it_does_here(start: EngineStart, tmp_path: Path) -> None:
+    """To the byte; and of the models an engine has those that are on its machine."""
+    near = partial(process.start, MUSICGEN, engine_environment())
+    asked = replace(order(tmp_path), model="small")
+    music = []
+    for each in (start, near):
+        async with each() as engine:
+            ready = await engine.ready()
+            assert (ready.models, ready.unfit) == (("small", "medium"), ("medium",))
+            attending = asyncio.create_task(engine.attend())
+            assert isinstance((await said(engine.render(asked)))[-1], Took)
+            attending.cancel()
+        music.append((tmp_path / "audio/1-1.wav").read_bytes())
+    assert music[0] == music[1]
 
 
 async def test_a_node_of_another_fantasia_is_left_out_in_words(
