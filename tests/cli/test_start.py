@@ -42,7 +42,7 @@ async def test_what_waiting_mends_is_waited_out_while_one_engine_loads(tmp_path:
     tries = [line for line in log.splitlines() if "cannot reach Discord" in line]
     assert len(tries) == 11, log
     assert "code 30034" in log
-    assert log.count("engine ready") == 1
+    assert log.count("engine cpu-0 ready") == 1
     assert discord.asked[-1] == "IDENTIFY"
 
 
