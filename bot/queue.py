@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.rules import fairness, forecast
@@ -40,6 +40,7 @@ class Opening:
     better: Collection[str] = ()
     barred: Collection[str] = ()
     absent: Collection[str] = ()
+    too_long: Mapping[str, float] = field(default_factory=dict)
 
     def is_in_the_way_of(self, head: Head, next_on: Mapping[int, str]) -> bool:
         """Whether a job's model is loaded nowhere at hand, nor here before others are done."""
@@ -90,7 +91,7 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
                 # Or models that are always in use would keep it from its own for ever.
                 await backlog.awaits(tx, head.id, opening.engine)
                 return None
-            if opening.has_room(head.model):
+            if opening.has_room(head.model) and not await _is_too_long(tx, opening, head):
                 first = first or head
                 at_hand = head if head.model in opening.loaded else None
                 if at_hand or aged:  # which may not be passed
@@ -112,6 +113,12 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     if whose_turn.model not in {*opening.full, *opening.better} and suits(whose_turn):
         await state.count_turn(tx)
     return job
+
+
+async def _is_too_long(tx: Transaction, opening: Opening, head: Head) -> bool:
+    """Whether the engine lacks the memory for a job, and others may not."""
+    least = opening.too_long.get(head.model)
+    return least is not None and await backlog.length(tx, head.id) >= least
 
 
 async def _in_turn(tx: Transaction, now: datetime, *, aged: bool) -> AsyncGenerator[Head, None]:

@@ -208,6 +208,24 @@ TABLE = {
     "/studio pause and resume": (
         "owner::test_a_paused_studio_queues_and_says_so_also_after_a_restart"
     ),
+    "one of two engines dies": (
+        "fleet::test_the_death_of_one_hands_back_its_own_piece_and_no_other"
+    ),
+    "one of two engines hangs, lies or sends garbage": (
+        "fleet::test_one_that_hangs_lies_or_dies_costs_the_others_nothing"
+    ),
+    "one of two engines cannot start": (
+        "fleet::test_an_engine_that_cannot_start_leaves_the_other_at_work_and_says_so_once"
+    ),
+    "one of two engines is out of memory": (
+        "fleet::test_what_ran_out_of_memory_is_alone_on_its_engine_and_the_other_goes_on"
+    ),
+    "too long for one engine": (
+        "fleet::test_what_is_too_long_for_one_engine_goes_to_a_larger_one"
+    ),
+    "the idle lane over two engines": (
+        "fleet::test_only_one_engine_makes_room_for_one_who_pays"
+    ),
     "/studio engine pause and resume": (
         "several_engines::test_an_engine_that_is_paused_ends_what_it_renders_and_starts_nothing_else"
     ),

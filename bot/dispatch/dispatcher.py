@@ -206,6 +206,7 @@ class Dispatcher:
                     await self._patiently(self._heard, engine, running, report)
         except JobError as error:
             await self._patiently(self._endings.refused, running, error)
+            await self._patiently(self._machine.learns, running.job.request.model)
         else:
             late = running.phase is Phase.LATE
             await self._patiently(self._endings.overdue if late else self._rendered, running)
@@ -246,7 +247,7 @@ class Dispatcher:
     async def _rendered(self, running: RunningJob) -> None:
         spent, pace = self._ticks() - running.begun, self._deadlines.measured(running)
         await self._endings.rendered(running.job, spent, pace)
-        await self._machine.made(running.job.request.model)
+        await self._machine.learns(running.job.request.model)
         self._metrics.renders.labels(running.job.request.model).observe(spent)
 
     def _let_go(self, engine: RunningEngine, running: RunningJob) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,7 +16,7 @@ from bot.errors import EngineError, JobError
 from bot.logs import change
 from bot.tables import backlog, engines, jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
-from bot.values import Fault, Job, PostKind
+from bot.values import EngineState, EngineStatus, Fault, Job, PostKind
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Endings:
         if error.fault is Fault.MEMORY and job.care < most:
             await self._requeue(running, care=job.care + 1, because=str(error))
         elif error.fault is Fault.MEMORY:
-            await self._too_long(job)
+            await self._too_long(running)
         else:
             if error.fault is Fault.DISK:
                 remedy = "Free some space in DATA_DIR, or make it writable."
@@ -184,11 +185,18 @@ class Endings:
         if missing and not some:
             raise EngineError(f"reported job {job.id} done without take {missing[0]}")
 
-    async def _too_long(self, job: Job) -> None:
-        """A job ran out of memory, even alone and take by take."""
+    async def _too_long(self, running: RunningJob) -> None:
+        """A job ran out of memory, even alone and take by take: requeue it for a larger engine."""
+        job = running.job
         request = job.request
         async with self._done_with({job.id}) as tx:
             fits = await self._ran_out(tx, job)
+            if await self._another_holds(tx, job):
+                running.phase = Phase.REQUEUED
+                if await queue.wait_again(tx, job.id, self._clock()):
+                    change(log, job, "queued", logging.WARNING, because="another engine is larger")
+                self._ring()
+                return
             reason = (
                 f"This machine has too little memory for {request.length:g} s with "
                 f"{request.model}, even with nothing beside it and one take at a time. "
@@ -204,6 +212,18 @@ class Endings:
             if await queue.wait_again(tx, job.id, self._clock(), deaths=deaths, care=care):
                 change(log, job, "queued", logging.WARNING, because=because)
         self._ring()
+
+    async def _another_holds(self, tx: Transaction, job: Job) -> bool:
+        """Whether an engine that is there may have the memory that a job's own lacks."""
+        model, length = job.request.model, job.request.length
+
+        def holds(engine: EngineStatus) -> bool:
+            known = engine.speeds.get(model)
+            limit = math.inf if known is None or known.too_long is None else known.too_long
+            return model in engine.able and limit > length
+
+        others = [each for each in await engines.every(tx) if each.name != job.engine]
+        return any(holds(each) for each in others if each.state is not EngineState.LOST)
 
     async def _ran_out(self, tx: Transaction, job: Job) -> float:
         """Note that a job ran out of memory; return the seconds that fit, or 0."""

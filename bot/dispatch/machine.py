@@ -61,11 +61,14 @@ class Machine:
         found = name, said.model, said.slots, ", ".join(said.models)
         log.info("engine %s loaded %s, takes side by side: %d; in memory: %s", *found)
 
-    async def made(self, model: str) -> None:
-        """A piece was rendered: go by what is known of its model's pace now."""
+    async def learns(self, model: str) -> None:
+        """A piece has ended: go by what is known of its model now."""
         self._go_by(await speeds.of(self._database, self._slots.name), model)
 
     def _go_by(self, known: Mapping[str, Speed], model: str) -> None:
         if speed := known.get(model):
             self._deadlines.pace(model, speed.pace)
             self._slots.paces[model] = speed.pace
+            self._slots.too_long.pop(model, None)
+            if speed.too_long is not None:
+                self._slots.too_long[model] = speed.too_long

@@ -28,6 +28,8 @@ class EngineSlots:
         """Those in memory."""
         self.paces: dict[str, float] = {}
         """Seconds of work per second of music, by model."""
+        self.too_long: dict[str, float] = {}
+        """The shortest pieces that the memory was too small for, in seconds, by model."""
         self._slots: dict[str, int] = {}
         self._declined = False
         self._rung = False
@@ -86,6 +88,10 @@ class EngineSlots:
         taken = sum(running.job.request.takes for running in self.running.values())
         return taken, self.paces.get(model, math.inf)
 
+    def holds(self, model: str, seconds: float) -> bool:
+        """Whether it may have the memory for a piece of this length."""
+        return model in self.able and self.too_long.get(model, math.inf) > seconds
+
     def drops(self) -> bool:
         """Whether it still has a job that is back in the queue."""
         return any(running.phase is Phase.REQUEUED for running in self.running.values())
@@ -107,6 +113,7 @@ def opening(mine: EngineSlots, engines: Mapping[str, EngineSlots]) -> Opening:
     elsewhere = frozenset[str]().union(*(other.able for other in others))
     there = frozenset[str]().union(*(each.able for each in engines.values() if each.serving))
     begun = [(other, model) for other in others for model in other.begins() & {*other.loaded}]
+    serving = [other for other in others if other.serving]
     barred = (known if unknown else elsewhere) - mine.able
     return Opening(
         engine=mine.name,
@@ -116,6 +123,11 @@ def opening(mine: EngineSlots, engines: Mapping[str, EngineSlots]) -> Opening:
         better={model for other, model in begun if other.rank(model) < mine.rank(model)},
         barred=barred,
         absent=barred - there,
+        too_long={
+            model: seconds
+            for model, seconds in mine.too_long.items()
+            if any(other.holds(model, seconds) for other in serving)
+        },
     )
 
 

@@ -106,6 +106,12 @@ async def passed(tx: Transaction, job: int) -> int:
     return int(rows[0]["passed"])
 
 
+async def length(tx: Transaction, job: int) -> float:
+    """Return the seconds of a queued job's piece, with what it extends."""
+    rows = await tx.fetch("SELECT seconds + before AS length FROM jobs WHERE id = ?", (job,))
+    return float(rows[0]["length"])
+
+
 async def line(reader: Reader) -> list[QueuedJob]:
     """Return all queued jobs."""
     rows = await reader.fetch(

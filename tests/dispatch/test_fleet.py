@@ -186,6 +186,28 @@ async def test_a_piece_goes_where_its_model_can_be(plan: Plan) -> None:
             assert (await w.ended(number, Status.DELIVERED)).engine == "cpu-1"
 
 
+async def test_what_is_too_long_for_one_engine_goes_to_a_larger_one(plan: Plan) -> None:
+    async with world(two(plan, {"SCRIPTED_MEMORY": "small"})) as w:
+        await both_ready(w)
+        await w.services.operations.pause_engine("cpu-1")
+        await asked(w, "roomy", seconds=60)
+
+        async def tried() -> bool:
+            found = await job(w, 1)
+            return found.attempts == 2 and found.status is Status.QUEUED
+
+        await until(tried)
+        await w.services.operations.resume_engine("cpu-1")
+        first = await w.ended(1, Status.DELIVERED)
+        assert (first.engine, first.attempts, first.deaths) == ("cpu-1", 3, 0)
+        for number in (2, 3):
+            await asked(w, "roomy", seconds=90)
+            again = await w.ended(number, Status.DELIVERED)
+            assert (again.engine, again.attempts) == ("cpu-1", 1), "it is known by now"
+        smaller = (await engines.every(w.database))[0]
+        assert (smaller.name, smaller.speeds["scripted"].too_long) == ("cpu-0", 60)
+
+
 async def test_only_one_engine_makes_room_for_one_who_pays(plan: Plan) -> None:
     tier = replace(plan.defaults[0], per_day=5)
     async with world(replace(plan, defaults=(tier,), limits=Limits(idle_lane=True))) as w:

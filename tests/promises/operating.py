@@ -63,6 +63,22 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "placement::test_a_gpu_that_torch_has_no_code_for_gets_no_engine",
     ),
     (
+        "that is lost or cannot start leaves the others at work, and its pieces are tried once more",
+        "fleet::test_the_death_of_one_hands_back_its_own_piece_and_no_other",
+        "fleet::test_one_that_hangs_lies_or_dies_costs_the_others_nothing",
+        "fleet::test_an_engine_that_cannot_start_leaves_the_other_at_work_and_says_so_once",
+    ),
+    (
+        "has its model loaded and a slot free, of several to the one with less to do",
+        "openings::test_a_job_is_left_to_the_engine_that_has_its_model_loaded",
+        "openings::test_of_two_that_have_a_model_the_one_with_less_to_do_begins_then_the_faster",
+        "fleet::test_a_piece_goes_where_its_model_can_be",
+    ),
+    (
+        "has too little memory for, to another",
+        "fleet::test_what_is_too_long_for_one_engine_goes_to_a_larger_one",
+    ),
+    (
         "`/studio stats`, the metrics and the log name them",
         "several_engines::test_the_owner_sees_each_engine_and_reads_why_one_cannot_be_paused",
         "metrics::test_each_engine_is_measured_by_its_name",

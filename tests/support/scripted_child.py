@@ -283,6 +283,8 @@ def render(order: Render) -> None:
             write(order.parts[0].audio, order.seconds)
             lingering.add(order.id)
             slow.add(order.id)
+        case "roomy" if os.environ.get("SCRIPTED_MEMORY") == "small":
+            say(Failed(id=order.id, fault=Fault.MEMORY, reason="The memory is too small."))
         case "hungry":
             say(Failed(id=order.id, fault=Fault.MEMORY, reason="The memory is too small."))
         case "glutton" if not order.one_by_one:
