@@ -63,7 +63,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "placement::test_a_gpu_that_torch_has_no_code_for_gets_no_engine",
     ),
     (
-        "that is lost or cannot start leaves the others at work, and its pieces are tried once more",
+        "that is lost or cannot start leaves the others at work, and its pieces are tried once",
         "fleet::test_the_death_of_one_hands_back_its_own_piece_and_no_other",
         "fleet::test_one_that_hangs_lies_or_dies_costs_the_others_nothing",
         "fleet::test_an_engine_that_cannot_start_leaves_the_other_at_work_and_says_so_once",
