@@ -13,6 +13,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "On a machine without a GPU there is one for each unit of the resource `fantasia`",
         "cluster_nodes::test_each_gpu_has_an_engine_and_a_node_without_one_as_many_as_it_says",
+        "contract::test_each_gpu_of_a_node_has_an_engine_that_sees_it_alone_and_keeps_its_threads",
     ),
     (
         "the bot refuses to start without one, unless all is on loopback addresses",

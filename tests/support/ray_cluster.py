@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -34,10 +35,13 @@ class Nodes:
         self._process = process
         self.address = self._answer()
 
-    def add(self, last: int, engines: int, **environment: str) -> None:
-        """Let 127.0.0.(last) join, with room for so many engines."""
+    def add(self, last: int, engines: int, gpus: int = 0, **environment: str) -> None:
+        """Let 127.0.0.(last) join, with room for so many engines, or with so many GPUs.
+
+        Ray believes whatever it is told of them. In its `environment` what is empty is not set.
+        """
         more = (f"{key}={value}" for key, value in environment.items())
-        self._do("add", str(last), str(engines), *more)
+        self._do("add", str(last), str(engines), str(gpus), *more)
 
     def kill(self, last: int) -> None:
         """Kill a node at once, with all that runs on it; the head is 127.0.0.2."""
@@ -120,12 +124,11 @@ def main() -> None:
         print(DONE, cluster.address, flush=True)
         for line in sys.stdin:
             match line.split():
-                case ["add", last, engines, *more]:
-                    pairs = dict(each.split("=", 1) for each in more)
-                    os.environ.update(pairs)
-                    add(int(last), resources={"fantasia": int(engines)})
-                    for key in pairs:
-                        del os.environ[key]
+                case ["add", last, engines, gpus, *more]:
+                    told = dict(each.split("=", 1) for each in more)
+                    wanted = {key: value for key, value in {**os.environ, **told}.items() if value}
+                    with patch.dict(os.environ, wanted, clear=True):
+                        add(int(last), resources={"fantasia": int(engines)}, num_gpus=int(gpus))
                 case ["kill", last]:
                     cluster.remove_node(nodes.pop(int(last)), allow_graceful=False)
                 case ["behead"]:
