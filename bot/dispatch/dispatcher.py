@@ -55,7 +55,7 @@ class Dispatcher:
         self._lost = False
         """Whether its loss is still to be recorded."""
         self._trouble = ""
-        self.slots = around.engines[name] = EngineSlots(name)
+        self.slots = EngineSlots(name)
         self._running = self.slots.running
         self._deadlines = Deadlines(around.ticks, around.grace)
         self._patiently = Patience(self._deadlines, self._running)
@@ -66,15 +66,20 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Keep an engine running."""
+        self._around.engines[self._name] = self.slots
         try:
             while True:
                 await self._serve_once()
+                if (task := asyncio.current_task()) and task.cancelling():
+                    # A group of tasks says nothing of a cancel that comes with an engine's death.
+                    raise asyncio.CancelledError
                 await self._patiently(self._recover)
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            with contextlib.suppress(StorageError):  # the next start then finds them running
-                await asyncio.shield(self._recover() if self._lost else self._hand_back())
+            # What cannot be recorded now is settled later, or found by the next start.
+            with contextlib.suppress(StorageError):
+                await asyncio.shield(self.settle() if self._lost else self._hand_back())
             del self._around.engines[self._name]
 
     async def idle(self) -> None:
@@ -85,6 +90,11 @@ class Dispatcher:
         """Its engine is no longer there: what it rendered counts as lost with it."""
         self._lost = self._died = True
         self._trouble = "It is no longer there."
+
+    async def settle(self) -> None:
+        """Settle what a lost engine rendered, unless that was recorded."""
+        if self._lost:
+            await self._recover()
 
     async def _serve_once(self) -> None:
         try:

@@ -1,7 +1,6 @@
 """All engines: a dispatcher for each that is there, over one queue."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -124,12 +123,14 @@ class Fleet:
 
     async def _end(self, names: Collection[str]) -> None:
         """End the dispatchers of engines that are gone."""
-        for name in names:
-            dispatcher, task = self._dispatchers.pop(name)
+        ended = {name: self._dispatchers.pop(name) for name in names}
+        for dispatcher, task in ended.values():
             dispatcher.gone()
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for name, (dispatcher, task) in ended.items():
+            # Not `await task`: who cancels this meanwhile must not be taken for its end.
+            await asyncio.wait({task})
+            await self._patiently(dispatcher.settle)
             self._troubles.pop(name, None)
 
     async def _note(self, names: Collection[str]) -> None:
