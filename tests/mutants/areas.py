@@ -4,6 +4,7 @@ _FILES = {
     "bot.tables.jobs": "tables readings sums jobs dispatcher fairness money post_again erasure "
     "ageing",
     "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
+    "bot.tables.engines": "openings readings fleet owner tables machine",
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
     "bot.tables.shelf": "shelf songs readings tables query_plans",
@@ -31,6 +32,7 @@ _FILES = {
     "bot.rules.fairness": "fairness forecast",
     "bot.rules.lyrics": "lyrics songs",
     "bot.dispatch.dispatcher": "dispatcher faults previews hostile_child time deadlines",
+    "bot.dispatch.openings": "openings fairness_of_engines forecast fleet simulated_day",
     "bot.dispatch.endings": "jobs ledger dispatcher faults previews hostile_child",
     "bot.retention.archive": "result_buttons privacy forgetting sweeping erasure ageing money "
     "owner takes",

@@ -18,6 +18,7 @@ MODULES = (
     *(
         "bot.tables.jobs",
         "bot.tables.backlog",
+        "bot.tables.engines",
         "bot.tables.erasures",
         "bot.tables.takes",
         "bot.tables.shelf",
@@ -31,6 +32,7 @@ MODULES = (
     ),
     *("bot.belongings.shelf", "bot.belongings.drafts", "bot.admin.panels"),
     *("bot.queue", "bot.rules.fairness", "bot.dispatch.dispatcher", "bot.dispatch.endings"),
+    "bot.dispatch.openings",
     *("bot.retention.archive", "bot.retention.copies", "bot.retention.ownership"),
     *(
         "bot.engine.acestep.checkpoint",
