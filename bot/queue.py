@@ -29,8 +29,7 @@ class Opening:
 
     Its `loaded` models are in memory, the slots of the `full` are all taken. Other engines have
     those of `elsewhere` loaded, with a slot free; for the `better` of these, one that has less to
-    do, or is faster. What needs a model that is `barred` only others can render; of the `absent`
-    ones no engine that is there can.
+    do, or is faster. What needs a model that is `barred` only others can render.
     """
 
     engine: str
@@ -39,7 +38,6 @@ class Opening:
     elsewhere: Collection[str] = ()
     better: Collection[str] = ()
     barred: Collection[str] = ()
-    absent: Collection[str] = ()
     too_long: Mapping[str, float] = field(default_factory=dict)
 
     def is_in_the_way_of(self, head: Head, next_on: Mapping[int, str]) -> bool:
@@ -70,6 +68,10 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
         return None
     turn, next_on = await state.turn(tx), await backlog.awaiting(tx)
     aged = fairness.is_aged(turn)
+    # Whose model no engine begins now, for none is there that has it or those are paused, has no
+    # turn: it would stand until one is back.
+    barred = frozenset(opening.barred)
+    absent = barred - await engines.able(tx) if barred else barred
 
     def suits(head: Head) -> bool:
         engine = next_on.get(head.id, opening.engine)
@@ -78,7 +80,7 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
     whose_turn = foremost = first = at_hand = None
     async with aclosing(_in_turn(tx, now, aged=aged)) as line:
         async for head in line:
-            if head.model in opening.absent:
+            if head.model in absent:
                 continue
             whose_turn = whose_turn or head
             if not suits(head):

@@ -116,7 +116,7 @@ class Endings:
         async with self._database.transaction() as tx:
             given_way = [job for job in await jobs.running(tx, engine) if job.idle]
             paused = await state.paused(tx) is not None or await engines.paused(tx, engine)
-            if not given_way or paused or not await backlog.somebody_pays(tx, other_than):
+            if not given_way or paused or not await backlog.somebody_pays(tx, engine, other_than):
                 return []
             # attempts=0: it gave way, and nothing speaks against rendering it beside others.
             for job in given_way:

@@ -111,18 +111,15 @@ def opening(mine: EngineSlots, engines: Mapping[str, EngineSlots]) -> Opening:
     unknown = any(other.known is None for other in others)
     known = frozenset[str]().union(*(each.known or () for each in engines.values()))
     elsewhere = frozenset[str]().union(*(other.able for other in others))
-    there = frozenset[str]().union(*(each.able for each in engines.values() if each.serving))
     begun = [(other, model) for other in others for model in other.begins() & {*other.loaded}]
     serving = [other for other in others if other.serving]
-    barred = (known if unknown else elsewhere) - mine.able
     return Opening(
         engine=mine.name,
         loaded=mine.loaded,
         full=mine.full(),
         elsewhere={model for _, model in begun},
         better={model for other, model in begun if other.rank(model) < mine.rank(model)},
-        barred=barred,
-        absent=barred - there,
+        barred=(known if unknown else elsewhere) - mine.able,
         too_long={
             model: seconds
             for model, seconds in mine.too_long.items()

@@ -172,15 +172,16 @@ async def awaits_no_more(tx: Transaction, engine: str | None = None) -> None:
     )
 
 
-async def somebody_pays(reader: Reader, other_than: Collection[str] = ()) -> bool:
-    """Whether a paying job is waiting, for another model than these."""
+async def somebody_pays(reader: Reader, engine: str, other_than: Collection[str] = ()) -> bool:
+    """Whether a paying job is waiting that an engine could begin, of another model than these."""
     rows = await reader.fetch(
         """
         SELECT id FROM jobs WHERE status = 'queued' AND priority >= 0
+            AND (engine IS NULL OR engine = ?)
             AND model NOT IN (SELECT value FROM json_each(?))
         LIMIT 1
         """,
-        (listed(other_than),),
+        (engine, listed(other_than)),
     )
     return bool(rows)
 

@@ -31,6 +31,18 @@ async def state(reader: Reader) -> EngineState:
     return EngineState.READY if rows else EngineState.LOADING
 
 
+async def able(reader: Reader) -> set[str]:
+    """Return the models that an engine can render which is ready and not taken out."""
+    rows = await reader.fetch(
+        """
+        SELECT DISTINCT value FROM engines, json_each(models)
+        WHERE state = 'ready' AND paused = 0
+            AND value NOT IN (SELECT value FROM json_each(unfit))
+        """
+    )
+    return {row["value"] for row in rows}
+
+
 async def are(tx: Transaction, names: Collection[str]) -> None:
     """Note which engines there are; of others only a pause is remembered."""
     there = listed(names)

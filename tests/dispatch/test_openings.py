@@ -11,11 +11,12 @@ from bot.dispatch.openings import EngineSlots, begun_elsewhere, opening
 from bot.dispatch.running_job import Phase
 from bot.rules import fairness
 from bot.tables import backlog, engines, jobs, state
+from bot.tables.database import Database
 from bot.values import Status, Wish
 from tests.support import one_engine
 from tests.support.clock import Clock
 from tests.support.rows import put
-from tests.support.studio import GENEROUS, a_studio, origin
+from tests.support.studio import GENEROUS, a_studio, origin, rooms
 
 MODELS = ("small", "ace", "large")
 
@@ -119,9 +120,8 @@ def test_a_model_is_barred_where_others_may_have_the_memory_for_it() -> None:
     assert set(opening(small, fleet(small, EngineSlots("c"))).barred) == {"large"}
     both = fleet(small, large)
     assert set(opening(small, both).barred) == {"large"}
-    assert set(opening(small, both).absent) == set()
     large.serving = False
-    assert set(opening(small, both).absent) == {"large"}
+    assert set(opening(small, both).barred) == {"large"}
     assert set(opening(large, both).barred) == set()
 
 
@@ -154,6 +154,7 @@ async def test_what_only_others_can_render_keeps_its_turn_and_holds_up_nobody(
         for _ in range(fairness.AGED - 1):
             await state.count_turn(tx)
         assert fairness.is_aged(turn := await state.turn(tx))
+        await one_engine.runs(tx, "large", engine="gpu-0")
         could = one_engine.opening("small", barred=("large",))
         job = await queue.claim(tx, could, clock())
         assert job
@@ -166,14 +167,22 @@ async def test_what_only_others_can_render_keeps_its_turn_and_holds_up_nobody(
         assert await state.turn(tx) == turn + 1
 
 
-async def test_a_model_that_no_engine_has_now_takes_nobodys_turn(
-    tmp_path: Path, clock: Clock
+@pytest.mark.parametrize("why", ["gone", "lost", "paused", "unfit"])
+async def test_a_model_that_no_engine_begins_now_takes_nobodys_turn(
+    tmp_path: Path, clock: Clock, why: str
 ) -> None:
     async with a_studio(tmp_path, clock) as (_, database), database.transaction() as tx:
         await put(tx, "jobs", status=Status.QUEUED, model="large")
         for _ in range(fairness.AGED):
             await put(tx, "jobs", status=Status.QUEUED, model="small")
-        could = one_engine.opening("small", barred=("large",), absent=("large",))
+        if why != "gone":
+            unfit = ("large",) if why == "unfit" else ()
+            await one_engine.runs(tx, "large", engine="gpu-0", unfit=unfit)
+        if why == "lost":
+            await engines.lost(tx, "gpu-0", "It died.")
+        if why == "paused":
+            await engines.pause(tx, "gpu-0")
+        could = one_engine.opening("small", barred=("large",))
         for turn in range(fairness.AGED):
             assert await state.turn(tx) == turn
             assert await queue.claim(tx, could, clock())
@@ -220,3 +229,20 @@ async def test_of_engines_that_are_gone_only_a_pause_is_remembered(
         assert await engines.paused(tx, "b")
         assert await engines.resume(tx, "b")
         assert not await engines.resume(tx, "b")
+
+
+async def test_idle_pieces_do_not_give_way_to_what_is_next_on_another_engine(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    """They would begin again at once, and give way again."""
+    made = rooms(database, tmp_path, clock)
+    async with database.transaction() as tx:
+        idle = await put(tx, "jobs", status=Status.RUNNING, engine="a", attempts=1, priority=-1)
+        await put(tx, "jobs", status=Status.RUNNING, engine="b", attempts=1)
+        paying = await put(tx, "jobs", status=Status.QUEUED, attempts=1)
+        await backlog.awaits(tx, paying, "b")
+    assert await made.endings.give_way("a") == []
+    async with database.transaction() as tx:
+        await backlog.awaits_no_more(tx, "b")
+        await backlog.awaits(tx, paying, "a")
+    assert [job.id for job in await made.endings.give_way("a")] == [idle]

@@ -136,7 +136,7 @@ async def test_who_waits_and_pays(
 ) -> None:
     async with database.transaction() as tx:
         await put(tx, "jobs", priority=priority, status=status)
-        assert await backlog.somebody_pays(tx) == (pays and status is Status.QUEUED)
+        assert await backlog.somebody_pays(tx, "cpu-0") == (pays and status is Status.QUEUED)
 
 
 async def test_what_may_be_out_of_date(database: Database, tables: Tables) -> None:
