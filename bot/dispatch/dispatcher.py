@@ -149,7 +149,6 @@ class Dispatcher:
     async def _loaded(self, ready: Ready) -> None:
         await self._machine.loaded(ready)
         self._pause = self._around.pause
-        self.slots.ring()
         self._news.set()
 
     async def _heed(self, engine: RunningEngine) -> None:

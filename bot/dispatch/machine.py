@@ -44,6 +44,7 @@ class Machine:
             self._go_by(known, model)
         # Once it is recorded: a job that began before would count as one of an engine that loads.
         self._slots.ready(ready.models, ready.unfit, first, ready.slots)
+        self._slots.ring()
         found = name, ", ".join(ready.models), ready.device, ready.precision, ready.slots
         log.info("engine %s ready: %s on %s in %s, takes side by side: %d", *found)
 
@@ -58,6 +59,7 @@ class Machine:
             await speeds.found(tx, setup, said.pace, said.slots)
             known = await speeds.of(tx, name)
         self._go_by(known, said.model)
+        self._slots.ring()  # it may have more slots than the one that the model had until now
         found = name, said.model, said.slots, ", ".join(said.models)
         log.info("engine %s loaded %s, takes side by side: %d; in memory: %s", *found)
 

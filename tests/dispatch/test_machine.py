@@ -50,7 +50,9 @@ async def test_each_model_is_full_by_slots_of_its_own(tmp_path: Path, clock: Clo
         assert full(("small", 1)) == set()
         assert full(("small", 1), ("small", 1)) == {"small"}
         assert full(("ace", 1), ("small", 1)) == {"ace"}, "it is not loaded yet"
+        slots.work.clear()
         await machine.swapped(loaded("ace", "small", slots=3))
+        assert slots.work.is_set(), "two more may begin"
         assert full(("ace", 2), ("small", 1)) == set()
         assert full(("ace", 3), ("small", 2)) == {"ace", "small"}
         known = await speeds.of(database, ENGINE)
