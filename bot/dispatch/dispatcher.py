@@ -99,7 +99,7 @@ class Dispatcher:
     async def _serve_once(self) -> None:
         try:
             async with AsyncExitStack() as stack:
-                async with self._around.loading[self._name.rpartition("/")[0]]:
+                async with self._around.turn_to_load(self._name):
                     await self._patiently(self._loads)
                     engine = await stack.enter_async_context(self._start())
                     self._metrics.engines[self._name] = engine.pid

@@ -12,7 +12,7 @@ from bot.dispatch.deadlines import GRACE, Deadlines
 from bot.dispatch.dispatcher import Dispatcher
 from bot.dispatch.endings import Endings
 from bot.dispatch.patience import Patience
-from bot.dispatch.surroundings import Start, Surroundings
+from bot.dispatch.surroundings import LONGEST_TURN, Start, Surroundings
 from bot.errors import OperatorError
 from bot.monitoring.metrics import Metrics
 from bot.tables import engines
@@ -41,6 +41,7 @@ class Fleet:
         ticks: Callable[[], float] = time.monotonic,
         pause: float = 1.0,
         grace: float = GRACE,
+        turn: float = LONGEST_TURN,
         needed: bool = True,
     ) -> None:
         """What is stored uses the `clock`; what is measured uses the `ticks`, in seconds.
@@ -58,6 +59,7 @@ class Fleet:
             ticks=ticks,
             pause=pause,
             grace=grace,
+            turn=turn,
             news=news,
             drain=drain,
             metrics=metrics,

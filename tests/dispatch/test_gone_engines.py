@@ -47,6 +47,7 @@ class Site:
             metrics=self.metrics,
             source=self._source,
             pause=0.01,
+            turn=0.5,
             needed=False,
         )
         self.running = asyncio.create_task(self.fleet.run())
@@ -55,10 +56,11 @@ class Site:
         while True:
             yield await self.changes.get()
 
-    async def ready(self, *names: str) -> None:
+    async def ready(self, *names: str, of: int = 1) -> None:
         async def are_ready() -> bool:
             found = {each.name: each.state for each in await engines.every(self.database)}
-            return found == dict.fromkeys(names, EngineState.READY)
+            ready = [name for name, state in found.items() if state is EngineState.READY]
+            return ready == [*names] and len(found) == of
 
         await until(are_ready)
 
@@ -88,8 +90,8 @@ async def site(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterato
         await site.running
 
 
-def child() -> AbstractAsyncContextManager[RunningEngine]:
-    return process.start(SCRIPTED, engine_environment())
+def child(*how: str) -> AbstractAsyncContextManager[RunningEngine]:
+    return process.start((*SCRIPTED, *how), engine_environment())
 
 
 async def test_a_fleet_ends_while_it_waits_for_the_end_of_an_engine_that_is_gone(
@@ -182,3 +184,9 @@ async def test_one_that_was_gone_before_it_could_begin_leaves_nothing(site: Site
         site.changes.put_nowait(there)
     await site.ready("b")
     assert set(site.fleet._around.engines) == {"b"}
+
+
+async def test_one_that_never_answers_as_it_loads_keeps_no_other_from_work(site: Site) -> None:
+    site.changes.put_nowait({"a": lambda: child("mute"), "b": child, "c": child})
+    await site.ready("b", "c", of=3)
+    assert set(site.metrics.engines) == {"a", "b", "c"}
