@@ -79,7 +79,10 @@ class Dispatcher:
         finally:
             # What cannot be recorded now is settled later, or found by the next start.
             with contextlib.suppress(StorageError):
-                await asyncio.shield(self.settle() if self._lost else self._hand_back())
+                back = self._endings.hand_back
+                await asyncio.shield(
+                    self.settle() if self._lost else back(self._name, self._running)
+                )
             del self._around.engines[self._name]
 
     async def idle(self) -> None:
@@ -124,9 +127,6 @@ class Dispatcher:
         await self._endings.recover(self._name, self._running, deaths=deaths, trouble=self._trouble)
         self._lost = self._died = False
         self._running.clear()
-
-    async def _hand_back(self) -> None:
-        await self._endings.hand_back(self._name, self._running)
 
     async def _serve(self, engine: RunningEngine) -> None:
         try:
