@@ -79,10 +79,9 @@ class Dispatcher:
         finally:
             # What cannot be recorded now is settled later, or found by the next start.
             with contextlib.suppress(StorageError):
-                back = self._endings.hand_back
-                await asyncio.shield(
-                    self.settle() if self._lost else back(self._name, self._running)
-                )
+                endings, had = self._endings, self._running
+                back = self.settle() if self._lost else endings.hand_back(self._name, had)
+                await asyncio.shield(back)
             del self._around.engines[self._name]
 
     async def idle(self) -> None:
