@@ -79,9 +79,7 @@ class Dispatcher:
         finally:
             # What cannot be recorded now is settled later, or found by the next start.
             with contextlib.suppress(StorageError):
-                endings, had = self._endings, self._running
-                back = self.settle() if self._lost else endings.hand_back(self._name, had)
-                await asyncio.shield(back)
+                await asyncio.shield(self.settle())
             del self._around.engines[self._name]
 
     async def idle(self) -> None:
@@ -94,9 +92,11 @@ class Dispatcher:
         self._trouble = "It is no longer there."
 
     async def settle(self) -> None:
-        """Settle what a lost engine rendered, unless that was recorded."""
+        """Settle what it has: its engine was lost, or else it is as if that had never started."""
         if self._lost:
             await self._recover()
+        else:
+            await self._endings.hand_back(self._name, self._running)
 
     async def _serve_once(self) -> None:
         try:
