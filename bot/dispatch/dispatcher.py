@@ -77,8 +77,7 @@ class Dispatcher:
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            # What cannot be recorded now is settled later, or found by the next start.
-            with contextlib.suppress(StorageError):
+            with contextlib.suppress(StorageError):  # the fleet then does, or the next start
                 await asyncio.shield(self.settle())
             del self._around.engines[self._name]
 
