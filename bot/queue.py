@@ -89,11 +89,13 @@ async def claim(tx: Transaction, opening: Opening, now: datetime) -> Job | None:
             foremost = foremost or head
             if head.idle != foremost.idle:
                 break
+            if await _is_too_long(tx, opening, head):
+                continue
             if aged and head is whose_turn and opening.is_in_the_way_of(head, next_on):
                 # Or models that are always in use would keep it from its own for ever.
                 await backlog.awaits(tx, head.id, opening.engine)
                 return None
-            if opening.has_room(head.model) and not await _is_too_long(tx, opening, head):
+            if opening.has_room(head.model):
                 first = first or head
                 at_hand = head if head.model in opening.loaded else None
                 if at_hand or aged:  # which may not be passed

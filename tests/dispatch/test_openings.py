@@ -246,3 +246,18 @@ async def test_idle_pieces_do_not_give_way_to_what_is_next_on_another_engine(
         await backlog.awaits_no_more(tx, "b")
         await backlog.awaits(tx, paying, "a")
     assert [job.id for job in await made.endings.give_way("a")] == [idle]
+
+
+async def test_what_is_too_long_for_an_engine_is_not_next_on_it_however_aged(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        mine = await put(tx, "jobs", model="large", seconds=30)
+        for _ in range(fairness.AGED - 1):
+            await state.count_turn(tx)
+        could = one_engine.opening("small", full=("small",), too_long={"large": 10.0})
+        assert await queue.claim(tx, could, clock()) is None
+        larger = one_engine.opening("large", engine="gpu-0")
+        job = await queue.claim(tx, larger, clock())
+    assert job
+    assert job.id == mine
