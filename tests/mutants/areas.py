@@ -4,7 +4,7 @@ _FILES = {
     "bot.tables.jobs": "tables readings sums jobs dispatcher fairness money post_again erasure "
     "ageing",
     "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
-    "bot.tables.engines": "engines openings owner machine",
+    "bot.tables.engines": "engine_rows openings owner machine",
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
     "bot.tables.shelf": "shelf songs readings tables query_plans",
