@@ -28,6 +28,9 @@ LOOK_INTERVAL = 2.0
 ANSWER_PAUSE = 0.5
 """Seconds between two questions to an actor that cannot be reached."""
 
+ANSWER_PATIENCE = 60.0
+"""Seconds in which an actor answers, unless what it needs is taken, or it is stuck."""
+
 REPLACE_PAUSE = 30.0
 """Seconds until a place is tried again on which no actor could be."""
 
@@ -141,8 +144,12 @@ class Actors:
         """Wait for an actor's answer, and let it count if it is of the bot's own versions."""
         name = engine.place.name
         try:
-            differs = versions.difference(versions.here(), await self._versions(engine.actor))
+            async with asyncio.timeout(ANSWER_PATIENCE):
+                theirs = await self._versions(engine.actor)
+            differs = versions.difference(versions.here(), theirs)
             trouble = f"The engine {name} is left out: {differs}." if differs else ""
+        except TimeoutError:
+            trouble = f"The engine {name} does not answer: it is tried again now and then."
         except RayError as error:
             *_, last = str(error).strip().splitlines()  # before it stands where it came from
             trouble = (
