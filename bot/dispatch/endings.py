@@ -16,7 +16,7 @@ from bot.errors import EngineError, JobError
 from bot.logs import change
 from bot.tables import backlog, engines, jobs, ledger, posts, speeds, state, takes
 from bot.tables.database import Database, Transaction
-from bot.values import EngineState, EngineStatus, Fault, Job, PostKind
+from bot.values import EngineState, EngineStatus, Fault, Job, PostKind, Status
 
 log = logging.getLogger(__name__)
 
@@ -170,13 +170,18 @@ class Endings:
         """Run a transaction after which no engine has these jobs.
 
         The files of those without music go once that is recorded: if the program dies
-        in between, its next start sweeps them.
+        in between, its next start sweeps them. Then those that wait may start on any engine, which
+        would write the same files.
         """
         async with self._database.transaction() as tx:
             yield tx
             unmade = await jobs.unmade(tx, ended)
         if unmade:
             await asyncio.to_thread(render_order.discard, self._folder, unmade)
+        if waiting := [job.id for job in unmade if job.status is Status.QUEUED]:
+            async with self._database.transaction() as tx:
+                await backlog.let_go(tx, waiting)
+            self._work.set()
 
     async def _check_takes(self, tx: Transaction, job: Job, *, stopped: bool) -> None:
         """Raise EngineError if takes are missing; a stopped job may lack some."""

@@ -161,6 +161,17 @@ async def awaiting(tx: Transaction) -> dict[int, str]:
     return {row["id"]: row["engine"] for row in rows}
 
 
+async def let_go(tx: Transaction, waiting: Collection[int]) -> None:
+    """Let these queued jobs start on any engine."""
+    await tx.execute(
+        """
+        UPDATE jobs SET engine = NULL
+        WHERE status = 'queued' AND id IN (SELECT value FROM json_each(?))
+        """,
+        (listed(waiting),),
+    )
+
+
 async def awaits_no_more(tx: Transaction, engine: str | None = None) -> None:
     """Let the queued jobs that waited for an engine, or for any, start on each."""
     await tx.execute(

@@ -202,11 +202,12 @@ async def cancelled(tx: Transaction, job: int, now: datetime) -> bool:
 async def queued_again(tx: Transaction, job: int, *, attempts: int, deaths: int, care: int) -> bool:
     """Put a running job back to where it was; return False if it was no longer running.
 
+    It is next on its engine, which may still be writing its files, until it is let go of.
     Adds `attempts` and `deaths` to those before it began, and sets at least this care.
     """
     return await tx.changes(
         """
-        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL, engine = NULL,
+        UPDATE jobs SET status = 'queued', progress = 0, started_at = NULL,
             attempts = attempts - 1 + ?, deaths = deaths + ?, care = MAX(care, ?)
         WHERE id = ? AND status = 'running'
         """,

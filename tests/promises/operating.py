@@ -67,6 +67,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "fleet::test_the_death_of_one_hands_back_its_own_piece_and_no_other",
         "fleet::test_one_that_hangs_lies_or_dies_costs_the_others_nothing",
         "fleet::test_an_engine_that_cannot_start_leaves_the_other_at_work_and_says_so_once",
+        "waiting_again::test_what_ran_out_of_memory_waits_until_its_files_are_gone",
+        "waiting_again::test_what_gave_way_waits_until_its_engine_has_dropped_it",
     ),
     (
         "has its model loaded and a slot free, of several to the one with less to do",
