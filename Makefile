@@ -41,7 +41,7 @@ test: $(DEV) $(MUSICGEN) $(RAY) ## run lint, types and tests
 	$(PY) -m mypy
 	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-bench: $(DEV) $(MUSICGEN) ## measure both sides of every claim, as ratios
+bench: $(DEV) $(MUSICGEN) $(RAY) ## measure both sides of every claim, as ratios
 	@$(PY) -W ignore -m benchmarks
 
 soak: $(DEV) $(MUSICGEN) $(RAY) ## bot, demo and engine killed 200 times each, and ten minutes of faults of all kinds

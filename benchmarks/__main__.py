@@ -12,12 +12,23 @@ from benchmarks.report import Row, machine, show, write
 
 def rows(bandwidth: float) -> Iterator[Row]:
     """Run everything, the quickest first."""
-    from benchmarks import decoding, footprint, history, load, quota, saving, scale, singing
+    from benchmarks import (
+        cluster,
+        decoding,
+        footprint,
+        history,
+        load,
+        quota,
+        saving,
+        scale,
+        singing,
+    )
 
     yield from asyncio.run(quota.rows())
     yield from history.rows()
     yield from load.rows()
     yield from scale.rows()
+    yield from cluster.rows()
     yield from footprint.rows()
     yield from decoding.rows(bandwidth)
     yield from singing.rows()
