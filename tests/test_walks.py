@@ -18,8 +18,8 @@ REQUEST = """
     cogs.generate cogs.ui.submit bot.client bot.discord_api.invitation cogs.ui.permissions
     bot.studio bot.rules.bounds bot.rules.markup bot.engine.cards bot.clock bot.tables.interactions
     bot.admission bot.rules.days bot.tables.servers bot.tables.members bot.tables.server_tiers
-    bot.rules.terms bot.tables.backlog bot.tables.ledger bot.tables.grants bot.tables.speeds
-    bot.tables.state bot.rules.wordfilter bot.rules.quota bot.tables.jobs
+    bot.rules.terms bot.tables.backlog bot.tables.ledger bot.tables.grants
+    bot.tables.engines bot.tables.speeds bot.rules.wordfilter bot.rules.quota bot.tables.jobs
 """
 """From the option of /generate to the INSERT."""
 
