@@ -81,6 +81,8 @@ def machine(tmp_path: Path) -> Machine:
         here = str(tmp_path)
         code = f"{here}:{Path.cwd()}"
         paths = {"PATH": f"{here}:/bin", "PYTHONPATH": code, "LD_LIBRARY_PATH": here}
+        # Of two torches of one length, written in one second, Python would load the first's code.
+        paths["PYTHONDONTWRITEBYTECODE"] = "1"
         return {**inherited, **paths, **environment}
 
     return made
