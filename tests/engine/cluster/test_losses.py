@@ -1,7 +1,7 @@
 """A bot over a cluster whose actors, nodes and head are lost: each piece is made once all the same.
 
 `make test` has it live through the same losses every time, `make soak` through 60 pieces' of a SEED
-that is printed.
+that is printed, with MusicGen, too.
 """
 
 import asyncio
@@ -39,14 +39,17 @@ SEED = int(os.environ.get("SEED") or (random.randrange(2**32) if SOAK else 19))
 MARK = f"0.2{os.getpid()}"
 """The pace of this test's engines, by which they are known on the whole machine."""
 
-SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", MARK)
+WORKER = (sys.executable, "-m", "bot.engine.worker", "--pace", MARK, "--engine")
+TINY = ("--model", "facebook/musicgen-small", "--device", "cpu", "--precision", "float32")
+COMMANDS = {"sketch": (*WORKER, "sketch"), "small": (*WORKER, "musicgen", *TINY)}
+"""Of each model; MusicGen has no pace, and is known by it all the same."""
 
 
-def over(plan: Plan, address: str) -> Plan:
+def over(plan: Plan, address: str, model: str = "sketch") -> Plan:
     return replace(
         plan,
-        command=SKETCH,
-        models=("sketch",),
+        command=COMMANDS[model],
+        models=(model,),
         defaults=(replace(GENEROUS, waiting=JOBS, per_day=86_400),),
         limits=Limits(waiting=JOBS, waiting_per_server=JOBS),
         ray_address=address,
@@ -123,12 +126,16 @@ class Losses:
         print(f"  all engines ready after {time.monotonic() - begun:.1f} s")
 
 
-async def test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join(plan: Plan) -> None:
-    print("seed", SEED)
+@pytest.mark.parametrize("model", COMMANDS if SOAK else ["sketch"])
+async def test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join(
+    plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    print("seed", SEED, model)
     dice = random.Random(SEED)
+    monkeypatch.setenv("HF_HOME", str(home))  # of all nodes
     with ray_cluster.cluster() as nodes:
         nodes.add(3, engines=2)
-        async with world(over(plan, nodes.address)) as w:
+        async with world(over(plan, nodes.address, model)) as w:
             losses = Losses(w, nodes, dice)
             await losses.settled()
             for _ in range(JOBS):
