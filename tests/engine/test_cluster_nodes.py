@@ -1,6 +1,9 @@
 """Where engines go in a cluster, and whom it lets in; without a cluster."""
 
+import asyncio
+import os
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -8,8 +11,11 @@ import pytest
 from bot.engine import cluster
 from bot.engine.link import versions
 from bot.engine.link.nodes import EnginePlace, gone, on_loopback, places
+from bot.engine.link.station import Station
 from bot.engine.messages import fingerprint
 from bot.errors import OperatorError
+from tests.support.processes import children
+from tests.support.scripted_child import SCRIPTED
 
 
 def node(name: str, number: str = "ab12cd34", alive: bool = True, **has: float) -> dict[str, Any]:
@@ -75,3 +81,18 @@ def test_any_version_that_differs_is_named_with_the_bots() -> None:
     for part, name in (("ray", "Ray"), ("python", "Python"), ("protocol", "the protocol")):
         said = versions.difference(mine, {**mine, part: "9.9"})
         assert said == f"it has {name} 9.9, and the bot has {mine[part]}"
+
+
+async def test_a_node_runs_one_process_at_a_time_whoever_waits_for_its_end() -> None:
+    station, before = Station(), {*children(os.getpid())}
+    first, *others = [station.run(each, SCRIPTED, sys.executable, None) for each in range(3)]
+    await anext(first)
+    begun = {asyncio.create_task(anext(each)): each for each in others}
+    await asyncio.sleep(0)
+    await first.aclose()
+    for _ in others:
+        done, waiting = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) == len({*children(os.getpid())} - before) == 1
+        await begun.pop(done.pop()).aclose()
+        assert waiting == begun.keys()
+    assert {*children(os.getpid())} == before

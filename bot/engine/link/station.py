@@ -40,9 +40,8 @@ class Station:
     def __init__(self) -> None:
         scratch.sweep()
         self._running: Running | None = None
-        self._over = asyncio.Event()
-        """Set while there is nothing of a process."""
-        self._over.set()
+        self._one = asyncio.Lock()
+        """Held while there is anything of a process."""
 
     async def versions(self) -> dict[str, str]:
         """Return the versions that this node has."""
@@ -55,18 +54,18 @@ class Station:
 
         The bot's `python` in it is this node's. On a CPU its `share` is such a one of so many.
         """
-        await self._end()
         here = [sys.executable if word == python else word for word in words]
-        self._over.clear()
-        try:
-            with scratch.folder() as folder:
-                async with child(here, environment(share), PRIVATE_UMASK) as process:
-                    self._running = running = Running(session, process, folder)
-                    async for item in running.items():
-                        yield item
-        finally:
-            self._running = None
-            self._over.set()
+        if self._running:
+            self._running.kill()
+        async with self._one:
+            try:
+                with scratch.folder() as folder:
+                    async with child(here, environment(share), PRIVATE_UMASK) as process:
+                        self._running = running = Running(session, process, folder)
+                        async for item in running.items():
+                            yield item
+            finally:
+                self._running = None
 
     async def tell(self, session: int, line: bytes, prefix: bytes | None = None) -> None:
         """Hand a line to the process, and with an order the codes to go on from."""
@@ -76,12 +75,9 @@ class Station:
     async def end(self, session: int) -> None:
         """Kill the process, if it still is this session's, and wait until nothing of it is left."""
         if self._running and self._running.session == session:
-            await self._end()
-
-    async def _end(self) -> None:
-        if self._running:
             self._running.kill()
-        await self._over.wait()
+            async with self._one:
+                pass
 
 
 class Running:
