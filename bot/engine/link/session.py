@@ -79,7 +79,6 @@ class NodeSession:
         self._unsaved: set[int] = set()
         """Orders that ended here, since their files could not be read or written."""
         self._chunks: list[bytes] = []
-        self._placing = asyncio.Lock()
         self.ending = False
         """Whether it ends by itself, or was told to: it takes no files any more."""
         self.died = False
@@ -105,8 +104,6 @@ class NodeSession:
         finally:
             self.ending = True
             telling.cancel()
-            async with self._placing:  # no file is being written from here on
-                pass
             with suppress(RayError, TimeoutError):
                 ray.cancel(stream)  # it may wait for somebody to take what it said
                 ended = actor.end.remote(self._number)
@@ -168,16 +165,10 @@ class NodeSession:
         if path is None:
             raise EngineError("sent a file that nobody asked for")
         try:
-            await self._place(path, data)
+            # Not cut short: whoever cancels this must find that nobody writes.
+            await uncancelled(asyncio.to_thread(wav.replace, path, lambda f: f.writelines(data)))
         except OSError as error:
             self._fail(chunk.job, error)
-
-    async def _place(self, path: Path, data: Sequence[bytes]) -> None:
-        writing = asyncio.to_thread(wav.replace, path, lambda file: file.writelines(data))
-        async with self._placing:
-            if not self.ending:
-                # Not cut short: whoever cancels this must find that nobody writes.
-                await uncancelled(writing)
 
     def _fail(self, job: int, error: OSError) -> None:
         """End a render whose files cannot be read or written here, whatever else is said of it."""
