@@ -111,6 +111,9 @@ TABLE = {
     "engines of a cluster, one by one": (
         "contract::test_an_engine_that_is_lost_says_why_and_another_starts"
     ),
+    "an engine of a cluster is ended as it begins": (
+        "contract::test_one_that_is_ended_at_once_leaves_the_way_open"
+    ),
     "a node of another version": (
         "contract::test_a_node_of_another_fantasia_is_left_out_in_words"
     ),

@@ -1,4 +1,4 @@
-"""The link's process: `python -m bot.engine.link ADDRESS COMMAND...`, Ray's driver.
+"""The link's process: `python -m bot.engine.link ADDRESS SILENCE COMMAND...`, Ray's driver.
 
 It is a process of its own since Ray takes over signals, and ends its driver a minute after it has
 lost the cluster's head.
@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 
 import ray
 
@@ -24,9 +25,6 @@ from bot.errors import OperatorError
 
 REACH_TIMEOUT = 5.0
 """Seconds in which somebody listens at an address, if there is a cluster."""
-
-CONNECT_TIMEOUT = 90.0
-"""Seconds after which a cluster that has not answered is not there."""
 
 
 def main() -> None:
@@ -44,23 +42,18 @@ def main() -> None:
         out.flush()
 
     threading.Thread(target=receive, args=(to_link, put), daemon=True, name="inbox").start()
-    address, *words = sys.argv[1:]
-
-    def give_up(error: Exception) -> None:
-        say(Trouble(reason=str(error)))
-        os._exit(1)  # an orderly end would wait for a cluster that may be gone
-
+    address, silence, *words = sys.argv[1:]
     try:
         reach(address)
-        late = OperatorError(f"The cluster at {address} says nothing for {CONNECT_TIMEOUT:g} s.")
-        timer = threading.Timer(CONNECT_TIMEOUT, give_up, (late,))
-        timer.start()
         connect(address)
-        timer.cancel()
-        actors = Actors(words, say, token=os.environ.get("RAY_AUTH_MODE") == "token")
+        token = os.environ.get("RAY_AUTH_MODE") == "token"
+        actors = Actors(words, say, silence=float(silence), token=token)
         loop.run_until_complete(actors.serve(inbox))
     except OperatorError as error:
-        give_up(error)
+        say(Trouble(reason=str(error)))
+    except Exception as error:
+        traceback.print_exception(error)
+    os._exit(1)  # an orderly end would wait for a cluster that may be gone
 
 
 def reach(address: str) -> None:

@@ -103,10 +103,12 @@ class Actors:
         running = session.run(engine.actor, engine.place, self._words, sys.executable)
         task = self._tasks.create_task(running)
         self._sessions[told.session] = session, task
+        # Not at the end of `run`, which one that is cancelled at once never comes to.
         task.add_done_callback(lambda _: self._ended(told.session, engine))
 
     def _ended(self, number: int, engine: PlacedActor) -> None:
         session, _ = self._sessions.pop(number)
+        self._say(Ended(session=number, reason=session.reason))
         if session.died:
             engine.refused = -math.inf
 

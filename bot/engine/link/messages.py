@@ -31,7 +31,7 @@ class End(Message, frozen=True, kw_only=True, tag="end"):
 
 
 class Engines(Message, frozen=True, kw_only=True, tag="engines"):
-    """The engines that are there now, each by its node and its place on it."""
+    """The engines that are there now, each by its node and its place on it; said at every look."""
 
     names: tuple[str, ...]
 
@@ -77,7 +77,11 @@ class Over(msgspec.Struct, frozen=True):
     reason: str
 
 
-Item = NodeLine | Chunk | Over
+class Heartbeat(msgspec.Struct, frozen=True):
+    """The actor on the node is there, while the process says nothing."""
+
+
+Item = NodeLine | Chunk | Over | Heartbeat
 """What comes from a node, in the order in which it was said there."""
 
 ToLink = Begin | Tell | End

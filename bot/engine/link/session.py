@@ -13,7 +13,7 @@ from ray.exceptions import ActorDiedError, RayError
 from bot.engine.conversation import LONGEST_LAST_WORDS
 from bot.engine.files import wav
 from bot.engine.link.files import travelling
-from bot.engine.link.messages import Chunk, Ended, FromLink, Item, LineSaid, NodeLine, Over
+from bot.engine.link.messages import Chunk, FromLink, Item, LineSaid, NodeLine, Over
 from bot.engine.link.nodes import EnginePlace
 from bot.engine.messages import (
     Alive,
@@ -71,7 +71,7 @@ class NodeSession:
     """A process on a node, started once and ended once."""
 
     def __init__(self, number: int, say: Callable[[FromLink], None]) -> None:
-        """What it says, and at last that it has ended, goes to `say`."""
+        """What it says goes to `say`."""
         self._number, self._say = number, say
         self._lines: asyncio.Queue[bytes] = asyncio.Queue()
         self._paths: dict[int, dict[str, Path]] = {}
@@ -81,6 +81,8 @@ class NodeSession:
         self._chunks: list[bytes] = []
         self.ending = False
         """Whether it ends by itself, or was told to: it takes no files any more."""
+        self.reason = "ended"
+        """Why it ended."""
         self.died = False
         """Whether its actor is dead for good."""
 
@@ -92,15 +94,15 @@ class NodeSession:
             num_returns="streaming", _generator_backpressure_num_objects=ITEMS_AHEAD
         ).remote(self._number, words, python, place.share)
         telling = asyncio.create_task(self._tell_all(actor))
-        reason, patience = "ended", NODE_END_PATIENCE
+        patience = NODE_END_PATIENCE
         try:
             async for reference in stream:
                 await self._take(await reference)
         except EngineError as lost:
-            reason = str(lost)
+            self.reason = str(lost)
         except RayError as error:
             self.died, patience = isinstance(error, ActorDiedError), 0.0
-            reason = f"cannot be reached on {place.label} any more ({told(error)})"
+            self.reason = f"cannot be reached on {place.label} any more ({told(error)})"
         finally:
             self.ending = True
             telling.cancel()
@@ -108,7 +110,6 @@ class NodeSession:
                 ray.cancel(stream)  # it may wait for somebody to take what it said
                 ended = actor.end.remote(self._number)
                 await asyncio.wait_for(_outcome(ended), patience)
-            self._say(Ended(session=self._number, reason=reason))
 
     def tell(self, line: bytes) -> None:
         """Hand a line to the process, once those before it have come there."""

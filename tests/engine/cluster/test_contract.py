@@ -276,6 +276,17 @@ async def test_an_engine_that_is_lost_says_why_and_another_starts(
 
 
 @BOTH
+async def test_one_that_is_ended_at_once_leaves_the_way_open(
+    start: EngineStart, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        async with start():
+            pass
+    async with running(start):
+        assert caplog.text == ""
+
+
+@BOTH
 async def test_nothing_is_written_once_it_has_ended(start: EngineStart, tmp_path: Path) -> None:
     """What it rendered may be rendered elsewhere by then."""
     async with running(start) as engine:
