@@ -111,6 +111,12 @@ TABLE = {
     "engines of a cluster, one by one": (
         "contract::test_an_engine_that_is_lost_says_why_and_another_starts"
     ),
+    "a cluster's actor or link is silent": (
+        "contract::test_whoever_falls_silent_on_the_way_to_an_engine_is_replaced"
+    ),
+    "a cluster's head is silent": (
+        "cluster_nodes::test_a_cluster_that_never_answers_is_given_up_in_words"
+    ),
     "an engine of a cluster is ended as it begins": (
         "contract::test_one_that_is_ended_at_once_leaves_the_way_open"
     ),

@@ -35,6 +35,12 @@ log = logging.getLogger(__name__)
 LONGEST_LINK_LINE = 2 * LONGEST_MESSAGE_LINE
 """Bytes: a child's line in it takes a third more than by itself."""
 
+SILENCE = 90.0
+"""Seconds in which a link says something, and a node to it: they do so every few seconds.
+
+It is longer than Ray takes to start a driver on a busy machine.
+"""
+
 LONGEST_LINK_PAUSE = 60.0
 """The longest pause before the link is started anew, in seconds."""
 
@@ -44,28 +50,33 @@ SESSION_END_PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster of Ray's; its link is started anew after a `pause` in seconds, which doubles."""
+    """A cluster of Ray's; its link is started anew after a `pause` in seconds, which doubles.
+
+    What says nothing for `silence` seconds is lost: the link, or an actor.
+    """
 
     address: str
     way: Way
     pause: float = 1.0
+    silence: float = SILENCE
 
     async def engines(self) -> AsyncGenerator[Mapping[str, EngineStart], None]:
         """Yield the engines that there are, by their names, at first and whenever that changes."""
         pause, known = self.pause, ""
         environment = link_environment(token=has_token(os.environ))
-        words = [sys.executable, "-m", "bot.engine.link", self.address, *self.way.command]
+        told = (self.address, str(self.silence), *self.way.command)
+        words = [sys.executable, "-m", "bot.engine.link", *told]
         while True:
             lost = ""
             async with child(words, environment, self.way.umask, LONGEST_LINK_LINE) as process:
-                link = Link(process)
+                link = Link(process, self.silence)
                 try:
                     async for names in link.changes():
                         pause, known = self.pause, ""
                         log.info("engines in the cluster: %s", ", ".join(names) or "none")
                         yield {name: partial(self._run, link, name) for name in names}
                 except EngineError as error:
-                    lost = link.trouble or f"The link to the cluster {error}."
+                    lost = link.trouble or f"The link to the cluster at {self.address} {error}."
                 finally:
                     link.close()
             if lost != known:
@@ -84,15 +95,15 @@ class Cluster:
 class Link:
     """The link's process: the sessions that it carries, and the engines of which it tells."""
 
-    def __init__(self, process: ChildProcess) -> None:
-        self._process = process
+    def __init__(self, process: ChildProcess, silence: float = SILENCE) -> None:
+        self._process, self._silence = process, silence
         self._numbers = itertools.count(1)
         self._sessions: dict[int, RemoteEngine] = {}
         self._names: tuple[str, ...] | None = None
         self._changed = asyncio.Event()
         self._lost = ""
         self.trouble = ""
-        """What it said last of why there is no cluster."""
+        """What it said of why there is no cluster, since it last told of engines."""
         self._attending = asyncio.create_task(self._attend())
 
     async def changes(self) -> AsyncGenerator[tuple[str, ...], None]:
@@ -141,11 +152,17 @@ class Link:
     async def _attend(self) -> None:
         try:
             while True:
-                self._route(await self._process.hear())
+                async with asyncio.timeout(self._silence):
+                    line = await self._process.hear()
+                self._route(line)
+        except TimeoutError:
+            reason = f"said nothing for {self._silence:g} s"
         except ProtocolError as error:
-            self._lose(f"sent garbage ({error})")
+            reason = f"sent garbage ({error})"
         except EngineError as lost:
-            self._lose(str(lost))
+            reason = str(lost)
+        await self._process.end()  # or it might still write files of sessions that count as ended
+        self._lose(reason)
 
     def _lose(self, reason: str) -> None:
         self._lost = self._lost or reason
@@ -156,8 +173,10 @@ class Link:
     def _route(self, line: bytes) -> None:
         match from_link(line):
             case Engines(names=names):
-                self._names = names
-                self._changed.set()
+                self.trouble = ""
+                if names != self._names:
+                    self._names = names
+                    self._changed.set()
             case Trouble(reason=reason):
                 self.trouble = reason
                 if self._names is not None:  # else there is no cluster, which is told once

@@ -4,11 +4,14 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from bot.engine import cluster
+from bot.engine.children import Way
+from bot.engine.cluster import Cluster
 from bot.engine.link import versions
 from bot.engine.link.nodes import EnginePlace, gone, on_loopback, places
 from bot.engine.link.station import Station
@@ -81,6 +84,17 @@ def test_any_version_that_differs_is_named_with_the_bots() -> None:
     for part, name in (("ray", "Ray"), ("python", "Python"), ("protocol", "the protocol")):
         said = versions.difference(mine, {**mine, part: "9.9"})
         assert said == f"it has {name} 9.9, and the bot has {mine[part]}"
+
+
+async def test_a_cluster_that_never_answers_is_given_up_in_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        there = Cluster(address, Way(command=SCRIPTED), silence=4.0)
+        async with aclosing(there.engines()) as source:
+            assert await anext(source) == {}
+    assert f"The link to the cluster at {address} said nothing for 4 s." in caplog.text
 
 
 async def test_a_node_runs_one_process_at_a_time_whoever_waits_for_its_end() -> None:

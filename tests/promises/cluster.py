@@ -34,6 +34,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "contract::test_an_engine_that_is_lost_says_why_and_another_starts",
     ),
     (
+        "after a minute and a half of silence it counts as lost",
+        "contract::test_whoever_falls_silent_on_the_way_to_an_engine_is_replaced",
+        "cluster_nodes::test_a_cluster_that_never_answers_is_given_up_in_words",
+    ),
+    (
         "The bot goes on, takes requests, and says so in the log",
         "losses::test_a_bot_outlives_its_clusters_head_and_waits_for_the_next",
     ),

@@ -149,6 +149,11 @@ def actors() -> list[int]:
     ]
 
 
+def links() -> list[int]:
+    """Return the processes of links that this one has."""
+    return [each for each in children(os.getpid()) if "bot.engine.link" in command_of(each)]
+
+
 def engines() -> list[int]:
     """Return the processes of engines below actors."""
     return [child for actor in actors() for child in children(actor)]

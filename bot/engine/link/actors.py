@@ -28,9 +28,6 @@ LOOK_INTERVAL = 2.0
 ANSWER_PAUSE = 0.5
 """Seconds between two questions to an actor that cannot be reached."""
 
-ANSWER_PATIENCE = 60.0
-"""Seconds in which an actor answers, unless what it needs is taken, or it is stuck."""
-
 REPLACE_PAUSE = 30.0
 """Seconds until a place is tried again on which no actor could be."""
 
@@ -51,16 +48,21 @@ class Actors:
     """Keeps an actor on each place, and the sessions that the bot has with them."""
 
     def __init__(
-        self, words: Sequence[str], say: Callable[[FromLink], None], *, token: bool
+        self,
+        words: Sequence[str],
+        say: Callable[[FromLink], None],
+        *,
+        silence: float,
+        token: bool,
     ) -> None:
         """Run a command on each; what there is to say goes to `say`.
 
-        Without a `token` anybody may run anything on a node: then all must be on loopback.
+        One that says nothing for `silence` seconds is replaced. Without a `token` anybody may run
+        anything on a node: then all must be on loopback.
         """
-        self._words, self._say, self._token = words, say, token
+        self._words, self._say, self._silence, self._token = words, say, silence, token
         self._engines: dict[EnginePlace, PlacedActor] = {}
         self._sessions: dict[int, tuple[NodeSession, asyncio.Task[None]]] = {}
-        self._told: tuple[str, ...] | None = None
         self._troubles: set[str] = set()
         self._me = ray.get_runtime_context().get_node_id()
 
@@ -75,7 +77,7 @@ class Actors:
             raise lost.exceptions[0] from None
 
     async def _watch(self) -> None:
-        """Follow the nodes that there are."""
+        """Follow the nodes that there are, and tell at every look that there is somebody."""
         while True:
             nodes = await asyncio.to_thread(self._nodes)
             self._reconcile(places(nodes))
@@ -99,7 +101,7 @@ class Actors:
         if not found:
             self._say(Ended(session=told.session, reason="is no longer in the cluster"))
             return
-        session, engine = NodeSession(told.session, self._say), found[0]
+        session, engine = NodeSession(told.session, self._say, self._silence), found[0]
         running = session.run(engine.actor, engine.place, self._words, sys.executable)
         task = self._tasks.create_task(running)
         self._sessions[told.session] = session, task
@@ -109,7 +111,7 @@ class Actors:
     def _ended(self, number: int, engine: PlacedActor) -> None:
         session, _ = self._sessions.pop(number)
         self._say(Ended(session=number, reason=session.reason))
-        if session.died:
+        if session.useless:
             engine.refused = -math.inf
 
     def _nodes(self) -> list[dict[str, Any]]:
@@ -146,7 +148,7 @@ class Actors:
         """Wait for an actor's answer, and let it count if it is of the bot's own versions."""
         name = engine.place.name
         try:
-            async with asyncio.timeout(ANSWER_PATIENCE):
+            async with asyncio.timeout(self._silence):
                 theirs = await self._versions(engine.actor)
             differs = versions.difference(versions.here(), theirs)
             trouble = f"The engine {name} is left out: {differs}." if differs else ""
@@ -180,9 +182,7 @@ class Actors:
 
     def _announce(self) -> None:
         names = sorted(each.place.name for each in self._engines.values() if each.answered)
-        if (now := tuple(names)) != self._told:
-            self._told = now
-            self._say(Engines(names=now))
+        self._say(Engines(names=tuple(names)))
 
 
 def _actor(place: EnginePlace) -> ActorHandle:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,15 @@ from ray.exceptions import ActorDiedError, RayError
 from bot.engine.conversation import LONGEST_LAST_WORDS
 from bot.engine.files import wav
 from bot.engine.link.files import travelling
-from bot.engine.link.messages import Chunk, FromLink, Item, LineSaid, NodeLine, Over
+from bot.engine.link.messages import (
+    Chunk,
+    FromLink,
+    Heartbeat,
+    Item,
+    LineSaid,
+    NodeLine,
+    Over,
+)
 from bot.engine.link.nodes import EnginePlace
 from bot.engine.messages import (
     Alive,
@@ -70,9 +78,12 @@ def told(error: BaseException) -> str:
 class NodeSession:
     """A process on a node, started once and ended once."""
 
-    def __init__(self, number: int, say: Callable[[FromLink], None]) -> None:
-        """What it says goes to `say`."""
-        self._number, self._say = number, say
+    def __init__(self, number: int, say: Callable[[FromLink], None], silence: float) -> None:
+        """What it says goes to `say`.
+
+        It is lost if its actor says nothing for `silence` seconds.
+        """
+        self._number, self._say, self._silence = number, say, silence
         self._lines: asyncio.Queue[bytes] = asyncio.Queue()
         self._paths: dict[int, dict[str, Path]] = {}
         """Where the files of each order go, by their names on the way."""
@@ -83,8 +94,8 @@ class NodeSession:
         """Whether it ends by itself, or was told to: it takes no files any more."""
         self.reason = "ended"
         """Why it ended."""
-        self.died = False
-        """Whether its actor is dead for good."""
+        self.useless = False
+        """Whether its actor is dead for good, or silent."""
 
     async def run(
         self, actor: ActorHandle, place: EnginePlace, words: Sequence[str], python: str
@@ -96,12 +107,14 @@ class NodeSession:
         telling = asyncio.create_task(self._tell_all(actor))
         patience = NODE_END_PATIENCE
         try:
-            async for reference in stream:
-                await self._take(await reference)
+            await self._hear(stream)
         except EngineError as lost:
             self.reason = str(lost)
+        except TimeoutError:
+            self.useless, patience = True, 0.0
+            self.reason = f"said nothing on {place.label} for {self._silence:g} s"
         except RayError as error:
-            self.died, patience = isinstance(error, ActorDiedError), 0.0
+            self.useless, patience = isinstance(error, ActorDiedError), 0.0
             self.reason = f"cannot be reached on {place.label} any more ({told(error)})"
         finally:
             self.ending = True
@@ -114,6 +127,17 @@ class NodeSession:
     def tell(self, line: bytes) -> None:
         """Hand a line to the process, once those before it have come there."""
         self._lines.put_nowait(line)
+
+    async def _hear(self, stream: AsyncIterator[Awaitable[Item]]) -> None:
+        """Take what comes, to its end; raise TimeoutError if nothing does for too long."""
+        while True:
+            async with asyncio.timeout(self._silence):
+                try:
+                    reference = await anext(stream)
+                except StopAsyncIteration:
+                    return
+                item = await reference
+            await self._take(item)
 
     async def _tell_all(self, actor: ActorHandle) -> None:
         while True:
@@ -140,6 +164,8 @@ class NodeSession:
                 await self._collect(item)
             case NodeLine(line=line):
                 self._forward(line)
+            case Heartbeat():
+                pass
 
     def _forward(self, line: bytes) -> None:
         try:

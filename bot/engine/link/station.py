@@ -12,7 +12,7 @@ from bot.engine import placement
 from bot.engine.environment import engine_environment
 from bot.engine.link import scratch, versions
 from bot.engine.link.files import PREFIX_FILE, announced, arrived, chunks
-from bot.engine.link.messages import Item, NodeLine, Over
+from bot.engine.link.messages import Heartbeat, Item, NodeLine, Over
 from bot.engine.messages import (
     Alive,
     Cancelled,
@@ -29,6 +29,9 @@ from bot.engine.messages import (
 from bot.engine.placement import THREADS
 from bot.engine.process import PRIVATE_UMASK, ChildProcess, child
 from bot.errors import EngineError
+
+HEARTBEAT_INTERVAL = 2.0
+"""Seconds after which an actor says that it is there if its process says nothing."""
 
 RAYLET = "RAY_RAYLET_PID"
 """Where a worker of Ray's finds which process started it."""
@@ -104,7 +107,11 @@ class Running:
     async def items(self) -> AsyncGenerator[Item, None]:
         while True:
             try:
-                line = await self._process.hear()
+                async with asyncio.timeout(HEARTBEAT_INTERVAL):
+                    line = await self._process.hear()
+            except TimeoutError:
+                yield Heartbeat()
+                continue
             except EngineError as lost:
                 yield Over(str(lost))
                 return

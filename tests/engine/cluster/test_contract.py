@@ -3,8 +3,9 @@
 import asyncio
 import os
 import shutil
+import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from bot.errors import EngineError, JobError
 from bot.values import Fault
 from tests.support import ray_cluster
 from tests.support.clock import until
-from tests.support.processes import alive, children
+from tests.support.processes import alive
 from tests.support.ray_cluster import Nodes
 from tests.support.scripted_child import SCRIPTED
 
@@ -73,10 +74,7 @@ async def start(request: pytest.FixtureRequest, nodes: Nodes) -> AsyncGenerator[
     way = Way(command=COMMANDS[kind], silence=SILENCES[kind], umask=0o077)
     there = Cluster(nodes.address, way)
     async with aclosing(there.engines()) as source:
-        async for engines in source:
-            if engines:
-                yield engines["127.0.0.3/cpu-0"]
-                return
+        yield await the_one(source)
 
 
 def order(
@@ -150,6 +148,34 @@ async def test_each_gpu_of_a_node_has_an_engine_that_sees_it_alone_and_keeps_its
     seen = {pair for each in shown for pair in each if pair.startswith(("CUDA_V", "OMP_N"))}
     assert seen == {"CUDA_VISIBLE_DEVICES=0", "CUDA_VISIBLE_DEVICES=1"}
     nodes.kill(6)
+
+
+@pytest.mark.parametrize("who", ["actor", "link"])
+async def test_whoever_falls_silent_on_the_way_to_an_engine_is_replaced(
+    nodes: Nodes, tmp_path: Path, who: str
+) -> None:
+    """Its connections stay as they were: only the silence tells."""
+    there = Cluster(nodes.address, Way(command=SCRIPTED), pause=0.1, silence=8.0)
+    async with aclosing(there.engines()) as source:
+        start = await the_one(source)
+        (silent,) = ray_cluster.actors() if who == "actor" else ray_cluster.links()
+        async with start() as engine:
+            await engine.ready()
+            os.kill(silent, signal.SIGSTOP)
+            with pytest.raises(EngineError, match=r"said nothing .*for 8 s"):
+                await engine.attend()
+        assert alive(silent) == (who == "actor"), "Ray ends it later"
+        async with running(await the_one(source)) as engine:
+            assert isinstance((await said(engine.render(order(tmp_path))))[-1], Took)
+        assert not alive(silent)
+
+
+async def the_one(source: AsyncIterator[Mapping[str, EngineStart]]) -> EngineStart:
+    """Wait for the engine that stays."""
+    async for engines in source:
+        if start := engines.get("127.0.0.3/cpu-0"):
+            return start
+    raise AssertionError
 
 
 @asynccontextmanager
@@ -326,8 +352,7 @@ async def test_nothing_is_left_of_one(start: EngineStart, tmp_path: Path) -> Non
 @pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
 async def test_a_node_knows_no_secret_of_discords(start: EngineStart) -> None:
     async with running(start):
-        below = {each: ray_cluster.command_of(each) for each in children(os.getpid())}
-        links = [each for each, command in below.items() if "bot.engine.link" in command]
+        links = ray_cluster.links()
         (engine,) = ray_cluster.engines()
         for each in (*links, *ray_cluster.actors(), engine):
             assert SECRET not in ray_cluster.environment(each)
