@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 LONGEST_LINK_LINE = 2 * LONGEST_MESSAGE_LINE
 """Bytes: a child's line in it takes a third more than by itself."""
 
-SILENCE = 90.0
+LONGEST_SILENCE = 90.0
 """Seconds in which a link says something, and a node to it: they do so every few seconds.
 
 It is longer than Ray takes to start a driver on a busy machine.
@@ -58,7 +58,7 @@ class Cluster:
     address: str
     way: Way
     pause: float = 1.0
-    silence: float = SILENCE
+    silence: float = LONGEST_SILENCE
 
     async def engines(self) -> AsyncGenerator[Mapping[str, EngineStart], None]:
         """Yield the engines that there are, by their names, at first and whenever that changes."""
@@ -95,7 +95,7 @@ class Cluster:
 class Link:
     """The link's process: the sessions that it carries, and the engines of which it tells."""
 
-    def __init__(self, process: ChildProcess, silence: float = SILENCE) -> None:
+    def __init__(self, process: ChildProcess, silence: float = LONGEST_SILENCE) -> None:
         self._process, self._silence = process, silence
         self._numbers = itertools.count(1)
         self._sessions: dict[int, RemoteEngine] = {}

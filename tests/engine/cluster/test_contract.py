@@ -155,14 +155,14 @@ async def test_whoever_falls_silent_on_the_way_to_an_engine_is_replaced(
     nodes: Nodes, tmp_path: Path, who: str
 ) -> None:
     """Its connections stay as they were: only the silence tells."""
-    there = Cluster(nodes.address, Way(command=SCRIPTED), pause=0.1, silence=8.0)
+    there = Cluster(nodes.address, Way(command=SCRIPTED), pause=0.1, silence=10.0)
     async with aclosing(there.engines()) as source:
         start = await the_one(source)
         (silent,) = ray_cluster.actors() if who == "actor" else ray_cluster.links()
         async with start() as engine:
             await engine.ready()
             os.kill(silent, signal.SIGSTOP)
-            with pytest.raises(EngineError, match=r"said nothing .*for 8 s"):
+            with pytest.raises(EngineError, match=r"said nothing .*for 10 s"):
                 await engine.attend()
         assert alive(silent) == (who == "actor"), "Ray ends it later"
         async with running(await the_one(source)) as engine:
