@@ -1,11 +1,13 @@
 """How Numba compiles the kernels, and where what it compiled is kept for the next start."""
 
+import fcntl
 import logging
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -22,6 +24,9 @@ ROOMS = ("compiling.py", "cpu_*.py")
 
 HONEST = {"reassoc", "nsz", "arcp", "contract", "afn"}
 """What the compiler may do for speed: anything but assume that there is no NaN or infinity."""
+
+LOCK_FILE = "lock"
+"""The file in the folder by which one process at a time writes there."""
 
 
 class Compile(Protocol):
@@ -42,22 +47,53 @@ def folder(sources: Path, root: Path) -> Path | None:
     found = root / f"kernels-{state[:16]}"
     try:
         found.mkdir(parents=True, exist_ok=True)
-        (found / "writable").touch()  # it may be there, and somebody else's
+        (found / LOCK_FILE).touch()  # it may be there, and somebody else's
     except OSError:
         return None
     return found
 
 
-def _kept() -> bool:
-    """Keep what is compiled, beside Python's own or in NUMBA_CACHE_DIR, if possible."""
-    here, settings = Path(__file__).parent, cast("Any", numba.config)
-    found = folder(here, Path(settings.CACHE_DIR or here / "__pycache__"))
-    if found:
-        settings.CACHE_DIR = str(found)
-    return found is not None
+NUMBA_SETTINGS = cast("Any", numba.config)
+_HERE = Path(__file__).parent
+KERNEL_FOLDER = folder(_HERE, Path(NUMBA_SETTINGS.CACHE_DIR or _HERE / "__pycache__"))
+"""Where what is compiled is kept, beside Python's own or in NUMBA_CACHE_DIR; None for nowhere."""
 
 
-class CompiledElsewhere(FunctionCache):
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes in a folder, where its disk knows locks."""
+    with (folder / LOCK_FILE).open("w") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class KernelCache(FunctionCache):
+    """Keeps what was compiled of a function, in the folder of our own alone.
+
+    Numba numbers its files by those that it found: of two processes at once, one would write what
+    it compiled for some types into the file that the other has noted for others.
+    """
+
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
+        """Find the function's files; those of other libraries stay where they are."""
+        others, NUMBA_SETTINGS.CACHE_DIR = NUMBA_SETTINGS.CACHE_DIR, str(folder)
+        try:
+            super().__init__(function)  # type: ignore[no-untyped-call]  # Numba
+        finally:
+            NUMBA_SETTINGS.CACHE_DIR = others
+        self._folder = folder
+
+    def save_overload(self, sig: object, data: object) -> None:
+        """Keep the machine code for arguments of these types."""
+        if COMPILES in os.environ:  # whoever asked for it has the turn
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]  # Numba
+            return
+        with turn(self._folder):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]  # Numba
+
+
+class CompiledElsewhere(KernelCache):
     """Has another process compile what is not kept yet, and takes it from there.
 
     Of a loop that runs in parallel, what is kept is optimised once more than what was compiled in
@@ -66,17 +102,29 @@ class CompiledElsewhere(FunctionCache):
     """
 
     def load_overload(self, sig: object, target_context: object) -> object:
-        """Return the machine code for arguments of these types, None if there is none."""
-        found: object = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # Numba
+        """Return the machine code for arguments of these types, None if there is none.
+
+        Engines that start at once have it compiled once.
+        """
+        found = self._load(sig, target_context)
         if found is None and COMPILES not in os.environ:
-            function: Any = self._py_func
-            order = pickle.dumps((function.__module__, function.__name__, sig))
-            command, told = (sys.executable, "-c", COMPILE), {**os.environ, COMPILES: "1"}
-            done = subprocess.run(command, input=order, env=told, check=False)  # noqa: S603
-            if done.returncode:
-                log.warning("%s is compiled here: a first start's music differs", function)
-            found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # Numba
+            with turn(self._folder):
+                found = self._load(sig, target_context)
+                if found is None:
+                    self._compile(sig)
+                    found = self._load(sig, target_context)
         return found
+
+    def _load(self, sig: object, target_context: object) -> object:
+        return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # Numba
+
+    def _compile(self, sig: object) -> None:
+        function: Any = self._py_func
+        order = pickle.dumps((function.__module__, function.__name__, sig))
+        command, told = (sys.executable, "-c", COMPILE), {**os.environ, COMPILES: "1"}
+        done = subprocess.run(command, input=order, env=told, check=False)  # noqa: S603
+        if done.returncode:
+            log.warning("%s is compiled here: a first start's music differs", function)
 
 
 COMPILES = "FANTASIA_COMPILES"
@@ -90,16 +138,25 @@ getattr(import_module(module), name).compile(types)
 """
 
 
-def together(function: Function) -> Function:
-    """Compile a function whose `prange` loops run on all threads."""
-    compiled: Any = numba.njit(parallel=True, **KEPT)(function)
-    if KEPT["cache"]:
-        compiled._cache = CompiledElsewhere(function)  # type: ignore[no-untyped-call]  # Numba
-    return cast("Function", compiled)
-
-
 # Of "numpy", that a division by zero is no exception but infinity, as in torch.
 OPTIONS: dict[str, Any] = {"fastmath": HONEST, "error_model": "numpy"}
-KEPT: dict[str, Any] = {"cache": _kept(), **OPTIONS}
 small: Compile = numba.njit(inline="always", **OPTIONS)
-alone: Compile = numba.njit(**KEPT)
+
+
+def alone(function: Function) -> Function:
+    """Compile a function, and keep it if possible."""
+    compiled: Function = numba.njit(**OPTIONS)(function)
+    return _kept(compiled, KernelCache)
+
+
+def together(function: Function) -> Function:
+    """Compile a function whose `prange` loops run on all threads, and keep it if possible."""
+    compiled: Function = numba.njit(parallel=True, **OPTIONS)(function)
+    return _kept(compiled, CompiledElsewhere)
+
+
+def _kept(compiled: Function, cache: type[KernelCache]) -> Function:
+    if KERNEL_FOLDER:
+        dispatcher = cast("Any", compiled)
+        dispatcher._cache = cache(dispatcher.py_func, KERNEL_FOLDER)
+    return compiled
