@@ -1,8 +1,11 @@
 """Fixtures for all tests, and the order in which files of them are run."""
 
+import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,19 @@ def pytest_configure() -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, and programs that tests start
     # would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        compile_once()
+
+
+def compile_once() -> None:
+    """Have Numba compile what it compiles as librosa is imported, as audiocraft does.
+
+    It takes a third of a minute and is kept: the other processes that run tests, and all that they
+    start, find it.
+    """
+    with Path(__file__).open() as lock, suppress(ImportError):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        import_module("librosa.util.utils")
 
 
 LONGEST = (
