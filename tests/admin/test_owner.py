@@ -5,14 +5,15 @@ import json
 import logging
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -23,9 +24,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.app import Plan
 from bot.errors import OperatorError, Refusal
-from bot.monitoring.server import Pulse, serving
+from bot.monitoring.server import STUCK_SECONDS, Pulse, serving
 from bot.values import Keep, Status, Wish
 from tests.support.clock import Clock, until
+from tests.support.ports import free_port
 from tests.support.processes import alive, children, program
 from tests.support.scripted_child import SCRIPTED
 from tests.support.shown import described
@@ -222,8 +224,7 @@ async def watched(
     plan: Plan,
 ) -> AsyncIterator[tuple[World, Callable[[], Awaitable[tuple[int, str | None]]]]]:
     """A world with METRICS_PORT, and a way to ask /healthz: status, and what is stuck."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with (
         world(replace(plan, metrics=("127.0.0.1", port))) as w,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
@@ -251,14 +252,15 @@ async def test_health_is_bad_when_a_task_ended_or_nothing_goes_on(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(plan) as (w, health):
-        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", 3.0)
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + STUCK_SECONDS)
         async with w.database.transaction():
-            await asyncio.sleep(3.1)
-            assert await health() == (503, "the database is stuck")
+            with monkeypatch.context() as held:
+                held.setattr("bot.tables.database.time", later)
+                assert await health() == (503, "the database is stuck")
         assert await health() == (200, None)
         monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", -1.0)
         assert await health() == (503, "the loop that looks for news is stuck")
-        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", 120.0)
+        monkeypatch.setattr("bot.monitoring.server.STUCK_SECONDS", STUCK_SECONDS)
         (tidy,) = [task for task in asyncio.all_tasks() if task.get_name() == "tidy"]
         tidy.cancel()
         await asyncio.wait([tidy])

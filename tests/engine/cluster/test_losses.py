@@ -9,7 +9,6 @@ import logging
 import os
 import random
 import re
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +24,7 @@ from bot.tables.database import Database
 from bot.values import EngineState, Limits, Status
 from tests.support import ray_cluster
 from tests.support.clock import until
+from tests.support.ports import free_port
 from tests.support.promises_kept import Rows, broken_meanwhile
 from tests.support.ray_cluster import Nodes
 from tests.support.studio import GENEROUS
@@ -180,13 +180,6 @@ async def beside(port: int) -> AsyncIterator[Nodes]:
         await asyncio.to_thread(stack.close)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.2", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 async def test_a_bot_outlives_its_clusters_head_and_waits_for_the_next(
     plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +187,7 @@ async def test_a_bot_outlives_its_clusters_head_and_waits_for_the_next(
     caplog.set_level(logging.INFO)
     # Ray ends its driver so many seconds after the head was lost, and 60 of its own accord.
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-    port = free_port()
+    port = free_port("127.0.0.2")
     address = f"127.0.0.2:{port}"
     said = re.compile("no engines until there is a cluster")
     async with world(over(plan, address)) as w:
