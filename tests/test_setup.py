@@ -16,15 +16,18 @@ from tests.support.processes import unprivileged
 ROOT = Path(__file__).parent.parent
 
 PYTHON = """#!/bin/sh
-# Stands for Python, its venv and pip: two of them at work at once are noticed.
+# Stands for Python, its venv and pip: two of them at work at once are noticed. What ends with HELD
+# lasts until there is a file that says go.
 case "$*" in
   "-c "*|"-m pip --version") exit 0 ;;
 esac
 mkdir busy || { echo "two at once: $*" >> log; exit 1; }
 case "$*" in
-  "-m venv "*) sleep 0.2; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >> log ;;
+  *"${HELD:-nothing}") touch held; while [ ! -e go ]; do sleep 0.02; done ;;
+esac
+case "$*" in
+  "-m venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >> log ;;
   *" -r "*)
-    sleep 0.2
     echo "install ${*##* -r }" >> log
     sed 's/^/Collecting /' "${*##* -r }"
     [ -e broken ] && { rmdir busy; exit 1; }
@@ -38,7 +41,7 @@ rmdir busy
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose Python installs nothing, and takes a moment for it."""
+    """A checkout whose Python installs nothing."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     for lock in ROOT.glob("requirements*.lock"):
@@ -68,22 +71,28 @@ ONCE = ["venv", "install requirements.lock", "install requirements-musicgen.lock
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
-@pytest.mark.parametrize("later", [0.0, 0.1, 0.3])
-def test_two_set_ups_in_one_checkout_wait_for_each_other(checkout: Path, later: float) -> None:
-    first = set_up(checkout)
-    time.sleep(later)
+@pytest.mark.parametrize("held", [".venv", "requirements.lock", "requirements-musicgen.lock"])
+def test_two_set_ups_in_one_checkout_wait_for_each_other(checkout: Path, held: str) -> None:
+    first = set_up(checkout, HELD=held)
+    while not (checkout / "held").exists():
+        time.sleep(0.02)
     second = set_up(checkout)
+    assert second.stdout
+    while "Another set-up is at work in this folder" not in (line := second.stdout.readline()):
+        assert line, "the other set-up has ended"
+    (checkout / "go").touch()
     told = [each.communicate()[0] for each in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], told
     assert (checkout / "log").read_text().splitlines() == ONCE
-    assert any("Another set-up is at work in this folder" in words for words in told)
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_a_lock_file_that_changed_is_installed_again_and_nothing_else(checkout: Path) -> None:
     for _ in range(2):
         set_up(checkout).communicate()
-    time.sleep(0.02)
+    for path in checkout.rglob("*"):
+        an_hour_ago = path.stat().st_mtime - 3600  # a disk may tell whole seconds apart alone
+        os.utime(path, (an_hour_ago, an_hour_ago))
     (checkout / "requirements-musicgen.lock").touch()
     set_up(checkout).communicate()
     assert (checkout / "log").read_text().splitlines() == [*ONCE, ONCE[-1]]

@@ -7,6 +7,7 @@ import pytest
 
 from bot.cli import connection
 from bot.errors import OperatorError
+from tests.support.clock import until
 from tests.support.stand_in import TOKEN, Run, page, running, said, standing_in, word
 
 COMMANDS = "/applications/123456789012345678/commands"
@@ -36,7 +37,7 @@ async def test_what_waiting_mends_is_waited_out_while_one_engine_loads(tmp_path:
         discord.planned["/gateway/bot"] = [page(503), page(200), limited]
         async with running(discord, tmp_path) as run:
             await discord.ready.wait()
-            await asyncio.sleep(0.5)
+            await until(lambda: asyncio.sleep(0, "engine cpu-0 ready" in run.log))
             assert await run.stopped() == 0, run.log
         log = sound(run)
     tries = [line for line in log.splitlines() if "cannot reach Discord" in line]

@@ -11,7 +11,6 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,21 +57,21 @@ def spoil(path: Path) -> None:
 
 
 async def test_a_database_that_is_held_is_called_busy_and_nobody_waits_long(plan: Plan) -> None:
-    loop = asyncio.get_running_loop()
     async with world(plan) as w:
         w.tolerated = (Refusal, StorageError, sqlite3.DatabaseError)
+
+        async def patience() -> int:
+            (row,) = await w.database.fetch("PRAGMA busy_timeout")
+            return int(row[0])
+
         async with held(plan.folder / "fantasia.db"):
-            times = [loop.time()]
-            first = await w.generate("play")
-            times.append(loop.time())
-            later = await w.generate("play", by=w.bob)
-            times.append(loop.time())
-        for shown in (first, later):
-            assert told(shown).startswith("The studio is busy, so")
-        waits = [after - before for before, after in pairwise(times)]
-        assert waits[1] < waits[0], "who comes after one who waited in vain does not wait as long"
+            for member in (w.alice, w.bob):
+                shown = await w.generate("play", by=member)
+                assert told(shown).startswith("The studio is busy, so")
+                assert await patience() == database.BUSY_TIMEOUT_WHILE_HELD, "one waited in vain"
         await w.generate("play")
         await w.ended(1, Status.DELIVERED)
+        assert await patience() == database.BUSY_TIMEOUT
 
 
 async def test_a_database_that_is_held_as_the_bot_starts_is_waited_for(
@@ -109,8 +108,9 @@ def test_what_the_database_does_not_let_a_command_do_is_a_sentence(
 
 
 async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentences(
-    plan: Plan, caplog: pytest.LogCaptureFixture
+    plan: Plan, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(app, "FLUSH_SECONDS", 0.5)
     async with world(plan) as w:
         w.tolerated = (Refusal, StorageError, sqlite3.DatabaseError)
         await w.generate("play")
@@ -119,12 +119,10 @@ async def test_a_database_that_is_damaged_while_the_bot_runs_is_told_in_sentence
         spoil(plan.folder / "fantasia.db")
         await w.database.fetch("PRAGMA shrink_memory")
         assert "database is damaged" in told(await w.generate("play"))
-        w.bot.dispatch("look")
-        await asyncio.sleep(0.3)
+        await w.look()
         assert not w.bot.is_closed()
         w.bot.services.operations.drain()
-        while not w.bot.is_closed():
-            await asyncio.sleep(0.05)
+        await until(lambda: asyncio.sleep(0, w.bot.is_closed()))
     assert "The database is damaged: database disk image is malformed" in caplog.text
     assert "python -m bot doctor" in caplog.text
     assert "Traceback" not in caplog.text
