@@ -78,7 +78,7 @@ async def test_the_death_of_one_hands_back_its_own_piece_and_no_other(plan: Plan
 @pytest.mark.parametrize("how", ["hang", "lie codes", "garbage", "crash"])
 async def test_one_that_hangs_lies_or_dies_costs_the_others_nothing(plan: Plan, how: str) -> None:
     """It is tried once more, and its piece fails if that costs an engine as well."""
-    async with world(replace(plan, silence=1.0)) as w:
+    async with world(replace(plan, silence=3.0 if how == "hang" else 60.0)) as w:
         await both_ready(w)
         await asked(w, "slow")
         await w.ended(1, Status.RUNNING)
