@@ -206,9 +206,12 @@ async def test_what_has_to_be_alone_waits_for_one_engine_and_keeps_no_other_idle
         job = await queue.claim(tx, one_engine.opening("small", engine="a"), clock())
         assert job
         assert (job.id, job.engine) == (3, "a")
+        await put(tx, "jobs", status=Status.QUEUED)
+        assert await queue.claim(tx, one_engine.opening("small", engine="a"), clock()) is None
+        assert await backlog.awaiting(tx) == {}, "any engine may begin what need not be alone"
         await put(tx, "jobs", status=Status.QUEUED, attempts=1, engine="a")
         await backlog.awaits_no_more(tx, "b")
-        assert await backlog.awaiting(tx) == {5: "a"}
+        assert await backlog.awaiting(tx) == {6: "a"}
         await backlog.awaits_no_more(tx, "a")
         assert await backlog.awaiting(tx) == {}
 
@@ -257,7 +260,8 @@ async def test_what_is_too_long_for_an_engine_is_not_next_on_it_however_aged(
             await state.count_turn(tx)
         could = one_engine.opening("small", full=("small",), too_long={"large": 10.0})
         assert await queue.claim(tx, could, clock()) is None
+        behind = await put(tx, "jobs", model="small")
+        free = one_engine.opening("small", too_long={"large": 10.0})
         larger = one_engine.opening("large", engine="gpu-0")
-        job = await queue.claim(tx, larger, clock())
-    assert job
-    assert job.id == mine
+        begun = [await queue.claim(tx, each, clock()) for each in (free, larger)]
+    assert [job and job.id for job in begun] == [behind, mine]

@@ -72,3 +72,11 @@ async def test_what_gave_way_waits_until_its_engine_has_dropped_it(
         assert await claimed(database, clock, "b") is None
         await made.endings.rendered(job)  # which it is not: the engine only has it no more
         assert await claimed(database, clock, "b") == job.id
+
+
+async def test_what_was_cancelled_meanwhile_does_not_wait_again(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        cancelled = await put(tx, "jobs", status=Status.CANCELLED)
+        assert not await queue.wait_again(tx, cancelled, clock())

@@ -28,7 +28,8 @@ _FILES = {
     "bot.engine.pulse": "pulse process",
     "bot.engine.repertoire": "repertoire capacity spills writing",
     "bot.engine.sharing": "capacity ace_capacity repertoire",
-    "bot.queue": "fairness fairness_of_engines forecast dispatcher openings",
+    "bot.queue": "fairness fairness_of_engines forecast claims dispatcher openings waiting_again "
+    "owner simulated_day",
     "bot.rules.fairness": "fairness forecast",
     "bot.rules.lyrics": "lyrics songs",
     "bot.dispatch.dispatcher": "dispatcher faults previews hostile_child time deadlines",

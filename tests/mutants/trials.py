@@ -28,8 +28,14 @@ QUIET = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 CLOSING = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - |$)", re.MULTILINE)
 """pytest's line for a test that failed."""
 
+OVERDUE = "Failed: Timeout (>"
+"""What pytest-timeout says of a test that it ended, which on a busy machine need not be the mutant's doing."""
+
 LEAST_PATIENCE, PATIENCE = 30.0, 5.0
-"""Seconds, and times what a test usually takes, until it counts as failed."""
+"""Seconds, and times what the longest of a test's file takes, until it counts as failed.
+
+Whichever is the first of a file pays for the fixtures that they share.
+"""
 
 LISTED, LIMITS = "mutants-tests.txt", "mutants-limits.json"
 """The files of a copy in which the tests stand that are asked, and the seconds that each has."""
@@ -122,6 +128,14 @@ class Baseline:
         """Return how long a test takes."""
         return self._seconds[test]
 
+    def patience(self, test: str) -> float:
+        """Return the seconds that a test has."""
+        file, _, _ = test.partition("::")
+        longest = max(
+            seconds for other, seconds in self._seconds.items() if other.startswith(f"{file}::")
+        )
+        return LEAST_PATIENCE + PATIENCE * longest
+
 
 def attempt(mutant: Mutant, project: Path, baseline: Baseline) -> Result:
     """Try a mutant in a copy of the project, which is put back as it was."""
@@ -130,9 +144,7 @@ def attempt(mutant: Mutant, project: Path, baseline: Baseline) -> Result:
     changed = mutant.code(source)
     before, after = (code.splitlines(keepends=True) for code in (source, changed))
     diff = "".join(unified_diff(before, after, str(mutant.path), str(mutant.path), n=2))
-    tests = {
-        test: LEAST_PATIENCE + PATIENCE * baseline.seconds(test) for test in baseline.tests(mutant)
-    }
+    tests = {test: baseline.patience(test) for test in baseline.tests(mutant)}
     file.write_text(changed, encoding="utf-8")
     try:
         killer = _fails(project, tests) if tests else None
@@ -161,4 +173,4 @@ def _killer(output: str) -> str:
     found = CLOSING.search(output)
     if found is None:
         raise RuntimeError(f"pytest ended without a test that failed:\n{output[-2000:]}")
-    return found[1]
+    return f"{found[1]} (not ended in time)" if OVERDUE in output else found[1]

@@ -9,6 +9,7 @@ from bot.engine.acestep.conditions import SongWords, conditions
 from bot.engine.acestep.denoising import Denoising, SamplerSettings
 from bot.engine.acestep.loading import settled
 from bot.engine.acestep.model import AceStep
+from bot.engine.contract import Idle
 from bot.engine.messages import Render
 from bot.errors import JobError
 from tests.support.tiny_acestep import CHANNELS, Recipe, pipeline
@@ -72,14 +73,18 @@ def theirs(
 
 
 def rendered(model: AceStep, *orders: Render) -> list[list[Any]]:
-    """Render orders side by side; return what was told of each, with the error that ended it."""
+    """Render orders side by side; return what was told of each, with the error that ended it.
+
+    That it waits for its files is nothing that is told.
+    """
     left = {order.id: model.render(order, lambda: False) for order in orders}
     told: dict[int, list[Any]] = {order.id: [] for order in orders}
     while left:
         model.step()
         for number, going in list(left.items()):
             try:
-                if said := next(going):
+                said = next(going)
+                if said and not isinstance(said, Idle):
                     told[number].append(said)
             except StopIteration:
                 del left[number]
