@@ -216,6 +216,22 @@ async def test_what_has_to_be_alone_waits_for_one_engine_and_keeps_no_other_idle
         assert await backlog.awaiting(tx) == {}
 
 
+async def test_nothing_starts_while_the_studio_or_the_engine_is_paused(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        await put(tx, "jobs")
+        await one_engine.runs(tx, engine="a")
+        could = one_engine.opening("small", engine="a")
+        await state.pause(tx, "")
+        assert await queue.claim(tx, could, clock()) is None
+        await state.resume(tx)
+        await engines.pause(tx, "a")
+        assert await queue.claim(tx, could, clock()) is None
+        await engines.resume(tx, "a")
+        assert await queue.claim(tx, could, clock())
+
+
 async def test_of_engines_that_are_gone_only_a_pause_is_remembered(
     tmp_path: Path, clock: Clock
 ) -> None:

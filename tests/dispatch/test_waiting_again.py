@@ -74,9 +74,14 @@ async def test_what_gave_way_waits_until_its_engine_has_dropped_it(
         assert await claimed(database, clock, "b") == job.id
 
 
-async def test_what_was_cancelled_meanwhile_does_not_wait_again(
+async def test_a_try_that_failed_counts_and_nothing_else_is_held_against_a_job(
     database: Database, clock: Clock
 ) -> None:
     async with database.transaction() as tx:
         cancelled = await put(tx, "jobs", status=Status.CANCELLED)
+        tried = await put(tx, "jobs", status=Status.RUNNING, attempts=2, deaths=1)
         assert not await queue.wait_again(tx, cancelled, clock())
+        assert await queue.wait_again(tx, tried, clock())
+    job = await jobs.find(database, tried)
+    assert job
+    assert (job.status, job.attempts, job.deaths, job.care) == (Status.QUEUED, 2, 1, 0)
