@@ -216,6 +216,18 @@ async def test_what_has_to_be_alone_waits_for_one_engine_and_keeps_no_other_idle
         assert await backlog.awaiting(tx) == {}
 
 
+async def test_an_aged_job_that_waits_for_room_is_next_on_that_engine(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        mine = await put(tx, "jobs", model="large")
+        for _ in range(fairness.AGED - 1):
+            await state.count_turn(tx)
+        full = one_engine.opening("small", engine="a", full=("small",))
+        assert await queue.claim(tx, full, clock()) is None
+        assert await backlog.awaiting(tx) == {mine: "a"}
+
+
 async def test_nothing_starts_while_the_studio_or_the_engine_is_paused(
     database: Database, clock: Clock
 ) -> None:
@@ -274,10 +286,10 @@ async def test_what_is_too_long_for_an_engine_is_not_next_on_it_however_aged(
         mine = await put(tx, "jobs", model="large", seconds=30)
         for _ in range(fairness.AGED - 1):
             await state.count_turn(tx)
-        could = one_engine.opening("small", full=("small",), too_long={"large": 10.0})
+        could = one_engine.opening("small", full=("small",), too_long={"large": 30.0})
         assert await queue.claim(tx, could, clock()) is None
         behind = await put(tx, "jobs", model="small")
-        free = one_engine.opening("small", too_long={"large": 10.0})
+        free = one_engine.opening("small", too_long={"large": 30.0})
         larger = one_engine.opening("large", engine="gpu-0")
         begun = [await queue.claim(tx, each, clock()) for each in (free, larger)]
     assert [job and job.id for job in begun] == [behind, mine]

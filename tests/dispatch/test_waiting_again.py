@@ -11,7 +11,7 @@ from bot import queue
 from bot.dispatch import render_order
 from bot.dispatch.running_job import RunningJob
 from bot.errors import JobError
-from bot.tables import jobs
+from bot.tables import jobs, posts, takes
 from bot.tables.database import Database
 from bot.tables.opening import open_database
 from bot.values import Fault, Job, Status
@@ -80,8 +80,12 @@ async def test_a_try_that_failed_counts_and_nothing_else_is_held_against_a_job(
     async with database.transaction() as tx:
         cancelled = await put(tx, "jobs", status=Status.CANCELLED)
         tried = await put(tx, "jobs", status=Status.RUNNING, attempts=2, deaths=1)
+        await put(tx, "takes", job_id=tried, state="rendered", seconds=8)
+        await put(tx, "posts", job_id=tried, kind="preview")
         assert not await queue.wait_again(tx, cancelled, clock())
         assert await queue.wait_again(tx, tried, clock())
+        assert [take.seconds for take in await takes.of(tx, tried)] == [None]
+        assert await posts.undelivered(tx, clock()) == []
     job = await jobs.find(database, tried)
     assert job
     assert (job.status, job.attempts, job.deaths, job.care) == (Status.QUEUED, 2, 1, 0)

@@ -198,12 +198,15 @@ async def test_what_runs_side_by_side_is_foreseen_so(tmp_path: Path, clock: Cloc
     assert [at.ends_at for at in found.values()] == [clock() + timedelta(seconds=10)] * 3
 
 
-async def test_the_line_is_foreseen_as_it_is_served(database: Database, clock: Clock) -> None:
+async def test_the_line_is_foreseen_as_it_is_served_up_to_so_many_places(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "PLACES_FORECAST", 2)
     async with database.transaction() as tx:
         await put(tx, "jobs", status="rendered", started_at=clock().timestamp())
         for user in (1, 1, 2):
             await put(tx, "jobs", user_id=user)
-    assert [*await queue.expected(database, clock())] == [4, 2, 3]
+    assert [*await queue.expected(database, clock())] == [4, 2]
 
 
 async def test_the_steps_of_a_piece_and_what_it_extends_are_foreseen(

@@ -142,20 +142,22 @@ def test_orders_that_take_turns_are_as_alone(model: AceStep, folders: Callable[[
             assert np.array_equal(files.samples(number, RATE), other.samples(number, RATE))
 
 
-def test_a_step_should_last_by_the_frames_and_takes_that_it_is_of(
-    model: AceStep, folders: Callable[[], Files]
+def test_a_step_should_last_by_the_frames_and_rows_that_it_is_of(
+    model: AceStep, base: AceStep, folders: Callable[[], Files]
 ) -> None:
-    assert model.expected() == 0
-    expected = []
-    for seconds in (3, 10, 100_000, 200_000):
-        render = model.render(folders().song(seconds, 7), lambda: False)
+    def expected(model: AceStep, seconds: int, **options: float) -> float:
+        assert model.expected() == 0
+        render = model.render(folders().song(seconds, 7, options=options), lambda: False)
         next(render)
-        expected.append(model.expected())
+        found = model.expected()
         render.close()
-    short, shortest, long, twice = expected
-    assert 0 < short == shortest < long, "none is made shorter, and cut"
-    assert twice == pytest.approx(2 * long)
-    assert model.expected() == 0
+        return found
+
+    assert 0 < expected(model, 3) == expected(model, 10), "none is made shorter, and cut"
+    assert expected(model, 10) < expected(model, 100_000)
+    assert expected(model, 200_000) == pytest.approx(2 * expected(model, 100_000))
+    guided, plain = (expected(base, 100_000, guidance=guidance) for guidance in (7, 1))
+    assert guided == pytest.approx(2 * plain)
 
 
 def test_a_cancellation_at_any_step_leaves_only_what_was_told_and_changes_nothing(
@@ -290,20 +292,6 @@ def test_too_little_memory_to_load_it_is_said_to_the_operator(ace: Path) -> None
         pytest.raises(OperatorError, match=r"too little free memory for .*ace: take it out of"),
     ):
         AceStep(str(ace), SETTINGS)
-
-
-def test_a_step_is_expected_to_last_as_long_as_its_frames_need(
-    model: AceStep, files: Files
-) -> None:
-    assert model.expected() == 0.0
-    found = []
-    for seconds in (1, 10, 100_000):
-        going = model.render(files.song(seconds, 7), lambda: False)
-        next(going)
-        found.append(model.expected())
-        going.close()
-    assert 0 < found[0] == found[1] < found[2]
-    assert model.expected() == 0.0
 
 
 def test_what_is_no_number_is_no_music(model: AceStep, files: Files) -> None:
