@@ -233,9 +233,10 @@ def test_an_extension_sounds_as_the_piece_did_up_to_the_seam(
         (np.zeros((4, 50), dtype=np.int16), "missing, or was made by another model"),
         (np.zeros((50, 8), dtype=np.float16), "missing, or was made by another model"),
         (np.zeros((0, CHANNELS), dtype=np.float16), "missing, or was made by another model"),
+        (np.zeros((50, CHANNELS, 2), dtype=np.float16), "missing, or was made by another model"),
         (np.full((50, CHANNELS), np.nan, dtype=np.float16), "is damaged"),
     ],
-    ids=["gone", "garbage", "MusicGen's", "another width", "empty", "no numbers"],
+    ids=["gone", "garbage", "MusicGen's", "another width", "empty", "another shape", "no numbers"],
 )
 def test_what_cannot_be_gone_on_from_is_said(
     model: AceStep, files: Files, kept: Any, said: str
