@@ -216,6 +216,19 @@ async def test_what_has_to_be_alone_waits_for_one_engine_and_keeps_no_other_idle
         assert await backlog.awaiting(tx) == {}
 
 
+async def test_an_aged_job_begins_where_its_model_is_loaded_though_another_has_it_too(
+    database: Database, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        mine = await put(tx, "jobs", model="small")
+        for _ in range(fairness.AGED - 1):
+            await state.count_turn(tx)
+        could = one_engine.opening("small", elsewhere=("small",))
+        job = await queue.claim(tx, could, clock())
+    assert job
+    assert job.id == mine
+
+
 async def test_an_aged_job_that_waits_for_room_is_next_on_that_engine(
     database: Database, clock: Clock
 ) -> None:

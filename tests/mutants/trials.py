@@ -29,7 +29,7 @@ CLOSING = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - |$)", re.MULTILINE)
 """pytest's line for a test that failed."""
 
 OVERDUE = "Failed: Timeout (>"
-"""What pytest-timeout says of a test that it ended, which on a busy machine need not be the mutant's doing."""
+"""What pytest-timeout says of a test that it ended, which a busy machine may have caused."""
 
 LEAST_PATIENCE, PATIENCE = 30.0, 5.0
 """Seconds, and times what the longest of a test's file takes, until it counts as failed.
