@@ -10,48 +10,23 @@ from discord import app_commands
 from bot.client import Interaction
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES, offered
 
-VOCABULARY = {
-    "genre": (
-        *("lo-fi hip hop", "cinematic orchestra", "ambient", "synthwave", "jazz trio", "house"),
-        *("techno", "drum and bass", "rock ballad", "heavy metal", "classical waltz", "folk"),
-        *(
-            "funk",
-            "blues",
-            "bossa nova",
-            "reggae",
-            "chiptune",
-            "baroque fantasia",
-            "trance",
-            "soul",
-        ),
-        *("disco", "country", "electro swing", "tango", "samba", "gospel", "dub", "ska"),
-    ),
-    "mood": (
-        *("calm", "happy", "epic", "dark", "sad", "warm", "dreamy", "relaxed", "melancholic"),
-        *("romantic", "hopeful", "joyful", "mysterious", "nostalgic", "playful", "gentle", "tense"),
-        *("triumphant", "lonely", "hypnotic", "solemn"),
-    ),
-    "instrument": (
-        *("piano", "acoustic guitar", "violin", "flute", "choir", "cello", "string quartet"),
-        *("electric piano", "distorted guitar", "saxophone", "trumpet", "harp", "hand drums"),
-        *("brass section", "analogue synth", "double bass", "church organ", "clarinet"),
-        *(
-            "music box",
-            "harpsichord",
-            "marimba",
-            "fiddle",
-            "accordion",
-            "banjo",
-            "sitar",
-            "bagpipes",
-        ),
-    ),
-    "tempo": (
-        *("slow", "fast", "mid-tempo", "120 bpm", "90 bpm", "140 bpm", "60 bpm", "170 bpm"),
-        *("very slow", "very fast", "walking pace"),
-    ),
+PHRASES = {
+    "genre": "lo-fi hip hop, cinematic orchestra, ambient, synthwave, jazz trio, house, techno, "
+    "drum and bass, rock ballad, heavy metal, classical waltz, folk, funk, blues, bossa nova, "
+    "reggae, chiptune, baroque fantasia, trance, soul, disco, country, electro swing, tango, "
+    "samba, gospel, dub, ska",
+    "mood": "calm, happy, epic, dark, sad, warm, dreamy, relaxed, melancholic, romantic, hopeful, "
+    "joyful, mysterious, nostalgic, playful, gentle, tense, triumphant, lonely, hypnotic, solemn",
+    "instrument": "piano, acoustic guitar, violin, flute, choir, cello, string quartet, "
+    "electric piano, distorted guitar, saxophone, trumpet, harp, hand drums, brass section, "
+    "analogue synth, double bass, church organ, clarinet, music box, harpsichord, marimba, fiddle, "
+    "accordion, banjo, sitar, bagpipes",
+    "tempo": "slow, fast, mid-tempo, 120 bpm, 90 bpm, 140 bpm, 60 bpm, 170 bpm, very slow, "
+    "very fast, walking pace",
 }
 """The commonest first."""
+
+VOCABULARY = {kind: tuple(words.split(", ")) for kind, words in PHRASES.items()}
 
 JOINING = {"and", "with", "for", "by", "in", "on", "of", "the", "some", "to", "like", "over"}
 """Words after which a phrase goes on without a comma."""
