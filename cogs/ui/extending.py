@@ -15,7 +15,7 @@ from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, forms, permissions, submit, views
 from cogs.ui.buttons import PressableItem
-from cogs.ui.forms import Form
+from cogs.ui.forms import LONG, Form
 from cogs.ui.views import NUMBER, TAKE
 
 EXTENSION_SECONDS = (5, 10, 15, 30)
@@ -57,30 +57,17 @@ class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
             "lyrics": job.request.lyrics or "",
             "more": choices[0].value,
         }
-        await forms.show(interaction, _form(job, choices, said))
+        await interaction.response.send_modal(_form(job, choices, said))
 
 
 def _form(job: Job, choices: list[discord.SelectOption], said: forms.Said) -> ui.Modal:
     """Return the short form, with what was `said`."""
-    for choice in choices:
-        choice.default = choice.value == said["more"]
-    more: ui.Select[Any] = ui.Select(custom_id="more", options=choices)
-    form = ui.Modal(title=f"Extend #{job.id}", custom_id=f"form:extend:{job.id}")
-    form.add_item(ui.Label(text="How it goes on", component=_words("prompt", said, LONGEST_PROMPT)))
+    more = ui.Select[Any](custom_id="more", options=choices)
+    fields = [forms.text("How it goes on", "prompt", LONGEST_PROMPT, style=LONG)]
     if job.request.lyrics is not None:
-        sung = _words("lyrics", said, LONGEST_LYRICS)
-        form.add_item(ui.Label(text="Lyrics of all of it", component=sung))
-    form.add_item(ui.Label(text="By how much", component=more))
-    return form
-
-
-def _words(name: str, said: forms.Said, longest: int) -> ui.TextInput[Any]:
-    return ui.TextInput(
-        custom_id=name,
-        style=discord.TextStyle.paragraph,
-        default=said.get(name, "")[:longest] or None,
-        max_length=longest,
-    )
+        fields.append(forms.text("Lyrics of all of it", "lyrics", LONGEST_LYRICS, style=LONG))
+    fields.append(ui.Label(text="By how much", component=more))
+    return forms.modal(f"Extend #{job.id}", f"form:extend:{job.id}", said, *fields)
 
 
 async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:

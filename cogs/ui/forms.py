@@ -19,6 +19,9 @@ from cogs.ui.buttons import PressableItem
 Said = Mapping[str, str]
 """What was typed or chosen, by the names of the fields."""
 
+LONG = discord.TextStyle.paragraph
+"""The style of a field for several lines."""
+
 OUT_OF_DATE = "That form is out of date. Open it again; nothing was queued."
 
 
@@ -54,7 +57,7 @@ class Forms(commands.Cog):
 
     async def _answer(self, interaction: Interaction) -> None:
         data: Any = interaction.data  # discord.py fills in only forms that it stores
-        form, match = self._known(data["custom_id"])
+        form, match = self.known(data["custom_id"])
         said = _said(data)
         try:
             await form.answered(interaction, match, said)
@@ -68,15 +71,8 @@ class Forms(commands.Cog):
                 raise ReturnedRefusal(refusal, views.view(views.back_button())) from refusal
             raise
 
-    async def back(self, interaction: Interaction) -> None:
-        """Open the form that was refused last, with what was typed into it."""
-        draft = await interaction.client.services.drafts.last(
-            permissions.guild_of(interaction), interaction.user.id
-        )
-        form, match = self._known(draft.form)
-        await show(interaction, await form.filled(interaction, match, draft.said))
-
-    def _known(self, custom_id: str) -> tuple[Form, re.Match[str]]:
+    def known(self, custom_id: str) -> tuple[Form, re.Match[str]]:
+        """Return the kind that a custom id names; raise Refusal if there is none."""
         for form in self._kinds:
             if match := re.fullmatch(form.pattern, custom_id):
                 return form, match
@@ -87,15 +83,49 @@ class BackButton(PressableItem, template="form-back"):
     """Opens the form that was refused last."""
 
     async def press(self, interaction: Interaction) -> None:
-        cog = interaction.client.get_cog(Forms.__name__)
-        assert isinstance(cog, Forms)
-        await cog.back(interaction)
+        """Open it with what was typed into it."""
+        draft = await interaction.client.services.drafts.last(
+            permissions.guild_of(interaction), interaction.user.id
+        )
+        await show(interaction, draft.form, draft.said)
 
 
-async def show(interaction: Interaction, form: ui.Modal) -> None:
-    """Open a form that discord.py does not store: it would keep it for ever, by its id alone."""
-    form.stop()
-    await interaction.response.send_modal(form)
+async def show(interaction: Interaction, custom_id: str, said: Said) -> None:
+    """Open the form with this custom id, with what was `said`."""
+    cog = interaction.client.get_cog(Forms.__name__)
+    assert isinstance(cog, Forms)
+    form, match = cog.known(custom_id)
+    await interaction.response.send_modal(await form.filled(interaction, match, said))
+
+
+def modal(title: str, custom_id: str, said: Said, *fields: ui.Label[Any]) -> ui.Modal:
+    """Return a form with what was `said` in its fields."""
+    made = ui.Modal(title=title, custom_id=custom_id)
+    for field in fields:
+        _fill(field.component, said)
+        made.add_item(field)
+    made.stop()  # else discord.py stores it for ever, by its id alone
+    return made
+
+
+def text(
+    label: str,
+    name: str,
+    longest: int,
+    about: str | None = None,
+    **more: Any,  # noqa: ANN401
+) -> ui.Label[Any]:
+    """Return a field to type into, with what `TextInput` takes besides."""
+    typed = ui.TextInput[Any](custom_id=name, max_length=longest, **more)
+    return ui.Label(text=label, description=about, component=typed)
+
+
+def _fill(field: ui.Item[Any], said: Said) -> None:
+    if isinstance(field, ui.TextInput):
+        field.default = said.get(field.custom_id, "")[: field.max_length] or None
+    elif isinstance(field, ui.Select):
+        for option in field.options:
+            option.default = option.value == said.get(field.custom_id)
 
 
 def _said(data: Any) -> dict[str, str]:  # noqa: ANN401

@@ -1,7 +1,6 @@
 """The card of a piece, with what its member alone may do: star it and name it."""
 
 import re
-from typing import Any
 
 import discord
 from discord import ui
@@ -38,25 +37,13 @@ class NameButton(PressableItem, template=views.NAME.template):
     async def press(self, interaction: Interaction) -> None:
         viewer = permissions.viewer(interaction)
         job, *_ = await interaction.client.services.pieces.piece(self.number, viewer)
-        await forms.show(interaction, NameForm(job.id, job.title or ""))
+        await forms.show(interaction, f"name:{job.id}", {"title": job.title or ""})
 
 
-class NameForm(ui.Modal):
-    """Asks for a title of a piece."""
-
-    def __init__(self, number: int, title: str) -> None:
-        super().__init__(title=f"Name #{number}", custom_id=f"name:{number}")
-        field: ui.TextInput[Any] = ui.TextInput(
-            custom_id="title",
-            default=title[:LONGEST_TITLE] or None,
-            required=False,
-            max_length=LONGEST_TITLE,
-        )
-        self.add_item(ui.Label(text="Title", description="Empty: no title", component=field))
-
-
-async def _filled(_: Interaction, match: re.Match[str], said: Said) -> NameForm:
-    return NameForm(int(match["number"]), said["title"])
+async def _filled(_: Interaction, match: re.Match[str], said: Said) -> ui.Modal:
+    """Return the form with a title of a piece."""
+    field = forms.text("Title", "title", LONGEST_TITLE, "Empty: no title", required=False)
+    return forms.modal(f"Name #{match['number']}", match[0], said, field)
 
 
 async def _named(interaction: Interaction, match: re.Match[str], said: Said) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,24 +12,23 @@ from discord import ui
 from bot.client import Interaction
 from bot.engine.cards import KNOWN_OPTIONS, ModelCard, card
 from bot.errors import Problems, Refusal
-from bot.rules import bounds
+from bot.rules.bounds import LONGEST_PROMPT, USUAL_SECONDS
 from bot.rules.markup import escape, isolate
 from bot.rules.quota import includes
-from bot.values import Membership, Request, Wish
+from bot.values import Membership, Request, Tier, Wish
 from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
 from cogs.ui.embeds import settings
-from cogs.ui.forms import Form, Said
+from cogs.ui.forms import LONG, Form, Said
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
-FORM = "form:(?P<form>generate|edit:(?P<number>[0-9]{1,18}))"
-"""The pattern of the custom ids of forms of a request."""
-
-PROMPT_EXAMPLE = "Such as: warm lo-fi hip hop with piano and rain"
+TAKES = "1 to {}: versions of that length"
+NEW_SEED = "A new seed unless you give one, such as: seed 7"
+WORDS, WORDS_EXAMPLE = "What the music should be", "Such as: warm lo-fi hip hop with piano and rain"
 
 
 class GenerateButton(PressableItem, template=views.GENERATE):
@@ -37,81 +36,70 @@ class GenerateButton(PressableItem, template=views.GENERATE):
 
     async def press(self, interaction: Interaction) -> None:
         held, longest = await submit.allowed(interaction)
-        seconds = held.up_to(bounds.USUAL_SECONDS, longest)
-        await _show(interaction, "generate", {"seconds": str(seconds)})
+        seconds = held.up_to(USUAL_SECONDS, longest)
+        await forms.show(interaction, "form:generate", {"seconds": str(seconds)})
 
 
-class RequestForm(ui.Modal):
-    """A request to fill in: words and length, and of a piece that is edited all the rest."""
-
-    def __init__(
-        self, form: str, said: Said, held: Membership, longest: int, models: Sequence[str]
-    ) -> None:
-        edits = form != "generate"
-        title = "Edit and resubmit" if edits else "Words into music"
-        super().__init__(title=title, custom_id=f"form:{form}")
-        self._said = said
-        words = self._text("prompt", bounds.LONGEST_PROMPT)
-        words.style, words.placeholder = discord.TextStyle.paragraph, PROMPT_EXAMPLE
-        allowed = f"1 to {longest}, with your {isolate(held.tier.name)} tier"
-        self.add_item(ui.Label(text="What the music should be", component=words))
-        self.add_item(
-            ui.Label(text="Seconds", description=allowed, component=self._text("seconds"))
-        )
-
-        if edits:
-            self._add_details(held, models)
-
-    def _add_details(self, held: Membership, models: Sequence[str]) -> None:
+async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> ui.Modal:
+    """Return the form: words and length, and of a piece that is edited all the rest."""
+    held, longest = await submit.allowed(interaction)
+    words = forms.text(WORDS, "prompt", LONGEST_PROMPT, style=LONG, placeholder=WORDS_EXAMPLE)
+    seconds = seconds_field(held, longest)
+    if not match["number"]:
+        return forms.modal("Words into music", match[0], said, words, seconds)
+    return forms.modal(
+        "Edit and resubmit",
+        match[0],
+        said,
+        words,
+        seconds,
+        forms.text("Takes", "takes", LONGEST_NUMBER, TAKES.format(held.tier.takes)),
+        ui.Label(text="Model", component=_models(interaction, held.tier)),
         # A form has at most five fields, so that all settings share one.
-        wishes = self._text("settings", LONGEST_FIELD_TEXT)
-        wishes.required = False
-        takes = f"1 to {held.tier.takes}: versions of that length"
-        self.add_item(ui.Label(text="Takes", description=takes, component=self._text("takes")))
-        self.add_item(ui.Label(text="Model", component=self._models(held, models)))
-        new_seed = "A new seed unless you give one, such as: seed 7"
-        self.add_item(ui.Label(text="Settings", description=new_seed, component=wishes))
+        forms.text("Settings", "settings", LONGEST_FIELD_TEXT, NEW_SEED, required=False),
+    )
 
-    def _text(self, name: str, longest: int = LONGEST_NUMBER) -> ui.TextInput[Any]:
-        value = self._said.get(name, "")[:longest]
-        return ui.TextInput(custom_id=name, default=value or None, max_length=longest)
 
-    def _models(self, held: Membership, models: Sequence[str]) -> ui.Select[Any]:
-        chosen = self._said.get("model", "")
-        options = [
-            discord.SelectOption(
-                label=isolate(name, LONGEST_CHOICE),
-                value=name,
-                description=None if includes(held.tier, name) else "not in your tier",
-                default=name == chosen,
-            )
-            for name in models[:MOST_CHOICES]
-        ]
-        return ui.Select(custom_id="model", options=options)
+def seconds_field(held: Membership, longest: int) -> ui.Label[Any]:
+    """Return the field for a length, which says what the member may have."""
+    allowed = f"1 to {longest}, with your {isolate(held.tier.name)} tier"
+    return forms.text("Seconds", "seconds", LONGEST_NUMBER, allowed)
+
+
+def _models(interaction: Interaction, tier: Tier) -> ui.Select[Any]:
+    options = [
+        discord.SelectOption(
+            label=isolate(name, LONGEST_CHOICE),
+            value=name,
+            description=None if includes(tier, name) else "not in your tier",
+        )
+        for name in interaction.client.services.studio.models[:MOST_CHOICES]
+    ]
+    return ui.Select(custom_id="model", options=options)
 
 
 async def _submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
-    """Queue what a form says."""
-    await submit.queue(interaction, await _wish(interaction, match, said))
-
-
-async def _wish(interaction: Interaction, match: re.Match[str], said: Said) -> Wish:
-    """Return what a form asks for; raise Refusal that says all that cannot be had by anybody."""
+    """Queue what a form asks for."""
     wrong, wish = Problems(), Wish(prompt=said["prompt"], model=said.get("model"))
     with wrong.noted():
         wish = replace(wish, seconds=number("Seconds", said["seconds"]))
     with wrong.noted():
         wish = replace(wish, takes=number("Takes", said.get("takes", "1")))
-    studio = interaction.client.services.studio
-    model = card(wish.model) if wish.model else studio.cards[0]
+    model = card(wish.model) if wish.model else interaction.client.services.studio.cards[0]
     before = await edited(interaction, match["number"])
     with wrong.noted():
         options, seed = read(said.get("settings", ""), model)
         wish = replace(wish, options=wanted(options, model, before), seed=seed)
+    wish = replace(wish, edited_from=int(match["number"]) if before else None)
+    await queue(interaction, wish, wrong)
+
+
+async def queue(interaction: Interaction, wish: Wish, wrong: Problems) -> None:
+    """Queue what a form asks for; raise Refusal that says all that cannot be had by anybody."""
     with wrong.noted():
-        studio.ask(wish)
+        interaction.client.services.studio.ask(wish)
     wrong.tell()
-    return replace(wish, edited_from=int(match["number"])) if before else wish
+    await submit.queue(interaction, wish)
 
 
 def wanted(
@@ -135,25 +123,11 @@ async def edit(interaction: Interaction, number: int, request: Request) -> None:
         "model": request.model,
         "settings": settings(request.options),
     }
-    await _show(interaction, f"edit:{number}", said)
+    await forms.show(interaction, f"form:edit:{number}", said)
 
 
-async def _show(interaction: Interaction, form: str, said: Said) -> None:
-    await forms.show(interaction, await _form(interaction, form, said))
-
-
-async def _form(interaction: Interaction, form: str, said: Said) -> RequestForm:
-    held, longest = await submit.allowed(interaction)
-    models = interaction.client.services.studio.models
-    return RequestForm(form, said, held, longest, models)
-
-
-async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> RequestForm:
-    return await _form(interaction, match["form"], said)
-
-
-REQUEST = Form(FORM, _filled, _submitted)
-"""The form of a request."""
+REQUEST = Form(f"form:(?:generate|edit:{views.NUMBER})", _filled, _submitted)
+"""The form of a request, empty or with a piece's."""
 
 
 async def edited(interaction: Interaction, number: str | None) -> Request | None:

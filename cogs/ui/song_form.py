@@ -3,65 +3,31 @@
 import math
 import re
 from dataclasses import replace
-from typing import Any
 
-import discord
 from discord import ui
 
 from bot.client import Interaction
 from bot.engine.cards import ModelCard, card
 from bot.errors import Problems
-from bot.rules import bounds
+from bot.rules.bounds import LONGEST_PROMPT
 from bot.rules.lyrics import LANGUAGES, LONGEST_LYRICS
-from bot.rules.markup import isolate
 from bot.values import Request, Wish
 from cogs.ui import forms, request_form, submit
 from cogs.ui.embeds import settings
-from cogs.ui.forms import Form, Said
+from cogs.ui.forms import LONG, Form, Said
+from cogs.ui.views import NUMBER
 
-LONGEST_SONG_SETTINGS = 200
+LONGEST_SETTINGS = 200
 """Characters of the line of settings: a model may have a long name."""
 
 SECTIONS = "[verse] [chorus] [bridge] [outro] begin sections; [inst] is played without a voice"
+LANGUAGE, ANY_LANGUAGE = "Such as: English, or de", "The model finds out"
+REST, REST_EXAMPLE = "Takes, model, seed and others", "takes 2, seed 7"
 STYLE_EXAMPLE = "Such as: indie pop, warm female voice, piano"
 LYRICS_EXAMPLE = "[verse]\nThe rain has a song of its own\n\n[chorus]\nFantasia, take me home"
 
 A_STYLE, A_LINE = "a style", "a line"
 """What stands for what is yet to be typed while all else is looked at."""
-
-
-class SongForm(ui.Modal):
-    """A song to fill in."""
-
-    def __init__(self, form: str, said: Said, allowed: str) -> None:
-        super().__init__(title="A song", custom_id=form)
-        self._said = said
-        style = self._text("prompt", bounds.LONGEST_PROMPT, STYLE_EXAMPLE)
-        words = self._text("lyrics", LONGEST_LYRICS, LYRICS_EXAMPLE)
-        style.style = words.style = discord.TextStyle.paragraph
-        language = self._text("language", 40, "The model finds out", required=False)
-        seconds = self._text("seconds", request_form.LONGEST_NUMBER)
-        more = self._text("settings", LONGEST_SONG_SETTINGS, "takes 2, seed 7", required=False)
-        self.add_item(ui.Label(text="Style", component=style))
-        self.add_item(ui.Label(text="Lyrics", description=SECTIONS, component=words))
-        self.add_item(
-            ui.Label(text="Language", description="Such as: English, or de", component=language)
-        )
-        self.add_item(ui.Label(text="Seconds", description=allowed, component=seconds))
-        self.add_item(
-            ui.Label(text="Settings", description="Takes, model, seed and others", component=more)
-        )
-
-    def _text(
-        self, name: str, longest: int, example: str | None = None, *, required: bool = True
-    ) -> ui.TextInput[Any]:
-        return ui.TextInput(
-            custom_id=name,
-            default=self._said.get(name, "")[:longest] or None,
-            max_length=longest,
-            placeholder=example,
-            required=required,
-        )
 
 
 async def open_for(interaction: Interaction, wish: Wish) -> None:
@@ -80,7 +46,7 @@ async def open_for(interaction: Interaction, wish: Wish) -> None:
         "seconds": str(seconds),
         "settings": _settings(wish),
     }
-    await forms.show(interaction, await _form(interaction, "form:song", said))
+    await forms.show(interaction, "form:song", said)
 
 
 async def edit(interaction: Interaction, number: int, request: Request) -> None:
@@ -92,7 +58,7 @@ async def edit(interaction: Interaction, number: int, request: Request) -> None:
         "seconds": str(math.ceil(request.length)),
         "settings": f"takes {request.takes}, model {request.model}, {settings(request.options)}",
     }
-    await forms.show(interaction, await _form(interaction, f"form:song:{number}", said))
+    await forms.show(interaction, f"form:song:{number}", said)
 
 
 def _settings(wish: Wish) -> str:
@@ -129,13 +95,22 @@ def read(text: str, usual: ModelCard) -> Wish:
     return wish
 
 
-async def _form(interaction: Interaction, form: str, said: Said) -> SongForm:
+async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> ui.Modal:
     held, longest = await submit.allowed(interaction)
-    return SongForm(form, said, f"1 to {longest}, with your {isolate(held.tier.name)} tier")
-
-
-async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> SongForm:
-    return await _form(interaction, match[0], said)
+    return forms.modal(
+        "A song",
+        match[0],
+        said,
+        forms.text("Style", "prompt", LONGEST_PROMPT, style=LONG, placeholder=STYLE_EXAMPLE),
+        forms.text(
+            "Lyrics", "lyrics", LONGEST_LYRICS, SECTIONS, style=LONG, placeholder=LYRICS_EXAMPLE
+        ),
+        forms.text("Language", "language", 40, LANGUAGE, required=False, placeholder=ANY_LANGUAGE),
+        request_form.seconds_field(held, longest),
+        forms.text(
+            "Settings", "settings", LONGEST_SETTINGS, REST, required=False, placeholder=REST_EXAMPLE
+        ),
+    )
 
 
 async def _submitted(interaction: Interaction, match: re.Match[str], said: Said) -> None:
@@ -151,13 +126,9 @@ async def _submitted(interaction: Interaction, match: re.Match[str], said: Said)
     wish = replace(wish, prompt=said["prompt"], lyrics=said["lyrics"], language=said["language"])
     with wrong.noted():
         wish = replace(wish, seconds=request_form.number("Seconds", said["seconds"]))
-    with wrong.noted():
-        studio.ask(wish)
-    wrong.tell()
-    if before:
-        wish = replace(wish, edited_from=int(match["number"]))
-    await submit.queue(interaction, wish)
+    wish = replace(wish, edited_from=int(match["number"]) if before else None)
+    await request_form.queue(interaction, wish, wrong)
 
 
-SONG = Form("form:song(:(?P<number>[0-9]{1,18}))?", _filled, _submitted)
+SONG = Form(f"form:song(:{NUMBER})?", _filled, _submitted)
 """The form of a song."""
