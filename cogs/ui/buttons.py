@@ -41,6 +41,11 @@ class PressableItem(ui.DynamicItem[Any], template="(?!)"):
         """The number in its custom id: of a job, but for /forget me."""
         return int(self.match["number"])
 
+    @property
+    def take(self) -> int:
+        """The number of a take in its custom id; 0: all of the job's."""
+        return int(self.match["take"] or 0)
+
     def chosen(self, pattern: str) -> Sequence[str]:
         """Return the groups of what was chosen; raise Refusal for what was not offered."""
         return views.parsed(pattern, next(iter(self.item.values), ""))
@@ -57,6 +62,19 @@ class PressableItem(ui.DynamicItem[Any], template="(?!)"):
     @abstractmethod
     async def press(self, interaction: Interaction) -> None:
         """Do what it is for."""
+
+
+class ManagersItem(PressableItem, template="(?!)"):
+    """Something for managers alone, whoever sees it."""
+
+    async def press(self, interaction: Interaction) -> None:
+        permissions.require_manager(interaction)
+        if done := await self.change(interaction):  # in the place of a question: it is done once
+            await interaction.response.edit_message(content=done, view=None)
+
+    @abstractmethod
+    async def change(self, interaction: Interaction) -> str | None:
+        """Do what it is for; return what then stands in its message, if that is not shown yet."""
 
 
 class CancelButton(PressableItem, template=views.CANCEL.template):

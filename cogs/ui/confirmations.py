@@ -10,7 +10,7 @@ from bot.rules.markup import escape, isolate
 from bot.rules.wording import counted, span
 from bot.values import Actor, Grant
 from cogs.ui import permissions
-from cogs.ui.buttons import PressableItem
+from cogs.ui.buttons import ManagersItem, PressableItem
 from cogs.ui.tier_embeds import shown
 from cogs.ui.views import NUMBER, view
 
@@ -41,49 +41,42 @@ def grants_view(member: discord.User, grants: list[Grant]) -> ui.View:
     return view(ui.Select(custom_id=f"grant:{named(member)}", options=options))
 
 
-class RemoveTierButton(PressableItem, template="remove-tier:(?P<key>.{1,40})"):
+class RemoveTierButton(ManagersItem, template="remove-tier:(?P<key>.{1,40})"):
     """Removes a tier."""
 
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
+    async def change(self, interaction: Interaction) -> str:
         removed = await interaction.client.services.tier_admin.remove_tier(
             *permissions.admin(interaction), self.match["key"]
         )
-        await _done(
-            interaction,
+        return (
             f"Removed {shown(removed.tier)} from {counted(removed.roles, 'role')} and "
-            f"{counted(removed.members, 'member')}. Queued pieces are not affected.",
+            f"{counted(removed.members, 'member')}. Queued pieces are not affected."
         )
 
 
-class ResetTiersButton(PressableItem, template="reset-tiers"):
+class ResetTiersButton(ManagersItem, template="reset-tiers"):
     """Brings the default tiers back."""
 
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
+    async def change(self, interaction: Interaction) -> str:
         await interaction.client.services.tier_admin.reset_tiers(*permissions.admin(interaction))
-        await _done(interaction, "This server has the default tiers again: see `/tier list`.")
+        return "This server has the default tiers again: see `/tier list`."
 
 
-class ResetUsageButton(PressableItem, template=f"reset-usage:{WHO}"):
+class ResetUsageButton(ManagersItem, template=f"reset-usage:{WHO}"):
     """Lets what a member has used today no longer count."""
 
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
+    async def change(self, interaction: Interaction) -> str:
         freed = await interaction.client.services.member_admin.reset(
             *permissions.admin(interaction), _member(self)
         )
         who = f"<@{self.match['who']}>"
-        await _done(
-            interaction, f"Reset: {span(freed)} of today's usage no longer count for {who}."
-        )
+        return f"Reset: {span(freed)} of today's usage no longer count for {who}."
 
 
-class GrantSelect(PressableItem, template=f"grant:{WHO}"):
+class GrantSelect(ManagersItem, template=f"grant:{WHO}"):
     """Asks whether the chosen grant of a member is to end."""
 
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
+    async def change(self, interaction: Interaction) -> str | None:
         (number,) = self.chosen("([0-9]{1,18})")
         who = _member(self)
         found = await interaction.client.services.member_admin.open_grants(
@@ -91,26 +84,25 @@ class GrantSelect(PressableItem, template=f"grant:{WHO}"):
         )
         grant = next((each for each in found if each.id == int(number)), None)
         if grant is None:
-            await _done(interaction, "That grant is used up or has ended already.")
-            return
+            return "That grant is used up or has ended already."
         why = f" ({escape(grant.reason)})" if grant.reason else ""
         await interaction.response.edit_message(
             content=f"Take back the {span(grant.left)} that <@{who.id}> still has of a grant of "
             f"{span(grant.seconds)}{why}? What was used of it stays used.",
             view=view(_red("Revoke", f"revoke:{number}:{who.id}:{who.name}")),
         )
+        return None
 
 
-class RevokeButton(PressableItem, template=f"revoke:{NUMBER}:{WHO}"):
+class RevokeButton(ManagersItem, template=f"revoke:{NUMBER}:{WHO}"):
     """Ends a grant."""
 
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
+    async def change(self, interaction: Interaction) -> str:
         who = _member(self)
         left = await interaction.client.services.member_admin.revoke(
             *permissions.admin(interaction), who, self.number
         )
-        await _done(interaction, f"Revoked: <@{who.id}> has {span(left)} less.")
+        return f"Revoked: <@{who.id}> has {span(left)} less."
 
 
 CONFIRMATIONS = (RemoveTierButton, ResetTiersButton, ResetUsageButton, GrantSelect, RevokeButton)
@@ -123,8 +115,3 @@ def _red(label: str, custom_id: str) -> ui.Button[Any]:
 
 def _member(pressed: PressableItem) -> Actor:
     return Actor(id=permissions.known(pressed.match["who"]), name=pressed.match["name"])
-
-
-async def _done(interaction: Interaction, text: str) -> None:
-    """Put what was done in the place of the question, so that it is not done twice."""
-    await interaction.response.edit_message(content=text, view=None)

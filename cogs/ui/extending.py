@@ -29,14 +29,19 @@ class ExtendButton(PressableItem, template=views.EXTEND.template):
     """Asks which take to extend, and by how much."""
 
     async def press(self, interaction: Interaction) -> None:
-        await _ask(interaction, self.number)
+        job, choices = await _choices(interaction, self.number, self.take)
+        select = ui.Select[Any](
+            custom_id=f"extend-by:{job.id}", placeholder="How much longer?", options=choices
+        )
+        words = ui.Button[Any](
+            label="With other words", custom_id=f"extend-words:{job.id}:{self.take}"
+        )
+        question = f"How shall {embeds.named(job)} go on? It costs the seconds that are added."
+        await answer(interaction, question, view=views.view(select, words))
 
 
-class ExtendTakeButton(PressableItem, template=views.EXTEND_TAKE.template):
+class ExtendTakeButton(ExtendButton, template=views.EXTEND_TAKE.template):
     """Asks by how much to extend one take."""
-
-    async def press(self, interaction: Interaction) -> None:
-        await _ask(interaction, self.number, int(self.match["take"]))
 
 
 class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):
@@ -51,7 +56,7 @@ class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
     """Opens a short form, to go on with other words."""
 
     async def press(self, interaction: Interaction) -> None:
-        job, choices = await _choices(interaction, self.number, int(self.match["take"]))
+        job, choices = await _choices(interaction, self.number, self.take)
         said = {
             "prompt": job.request.prompt,
             "lyrics": job.request.lyrics or "",
@@ -68,19 +73,6 @@ def _form(job: Job, choices: list[discord.SelectOption], said: forms.Said) -> ui
         fields.append(forms.text("Lyrics of all of it", "lyrics", LONGEST_LYRICS, style=LONG))
     fields.append(ui.Label(text="By how much", component=more))
     return forms.modal(f"Extend #{job.id}", f"form:extend:{job.id}", said, *fields)
-
-
-async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
-    """Ask by how much a piece, or only one take of it, shall go on."""
-    job, choices = await _choices(interaction, number, only)
-    select: ui.Select[Any] = ui.Select(
-        custom_id=f"extend-by:{number}", placeholder="How much longer?", options=choices
-    )
-    words: ui.Button[Any] = ui.Button(
-        label="With other words", custom_id=f"extend-words:{number}:{only}"
-    )
-    question = f"How shall {embeds.named(job)} go on? It costs the seconds that are added."
-    await answer(interaction, question, view=views.view(select, words))
 
 
 async def _choices(

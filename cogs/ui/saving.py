@@ -32,14 +32,15 @@ class SaveButton(PressableItem, template=views.SAVE.template):
     """Asks for the format to save in."""
 
     async def press(self, interaction: Interaction) -> None:
-        await _ask(interaction, self.number)
+        viewer = permissions.viewer(interaction)
+        job, takes = await interaction.client.services.pieces.takes(self.number, viewer)
+        wanted = [take for take in takes if self.take in (0, take.number)]
+        question, view = await _question(interaction, job, wanted)
+        await answer(interaction, question, view=view)
 
 
-class SaveTakeButton(PressableItem, template=views.SAVE_TAKE.template):
+class SaveTakeButton(SaveButton, template=views.SAVE_TAKE.template):
     """Asks for the format to save one take in."""
-
-    async def press(self, interaction: Interaction) -> None:
-        await _ask(interaction, self.number, int(self.match["take"]))
 
 
 class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):
@@ -75,14 +76,6 @@ async def _save_lyrics(interaction: Interaction, job: Job) -> None:
     text = attachments.lyrics(job)
     line = f"The lyrics of {embeds.named(job)}"
     await interaction.response.edit_message(content=line, attachments=[text.file], view=None)
-
-
-async def _ask(interaction: Interaction, number: int, only: int = 0) -> None:
-    viewer = permissions.viewer(interaction)
-    job, takes = await interaction.client.services.pieces.takes(number, viewer)
-    takes = tuple(take for take in takes if only in (0, take.number))
-    question, view = await _question(interaction, job, takes)
-    await answer(interaction, question, view=view)
 
 
 async def _question(

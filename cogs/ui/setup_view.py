@@ -10,7 +10,7 @@ from discord import ui
 from bot.client import Interaction, answer
 from bot.values import Actor
 from cogs.ui import panel, permissions, setup_page
-from cogs.ui.buttons import PressableItem
+from cogs.ui.buttons import ManagersItem
 from cogs.ui.permissions import admin
 from cogs.ui.setup_page import NO_TIER, Rows, rows
 from cogs.ui.tier_embeds import shown
@@ -61,12 +61,8 @@ async def _set(interaction: Interaction, found: Rows, role: Actor, key: str) -> 
         await tiers.map_role(*admin(interaction), role, key)
 
 
-class SetupItem(PressableItem, template="(?!)"):
-    """A part of the set-up: for managers alone, whoever sees it."""
-
-    async def press(self, interaction: Interaction) -> None:
-        permissions.require_manager(interaction)
-        await self.change(interaction)
+class SetupItem(ManagersItem, template="(?!)"):
+    """A part of the set-up."""
 
     async def change(self, interaction: Interaction) -> None:
         """Do what it is for, and show what is set then."""

@@ -24,7 +24,7 @@ class TakeSelect(PressableItem, template=f"take:{NUMBER}"):
         await answer(
             interaction,
             f"{embeds.named(job)}, take {chosen} · {embeds.lengths([take])} · seed {take.seed}",
-            view=views.view(*(button.of_take(job.id, take.number) for button in buttons)),
+            view=views.view(*(button.of(job.id, take.number) for button in buttons)),
         )
 
 
@@ -33,7 +33,7 @@ class KeepTakeButton(PressableItem, template=views.KEEP_TAKE.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Say what is lost."""
-        take = int(self.match["take"])
+        take = self.take
         job, others = await interaction.client.services.pieces.besides(
             self.number, take, permissions.viewer(interaction)
         )
@@ -53,7 +53,7 @@ class KeepNowButton(PressableItem, template=f"keep-now:{NUMBER}:{TAKE}"):
 
     async def press(self, interaction: Interaction) -> None:
         """Remove them, and close the question."""
-        take = int(self.match["take"])
+        take = self.take
         job = await interaction.client.services.archive.keep_only(
             self.number, take, permissions.viewer(interaction)
         )

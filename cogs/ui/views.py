@@ -20,7 +20,7 @@ TAKE = "(?P<take>[0-9])"
 
 @dataclass(frozen=True, slots=True)
 class JobButton:
-    """A button about one job, whose number is in its custom id."""
+    """A button about one job, or one take of it, with their numbers in its custom id."""
 
     name: str
     label: str
@@ -29,23 +29,12 @@ class JobButton:
     @property
     def template(self) -> str:
         """The pattern of its custom ids."""
-        return f"{self.name}:{NUMBER}"
+        return f"{self.name}:{NUMBER}(?::{TAKE})?"
 
-    def of(self, job: int, more: str = "") -> ui.Button[Any]:
-        """Return the button of a job; its custom id may say `more`."""
-        return ui.Button(label=self.label, custom_id=f"{self.name}:{job}{more}", style=self.style)
-
-
-class TakeButton(JobButton):
-    """A button about one take of a job, with both numbers in its custom id."""
-
-    @property
-    def template(self) -> str:
-        return f"{self.name}:{NUMBER}:{TAKE}"
-
-    def of_take(self, job: int, take: int) -> ui.Button[Any]:
-        """Return the button of a take."""
-        return self.of(job, f":{take}")
+    def of(self, *numbers: int) -> ui.Button[Any]:
+        """Return the button of a job, or of a take, by the numbers of both."""
+        custom_id = ":".join(map(str, (self.name, *numbers)))
+        return ui.Button(label=self.label, custom_id=custom_id, style=self.style)
 
 
 # Old messages have buttons with these names, so a name is never changed.
@@ -58,9 +47,9 @@ EXTEND = JobButton("extend", "Extend")
 SAVE = JobButton("save", "Save as")
 DELETE = JobButton("delete", "Delete", discord.ButtonStyle.danger)
 DELETE_NOW = JobButton("delete-now", "Delete", discord.ButtonStyle.danger)
-EXTEND_TAKE = TakeButton("extend-take", "Extend")
-SAVE_TAKE = TakeButton("save-take", "Save as")
-KEEP_TAKE = TakeButton("keep-take", "Keep only this one")
+EXTEND_TAKE = JobButton("extend-take", "Extend")
+SAVE_TAKE = JobButton("save-take", "Save as")
+KEEP_TAKE = JobButton("keep-take", "Keep only this one")
 STAR = JobButton("star", "☆ Star")
 UNSTAR = JobButton("unstar", "★ Starred")
 NAME = JobButton("name", "Name it")
