@@ -2,6 +2,7 @@
 
 import discord
 from discord import app_commands
+from discord.app_commands import Range
 from discord.ext import commands
 
 from bot.admin.members import MOST_DAYS
@@ -13,28 +14,35 @@ from bot.rules.wording import counted
 from bot.values import Actor
 from cogs.ui import confirmations, pages, permissions
 from cogs.ui.autocomplete import offered
+from cogs.ui.parameters import REQUIRED, taking
 from cogs.ui.permissions import actor, admin, guild_of
 from cogs.ui.tier_embeds import TIERS_PER_PAGE, allows, ending, line, shown
 
-TierName = app_commands.Range[str, 1, LONGEST_NAME]
-Seconds = app_commands.Range[int, *TIER_BOUNDS["longest"]]
-Takes = app_commands.Range[int, *TIER_BOUNDS["takes"]]
-PerDay = app_commands.Range[int, *TIER_BOUNDS["per_day"]]
-WaitingLimit = app_commands.Range[int, *TIER_BOUNDS["waiting"]]
-Stars = app_commands.Range[int, *TIER_BOUNDS["stars"]]
-Models = app_commands.Range[str, 1, 200]
-TierLink = app_commands.Range[str, 4, 198]
+TierName = Range[str, 1, LONGEST_NAME]
 
 FIELDS = {
-    "longest": "The longest piece, in seconds",
-    "takes": "Takes per request",
-    "per_day": "Seconds of music per UTC day",
-    "waiting": "How many pieces may wait at a time",
-    "stars": "How many pieces a member may star, which keeps their music",
-    "models": "Models: small medium …, or * for all",
-    "price": "The price to show, such as: $5 / month",
-    "link": "Where to get it, https://…; “none” removes it",
+    "longest": (Range[int, *TIER_BOUNDS["longest"]], "The longest piece, in seconds"),
+    "takes": (Range[int, *TIER_BOUNDS["takes"]], "Takes per request"),
+    "per_day": (Range[int, *TIER_BOUNDS["per_day"]], "Seconds of music per UTC day"),
+    "waiting": (Range[int, *TIER_BOUNDS["waiting"]], "How many pieces may wait at a time"),
+    "stars": (
+        Range[int, *TIER_BOUNDS["stars"]],
+        "How many pieces a member may star, which keeps their music",
+    ),
+    "models": (Range[str, 1, 200], "Models: small medium …, or * for all"),
+    "price": (TierName, "The price to show, such as: $5 / month"),
+    "link": (Range[str, 4, 198], "Where to get it, https://…; “none” removes it"),
 }
+"""What is set of a tier besides its name, and what Discord says of it."""
+
+NEW = dict.fromkeys(("price", "longest", "per_day"), REQUIRED) | {
+    "takes": 1,
+    "waiting": 1,
+    "stars": FREE.stars,
+    "models": "small",
+    "link": None,
+}
+"""What of it a new tier has, unless it is said."""
 
 
 @permissions.for_managers
@@ -92,7 +100,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
         interaction: Interaction,
         member: discord.User,
         tier: TierName,
-        days: app_commands.Range[int, 1, MOST_DAYS] | None = None,
+        days: Range[int, 1, MOST_DAYS] | None = None,
     ) -> None:
         """Give a member a tier."""
         until = await self._services.member_admin.give(
@@ -110,71 +118,32 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
 
     @app_commands.command()
     @app_commands.autocomplete(tier=tier_names)
+    @app_commands.describe(tier="The tier to change", name="A new name")
     @app_commands.rename(per_day="seconds-per-day")
-    @app_commands.describe(tier="The tier to change", name="A new name", **FIELDS)
+    @taking(FIELDS, dict.fromkeys(FIELDS))
     async def edit(
         self,
         interaction: Interaction,
         tier: TierName,
         name: TierName | None = None,
-        longest: Seconds | None = None,
-        takes: Takes | None = None,
-        per_day: PerDay | None = None,
-        waiting: WaitingLimit | None = None,
-        stars: Stars | None = None,
-        models: Models | None = None,
-        price: TierName | None = None,
-        link: TierLink | None = None,
+        **fields: int | str | None,
     ) -> None:
         """Change a tier. Queued pieces are not affected."""
         changed = await self._services.tier_admin.edit_tier(
-            *admin(interaction),
-            tier,
-            changes={
-                "name": name,
-                "longest": longest,
-                "takes": takes,
-                "per_day": per_day,
-                "waiting": waiting,
-                "stars": stars,
-                "models": models,
-                "price": price,
-                "link": link,
-            },
+            *admin(interaction), tier, {"name": name, **fields}
         )
         await answer(interaction, f"{shown(changed)}: {allows(changed)}")
 
     @app_commands.command()
+    @app_commands.describe(name="Its name")
     @app_commands.rename(per_day="seconds-per-day")
-    @app_commands.describe(name="Its name", **FIELDS)
+    @taking(FIELDS, NEW)
     async def add(
-        self,
-        interaction: Interaction,
-        name: TierName,
-        price: TierName,
-        longest: Seconds,
-        per_day: PerDay,
-        takes: Takes = 1,
-        waiting: WaitingLimit = 1,
-        stars: Stars = FREE.stars,
-        models: Models = "small",
-        link: TierLink | None = None,
+        self, interaction: Interaction, name: TierName, **fields: int | str | None
     ) -> None:
         """Add a tier."""
-        added = await self._services.tier_admin.add_tier(
-            *admin(interaction),
-            fields={
-                "name": name,
-                "longest": longest,
-                "takes": takes,
-                "per_day": per_day,
-                "waiting": waiting,
-                "stars": stars,
-                "models": models,
-                "price": price,
-                "link": link,
-            },
-        )
+        said = {"name": name} | {field: fields[field] for field in FIELDS}
+        added = await self._services.tier_admin.add_tier(*admin(interaction), said)
         await answer(interaction, f"Added {shown(added)}: {allows(added)}")
 
     @app_commands.command()

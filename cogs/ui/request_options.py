@@ -1,6 +1,5 @@
 """The options of the commands that request music: what they take, and what is offered for them."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from bot.rules import lyrics
 from bot.rules.quota import includes
 from cogs.ui import submit
 from cogs.ui.autocomplete import offered
+from cogs.ui.parameters import taking
 
 LENGTHS = (5, 8, 15, 30, 60, 90, 120)
 
@@ -23,13 +23,8 @@ def with_options(callback: Callable[..., Any], models: Sequence[ModelCard]) -> C
     They stand in its `**given`, within the bounds of all of those models.
     """
     options = cards.offered(models)
-    # discord.py reads the parameters of a command from its signature.
-    signature = inspect.signature(callback)
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    more = [_parameter(name, known) for name, known in options.items()]
-    setattr(callback, "__signature__", signature.replace(parameters=[*own, *more]))  # noqa: B010
-    described = {name: _described(name, known) for name, known in options.items()}
-    return app_commands.describe(**described)(callback)
+    known = {name: (_range(each), _described(name, each)) for name, each in options.items()}
+    return taking(known, dict.fromkeys(known))(callback)
 
 
 def _described(name: str, known: Sequence[OptionBounds]) -> str:
@@ -37,13 +32,10 @@ def _described(name: str, known: Sequence[OptionBounds]) -> str:
     return f"{OPTION_TEXTS[name]} (default {defaults}{', by model' * (' or ' in defaults)})"
 
 
-def _parameter(name: str, known: Sequence[OptionBounds]) -> inspect.Parameter:
+def _range(known: Sequence[OptionBounds]) -> Any:  # noqa: ANN401
     least, most = min(each.least for each in known), max(each.most for each in known)
     kind = int if known[0].whole else float
-    held = app_commands.Range[kind, kind(least), kind(most)]  # type: ignore[valid-type]
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=held | None
-    )
+    return app_commands.Range[kind, kind(least), kind(most)]
 
 
 async def durations(interaction: Interaction, typed: str) -> list[app_commands.Choice[int]]:
