@@ -7,27 +7,18 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.client import Fantasia, Interaction, Listing, answer
-from bot.lookup.accounts import Accounts
-from bot.studio import Studio
-from bot.values import About
 from cogs.ui import pages, permissions, studio_embeds, submit, tier_embeds
 
 
 class Account(commands.Cog):
     """Answers that only the caller sees."""
 
-    def __init__(self, studio: Studio, accounts: Accounts, about: About) -> None:
-        self._studio = studio
-        self._accounts = accounts
-        self._about = about
-
     @app_commands.command()
     async def usage(self, interaction: Interaction) -> None:
         """Your tier, what is left today, and your latest pieces."""
-        guild = permissions.guild_of(interaction)
-        usage = await self._accounts.usage(
-            guild, interaction.user.id, permissions.presence(interaction)
-        )
+        guild, presence = permissions.guild_of(interaction), permissions.presence(interaction)
+        accounts = interaction.client.services.accounts
+        usage = await accounts.usage(guild, interaction.user.id, presence)
         embed = tier_embeds.usage(usage, permissions.named_roles(interaction))
         await answer(interaction, embed=embed)
 
@@ -47,7 +38,8 @@ class Account(commands.Cog):
     @app_commands.allowed_contexts(guilds=True, dms=True)
     async def about(self, interaction: Interaction) -> None:
         """The version, the models and their licences, and where the code is."""
-        embed = studio_embeds.about(self._about, self._studio.cards)
+        services = interaction.client.services
+        embed = studio_embeds.about(services.about, services.studio.cards)
         await answer(interaction, embed=embed)
 
 
@@ -74,4 +66,4 @@ async def premium(interaction: Interaction) -> list[ui.Item[Any]]:
 
 async def setup(bot: Fantasia) -> None:
     bot.add_listing(Listing(name="plans", lines=plans, items=premium))
-    await bot.add_cog(Account(bot.services.studio, bot.services.accounts, bot.services.about))
+    await bot.add_cog(Account())

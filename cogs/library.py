@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import Fantasia, Interaction, Listing, NotAllowed, answer
+from bot.client import Fantasia, Interaction, Listing, NotAllowed
 from bot.discord_api.errors import UNREACHED
 from bot.retention.copies import Format
 from bot.rules.markup import clean, escape
@@ -54,8 +54,7 @@ class Library(commands.Cog):
         self, interaction: Interaction, number: app_commands.Range[int, 1, 10**15]
     ) -> None:
         """Everything about one piece, with the command that makes it again."""
-        embed, view = await piece_card.card(interaction, number)
-        await answer(interaction, embed=embed, view=view)
+        await piece_card.show(interaction, number)
 
     @app_commands.command()
     @app_commands.describe(
@@ -129,15 +128,11 @@ class Library(commands.Cog):
             )
         await self._bot.services.erasure.repeated(job, interaction.channel_id or 0, message.id)
 
-    @commands.Cog.listener()
-    async def on_ready(self) -> None:
-        """Notice which servers the bot was removed from while it was offline."""
+    @commands.Cog.listener("on_ready")
+    @commands.Cog.listener("on_guild_join")
+    async def note_servers(self, *_: discord.Guild) -> None:
+        """Notice which servers removed the bot while it was offline, or added it again."""
         await self._archive.present({guild.id for guild in self._bot.guilds})
-
-    @commands.Cog.listener()
-    async def on_guild_join(self, _: discord.Guild) -> None:
-        """Keep the pieces of a server that added the bot again."""
-        await self.on_ready()
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
@@ -178,8 +173,7 @@ async def pieces(
 async def about_this_piece(interaction: Interaction, message: discord.Message) -> None:
     """Everything about the piece of a message."""
     pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
-    embed, view = await piece_card.card(interaction, await pieces.of_message(message.id, viewer))
-    await answer(interaction, embed=embed, view=view)
+    await piece_card.show(interaction, await pieces.of_message(message.id, viewer))
 
 
 async def setup(bot: Fantasia) -> None:

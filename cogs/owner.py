@@ -6,12 +6,13 @@ import discord
 from discord import app_commands
 
 from bot.admin.servers import described
-from bot.client import Fantasia, Interaction, Listing, Services, answer
+from bot.client import Fantasia, Interaction, Listing, answer
 from bot.engine.cards import LONGEST_PIECE
 from bot.errors import Refusal
 from bot.rules.markup import escape
 from cogs.ui import pages, permissions, status_embeds, studio_embeds
 from cogs.ui.autocomplete import LONGEST_CHOICE, offered
+from cogs.ui.permissions import AdminGroup
 
 ACCESS_CHOICES = {"allow": True, "refuse": False, "follow the list": None}
 
@@ -31,12 +32,9 @@ async def engines(
     return offered(((shown, name) for name, shown in names.items()), typed)
 
 
-class Owners(app_commands.Group, name="studio", description="Controls for the owner of the bot"):
+@app_commands.default_permissions(administrator=True)
+class Owners(AdminGroup, name="studio", description="Controls for the owner of the bot"):
     """Which servers may use the studio, how much, and the operator's controls."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(default_permissions=discord.Permissions(administrator=True))
-        self._services = services
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let the owner pass."""

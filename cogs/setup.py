@@ -59,17 +59,10 @@ class Introduction(commands.Cog):
         self._introduced: set[int] = set()
         """Servers that need not be looked up again."""
 
-    @commands.Cog.listener()
-    async def on_app_command_completion(self, interaction: Interaction, _: Any) -> None:  # noqa: ANN401
-        """Add the line to an answer."""
-        await self._introduce(interaction)
-
-    @commands.Cog.listener()
-    async def on_command_refused(self, interaction: Interaction) -> None:
-        """Add it to a refusal as well."""
-        await self._introduce(interaction)
-
-    async def _introduce(self, interaction: Interaction) -> None:
+    @commands.Cog.listener("on_app_command_completion")
+    @commands.Cog.listener("on_command_refused")
+    async def introduce(self, interaction: Interaction, *_: object) -> None:
+        """Add the line to an answer, and to a refusal as well."""
         guild = interaction.guild_id
         if guild is None or guild in self._introduced or not interaction.permissions.manage_guild:
             return

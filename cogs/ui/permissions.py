@@ -166,11 +166,12 @@ async def require_owner(interaction: Interaction) -> None:
         raise NotAllowed("Only the owner of this bot can do that.")
 
 
+@app_commands.default_permissions(manage_guild=True)
 class AdminGroup(app_commands.Group):
     """Commands for server managers; what Discord hides is checked here as well."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(default_permissions=discord.Permissions(manage_guild=True))
+        super().__init__()
         self._services = services
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
