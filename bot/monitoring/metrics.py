@@ -4,7 +4,7 @@ Names, meanings and labels are in docs/metrics.md.
 """
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
@@ -28,36 +28,22 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         build = Info("fantasia_build", "What runs", registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
-        self.waits = Histogram(
-            "fantasia_wait_seconds",
-            "From a request to its first start",
-            registry=registry,
-            buckets=WAIT_BUCKETS,
+        histogram, counter = (
+            partial(Histogram, registry=registry),
+            partial(Counter, registry=registry),
         )
-        self.renders = Histogram(
-            "fantasia_render_seconds",
-            "From the start of a request to all of its music",
-            ["model"],
-            registry=registry,
-            buckets=RENDER_BUCKETS,
+        self.waits = histogram(
+            "fantasia_wait_seconds", "From a request to its first start", buckets=WAIT_BUCKETS
         )
-        self.deliveries = Histogram(
-            "fantasia_delivery_seconds",
-            "From a piece's music to a message with it",
-            registry=registry,
-            buckets=DELIVERY_BUCKETS,
-        )
-        self.refusals = Counter(
-            "fantasia_refusals", "What members were refused", ["reason"], registry=registry
-        )
+        made = "From the start of a request to all of its music"
+        self.renders = histogram("fantasia_render_seconds", made, ["model"], buckets=RENDER_BUCKETS)
+        posted = "From a piece's music to a message with it"
+        self.deliveries = histogram("fantasia_delivery_seconds", posted, buckets=DELIVERY_BUCKETS)
+        self.refusals = counter("fantasia_refusals", "What members were refused", ["reason"])
         for kind in RefusalKind:  # a series that begins with its first event has no rate
             self.refusals.labels(kind)
-        self.engine_restarts = Counter(
-            "fantasia_engine_restarts",
-            "Times that an engine was lost",
-            ["engine"],
-            registry=registry,
-        )
+        lost = "Times that an engine was lost"
+        self.engine_restarts = counter("fantasia_engine_restarts", lost, ["engine"])
         self.engines: dict[str, int | None] = {}
         """The process ids of the engines that run, None for one on another machine."""
         # Read from /proc at each scrape, so that there is nothing on other systems than Linux.
@@ -97,33 +83,21 @@ class Snapshot(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give every metric its value."""
         stats = self._stats
-        jobs = GaugeMetricFamily("fantasia_jobs", "Jobs by state", labels=["state"])
-        for status in Status:
-            jobs.add_metric([status], stats.jobs.get(status, 0))
-        yield jobs
+        jobs = [((status,), stats.jobs.get(status, 0)) for status in Status]
+        yield _gauge("jobs", "Jobs by state", jobs, "state")
         faults = CounterMetricFamily("fantasia_failures", "Failed jobs by kind", labels=["kind"])
         for kind, count in stats.faults.items():
             faults.add_metric([kind], count)
         yield faults
-        pace = GaugeMetricFamily(
-            "fantasia_pace_seconds",
-            "Work per second of music, as measured",
-            labels=["engine", "model"],
+        ready = [((each.name,), each.state is EngineState.READY) for each in stats.engines]
+        yield _gauge("engine_ready", "1 while the engine can render", ready, "engine")
+        paused = [((each.name,), each.paused) for each in stats.engines]
+        yield _gauge("engine_paused", "1 while the engine is taken out", paused, "engine")
+        speeds = ((each.name, each.speeds) for each in stats.engines)
+        paces = [((name, model), at.pace) for name, of in speeds for model, at in of.items()]
+        yield _gauge(
+            "pace_seconds", "Work per second of music, as measured", paces, "engine", "model"
         )
-        ready = GaugeMetricFamily(
-            "fantasia_engine_ready", "1 while the engine can render", labels=["engine"]
-        )
-        paused = GaugeMetricFamily(
-            "fantasia_engine_paused", "1 while the engine is taken out", labels=["engine"]
-        )
-        for engine in stats.engines:
-            ready.add_metric([engine.name], float(engine.state is EngineState.READY))
-            paused.add_metric([engine.name], float(engine.paused))
-            for model, measured in engine.speeds.items():
-                pace.add_metric([engine.name, model], measured.pace)
-        yield ready
-        yield paused
-        yield pace
         for name, help_, value in (
             ("queue_length", "Jobs waiting", stats.jobs.get(Status.QUEUED, 0)),
             ("queue_wait_seconds", "How long the oldest one has waited", stats.waited),
@@ -137,4 +111,14 @@ class Snapshot(Collector):
             ("event_loop_lag_seconds", "Worst since the last scrape", self._lag),
             ("discord_latency_seconds", "Heartbeat of the gateway", self._latency),
         ):
-            yield GaugeMetricFamily(f"fantasia_{name}", help_, value=float(value))
+            yield _gauge(name, help_, [((), value)])
+
+
+def _gauge(
+    name: str, help_: str, values: Iterable[tuple[Sequence[str], float]], *labels: str
+) -> Metric:
+    """Return a gauge with a value for each combination of its labels' values."""
+    gauge = GaugeMetricFamily(f"fantasia_{name}", help_, labels=labels)
+    for of, value in values:
+        gauge.add_metric(of, float(value))
+    return gauge
