@@ -97,9 +97,11 @@ class Tree(app_commands.CommandTree["Fantasia"]):
         if isinstance(cause, discord.NotFound) and cause.code == 10062:  # unknown interaction
             log.warning("interaction %d was answered too late", interaction.id)
             return
+        view = {}
+        if isinstance(cause, ReturnedRefusal):
+            view, cause = {"view": cause.view}, cause.refusal
         if isinstance(cause, Refusal | NotAllowed):
             self.client.services.metrics.refusals.labels(cause.kind).inc()
-        view = {"view": cause.view} if isinstance(cause, ReturnedRefusal) else {}
         try:
             await answer(interaction, await self._reply(interaction, cause), **view)
             if interaction.type is discord.InteractionType.application_command:

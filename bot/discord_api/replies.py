@@ -21,18 +21,12 @@ UNWRITTEN = (
 )
 
 
-class ReturnedRefusal(Refusal):
+class ReturnedRefusal(Exception):
     """A refusal with something to press under it."""
 
     def __init__(self, refusal: Refusal, view: discord.ui.View) -> None:
-        super().__init__(
-            refusal.text,
-            refusal.kind,
-            ask=refusal.ask,
-            change=refusal.change,
-            operate=refusal.operate,
-        )
-        self.view = view
+        super().__init__(str(refusal))
+        self.refusal, self.view = refusal, view
 
 
 def reply(cause: Exception) -> str:
