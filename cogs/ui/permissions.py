@@ -58,18 +58,12 @@ def kind(channel: object) -> tuple[ChannelKind, int | None]:
 
 async def presence_of(interaction: Interaction, member: discord.User) -> Presence:
     """Return another member's roles and subscriptions; raise Discord's error if it refuses."""
-    client = interaction.client
-    found = (
-        client.entitlements(user=member, exclude_ended=True)
-        if client.services.terms.skus  # else there is nothing to buy, so nobody is asked
-        else None
-    )
-    theirs = [held async for held in found] if found else []
-    return Presence(
-        roles=roles(member),
-        user_skus=_bought(interaction, theirs, None),
-        server_skus=_bought(interaction, interaction.entitlements, interaction.guild_id or 0),
-    )
+    client, theirs = interaction.client, list[discord.Entitlement]()
+    if client.services.terms.skus:  # else there is nothing to buy, so nobody is asked
+        theirs = [held async for held in client.entitlements(user=member, exclude_ended=True)]
+    bought = _bought(interaction, theirs, None)
+    own = presence(interaction)
+    return Presence(roles=roles(member), user_skus=bought, server_skus=own.server_skus)
 
 
 def _bought(

@@ -21,6 +21,7 @@ async def settings(interaction: Interaction) -> discord.Embed:
     services, guild = interaction.client.services, guild_of(interaction)
     found = await rows(interaction)
     words = await services.server_admin.words(guild)
+    where = found.places(LONGEST_LIST, "everywhere")
     limits = described(await services.server_admin.limits(guild))
     fields = {
         "Tiers": f"{_tiers(found, services.terms.tiers)}\n"
@@ -28,7 +29,7 @@ async def settings(interaction: Interaction) -> discord.Embed:
         "Everybody": f"{shown(found.least)}: {allows(found.least)}\n↳ `/setup`",
         "Roles": f"{some(found.roles(), LONGEST_LIST, chr(10)) or 'none grants a tier'}\n"
         "↳ `/tier map` · `unmap`",
-        "Where": f"{_where(found)}\n↳ `/channel allow` · `forget` · `list`",
+        "Where": f"{where}\n↳ `/channel allow` · `forget` · `list`",
         "Blocked words": f"{some([escape(word) for word in words], LONGEST_LIST) or 'none'}\n"
         "↳ `/words add` · `remove` · `list`",
         "Members": f"{_members(await services.member_admin.count(guild))}\n↳ `/member list`",
@@ -42,10 +43,6 @@ def _tiers(found: Rows, usual: tuple[Tier, ...]) -> str:
     now = [offer.tier for offer in found.offers]
     names = some([escape(tier.name) for tier in now], LONGEST_LIST)
     return f"{names} ({'the defaults' if set(now) == set(usual) else 'changed here'})"
-
-
-def _where(found: Rows) -> str:
-    return some([f"<#{channel}>" for channel in found.channels], LONGEST_LIST) or "everywhere"
 
 
 def _members(count: Arranged) -> str:

@@ -1,6 +1,7 @@
 """The set-up of a server as it is shown: what is set, and the selects that change it."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import discord
@@ -42,7 +43,9 @@ class Rows(NamedTuple):
     @property
     def least(self) -> Tier:
         """What everybody has."""
-        return max((self.default, self.tier_of(self.everybody) or self.default), key=_rank)
+        return max(
+            (self.default, self.tier_of(self.everybody) or self.default), key=attrgetter("rank")
+        )
 
     def roles(self) -> list[str]:
         """Say in a line of each role what it grants, the tiers in their order."""
@@ -53,10 +56,9 @@ class Rows(NamedTuple):
             if role != self.everybody
         ]
 
-    def places(self) -> str:
-        """Say where music can be requested."""
-        listed = some([f"<#{channel}>" for channel in self.channels], LONGEST_FIELD)
-        return listed or "Every channel where I can post"
+    def places(self, most: int, everywhere: str) -> str:
+        """Say where music can be requested, in so many characters."""
+        return some([f"<#{channel}>" for channel in self.channels], most) or everywhere
 
 
 async def rows(interaction: Interaction) -> Rows:
@@ -87,7 +89,7 @@ def embed(found: Rows) -> discord.Embed:
     fields = {
         "1 · Everybody": f"{shown(found.least)}: {allows(found.least)}",
         "2 · Roles": some(found.roles(), LONGEST_FIELD, "\n") or "No role grants more yet",
-        "3 · Where": found.places(),
+        "3 · Where": found.places(LONGEST_FIELD, "Every channel where I can post"),
         "4 · Panel": "A message with a button, for those who do not type commands. It is posted in "
         "the channel that you are in; delete it there to be rid of it.",
     }
@@ -142,7 +144,3 @@ def tier_select(
 
 NO_TIER = "-"
 """The choice of none, which is no tier's key."""
-
-
-def _rank(tier: Tier) -> tuple[int, int, int, str]:
-    return tier.rank

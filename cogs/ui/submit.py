@@ -1,7 +1,6 @@
 """From an interaction to a queued request and its status message: commands and buttons alike."""
 
 import logging
-from dataclasses import replace
 
 from bot.client import Interaction, require_membership
 from bot.discord_api import invitation
@@ -42,11 +41,8 @@ async def queue_chosen(interaction: Interaction, wish: Wish, done: str) -> None:
 
 async def request(interaction: Interaction, wish: Wish, *, once: int | None = None) -> Job:
     """Queue what a member wishes for, but `once` for a message with this id."""
-    asked = origin(interaction)
-    if once is not None:
-        asked = replace(asked, interaction_id=once)
     return await interaction.client.services.studio.submit(
-        asked, wish, permissions.presence(interaction)
+        origin(interaction, once), wish, permissions.presence(interaction)
     )
 
 
@@ -71,8 +67,8 @@ async def tell(interaction: Interaction, job: Job) -> None:
         ) from None
 
 
-def origin(interaction: Interaction) -> Origin:
-    """Return who asks and where; raise Refusal where no music could be posted."""
+def origin(interaction: Interaction, once: int | None) -> Origin:
+    """Return who asks and where, `once` by a message; raise Refusal where none could be posted."""
     if interaction.guild_id is None:
         raise Refusal("I only make music in servers. Use `/generate` in a server channel.")
     require_membership(interaction)
@@ -88,7 +84,7 @@ def origin(interaction: Interaction) -> Origin:
         token=interaction.token,
         channel_kind=kind,
         parent_id=parent,
-        interaction_id=interaction.id,
+        interaction_id=once or interaction.id,
     )
 
 
