@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import discord
@@ -130,7 +131,7 @@ class Delivery(commands.Cog):
         if not isinstance(letter, Letter):
             return letter
         if trace and self._may_repeat(owed, trace):
-            letter = letter.doubtful
+            letter = replace(letter, doubtful=True)
         # From here on it may be there, whatever the answer: that must be saved before it is sent.
         if reason := await self._outbox.trying(owed):
             return reason

@@ -1,7 +1,7 @@
 """What members are owed, as letters: everything in a message, made before it is sent."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import discord
 from discord import ui
@@ -20,22 +20,24 @@ LADDER = (Format.WAV, Format.FLAC, Format.OGG)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A message that is ready to be sent.
+    """A message that is ready to be sent to a member, by their id.
 
-    `upload` holds the sizes of its music, if it has any; `smaller`: there is a smaller format.
+    `upload` holds the sizes of its music, if it has any; `smaller`: there is a smaller format;
+    `doubtful`: it may be a repeat, and says so.
     """
 
-    content: str
+    member: int
     embed: discord.Embed
     files: tuple[Attachment, ...] = ()
     view: ui.View | None = None
     upload: Upload | None = None
     smaller: bool = False
+    doubtful: bool = False
 
     @property
-    def doubtful(self) -> "Letter":
-        """The same letter, which says that it may be a repeat."""
-        return replace(self, content=f"{self.content} {embeds.REPEATED}")
+    def content(self) -> str:
+        """What stands above the embed: the member's mention, which notifies them."""
+        return f"<@{self.member}>" + f" {embeds.REPEATED}" * self.doubtful
 
 
 async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
@@ -51,7 +53,7 @@ async def letter(copies: Copies, owed: Owed) -> Letter | Outcome:
         case PostKind.FAILURE:
             view = None if owed.post.route is Route.DIRECT else views.ended_view(owed.job)
             embed = status_embeds.ended(owed.job).set_footer(text=mark(owed))
-            return _addressed(owed, embed, view=view)
+            return Letter(member=owed.job.origin.user_id, embed=embed, view=view)
 
 
 def kept(owed: Owed) -> list[Take]:
@@ -64,7 +66,8 @@ async def _preview(copies: Copies, owed: Owed) -> Letter | Outcome:
     if not files:  # the attempt that made it was abandoned meanwhile
         return Unsent.UNWANTED
     embed = embeds.preview(owed.job).set_footer(text=mark(owed))
-    return _addressed(owed, embed, files, views.view(views.STOP.of(owed.job.id)))
+    view = views.view(views.STOP.of(owed.job.id))
+    return Letter(member=owed.job.origin.user_id, embed=embed, files=tuple(files), view=view)
 
 
 async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
@@ -72,13 +75,14 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     part, takes = owed.post.share.part, kept(owed)
     # A part is made since the whole was too large in the smallest format, so it starts with that.
     for kind in LADDER[-1:] if part else LADDER:
-        music, picture = await attachments.result(copies, owed.job, takes, kind, part)
+        music = await attachments.music(copies, owed.job, takes, kind, part)
         upload = Upload(owed.target, tuple(len(each.content) for each in music))
         if part or not owed.limits.refuse(upload.sizes):
             break
         log.info("job %d: known to be too large for Discord as %s", owed.job.id, kind)
     else:
         return Oversized()
+    picture = None if part else await attachments.picture(copies, owed.job)
     posted = embeds.Posted(
         mark=mark(owed),
         parent=owed.parent,
@@ -90,9 +94,14 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     embed = embeds.result(owed.job, takes, posted)
     # A direct message belongs to no server, so its buttons could request nothing.
     bare = owed.post.route is Route.DIRECT or part not in (0, PARTS_PER_TAKE)
-    view = None if bare else views.result_view(owed.job, owed.takes)
-    made = _addressed(owed, embed, [*music, *filter(None, [picture])], view)
-    return replace(made, upload=upload, smaller=kind is not LADDER[-1])
+    return Letter(
+        member=owed.job.origin.user_id,
+        embed=embed,
+        files=(*music, *filter(None, [picture])),
+        view=None if bare else views.result_view(owed.job, owed.takes),
+        upload=upload,
+        smaller=kind is not LADDER[-1],
+    )
 
 
 def _notes(owed: Owed, takes: list[Take]) -> tuple[str, ...]:
@@ -102,18 +111,6 @@ def _notes(owed: Owed, takes: list[Take]) -> tuple[str, ...]:
         return (embeds.IN_PARTS if part else embeds.TAKES_APART,)
     made = [each for each in owed.takes if each.state is TakeState.RENDERED]
     return (embeds.KEPT_ALONE.format(takes[0].number),) if len(takes) < len(made) else ()
-
-
-def _addressed(
-    owed: Owed,
-    embed: discord.Embed,
-    files: list[Attachment] | None = None,
-    view: ui.View | None = None,
-) -> Letter:
-    """Address a letter to its member; its footer begins with the mark."""
-    return Letter(
-        content=f"<@{owed.job.origin.user_id}>", embed=embed, files=tuple(files or ()), view=view
-    )
 
 
 def mark(owed: Owed) -> str:
