@@ -11,7 +11,6 @@ from bot.client import LONGEST_MESSAGE, Fantasia, Interaction, Listing, answer
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.tiers import FREE
 from bot.rules.wording import counted
-from bot.values import Actor
 from cogs.ui import confirmations, pages, permissions
 from cogs.ui.autocomplete import offered
 from cogs.ui.parameters import REQUIRED, taking
@@ -72,8 +71,7 @@ class Tiers(permissions.AdminGroup, name="tier", description="What members can r
     @app_commands.describe(role="Whoever has this role", tier="The tier that they get")
     async def map(self, interaction: Interaction, role: discord.Role, tier: TierName) -> None:
         """Make a role grant a tier."""
-        named = Actor(id=role.id, name=role.name)
-        mapped = await self._services.tier_admin.map_role(*admin(interaction), named, tier)
+        mapped = await self._services.tier_admin.map_role(*admin(interaction), actor(role), tier)
         whose = "Everybody" if role.is_default() else f"Whoever has {role.mention}"
         await answer(interaction, f"{whose} now has the tier {shown(mapped)}.")
 

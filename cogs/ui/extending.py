@@ -48,8 +48,7 @@ class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):
     """Queues the extension, and closes the question."""
 
     async def press(self, interaction: Interaction) -> None:
-        take, more = map(int, self.chosen(CHOICE))
-        await _extend(interaction, self.number, take, more)
+        await _extend(interaction, self.number, self.chosen(CHOICE))
 
 
 class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
@@ -112,9 +111,9 @@ async def _filled(interaction: Interaction, match: re.Match[str], said: forms.Sa
 
 async def _submitted(interaction: Interaction, match: re.Match[str], said: forms.Said) -> None:
     """Queue the extension that a form asks for, and close the question that it came from."""
-    take, more = map(int, views.parsed(CHOICE, said.get("more", "")))
-    words = said["prompt"], said.get("lyrics")
-    await _extend(interaction, int(match["number"]), take, more, *words)
+    chosen = views.parsed(CHOICE, said.get("more", ""))
+    words = {"prompt": said["prompt"], "lyrics": said.get("lyrics")}
+    await _extend(interaction, int(match["number"]), chosen, **words)
 
 
 EXTENSION = Form(f"form:extend:{NUMBER}", _filled, _submitted)
@@ -122,15 +121,10 @@ EXTENSION = Form(f"form:extend:{NUMBER}", _filled, _submitted)
 
 
 async def _extend(
-    interaction: Interaction,
-    number: int,
-    take: int,
-    more: int,
-    prompt: str | None = None,
-    lyrics: str | None = None,
+    interaction: Interaction, number: int, chosen: Sequence[str], **words: str | None
 ) -> None:
-    pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
-    wish = await pieces.extension(number, take, more, viewer, prompt=prompt, lyrics=lyrics)
+    (take, more), viewer = map(int, chosen), permissions.viewer(interaction)
+    wish = await interaction.client.services.pieces.extension(number, take, more, viewer, **words)
     await submit.queue_chosen(interaction, wish, f"#{number} goes on")
 
 

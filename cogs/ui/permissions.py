@@ -105,9 +105,9 @@ def named_roles(interaction: Interaction) -> dict[int, str]:
     return held | {role.id: f"@{escape(role.name.removeprefix('@'))}" for role in found}
 
 
-def actor(user: discord.User | discord.Member) -> Actor:
-    """Return who a user is, by the name that the audit log keeps."""
-    return Actor(id=user.id, name=user.name)
+def actor(known: discord.User | discord.Member | discord.Role) -> Actor:
+    """Return who a user is, or which role it is, by the name that the audit log keeps."""
+    return Actor(id=known.id, name=known.name)
 
 
 def guild_of(interaction: Interaction) -> int:
