@@ -1,7 +1,5 @@
 """Questions before something is lost, with a red button that does it."""
 
-from typing import Any
-
 import discord
 from discord import ui
 
@@ -12,7 +10,7 @@ from bot.values import Actor, Grant
 from cogs.ui import permissions
 from cogs.ui.buttons import ManagersItem, PressableItem
 from cogs.ui.tier_embeds import shown
-from cogs.ui.views import NUMBER, view
+from cogs.ui.views import DANGER, NUMBER, NamedButton, view
 
 WHO = "(?P<who>[0-9]{1,20}):(?P<name>.{1,40})"
 """A member in a custom id: nothing else says the name that the audit log keeps."""
@@ -20,7 +18,7 @@ WHO = "(?P<who>[0-9]{1,20}):(?P<name>.{1,40})"
 
 async def ask(interaction: Interaction, question: str, label: str, custom_id: str) -> None:
     """Ask before it is done what the button under the question does."""
-    await answer(interaction, question, view=view(_red(label, custom_id)))
+    await answer(interaction, question, view=view(NamedButton(custom_id, label, DANGER).of()))
 
 
 def named(member: discord.User | discord.Member) -> str:
@@ -89,7 +87,7 @@ class GrantSelect(ManagersItem, template=f"grant:{WHO}"):
         await interaction.response.edit_message(
             content=f"Take back the {span(grant.left)} that <@{who.id}> still has of a grant of "
             f"{span(grant.seconds)}{why}? What was used of it stays used.",
-            view=view(_red("Revoke", f"revoke:{number}:{who.id}:{who.name}")),
+            view=view(NamedButton(f"revoke:{number}:{who.id}:{who.name}", "Revoke", DANGER).of()),
         )
         return None
 
@@ -107,10 +105,6 @@ class RevokeButton(ManagersItem, template=f"revoke:{NUMBER}:{WHO}"):
 
 CONFIRMATIONS = (RemoveTierButton, ResetTiersButton, ResetUsageButton, GrantSelect, RevokeButton)
 """What answers below these questions."""
-
-
-def _red(label: str, custom_id: str) -> ui.Button[Any]:
-    return ui.Button(label=label, custom_id=custom_id, style=discord.ButtonStyle.danger)
 
 
 def _member(pressed: PressableItem) -> Actor:

@@ -68,7 +68,7 @@ class Forms(commands.Cog):
                 await interaction.client.services.drafts.keep(
                     permissions.guild_of(interaction), interaction.user.id, match[0], said
                 )
-                raise ReturnedRefusal(refusal, views.view(views.back_button())) from refusal
+                raise ReturnedRefusal(refusal, views.view(views.FORM_BACK.of())) from refusal
             raise
 
     def known(self, custom_id: str) -> tuple[Form, re.Match[str]]:
@@ -79,7 +79,7 @@ class Forms(commands.Cog):
         raise Refusal(OUT_OF_DATE)
 
 
-class BackButton(PressableItem, template="form-back"):
+class BackButton(PressableItem, template=views.FORM_BACK.name):
     """Opens the form that was refused last."""
 
     async def press(self, interaction: Interaction) -> None:

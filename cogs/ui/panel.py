@@ -62,9 +62,9 @@ async def keep_near(bot: Fantasia, panel: Panel) -> None:
 def _is_panel(bot: Fantasia, message: discord.Message) -> bool:
     rows = [row for row in message.components if isinstance(row, discord.ActionRow)]
     ids = [getattr(item, "custom_id", None) for row in rows for item in row.children]
-    return bot.user is not None and message.author.id == bot.user.id and views.GENERATE in ids
+    return bot.user is not None and message.author.id == bot.user.id and views.GENERATE.name in ids
 
 
 def _letter() -> dict[str, Any]:
     embed = discord.Embed(title="Words into music", description=PANEL, colour=VIOLET)
-    return {"embed": embed, "view": views.view(views.generate_button())}
+    return {"embed": embed, "view": views.view(views.GENERATE.of())}

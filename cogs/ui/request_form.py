@@ -31,7 +31,7 @@ NEW_SEED = "A new seed unless you give one, such as: seed 7"
 WORDS, WORDS_EXAMPLE = "What the music should be", "Such as: warm lo-fi hip hop with piano and rain"
 
 
-class GenerateButton(PressableItem, template=views.GENERATE):
+class GenerateButton(PressableItem, template=views.GENERATE.name):
     """Opens an empty form: the one button of a /panel."""
 
     async def press(self, interaction: Interaction) -> None:

@@ -75,11 +75,6 @@ async def rows(interaction: Interaction) -> Rows:
     )
 
 
-def setup_button() -> ui.Button[Any]:
-    """Return the button that opens the set-up."""
-    return ui.Button(label="Set up", custom_id="setup", style=discord.ButtonStyle.primary)
-
-
 def embed(found: Rows) -> discord.Embed:
     embed = discord.Embed(
         title="Set up Fantasia",

@@ -19,57 +19,46 @@ TAKE = "(?P<take>[0-9])"
 
 
 @dataclass(frozen=True, slots=True)
-class JobButton:
-    """A button about one job, or one take of it, with their numbers in its custom id."""
+class NamedButton:
+    """A button that is known by its custom id: a name, with the numbers of a job and a take."""
 
     name: str
     label: str
     style: discord.ButtonStyle = discord.ButtonStyle.secondary
+    emoji: str | None = None
 
     @property
     def template(self) -> str:
-        """The pattern of its custom ids."""
+        """The pattern of the custom ids of those about a job, or a take of it."""
         return f"{self.name}:{NUMBER}(?::{TAKE})?"
 
     def of(self, *numbers: int) -> ui.Button[Any]:
-        """Return the button of a job, or of a take, by the numbers of both."""
-        custom_id = ":".join(map(str, (self.name, *numbers)))
-        return ui.Button(label=self.label, custom_id=custom_id, style=self.style)
+        """Return the button of a job, or of a take, by the numbers of both; or of neither."""
+        known = ":".join(map(str, (self.name, *numbers)))
+        return ui.Button(label=self.label, custom_id=known, style=self.style, emoji=self.emoji)
 
+
+PRIMARY, DANGER = discord.ButtonStyle.primary, discord.ButtonStyle.danger
 
 # Old messages have buttons with these names, so a name is never changed.
-CANCEL = JobButton("cancel", "Cancel")
-STOP = JobButton("stop", "Stop here")
-POST_AGAIN = JobButton("post-again", "Post again")
-AGAIN = JobButton("again", "Again")
-EDIT = JobButton("edit", "Edit")
-EXTEND = JobButton("extend", "Extend")
-SAVE = JobButton("save", "Save as")
-DELETE = JobButton("delete", "Delete", discord.ButtonStyle.danger)
-DELETE_NOW = JobButton("delete-now", "Delete", discord.ButtonStyle.danger)
-EXTEND_TAKE = JobButton("extend-take", "Extend")
-SAVE_TAKE = JobButton("save-take", "Save as")
-KEEP_TAKE = JobButton("keep-take", "Keep only this one")
-STAR = JobButton("star", "☆ Star")
-UNSTAR = JobButton("unstar", "★ Starred")
-NAME = JobButton("name", "Name it")
-
-GENERATE = "generate"
-"""The custom id of the button of a /panel."""
-
-
-def generate_button() -> ui.Button[Any]:
-    """Return the one button of a /panel."""
-    return ui.Button(
-        label="Generate", custom_id=GENERATE, style=discord.ButtonStyle.primary, emoji="🎵"
-    )
-
-
-def back_button() -> ui.Button[Any]:
-    """Return the button under a refused form that opens it as it was filled in."""
-    return ui.Button(
-        label="Back to the form", custom_id="form-back", style=discord.ButtonStyle.primary
-    )
+CANCEL = NamedButton("cancel", "Cancel")
+STOP = NamedButton("stop", "Stop here")
+POST_AGAIN = NamedButton("post-again", "Post again")
+AGAIN = NamedButton("again", "Again")
+EDIT = NamedButton("edit", "Edit")
+EXTEND = NamedButton("extend", "Extend")
+SAVE = NamedButton("save", "Save as")
+DELETE = NamedButton("delete", "Delete", DANGER)
+DELETE_NOW = NamedButton("delete-now", "Delete", DANGER)
+EXTEND_TAKE = NamedButton("extend-take", "Extend")
+SAVE_TAKE = NamedButton("save-take", "Save as")
+KEEP_TAKE = NamedButton("keep-take", "Keep only this one")
+STAR = NamedButton("star", "☆ Star")
+UNSTAR = NamedButton("unstar", "★ Starred")
+NAME = NamedButton("name", "Name it")
+GENERATE = NamedButton("generate", "Generate", PRIMARY, "🎵")
+SETUP = NamedButton("setup", "Set up", PRIMARY)
+FORM_BACK = NamedButton("form-back", "Back to the form", PRIMARY)
 
 
 def view(*items: ui.Item[Any]) -> ui.View:
