@@ -46,7 +46,7 @@ class Arrivals(commands.Cog):
 
     async def _welcome(self, guild: discord.Guild) -> None:
         places = _places(guild)
-        told = await _say(places, setup_view.WELCOME, views.SETUP.of())
+        told = await _say(places, setup_view.WELCOME, views.SET_UP.of())
         if told or not places:  # else Discord did not answer: the next start tries again
             await self._server_admin.welcomed(guild.id, told=told)
 
@@ -70,7 +70,7 @@ class Introduction(commands.Cog):
         known = interaction.command is not None and interaction.command.name == "setup"
         if await self._server_admin.introduce(guild) and not known:
             with contextlib.suppress(*UNREACHED):
-                button = views.view(views.SETUP.of())
+                button = views.view(views.SET_UP.of())
                 await answer(interaction, setup_view.INTRODUCTION_TO_MANAGERS, view=button)
 
 
@@ -102,7 +102,7 @@ async def settings(interaction: discord.Interaction[Fantasia]) -> None:
     """Everything that is set on this server, with the command that changes it."""
     permissions.require_manager(interaction)
     embed = await server_embeds.settings(interaction)
-    await answer(interaction, embed=embed, view=views.view(views.SETUP.of()))
+    await answer(interaction, embed=embed, view=views.view(views.SET_UP.of()))
 
 
 async def setup(bot: Fantasia) -> None:

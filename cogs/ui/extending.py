@@ -15,7 +15,7 @@ from bot.rules.markup import escape
 from bot.values import Job, Take
 from cogs.ui import embeds, forms, permissions, submit, views
 from cogs.ui.buttons import PressableItem
-from cogs.ui.forms import LONG, Form
+from cogs.ui.forms import LINES, Form
 from cogs.ui.views import NUMBER, TAKE
 
 EXTENSION_SECONDS = (5, 10, 15, 30)
@@ -67,9 +67,9 @@ class OtherWordsButton(PressableItem, template=f"extend-words:{NUMBER}:{TAKE}"):
 def _form(job: Job, choices: list[discord.SelectOption], said: forms.Said) -> ui.Modal:
     """Return the short form, with what was `said`."""
     more = ui.Select[Any](custom_id="more", options=choices)
-    fields = [forms.text("How it goes on", "prompt", LONGEST_PROMPT, style=LONG)]
+    fields = [forms.text("How it goes on", "prompt", LONGEST_PROMPT, style=LINES)]
     if job.request.lyrics is not None:
-        fields.append(forms.text("Lyrics of all of it", "lyrics", LONGEST_LYRICS, style=LONG))
+        fields.append(forms.text("Lyrics of all of it", "lyrics", LONGEST_LYRICS, style=LINES))
     fields.append(ui.Label(text="By how much", component=more))
     return forms.modal(f"Extend #{job.id}", f"form:extend:{job.id}", said, *fields)
 

@@ -19,7 +19,7 @@ from cogs.ui.buttons import PressableItem
 Said = Mapping[str, str]
 """What was typed or chosen, by the names of the fields."""
 
-LONG = discord.TextStyle.paragraph
+LINES = discord.TextStyle.paragraph
 """The style of a field for several lines."""
 
 OUT_OF_DATE = "That form is out of date. Open it again; nothing was queued."

@@ -6,7 +6,7 @@ from typing import Any
 
 from discord import app_commands
 
-Callback = Callable[..., Any]
+CommandCallback = Callable[..., Any]
 
 REQUIRED = inspect.Parameter.empty
 """The default of what must be given."""
@@ -14,13 +14,13 @@ REQUIRED = inspect.Parameter.empty
 
 def taking(
     known: Mapping[str, tuple[Any, str]], defaults: Mapping[str, Any]
-) -> Callable[[Callback], Callback]:
+) -> Callable[[CommandCallback], CommandCallback]:
     """Let a command's callback take what has a default here, in its `**` and after its own.
 
     Of each `known` tells the annotation, and what Discord says of it.
     """
 
-    def taken(callback: Callback) -> Callback:
+    def taken(callback: CommandCallback) -> CommandCallback:
         # discord.py reads the parameters of a command from its signature.
         signature = inspect.signature(callback)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]

@@ -20,13 +20,13 @@ from cogs.ui import forms, permissions, submit, views
 from cogs.ui.autocomplete import LONGEST_CHOICE, MOST_CHOICES
 from cogs.ui.buttons import PressableItem
 from cogs.ui.embeds import settings
-from cogs.ui.forms import LONG, Form, Said
+from cogs.ui.forms import LINES, Form, Said
 
 LONGEST_NUMBER = 12
 LONGEST_FIELD_TEXT = 100
 """Characters of a field of the form."""
 
-TAKES = "1 to {}: versions of that length"
+VERSIONS = "1 to {}: versions of that length"
 NEW_SEED = "A new seed unless you give one, such as: seed 7"
 WORDS, WORDS_EXAMPLE = "What the music should be", "Such as: warm lo-fi hip hop with piano and rain"
 
@@ -43,7 +43,7 @@ class GenerateButton(PressableItem, template=views.GENERATE.name):
 async def _filled(interaction: Interaction, match: re.Match[str], said: Said) -> ui.Modal:
     """Return the form: words and length, and of a piece that is edited all the rest."""
     held, longest = await submit.allowed(interaction)
-    words = forms.text(WORDS, "prompt", LONGEST_PROMPT, style=LONG, placeholder=WORDS_EXAMPLE)
+    words = forms.text(WORDS, "prompt", LONGEST_PROMPT, style=LINES, placeholder=WORDS_EXAMPLE)
     seconds = seconds_field(held, longest)
     if not match["number"]:
         return forms.modal("Words into music", match[0], said, words, seconds)
@@ -53,7 +53,7 @@ async def _filled(interaction: Interaction, match: re.Match[str], said: Said) ->
         said,
         words,
         seconds,
-        forms.text("Takes", "takes", LONGEST_NUMBER, TAKES.format(held.tier.takes)),
+        forms.text("Takes", "takes", LONGEST_NUMBER, VERSIONS.format(held.tier.takes)),
         ui.Label(text="Model", component=_models(interaction, held.tier)),
         # A form has at most five fields, so that all settings share one.
         forms.text("Settings", "settings", LONGEST_FIELD_TEXT, NEW_SEED, required=False),

@@ -14,7 +14,7 @@ from cogs.ui.buttons import ManagersItem
 from cogs.ui.permissions import admin
 from cogs.ui.setup_page import NO_TIER, Rows, rows
 from cogs.ui.tier_embeds import shown
-from cogs.ui.views import SETUP, view
+from cogs.ui.views import SET_UP, view
 
 WELCOME = (
     "I turn words into music: `/generate` takes a prompt such as *mozart fantasia* and a length, "
@@ -69,7 +69,7 @@ class SetupItem(ManagersItem, template="(?!)"):
         await _again(interaction)
 
 
-class SetupButton(SetupItem, template=SETUP.name):
+class SetupButton(SetupItem, template=SET_UP.name):
     """Opens the set-up."""
 
     async def change(self, interaction: Interaction) -> None:

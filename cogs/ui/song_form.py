@@ -14,7 +14,7 @@ from bot.rules.lyrics import LANGUAGES, LONGEST_LYRICS
 from bot.values import Request, Wish
 from cogs.ui import forms, request_form, submit
 from cogs.ui.embeds import settings
-from cogs.ui.forms import LONG, Form, Said
+from cogs.ui.forms import LINES, Form, Said
 from cogs.ui.views import NUMBER
 
 LONGEST_SETTINGS = 200
@@ -22,7 +22,7 @@ LONGEST_SETTINGS = 200
 
 SECTIONS = "[verse] [chorus] [bridge] [outro] begin sections; [inst] is played without a voice"
 LANGUAGE, ANY_LANGUAGE = "Such as: English, or de", "The model finds out"
-REST, REST_EXAMPLE = "Takes, model, seed and others", "takes 2, seed 7"
+ALL_ELSE, IN_A_LINE = "Takes, model, seed and others", "takes 2, seed 7"
 STYLE_EXAMPLE = "Such as: indie pop, warm female voice, piano"
 LYRICS_EXAMPLE = "[verse]\nThe rain has a song of its own\n\n[chorus]\nFantasia, take me home"
 
@@ -101,14 +101,19 @@ async def _filled(interaction: Interaction, match: re.Match[str], said: Said) ->
         "A song",
         match[0],
         said,
-        forms.text("Style", "prompt", LONGEST_PROMPT, style=LONG, placeholder=STYLE_EXAMPLE),
+        forms.text("Style", "prompt", LONGEST_PROMPT, style=LINES, placeholder=STYLE_EXAMPLE),
         forms.text(
-            "Lyrics", "lyrics", LONGEST_LYRICS, SECTIONS, style=LONG, placeholder=LYRICS_EXAMPLE
+            "Lyrics", "lyrics", LONGEST_LYRICS, SECTIONS, style=LINES, placeholder=LYRICS_EXAMPLE
         ),
         forms.text("Language", "language", 40, LANGUAGE, required=False, placeholder=ANY_LANGUAGE),
         request_form.seconds_field(held, longest),
         forms.text(
-            "Settings", "settings", LONGEST_SETTINGS, REST, required=False, placeholder=REST_EXAMPLE
+            "Settings",
+            "settings",
+            LONGEST_SETTINGS,
+            ALL_ELSE,
+            required=False,
+            placeholder=IN_A_LINE,
         ),
     )
 

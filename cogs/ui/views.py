@@ -57,7 +57,7 @@ STAR = NamedButton("star", "☆ Star")
 UNSTAR = NamedButton("unstar", "★ Starred")
 NAME = NamedButton("name", "Name it")
 GENERATE = NamedButton("generate", "Generate", PRIMARY, "🎵")
-SETUP = NamedButton("setup", "Set up", PRIMARY)
+SET_UP = NamedButton("setup", "Set up", PRIMARY)
 FORM_BACK = NamedButton("form-back", "Back to the form", PRIMARY)
 
 
