@@ -14,45 +14,42 @@ from bot.values import Head, QueuedJob
 
 async def of(reader: Reader, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are still queued."""
-    rows = await reader.fetch(
+    return await reader.column(
         "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'queued' ORDER BY id",
         (guild, user),
     )
-    return [row["id"] for row in rows]
 
 
 async def rendering(reader: Reader, guild: int, user: int) -> list[int]:
     """Return the numbers of the member's jobs that are being rendered."""
-    rows = await reader.fetch(
+    return await reader.column(
         "SELECT id FROM jobs WHERE guild_id = ? AND user_id = ? AND status = 'running' ORDER BY id",
         (guild, user),
     )
-    return [row["id"] for row in rows]
 
 
 async def count(reader: Reader, guild: int) -> tuple[int, int]:
     """Return how many jobs are queued in all, and how many of them are of one server."""
-    rows = await reader.fetch(
+    ((everywhere, here),) = await reader.fetch(
         """
-        SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS everywhere,
-            (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?) AS here
+        SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'queued'),
+            (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND guild_id = ?)
         """,
         (guild,),
     )
-    return rows[0]["everywhere"], rows[0]["here"]
+    return everywhere, here
 
 
 async def oldest(reader: Reader) -> datetime | None:
     """Return when the oldest queued job was requested."""
-    rows = await reader.fetch("SELECT MIN(created_at) AS at FROM jobs WHERE status = 'queued'")
-    at = rows[0]["at"]
+    at = await reader.value("SELECT MIN(created_at) FROM jobs WHERE status = 'queued'")
     return None if at is None else moment(at)
 
 
 async def servers(tx: Transaction) -> list[int]:
     """Return the servers whose members have queued jobs."""
     # From each to the next by the index: without it, every queued job would be looked at.
-    rows = await tx.fetch(
+    return await tx.column(
         """
         WITH RECURSIVE waiting (guild_id) AS (
             SELECT MIN(guild_id) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued'
@@ -66,7 +63,6 @@ async def servers(tx: Transaction) -> list[int]:
         SELECT guild_id FROM waiting WHERE guild_id IS NOT NULL
         """
     )
-    return [row["guild_id"] for row in rows]
 
 
 async def heads(tx: Transaction, guilds: Collection[int], *, idle: bool) -> list[Head]:
@@ -102,14 +98,12 @@ async def by_age(tx: Transaction, after: int, *, idle: bool) -> list[Head]:
 
 async def passed(tx: Transaction, job: int) -> int:
     """Return how many others overtook a queued job."""
-    rows = await tx.fetch("SELECT passed FROM jobs WHERE id = ?", (job,))
-    return int(rows[0]["passed"])
+    return await tx.value("SELECT passed FROM jobs WHERE id = ?", (job,)) or 0
 
 
 async def length(tx: Transaction, job: int) -> float:
     """Return the seconds of a queued job's piece, with what it extends."""
-    rows = await tx.fetch("SELECT seconds + before AS length FROM jobs WHERE id = ?", (job,))
-    return float(rows[0]["length"])
+    return await tx.value("SELECT seconds + before FROM jobs WHERE id = ?", (job,)) or 0.0
 
 
 async def line(reader: Reader) -> list[QueuedJob]:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 import msgspec
@@ -53,14 +54,23 @@ def listed(values: Iterable[int | str]) -> str:
     return json.dumps([*values])
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """What answers reading statements: the database itself, or a transaction that is open."""
 
+    @abstractmethod
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Run one statement and return its rows."""
 
+    async def column(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """Return the first column of what a statement finds."""
+        return [row[0] for row in await self.fetch(sql, parameters)]
 
-class Transaction:
+    async def value(self, sql: str, parameters: Parameters = ()) -> Any | None:  # noqa: ANN401
+        """Return the first column of the first row that a statement finds; None without a row."""
+        return next(iter(await self.column(sql, parameters)), None)
+
+
+class Transaction(Reader):
     """What may be asked while a transaction is open."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
@@ -81,7 +91,7 @@ class Transaction:
         return await self.execute(sql, parameters) == 1
 
 
-class Database:
+class Database(Reader):
     """One connection and one lock: a transaction belongs to a connection, not to a task.
 
     Every call raises StorageError if the file or its disk fails.

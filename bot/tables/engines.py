@@ -33,14 +33,14 @@ async def state(reader: Reader) -> EngineState:
 
 async def able(reader: Reader) -> set[str]:
     """Return the models that an engine can render which is ready and not taken out."""
-    rows = await reader.fetch(
+    models = await reader.column(
         """
         SELECT DISTINCT value FROM engines, json_each(models)
         WHERE state = 'ready' AND paused = 0
             AND value NOT IN (SELECT value FROM json_each(unfit))
         """
     )
-    return {row["value"] for row in rows}
+    return set(models)
 
 
 async def are(tx: Transaction, names: Collection[str]) -> None:
@@ -123,8 +123,7 @@ async def paused(reader: Reader, name: str) -> bool:
 
 async def all_paused(reader: Reader) -> bool:
     """Whether there are engines, and every one was taken out."""
-    rows = await reader.fetch("SELECT MIN(paused) AS least FROM engines")
-    return bool(rows[0]["least"])
+    return bool(await reader.value("SELECT MIN(paused) FROM engines"))
 
 
 async def pause(tx: Transaction, name: str) -> bool:

@@ -5,8 +5,7 @@ from bot.tables.database import Reader, Transaction
 
 async def answered(reader: Reader, interaction: int) -> int | None:
     """Return the number of the job that an interaction queued or had posted again."""
-    rows = await reader.fetch("SELECT job_id FROM interactions WHERE id = ?", (interaction,))
-    return rows[0]["job_id"] if rows else None
+    return await reader.value("SELECT job_id FROM interactions WHERE id = ?", (interaction,))
 
 
 async def answer(tx: Transaction, interaction: int, job: int) -> None:
@@ -17,6 +16,4 @@ async def answer(tx: Transaction, interaction: int, job: int) -> None:
 
 async def first(reader: Reader, job: int) -> int | None:
     """Return the id of the interaction that queued a job, if it is known."""
-    rows = await reader.fetch("SELECT MIN(id) AS id FROM interactions WHERE job_id = ?", (job,))
-    first: int | None = rows[0]["id"]
-    return first
+    return await reader.value("SELECT MIN(id) FROM interactions WHERE job_id = ?", (job,))

@@ -137,8 +137,7 @@ async def drawn(tx: Transaction, job: int, picture: str) -> None:
 
 async def pictures(reader: Reader) -> set[str]:
     """Return the names of all pictures."""
-    rows = await reader.fetch("SELECT picture FROM jobs WHERE picture IS NOT NULL")
-    return {row["picture"] for row in rows}
+    return set(await reader.column("SELECT picture FROM jobs WHERE picture IS NOT NULL"))
 
 
 async def unmade(reader: Reader, numbers: Iterable[int]) -> list[Job]:

@@ -5,12 +5,11 @@ from bot.tables.database import Reader
 
 async def job(reader: Reader, message: int) -> int | None:
     """Return the number of the job that a message is about."""
-    rows = await reader.fetch(
+    return await reader.value(
         """
-        SELECT job_id AS job FROM posts WHERE message_id = ?1
+        SELECT job_id FROM posts WHERE message_id = ?1
         UNION ALL SELECT job_id FROM repeats WHERE message_id = ?1
         UNION ALL SELECT id FROM jobs WHERE status_message_id = ?1
         """,
         (message,),
     )
-    return rows[0]["job"] if rows else None

@@ -52,7 +52,7 @@ async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: dat
     numbers = listed(jobs)
     # json_each comes first in each CROSS JOIN, so that the few numbers look up their rows, and not
     # the tables theirs.
-    rows = await tx.fetch(
+    added = await tx.column(
         """
         INSERT OR IGNORE INTO removals (message_id, channel_id, due_at)
         SELECT message_id, channel, ?3 FROM (
@@ -72,7 +72,7 @@ async def add(tx: Transaction, jobs: Sequence[int], direct: int | None, now: dat
     )
     # After the INSERT: it reads the ids that this takes out of the rows.
     await _unnamed(tx, numbers, now)
-    return [row["message_id"] for row in rows]
+    return added
 
 
 async def add_late(tx: Transaction, job: int, now: datetime) -> None:
@@ -86,7 +86,7 @@ async def said(reader: Reader, user: int, after: int, most: int) -> list[int]:
 
     Such as those whose words the operator let age.
     """
-    rows = await reader.fetch(
+    return await reader.column(
         """
         SELECT id FROM jobs INDEXED BY jobs_forgotten
         WHERE user_id = ? AND forgotten_at IS NOT NULL AND id > ? AND (
@@ -97,7 +97,6 @@ async def said(reader: Reader, user: int, after: int, most: int) -> list[int]:
         """,
         (user, after, most),
     )
-    return [row["id"] for row in rows]
 
 
 async def due(reader: Reader, now: datetime, latest: datetime, most: int) -> list[Removal]:
@@ -120,8 +119,7 @@ async def due(reader: Reader, now: datetime, latest: datetime, most: int) -> lis
 
 async def count(reader: Reader) -> int:
     """Return how many messages are to be deleted."""
-    rows = await reader.fetch("SELECT COUNT(*) FROM removals")
-    return int(rows[0][0])
+    return await reader.value("SELECT COUNT(*) FROM removals") or 0
 
 
 async def done(tx: Transaction, message: int) -> None:

@@ -47,8 +47,8 @@ async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]
 
 async def was_told(reader: Reader, guild: int) -> bool:
     """Whether a server was told that it is not allowed."""
-    rows = await reader.fetch("SELECT told_at FROM servers WHERE guild_id = ?", (guild,))
-    return bool(rows) and rows[0]["told_at"] is not None
+    sql = "SELECT told_at IS NOT NULL FROM servers WHERE guild_id = ?"
+    return bool(await reader.value(sql, (guild,)))
 
 
 async def told(tx: Transaction, guild: int, now: datetime) -> None:
@@ -68,8 +68,8 @@ async def welcomed(tx: Transaction, guild: int, now: datetime) -> bool:
 
 async def was_welcomed(reader: Reader, guild: int) -> bool:
     """Whether a server was welcomed, or had no channel for it."""
-    rows = await reader.fetch("SELECT welcomed_at FROM servers WHERE guild_id = ?", (guild,))
-    return bool(rows) and rows[0]["welcomed_at"] is not None
+    sql = "SELECT welcomed_at IS NOT NULL FROM servers WHERE guild_id = ?"
+    return bool(await reader.value(sql, (guild,)))
 
 
 async def introduced(tx: Transaction, guild: int, now: datetime) -> bool:
@@ -116,10 +116,9 @@ async def known(reader: Reader) -> dict[int, bool]:
 
 async def channels(reader: Reader, guild: int) -> list[int]:
     """Return the ids of the channels where music can be requested; none means everywhere."""
-    rows = await reader.fetch(
+    return await reader.column(
         "SELECT channel_id FROM channels WHERE guild_id = ? ORDER BY channel_id", (guild,)
     )
-    return [row["channel_id"] for row in rows]
 
 
 async def channel_allowed(tx: Transaction, guild: int, channel: int) -> bool:
@@ -136,8 +135,7 @@ async def channel_forgotten(tx: Transaction, guild: int, channel: int) -> bool:
 
 async def words(reader: Reader, guild: int) -> list[str]:
     """Return the words that a server blocks in prompts, case folded."""
-    rows = await reader.fetch("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
-    return [row["word"] for row in rows]
+    return await reader.column("SELECT word FROM words WHERE guild_id = ? ORDER BY word", (guild,))
 
 
 async def word_added(tx: Transaction, guild: int, word: str) -> bool:

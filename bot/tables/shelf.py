@@ -57,15 +57,15 @@ async def unstarred(tx: Transaction, job: int) -> None:
 
 async def count(reader: Reader, guild: int, user: int) -> int:
     """Return how many jobs a member has starred in a server."""
-    rows = await reader.fetch(
+    stars = await reader.value(
         """
-        SELECT COUNT(*) AS count FROM jobs
+        SELECT COUNT(*) FROM jobs
         WHERE guild_id = ? AND user_id = ? AND starred = 1 AND rendered_at IS NOT NULL
         AND deleted_at IS NULL AND forgotten_at IS NULL
         """,
         (guild, user),
     )
-    return int(rows[0]["count"])
+    return stars or 0
 
 
 async def named(tx: Transaction, job: int, title: str | None) -> None:

@@ -75,8 +75,7 @@ async def note_commands(tx: Transaction, scope: str, digest: str) -> None:
 async def highest(reader: Reader) -> int:
     """Return the highest job number ever assigned here."""
     # AUTOINCREMENT keeps it here even when the row with that number is gone.
-    rows = await reader.fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
-    return rows[0]["seq"] if rows else 0
+    return await reader.value("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'") or 0
 
 
 async def numbered_above(tx: Transaction, number: int) -> None:
@@ -93,8 +92,7 @@ async def numbered_above(tx: Transaction, number: int) -> None:
 
 
 async def _get(reader: Reader, key: str) -> str | None:
-    rows = await reader.fetch("SELECT value FROM settings WHERE key = ?", (key,))
-    return rows[0]["value"] if rows else None
+    return await reader.value("SELECT value FROM settings WHERE key = ?", (key,))
 
 
 async def _put(tx: Transaction, key: str, value: str) -> None:

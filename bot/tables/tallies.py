@@ -27,11 +27,11 @@ async def faults(reader: Reader) -> dict[Fault, int]:
 
 async def rendered_since(reader: Reader, since: datetime) -> tuple[int, int]:
     """Return how many jobs were rendered since then, and their seconds of music."""
-    rows = await reader.fetch(
+    ((jobs, seconds),) = await reader.fetch(
         """
-        SELECT COUNT(*) AS jobs, COALESCE(SUM(work), 0) AS seconds
+        SELECT COUNT(*), COALESCE(SUM(work), 0)
         FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND rendered_at IS NOT NULL
         """,
         (since.timestamp(),),
     )
-    return rows[0]["jobs"], rows[0]["seconds"]
+    return jobs, seconds

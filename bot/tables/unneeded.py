@@ -9,10 +9,9 @@ async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
     """Return up to `limit` names after one, in order; all by default."""
     # Paged by name and not by OFFSET: a file that cannot be removed stays, and must not come again
     # in the same walk.
-    rows = await reader.fetch(
+    return await reader.column(
         "SELECT name FROM unneeded WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
     )
-    return [row["name"] for row in rows]
 
 
 async def done(tx: Transaction, names: Sequence[str]) -> None:
