@@ -19,45 +19,32 @@ async def used(reader: Reader, guild: int, user: int, day: str, *, everywhere: b
 
     With its use in others if it counts `everywhere`.
     """
-    rows = await reader.fetch(
+    # Each half of the OR has an index of its own.
+    used = await reader.value(
         """
-        SELECT COALESCE(SUM(
+        SELECT SUM(
             (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
             - COALESCE((SELECT SUM(seconds) FROM draws WHERE job_id = jobs.id), 0)
-        ), 0) AS used
-        FROM jobs WHERE guild_id = ? AND user_id = ? AND day = ? AND forgiven = 0
+        )
+        FROM jobs WHERE (guild_id = :guild AND user_id = :user AND day = :day AND forgiven = 0) OR (
+            :everywhere AND user_id = :user AND day = :day AND everywhere = 1 AND guild_id <> :guild
+        )
         """,
-        (guild, user, day),
+        {"guild": guild, "user": user, "day": day, "everywhere": everywhere},
     )
-    here = int(rows[0]["used"])
-    return here + await _used_elsewhere(reader, guild, user, day) if everywhere else here
-
-
-async def _used_elsewhere(reader: Reader, guild: int, user: int, day: str) -> int:
-    """Return what a member used in other servers of an allowance that all servers share."""
-    rows = await reader.fetch(
-        """
-        SELECT COALESCE(SUM(
-            (SELECT SUM(charged_seconds) FROM takes WHERE job_id = jobs.id)
-            - COALESCE((SELECT SUM(seconds) FROM draws WHERE job_id = jobs.id), 0)
-        ), 0) AS used
-        FROM jobs WHERE user_id = ? AND day = ? AND everywhere = 1 AND guild_id <> ?
-        """,
-        (user, day, guild),
-    )
-    return int(rows[0]["used"])
+    return used or 0
 
 
 async def used_by_server(reader: Reader, guild: int, day: str) -> int:
     """Return all the seconds that a server is charged on a day; no reset lowers it."""
-    rows = await reader.fetch(
+    used = await reader.value(
         """
-        SELECT COALESCE(SUM(charged_seconds), 0) AS used
+        SELECT SUM(charged_seconds)
         FROM jobs JOIN takes ON takes.job_id = jobs.id WHERE guild_id = ? AND day = ?
         """,
         (guild, day),
     )
-    return int(rows[0]["used"])
+    return used or 0
 
 
 async def unposted(reader: Reader, user: int, since: datetime, now: datetime) -> list[int]:
@@ -66,7 +53,7 @@ async def unposted(reader: Reader, user: int, since: datetime, now: datetime) ->
     Not those that we ourselves failed to post, nor any of a clock that was ahead; but also those
     that are being posted again, for none of these was posted yet.
     """
-    rows = await reader.fetch(
+    return await reader.column(
         """
         SELECT id FROM jobs WHERE user_id = ?1 AND status = 'undeliverable'
         AND ended_at BETWEEN ?2 AND ?3 AND reason IS NULL
@@ -77,7 +64,6 @@ async def unposted(reader: Reader, user: int, since: datetime, now: datetime) ->
         """,
         (user, since.timestamp(), now.timestamp()),
     )
-    return [row["id"] for row in rows]
 
 
 async def forgiven(tx: Transaction, guild: int, user: int, day: str) -> None:
