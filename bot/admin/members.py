@@ -140,11 +140,7 @@ class MemberAdmin(Audited):
 
     async def count(self, guild: int) -> Arranged:
         """Return for how many members something is set."""
-        now = self._clock()
-        async with self._database.snapshot() as tx:
-            blocked, given, allowances = await members.count(tx, guild, now)
-            opened = await grants.count_open(tx, guild, now)
-        return Arranged(blocked=blocked, tiers=given, allowances=allowances, grants=opened)
+        return await members.count(self._database, guild, self._clock())
 
     async def log(self, guild: int, member: int | None, page: int) -> list[Change]:
         """Return a page of the audit log, newest first, and one line more if there are more."""

@@ -50,20 +50,6 @@ async def open_ones(reader: Reader, guild: int, user: int, now: datetime) -> lis
     return [read(Grant, row) for row in rows]
 
 
-async def count_open(reader: Reader, guild: int, now: datetime) -> int:
-    """Return how many grants of a server still hold something."""
-    (row,) = await reader.fetch(
-        """
-        SELECT COUNT(*) FROM grants
-        WHERE guild_id = ? AND (expires_at IS NULL OR expires_at > ?) AND seconds > COALESCE(
-            (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
-        )
-        """,
-        (guild, now.timestamp()),
-    )
-    return int(row[0])
-
-
 # As one that has run out by itself: what it paid stays paid, and refunds to it are gone.
 async def revoked(tx: Transaction, guild: int, user: int, grant: int, now: datetime) -> bool:
     """End a member's grant now; return False if it is not open."""

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from bot.tables.database import Reader, Transaction, moment, stamp
-from bot.values import Block, MemberSettings
+from bot.tables.database import Reader, Transaction, moment, read, stamp
+from bot.values import Arranged, Block, MemberSettings
 
 
 async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSettings:
@@ -29,7 +29,7 @@ async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSe
 
 async def arranged(reader: Reader, guild: int, now: datetime, limit: int, skip: int) -> list[int]:
     """Return a page of the members for whom a setting is in force or a grant is open, by id."""
-    rows = await reader.fetch(
+    return await reader.column(
         """
         SELECT user_id FROM members WHERE guild_id = :guild AND (
             per_day IS NOT NULL
@@ -46,31 +46,34 @@ async def arranged(reader: Reader, guild: int, now: datetime, limit: int, skip: 
         """,
         {"guild": guild, "now": now.timestamp(), "limit": limit, "skip": skip},
     )
-    return [row["user_id"] for row in rows]
 
 
-async def count(reader: Reader, guild: int, now: datetime) -> tuple[int, int, int]:
-    """Return how many members are blocked now, were given a tier, have seconds of their own."""
+async def count(reader: Reader, guild: int, now: datetime) -> Arranged:
+    """Return for how many members something is in force, and how many grants are open."""
     (row,) = await reader.fetch(
         """
         SELECT COUNT(*) FILTER (
             WHERE blocked_at IS NOT NULL AND (blocked_until IS NULL OR blocked_until > :now)
-        ), COUNT(*) FILTER (
+        ) AS blocked, COUNT(*) FILTER (
             WHERE tier IS NOT NULL AND (tier_until IS NULL OR tier_until > :now)
-        ), COUNT(per_day)
+        ) AS tiers, COUNT(per_day) AS allowances, (
+            SELECT COUNT(*) FROM grants
+            WHERE guild_id = :guild AND (expires_at IS NULL OR expires_at > :now)
+            AND seconds > COALESCE(
+                (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
+            )
+        ) AS grants
         FROM members WHERE guild_id = :guild
         """,
         {"guild": guild, "now": now.timestamp()},
     )
-    return row[0], row[1], row[2]
+    return read(Arranged, row)
 
 
 async def count_given(reader: Reader, guild: int, tier: str) -> int:
     """Return how many members were given a tier, by its key."""
-    (row,) = await reader.fetch(
-        "SELECT COUNT(*) FROM members WHERE guild_id = ? AND tier = ?", (guild, tier)
-    )
-    return int(row[0])
+    sql = "SELECT COUNT(*) FROM members WHERE guild_id = ? AND tier = ?"
+    return await reader.value(sql, (guild, tier)) or 0
 
 
 async def given(
