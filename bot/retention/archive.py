@@ -88,7 +88,7 @@ class Archive:
         async with self._database.transaction() as tx:
             made = await takes.of(tx, number)
             job, _ = erasable.besides(await jobs.find(tx, number), made, number, take, viewer)
-            await takes.reduced(tx, number, take)
+            await takes.erased(tx, [number], but=take)
             await posts.outdate(tx, number)
             await removals.add_repeats(tx, number, self._clock())
         await self._clear()

@@ -125,55 +125,36 @@ async def dispensable(tx: Transaction, job: int, *, starred: bool) -> bool:
     return bool(rows)
 
 
-async def erased(tx: Transaction, jobs: Iterable[int]) -> None:
-    """Mark all files of these jobs, their pictures too, for removal."""
+async def erased(tx: Transaction, jobs: Iterable[int], *, but: int | None = None) -> None:
+    """Mark the files of these jobs for removal, but those of the take with this number.
+
+    Their pictures too, which show all takes.
+    """
     # The names go into `unneeded` before the columns are cleared: whatever fails later, a row still
     # says which files to remove.
     these = listed(jobs)
     await tx.execute(
         """
-        WITH these (job) AS (SELECT value FROM json_each(?))
+        WITH these (job) AS (SELECT value FROM json_each(?1)),
+        gone AS (SELECT * FROM takes WHERE job_id IN these AND number IS NOT ?2)
         INSERT OR IGNORE INTO unneeded (name)
-        SELECT audio FROM takes WHERE job_id IN these AND audio IS NOT NULL
-        UNION ALL SELECT codes FROM takes WHERE job_id IN these AND codes IS NOT NULL
-        UNION ALL SELECT preview FROM takes WHERE job_id IN these AND preview IS NOT NULL
+        SELECT audio FROM gone WHERE audio IS NOT NULL
+        UNION ALL SELECT codes FROM gone WHERE codes IS NOT NULL
+        UNION ALL SELECT preview FROM gone WHERE preview IS NOT NULL
         UNION ALL SELECT picture FROM jobs WHERE id IN these AND picture IS NOT NULL
         """,
-        (these,),
+        (these, but),
     )
     await tx.execute(
         """
         UPDATE takes SET audio = NULL, codes = NULL, preview = NULL
-        WHERE job_id IN (SELECT value FROM json_each(?))
+        WHERE job_id IN (SELECT value FROM json_each(?)) AND number IS NOT ?
         """,
-        (these,),
+        (these, but),
     )
     await tx.execute(
         "UPDATE jobs SET picture = NULL WHERE id IN (SELECT value FROM json_each(?))", (these,)
     )
-
-
-async def reduced(tx: Transaction, job: int, number: int) -> None:
-    """Mark the files of a job's other takes for removal, and the picture, which shows them all."""
-    await tx.execute(
-        """
-        WITH others AS (SELECT * FROM takes WHERE job_id = ?1 AND number <> ?2)
-        INSERT OR IGNORE INTO unneeded (name)
-        SELECT audio FROM others WHERE audio IS NOT NULL
-        UNION ALL SELECT codes FROM others WHERE codes IS NOT NULL
-        UNION ALL SELECT preview FROM others WHERE preview IS NOT NULL
-        UNION ALL SELECT picture FROM jobs WHERE id = ?1 AND picture IS NOT NULL
-        """,
-        (job, number),
-    )
-    await tx.execute(
-        """
-        UPDATE takes SET audio = NULL, codes = NULL, preview = NULL
-        WHERE job_id = ? AND number <> ?
-        """,
-        (job, number),
-    )
-    await tx.execute("UPDATE jobs SET picture = NULL WHERE id = ?", (job,))
 
 
 # MIN: a take is never charged more than was reserved for it, however long it came out.
