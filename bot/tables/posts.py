@@ -65,10 +65,8 @@ async def undelivered(reader: Reader, now: datetime) -> list[Post]:
 
 async def count_owed(reader: Reader) -> int:
     """Return how many messages are undelivered, due or not."""
-    rows = await reader.fetch(
-        "SELECT COUNT(*) FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
-    )
-    return int(rows[0][0])
+    sql = "SELECT COUNT(*) FROM posts WHERE delivered_at IS NULL AND refused_at IS NULL"
+    return await reader.value(sql) or 0
 
 
 async def of(reader: Reader, job: int) -> list[Post]:
@@ -206,15 +204,8 @@ async def updated(tx: Transaction, post: int, *, stands: bool) -> None:
 
 
 async def superfluous(tx: Transaction, job: int, now: datetime) -> None:
-    """Withdraw an owed preview; if it may already be there, it is looked for."""
-    await tx.execute(
-        """
-        UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
-            withdrawn_at = IIF(tried_at IS NULL, NULL, ?1), due_at = MIN(due_at, ?1)
-        WHERE job_id = ?2 AND kind = 'preview' AND delivered_at IS NULL AND refused_at IS NULL
-        """,
-        (now.timestamp(), job),
-    )
+    """Withdraw an owed preview, as `withdrawn` does."""
+    await withdrawn(tx, [job], now, PostKind.PREVIEW)
 
 
 async def refused(tx: Transaction, post: int, now: datetime) -> bool:
@@ -228,16 +219,21 @@ async def refused(tx: Transaction, post: int, now: datetime) -> bool:
     )
 
 
-async def withdrawn(tx: Transaction, jobs: Iterable[int], now: datetime) -> None:
-    """Withdraw all posts of these jobs; those that may already be there are looked for."""
+async def withdrawn(
+    tx: Transaction, jobs: Iterable[int], now: datetime, kind: PostKind | None = None
+) -> None:
+    """Withdraw the posts of these jobs, all or of a kind.
+
+    Those that may already be there are looked for.
+    """
     await tx.execute(
         """
         UPDATE posts SET refused_at = IIF(tried_at IS NULL, ?1, NULL),
             withdrawn_at = IIF(tried_at IS NULL, NULL, ?1), due_at = MIN(due_at, ?1)
-        WHERE job_id IN (SELECT value FROM json_each(?2))
+        WHERE job_id IN (SELECT value FROM json_each(?2)) AND (?3 IS NULL OR kind = ?3)
         AND delivered_at IS NULL AND refused_at IS NULL
         """,
-        (now.timestamp(), listed(jobs)),
+        (now.timestamp(), listed(jobs), kind),
     )
 
 
