@@ -29,16 +29,5 @@ class Audited:
         reason: str | None = None,
     ) -> None:
         """Record a change; if its subject is a member, so that it can be found by them."""
-        member = subject.id if isinstance(subject, Actor) else None
-        await audit.note(
-            tx,
-            guild,
-            self._clock(),
-            actor,
-            action,
-            subject.name if isinstance(subject, Actor) else subject,
-            member=member,
-            before=before,
-            after=after,
-            reason=reason,
-        )
+        now = self._clock()
+        await audit.note(tx, guild, now, actor, action, subject, before, after, reason)

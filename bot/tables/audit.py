@@ -15,34 +15,27 @@ async def note(
     now: datetime,
     actor: Actor,
     action: str,
-    subject: str,
-    *,
-    member: int | None = None,
+    subject: str | Actor,
     before: str | None = None,
     after: str | None = None,
     reason: str | None = None,
 ) -> None:
-    """Record a change, in the transaction that makes it."""
-    await tx.execute(
-        """
-        INSERT INTO audit (
-            guild_id, at, actor_id, actor_name, action, member_id, subject, before, after, reason
-        ) VALUES (
-            :guild, :now, :actor, :actor_name, :action, :member, :subject, :before, :after, :reason
-        )
-        """,
-        {
-            "guild": guild,
-            "now": now.timestamp(),
-            "actor": actor.id,
-            "actor_name": actor.name,
-            "action": action,
-            "member": member,
-            "subject": subject,
-            "before": before,
-            "after": after,
-            "reason": reason,
-        },
+    """Record a change, in the transaction that makes it.
+
+    If its subject is a member, it can be found by them.
+    """
+    await tx.insert(
+        "audit",
+        guild_id=guild,
+        at=now.timestamp(),
+        actor_id=actor.id,
+        actor_name=actor.name,
+        action=action,
+        member_id=subject.id if isinstance(subject, Actor) else None,
+        subject=subject.name if isinstance(subject, Actor) else subject,
+        before=before,
+        after=after,
+        reason=reason,
     )
 
 

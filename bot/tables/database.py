@@ -90,6 +90,18 @@ class Transaction(Reader):
         """Run one guarded UPDATE and return whether it found its row."""
         return await self.execute(sql, parameters) == 1
 
+    async def insert(self, table: str, **columns: Value) -> Row:
+        """Add a row and return it with all its columns."""
+        (row,) = await self.fetch(f"{_insert(table, columns)} RETURNING *", columns)
+        return row
+
+    async def upsert(self, table: str, **columns: Value) -> None:
+        """Add a row or, where there is one of its key, set these of its columns."""
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        await self.execute(
+            f"{_insert(table, columns)} ON CONFLICT DO UPDATE SET {changes}", columns
+        )
+
 
 class Database(Reader):
     """One connection and one lock: a transaction belongs to a connection, not to a task.
@@ -184,6 +196,11 @@ class Database(Reader):
                 if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                     raise _explained(error) from error
                 raise
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    # No name comes from outside: tables and columns are as their modules write them.
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"  # noqa: S608
 
 
 def _explained(error: sqlite3.DatabaseError) -> StorageError:

@@ -93,21 +93,15 @@ async def runs(
     unfit: Collection[str] = (),
 ) -> None:
     """Note what an engine that is ready runs on, which models it has, and which are too large."""
-    await tx.execute(
-        """
-        INSERT INTO engines (name, state, device, precision, models, unfit)
-        VALUES (:name, 'ready', :device, :precision, :models, :unfit)
-        ON CONFLICT (name) DO UPDATE SET state = 'ready', trouble = NULL,
-            device = excluded.device, precision = excluded.precision, models = excluded.models,
-            unfit = excluded.unfit
-        """,
-        {
-            "name": name,
-            "device": device,
-            "precision": precision,
-            "models": listed(models),
-            "unfit": listed(unfit),
-        },
+    await tx.upsert(
+        "engines",
+        name=name,
+        state=EngineState.READY,
+        trouble=None,
+        device=device,
+        precision=precision,
+        models=listed(models),
+        unfit=listed(unfit),
     )
 
 

@@ -17,19 +17,14 @@ async def add(
     expires_at: datetime | None,
 ) -> None:
     """Give a member extra seconds on top of the daily allowance."""
-    await tx.execute(
-        """
-        INSERT INTO grants (guild_id, user_id, seconds, reason, created_at, expires_at)
-        VALUES (:guild, :user, :seconds, :reason, :now, :expires_at)
-        """,
-        {
-            "guild": guild,
-            "user": user,
-            "seconds": seconds,
-            "reason": reason,
-            "now": now.timestamp(),
-            "expires_at": stamp(expires_at),
-        },
+    await tx.insert(
+        "grants",
+        guild_id=guild,
+        user_id=user,
+        seconds=seconds,
+        reason=reason,
+        created_at=now.timestamp(),
+        expires_at=stamp(expires_at),
     )
 
 

@@ -11,7 +11,7 @@ async def answered(reader: Reader, interaction: int) -> int | None:
 async def answer(tx: Transaction, interaction: int, job: int) -> None:
     """Note that an interaction queued a job or had it posted again."""
     # No OR IGNORE: who did not look first in the same transaction fails, with all that it did.
-    await tx.execute("INSERT INTO interactions (id, job_id) VALUES (?, ?)", (interaction, job))
+    await tx.insert("interactions", id=interaction, job_id=job)
 
 
 async def first(reader: Reader, job: int) -> int | None:

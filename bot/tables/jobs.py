@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from bot.tables.database import Parameters, Reader, Row, Transaction, listed, read
-from bot.values import Fault, Job, Origin, Promise
+from bot.values import Fault, Job, Origin, Promise, Status
 
 IDLE_PRIORITY = -1
 """The priority of the idle lane: free, and after all others."""
@@ -14,41 +14,28 @@ IDLE_PRIORITY = -1
 
 async def add(tx: Transaction, origin: Origin, promise: Promise, now: datetime) -> Job:
     """Queue a request on the terms that it was accepted under."""
-    held = promise.membership
-    rows = await tx.fetch(
-        """
-        INSERT INTO jobs (
-            status, guild_id, channel_id, user_id, user_name, application_id, token, channel_kind,
-            parent_id, prompt, seconds, takes, model, seed, options, lyrics, language,
-            parent_take, before, edited_from, tier, source, weight, server_weight, everywhere,
-            allowance_seconds, day, created_at, charged_at, priority, price, work
-        ) VALUES (
-            'queued', :guild_id, :channel_id, :user_id, :user_name, :application_id, :token,
-            :channel_kind, :parent_id, :prompt, :seconds, :takes, :model, :seed, :options,
-            :lyrics, :language, :parent_take, :before, :edited_from, :tier, :source, :weight,
-            :server_weight, :everywhere, :per_day, :day, :now, :now, :priority, :price,
-            :work
-        )
-        RETURNING *
-        """,
-        {
-            **asdict(origin),
-            **asdict(promise.request),
-            "options": json.dumps(dict(promise.request.options)),
-            "tier": held.tier.name,
-            "source": held.source,
-            "weight": held.tier.weight,
-            "server_weight": held.server_weight,
-            "everywhere": held.everywhere,
-            "per_day": held.per_day,
-            "day": promise.day,
-            "now": now.timestamp(),
-            "priority": IDLE_PRIORITY if promise.idle else 0,
-            "price": promise.price,
-            "work": promise.request.work,
-        },
+    held, request = promise.membership, promise.request
+    # The row has both by the names of their fields, but for what a table of its own has.
+    asked = asdict(origin) | asdict(request) | {"options": json.dumps(dict(request.options))}
+    del asked["interaction_id"]
+    row = await tx.insert(
+        "jobs",
+        **asked,
+        status=Status.QUEUED,
+        tier=held.tier.name,
+        source=held.source,
+        weight=held.tier.weight,
+        server_weight=held.server_weight,
+        everywhere=held.everywhere,
+        allowance_seconds=held.per_day,
+        day=promise.day,
+        created_at=now.timestamp(),
+        charged_at=now.timestamp(),
+        priority=IDLE_PRIORITY if promise.idle else 0,
+        price=promise.price,
+        work=request.work,
     )
-    return _job(rows[0])
+    return _job(row)
 
 
 async def find(reader: Reader, job: int) -> Job | None:

@@ -80,11 +80,7 @@ async def given(
     tx: Transaction, guild: int, user: int, tier: str | None, until: datetime | None
 ) -> None:
     """Give a member a tier, or None."""
-    await _known(tx, guild, user)
-    await tx.execute(
-        "UPDATE members SET tier = ?, tier_until = ? WHERE guild_id = ? AND user_id = ?",
-        (tier, stamp(until), guild, user),
-    )
+    await tx.upsert("members", guild_id=guild, user_id=user, tier=tier, tier_until=stamp(until))
 
 
 async def untiered(tx: Transaction, guild: int, tier: str) -> int:
@@ -97,23 +93,20 @@ async def untiered(tx: Transaction, guild: int, tier: str) -> int:
 
 async def allowed(tx: Transaction, guild: int, user: int, per_day: int | None) -> None:
     """Set a member's seconds a day instead of the tier's, or None."""
-    await _known(tx, guild, user)
-    await tx.execute(
-        "UPDATE members SET per_day = ? WHERE guild_id = ? AND user_id = ?", (per_day, guild, user)
-    )
+    await tx.upsert("members", guild_id=guild, user_id=user, per_day=per_day)
 
 
 async def blocked(
     tx: Transaction, guild: int, user: int, reason: str, now: datetime, until: datetime | None
 ) -> None:
     """Block a member until a time, or for ever."""
-    await _known(tx, guild, user)
-    await tx.execute(
-        """
-        UPDATE members SET blocked_at = ?, blocked_until = ?, block_reason = ?
-        WHERE guild_id = ? AND user_id = ?
-        """,
-        (now.timestamp(), stamp(until), reason, guild, user),
+    await tx.upsert(
+        "members",
+        guild_id=guild,
+        user_id=user,
+        blocked_at=now.timestamp(),
+        blocked_until=stamp(until),
+        block_reason=reason,
     )
 
 
@@ -145,10 +138,4 @@ async def forgotten_where_left(tx: Transaction, before: datetime) -> None:
         )
         """,
         (before.timestamp(),),
-    )
-
-
-async def _known(tx: Transaction, guild: int, user: int) -> None:
-    await tx.execute(
-        "INSERT OR IGNORE INTO members (guild_id, user_id) VALUES (?, ?)", (guild, user)
     )

@@ -20,14 +20,13 @@ async def find(reader: Reader, channel: int) -> Panel | None:
 
 async def put(tx: Transaction, panel: Panel, now: datetime) -> None:
     """Note a channel's panel, instead of the one before."""
-    await tx.execute(
-        "INSERT OR REPLACE INTO panels VALUES (:channel, :guild, :message, :now, 0)",
-        {
-            "channel": panel.channel,
-            "guild": panel.guild,
-            "message": panel.message,
-            "now": now.timestamp(),
-        },
+    await tx.upsert(
+        "panels",
+        channel_id=panel.channel,
+        guild_id=panel.guild,
+        message_id=panel.message,
+        looked_at=now.timestamp(),
+        passed=False,
     )
 
 

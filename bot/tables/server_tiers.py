@@ -16,18 +16,8 @@ async def of(reader: Reader, guild: int, usual: Iterable[Tier]) -> list[Tier]:
 
 async def put(tx: Transaction, guild: int, tier: Tier) -> None:
     """Add a tier, or replace the one with its key."""
-    await tx.execute(
-        """
-        INSERT OR REPLACE INTO tiers (
-            guild_id, key, name, price, longest, takes, per_day, waiting, stars, models, weight,
-            link
-        ) VALUES (
-            :guild, :key, :name, :price, :longest, :takes, :per_day, :waiting, :stars, :models,
-            :weight, :link
-        )
-        """,
-        {**asdict(tier), "guild": guild, "models": " ".join(sorted(tier.models))},
-    )
+    columns = asdict(tier) | {"models": " ".join(sorted(tier.models))}
+    await tx.upsert("tiers", guild_id=guild, **columns)
 
 
 async def removed(tx: Transaction, guild: int, key: str) -> None:

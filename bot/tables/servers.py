@@ -26,8 +26,7 @@ async def limits(reader: Reader, guild: int, usual: Limits) -> Limits:
 
 async def allowed(tx: Transaction, guild: int, allowed: bool | None) -> None:
     """Store the operator's decision on a server, which overrides the list in .env."""
-    await _known(tx, guild)
-    await tx.execute("UPDATE servers SET allowed = ? WHERE guild_id = ?", (allowed, guild))
+    await tx.upsert("servers", guild_id=guild, allowed=allowed)
 
 
 async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]) -> None:
@@ -53,8 +52,7 @@ async def was_told(reader: Reader, guild: int) -> bool:
 
 async def told(tx: Transaction, guild: int, now: datetime) -> None:
     """Note that a server was told that it is not allowed."""
-    await _known(tx, guild)
-    await tx.execute("UPDATE servers SET told_at = ? WHERE guild_id = ?", (now.timestamp(), guild))
+    await tx.upsert("servers", guild_id=guild, told_at=now.timestamp())
 
 
 async def welcomed(tx: Transaction, guild: int, now: datetime) -> bool:

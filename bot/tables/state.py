@@ -96,10 +96,4 @@ async def _get(reader: Reader, key: str) -> str | None:
 
 
 async def _put(tx: Transaction, key: str, value: str) -> None:
-    await tx.execute(
-        """
-        INSERT INTO settings (key, value) VALUES (?, ?)
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value
-        """,
-        (key, value),
-    )
+    await tx.upsert("settings", key=key, value=value)
