@@ -31,7 +31,7 @@ async def allowed(tx: Transaction, guild: int, allowed: bool | None) -> None:
 
 async def limited(tx: Transaction, guild: int, changes: Mapping[str, int | None]) -> None:
     """Set a server's own limits: None keeps one, 0 (for a day -1) returns to the one in .env."""
-    await _known(tx, guild)
+    await tx.execute("INSERT OR IGNORE INTO servers (guild_id) VALUES (?)", (guild,))
     await tx.execute(
         """
         UPDATE servers SET
@@ -57,11 +57,7 @@ async def told(tx: Transaction, guild: int, now: datetime) -> None:
 
 async def welcomed(tx: Transaction, guild: int, now: datetime) -> bool:
     """Note that a server was welcomed; return False if it was before."""
-    await _known(tx, guild)
-    return await tx.changes(
-        "UPDATE servers SET welcomed_at = ? WHERE guild_id = ? AND welcomed_at IS NULL",
-        (now.timestamp(), guild),
-    )
+    return await _first(tx, guild, "welcomed_at", now)
 
 
 async def was_welcomed(reader: Reader, guild: int) -> bool:
@@ -72,21 +68,13 @@ async def was_welcomed(reader: Reader, guild: int) -> bool:
 
 async def introduced(tx: Transaction, guild: int, now: datetime) -> bool:
     """Note that a manager of a server knows of the set-up; return False if one did before."""
-    await _known(tx, guild)
-    return await tx.changes(
-        "UPDATE servers SET introduced_at = ? WHERE guild_id = ? AND introduced_at IS NULL",
-        (now.timestamp(), guild),
-    )
+    return await _first(tx, guild, "introduced_at", now)
 
 
 # Only once: a bot that starts again and still misses the server must not start the 30 days again.
 async def left(tx: Transaction, guild: int, at: datetime) -> None:
     """Note when the bot was removed from a server, once."""
-    await _known(tx, guild)
-    await tx.execute(
-        "UPDATE servers SET left_at = ? WHERE guild_id = ? AND left_at IS NULL",
-        (at.timestamp(), guild),
-    )
+    await _first(tx, guild, "left_at", at)
 
 
 async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
@@ -146,5 +134,10 @@ async def word_removed(tx: Transaction, guild: int, word: str) -> bool:
     return await tx.changes("DELETE FROM words WHERE guild_id = ? AND word = ?", (guild, word))
 
 
-async def _known(tx: Transaction, guild: int) -> None:
-    await tx.execute("INSERT OR IGNORE INTO servers (guild_id) VALUES (?)", (guild,))
+async def _first(tx: Transaction, guild: int, column: str, now: datetime) -> bool:
+    """Note in a column when something was first; return False if it was before."""
+    sql = f"""
+        INSERT INTO servers (guild_id, {column}) VALUES (?, ?) ON CONFLICT DO UPDATE
+        SET {column} = excluded.{column} WHERE {column} IS NULL
+        """  # noqa: S608
+    return await tx.changes(sql, (guild, now.timestamp()))
