@@ -258,8 +258,7 @@ class Fantasia(commands.AutoShardedBot):
                 "commands registered %s", f"in the server {guild.id}" if guild else "everywhere"
             )
             with contextlib.suppress(StorageError):  # then the next start registers them again
-                async with self._database.transaction() as tx:
-                    await state.note_commands(tx, scope, digest)
+                await self._database.transact(state.note_commands, scope, digest)
 
     def _digest(self, guild: discord.Object | None) -> str:
         definitions = [

@@ -89,8 +89,7 @@ class Outbox:
 
     async def replaced(self, post: Post) -> None:
         """Note that a preview's message is gone."""
-        async with self._database.transaction() as tx:
-            await posts.replaced(tx, post.id, self._clock())
+        await self._database.transact(posts.replaced, post.id, self._clock())
 
     async def outdated(self) -> list[Owed]:
         """Return the posted results that may show takes which are gone, oldest first."""
@@ -98,8 +97,7 @@ class Outbox:
 
     async def updated(self, post: Post, *, stands: bool) -> None:
         """Note that a result shows what there is, or that its message is gone."""
-        async with self._database.transaction() as tx:
-            await posts.updated(tx, post.id, stands=stands)
+        await self._database.transact(posts.updated, post.id, stands=stands)
 
     async def notices(self) -> list[Notice]:
         """Return the status messages that may be out of date, oldest first."""
@@ -203,13 +201,11 @@ class Outbox:
 
     async def too_large(self, upload: Upload) -> None:
         """Note that Discord refused these files in an answer."""
-        async with self._database.transaction() as tx:
-            await uploads.refused(tx, upload, self._clock())
+        await self._database.transact(uploads.refused, upload, self._clock())
 
     async def fitted(self, upload: Upload) -> None:
         """Note that Discord accepted these files in an answer."""
-        async with self._database.transaction() as tx:
-            await uploads.accepted(tx, upload)
+        await self._database.transact(uploads.accepted, upload)
 
     async def _job(self, number: int) -> Job:
         job = await jobs.find(self._database, number)

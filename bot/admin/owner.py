@@ -42,8 +42,7 @@ class Operations:
     async def pause(self, reason: str) -> None:
         """Start no more jobs until `resume`, even after a restart; members read the reason."""
         reason = clean(reason)
-        async with self._database.transaction() as tx:
-            await state.pause(tx, reason)
+        await self._database.transact(state.pause, reason)
         log.warning("paused: %s", reason or "no reason given")
         self._news.set()
 

@@ -39,5 +39,4 @@ class Panels:
 
     async def gone(self, panel: Panel) -> None:
         """Note that somebody deleted a panel."""
-        async with self._database.transaction() as tx:
-            await panels.gone(tx, panel)
+        await self._database.transact(panels.gone, panel)

@@ -111,13 +111,11 @@ class ServerAdmin(Audited):
 
     async def told(self, guild: int) -> None:
         """Note that a server was told that it may not use the studio."""
-        async with self._database.transaction() as tx:
-            await servers.told(tx, guild, self._clock())
+        await self._database.transact(servers.told, guild, self._clock())
 
     async def welcomes_since(self) -> datetime:
         """Return since when servers that the bot joins are welcomed."""
-        async with self._database.transaction() as tx:
-            return await state.welcomes_since(tx, self._clock())
+        return await self._database.transact(state.welcomes_since, self._clock())
 
     async def welcome(self, guild: int) -> bool:
         """Whether a server that the bot joined has yet to be welcomed."""
@@ -134,8 +132,7 @@ class ServerAdmin(Audited):
 
     async def introduce(self, guild: int) -> bool:
         """Note that a manager is told of the set-up; return False if one was before."""
-        async with self._database.transaction() as tx:
-            return await servers.introduced(tx, guild, self._clock())
+        return await self._database.transact(servers.introduced, guild, self._clock())
 
 
 def described(limits: Limits) -> str:

@@ -19,8 +19,7 @@ class Drafts:
 
     async def keep(self, guild: int, user: int, form: str, said: Mapping[str, str]) -> None:
         """Keep what a member typed, by the names of the fields, instead of what was kept before."""
-        async with self._database.transaction() as tx:
-            await drafts.put(tx, guild, user, form, said, self._clock())
+        await self._database.transact(drafts.put, guild, user, form, said, self._clock())
 
     async def last(self, guild: int, user: int) -> Draft:
         """Return what a member typed last; raise Refusal if that is no longer kept."""

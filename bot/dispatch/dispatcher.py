@@ -101,7 +101,7 @@ class Dispatcher:
         try:
             async with AsyncExitStack() as stack:
                 async with self._around.turn_to_load(self._name):
-                    await self._patiently(self._loads)
+                    await self._patiently(self._database.transact, engines.loads, self._name)
                     engine = await stack.enter_async_context(self._start())
                     self._metrics.engines[self._name] = engine.pid
                     ready = await engine.ready()
@@ -114,10 +114,6 @@ class Dispatcher:
         finally:
             self.slots.serving = False
             self._metrics.engines.pop(self._name, None)
-
-    async def _loads(self) -> None:
-        async with self._database.transaction() as tx:
-            await engines.loads(tx, self._name)
 
     async def _recover(self) -> None:
         """Settle the jobs of an engine that was lost."""
@@ -185,8 +181,7 @@ class Dispatcher:
         could = opening(self.slots, self._around.engines)
         if could.elsewhere:  # which holds the better ones, too
             self.slots.leaves()  # before it looks: the other may decline meanwhile
-        async with self._database.transaction() as tx:
-            job = await queue.claim(tx, could, self._clock())
+        job = await self._database.transact(queue.claim, could, self._clock())
         if job:
             waited = max(0.0, (self._clock() - job.created_at).total_seconds())
             change(log, job, "running", waited=waited, attempt=str(job.attempts))

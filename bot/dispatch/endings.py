@@ -179,8 +179,7 @@ class Endings:
         if unmade:
             await asyncio.to_thread(render_order.discard, self._folder, unmade)
         if waiting := [job.id for job in unmade if job.status is Status.QUEUED]:
-            async with self._database.transaction() as tx:
-                await backlog.let_go(tx, waiting)
+            await self._database.transact(backlog.let_go, waiting)
             self._work.set()
 
     async def _check_takes(self, tx: Transaction, job: Job, *, stopped: bool) -> None:

@@ -75,7 +75,7 @@ class Fleet:
         """Serve the queue; raise OperatorError if engines are needed and none can start."""
         # This comes first, so that nothing below has to consider an earlier life of the bot.
         await self._patiently(self._around.endings.recover, deaths=0)
-        await self._patiently(self._note, ())
+        await self._patiently(self._around.database.transact, engines.are, ())
         try:
             await self._serve()
         except* OperatorError as wrong:
@@ -103,7 +103,7 @@ class Fleet:
     async def _change(self, there: Mapping[str, Start], group: asyncio.TaskGroup) -> None:
         """Let there be a dispatcher for each engine that is there, and for no other."""
         await self._end(self._dispatchers.keys() - there)
-        await self._patiently(self._note, there)
+        await self._patiently(self._around.database.transact, engines.are, there)
         for name in [each for each in there if each not in self._dispatchers]:
             dispatcher = Dispatcher(name, there[name], self._around)
             # A series that begins with its first event has no rate.
@@ -134,10 +134,6 @@ class Fleet:
             await asyncio.wait({task})
             await self._patiently(dispatcher.settle)
             self._troubles.pop(name, None)
-
-    async def _note(self, names: Collection[str]) -> None:
-        async with self._around.database.transaction() as tx:
-            await engines.are(tx, names)
 
     def _failed(self, name: str, trouble: str) -> None:
         """An engine was lost or cannot start."""

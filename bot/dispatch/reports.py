@@ -22,16 +22,15 @@ T = TypeVar("T")
 async def progressed(database: Database, job: Job, said: Progress) -> None:
     """Note a job's progress, unless the database is busy: the next report will do."""
     with contextlib.suppress(StorageError):
-        async with database.transaction() as tx:
-            await jobs.progressed(tx, job.id, said.done / max(said.done, said.total, 1))
+        done = said.done / max(said.done, said.total, 1)
+        await database.transact(jobs.progressed, job.id, done)
 
 
 async def took(database: Database, folder: Path, job: Job, said: Took) -> None:
     """Note a take; raise EngineError if its files are not what the engine reported."""
     codes = await seen(database, job, render_order.verify, folder, job, said.number, said.seconds)
     name = disk.take_file(job, said.number, "wav")
-    async with database.transaction() as tx:
-        await takes.rendered(tx, job.id, said.number, said.seconds, name, codes)
+    await database.transact(takes.rendered, job.id, said.number, said.seconds, name, codes)
 
 
 async def previewed(database: Database, folder: Path, job: Job, now: datetime) -> Job | None:

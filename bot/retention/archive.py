@@ -118,8 +118,7 @@ class Archive:
         # stand.
         while numbers := await removals.said(self._database, user, after, JOBS_PER_TRANSACTION):
             after = numbers[-1]
-            async with self._database.transaction() as tx:
-                await unsay(tx, numbers)
+            await self._database.transact(unsay, numbers)
         await self._database.purge()
         log.info(
             "forgot %s of user %d, %s to delete",
@@ -131,8 +130,7 @@ class Archive:
 
     async def left(self, guild: int) -> None:
         """Note that the bot was removed from a server."""
-        async with self._database.transaction() as tx:
-            await self._left(tx, guild)
+        await self._database.transact(self._left, guild)
 
     async def present(self, guilds: set[int]) -> None:
         """Note that the bot is in these servers, and no longer in any other that it knew."""
@@ -159,15 +157,11 @@ class Archive:
         async with self._database.transaction() as tx:
             await grants.forgotten_where_left(tx, before)
             await members.forgotten_where_left(tx, before)
-        erased = 0
-        while changes := await self._forget_changes(before):
-            erased += changes
-        if erased:
+        rows = JOBS_PER_TRANSACTION
+        if await self._database.bit_by_bit(
+            lambda tx: audit.forgotten_where_left(tx, before, rows), rows
+        ):
             await self._database.purge()
-
-    async def _forget_changes(self, before: datetime) -> int:
-        async with self._database.transaction() as tx:
-            return await audit.forgotten_where_left(tx, before, JOBS_PER_TRANSACTION)
 
     async def sweep(self) -> None:
         """Remove what unfinished jobs left behind; leave other files that no row names.
@@ -243,8 +237,7 @@ class Archive:
             while names := await unneeded.due(self._database, after, ROWS_PER_TURN):
                 after = names[-1]
                 gone = await asyncio.to_thread(disk.unlinked, self._folder, names)
-                async with self._database.transaction() as tx:
-                    await unneeded.done(tx, gone)
+                await self._database.transact(unneeded.done, gone)
         except StorageError as error:
             log.warning("unneeded files will be removed later: %s", error)
 
@@ -252,8 +245,7 @@ class Archive:
         """Keep what this database, which may be a wrong one, has no music of or would remove."""
         doomed = await unneeded.due(self._database)
         await asyncio.to_thread(disk.set_aside, self._folder, {*names, *doomed})
-        async with self._database.transaction() as tx:
-            await unneeded.done(tx, doomed)
+        await self._database.transact(unneeded.done, doomed)
 
     async def _forget(
         self,

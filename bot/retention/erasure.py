@@ -83,8 +83,7 @@ class Erasure:
 
     async def done(self, removal: Removal, *, gone: bool) -> None:
         """Note that a message is gone, or can never be deleted."""
-        async with self._database.transaction() as tx:
-            await removals.done(tx, removal.message)
+        await self._database.transact(removals.done, removal.message)
         for receipt in self._receipts:
             receipt.note(removal.message, gone=gone)
 
@@ -93,8 +92,7 @@ class Erasure:
         grown = min(2.0 ** min(removal.attempts, 30), LONGEST_DELETION_PAUSE.total_seconds())
         pause = min(max(at_least, grown), LONGEST_DELETION_PAUSE.total_seconds())
         due_at = self._clock() + timedelta(seconds=pause)
-        async with self._database.transaction() as tx:
-            await removals.postponed(tx, removal.message, due_at)
+        await self._database.transact(removals.postponed, removal.message, due_at)
 
     async def repeated(self, job: Job, channel: int, message: int) -> None:
         """Note that a piece was posted again; if it was erased meanwhile, that message goes too."""
@@ -106,32 +104,18 @@ class Erasure:
 
     async def age(self, keep: Keep) -> None:
         """Erase expired drafts and tokens, and words older than the operator keeps them."""
-        await self._without_drafts()
-        now = await self._calendar.today()
-        while await self._without_tokens(now - TOKEN_LIFE) == ROWS_PER_TRANSACTION:
-            pass
+        now, rows = self._clock(), ROWS_PER_TRANSACTION
+        if await self._database.transact(drafts.aged, now - drafts.LIFE, now):
+            await self._database.purge()
+        today = await self._calendar.today()
+        old = today - TOKEN_LIFE
+        await self._database.bit_by_bit(lambda tx: erasures.tokens_erased(tx, old, rows), rows)
         if keep.words is None:
             return
-        erased, before = 0, now - timedelta(days=keep.words)
-        while last := await self._without_words(before):
-            erased += last
-            if last < ROWS_PER_TRANSACTION:
-                break
+        before = today - timedelta(days=keep.words)
+        erased = await self._database.bit_by_bit(
+            lambda tx: erasures.words_erased(tx, before, self._clock(), rows), rows
+        )
         if erased:
             await self._database.purge()
             log.info("erased the words of %s older than KEEP_WORDS_DAYS", counted(erased, "job"))
-
-    async def _without_drafts(self) -> None:
-        now = self._clock()
-        async with self._database.transaction() as tx:
-            erased = await drafts.aged(tx, now - drafts.LIFE, now)
-        if erased:
-            await self._database.purge()
-
-    async def _without_tokens(self, before: datetime) -> int:
-        async with self._database.transaction() as tx:
-            return await erasures.tokens_erased(tx, before, ROWS_PER_TRANSACTION)
-
-    async def _without_words(self, before: datetime) -> int:
-        async with self._database.transaction() as tx:
-            return await erasures.words_erased(tx, before, self._clock(), ROWS_PER_TRANSACTION)

@@ -5,16 +5,17 @@ import json
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 import msgspec
 
 from bot.errors import StorageError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 Row = sqlite3.Row
@@ -130,6 +131,26 @@ class Database(Reader):
                 # transaction, which would be the next caller's. After a COMMIT this does nothing.
                 await asyncio.shield(self._connection.rollback())
                 raise
+
+    async def transact(
+        self,
+        step: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        *arguments: P.args,
+        **more: P.kwargs,
+    ) -> T:
+        """Return what a step does in a transaction of its own."""
+        async with self.transaction() as tx:
+            return await step(tx, *arguments, **more)
+
+    async def bit_by_bit(self, step: Callable[[Transaction], Awaitable[int]], most: int) -> int:
+        """Repeat a step until it changes fewer rows than it may; return how many it did in all.
+
+        Others get their turn after each.
+        """
+        every = 0
+        while (changed := await self.transact(step)) == most:
+            every += changed
+        return every + changed
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
