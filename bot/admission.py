@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 from bot.errors import Refusal, RefusalKind
@@ -223,7 +224,8 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
             RefusalKind.MACHINE,
         )
     short = [_lately_short(engine.speeds.get(model), request, now) for engine in there]
-    if not all(short) or not (known := max(filter(None, short), key=_fits, default=None)):
+    known = max(filter(None, short), key=attrgetter("fits"), default=None)
+    if known is None or not all(short):
         return
     fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
     raise Refusal(
@@ -240,7 +242,3 @@ def _lately_short(known: Speed | None, request: Request, now: datetime) -> Speed
     ago = abs(now.timestamp() - known.too_long_at)  # the clock may have been set back
     lately = ago < MEMORY_LIMITS_REMEMBERED.total_seconds()
     return known if lately and request.length >= known.too_long else None
-
-
-def _fits(known: Speed) -> float:
-    return known.fits

@@ -58,29 +58,27 @@ def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     It says all that the tier does not allow.
     """
     tier, wrong = held.tier, Problems()
-    if request.length > tier.longest:
-        wrong.add(
-            _beyond(
-                f"You asked for {request.length:g} s; your {escape(tier.name)} tier allows up to "
-                f"{tier.longest} s per piece.",
-                remedy(offers, lambda other: request.length <= other.longest),
-            )
-        )
-    if request.takes > tier.takes:
-        wrong.add(
-            _beyond(
-                f"You asked for {request.takes} takes; your {escape(tier.name)} tier allows "
-                f"{tier.takes} per request.",
-                remedy(offers, lambda other: request.takes <= other.takes),
-            )
-        )
-    if not includes(tier, request.model):
-        wrong.add(
-            _beyond(
-                f"Your {escape(tier.name)} tier does not include the model {request.model}.",
-                remedy(offers, lambda other: includes(other, request.model)),
-            )
-        )
+
+    def require(fits: Callable[[Tier], bool], begun: str, ended: str) -> None:
+        if not fits(tier):
+            text = f"{begun} {escape(tier.name)} tier {ended}"
+            wrong.add(_beyond(text, remedy(offers, fits)))
+
+    require(
+        lambda other: request.length <= other.longest,
+        f"You asked for {request.length:g} s; your",
+        f"allows up to {tier.longest} s per piece.",
+    )
+    require(
+        lambda other: request.takes <= other.takes,
+        f"You asked for {request.takes} takes; your",
+        f"allows {tier.takes} per request.",
+    )
+    require(
+        lambda other: includes(other, request.model),
+        "Your",
+        f"does not include the model {request.model}.",
+    )
     wrong.tell()
 
 
@@ -134,7 +132,8 @@ def pay(
     `price` and `used` are in seconds of music; `grants` are the open ones in the order they are
     drawn from. Raises UsedUp if all of it is not enough.
     """
-    due = max(0, price - max(0, held.per_day - used))
+    left = max(0, held.per_day - used)
+    due = max(0, price - left)
     # The grants come soonest end first, so none runs out while one that lasts is spent.
     draws = []
     for grant in grants:
@@ -142,22 +141,24 @@ def pay(
             draws.append((grant.id, drawn))
             due -= drawn
     if due:
-        left = max(0, held.per_day - used) + sum(grant.left for grant in grants)
-        text = _too_little(held, request, price, used, grants, now)
-        raise UsedUp(text, _more(held, request, price, used, grants, offers), left)
+        granted = sum(grant.left for grant in grants)
+        more = remedy(
+            offers,
+            lambda other: (
+                other.per_day - used + granted >= price
+                and other.rank > held.tier.rank
+                and request.length <= other.longest
+                and request.takes <= other.takes
+                and includes(other, request.model)
+            ),
+        )
+        raise UsedUp(_too_little(held, request, price, left, granted, now), more, left + granted)
     return tuple(draws)
 
 
 def _too_little(
-    held: Membership,
-    request: Request,
-    price: int,
-    used: int,
-    grants: Sequence[Grant],
-    now: datetime,
+    held: Membership, request: Request, price: int, left: int, granted: int, now: datetime
 ) -> str:
-    granted = sum(grant.left for grant in grants)
-    left = max(0, held.per_day - used)
     extra = f", and {span(granted)} from grants" if granted else ""
     everywhere = " on all servers" if held.everywhere else ""
     return (
@@ -165,27 +166,6 @@ def _too_little(
         f"today{everywhere} ({escape(held.tier.name)} tier){extra}. "
         f"{_fits(left + granted, request.takes)}"
         f"Your allowance resets <t:{int(resets_at(now).timestamp())}:R>."
-    )
-
-
-def _more(
-    held: Membership,
-    request: Request,
-    price: int,
-    used: int,
-    grants: Sequence[Grant],
-    offers: Sequence[Offer],
-) -> Remedy:
-    granted = sum(grant.left for grant in grants)
-    return remedy(
-        offers,
-        lambda other: (
-            other.per_day - used + granted >= price
-            and other.rank > held.tier.rank
-            and request.length <= other.longest
-            and request.takes <= other.takes
-            and includes(other, request.model)
-        ),
     )
 
 
