@@ -144,7 +144,7 @@ async def _in_turn(tx: Transaction, now: datetime, *, aged: bool) -> AsyncGenera
     for idle in (False, True):
         for guilds in fairness.by_share(waiting, shares):
             if heads := await backlog.heads(tx, guilds, idle=idle):
-                members = await backlog.shares_of_members(tx, since, now, guilds)
+                members = Shares(await backlog.shares(tx, since, now, guilds))
                 for head in fairness.ranked(heads, members):
                     yield head
 

@@ -130,9 +130,9 @@ def by_share(servers: Iterable[int], shares: Mapping[int, float]) -> list[list[i
     return [list(equal) for _, equal in groupby(sorted(of, key=of.__getitem__), of.__getitem__)]
 
 
-def ranked(heads: Iterable[Head], shares: Mapping[tuple[int, int], float]) -> list[Head]:
+def ranked(heads: Iterable[Head], shares: Shares) -> list[Head]:
     """Return jobs of servers with equal shares by their members' shares, then by age."""
-    return sorted(heads, key=lambda head: (shares.get((head.guild, head.user), 0.0), head.id))
+    return sorted(heads, key=lambda head: (shares.of_member(head.guild, head.user), head.id))
 
 
 def is_aged(turn: int) -> bool:

@@ -192,21 +192,22 @@ async def somebody_pays(reader: Reader, engine: str, other_than: Collection[str]
 
 
 async def shares(
-    reader: Reader, since: datetime, now: datetime
+    reader: Reader, since: datetime, now: datetime, guilds: Collection[int] | None = None
 ) -> list[tuple[int, int, float, float]]:
     """Return what was started from then on: server, member, seconds of music by their weight.
 
-    First by the weight that counts among members, then by that among servers. What was started
-    after now, by a clock that was ahead, does not count.
+    First by the weight that counts among members, then by that among servers; of these servers or
+    of all. What was started after now, by a clock that was ahead, does not count.
     """
     # `1.0 *`, since SQLite's `/` of two whole numbers is a whole number.
     rows = await reader.fetch(
         """
         SELECT guild_id, user_id, SUM(1.0 * work / weight), SUM(1.0 * work / server_weight)
-        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
+        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ?1 AND started_at <= ?2
+            AND (?3 IS NULL OR guild_id IN (SELECT value FROM json_each(?3)))
         GROUP BY guild_id, user_id
         """,
-        (since.timestamp(), now.timestamp()),
+        (since.timestamp(), now.timestamp(), None if guilds is None else listed(guilds)),
     )
     return [(guild, user, share, of_server) for guild, user, share, of_server in rows]
 
@@ -233,19 +234,3 @@ async def shares_of_servers(reader: Reader, since: datetime, now: datetime) -> d
         (since.timestamp(), now.timestamp()),
     )
     return {row["guild_id"]: row["share"] for row in rows}
-
-
-async def shares_of_members(
-    reader: Reader, since: datetime, now: datetime, guilds: Collection[int]
-) -> dict[tuple[int, int], float]:
-    """Return what was started for each member of these servers, as `shares` does."""
-    rows = await reader.fetch(
-        """
-        SELECT guild_id, user_id, SUM(1.0 * work / weight) AS share
-        FROM jobs INDEXED BY jobs_by_start WHERE started_at > ? AND started_at <= ?
-            AND guild_id IN (SELECT value FROM json_each(?))
-        GROUP BY guild_id, user_id
-        """,
-        (since.timestamp(), now.timestamp(), listed(guilds)),
-    )
-    return {(row["guild_id"], row["user_id"]): row["share"] for row in rows}

@@ -160,7 +160,8 @@ def test_the_line_is_served_as_its_rules_say(
                 for job in lane
                 if job.guild in foremost
             ]
-            assert ranked(at_hand, members)[0].id == chosen.id
+            had = Shares([(*member, share, 0.0) for member, share in members.items()])
+            assert ranked(at_hand, had)[0].id == chosen.id
         line.start(chosen)
         waiting.remove(chosen)
         share, of_server = (chosen.work / w for w in (chosen.weight, chosen.server_weight))
