@@ -111,6 +111,7 @@ class Database(Reader):
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
+        connection.row_factory = Row
         self._connection = connection
         self._lock = asyncio.Lock()
         self._closed = False

@@ -46,7 +46,6 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     except (OSError, sqlite3.DatabaseError) as error:
         raise OperatorError(f"The database {path} cannot be used: {error}.") from error
     async with opening as connection:
-        connection.row_factory = sqlite3.Row
         # SQLite's own lower() knows ASCII alone.
         await connection.create_function("casefold", 1, str.casefold, deterministic=True)
         database = Database(connection)
@@ -72,13 +71,9 @@ async def reading(path: Path) -> AsyncIterator[Database]:
     """
     if not path.is_file():  # noqa: ASYNC240
         raise OperatorError(f"There is no database {path}: has the bot run with this DATA_DIR?")
-    _require(path, os.R_OK)
     try:
-        async with await _connection(_to_read(path), uri=True) as connection:
-            connection.row_factory = sqlite3.Row
-            database = Database(connection)
-            await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-            version = (await database.fetch("PRAGMA user_version"))[0][0]
+        async with _unchanged(path) as database:
+            version = await database.value("PRAGMA user_version")
             if version != len(schema_steps()):
                 raise OperatorError(
                     f"The database {path} has the schema {version}, and this Fantasia reads "
@@ -95,17 +90,13 @@ async def check(path: Path) -> None:
 
     Raises OperatorError if it is damaged or of a newer schema.
     """
-    _require(path, os.R_OK)
     try:
-        async with await _connection(_to_read(path), uri=True) as connection:
-            connection.row_factory = sqlite3.Row
-            database = Database(connection)
-            await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-            (found,) = (await database.fetch("PRAGMA integrity_check(1)"))[0]
+        async with _unchanged(path) as database:
+            found = str(await database.value("PRAGMA integrity_check(1)"))
             if found != "ok":
                 words = found.replace("\n", " ")
                 raise StorageError(f"it is damaged, {words}", damaged=True)
-            _refuse_newer((await database.fetch("PRAGMA user_version"))[0][0], path)
+            await _version(database, path)
     except (sqlite3.DatabaseError, StorageError) as error:
         damaged = isinstance(error, StorageError) and error.damaged
         raise OperatorError(
@@ -183,9 +174,7 @@ def is_held(path: Path) -> bool:
 
 
 async def _migrate(database: Database, path: Path) -> None:
-    version = (await database.fetch("PRAGMA user_version"))[0][0]
-    steps = schema_steps()
-    _refuse_newer(version, path)
+    version, steps = await _version(database, path), schema_steps()
     for number, step in enumerate(steps[version:], start=version + 1):
         # A step and its number are one transaction: a crash leaves the schema at a whole step.
         async with database.transaction() as transaction:
@@ -194,8 +183,14 @@ async def _migrate(database: Database, path: Path) -> None:
             await transaction.execute(f"PRAGMA user_version = {number}")
 
 
-def _to_read(path: Path) -> str:
-    return f"{path.absolute().as_uri()}?mode=ro"
+@asynccontextmanager
+async def _unchanged(path: Path) -> AsyncIterator[Database]:
+    """Open the database at `path` read-only."""
+    _require(path, os.R_OK)
+    async with await _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:  # noqa: ASYNC240
+        database = Database(connection)
+        await database.fetch(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        yield database
 
 
 async def _connection(place: Path | str, *, uri: bool = False) -> aiosqlite.Connection:
@@ -232,13 +227,15 @@ def _reason(error: BaseException) -> str:
     return str(cause or error).removesuffix(".")
 
 
-def _refuse_newer(version: int, path: Path) -> None:
-    known = len(schema_steps())
+async def _version(database: Database, path: Path) -> int:
+    """Return the number of the schema; raise OperatorError if a newer Fantasia wrote it."""
+    version, known = await database.value("PRAGMA user_version") or 0, len(schema_steps())
     if version > known:
         raise OperatorError(
             f"The database {path} is from a newer Fantasia: its schema is {version}, and this one "
             f"knows {known}. Install the newer release, or set DATA_DIR to another folder."
         )
+    return version
 
 
 def schema_steps() -> list[str]:
