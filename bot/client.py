@@ -5,9 +5,11 @@ import contextlib
 import hashlib
 import json
 import logging
+import pkgutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import discord
@@ -41,22 +43,12 @@ from bot.values import About
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = (
-    "cogs.generate",
-    "cogs.song",
-    "cogs.delivery",
-    "cogs.queue",
-    "cogs.account",
-    "cogs.library",
-    "cogs.privacy",
-    "cogs.quota",
-    "cogs.tier",
-    "cogs.server",
-    "cogs.panel",
-    "cogs.setup",
-    "cogs.invitation",
-    "cogs.owner",
+EXTENSIONS = tuple(
+    module.name
+    for module in pkgutil.iter_modules([str(resources.files("cogs"))], "cogs.")
+    if not module.ispkg
 )
+"""The groups of commands: a file each."""
 
 # The bot never joins voice channels, so nobody needs the warning that it could not.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
