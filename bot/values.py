@@ -349,7 +349,6 @@ class Job:
     origin: Origin
     request: Request
     tier: str
-    allowance_seconds: int
     priority: int
     attempts: int
     deaths: int

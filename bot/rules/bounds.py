@@ -27,7 +27,8 @@ def ask(wish: Wish, *, models: Sequence[ModelCard], max_seconds: int, seed: int)
     `models` are the cards of those that there are, the usual one first; `seed` is for a wish that
     names none.
     """
-    prompt, sung, wrong = clean(wish.prompt), _sung(wish), Problems()
+    prompt, wrong = clean(wish.prompt), Problems()
+    sung = None if wish.lyrics is None else clean_lines(wish.lyrics)
     singing = [each for each in models if each.sings]
     usual = singing[0] if singing and sung is not None else models[0]
     named = wish.model.strip().casefold() if wish.model else usual.name
@@ -72,10 +73,6 @@ def ask(wish: Wish, *, models: Sequence[ModelCard], max_seconds: int, seed: int)
         lyrics=sung,
         language=language,
     )
-
-
-def _sung(wish: Wish) -> str | None:
-    return None if wish.lyrics is None else clean_lines(wish.lyrics)
 
 
 def _abilities(model: ModelCard, wish: Wish, models: Sequence[ModelCard]) -> Iterator[str]:

@@ -48,7 +48,6 @@ def job(
         origin=origin(),
         request=Request(prompt="p", seconds=seconds, takes=takes, model=model, seed=1),
         tier="Free",
-        allowance_seconds=8,
         priority=0,
         attempts=1,
         deaths=0,
