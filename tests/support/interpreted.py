@@ -16,7 +16,7 @@ from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
 from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
 from bot.engine.musicgen.transformer import EPSILON, Weights
-from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
+from tests.support.decoding import SAMPLINGS, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
 
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")
@@ -80,7 +80,7 @@ def test_it_attends_as_torch_does_to_what_there_is_and_keeps_what_is_new(
 def test_steps_with_it_draw_the_same_tokens_whatever_the_texts_and_places(model: Any) -> None:
     prompt = torch.randint(0, 512, (4, 70), generator=torch.Generator().manual_seed(1))
     long = "x" * (USUAL_TEXT + 1)
-    takes = list(zip((*WISHES[:2], long), PLAIN, (0, 70, 0), (1, 2, 3), strict=True))
+    takes = list(zip((*WISHES[:2], long), SAMPLINGS[1:], (0, 70, 0), (1, 2, 3), strict=True))
     shared = Decoder(model, slots=3, positions=80, precision=Precision.FLOAT64, graphs=True)
     shared.prepare()
     slots = [
@@ -176,10 +176,10 @@ def test_steps_by_kernels_draw_the_same_tokens_whatever_goes_on_beside(
     shared = Decoder(model, slots=3, positions=16, precision=Precision.FLOAT64, graphs=True)
     assert shared.use_triton()
     slots = []
-    for text, sampling in list(zip(WISHES, PLAIN, strict=False))[: 3 if few == 0 else 2]:
+    for text, sampling in list(zip(WISHES, SAMPLINGS[1:], strict=False))[: 3 if few == 0 else 2]:
         slots.append(begin(shared, model, text=text, sampling=sampling, frames=4))
         shared.step()
-    for slot, text, sampling in zip(slots, WISHES, PLAIN, strict=False):
+    for slot, text, sampling in zip(slots, WISHES, SAMPLINGS[1:], strict=False):
         expected = alone(model, text=text, sampling=sampling, frames=4)
         assert torch.equal(finish(shared, slot), expected)
 

@@ -151,10 +151,8 @@ class AudiocraftTake:
                 prompt,
                 attributes,
                 max_gen_len=frames,
-                use_sampling=True,
                 temp=sampling.temperature,
                 top_k=sampling.top_k,
-                top_p=0.0,
                 cfg_coef=sampling.guidance,
                 two_step_cfg=False,  # two steps would ignore cfg_coef
                 callback=callback,

@@ -12,7 +12,7 @@ import torch
 from bot.engine.musicgen import cpu_draw, cpu_kernels
 from bot.engine.musicgen.attention import LONGEST_TEXT, Memory
 from bot.engine.musicgen.cpu_kernels import HEAD_SIZE, Floats, Past, Places
-from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw
+from bot.engine.musicgen.sampling import Draw
 
 
 class HalfAttention:
@@ -67,8 +67,7 @@ def draw(
     They go after the places of the rows [takes] where there is `unknown`, and zero times the
     scores is added to what the rows have in `nan_sum`.
     """
-    each = how.guidance, how.temperature.clamp_min(TINY_PROBABILITY), how.ranks
-    columns = (column.reshape(-1) for column in each)
+    columns = (column.reshape(-1) for column in (how.guidance, how.temperature, how.ranks))
     tensors = scores.contiguous(), *columns, how.noise, rows, places, sequence, nan_sum
     arrays: list[Any] = [tensor.numpy() for tensor in tensors]
     cpu_draw.draw(*arrays, unknown)  # type: ignore[call-arg]  # it counts the list as all

@@ -53,7 +53,8 @@ class Graphs:
 
     def suits(self, slots: Sequence[Slot]) -> bool:
         """Whether these takes can be stepped together."""
-        return all(slot.sampling.plain and self._readable(slot.row) for slot in slots)
+        words = self._memory.words
+        return all(words[slot.row][0][0].shape[2] <= self._attend.tokens for slot in slots)
 
     def step(self, slots: Sequence[Slot]) -> None:
         """Draw the next tokens of these takes."""
@@ -83,10 +84,6 @@ class Graphs:
             takes = len(step.noise)
             log.warning("steps of %d takes are launched one by one: no capture (%s)", takes, error)
             step.wait(RETRY_STEPS)
-
-    def _readable(self, row: int) -> bool:
-        key, _ = self._memory.words[row][0]
-        return key.shape[2] <= self._attend.tokens
 
 
 def attending(memory: Memory) -> type[Together]:

@@ -211,20 +211,16 @@ class Decoder:
             return
         rows, places = [slot.row for slot in slots], [slot.position for slot in slots]
         attention = self._attend(rows, places)
-        samplings = [slot.sampling for slot in slots]
         noise = self.noise[: len(slots)]
         # Each by its own generator, once a step: nobody's luck depends on who is beside it.
         for own, slot in zip(noise, slots, strict=True):
             own.exponential_(generator=slot.generator)
-        self._play(attention, Draw.of(samplings, noise), samplings)
+        self._play(attention, Draw.of([slot.sampling for slot in slots], noise))
 
-    def _play(self, attention: Attention, how: Draw, samplings: Sequence[Sampling] = ()) -> None:
+    def _play(self, attention: Attention, how: Draw) -> None:
         """Draw a step's tokens, and put them where none is known yet."""
         scores, rows, places = self.scores(attention), attention.rows, attention.places
-        kernel = self._draw
-        if not all(sampling.plain for sampling in samplings):
-            kernel = partial(draw, samplings=samplings)
-        kernel(scores, how, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
+        self._draw(scores, how, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
 
     def scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [2, takes, codebooks, card] of a step's next tokens."""

@@ -1,6 +1,6 @@
 """A step's tokens drawn by one Triton kernel: torch's operators for it are twenty small ones.
 
-What it draws is what `sampling` says, of takes whose sampling is plain.
+What it draws is what `sampling` says.
 """
 
 import torch
@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from bot.engine.musicgen.gpu_layers import early
-from bot.engine.musicgen.sampling import TINY_PROBABILITY, Draw, drawn, guided
+from bot.engine.musicgen.sampling import Draw, drawn, guided
 
 
 @triton.jit
@@ -29,7 +29,6 @@ def _drawn(
     positions: tl.tensor,
     unknown: tl.constexpr,
     padded: tl.constexpr,
-    tiny: tl.constexpr,
     wide: tl.constexpr,
     whole: tl.constexpr,
     bits: tl.constexpr,
@@ -43,7 +42,7 @@ def _drawn(
     luck = tl.load(noise + own, mask=real, other=1.0)
     row, place = tl.load(rows + take), tl.load(places + take)
     guidance = tl.load(guidances + take).to(wide)
-    temperature = tl.maximum(tl.load(temperatures + take).to(wide), tiny)
+    temperature = tl.load(temperatures + take).to(wide)
     rank = tl.load(ranks + take).to(tl.int32)
     if early:
         gdc_wait()
@@ -110,7 +109,6 @@ def draw(
         sequence.shape[-1],
         unknown=unknown,
         padded=triton.next_power_of_2(card),
-        tiny=TINY_PROBABILITY,
         wide=tl.float64 if double else tl.float32,
         whole=tl.int64 if double else tl.int32,
         bits=63 if double else 31,

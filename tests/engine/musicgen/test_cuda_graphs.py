@@ -12,7 +12,7 @@ from bot.engine.musicgen.attention import USUAL_TEXT
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.sampling import Sampling
 from bot.engine.musicgen.slot import Slot
-from tests.support.decoding import PLAIN, WISHES, alone, begin, finish
+from tests.support.decoding import SAMPLINGS, WISHES, alone, begin, finish
 from tests.support.operators import Counted
 from tests.support.pretended_cuda import WAITS, Cuda
 from tests.support.random_lm import language_model, understood
@@ -53,7 +53,7 @@ def not_permitted() -> None:
 
 
 def test_replayed_steps_draw_the_same_tokens_as_takes_come_and_go(model: Any, cuda: Cuda) -> None:
-    takes = list(zip(WISHES, PLAIN, (20, 9, 250), strict=True))
+    takes = list(zip(WISHES, SAMPLINGS[1:], (20, 9, 250), strict=True))
     expected = [alone(model, text=t, sampling=s, frames=f) for t, s, f in takes]
     shared = captured(model)
     first = [begin(shared, model, text=t, sampling=s, frames=f) for t, s, f in takes[:2]]
@@ -223,8 +223,9 @@ def test_words_that_are_not_finite_are_gone_before_steps_keep_their_shapes(model
     first = begin(shared, model, text=WISHES[0], frames=FRAMES)
     nothing = torch.zeros(shared.codebooks, 0, dtype=torch.long)
     generator = torch.Generator().manual_seed(1)
-    words = shared.read(understood(model, WISHES[2]) * float("nan"))
-    spoilt = shared.admit(words, nothing, FRAMES, Sampling(temperature=0), generator)
+    longer = "x" * (USUAL_TEXT + 6)
+    words = shared.read(understood(model, longer) * float("nan"))
+    spoilt = shared.admit(words, nothing, FRAMES, Sampling(), generator)
     shared.step()
     shared.release(spoilt)
     shared.step()
