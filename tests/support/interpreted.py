@@ -3,6 +3,7 @@
 The interpreter takes over Triton for the whole of a process, if TRITON_INTERPRET is set.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.gpu_attention import BLOCK_PLACES, Split, check
-from bot.engine.musicgen.sampling import Draw, Sampling, drawn, guided
+from bot.engine.musicgen.sampling import Draw, Sampling, Tokens, drawn, guided
 from bot.engine.musicgen.transformer import EPSILON, Weights
 from tests.support.decoding import SAMPLINGS, WISHES, alone, begin, finish
 from tests.support.random_lm import language_model, understood
@@ -202,7 +203,8 @@ def test_a_kernel_draws_what_torch_does_where_nothing_is_known(
     sequence, nan_sum = torch.full((4, 2, 9), -1), torch.zeros(4, dtype=dtype)
     sequence[3, 1, 8] = 77
     rows, places = torch.tensor([3, 0, 2]), torch.tensor([7, 0, 3])
-    gpu_draw.draw(scores, asked, rows, places, sequence, nan_sum, -1)
+    now: Any = SimpleNamespace(rows=rows, places=places)
+    gpu_draw.draw(scores, asked, now, Tokens(sequence=sequence, nan_sum=nan_sum))
     expected = drawn(guided(scores, asked), asked)
     expected[0, 1] = 77
     found = sequence[rows, :, places + 1]

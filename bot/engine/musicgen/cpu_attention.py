@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from bot.engine.musicgen import cpu_draw, cpu_kernels
-from bot.engine.musicgen.attention import LONGEST_TEXT, Memory
+from bot.engine.musicgen.attention import LONGEST_TEXT, Attention, Memory
 from bot.engine.musicgen.cpu_kernels import HEAD_SIZE, Floats, Past, Places
-from bot.engine.musicgen.sampling import Draw
+from bot.engine.musicgen.sampling import UNKNOWN_TOKEN, Draw, Tokens
 
 
 class HalfAttention:
@@ -53,24 +53,13 @@ class HalfStep:
         return self._said
 
 
-def draw(
-    scores: torch.Tensor,
-    how: Draw,
-    rows: torch.Tensor,
-    places: torch.Tensor,
-    sequence: torch.Tensor,
-    nan_sum: torch.Tensor,
-    unknown: int,
-) -> None:
-    """Draw tokens for scores [2 (with words, without), takes, codebooks, card] into a `sequence`.
-
-    They go after the places of the rows [takes] where there is `unknown`, and zero times the
-    scores is added to what the rows have in `nan_sum`.
-    """
+def draw(scores: torch.Tensor, how: Draw, now: Attention, tokens: Tokens) -> None:
+    """Draw tokens as `sampling.draw` does."""
     columns = (column.reshape(-1) for column in (how.guidance, how.temperature, how.ranks))
-    tensors = scores.contiguous(), *columns, how.noise, rows, places, sequence, nan_sum
+    where = now.rows, now.places, tokens.sequence, tokens.nan_sum
+    tensors = scores.contiguous(), *columns, how.noise, *where
     arrays: list[Any] = [tensor.numpy() for tensor in tensors]
-    cpu_draw.draw(*arrays, unknown)  # type: ignore[call-arg]  # it counts the list as all
+    cpu_draw.draw(*arrays, UNKNOWN_TOKEN)  # type: ignore[call-arg]  # it counts the list as all
 
 
 def _buffers(heads: int, takes: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,7 +24,7 @@ from bot.engine.musicgen.cuda_graphs import Graphs
 from bot.engine.musicgen.layers import TorchLayers
 from bot.engine.musicgen.linears import cast, linear
 from bot.engine.musicgen.precisions import Kernels, attended, kernels_for, stream
-from bot.engine.musicgen.sampling import Draw, Sampling, draw
+from bot.engine.musicgen.sampling import UNKNOWN_TOKEN, Draw, Sampling, Tokens, draw
 from bot.engine.musicgen.slot import Slot
 from bot.engine.musicgen.transformer import Weights
 
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_TOKEN = -1
-"""Stands where a token is still to be drawn."""
+
+Drawing = Callable[[torch.Tensor, Draw, Attention, Tokens], None]
+"""Draws a step's tokens; see `sampling.draw`."""
 
 
 class Decoder:
@@ -44,7 +45,7 @@ class Decoder:
 
     _attend: Callable[[list[int], list[int]], Attention]
     _layers: Callable[[torch.Tensor, Attention], None]
-    _draw: Callable[..., None]
+    _draw: Drawing
 
     def __init__(
         self,
@@ -83,14 +84,15 @@ class Decoder:
             self._draw = cpu_attention.draw
             if kernels is Kernels.NATIVE:
                 self._layers = Fused(weights, halves, slots)
-        # Begins with the special token: what is drawn at a place stands one further on.
-        self._sequence = torch.full(
-            (slots, self.codebooks, positions + 1), self.card, device=device
-        )
         noise = torch.promote_types(dtype, torch.float32)
+        # Begins with the special token: what is drawn at a place stands one further on.
+        shape = slots, self.codebooks, positions + 1
+        self._tokens = Tokens(
+            sequence=torch.full(shape, self.card, device=device),
+            nan_sum=torch.zeros(slots, dtype=noise, device=device),
+        )
         # Kept here, as a captured step reads it where it was when it was captured.
         self.noise = torch.ones(slots, self.codebooks, self.card, dtype=noise, device=device)
-        self._nan_sum = torch.zeros(slots, dtype=noise, device=device)
         self.graphs: Graphs | None = None
         if graphs if graphs is not None else device.type == "cuda":
             self.graphs = Graphs(self.memory, self.noise, self._play)
@@ -148,7 +150,7 @@ class Decoder:
             generator=generator,
         )
         try:
-            self._nan_sum[slot.row] = 0
+            self._tokens.nan_sum[slot.row] = 0
             self.memory.know(slot.row, words)
             self.lay_out(slot, prompt)
             self._prefill(slot)
@@ -160,7 +162,7 @@ class Decoder:
 
     def finite(self, slot: Slot) -> bool:
         """Whether no score of a take was NaN or infinite so far; this waits for the device."""
-        return self._nan_sum[slot.row].item() == 0
+        return self._tokens.nan_sum[slot.row].item() == 0
 
     @torch.inference_mode()
     def release(self, slot: Slot) -> None:
@@ -185,12 +187,12 @@ class Decoder:
     def codes(self, slot: Slot) -> torch.Tensor:
         """Return the frames that are complete, [codebooks, frames]."""
         complete = self.complete(slot)
-        rows = zip(self._sequence[slot.row], self.delays, strict=True)
+        rows = zip(self._tokens.sequence[slot.row], self.delays, strict=True)
         return torch.stack([row[delay + 1 : delay + 1 + complete] for row, delay in rows])
 
     def lay_out(self, slot: Slot, prompt: torch.Tensor) -> None:
         """Let all that is known of a take's tokens be these codes [codebooks, frames]."""
-        sequence = self._sequence[slot.row]
+        sequence = self._tokens.sequence[slot.row]
         sequence.fill_(self.card)
         for codebook, delay in enumerate(self.delays):
             begin = delay + 1
@@ -201,7 +203,7 @@ class Decoder:
         """Fill the caches of both rows with what comes before the first token to draw."""
         if slot.position:
             places = torch.arange(slot.position, device=self.device)
-            tokens = self._sequence[slot.row, :, : slot.position].T
+            tokens = self._tokens.sequence[slot.row, :, : slot.position].T
             hidden = self._embed(tokens, places).repeat(2, 1, 1)
             self._torch.prefill(hidden, self.memory, slot.row)
 
@@ -219,14 +221,13 @@ class Decoder:
 
     def _play(self, attention: Attention, how: Draw) -> None:
         """Draw a step's tokens, and put them where none is known yet."""
-        scores, rows, places = self.scores(attention), attention.rows, attention.places
-        self._draw(scores, how, rows, places, self._sequence, self._nan_sum, UNKNOWN_TOKEN)
+        self._draw(self.scores(attention), how, attention, self._tokens)
 
     def scores(self, attention: Attention) -> torch.Tensor:
         """Return the scores [2, takes, codebooks, card] of a step's next tokens."""
         rows, places = attention.rows, attention.places
         takes = len(rows)
-        hidden = self._embed(self._sequence[rows, :, places], places)
+        hidden = self._embed(self._tokens.sequence[rows, :, places], places)
         hidden = hidden.repeat(2, 1)  # with words, then without: what belongs to either is in one
         self._layers(hidden, attention)
         scores = self.weights.scores(self._torch.normed(hidden, self.weights.last_norm))
@@ -245,9 +246,7 @@ def compiled(precision: Precision, device: torch.device, size: int) -> bool:
     return device.type == "cpu" and not exact and size == HEAD_SIZE
 
 
-def on_gpu(
-    weights: Weights, theirs: "LayerByLayer"
-) -> "tuple[GpuLayers, Callable[..., None]] | None":
+def on_gpu(weights: Weights, theirs: "LayerByLayer") -> "tuple[GpuLayers, Drawing] | None":
     """Return what runs a step's layers and draws its tokens by Triton kernels, if they work."""
     try:
         from bot.engine.musicgen import gpu_draw, gpu_layers

@@ -3,13 +3,17 @@
 What it draws is what `sampling` says.
 """
 
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
+from bot.engine.musicgen.attention import Attention
 from bot.engine.musicgen.gpu_layers import early
-from bot.engine.musicgen.sampling import Draw, drawn, guided
+from bot.engine.musicgen.sampling import UNKNOWN_TOKEN, Draw, Tokens, drawn, guided
 
 
 @triton.jit
@@ -77,20 +81,8 @@ def _ranked(
     return least
 
 
-def draw(
-    scores: torch.Tensor,
-    asked: Draw,
-    rows: torch.Tensor,
-    places: torch.Tensor,
-    sequence: torch.Tensor,
-    nan_sum: torch.Tensor,
-    unknown: int,
-) -> None:
-    """Draw from scores [2, takes, codebooks, card] into `sequence` [slots, codebooks, positions].
-
-    Only where that is `unknown` at the place after those of the takes. Zero times all scores of a
-    take is added to `nan_sum` [slots].
-    """
+def draw(scores: torch.Tensor, asked: Draw, now: Attention, tokens: Tokens) -> None:
+    """Draw tokens as `sampling.draw` does."""
     _, takes, codebooks, card = scores.shape
     double = scores.dtype is torch.float64
     _drawn[(takes, codebooks)](
@@ -99,15 +91,15 @@ def draw(
         asked.guidance,
         asked.temperature,
         asked.ranks,
-        rows,
-        places,
-        sequence,
-        nan_sum,
+        now.rows,
+        now.places,
+        tokens.sequence,
+        tokens.nan_sum,
         takes,
         codebooks,
         card,
-        sequence.shape[-1],
-        unknown=unknown,
+        tokens.sequence.shape[-1],
+        unknown=UNKNOWN_TOKEN,
         padded=triton.next_power_of_2(card),
         wide=tl.float64 if double else tl.float32,
         whole=tl.int64 if double else tl.int32,
@@ -127,9 +119,10 @@ def check(device: torch.device) -> None:
         most=2048,
     )
     scores = torch.randn((2, *shape), generator=chance, device=device)
-    sequence = torch.full((2, 4, 3), -1, device=device)
+    sequence = torch.full((2, 4, 3), UNKNOWN_TOKEN, device=device)
     rows = torch.arange(2, device=device)
-    draw(scores, asked, rows, rows, sequence, torch.zeros(2, device=device), -1)
+    now: Any = SimpleNamespace(rows=rows, places=rows)
+    draw(scores, asked, now, Tokens(sequence=sequence, nan_sum=torch.zeros(2, device=device)))
     found = sequence.gather(2, (rows + 1)[:, None, None].expand(2, 4, 1))[:, :, 0]
     if not torch.equal(found, drawn(guided(scores, asked), asked)):
         raise RuntimeError("its results are not torch's")

@@ -9,6 +9,11 @@ from typing import Self
 
 import torch
 
+from bot.engine.musicgen.attention import Attention
+
+UNKNOWN_TOKEN = -1
+"""Stands where a token is still to be drawn."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -71,6 +76,18 @@ class Draw:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Those of all takes, `sequence` [slots, codebooks, positions + 1].
+
+    Zero times all scores that a take was drawn from is in `nan_sum` [slots], which NaN or infinity
+    among them makes NaN.
+    """
+
+    sequence: torch.Tensor
+    nan_sum: torch.Tensor
+
+
 def guided(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Return one score a token, [takes, codebooks, card], for those of both rows of each take.
 
@@ -94,23 +111,14 @@ def drawn(scores: torch.Tensor, draw: Draw) -> torch.Tensor:
     return (chances / draw.noise).argmax(-1)
 
 
-def draw(
-    scores: torch.Tensor,
-    how: Draw,
-    rows: torch.Tensor,
-    places: torch.Tensor,
-    sequence: torch.Tensor,
-    nan_sum: torch.Tensor,
-    unknown: int,
-) -> None:
-    """Draw from scores [2, takes, codebooks, card] into `sequence` [slots, codebooks, positions].
+def draw(scores: torch.Tensor, how: Draw, now: Attention, tokens: Tokens) -> None:
+    """Draw from scores [2, takes, codebooks, card] the tokens after those of a step.
 
-    Only where that is `unknown` at the place after those of the takes. Zero times all scores of a
-    take is added to `nan_sum` [slots], which NaN or infinity among them makes NaN.
+    Only where none is known; what is not finite among a take's scores is kept in mind.
     """
-    scores = guided(scores, how)
-    places = places + 1
-    known = sequence[rows, :, places]
+    scores, rows, places = guided(scores, how), now.rows, now.places + 1
+    known = tokens.sequence[rows, :, places]
     # Codebooks that are delayed are still in the prompt when the first draws new frames.
-    sequence[rows, :, places] = torch.where(known == unknown, drawn(scores, how), known)
-    nan_sum.index_add_(0, rows, (scores * 0).sum((1, 2)))
+    new = torch.where(known == UNKNOWN_TOKEN, drawn(scores, how), known)
+    tokens.sequence[rows, :, places] = new
+    tokens.nan_sum.index_add_(0, rows, (scores * 0).sum((1, 2)))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from bot.engine.musicgen.cpu_attention import draw
 from bot.engine.musicgen.decoder import Decoder
 from bot.engine.musicgen.linears import Int8, Native
 from bot.engine.musicgen.precisions import Kernels, native
-from bot.engine.musicgen.sampling import Draw, Sampling
+from bot.engine.musicgen.sampling import Draw, Sampling, Tokens
 from tests.support.forced import error, teacher_forced
 from tests.support.random_lm import language_model, understood
 
@@ -84,12 +85,9 @@ def drawn(scores: torch.Tensor, how: Draw) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the tokens that the compiled kernel draws, and the sum that finds NaN."""
     takes, codebooks = scores.shape[1:3]
     sequence = torch.full((takes, codebooks, 3), -1)
-    rows, places, nan_sum = (
-        torch.arange(takes).flip(0),
-        torch.ones(takes).long(),
-        torch.zeros(takes),
-    )
-    draw(scores, how, rows, places, sequence, nan_sum, -1)
+    rows, nan_sum = torch.arange(takes).flip(0), torch.zeros(takes)
+    now: Any = SimpleNamespace(rows=rows, places=torch.ones(takes).long())
+    draw(scores, how, now, Tokens(sequence=sequence, nan_sum=nan_sum))
     assert torch.equal(sequence[:, :, :2], torch.full((takes, codebooks, 2), -1))
     return sequence[rows, :, 2], nan_sum[rows]
 
@@ -122,7 +120,8 @@ def test_it_overwrites_no_token_that_is_known() -> None:
     scores, how = torch.randn(2, 1, 4, 512), Draw.of([Sampling()], torch.ones(1, 4, 512))
     sequence = torch.tensor([[[512, 3], [512, -1], [512, 512], [512, -1]]])
     zero = torch.zeros(1, dtype=torch.long)
-    draw(scores, how, zero, zero, sequence, torch.zeros(1), -1)
+    now: Any = SimpleNamespace(rows=zero, places=zero)
+    draw(scores, how, now, Tokens(sequence=sequence, nan_sum=torch.zeros(1)))
     assert (sequence[0, :, 1] == torch.tensor([3, -1, 512, -1])).tolist() == [1, 0, 1, 0]
 
 
