@@ -17,9 +17,9 @@ from benchmarks.report import Row
 from bot.engine import process
 from bot.engine.children import EngineStart, Way
 from bot.engine.cluster import Cluster
+from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.engine.messages import Part, Render
-from bot.engine.process import RunningEngine
 from tests.support.ray_cluster import cluster
 from tests.support.scripted_child import RATE, SCRIPTED
 
@@ -59,7 +59,7 @@ async def _both(address: str) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def _attended(start: EngineStart) -> AsyncIterator[RunningEngine]:
+async def _attended(start: EngineStart) -> AsyncIterator[Conversation]:
     async with start() as engine:
         await engine.ready()
         attending = asyncio.create_task(engine.attend())
@@ -67,7 +67,7 @@ async def _attended(start: EngineStart) -> AsyncIterator[RunningEngine]:
         attending.cancel()
 
 
-async def _render(engine: RunningEngine, folder: Path, number: int) -> float:
+async def _render(engine: Conversation, folder: Path, number: int) -> float:
     parts = [
         Part(
             number=take,

@@ -33,7 +33,8 @@ MAY = {
     "bot.retention": f"bot.retention bot.settlement bot.rules bot.tables {COMMON} "
     "bot.engine.files bot.engine.messages",
     "bot.dispatch": f"bot.dispatch bot.queue bot.retention.disk bot.rules bot.tables {COMMON} "
-    "bot.engine.cards bot.engine.files bot.engine.messages bot.engine.process",
+    "bot.engine.cards bot.engine.children bot.engine.conversation bot.engine.files "
+    "bot.engine.messages",
     "bot.admin": f"bot.admin bot.engine.cards bot.retention.disk bot.rules bot.tables {COMMON}",
     "bot.lookup": f"bot.lookup bot.queue bot.rules bot.tables {COMMON}",
     "bot.client": "bot.admin bot.belongings bot.discord_api bot.lookup bot.outbox bot.retention "

@@ -12,7 +12,9 @@ from bot.dispatch.machine import Machine
 from bot.dispatch.openings import EngineSlots, begun_elsewhere, opening
 from bot.dispatch.patience import Patience
 from bot.dispatch.running_job import Phase, RunningJob
-from bot.dispatch.surroundings import Start, Surroundings
+from bot.dispatch.surroundings import Surroundings
+from bot.engine.children import EngineStart
+from bot.engine.conversation import Conversation
 from bot.engine.messages import (
     InterimReport,
     Loaded,
@@ -23,7 +25,6 @@ from bot.engine.messages import (
     Render,
     Took,
 )
-from bot.engine.process import RunningEngine
 from bot.errors import EngineError, JobError, OperatorError, StorageError
 from bot.logs import change
 from bot.tables import engines, jobs
@@ -41,7 +42,7 @@ LONGEST_PAUSE = 60.0
 class Dispatcher:
     """Moves jobs from queued to rendered or failed; the only caller of an engine."""
 
-    def __init__(self, name: str, start: Start, around: Surroundings) -> None:
+    def __init__(self, name: str, start: EngineStart, around: Surroundings) -> None:
         self._name = name
         self._start = start
         self._around = around
@@ -122,7 +123,7 @@ class Dispatcher:
         self._lost = self._died = False
         self._running.clear()
 
-    async def _serve(self, engine: RunningEngine) -> None:
+    async def _serve(self, engine: Conversation) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(engine.attend())
@@ -145,7 +146,7 @@ class Dispatcher:
         self._pause = self._around.pause
         self._news.set()
 
-    async def _heed(self, engine: RunningEngine) -> None:
+    async def _heed(self, engine: Conversation) -> None:
         """Tell the engine of jobs that are cancelled or stopped."""
         wanted = {job.id: job for job in await jobs.running(self._database, self._name)}
         for number, running in self._running.items():
@@ -154,7 +155,7 @@ class Dispatcher:
             elif wanted[number].stopping:
                 self._finish(engine, running)
 
-    async def _begin(self, engine: RunningEngine, group: asyncio.TaskGroup) -> None:
+    async def _begin(self, engine: Conversation, group: asyncio.TaskGroup) -> None:
         """Give the engine as many jobs as its models have room for."""
         while self._has_room() and (job := await self._patiently(self._claim)):
             running = self._running[job.id] = RunningJob(job=job, begun=self._ticks())
@@ -165,7 +166,7 @@ class Dispatcher:
                 running.preview_due = any(part.preview for part in order.parts)
                 group.create_task(self._render(engine, running, order))
 
-    async def _make_room(self, engine: RunningEngine) -> None:
+    async def _make_room(self, engine: Conversation) -> None:
         """Let a paying job take the place of one in the idle lane, if no other engine has room."""
         idle = any(running.job.idle for running in self._running.values())
         if not idle or not self._may_begin():
@@ -190,7 +191,7 @@ class Dispatcher:
             self._news.set()
         return job
 
-    async def _order(self, engine: RunningEngine, running: RunningJob) -> Render | None:
+    async def _order(self, engine: Conversation, running: RunningJob) -> Render | None:
         """Return the order for a job; fail the job and return None if there can be none."""
         try:
             return await render_order.write(self._database, self._folder, running.job)
@@ -199,7 +200,7 @@ class Dispatcher:
             self._let_go(engine, running)
             return None
 
-    async def _render(self, engine: RunningEngine, running: RunningJob, order: Render) -> None:
+    async def _render(self, engine: Conversation, running: RunningJob, order: Render) -> None:
         # If the engine is lost here the job stays where it is: recovery finds it.
         self._watch(engine)
         try:
@@ -214,7 +215,7 @@ class Dispatcher:
             await self._patiently(self._endings.overdue if late else self._rendered, running)
         self._let_go(engine, running)
 
-    async def _heard(self, engine: RunningEngine, running: RunningJob, said: InterimReport) -> None:
+    async def _heard(self, engine: Conversation, running: RunningJob, said: InterimReport) -> None:
         match said:
             case Loading():
                 self._deadlines.suspend(self._running.values())
@@ -238,7 +239,7 @@ class Dispatcher:
             running.noted = now
             await reports.progressed(self._database, running.job, said)
 
-    async def _previewed(self, engine: RunningEngine, running: RunningJob) -> None:
+    async def _previewed(self, engine: Conversation, running: RunningJob) -> None:
         running.preview_due = False
         now = await reports.previewed(self._database, self._folder, running.job, self._clock())
         if now and now.stopping:
@@ -252,7 +253,7 @@ class Dispatcher:
         await self._machine.learns(running.job.request.model)
         self._metrics.renders.labels(running.job.request.model).observe(spent)
 
-    def _let_go(self, engine: RunningEngine, running: RunningJob) -> None:
+    def _let_go(self, engine: Conversation, running: RunningJob) -> None:
         del self._running[running.job.id]
         running.end()
         self._watch(engine)
@@ -260,7 +261,7 @@ class Dispatcher:
             self._idle.set()
         self.slots.ring()
 
-    def _watch(self, engine: RunningEngine) -> None:
+    def _watch(self, engine: Conversation) -> None:
         """Drop jobs that take much longer than they usually do on this machine."""
 
         def late(running: RunningJob) -> None:
@@ -268,7 +269,7 @@ class Dispatcher:
 
         self._deadlines.watch(self._running.values(), self.slots.loaded, late)
 
-    def _drop(self, engine: RunningEngine, running: RunningJob, phase: Phase) -> None:
+    def _drop(self, engine: Conversation, running: RunningJob, phase: Phase) -> None:
         """Tell the engine to drop a job; one that is back in the queue stays there."""
         told = running.unwanted
         if not told or phase is Phase.REQUEUED:
@@ -276,7 +277,7 @@ class Dispatcher:
         if not told:
             engine.cancel(running.job.id)
 
-    def _finish(self, engine: RunningEngine, running: RunningJob) -> None:
+    def _finish(self, engine: Conversation, running: RunningJob) -> None:
         """Stop a job early, but not before the preview that members heard in an earlier attempt.
 
         One that was stopped while it waited gets no longer than its preview.

@@ -12,7 +12,8 @@ from bot.dispatch.deadlines import GRACE, Deadlines
 from bot.dispatch.dispatcher import Dispatcher
 from bot.dispatch.endings import Endings
 from bot.dispatch.patience import Patience
-from bot.dispatch.surroundings import LONGEST_TURN, Start, Surroundings
+from bot.dispatch.surroundings import LONGEST_TURN, Surroundings
+from bot.engine.children import EngineStart
 from bot.errors import OperatorError
 from bot.monitoring.metrics import Metrics
 from bot.tables import engines
@@ -20,7 +21,7 @@ from bot.tables.database import Database
 
 log = logging.getLogger(__name__)
 
-EngineSource = AsyncGenerator[Mapping[str, Start], None]
+EngineSource = AsyncGenerator[Mapping[str, EngineStart], None]
 """Yields the engines that are there, by their names, at first and whenever that changes."""
 
 
@@ -82,7 +83,7 @@ class Fleet:
             raise wrong.exceptions[0] from None
 
     async def _serve(self) -> None:
-        changes: asyncio.Queue[Mapping[str, Start]] = asyncio.Queue()
+        changes: asyncio.Queue[Mapping[str, EngineStart]] = asyncio.Queue()
         # It ends after all dispatchers: with it engines end, which must not look like their fault.
         following = asyncio.create_task(self._follow(changes))
         try:
@@ -95,12 +96,12 @@ class Fleet:
             following.cancel()
             await asyncio.wait({following})
 
-    async def _follow(self, changes: "asyncio.Queue[Mapping[str, Start]]") -> None:
+    async def _follow(self, changes: "asyncio.Queue[Mapping[str, EngineStart]]") -> None:
         async with aclosing(self._source()) as source:
             async for there in source:
                 changes.put_nowait(there)
 
-    async def _change(self, there: Mapping[str, Start], group: asyncio.TaskGroup) -> None:
+    async def _change(self, there: Mapping[str, EngineStart], group: asyncio.TaskGroup) -> None:
         """Let there be a dispatcher for each engine that is there, and for no other."""
         await self._end(self._dispatchers.keys() - there)
         await self._patiently(self._around.database.transact, engines.are, there)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -11,15 +11,11 @@ from pathlib import Path
 
 from bot.dispatch.endings import Endings
 from bot.dispatch.openings import EngineSlots
-from bot.engine.process import RunningEngine
 from bot.monitoring.metrics import Metrics
 from bot.tables.database import Database
 
 LONGEST_TURN = 600.0
 """For how long an engine that loads keeps others of its computer from it, in seconds."""
-
-Start = Callable[[], AbstractAsyncContextManager[RunningEngine]]
-"""Runs an engine for as long as the block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

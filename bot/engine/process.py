@@ -5,13 +5,11 @@ import codecs
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
 
 from bot.engine.cards import ModelCard
 from bot.engine.conversation import Conversation, quoted
-from bot.engine.messages import InterimReport, Ready, Render
 from bot.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -20,32 +18,6 @@ LONGEST_MESSAGE_LINE = 65536
 
 PRIVATE_UMASK = 0o077
 """The umask of engines' processes: only the owner may read their files."""
-
-
-class RunningEngine(Protocol):
-    """An engine that runs, wherever that is."""
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, None if it is of another machine."""
-
-    async def ready(self) -> Ready:
-        """Wait until it has loaded; raise OperatorError if it says that it cannot."""
-
-    def render(self, order: Render) -> AsyncGenerator[InterimReport, None]:
-        """Yield what becomes of an order until it is done or cancelled.
-
-        Raises JobError if this job cannot be rendered. The engine's end is raised by `attend`.
-        """
-
-    def cancel(self, job: int) -> None:
-        """Stop a render and keep nothing."""
-
-    def finish(self, job: int) -> None:
-        """Stop a render early and keep the music made so far, as soon as there is some."""
-
-    async def attend(self) -> None:
-        """Route reports until the engine dies or falls silent, then raise EngineError."""
 
 
 class ChildProcess:

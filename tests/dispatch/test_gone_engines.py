@@ -13,8 +13,8 @@ import pytest
 from bot.dispatch.fleet import Fleet
 from bot.dispatch.surroundings import Start
 from bot.engine import process
+from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
-from bot.engine.process import RunningEngine
 from bot.errors import StorageError
 from bot.monitoring.metrics import Metrics
 from bot.tables import engines, jobs
@@ -90,7 +90,7 @@ async def site(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterato
         await site.running
 
 
-def child(*how: str, **where: str) -> AbstractAsyncContextManager[RunningEngine]:
+def child(*how: str, **where: str) -> AbstractAsyncContextManager[Conversation]:
     return process.start((*SCRIPTED, *how), {**engine_environment(), **where})
 
 
@@ -100,7 +100,7 @@ async def test_a_fleet_ends_while_it_waits_for_the_end_of_an_engine_that_is_gone
     ending, ended = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def slow_to_end() -> AsyncIterator[RunningEngine]:
+    async def slow_to_end() -> AsyncIterator[Conversation]:
         try:
             async with child() as engine:
                 yield engine
@@ -124,7 +124,7 @@ async def test_an_engine_that_dies_as_it_is_gone_is_not_started_again(site: Site
     starts = list["asyncio.Task[None]"]()
 
     @asynccontextmanager
-    async def noticed() -> AsyncIterator[RunningEngine]:
+    async def noticed() -> AsyncIterator[Conversation]:
         async with child() as engine:
             task: asyncio.Task[None] | None = asyncio.current_task()
             assert task
