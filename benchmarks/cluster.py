@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.report import Row
-from bot.engine import process
+from bot.engine import children
 from bot.engine.children import EngineStart, Way
 from bot.engine.cluster import Cluster
 from bot.engine.conversation import Conversation
@@ -50,7 +50,7 @@ async def _both(address: str) -> tuple[float, float]:
         (folder / "audio").mkdir()
         source = await stack.enter_async_context(aclosing(Cluster(address, way).engines()))
         far = await anext(engine async for engines in source for engine in engines.values())
-        near = partial(process.start, SCRIPTED, engine_environment(), 60.0, umask=0o077)
+        near = partial(children.start, way, engine_environment())
         sides = [await stack.enter_async_context(_attended(start)) for start in (far, near)]
         for number in range(1, 2 * ROUNDS + 1):
             side = number % 2

@@ -12,9 +12,9 @@ from transformers.utils import logging
 
 from benchmarks.cuda.stage import TINY, Stage
 from benchmarks.report import Row
+from bot.engine.children import Way, start
 from bot.engine.conversation import Conversation
 from bot.engine.messages import Progress, Ready, Render
-from bot.engine.process import start
 from bot.engine.worker import REPORT_INTERVAL
 from tests.support import inside, tiny_musicgen
 
@@ -78,7 +78,7 @@ async def _started(
     words = ["-W", "ignore", "-m", "bot.engine.worker", "--engine", "musicgen"]
     words += ["--device", stage.device.type, "--model", "facebook/musicgen-small"]
     words += [] if stage.gpu else ["--precision", "float32", "--slots", str(TAKES)]
-    async with start([sys.executable, *words], environment) as engine:
+    async with start(Way(command=[sys.executable, *words]), environment) as engine:
         ready = await engine.ready()
         attending = asyncio.create_task(engine.attend())
         try:

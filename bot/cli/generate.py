@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 
 from bot.cli.engine_choice import Choice
 from bot.cli.resources import require_folder
-from bot.engine import process
+from bot.engine.children import Way, start
 from bot.engine.environment import engine_environment
 from bot.engine.files.formats import Format, convert
 from bot.engine.files.tags import Tags
@@ -53,9 +53,8 @@ def files(out: Path, takes: int) -> list[Path]:
 async def _render(choice: Choice, order: Render, console: Console) -> None:
     with Bar(console=console) as bar:
         loading = bar.add_task(f"Loading {choice.model}", total=None)
-        async with process.start(
-            choice.command, engine_environment(), cards=choice.cards
-        ) as engine:
+        way = Way(command=choice.command, cards=choice.cards)
+        async with start(way, engine_environment()) as engine:
             await engine.ready()
             bar.remove_task(loading)
             rendering = bar.add_task("Rendering")

@@ -8,8 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from bot.engine.cards import ModelCard
-from bot.engine.conversation import Conversation, quoted
+from bot.engine.conversation import quoted
 from bot.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -115,21 +114,3 @@ async def child(
         yield running
     finally:
         await asyncio.shield(running.end())  # to its end, even if whoever runs it is cancelled
-
-
-@asynccontextmanager
-async def start(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    silence: float = 120,
-    loading: float = 1800,
-    umask: int = -1,
-    cards: Sequence[ModelCard] = (),
-) -> AsyncIterator[Conversation]:
-    """Run an engine as a child for as long as the block; see `child` for the `umask`.
-
-    It may take `loading` seconds until it is ready and be quiet at work for `silence` seconds.
-    `cards` say what its models must turn out to be.
-    """
-    async with child(command, environment, umask) as process:
-        yield Conversation(process, silence, loading, cards)

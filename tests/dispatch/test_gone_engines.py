@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.dispatch.fleet import Fleet
-from bot.dispatch.surroundings import Start
-from bot.engine import process
+from bot.engine.children import EngineStart, Way, start
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.errors import StorageError
@@ -32,7 +31,7 @@ class Site:
     database: Database
     folder: Path
     clock: Clock
-    changes: "asyncio.Queue[Mapping[str, Start]]" = field(default_factory=asyncio.Queue)
+    changes: "asyncio.Queue[Mapping[str, EngineStart]]" = field(default_factory=asyncio.Queue)
     metrics: Metrics = field(default_factory=Metrics)
     work: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -52,7 +51,7 @@ class Site:
         )
         self.running = asyncio.create_task(self.fleet.run())
 
-    async def _source(self) -> AsyncGenerator[Mapping[str, Start], None]:
+    async def _source(self) -> AsyncGenerator[Mapping[str, EngineStart], None]:
         while True:
             yield await self.changes.get()
 
@@ -91,7 +90,7 @@ async def site(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterato
 
 
 def child(*how: str, **where: str) -> AbstractAsyncContextManager[Conversation]:
-    return process.start((*SCRIPTED, *how), {**engine_environment(), **where})
+    return start(Way(command=(*SCRIPTED, *how)), {**engine_environment(), **where})
 
 
 async def test_a_fleet_ends_while_it_waits_for_the_end_of_an_engine_that_is_gone(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.engine.children import Way, start
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.engine.messages import InterimReport, Part, Render
-from bot.engine.process import start
 from bot.errors import EngineError
 from tests.support.scripted_child import SCRIPTED
 
@@ -23,7 +23,7 @@ def order(folder: Path, prompt: str) -> Render:
 @asynccontextmanager
 async def attended() -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """Run a scripted engine that may be silent for a second, and what hears of it."""
-    async with start(SCRIPTED, engine_environment(), silence=1) as engine:
+    async with start(Way(command=SCRIPTED, silence=1), engine_environment()) as engine:
         await engine.ready()
         attending = asyncio.create_task(engine.attend())
         try:

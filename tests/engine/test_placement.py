@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.engine import host, placement
+from bot.engine.children import Way, start
 from bot.engine.environment import engine_environment
 from bot.engine.placement import Placement, local, visible
-from bot.engine.process import start
 from bot.errors import OperatorError
 from tests.support.processes import environment_of
 
@@ -292,7 +292,8 @@ def test_cores_are_those_that_this_process_may_use(
 async def test_the_child_has_it_in_its_environment(machine: Machine) -> None:
     environment = machine(says(TWO))
     for each, gpu in zip(local(None, "auto", environment), (FIRST, SECOND), strict=True):
-        async with start(SKETCH, {**engine_environment(), **each.environment}) as running:
+        seen = {**engine_environment(), **each.environment}
+        async with start(Way(command=SKETCH), seen) as running:
             await running.ready()
             assert running.pid
             assert environment_of(running.pid)["CUDA_VISIBLE_DEVICES"] == gpu

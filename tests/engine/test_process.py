@@ -16,12 +16,12 @@ import pytest
 from msgspec.structs import replace
 
 from bot.engine import messages, worker
+from bot.engine.children import Way, start
 from bot.engine.contract import Idle, Rendering
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
-from bot.engine.process import start
 from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
 from tests.support.engines import of, steps
@@ -54,7 +54,7 @@ def order(folder: Path, number: int = 1, seconds: int = 8, takes: int = 1) -> Re
 
 @asynccontextmanager
 async def engine(pace: float = 0) -> AsyncIterator[Conversation]:
-    async with start([*SKETCH, str(pace)], engine_environment()) as running:
+    async with start(Way(command=[*SKETCH, str(pace)]), engine_environment()) as running:
         ready = await running.ready()
         assert (ready.models, ready.slots) == (("sketch",), 1)
         attending = asyncio.create_task(running.attend())
@@ -151,7 +151,7 @@ def test_a_child_that_cannot_read_an_order_ends_with_a_reason() -> None:
 )
 async def test_the_last_words_of_a_child_are_a_whole_line(words: str, last: str) -> None:
     command = [sys.executable, "-c", f"import sys; sys.stderr.write('{words}'); sys.exit(7)"]
-    async with start(command, engine_environment()) as running:
+    async with start(Way(command=command), engine_environment()) as running:
         with pytest.raises(EngineError) as lost:
             await running.ready()
     assert str(lost.value) == f"ended with code 7; its last words: {last}"
@@ -159,7 +159,7 @@ async def test_the_last_words_of_a_child_are_a_whole_line(words: str, last: str)
 
 async def test_a_child_that_has_said_all_may_be_silent(tmp_path: Path) -> None:
     """However long its words are waited for to be written down, as by a database that is locked."""
-    async with start(SCRIPTED, engine_environment(), silence=1) as running:
+    async with start(Way(command=SCRIPTED, silence=1), engine_environment()) as running:
         await running.ready()
         attending = asyncio.create_task(running.attend())
         reports = running.render(order(tmp_path, seconds=2))
@@ -171,7 +171,7 @@ async def test_a_child_that_has_said_all_may_be_silent(tmp_path: Path) -> None:
 
 
 async def test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end(tmp_path: Path) -> None:
-    async with start(SCRIPTED, engine_environment(), silence=2) as running:
+    async with start(Way(command=SCRIPTED, silence=2), engine_environment()) as running:
         await running.ready()
         attending = asyncio.create_task(running.attend())
         begun = time.monotonic()
@@ -184,7 +184,9 @@ async def test_a_child_that_shows_signs_of_life_is_lost_only_once_they_end(tmp_p
 
 
 async def test_a_child_that_never_gets_ready_is_given_up() -> None:
-    async with start([*SCRIPTED, "mute"], engine_environment(), loading=0.1) as running:
+    async with start(
+        Way(command=[*SCRIPTED, "mute"], loading=0.1), engine_environment()
+    ) as running:
         with pytest.raises(EngineError, match=r"was not ready after 0\.1 s"):
             await running.ready()
 

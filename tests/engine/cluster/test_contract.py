@@ -16,8 +16,8 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from bot import __version__
-from bot.engine import process
 from bot.engine.children import EngineStart, Way
+from bot.engine.children import start as start_here
 from bot.engine.cluster import Cluster
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
@@ -66,12 +66,10 @@ def nodes(token: None, home: Path) -> Iterator[Nodes]:  # noqa: ARG001  # in the
 async def start(request: pytest.FixtureRequest, nodes: Nodes) -> AsyncGenerator[EngineStart, None]:
     """What starts an engine, in each of the ways that there are."""
     kind, _, far = request.param.partition(" ")
-    if not far:
-        yield partial(
-            process.start, COMMANDS[kind], engine_environment(), SILENCES[kind], umask=0o077
-        )
-        return
     way = Way(command=COMMANDS[kind], silence=SILENCES[kind], umask=0o077)
+    if not far:
+        yield partial(start_here, way, engine_environment())
+        return
     there = Cluster(nodes.address, way)
     async with aclosing(there.engines()) as source:
         yield await the_one(source)
@@ -363,7 +361,7 @@ async def test_a_node_knows_no_secret_of_discords(start: EngineStart) -> None:
 @pytest.mark.parametrize("start", ["musicgen over ray"], indirect=True)
 async def test_musicgen_sounds_over_ray_as_it_does_here(start: EngineStart, tmp_path: Path) -> None:
     """To the byte; and of the models an engine has those that are on its machine."""
-    near = partial(process.start, MUSICGEN, engine_environment())
+    near = partial(start_here, Way(command=MUSICGEN), engine_environment())
     asked = replace(order(tmp_path), model="small")
     music = []
     for each in (start, near):
