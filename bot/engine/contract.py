@@ -16,17 +16,11 @@ class Idle:
 Rendering = Generator[InterimReport | Idle | None, None, None]
 
 
-class Engine(Protocol):
-    """What renders inside the child."""
+class Model(Protocol):
+    """A model that is loaded: an engine by itself, with its own slots and its own pace."""
 
     def ready(self) -> Ready:
-        """Return what was loaded."""
-
-    def slots(self, model: str) -> int:
-        """Return how many takes of a model are rendered side by side.
-
-        One that is not loaded counts as having a single slot until it is.
-        """
+        """Return what was loaded; the names in it are those of this engine alone."""
 
     def expected(self) -> float:
         """Return the seconds that the next step should take, about."""
@@ -45,20 +39,14 @@ class Engine(Protocol):
         """
 
 
-class Model(Protocol):
-    """A model that is loaded: an engine by itself, with its own slots and its own pace."""
+class Engine(Model, Protocol):
+    """What renders inside the child: one model, or several that share the device."""
 
-    def ready(self) -> Ready:
-        """Return what was loaded; the names in it are this one alone."""
+    def slots(self, model: str) -> int:
+        """Return how many takes of a model are rendered side by side.
 
-    def expected(self) -> float:
-        """Return the seconds that the next step should take; see `Engine.expected`."""
-
-    def step(self) -> None:
-        """Make one step of all renders of it that are under way, or of some of them."""
-
-    def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
-        """Render an order; see `Engine.render`."""
+        One that is not loaded counts as having a single slot until it is.
+        """
 
 
 class FamilyRoom(Protocol):
