@@ -7,6 +7,8 @@ is `Alive`.
 """
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -118,17 +120,21 @@ class Alive(Message, frozen=True, kw_only=True, tag="alive"):
     left: Annotated[float, Meta(ge=0, le=86_400)]
 
 
-class Loading(Message, frozen=True, kw_only=True, tag="loading"):
-    """A render waits while its model is loaded, and so do all others."""
+class OfRender(Message, frozen=True, kw_only=True):
+    """What is reported of the render that has this `id`."""
 
     id: Number
+
+
+class Loading(OfRender, frozen=True, kw_only=True, tag="loading"):
+    """A render waits while its model is loaded, and so do all others."""
+
     model: Name
 
 
-class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
+class Loaded(OfRender, frozen=True, kw_only=True, tag="loaded"):
     """A render's model is loaded; `models` are all that are, the rest is of this one."""
 
-    id: Number
     model: Name
     models: Names
     precision: Name
@@ -137,38 +143,31 @@ class Loaded(Message, frozen=True, kw_only=True, tag="loaded"):
     confirms: Confirmation
 
 
-class Progress(Message, frozen=True, kw_only=True, tag="progress"):
+class Progress(OfRender, frozen=True, kw_only=True, tag="progress"):
     """Steps finished of all steps of a render, over all its takes and windows; never goes back."""
 
-    id: Number
     done: Number
     total: Number
 
 
-class Previewed(Message, frozen=True, kw_only=True, tag="preview"):
+class Previewed(OfRender, frozen=True, kw_only=True, tag="preview"):
     """The previews of all takes are in place."""
 
-    id: Number
 
-
-class Took(Message, frozen=True, kw_only=True, tag="take"):
+class Took(OfRender, frozen=True, kw_only=True, tag="take"):
     """A take's files are in place; `seconds` is the music's length."""
 
-    id: Number
     number: Number
     seconds: Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class Done(Message, frozen=True, kw_only=True, tag="done"):
+class Done(OfRender, frozen=True, kw_only=True, tag="done"):
     """A render has ended and all its takes were announced."""
 
-    id: Number
 
-
-class Failed(Message, frozen=True, kw_only=True, tag="failed"):
+class Failed(OfRender, frozen=True, kw_only=True, tag="failed"):
     """A render failed, or (`Fault.LOAD`, id 0) the engine cannot start, for this `reason`."""
 
-    id: Number
     fault: Fault
     reason: str
 
@@ -178,10 +177,8 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
             raise ValueError(f"no child reports the fault {self.fault}")
 
 
-class Cancelled(Message, frozen=True, kw_only=True, tag="cancelled"):
+class Cancelled(OfRender, frozen=True, kw_only=True, tag="cancelled"):
     """A render was cancelled and left no files."""
-
-    id: Number
 
 
 Command = Render | Cancel | Finish
@@ -195,30 +192,10 @@ PREVIEW_SECONDS = 30
 
 T = TypeVar("T")
 
-_encoder = msgspec.json.Encoder()
-_commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-_reports: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
-
 
 def encode(message: Message) -> bytes:
     """Return the message as one line of JSON, newline included."""
-    return _encoder.encode(message) + b"\n"
-
-
-def command(line: bytes) -> Command:
-    """Return what the bot asks for in `line`; raise ProtocolError for anything else."""
-    return decode(_commands, line)
-
-
-def report(line: bytes) -> Report:
-    """Return what the child says in `line`; raise ProtocolError for anything else."""
-    return decode(_reports, line)
-
-
-def fingerprint() -> str:
-    """Return a name of this protocol: another one, however little it differs, has another."""
-    schema = msgspec.json.schema_components([Command, Report])
-    return hashlib.sha256(msgspec.json.encode(schema, order="sorted")).hexdigest()[:8]
+    return msgspec.json.encode(message) + b"\n"
 
 
 def decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
@@ -227,3 +204,16 @@ def decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
         return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{error}: {line[:80]!r}") from error
+
+
+command: Callable[[bytes], Command] = partial(decode, msgspec.json.Decoder(Command))
+"""Return what the bot asks for in a line; raise ProtocolError for anything else."""
+
+report: Callable[[bytes], Report] = partial(decode, msgspec.json.Decoder(Report))
+"""Return what the child says in a line; raise ProtocolError for anything else."""
+
+
+def fingerprint() -> str:
+    """Return a name of this protocol: another one, however little it differs, has another."""
+    schema = msgspec.json.schema_components([Command, Report])
+    return hashlib.sha256(msgspec.json.encode(schema, order="sorted")).hexdigest()[:8]
