@@ -31,6 +31,10 @@ class Ability(StrEnum):
     LYRICS = "lyrics"
 
 
+LONGEST_PIECE = 120
+"""Seconds of the longest piece that any studio offers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionBounds:
     """The least and the most that an option may be, `whole` or with decimals; and its default."""
@@ -57,13 +61,13 @@ class ModelCard:
     name: str
     label: str
     family: Family
-    licence: Licence
-    sample_rate: int | None
-    channels: int | None
-    shortest: int
-    longest: int
     options: Mapping[str, OptionBounds]
     abilities: frozenset[Ability]
+    licence: Licence = UNKNOWN_LICENCE
+    sample_rate: int | None = None
+    channels: int | None = None
+    shortest: int = 1
+    longest: int = LONGEST_PIECE
     stands_in: bool = False
     denoising: float | None = None
 
@@ -118,9 +122,6 @@ class ModelCard:
         ]
 
 
-LONGEST_PIECE = 120
-"""Seconds of the longest piece that any studio offers."""
-
 MUSICGEN_OPTIONS = {
     "guidance": OptionBounds(least=1, most=10, default=3),
     "temperature": OptionBounds(least=0.1, most=2, default=1),
@@ -154,13 +155,11 @@ SKETCH = ModelCard(
     name=Family.SKETCH,
     label="Sketch engine (not MusicGen)",
     family=Family.SKETCH,
+    options=MUSICGEN_OPTIONS,
+    abilities=frozenset(Ability) - {Ability.LYRICS},
     licence=NO_WEIGHTS,
     sample_rate=32_000,
     channels=1,
-    shortest=1,
-    longest=LONGEST_PIECE,
-    options=MUSICGEN_OPTIONS,
-    abilities=frozenset(Ability) - {Ability.LYRICS},
     stands_in=True,
 )
 
@@ -209,11 +208,6 @@ def _musicgen(name: str) -> ModelCard:
         name=name,
         label=f"MusicGen {name}",
         family=Family.MUSICGEN,
-        licence=UNKNOWN_LICENCE,
-        sample_rate=None,
-        channels=None,
-        shortest=1,
-        longest=LONGEST_PIECE,
         options=MUSICGEN_OPTIONS,
         abilities=frozenset(Ability) - {Ability.LYRICS},
     )
@@ -226,15 +220,14 @@ def _acestep(name: str) -> ModelCard:
         name=name,
         label=" ".join(["ACE-Step 1.5", *variant]),
         family=Family.ACESTEP,
-        licence=UNKNOWN_LICENCE,
-        sample_rate=48_000,
-        channels=2,
-        shortest=10,
-        longest=600,
         options=ACESTEP_TURBO_OPTIONS if turbo else ACESTEP_OPTIONS,
         # A denoising step changes all of a piece: before the last there is nothing to be heard or
         # kept of it.
         abilities=frozenset({Ability.TAKES, Ability.EXTEND, Ability.LYRICS}),
+        sample_rate=48_000,
+        channels=2,
+        shortest=10,
+        longest=600,
         # Computed of the 2B model's operations: decoding is about as much as three steps.
         denoising=0.71 if turbo else 0.95,
     )
