@@ -11,9 +11,13 @@ from torch.nn.utils import parametrize, remove_weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from bot.engine.hardware.spills import let_go, spilled
-from bot.errors import OperatorError
+from bot.engine.messages import Part, Render
+from bot.errors import JobError, OperatorError
+from bot.values import Fault
 
 log = logging.getLogger(__name__)
+
+TOO_SMALL = "The memory is too small for this piece now."
 
 LONGEST_ERROR = 300
 """Characters of an error that are told; the log has the rest."""
@@ -37,6 +41,21 @@ def room_for(model: str, device: torch.device, ways: str) -> Iterator[None]:
         let_go(error)
         where = "The GPU" if device.type == "cuda" else "This machine"
         raise OperatorError(f"{where} has too little free memory for {model}: {ways}.") from error
+
+
+def trial(model: str, seconds: int, options: dict[str, float]) -> Render:
+    """Return the order of a piece that nobody hears, which tells how fast a model is."""
+    parts = (Part(number=1, seed=0, audio="", codes=""),)
+    return Render(
+        id=0, prompt="warm-up", seconds=seconds, model=model, parts=parts, options=options
+    )
+
+
+def no_room(what: str, error: BaseException) -> JobError:
+    """Return what an error of too little memory means for an order; raise any other."""
+    let_go(error)
+    log.warning("%s: %s", what, error)
+    return JobError(TOO_SMALL, Fault.MEMORY)
 
 
 def explained(model: str, error: Exception) -> Exception:

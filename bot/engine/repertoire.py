@@ -226,8 +226,7 @@ class Repertoire:
         del self.loaded[name]
         gc.collect()
         memory.give_back()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # which does nothing where there is none
         log.info("%s was unloaded to make room", name)
 
     def _fetch(self, name: str) -> None:

@@ -3,7 +3,6 @@
 A take is what the pipeline makes of a single request with the take's seed.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,15 +19,11 @@ from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.hardware import devices, memory
-from bot.engine.hardware.spills import let_go
-from bot.engine.loading import room_for
-from bot.engine.messages import Confirmation, Part, Progress, Ready, Render, Took
+from bot.engine.loading import no_room, room_for, trial
+from bot.engine.messages import Confirmation, Progress, Ready, Render, Took
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
 from bot.errors import JobError
-from bot.values import Fault
-
-log = logging.getLogger(__name__)
 
 TRIAL_SECONDS, TRIAL_STEPS = 10, 2
 """Of the piece that tells how fast the model is."""
@@ -68,12 +63,9 @@ class AceStep:
 
     def ready(self) -> Ready:
         """Return what was loaded and how fast it was just now."""
-        device = self._device.type
-        if device == "cuda":
-            device = f"cuda ({torch.cuda.get_device_name()})"
         return Ready(
             models=(self._name,),
-            device=device,
+            device=devices.told(self._device),
             precision=self._precision,
             slots=self._slots,
             pace=self._pace,
@@ -111,9 +103,9 @@ class AceStep:
         except JobError as error:
             session.problem = error
         except (MemoryError, RuntimeError) as error:
-            session.problem = _too_small(error)
+            session.problem = no_room("a render", error)
         if session.problem:
-            self._clear()
+            torch.cuda.empty_cache()
         elif not session.ended:
             self._sessions.append(session)
 
@@ -127,7 +119,7 @@ class AceStep:
             yield from self._render(order)
             return
         except (MemoryError, RuntimeError) as error:
-            problem = _too_small(error)
+            problem = no_room("a render", error)
         raise problem  # only out here nothing holds the error any more, and what it holds
 
     def _render(self, order: Render) -> Rendering:
@@ -157,7 +149,7 @@ class AceStep:
     def _begun(self, order: Render) -> Session:
         session = Session(self.pipe, order, shortest=self._card.shortest)
         if self._device.type == "cuda" and len(order.parts) > 1 and not order.one_by_one:
-            self._clear()  # what torch keeps of earlier pieces is free for this one
+            torch.cuda.empty_cache()  # what torch keeps of earlier pieces is free for this one
             each = session.rows * self._step_bytes(session.rendered)
             fit = (memory.free(self._device) - memory.RESERVED_BYTES) // each
             session.batch = max(1, min(len(order.parts), int(fit)))
@@ -169,21 +161,10 @@ class AceStep:
             frames, shape.intermediate_size, shape.num_attention_heads, self._precision
         )
 
-    def _clear(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""
-        order = Render(
-            id=0,
-            prompt="warm-up",
-            seconds=TRIAL_SECONDS,
-            model=self._name,
-            parts=(Part(number=1, seed=0, audio="", codes=""),),
-            options={"steps": TRIAL_STEPS},
-        )
-        session, times = self._begun(order), []
+        session = self._begun(trial(self._name, TRIAL_SECONDS, {"steps": TRIAL_STEPS}))
+        times = []
         while not session.ended:
             begun = time.perf_counter()
             session.step()
@@ -194,10 +175,3 @@ class AceStep:
         self._step_seconds = step / (session.rows * session.rendered)
         self._least_seconds = max(words, tiles[-1])
         return (words + usual(self.pipe)["steps"] * step + len(tiles) * tiles[-1]) / TRIAL_SECONDS
-
-
-def _too_small(error: BaseException) -> JobError:
-    """Return what an error of too little memory means for an order; raise any other."""
-    let_go(error)
-    log.warning("a render: %s", error)
-    return JobError("The memory is too small for this piece now.", Fault.MEMORY)

@@ -66,6 +66,11 @@ def free() -> float:
     return min(left, total() - torch.cuda.memory_reserved())
 
 
+def told(device: torch.device) -> str:
+    """Return what a device is called, a GPU by its own name."""
+    return f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
+
+
 def wait(device: torch.device) -> None:
     """Wait until the device has done what this thread gave it."""
     if device.type == "cuda":

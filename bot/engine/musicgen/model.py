@@ -18,8 +18,7 @@ from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
 from bot.engine.hardware import devices
 from bot.engine.hardware.precisions import Precision, chosen
-from bot.engine.hardware.spills import let_go
-from bot.engine.loading import room_for
+from bot.engine.loading import TOO_SMALL, no_room, room_for, trial
 from bot.engine.messages import Confirmation, Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, loading
 from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
@@ -102,14 +101,10 @@ class MusicGen:
 
     def ready(self) -> Ready:
         """Return what was loaded and how fast it was just now."""
-        device = self._device.type
-        if device == "cuda":
-            device = f"cuda ({torch.cuda.get_device_name()})"
-        elif self.loop.kernels is Kernels.NATIVE:
-            device = "cpu (native kernels)"
+        native = self.loop.kernels is Kernels.NATIVE
         return Ready(
             models=(self._name,),
-            device=device,
+            device="cpu (native kernels)" if native else devices.told(self._device),
             precision=self.loop.precision,
             slots=self.loop.slots,
             pace=self._pace,
@@ -133,10 +128,9 @@ class MusicGen:
             self.loop.step()
             return
         except (MemoryError, RuntimeError) as error:
-            let_go(error)
-            log.warning("a step of %s: %s", self._name, error)
+            no_room(f"a step of {self._name}", error)
         self._spills += 1
-        self._clear()
+        torch.cuda.empty_cache()
 
     def render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         """Render an order, its takes side by side; see contract.Engine."""
@@ -146,11 +140,10 @@ class MusicGen:
             yield from self._render(order, finishing)
             return
         except (MemoryError, RuntimeError) as error:
-            let_go(error)
-            log.warning("job %s: %s", order.id, error)
+            problem = no_room(f"job {order.id}", error)
         # Only out here the error is gone, and with it the last that held what it could not get.
-        self._clear()
-        raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
+        torch.cuda.empty_cache()
+        raise problem
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
         outputs = [
@@ -164,10 +157,13 @@ class MusicGen:
         try:
             while left:
                 if self._spills > spills:
-                    raise JobError("The memory is too small for this piece now.", Fault.MEMORY)
+                    raise JobError(TOO_SMALL, Fault.MEMORY)
                 stop = finishing() and self._worth_keeping(outputs)
                 for output in left[:1] if order.one_by_one and not stop else left:
-                    self._proceed(output, stop=stop)
+                    if stop:
+                        output.take.stop()
+                    else:
+                        output.take.proceed()
                 done = sum(output.take.done for output in outputs)
                 yield Progress(id=order.id, done=done, total=total) if done > told else None
                 told = done
@@ -195,12 +191,6 @@ class MusicGen:
         return any(
             output.take.frames - output.before >= self.codec.frame_rate for output in outputs
         )
-
-    def _proceed(self, output: TakeOutput, *, stop: bool) -> None:
-        if stop:
-            output.take.stop()
-        else:
-            output.take.proceed()
 
     def _hear(self, output: TakeOutput) -> bool:
         """Decode a chunk of its sound, if one is there; return whether more will come."""
@@ -234,29 +224,15 @@ class MusicGen:
             return f"{what}; its weights may be damaged"
         return f"{what}; whoever runs this bot can try {self.loop.wider}"
 
-    def _clear(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
     def _measured(self) -> float:
         """Return the seconds of work per second of music of one take, from a few steps."""
-        part = Part(number=1, seed=0, audio="", codes="")
-        order = Render(
-            id=0,
-            prompt="warm-up",
-            seconds=1,
-            model=self._name,
-            parts=(part,),
-            options={"top_k": 1},
-        )
-        (take,) = self.loop.begin(order)
+        (take,) = self.loop.begin(trial(self._name, 1, {"top_k": 1}))
         take.proceed()
         ticks = []
         for _ in range(WARM_UP_STEPS):
             begun = time.perf_counter()
             self.loop.step()
-            if self._device.type == "cuda":
-                torch.cuda.synchronize()
+            devices.wait(self._device)
             ticks.append(time.perf_counter() - begun)
         take.stop()
         if not take.finite:
