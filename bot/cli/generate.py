@@ -33,7 +33,7 @@ async def generate(choice: Choice, request: Request, out: Path, console: Console
             await _render(choice, order, console)
             for part, path in zip(order.parts, paths, strict=True):
                 if kind is not Format.WAV:
-                    convert(Path(part.audio), path, kind, _tags(request, part))
+                    convert(Path(part.audio), path, kind, Tags.of(order, part))
     except* OSError as failed:
         raise OperatorError(f"--out {out}: {failed.exceptions[0]}.") from failed
     except* JobError as refused:
@@ -85,17 +85,6 @@ def _order(request: Request, paths: list[Path], scratch: Path) -> Render:
         options=dict(request.options),
         lyrics=request.lyrics,
         language=request.language,
-    )
-
-
-def _tags(request: Request, part: Part) -> Tags:
-    return Tags(
-        title=request.prompt,
-        model=request.model,
-        seed=part.seed,
-        piece=1,
-        take=part.number,
-        lyrics=request.lyrics,
     )
 
 

@@ -62,7 +62,7 @@ def play(order: Render, seconds: float | None = None) -> None:
 
 
 def write_takes(order: Render, seconds: float | None = None) -> None:
-    before = wav.read_codes(Path(order.prefix)) if order.prefix else None
+    before = np.load(order.prefix) if order.prefix else None
     length = (0 if before is None else before.shape[1] / 50) + (seconds or order.seconds)
     for part in order.parts:
         write(part.audio, length)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from bot.engine.acestep.conditions import Conditions, SongWords, check_length, conditions
 from bot.engine.acestep.denoising import Denoising, SamplerSettings, guided
 from bot.engine.acestep.tiles import Tiles
-from bot.engine.files.wav import Samples, read_latents
+from bot.engine.files.wav import Samples, read_prefix
 from bot.engine.messages import Part, Render
 from bot.errors import JobError
 from bot.values import Fault
@@ -130,9 +129,7 @@ def before(order: Render, channels: int) -> Latents:
     """
     if order.prefix is None:
         return np.empty((0, channels), dtype=np.float16)
-    latents = read_latents(Path(order.prefix))
-    if latents is None or latents.ndim != 2 or latents.shape[1] != channels or not latents.size:
-        raise JobError("The music to extend is missing, or was made by another model.")
+    latents = read_prefix(order.prefix, np.float16, lambda found: found.shape[1] == channels)
     if not np.isfinite(latents).all():
         raise JobError("The music to extend is damaged.")
     return latents

@@ -102,13 +102,4 @@ class Results:
             raise
 
     def _write_sound(self, path: Path, part: Part, sound: Pcm) -> None:
-        order = self.order
-        tags = Tags(
-            title=order.prompt,
-            model=order.model,
-            seed=part.seed,
-            piece=order.id,
-            take=part.number,
-            lyrics=order.lyrics,
-        )
-        write_pcm(path, sound, self._rate, tags)
+        write_pcm(path, sound, self._rate, Tags.of(self.order, part))

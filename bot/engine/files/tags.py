@@ -5,7 +5,9 @@ Vorbis I comment field specification).
 """
 
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Self
+
+from bot.engine.messages import Part, Render
 
 ARTIST = "Fantasia"
 
@@ -23,6 +25,18 @@ class Tags:
     piece: int
     take: int = 1
     lyrics: str | None = None
+
+    @classmethod
+    def of(cls, order: Render, part: Part) -> Self:
+        """Return those of a take."""
+        return cls(
+            title=order.prompt,
+            model=order.model,
+            seed=part.seed,
+            piece=order.id,
+            take=part.number,
+            lyrics=order.lyrics,
+        )
 
     def custom(self) -> dict[str, str]:
         """Return what has no frame of its own."""

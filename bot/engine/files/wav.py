@@ -5,12 +5,13 @@ import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.files.tags import Tags, tag
+from bot.errors import JobError
 
 Samples = NDArray[np.float32]
 """Sound as a model makes it, [channels, length]."""
@@ -54,22 +55,21 @@ def write_codes(path: Path, codes: NDArray[np.number]) -> None:
     replace(path, lambda file: np.save(file, codes.astype(kept)))
 
 
-def read_codes(path: Path) -> NDArray[np.int16] | None:
-    """Return the codes in a file, None where there is none or it holds something else."""
-    return _read(path, np.dtype(np.int16))
+def read_prefix(
+    path: str, kept: type[np.number], fits: Callable[[NDArray[Any]], bool]
+) -> NDArray[Any]:
+    """Return the codes or latents that a take goes on from, in two dimensions.
 
-
-def read_latents(path: Path) -> NDArray[np.float16] | None:
-    """Return the latents in a file, None where there is none or it holds something else."""
-    return _read(path, np.dtype(np.float16))
-
-
-def _read(path: Path, kept: np.dtype[Any]) -> NDArray[Any] | None:
+    Raises JobError for a file that is missing, or holds what is not `kept` so or does not fit.
+    """
     try:
-        found = np.load(path, allow_pickle=False)
+        found: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None
-    return found if isinstance(found, np.ndarray) and found.dtype == kept else None
+        found = None
+    known = isinstance(found, np.ndarray) and (found.dtype, found.ndim) == (kept, 2)
+    if not known or not found.size or not fits(found):
+        raise JobError("The music to extend is missing, or was made by another model.")
+    return cast("NDArray[Any]", found)
 
 
 def seconds(file: Path | BinaryIO) -> float:

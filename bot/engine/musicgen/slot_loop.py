@@ -1,12 +1,12 @@
 """Takes in the slots of our own decoder: they wait for one, and go from window to window."""
 
 from functools import cached_property, lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from bot.engine.files.wav import read_codes
+from bot.engine.files.wav import read_prefix
 from bot.engine.hardware.precisions import Precision
 from bot.engine.messages import Render
 from bot.engine.musicgen.attention import LONGEST_TEXT, TextPast
@@ -91,9 +91,7 @@ def prefix(order: Render, codebooks: int, card: int) -> torch.Tensor:
     """
     if order.prefix is None:
         return torch.zeros(codebooks, 0, dtype=torch.long)
-    codes = read_codes(Path(order.prefix))
-    if codes is None or codes.ndim != 2 or len(codes) != codebooks or not codes.size:
-        raise JobError("The music to extend is missing, or was made by another model.")
+    codes = read_prefix(order.prefix, np.int16, lambda found: len(found) == codebooks)
     if codes.min() < 0 or codes.max() >= card:
         raise JobError("The music to extend is damaged.")
     return torch.from_numpy(codes.astype("int64"))

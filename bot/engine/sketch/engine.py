@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from bot.engine.sketch import instruments
 from bot.engine.sketch.composer import Composer, Note
 from bot.engine.sketch.instruments import RATE, Signal
 from bot.engine.sketch.style import style
-from bot.errors import JobError
 
 HEADER_WORDS = 4
 MIX_SCALE = 4096.0
@@ -105,9 +103,9 @@ def _before(order: Render) -> Before | None:
     """
     if order.prefix is None:
         return None
-    codes = wav.read_codes(Path(order.prefix))
-    if codes is None or len(codes) != 1 or codes.size < HEADER_WORDS:
-        raise JobError("The music to extend is missing, or was made by another model.")
+    codes = wav.read_prefix(
+        order.prefix, np.int16, lambda found: len(found) == 1 and found.size >= HEADER_WORDS
+    )
     seed, length = (int(number) for number in codes[0, :HEADER_WORDS].view("<u4"))
     mix = codes[0, HEADER_WORDS:].astype(np.float64) / MIX_SCALE
     return Before(seed=seed, seconds=length / RATE, mix=mix)
