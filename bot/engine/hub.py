@@ -1,10 +1,26 @@
-"""The hub's answers to a download, in sentences."""
+"""What is there of the hub's repositories, and its answers to a download, in sentences."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bot.errors import OperatorError
+
+
+def on_disk(model: str, name: str) -> Path | None:
+    """Return a file of a folder, or of a repository that was downloaded; None: it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(model).is_dir():
+        found = Path(model) / name
+        return found if found.is_file() else None
+    try:
+        cached = try_to_load_from_cache(model, name)
+    except HFValidationError:  # a folder that does not exist is no repository either
+        return None
+    return Path(cached) if isinstance(cached, str) and Path(cached).is_file() else None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
+from bot.engine.hardware import devices
 from bot.engine.hardware.precisions import Precision
 from bot.engine.musicgen import cuda_graphs, gpu_attention, gpu_draw, gpu_layers
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Memory
@@ -30,7 +31,7 @@ TOKENS = [1, 2, 9, BLOCK_PLACES, BLOCK_PLACES + 1, 2 * BLOCK_PLACES + 3]
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU with three multiprocessors, as far as it matters here."""
-    monkeypatch.setattr(gpu_attention, "processors", lambda _: 3)
+    monkeypatch.setattr(devices, "multiprocessors", lambda: 3)
     monkeypatch.setattr(cuda_graphs, "attending", lambda _: Split)
 
 

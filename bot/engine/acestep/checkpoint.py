@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bot.engine import hub
+
 INDEX = "model_index.json"
 PIPELINE = "AceStepPipeline"
 
@@ -72,21 +74,10 @@ def trouble(model: str) -> str | None:
 
 def folder(model: str) -> Path | None:
     """Return the folder of a model that is on disk, None if it is not."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    own = Path(model) / INDEX
-    if own.is_file():
-        return own.parent
-    if Path(model).is_dir():
-        return None
-    if made := converted(model):
+    if not Path(model).is_dir() and (made := converted(model)):
         return made if made.is_dir() else None
-    try:
-        cached = try_to_load_from_cache(model, INDEX)
-    except HFValidationError:  # a folder that does not exist is no repository either
-        return None
-    return Path(cached).parent if isinstance(cached, str) and Path(cached).is_file() else None
+    index = hub.on_disk(model, INDEX)
+    return index and index.parent
 
 
 def converted(model: str) -> Path | None:

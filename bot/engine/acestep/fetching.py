@@ -55,9 +55,7 @@ def missing(model: str) -> list[str]:
     return ["sound weights" if checkpoint.folder(model) else "the weights"]
 
 
-def trouble(model: str) -> str | None:
-    """Return a sentence on what keeps a model from being loaded, None if nothing does."""
-    return checkpoint.trouble(model)
+trouble = checkpoint.trouble
 
 
 def size(model: str) -> int:

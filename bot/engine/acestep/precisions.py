@@ -1,13 +1,9 @@
 """What ACE-Step computes in, on each device."""
 
-import logging
-
 import torch
 
 from bot.engine.hardware import precisions
 from bot.engine.hardware.precisions import Precision
-
-log = logging.getLogger(__name__)
 
 
 def chosen(asked: str, device: torch.device) -> Precision:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from bot.engine import hub
+from bot.engine.hub import on_disk
 from bot.errors import OperatorError
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def missing(model: str) -> list[str]:
     for what, name in (("language model", LANGUAGE_MODEL), ("codec", CODEC)):
         if Path(model).is_dir():
             continue
-        if not (file := _file(model, name)):
+        if not (file := on_disk(model, name)):
             lacks.append(f"the {what} ({name} of {model})")
         elif _found(name, file).damaged:
             lacks.append(f"a sound {what} ({name} of {model} is damaged)")
@@ -96,7 +97,7 @@ def wrong(model: str) -> str | None:
         if model.startswith(name):
             return f"{model} is {kind}, and only MusicGen is supported."
     for name in (LANGUAGE_MODEL, CODEC):
-        file, folder = _file(model, name), Path(model).is_dir()
+        file, folder = on_disk(model, name), Path(model).is_dir()
         if file is None:
             if folder:
                 return _absent(Path(model), name)
@@ -126,19 +127,11 @@ def trouble(model: str) -> str | None:
     return None
 
 
-def language_model(model: str) -> Path:
-    """Return the file of a language model that is on disk."""
-    file = _file(model, LANGUAGE_MODEL)
-    if file is None:
-        raise FileNotFoundError(f"{LANGUAGE_MODEL} of {model}")
-    return file
-
-
 def sizes(model: str) -> tuple[int, int, int]:
     """Return the bytes on disk of a model's language model, codec and T5, 0 for what is absent."""
     reader = dict(_others(model))["text encoder"]
-    own = [_file(model, name) for name in (LANGUAGE_MODEL, CODEC)]
-    found = (_file(reader, name) for name in SAFETENSORS + PICKLES)
+    own = [on_disk(model, name) for name in (LANGUAGE_MODEL, CODEC)]
+    found = (on_disk(reader, name) for name in SAFETENSORS + PICKLES)
     own.append(next((file for file in found if file), None))
     lm, codec, text = (file.stat().st_size if file else 0 for file in own)
     return lm, codec, text
@@ -146,13 +139,13 @@ def sizes(model: str) -> tuple[int, int, int]:
 
 def size(model: str) -> int:
     """Return about how many bytes a model's weights take in half precision, 0: not on disk."""
-    files = (_file(model, name) for name in (LANGUAGE_MODEL, CODEC))
+    files = (on_disk(model, name) for name in (LANGUAGE_MODEL, CODEC))
     return sum(file.stat().st_size for file in files if file)
 
 
 def breadth(model: str) -> int:
     """Return the width of all layers of a model on disk together, 0 where that is not known."""
-    file = _file(model, LANGUAGE_MODEL)
+    file = on_disk(model, LANGUAGE_MODEL)
     return _found(LANGUAGE_MODEL, file).breadth if file else 0
 
 
@@ -175,7 +168,7 @@ def fetch(model: str) -> None:
 def _fetch_file(model: str, name: str) -> None:
     from huggingface_hub import hf_hub_download
 
-    file = _file(model, name)
+    file = on_disk(model, name)
     if file and not _found(name, file).damaged:
         return
     if file:  # the hub's library would trust the file that is there
@@ -198,7 +191,7 @@ def _fetch_transformer(repository: str) -> None:
 
 def _others(model: str) -> Iterator[tuple[str, str]]:
     """Yield the repositories that a model needs besides its own, each with what it is for."""
-    codec, lm = (_file(model, name) for name in (CODEC, LANGUAGE_MODEL))
+    codec, lm = (on_disk(model, name) for name in (CODEC, LANGUAGE_MODEL))
     reference = _found(CODEC, codec).reference if codec else None
     if reference and not Path(reference).exists():
         yield "codec", reference
@@ -223,21 +216,7 @@ def _complete(repository: str) -> bool:
     needs = [("config.json",), SAFETENSORS + PICKLES]
     if "t5" in repository:
         needs.append(TOKENIZERS)
-    return all(any(_file(repository, name) for name in names) for names in needs)
-
-
-def _file(model: str, name: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if Path(model).is_dir():
-        found = Path(model) / name
-        return found if found.is_file() else None
-    try:
-        cached = try_to_load_from_cache(model, name)
-    except HFValidationError:  # a folder that does not exist is no repository either
-        return None
-    return Path(cached) if isinstance(cached, str) and Path(cached).is_file() else None
+    return all(any(on_disk(repository, name) for name in names) for names in needs)
 
 
 def _found(name: str, file: Path) -> Found:

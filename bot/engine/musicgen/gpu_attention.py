@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
+from bot.engine.hardware import devices
 from bot.engine.musicgen.attention import LONGEST_TEXT, USUAL_TEXT, Masked, Memory, Together
 from bot.engine.musicgen.gpu_layers import early
 
@@ -196,7 +197,7 @@ class Split:
         self.rows = torch.arange(takes, device=memory.device)
         self._addresses, self._lengths = memory.addresses()
         rows = 2 * takes * memory.heads
-        self._splits = splits(rows, processors(memory.device))
+        self._splits = splits(rows, devices.multiprocessors())
         wide = torch.promote_types(memory.dtype, torch.float32)
         self._wide = tl.float64 if wide is torch.float64 else tl.float32
         self._early = early(memory.device)
@@ -257,11 +258,6 @@ class Split:
             **self._early,
         )
         return self._said
-
-
-def processors(device: torch.device) -> int:
-    """Return how many multiprocessors a GPU has."""
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def splits(rows: int, processors: int) -> int:

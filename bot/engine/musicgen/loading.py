@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bot.engine.hub import on_disk
 from bot.engine.loading import explained, stay_offline
 from bot.engine.musicgen import checkpoints
 from bot.errors import OperatorError
@@ -33,7 +34,9 @@ def load(model: str, place: torch.device) -> "Pretrained":
         from omegaconf import OmegaConf
 
         codec = load_compression_model(model, device="cpu").to(place)
-        package = torch.load(checkpoints.language_model(model), mmap=True, weights_only=True)
+        file = on_disk(model, checkpoints.LANGUAGE_MODEL)
+        assert file
+        package = torch.load(file, mmap=True, weights_only=True)
         settings = OmegaConf.create(package["xp.cfg"])
         lm = _language_model(settings, package["best_state"], place)
         return _playing(model, codec, lm)
