@@ -49,17 +49,15 @@ class Engine(Model, Protocol):
         """
 
 
-class FamilyRoom(Protocol):
-    """What loads the models of one family; a `model` is a repository or a folder."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyRoom:
+    """What loads the models of one family, each a repository or a folder.
 
-    def trouble(self, model: str) -> str | None:
-        """Return a sentence on what keeps a model from being loaded, None if nothing does."""
+    `trouble` says in a sentence what keeps a model from being loaded, None if nothing does, and
+    `need` about what one that is on disk will need. `load` loads it, or raises OperatorError; of
+    the memory, others that are to be loaded beside it get as much as they need.
+    """
 
-    def need(self, model: str) -> Need:
-        """Return about what a model that is on disk will need."""
-
-    def load(self, model: str, others: Sequence[Need]) -> Model:
-        """Load a model, and leave room for `others`; raise OperatorError.
-
-        Of the memory, models that are to be loaded beside it get as much as they need.
-        """
+    trouble: Callable[[str], str | None]
+    need: Callable[[str], Need]
+    load: Callable[[str, Sequence[Need]], Model]

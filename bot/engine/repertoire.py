@@ -43,15 +43,15 @@ def writer(device: torch.device) -> Executor:
 
 
 def _musicgen(settings: EngineSettings, device: torch.device, writer: Executor) -> FamilyRoom:
-    from bot.engine.musicgen.family import MusicGenFamily
+    from bot.engine.musicgen import family
 
-    return MusicGenFamily(settings, device, writer)
+    return family.room(settings, device, writer)
 
 
 def _acestep(settings: EngineSettings, device: torch.device, writer: Executor) -> FamilyRoom:
-    from bot.engine.acestep.family import AceStepFamily
+    from bot.engine.acestep import family
 
-    return AceStepFamily(settings, device, writer)
+    return family.room(settings, device, writer)
 
 
 FAMILY_ROOMS: Mapping[Family, Callable[[EngineSettings, torch.device, Executor], FamilyRoom]] = {

@@ -1,33 +1,23 @@
 """ACE-Step as one of the families that a repertoire holds."""
 
-from collections.abc import Sequence
-
 import torch
 
 from bot.engine.acestep import capacity, checkpoint
 from bot.engine.acestep.model import AceStep
 from bot.engine.acestep.precisions import chosen
+from bot.engine.contract import FamilyRoom
 from bot.engine.executors import Executor
 from bot.engine.settings import EngineSettings
-from bot.engine.sharing import Need
 
 
-class AceStepFamily:
-    """Models in diffusers' format; see contract.FamilyRoom."""
+def room(settings: EngineSettings, device: torch.device, writer: Executor) -> FamilyRoom:
+    """Return what loads models in diffusers' format.
 
-    def __init__(self, settings: EngineSettings, device: torch.device, writer: Executor) -> None:
-        """Raise OperatorError for a precision that the device has not."""
-        self._settings, self._device, self._writer = settings, device, writer
-        self._precision = chosen(settings.precision, device)
-
-    def trouble(self, model: str) -> str | None:
-        """Return a sentence on what keeps a model from being loaded, None if nothing does."""
-        return checkpoint.trouble(model)
-
-    def need(self, model: str) -> Need:
-        """Return about what a model that is on disk will need."""
-        return capacity.need(model, self._precision, self._device.type)
-
-    def load(self, model: str, others: Sequence[Need]) -> AceStep:
-        """Load a model, and leave room for others; raise OperatorError."""
-        return AceStep(model, self._settings, self._writer, others)
+    Raises OperatorError for a precision that the device has not.
+    """
+    precision = chosen(settings.precision, device)
+    return FamilyRoom(
+        trouble=checkpoint.trouble,
+        need=lambda model: capacity.need(model, precision, device.type),
+        load=lambda model, others: AceStep(model, settings, writer, others),
+    )
