@@ -15,7 +15,6 @@ from bot.app import Plan, compose
 from bot.client import Fantasia
 from bot.clock import utc_now
 from bot.dispatch.endings import SENTENCES
-from bot.engine.files import wav
 from bot.errors import OperatorError, Refusal
 from bot.lookup.standings import Standings
 from bot.rules import fairness
@@ -24,6 +23,7 @@ from bot.tables import backlog, jobs, state
 from bot.values import Fault, Job, PostKind, Status, Wish
 from tests.support import inside
 from tests.support.clock import Clock, until
+from tests.support.engines import seconds_of
 from tests.support.one_engine import opening
 from tests.support.processes import alive, children
 from tests.support.rows import put
@@ -60,7 +60,7 @@ async def test_a_job_becomes_files_and_a_message_that_is_owed(plan: Plan) -> Non
     assert [take.seed for take in owed.takes] == [job.request.seed, job.request.seed + 1]
     for take in owed.takes:
         assert take.audio
-        assert wav.seconds(plan.folder / take.audio) == 2
+        assert seconds_of(plan.folder / take.audio) == 2
 
 
 def impatient(plan: Plan, prompt: str) -> Plan:

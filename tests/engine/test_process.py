@@ -20,11 +20,10 @@ from bot.engine.children import Way, start
 from bot.engine.contract import Idle, Rendering
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
-from bot.engine.files import wav
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
-from tests.support.engines import of, steps
+from tests.support.engines import of, seconds_of, steps
 from tests.support.processes import program
 from tests.support.scripted_child import SCRIPTED
 
@@ -66,7 +65,7 @@ async def test_takes_arrive_in_order_with_their_files(tmp_path: Path) -> None:
     async with engine() as running, aclosing(running.render(order(tmp_path, takes=2))) as reports:
         said = [report async for report in reports]
     assert [report.number for report in said if isinstance(report, Took)] == [1, 2]
-    assert wav.seconds(tmp_path / "1-1.wav") == wav.seconds(tmp_path / "1-2.wav") == 8
+    assert seconds_of(tmp_path / "1-1.wav") == seconds_of(tmp_path / "1-2.wav") == 8
 
 
 async def test_a_cancel_frees_the_engine_for_the_next(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ async def test_finish_keeps_what_exists(tmp_path: Path) -> None:
                     running.finish(1)
     took, _ = [report for report in said if isinstance(report, Took)]
     assert 1 <= took.seconds < 60
-    assert wav.seconds(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
+    assert seconds_of(tmp_path / "1-1.wav") == pytest.approx(took.seconds, abs=0.001)
 
 
 async def test_a_finish_that_comes_too_early_waits_for_music(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from bot.engine import names
+from bot.engine.files import wav
 from bot.engine.messages import (
     Cancelled,
     Done,
@@ -59,6 +60,12 @@ sys.exit(worker.main())
 """,
 )
 """Starts a child in which a thread writes the files, as where a GPU steps."""
+
+
+def seconds_of(music: Path) -> float:
+    """Return the length of a file of music."""
+    with music.open("rb") as opened:
+        return wav.seconds(opened)
 
 
 class Child:

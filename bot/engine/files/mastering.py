@@ -83,10 +83,15 @@ def true_peak(samples: NDArray[np.floating]) -> float:
         return float(20 * np.log10(np.abs(_oversampled(samples)).max(initial=0.0)))
 
 
-def faded(samples: Samples64, rate: int) -> Samples64:
-    """Return samples that rise from silence and fall back to it, too fast to be heard as a fade."""
+def faded(
+    samples: Samples64, rate: int, rise: float = FADE_IN, fall: float = FADE_OUT
+) -> Samples64:
+    """Return samples that rise from silence and fall back to it, within so many seconds.
+
+    Those of a piece that is finished are too few to be heard as a fade.
+    """
     sound, length = samples.copy(), samples.shape[-1]
-    for edge, seconds in ((slice(None), FADE_IN), (slice(None, None, -1), FADE_OUT)):
+    for edge, seconds in ((slice(None), rise), (slice(None, None, -1), fall)):
         count = min(int(seconds * rate), length)
         sound[:, edge][:, :count] *= np.sin(np.linspace(0, np.pi / 2, count)) ** 2
     return sound

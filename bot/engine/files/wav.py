@@ -72,11 +72,8 @@ def read_prefix(
     return cast("NDArray[Any]", found)
 
 
-def seconds(file: Path | BinaryIO) -> float:
+def seconds(file: BinaryIO) -> float:
     """Return a WAV's length in seconds; raise OSError, EOFError or wave.Error if it is none."""
-    if isinstance(file, Path):
-        with file.open("rb") as opened:
-            return seconds(opened)
     with wave.open(file, "rb") as sound:
         frames, rate = sound.getnframes(), sound.getframerate()
         size = frames * sound.getnchannels() * sound.getsampwidth()

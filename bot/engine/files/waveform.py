@@ -67,7 +67,7 @@ def write(path: Path, prompt: str, strips: Sequence[Strip]) -> None:
     image = Image.new("RGB", (WIDTH, height), BACKGROUND_COLOUR)
     draw = ImageDraw.Draw(image)
     if header:
-        font = _font(TEXT_SIZE)
+        font = ImageFont.load_default(TEXT_SIZE)
         draw.text((PICTURE_MARGIN, top // 2), _cut(header, font), INK_COLOUR, font, anchor="lm")
     longest = max(shown.seconds for shown in strips)
     for number, shown in enumerate(strips, 1):
@@ -121,7 +121,7 @@ def _middle(top: int, height: int) -> int:
 
 
 def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, anchor: str) -> None:
-    font = _font(SMALL_TEXT_SIZE)
+    font = ImageFont.load_default(SMALL_TEXT_SIZE)
     draw.text(
         (x, y), text, FAINT_COLOUR, font, anchor, stroke_width=4, stroke_fill=BACKGROUND_COLOUR
     )
@@ -150,10 +150,6 @@ def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     while text and font.getlength(f"{text}...") > room:
         text = text[:-1]
     return f"{text.rstrip()}..."
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
 
 
 def _time(seconds: float) -> str:

@@ -4,7 +4,7 @@ Source: `LMModel._sample_next_token` in audiocraft's `models/lm.py`, and its `ut
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 import torch
@@ -36,11 +36,7 @@ class Sampling:
     @property
     def options(self) -> dict[str, float]:
         """What a request can ask for, by name."""
-        return {
-            "guidance": self.guidance,
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

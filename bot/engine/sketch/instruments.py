@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.files.mastering import faded
+
 RATE = 32_000
 """Samples per second of everything here."""
 
@@ -126,13 +128,10 @@ def room(dry: Signal, wet: float) -> Signal:
     return dry + wet * reverberant[: dry.size]
 
 
-def mastered(sound: Signal, fade_out: float = 0.03) -> Signal:
+def mastered(sound: Signal, fade_out: float) -> Signal:
     """Return the sound [length] without offset, evened out, at a peak of 0.7, with soft ends."""
     sound = sound - sound.mean()
     level = np.sqrt(np.mean(sound**2)) or 1.0
     sound = np.tanh(sound / (5 * level))
-    sound = sound - sound.mean()
-    for edge, seconds in ((slice(None), 0.005), (slice(None, None, -1), fade_out)):
-        ramp = np.sin(np.linspace(0, np.pi / 2, int(seconds * RATE))) ** 2
-        sound[edge][: ramp.size] *= ramp
+    sound = faded((sound - sound.mean())[None], RATE, 0.005, fade_out)[0]
     return 0.7 * sound / (np.abs(sound).max() or 1.0)

@@ -21,13 +21,13 @@ from bot.engine.children import start as start_here
 from bot.engine.cluster import Cluster
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
-from bot.engine.files import wav
 from bot.engine.link import scratch
 from bot.engine.messages import InterimReport, Part, Previewed, Progress, Render, Took
 from bot.errors import EngineError, JobError
 from bot.values import Fault
 from tests.support import ray_cluster
 from tests.support.clock import until
+from tests.support.engines import seconds_of
 from tests.support.processes import alive
 from tests.support.ray_cluster import Nodes
 from tests.support.scripted_child import SCRIPTED
@@ -207,7 +207,7 @@ async def test_takes_come_with_their_files_and_then_a_picture(
     assert any(isinstance(report, Progress) for report in reports)
     parts = {f"1-{take}.{kind}" for take in (1, 2) for kind in ("wav", "npy")}
     assert files(tmp_path) == {*parts, "1-picture.png"}
-    assert wav.seconds(tmp_path / "audio/1-2.wav") == 2
+    assert seconds_of(tmp_path / "audio/1-2.wav") == 2
     assert (tmp_path / "audio/1-picture.png").read_bytes().startswith(b"\x89PNG")
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "audio").iterdir()} == {0o600}
 
@@ -219,9 +219,9 @@ async def test_what_is_announced_is_there_by_then(start: EngineStart, tmp_path: 
         async for report in engine.render(order(tmp_path, "through", seconds=31)):
             match report:
                 case Previewed():
-                    assert wav.seconds(tmp_path / "audio/1-1.preview.wav") == 30
+                    assert seconds_of(tmp_path / "audio/1-1.preview.wav") == 30
                 case Took():
-                    assert wav.seconds(tmp_path / "audio/1-1.wav") == 31
+                    assert seconds_of(tmp_path / "audio/1-1.wav") == 31
     assert "1-1.preview.wav" in files(tmp_path)
 
 
@@ -230,7 +230,7 @@ async def test_a_take_goes_on_from_the_codes_of_another(start: EngineStart, tmp_
         await said(engine.render(order(tmp_path)))
         prefix = str(tmp_path / "audio/1-1.npy")
         await said(engine.render(order(tmp_path, number=2, prefix=prefix)))
-    assert wav.seconds(tmp_path / "audio/2-1.wav") == 4
+    assert seconds_of(tmp_path / "audio/2-1.wav") == 4
     assert np.load(tmp_path / "audio/2-1.npy").size > np.load(prefix).size
 
 
@@ -255,7 +255,7 @@ async def test_a_finished_render_ends_early(start: EngineStart, tmp_path: Path) 
         engine.finish(1)
         took = [report for report in await said(reports) if isinstance(report, Took)]
     assert took[0].seconds < 120
-    assert wav.seconds(tmp_path / "audio/1-1.wav") == pytest.approx(took[0].seconds, abs=0.001)
+    assert seconds_of(tmp_path / "audio/1-1.wav") == pytest.approx(took[0].seconds, abs=0.001)
 
 
 @pytest.mark.parametrize("start", ["sketch", "sketch over ray", "scripted over ray"], indirect=True)

@@ -31,6 +31,7 @@ from tests.support.engines import (
     Child,
     Files,
     run,
+    seconds_of,
     steps,
     takes,
 )
@@ -114,7 +115,7 @@ def test_a_take_is_as_long_as_asked_and_sounds(mono: Child, files: Files) -> Non
     assert samples.shape == (1, 64000)
     assert samples.std() > 100
     assert files.codes(1).shape == (4, 100)
-    assert wav.seconds(files.audio(1)) == 2.0
+    assert seconds_of(files.audio(1)) == 2.0
 
 
 def test_a_stereo_take_has_two_channels_that_differ(stereo: Child, files: Files) -> None:
