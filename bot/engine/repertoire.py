@@ -96,8 +96,9 @@ class Repertoire:
         self._line: list[int] = []
         self._next_look = -math.inf
         _, *others = self._paths
-        asked = ((name, self._trouble(name)) for name in (self._paths if some else others))
-        self._lacking = {name: found for name, found in asked if found}
+        asked = self._paths if some else others
+        troubles = {name: self._rooms[name].trouble(self._paths[name]) for name in asked}
+        self._lacking = {name: found for name, found in troubles.items() if found}
         if self._lacking and not (some and len(self._lacking) < len(self._paths)):
             raise OperatorError(next(iter(self._lacking.values())))
         # A sort keeps the order of equals, behind which are those that are not there.
@@ -107,15 +108,10 @@ class Repertoire:
     def ready(self) -> Ready:
         """Return what the first model is, and the names of all."""
         first = next(iter(self.loaded.values())).ready()
+        total = memory.total(self._device)
         absent = (name for name in self._paths if name not in self.loaded)
-        unfit = tuple(name for name in absent if name in self._lacking or self._too_large(name))
+        unfit = tuple(name for name in absent if name in self._lacking or self._bytes(name) > total)
         return replace(first, models=tuple(self._paths), unfit=unfit)
-
-    def _trouble(self, name: str) -> str | None:
-        return self._rooms[name].trouble(self._paths[name])
-
-    def _too_large(self, name: str) -> bool:
-        return self._bytes(name) > memory.total(self._device)
 
     def slots(self, model: str) -> int:
         """Return how many takes of a model are rendered side by side; see contract.Engine."""

@@ -16,5 +16,4 @@ def chosen(asked: str, device: torch.device) -> Precision:
         return precisions.chosen(asked, device)
     if device.type == "cpu":
         return precisions.chosen("auto", device)
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return Precision.BFLOAT16 if native else Precision.FLOAT32
+    return Precision.BFLOAT16 if precisions.has_bfloat16(device) else Precision.FLOAT32

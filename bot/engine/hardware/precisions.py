@@ -39,8 +39,11 @@ def chosen(asked: str, device: torch.device) -> Precision:
     """
     if asked == Precision.INT8 and device.type != "cpu":
         raise OperatorError("PRECISION=int8 is for CPUs: set PRECISION=auto or float16 for a GPU.")
-    if asked == Precision.BFLOAT16 and device.type == "cuda":
-        _check_bfloat16()
+    if asked == Precision.BFLOAT16 and not has_bfloat16(device):
+        card = torch.cuda.get_device_name()
+        raise OperatorError(
+            f"PRECISION=bfloat16 is not native to {card}: set PRECISION=auto or float16."
+        )
     if asked != "auto":
         return Precision(asked)
     if device.type == "cuda":
@@ -49,10 +52,6 @@ def chosen(asked: str, device: torch.device) -> Precision:
     return Precision.BFLOAT16 if fast else Precision.FLOAT32
 
 
-def _check_bfloat16() -> None:
-    """Raise OperatorError for a GPU that computes it by way of float32."""
-    if not torch.cuda.is_bf16_supported(including_emulation=False):
-        card = torch.cuda.get_device_name()
-        raise OperatorError(
-            f"PRECISION=bfloat16 is not native to {card}: set PRECISION=auto or float16."
-        )
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes it, and is no GPU that does so by way of float32."""
+    return device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
