@@ -66,7 +66,7 @@ class Graphs:
     def _run(self, step: "Step") -> None:
         if not self.side:
             step.run()
-        elif step.uncaptured:
+        elif not step.graph and not step.rest:
             self._capture(step, self.side)
         else:
             self.side.run(step.run)
@@ -83,7 +83,7 @@ class Graphs:
                 raise
             takes = len(step.noise)
             log.warning("steps of %d takes are launched one by one: no capture (%s)", takes, error)
-            step.wait(RETRY_STEPS)
+            step.rest = RETRY_STEPS
 
 
 def attending(memory: Memory) -> type[Together]:
@@ -110,16 +110,8 @@ class Step:
         # All in one tensor, so in one copy a step; float64 holds places and ranks exactly too.
         self._numbers = torch.ones(4, len(noise), dtype=torch.float64, device=noise.device)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self._wait = 0
-
-    @property
-    def uncaptured(self) -> bool:
-        """Whether it is to be captured now."""
-        return not self.graph and not self._wait
-
-    def wait(self, runs: int) -> None:
-        """Schedule its capture after this many runs."""
-        self._wait = runs
+        self.rest = 0
+        """How many runs there are until its capture is tried."""
 
     def fill(self, slots: Sequence[Slot]) -> None:
         """Lay out what the next run draws; rows without a take compute at place 0 in vain."""
@@ -142,7 +134,7 @@ class Step:
         if self.graph:
             self.graph.replay()
         else:
-            self._wait = max(0, self._wait - 1)
+            self.rest = max(0, self.rest - 1)
             self.compute()
 
     def compute(self) -> None:
