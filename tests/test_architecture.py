@@ -58,7 +58,7 @@ ALL = {"bot.__main__", "bot.app", "bot.cli"}
 
 TORCH = "attention audiocraft_loop capacity codec cpu_attention cpu_step cuda_graphs "
 TORCH += "decoder family gpu_attention gpu_draw gpu_layers layers linears loading model "
-TORCH += "precisions sampling slot slot_loop takes transformer"
+TORCH += "precisions sampling slot slot_loop transformer"
 ACESTEP = "conditions conversion denoising family layout loading model precisions session tiles"
 ONLY = {
     "aiosqlite": "bot.tables.database bot.tables.opening",

@@ -71,7 +71,7 @@ def _raising_once(method: Callable[..., object]) -> Callable[..., object]:
 
 
 def _forget_captures(engine: MusicGen) -> None:
-    decoder = engine.loop.decoder  # type: ignore[attr-defined]  # the loop of our own
+    decoder = engine.loop.decoder  # type: ignore[union-attr]  # the loop of our own
     if decoder.graphs:
         for step in decoder.graphs.steps:
             step.graph = None
@@ -79,7 +79,7 @@ def _forget_captures(engine: MusicGen) -> None:
 
 
 def _recovered(stage: Stage, engine: MusicGen, tally: Tally) -> None:
-    free = engine.loop.decoder.free  # type: ignore[attr-defined]  # the loop of our own
+    free = engine.loop.decoder.free  # type: ignore[union-attr]  # the loop of our own
     tally.add(f"{SLOTS - free} slots are lost", free, SLOTS)
     tally.add("the next order is rendered", rendered(engine, _order(stage, 2)) is None)
 

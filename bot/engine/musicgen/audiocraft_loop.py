@@ -30,6 +30,7 @@ class AudiocraftLoop:
 
     slots = 1
     wider = "DEVICE=cpu"
+    """The setting by which it computes with a wider range."""
     kernels = Kernels.TORCH
 
     def __init__(self, model: "Pretrained") -> None:
@@ -110,6 +111,7 @@ class AudiocraftTake:
             self._steps = self._played()
 
     def step(self) -> None:
+        """Make its next step."""
         assert self._steps
         try:
             next(self._steps)

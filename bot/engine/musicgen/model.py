@@ -21,12 +21,11 @@ from bot.engine.hardware.precisions import Precision, chosen
 from bot.engine.loading import TOO_SMALL, no_room, room_for, trial
 from bot.engine.messages import Confirmation, Part, Previewed, Progress, Ready, Render, Took
 from bot.engine.musicgen import capacity, loading
-from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop
+from bot.engine.musicgen.audiocraft_loop import AudiocraftLoop, AudiocraftTake
 from bot.engine.musicgen.codec import Codec, Sound
 from bot.engine.musicgen.precisions import Kernels, kernels_for
 from bot.engine.musicgen.sampling import Sampling
-from bot.engine.musicgen.slot_loop import SlotLoop
-from bot.engine.musicgen.takes import Loop, TakeInProgress
+from bot.engine.musicgen.slot_loop import SlotLoop, SlottedTake
 from bot.engine.musicgen.transformer import unknown
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
@@ -43,7 +42,7 @@ class TakeOutput:
     """A take on its way to its files."""
 
     part: Part
-    take: TakeInProgress
+    take: SlottedTake | AudiocraftTake
     sound: Sound
     before: int
     """Frames that it continues."""
@@ -76,7 +75,7 @@ class MusicGen:
             self.loop = self._load(model, others)
             self._pace = self._measured()
 
-    def _load(self, model: str, others: Sequence[Need]) -> Loop:
+    def _load(self, model: str, others: Sequence[Need]) -> SlotLoop | AudiocraftLoop:
         precision = chosen(self._settings.precision, self._device)
         kernels = kernels_for(self._settings.kernels, precision, self._device)
         loaded = loading.load(model, self._device)
@@ -146,9 +145,10 @@ class MusicGen:
         raise problem
 
     def _render(self, order: Render, finishing: Callable[[], bool]) -> Rendering:
+        takes: Sequence[SlottedTake | AudiocraftTake] = self.loop.begin(order)
         outputs = [
             TakeOutput(part=part, take=take, sound=Sound(self.codec), before=take.frames)
-            for part, take in zip(order.parts, self.loop.begin(order), strict=True)
+            for part, take in zip(order.parts, takes, strict=True)
         ]
         results = Results(order, self.codec.sample_rate, finishes=self._settings.finishes)
         written: Tasks[Took | Previewed] = Tasks(self._writer)

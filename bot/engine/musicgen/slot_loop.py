@@ -28,6 +28,7 @@ class SlotLoop:
     """The takes of all requests, one token of each per step."""
 
     wider = "PRECISION=float32"
+    """The setting by which it computes with a wider range."""
 
     def __init__(
         self,
