@@ -1,9 +1,8 @@
 """Claim → engine → record: the loop between the queue and one engine."""
 
 import asyncio
-import contextlib
 import logging
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 
 from bot import queue
 from bot.dispatch import render_order, reports
@@ -78,7 +77,7 @@ class Dispatcher:
                 await asyncio.sleep(self._pause)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            with contextlib.suppress(StorageError):  # the fleet then does, or the next start
+            with suppress(StorageError):  # the fleet then does, or the next start
                 await asyncio.shield(self.settle())
             del self._around.engines[self._name]
 
