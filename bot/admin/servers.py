@@ -1,6 +1,7 @@
 """What admins and the operator can do for a whole server: its channels, its words, its limits."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from bot.admin.audited import Audited
@@ -9,6 +10,7 @@ from bot.rules import wordfilter
 from bot.rules.markup import LISTED, escape, some
 from bot.rules.wording import span
 from bot.tables import servers, state
+from bot.tables.database import Transaction
 from bot.values import Actor, Limits
 
 LONGEST_WORD = 50
@@ -81,33 +83,37 @@ class ServerAdmin(Audited):
         """Return the ids of the servers with settings of their own."""
         return list(await servers.known(self._database))
 
-    async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> Limits:
+    async def allow_server(self, guild: int, actor: Actor, allowed: bool | None) -> None:
         """Allow or refuse a server, whatever the list says; None follows the list again."""
-        async with self._database.transaction() as tx:
-            before = await servers.limits(tx, guild, self._terms.limits)
+
+        def word(limits: Limits) -> str:
+            return "allowed" if limits.allows(guild) else "refused"
+
+        async with self._limiting(guild, actor, word) as tx:
             await servers.allowed(tx, guild, allowed)
-            after = await servers.limits(tx, guild, self._terms.limits)
-            old, new = _word(before, guild), _word(after, guild)
-            await self._note(tx, guild, actor, "studio server", str(guild), old, new)
-        return after
 
     async def limit_server(
         self, guild: int, actor: Actor, changes: Mapping[str, int | None]
-    ) -> Limits:
+    ) -> None:
         """Set a server's own limits; None changes nothing, too small a number means as in .env."""
-        async with self._database.transaction() as tx:
-            before = await servers.limits(tx, guild, self._terms.limits)
+        async with self._limiting(guild, actor, described) as tx:
             await servers.limited(tx, guild, changes)
-            after = await servers.limits(tx, guild, self._terms.limits)
-            old, new = described(before), described(after)
-            await self._note(tx, guild, actor, "studio server", str(guild), old, new)
-        return after
+
+    @asynccontextmanager
+    async def _limiting(
+        self, guild: int, actor: Actor, told: Callable[[Limits], str]
+    ) -> AsyncIterator[Transaction]:
+        """Note what a block changes of a server's limits, as these are `told`."""
+        async with self._database.transaction() as tx:
+            before = told(await servers.limits(tx, guild, self._terms.limits))
+            yield tx
+            after = told(await servers.limits(tx, guild, self._terms.limits))
+            await self._note(tx, guild, actor, "studio server", str(guild), before, after)
 
     async def turned_away(self, guild: int) -> bool:
         """Whether a server has yet to be told that it may not use the studio."""
-        if (await self.limits(guild)).allows(guild):
-            return False
-        return not await servers.was_told(self._database, guild)
+        limits = await self.limits(guild)
+        return not (limits.allows(guild) or await servers.was_told(self._database, guild))
 
     async def told(self, guild: int) -> None:
         """Note that a server was told that it may not use the studio."""
@@ -119,9 +125,8 @@ class ServerAdmin(Audited):
 
     async def welcome(self, guild: int) -> bool:
         """Whether a server that the bot joined has yet to be welcomed."""
-        if not (await self.limits(guild)).allows(guild):
-            return False
-        return not await servers.was_welcomed(self._database, guild)
+        limits = await self.limits(guild)
+        return limits.allows(guild) and not await servers.was_welcomed(self._database, guild)
 
     async def welcomed(self, guild: int, *, told: bool) -> None:
         """Note that a server was welcomed; not `told`: that it has no channel for it."""
@@ -142,7 +147,3 @@ def described(limits: Limits) -> str:
         f"pieces up to {limits.max_seconds} s, up to {limits.waiting_per_server} waiting, "
         f"{'no daily limit' if per_day is None else f'{span(per_day)} a day'}"
     )
-
-
-def _word(limits: Limits, guild: int) -> str:
-    return "allowed" if limits.allows(guild) else "refused"
