@@ -50,6 +50,14 @@ async def previews(copies: Copies, job: Job, takes: Sequence[Take]) -> list[Atta
     ]
 
 
+async def result(
+    copies: Copies, job: Job, takes: Sequence[Take], kind: Format, part: int = 0
+) -> tuple[list[Attachment], Attachment | None]:
+    """Return takes as `music` does, and the job's picture if it has one; a `part` has none."""
+    found = await music(copies, job, takes, kind, part)
+    return found, None if part else await picture(copies, job)
+
+
 async def picture(copies: Copies, job: Job) -> Attachment | None:
     """Return a job's picture, if it has one."""
     if job.picture is None or not (content := await copies.read(job.picture)):

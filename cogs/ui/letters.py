@@ -75,14 +75,13 @@ async def _result(copies: Copies, owed: Owed) -> Letter | Outcome:
     part, takes = owed.post.share.part, kept(owed)
     # A part is made since the whole was too large in the smallest format, so it starts with that.
     for kind in LADDER[-1:] if part else LADDER:
-        music = await attachments.music(copies, owed.job, takes, kind, part)
+        music, picture = await attachments.result(copies, owed.job, takes, kind, part)
         upload = Upload(owed.target, tuple(len(each.content) for each in music))
         if part or not owed.limits.refuse(upload.sizes):
             break
         log.info("job %d: known to be too large for Discord as %s", owed.job.id, kind)
     else:
         return Oversized()
-    picture = None if part else await attachments.picture(copies, owed.job)
     posted = embeds.Posted(
         mark=mark(owed),
         parent=owed.parent,
