@@ -1,5 +1,6 @@
 """The life of jobs in any order of events: a machine for Hypothesis."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from bot.dispatch.endings import TRIES
 from bot.engine.messages import PREVIEW_SECONDS
 from bot.errors import Refusal
 from bot.tables import jobs, posts, takes
+from bot.tables.database import Row
 from bot.values import (
     NOBODY,
     Delivered,
@@ -252,24 +254,27 @@ class Life(Domain):
         expected = {status: set[PostKind]() for status in Status}
         expected |= dict.fromkeys((Status.RENDERED, Status.DELIVERED), result)
         expected |= {Status.UNDELIVERABLE: result, Status.FAILED: failure}
-        for number in self.accepted:
-            job = self.do(self.studio.job(number))
-            rows = self.do(self.database.fetch("SELECT * FROM posts WHERE job_id = ?", (number,)))
+        posted = defaultdict[int, list[Row]](list)
+        for post in self.do(self.database.fetch("SELECT * FROM posts")):
+            posted[post["job_id"]].append(post)
+        for job in self.do(self.database.fetch("SELECT * FROM jobs")):
+            status, forgotten = Status(job["status"]), job["forgotten_at"] is not None
+            rows = posted[job["id"]]
             results = [row for row in rows if row["kind"] == PostKind.RESULT]
             delivered = any(row["delivered_at"] for row in results)
             ended = bool(results) and all(r["delivered_at"] or r["refused_at"] for r in results)
-            assert (job.status is Status.DELIVERED) == (ended and delivered)
-            if job.status is Status.CANCELLED and job.forgotten:
+            assert (status is Status.DELIVERED) == (ended and delivered)
+            if status is Status.CANCELLED and forgotten:
                 assert not delivered
                 continue
-            assert (job.status is Status.UNDELIVERABLE) == (ended and not delivered)
-            if job.forgotten:  # so are its reasons
+            assert (status is Status.UNDELIVERABLE) == (ended and not delivered)
+            if forgotten:  # so are its reasons
                 continue
-            partly = job.status is Status.DELIVERED and any(row["refused_at"] for row in results)
-            ours = job.status is Status.UNDELIVERABLE and job.reason is not None
+            partly = status is Status.DELIVERED and any(row["refused_at"] for row in results)
+            ours = status is Status.UNDELIVERABLE and job["reason"] is not None
             told = failure if partly or ours else set()
             kinds = {PostKind(row["kind"]) for row in rows} - {PostKind.PREVIEW}
-            assert kinds == expected[job.status] | told
+            assert kinds == expected[status] | told
 
     @invariant()
     def a_beginning_is_owed_while_its_job_runs(self) -> None:
