@@ -4,7 +4,6 @@ import asyncio
 import errno
 import fcntl
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -209,10 +209,9 @@ asyncio.run(main(Path(sys.argv[1])))
 async def test_a_database_of_another_user_is_explained(
     mode: int, can_open: str, can_check: str
 ) -> None:
-    folder = Path("/tmp") / f"another-{os.getpid()}"
-    folder.mkdir(mode=0o777)
-    folder.chmod(0o777)
-    try:
+    with TemporaryDirectory(dir="/tmp") as made:  # pytest's own folders are for one user alone
+        folder = Path(made)
+        folder.chmod(0o777)
         path = folder / "fantasia.db"
         async with open_database(path):
             pass
@@ -225,8 +224,6 @@ async def test_a_database_of_another_user_is_explained(
         assert can_open in first
         assert "It belongs to root: give it to the user that runs the bot" in first
         assert can_check in second
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("way", ["open_database", "check", "reading"])
