@@ -217,7 +217,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
 def test_settings_in_any_other_encoding_are_named(tmp_path: Path, encoding: str) -> None:
     (tmp_path / ".env").write_bytes("# Prélude\nENGINE=sketch\n".encode(encoding))
-    assert "save it as UTF-8" in sentence(bot(tmp_path, "doctor", COLUMNS="300"))
+    assert "save it as UTF-8" in sentence(bot(tmp_path, "run", COLUMNS="300"))
 
 
 def test_settings_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:
