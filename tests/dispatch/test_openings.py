@@ -1,5 +1,6 @@
 """What engines could begin at once, and which of them begins a job."""
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,6 +124,35 @@ def test_a_model_is_barred_where_others_may_have_the_memory_for_it() -> None:
     large.serving = False
     assert set(opening(small, both).barred) == {"large"}
     assert set(opening(large, both).barred) == set()
+
+
+def test_a_piece_is_too_long_where_another_may_have_the_memory_for_it() -> None:
+    small, large = engine("a", "large"), engine("b", "small")
+    both = fleet(small, large)
+    small.too_long["large"] = 30.0
+    assert opening(small, both).too_long == {"large": 30.0}
+    assert opening(small, fleet(small)).too_long == {}, "somebody must say that none has"
+    large.too_long["large"] = 30.0
+    assert opening(small, both).too_long == {}
+    large.too_long["large"] = 31.0
+    assert opening(small, both).too_long == {"large": 30.0}
+    assert opening(small, fleet(small, engine("c", "small", unfit=("large",)))).too_long == {}
+
+
+def test_a_model_that_is_about_to_be_loaded_has_one_slot() -> None:
+    mine = engine("a", "small")
+    begin(mine, "small")
+    begin(mine, "ace")
+    assert mine.full() == {"ace"}
+
+
+async def test_who_was_not_rung_does_not_look() -> None:
+    mine = engine("a", "small")
+    looks = asyncio.create_task(mine.called())
+    await asyncio.sleep(0)
+    assert not looks.done()
+    mine.ring()
+    await looks
 
 
 async def test_a_job_is_left_to_the_engine_that_has_its_model_loaded(
