@@ -155,3 +155,13 @@ def test_the_licence_of_a_repository_is_known_where_its_page_was_read() -> None:
     known = cards.configured(EngineName.MUSICGEN, [*said])
     assert [each.licence.sale for each in known] == [*said.values()]
     assert [each.personal for each in known] == [True, False, False, False, False]
+
+
+def test_a_piece_costs_by_its_steps_its_guidance_and_what_is_made_again() -> None:
+    base, turbo = cards.card("ace-base"), cards.card("ace")
+    assert base.effort(20, 0, {}) == base.effort(4, 16, {}) == 20
+    assert base.effort(4, 2, {}) == 10, "none is made shorter, and cut"
+    assert base.effort(20, 0, {"steps": 60}) == pytest.approx(20 * (0.05 + 0.95 * 2))
+    assert base.effort(20, 0, {"guidance": 1}) == pytest.approx(20 * (0.05 + 0.95 / 2))
+    assert turbo.effort(20, 0, {"steps": 16}) == pytest.approx(20 * (0.29 + 0.71 * 2))
+    assert cards.card("small").effort(4, 16, {}) == 4, "what it extends is not made again"

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from bot.engine import repertoire, sharing
-from bot.engine.contract import Rendering
+from bot.engine.contract import Idle, Rendering
 from bot.engine.hardware import memory
+from bot.engine.messages import Loaded, Loading
 from bot.engine.repertoire import Repertoire
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
-from bot.errors import OperatorError
+from bot.errors import JobError, OperatorError
 from tests.support.engines import Files
 from tests.support.scripted_child import ready
 
@@ -25,6 +26,8 @@ class Room:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: dict[str, float]) -> None:
         self.now, self.steps, self.made = 0.0, steps, Counter[str]()
+        self.beside: dict[str, int] = {}
+        self.crowded: Callable[[str], bool] = lambda _: False
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(
             repertoire, "FAMILY_ROOMS", dict.fromkeys(repertoire.FAMILY_ROOMS, lambda *_: self)
@@ -37,7 +40,11 @@ class Room:
     def need(self, _: str) -> Need:
         return Need(weights=1.0, slot=1.0, fewest=1, most=1)
 
-    def load(self, name: str, _: Sequence[Need]) -> SimpleNamespace:
+    def load(self, name: str, others: Sequence[Need]) -> SimpleNamespace:
+        if self.crowded(name):
+            raise OperatorError(f"{name} is too large.")
+        self.beside[name] = len(others)
+
         def step() -> None:
             self.now += self.steps[name]
             self.made[name] += 1
@@ -46,12 +53,19 @@ class Room:
             while True:
                 yield None
 
-        return SimpleNamespace(ready=ready, step=step, render=render)
+        return SimpleNamespace(
+            ready=ready, step=step, render=render, expected=lambda: self.steps[name]
+        )
+
+
+def asked(models: Repertoire, name: str) -> Rendering:
+    """Ask for a render with a model."""
+    return models.render(replace(Files(Path()).order(1, 7), model=name), lambda: False)
 
 
 def begun(models: Repertoire, name: str) -> Rendering:
     """Begin a render with a model; it ends when it is closed, or nobody has it any more."""
-    render = models.render(replace(Files(Path()).order(1, 7), model=name), lambda: False)
+    render = asked(models, name)
     while next(render) is not None:
         pass
     return render
@@ -121,3 +135,86 @@ def test_a_model_that_fits_beside_another_to_the_byte_is_loaded_beside_it() -> N
     need = Need(weights=6.0, slot=1.0, fewest=2, most=4)
     assert sharing.beside(need, 16.0, [need]) == [need]
     assert sharing.beside(need, 15.9, [need]) == []
+
+
+CPU = EngineSettings(device="cpu")
+
+
+def test_the_model_that_was_used_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    Room(monkeypatch, dict.fromkeys("abc", 1.0))
+    models = Repertoire("abc", CPU, most=2)
+    for name in "aba":
+        begun(models, name).close()
+    assert [*models.loaded] == ["b", "a"]
+    begun(models, "c").close()
+    assert [*models.loaded] == ["a", "c"]
+
+
+def test_an_order_that_waits_for_room_is_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    Room(monkeypatch, dict.fromkeys("ab", 1.0))
+    models = Repertoire("ab", CPU, most=1)
+    first = begun(models, "a")
+    waiting, later = asked(models, "b"), asked(models, "a")
+    assert (next(waiting), next(later)) == (Idle(), Idle())
+    first.close()
+    assert next(later) == Idle(), "though its model is the one that is loaded"
+    assert isinstance(next(waiting), Loading)
+    said = next(waiting)
+    assert isinstance(said, Loaded)
+    assert (said.model, said.models, [*models.loaded]) == ("b", ("b",), ["b"])
+    assert next(waiting) is None
+    assert next(later) == Idle()
+    waiting.close()
+    assert isinstance(next(later), Loading)
+
+
+def test_what_cannot_be_loaded_beside_others_is_loaded_alone_or_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = Room(monkeypatch, dict.fromkeys("ab", 1.0))
+    models = Repertoire("ab", CPU)
+    room.crowded = lambda _: bool(models.loaded)
+    used = begun(models, "b")
+    assert [*models.loaded] == ["b"]
+    with pytest.raises(JobError, match="The model a could not be loaded: a is too large"):
+        begun(models, "a")
+    assert [*models.loaded] == ["b"], "which is in use"
+    used.close()
+    with pytest.raises(JobError, match="The model c is not available here"):
+        begun(models, "c")
+
+
+@pytest.mark.parametrize(("most", "beside"), [(None, 2), (2, 1), (1, 0)])
+def test_a_model_leaves_room_for_as_many_as_are_loaded_beside_it(
+    monkeypatch: pytest.MonkeyPatch, most: int | None, beside: int
+) -> None:
+    room = Room(monkeypatch, dict.fromkeys("abc", 1.0))
+    models = Repertoire("abc", CPU, most=most)
+    begun(models, "b")
+    assert room.beside == {"a": beside, "b": max(0, beside - 1)}
+    assert (models.slots("b"), models.slots("c")) == (ready().slots, 1)
+
+
+def test_a_model_that_the_whole_memory_cannot_hold_is_unfit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Room(monkeypatch, dict.fromkeys("ab", 1.0))
+    models = Repertoire("ab", CPU)
+    for total, unfit in ((1.0, ()), (0.5, ("b",))):
+        monkeypatch.setattr(memory, "total", lambda _, total=total: memory.RESERVED_BYTES + total)
+        assert models.ready().unfit == unfit
+
+
+def test_a_step_is_expected_to_last_as_long_as_that_of_whose_turn_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Room(monkeypatch, {"quick": 1.0, "slow": 3.0})
+    models = Repertoire(["quick", "slow"], CPU)
+    assert models.expected() == 0
+    renders = [begun(models, name) for name in ("quick", "slow")]
+    expected = []
+    for _ in range(5):
+        expected.append(models.expected())
+        models.step()
+    assert expected == [1, 3, 1, 1, 1]
+    assert len(renders) == 2
