@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bot.engine import repertoire, sharing
 from bot.engine.contract import Idle, Rendering
-from bot.engine.hardware import memory
+from bot.engine.hardware import devices, memory
 from bot.engine.messages import Loaded, Loading
 from bot.engine.repertoire import Repertoire
 from bot.engine.settings import EngineSettings
@@ -100,14 +100,18 @@ def test_some_of_the_models_will_do_where_not_all_are_there(
 
 def test_who_was_alone_with_the_device_owes_nobody_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room(monkeypatch, {"first": 1.0, "second": 1.0})
+    waits: list[object] = []
+    monkeypatch.setattr(devices, "wait", waits.append)
     models = Repertoire(["first", "second"], EngineSettings(device="cpu"))
     first = begun(models, "first")
     for _ in range(100):
         models.step()
+    assert waits == [], "which would let the device idle"
     second = begun(models, "second")
     for _ in range(10):
         models.step()
     assert room.made == {"first": 105, "second": 5}
+    assert len(waits) == 10, "or a step's work would count as the other's"
     first.close()
     for _ in range(100):
         models.step()
