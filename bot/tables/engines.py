@@ -35,7 +35,7 @@ async def able(reader: Reader) -> set[str]:
     """Return the models that an engine can render which is ready and not taken out."""
     models = await reader.column(
         """
-        SELECT DISTINCT value FROM engines, json_each(models)
+        SELECT value FROM engines, json_each(models)
         WHERE state = 'ready' AND paused = 0
             AND value NOT IN (SELECT value FROM json_each(unfit))
         """

@@ -31,6 +31,13 @@ async def test_what_befalls_an_engine_befalls_no_other(database: Database) -> No
         await engines.lost(tx, A, "It died.")
         await runs(tx, engine=A)
         assert (await engines.every(tx))[0].trouble is None
+        await engines.runs(
+            tx, A, device="cuda", precision="float16", models=["ace", "xl"], unfit=["xl"]
+        )
+        first, second = await engines.every(tx)
+        assert (first.device, first.precision) == ("cuda", "float16")
+        assert (first.models, first.unfit) == (("ace", "xl"), ("xl",))
+        assert (second.device, second.models) == ("cpu", ("small", "large"))
 
 
 async def test_the_studio_can_render_while_an_engine_is_ready_that_is_not_taken_out(

@@ -302,7 +302,7 @@ def test_what_is_no_number_is_no_music(model: AceStep, files: Files) -> None:
         told = made(model, files, 1, 7)
     assert isinstance(told[-1], JobError)
     assert told[-1].fault is Fault.NUMBERS
-    assert "NaN or infinity" in str(told[-1])
+    assert "the model computes NaN or infinity" in str(told[-1])
     assert files.all() == set()
 
 
