@@ -255,8 +255,9 @@ async def test_an_aged_job_begins_where_its_model_is_loaded_though_another_has_i
             await state.count_turn(tx)
         could = one_engine.opening("small", elsewhere=("small",))
         job = await queue.claim(tx, could, clock())
-    assert job
-    assert job.id == mine
+        assert job
+        assert job.id == mine
+        assert await backlog.passed(tx, mine) == 0, "by itself"
 
 
 async def test_an_aged_job_that_waits_for_room_is_next_on_that_engine(
