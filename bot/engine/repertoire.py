@@ -215,7 +215,7 @@ class Repertoire:
         absent = [self._need(other) for other in self._paths if other not in (name, *self.loaded)]
         free = memory.free(self._device) - memory.RESERVED_BYTES
         others = sharing.beside(self._need(name), free, absent) if absent else []
-        others = others[: max(0, self._most - len(self.loaded) - 1)]
+        others = others[: self._most - len(self.loaded) - 1]
         self.loaded[name] = self._rooms[name].load(self._paths[name], others)
 
     def _let_go(self, name: str) -> None:

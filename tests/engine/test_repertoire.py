@@ -89,7 +89,7 @@ def test_some_of_the_models_will_do_where_not_all_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Room(monkeypatch, {"second": 1.0, "third": 1.0})
-    wanted, settings = ["first", "second", "third"], EngineSettings(device="cpu")
+    wanted, settings = ["me/first", "second", "third"], EngineSettings(device="cpu")
     with pytest.raises(OperatorError, match="first is not on disk"):
         Repertoire(["second", "first"], settings)
     found = Repertoire(wanted, settings, some=True).ready()

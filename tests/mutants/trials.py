@@ -171,6 +171,8 @@ def _killer(output: str) -> str:
     if not output.strip():  # pytest says on stderr that it could not import the program
         return "nothing can be imported"
     found = CLOSING.search(output)
+    if found is None and OVERDUE in output:  # while pytest wrote down what became of a test
+        return "nothing ended in time"
     if found is None:
         raise RuntimeError(f"pytest ended without a test that failed:\n{output[-2000:]}")
     return f"{found[1]} (not ended in time)" if OVERDUE in output else found[1]
