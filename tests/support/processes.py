@@ -30,6 +30,14 @@ def unprivileged() -> list[str]:
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
 
+class Child(int):
+    """A process' number, and when it started: sooner or later another process has that number."""
+
+    def __init__(self, process: int | str) -> None:
+        super().__init__()
+        self.started = _started(int(process))
+
+
 SHARED: set[int] = set()
 """Processes that all tests of this one may use: no test ends them, or counts them as its own."""
 
@@ -39,16 +47,24 @@ def children(process: int) -> list[int]:
     found: list[int] = []
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            found += map(int, children.read_text().split())
+            found += [Child(number) for number in children.read_text().split()]
     return [child for child in found if child not in SHARED]
 
 
 def alive(process: int) -> bool:
     """Whether a process exists and is no zombie."""
+    started = _started(process)
+    return started is not None and started == getattr(process, "started", started)
+
+
+def _started(process: int) -> str | None:
+    """Return when a process started, in ticks since the computer did, None once it ended."""
     try:
-        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+        told = Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):  # the second: it ended while being read
-        return False
+        return None
+    state, *others = told.rpartition(") ")[2].split()
+    return None if state == "Z" else others[18]
 
 
 def environment_of(process: int) -> dict[str, str]:
