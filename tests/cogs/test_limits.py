@@ -315,16 +315,16 @@ async def offered(
     x: Extremes, known: Mapping[str, app_commands.Command[Any, ..., Any]]
 ) -> dict[str, list[str]]:
     """Type into every option that completes."""
-    found = {}
+    found, requests = {}, x.w.env.backend.http_requests
     for name, command in known.items():
         for option in command.parameters:
             for typed in ("", "*", "x", "0", HALF, wide(100), "9" * 20) * option.autocomplete:
-                before = len(x.w.env.backend.http_requests)
+                before = len(requests)
                 number = option.type is discord.AppCommandOptionType.integer
                 if number and typed and not typed.isdecimal():
                     continue
                 choices = await x.member.autocomplete(x.w.music, name, option.display_name, typed)
-                (sent,) = x.w.env.backend.http_requests[before:]
+                (sent,) = (each for each in requests[before:] if each.path.endswith("/callback"))
                 found[f"{name} {option.name} {typed}"] = problems(sent.method, sent.path, sent.json)
                 assert choices or typed, (name, option.name)
     return found
