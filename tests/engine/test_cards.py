@@ -165,3 +165,30 @@ def test_a_piece_costs_by_its_steps_its_guidance_and_what_is_made_again() -> Non
     assert base.effort(20, 0, {"guidance": 1}) == pytest.approx(20 * (0.05 + 0.95 / 2))
     assert turbo.effort(20, 0, {"steps": 16}) == pytest.approx(20 * (0.29 + 0.71 * 2))
     assert cards.card("small").effort(4, 16, {}) == 4, "what it extends is not made again"
+
+
+def test_only_of_metas_models_it_is_known_how_they_sound_before_they_are_loaded() -> None:
+    models = ["facebook/musicgen-small", "facebook/musicgen-stereo-small", "me/small"]
+    mono, stereo, own = cards.configured(EngineName.MUSICGEN, models)
+    usual = own.complete({})
+    assert own.differences(44_100, 2, usual) == []
+    assert stereo.differences(32_000, 2, usual) == []
+    assert mono.differences(44_100, 2, usual | {"top_k": 9}) == [
+        "sample rate 44100, not 32000",
+        "channels 2, not 1",
+        "top_k 9, not 250",
+    ]
+    assert mono.differences(32_000, 1, {}) == [
+        "guidance none, not 3",
+        "temperature none, not 1",
+        "top_k none, not 250",
+    ]
+
+
+def test_what_may_be_chosen_is_what_the_commands_page_says() -> None:
+    page = Path("docs/commands.md").read_text(encoding="utf-8")
+    bounds = cards.offered([cards.card("small"), cards.card("ace")])
+    assert [*bounds] == ["guidance", "temperature", "top_k", "steps"]
+    for option, found in bounds.items():
+        assert {f"`{option}` ({each.least:g}–{each.most:g})" in page for each in found} == {True}
+        assert {each.whole for each in found} == {option in ("top_k", "steps")}
