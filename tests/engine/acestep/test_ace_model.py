@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bot.engine import cards
 from bot.engine.acestep import denoising, loading
 from bot.engine.acestep.model import AceStep
 from bot.engine.acestep.session import Session
@@ -52,6 +53,7 @@ def test_what_is_loaded_is_what_its_card_says(model: AceStep, base: AceStep) -> 
         ready = each.ready()
         assert (ready.confirms.sample_rate, ready.confirms.channels) == (RATE, 2)
         assert ready.confirms.options == {"steps": steps, "guidance": guidance}
+        assert cards.card(ready.models[0]).complete({}) == ready.confirms.options
         assert (ready.device, ready.precision, ready.slots) == ("cpu", "float32", 3)
         assert ready.pace > 0
 
