@@ -36,7 +36,7 @@ LONGEST_LINK_LINE = 2 * LONGEST_MESSAGE_LINE
 """Bytes: a child's line in it takes a third more than by itself."""
 
 LONGEST_SILENCE = 90.0
-"""Seconds in which a link says something, and a node to it: they do so every few seconds.
+"""Seconds in which a link says something, and a node to it: they do so several times in it.
 
 It is longer than Ray takes to start a driver on a busy machine.
 """

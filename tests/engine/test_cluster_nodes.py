@@ -99,7 +99,7 @@ async def test_a_cluster_that_never_answers_is_given_up_in_words(
 
 async def test_a_node_runs_one_process_at_a_time_whoever_waits_for_its_end() -> None:
     station, before = Station(), {*children(os.getpid())}
-    first, *others = [station.run(each, SCRIPTED, sys.executable, None) for each in range(3)]
+    first, *others = [station.run(each, SCRIPTED, sys.executable, None, 60.0) for each in range(3)]
     await anext(first)
     begun = {asyncio.create_task(anext(each)): each for each in others}
     await asyncio.sleep(0)

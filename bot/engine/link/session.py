@@ -103,7 +103,7 @@ class NodeSession:
         """Run a command by an actor, until it ends or this is cancelled."""
         stream = actor.run.options(
             num_returns="streaming", _generator_backpressure_num_objects=ITEMS_AHEAD
-        ).remote(self._number, words, python, place.share)
+        ).remote(self._number, words, python, place.share, self._silence)
         telling = asyncio.create_task(self._tell_all(actor))
         patience = NODE_END_PATIENCE
         try:

@@ -30,8 +30,11 @@ from bot.engine.placement import THREADS
 from bot.engine.process import PRIVATE_UMASK, ChildProcess, child
 from bot.errors import EngineError
 
-HEARTBEAT_INTERVAL = 2.0
-"""Seconds after which an actor says that it is there if its process says nothing."""
+HEARTBEATS = 6
+"""How often an actor says that it is there in the time after which it would count as lost.
+
+No oftener: of each item that was ever sent Ray keeps some bytes.
+"""
 
 RAYLET = "RAY_RAYLET_PID"
 """Where a worker of Ray's finds which process started it."""
@@ -51,11 +54,17 @@ class Station:
         return versions.here()
 
     async def run(
-        self, session: int, words: Sequence[str], python: str, share: tuple[int, int] | None
+        self,
+        session: int,
+        words: Sequence[str],
+        python: str,
+        share: tuple[int, int] | None,
+        silence: float,
     ) -> AsyncGenerator[Item, None]:
         """Run an engine's command and yield what it says, each file before what announces it.
 
         The bot's `python` in it is this node's. On a CPU its `share` is such a one of so many.
+        Something is yielded well within every `silence` seconds.
         """
         here = [sys.executable if word == python else word for word in words]
         if self._running:
@@ -65,7 +74,7 @@ class Station:
                 with scratch.folder() as folder:
                     async with child(here, environment(share), PRIVATE_UMASK) as process:
                         self._running = running = Running(session, process, folder)
-                        async for item in running.items():
+                        async for item in running.items(silence / HEARTBEATS):
                             yield item
             finally:
                 self._running = None
@@ -104,10 +113,10 @@ class Running:
             told = self._orders[told.id] = arrived(told, home)
         self._process.send(encode(told))
 
-    async def items(self) -> AsyncGenerator[Item, None]:
+    async def items(self, interval: float) -> AsyncGenerator[Item, None]:
         while True:
             try:
-                async with asyncio.timeout(HEARTBEAT_INTERVAL):
+                async with asyncio.timeout(interval):
                     line = await self._process.hear()
             except TimeoutError:
                 yield Heartbeat()
