@@ -208,8 +208,12 @@ def test_a_person_types_the_command_sees_it_move_and_hears_the_piece(page: Page)
     audio.wait_for(state="attached")
     expect(audio).to_have_js_property("readyState", 4)
     assert abs(audio.evaluate("audio => audio.duration") - 8) <= 0.05
-    page.get_by_role("button", name="Play").last.click()
-    expect(audio).not_to_have_js_property("currentTime", 0)
+    play = page.get_by_role("button", name="Play mozart-fantasia-2.wav")
+    while not audio.evaluate("audio => audio.currentTime"):
+        # Again, as a person would: what plays is drawn anew where a message goes meanwhile.
+        if play.count():
+            play.click()
+        page.wait_for_timeout(250)
 
     type_command(page, "a piece to cancel")
     page.get_by_role("button", name="Cancel", exact=True).click()
