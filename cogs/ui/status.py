@@ -66,32 +66,45 @@ class StatusMessages:
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
         """Those of them where there is news."""
+        self._reading = asyncio.Lock()
+        self._waiting = False
+        """Whether somebody waits to read: what is new by then is seen, too."""
 
     async def refresh(self) -> None:
         """Update the status messages that may be edited now, each channel separately."""
-        # Discord limits edits by channel, and discord.py waits: a busy one must not stop the rest.
-        due = await self._due()
-        self._again.update(due.keys() & self._busy)
-        free = due.keys() - self._busy
-        self._busy.update(free)
-        await apart(*(self._keep(channel, due[channel]) for channel in free))
-
-    async def _keep(self, channel: int, notices: Sequence[Notice]) -> None:
+        if self._waiting:
+            return
+        # One reads at a time, for all channels: where many wait, finding their places costs most.
+        self._waiting = True
         try:
-            while notices:
-                await self._tell(notices)
-                notices = await self._more(channel)
+            await self._reading.acquire()
+        finally:
+            self._waiting = False
+        free: dict[int, list[Standing]] = {}
+        try:
+            # Discord limits edits by channel, and discord.py waits: a busy one must not stop the
+            # rest.
+            due = await self._due()
+            self._again.update(due.keys() & self._busy)
+            for channel in due.keys() - self._busy:
+                free[channel] = []
+            numbers = [notice.job for channel in free for notice in due[channel]]
+            for standing in await self._standings.of(numbers) if numbers else ():
+                free[standing.job.origin.channel_id].append(standing)
+            self._busy.update(free)
+        finally:
+            self._reading.release()
+        await apart(*(self._keep(channel, standings) for channel, standings in free.items()))
+
+    async def _keep(self, channel: int, standings: Sequence[Standing]) -> None:
+        try:
+            for standing in standings:
+                await self._tell_of(standing)
         finally:
             self._busy.discard(channel)
+        if channel in self._again:
             self._again.discard(channel)
-
-    async def _more(self, channel: int) -> Sequence[Notice]:
-        """Return the notices of a channel, if there is news."""
-        while channel in self._again:
-            self._again.discard(channel)
-            if more := (await self._due()).get(channel):
-                return more
-        return ()
+            self._client.dispatch("look")
 
     async def _due(self) -> dict[int, list[Notice]]:
         """Return a few notices by channel: changed ones first, then the longest unedited."""
@@ -105,10 +118,6 @@ class StatusMessages:
             if self._is_due(notice) and len(line) < EDITED_AT_ONCE:
                 line.append(notice)
         return {channel: line for channel, line in due.items() if line}
-
-    async def _tell(self, notices: Sequence[Notice]) -> None:
-        for standing in await self._standings.of([notice.job for notice in notices]):
-            await self._tell_of(standing)
 
     async def _tell_of(self, standing: Standing) -> None:
         job = standing.job
