@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import wave
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +14,9 @@ import discord
 import pytest
 
 from bot.app import Plan
+from bot.lookup.standings import Standings
 from bot.rules import days, tiers
-from bot.values import Limits, Status
+from bot.values import Limits, Standing, Status
 from tests.support.clock import Clock, until
 from tests.support.deliveries import charged
 from tests.support.shown import told
@@ -105,6 +107,32 @@ async def test_progress_is_shown_every_two_seconds_at_first_and_every_four_later
             assert not await seen(10 * every + 3)
             clock.turn(seconds=20)
             await w.look()
+
+
+async def test_the_places_of_all_that_wait_are_found_once_for_all_channels(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is to look: each time costs as much as there are jobs in the queue."""
+    found: list[set[int]] = []
+    real = Standings.of
+
+    async def noted(self: Standings, numbers: Sequence[int]) -> list[Standing]:
+        found.append({*numbers})
+        return await real(self, numbers)
+
+    async with world(replace(plan, clock=clock)) as w:
+        await w.services.operations.pause("until all have asked")
+        for number in range(3):
+            room = w.guild.create_text_channel(f"room {number}")
+            await w.alice.slash(room, "generate", prompt="play", duration=2)
+        await w.look()
+        monkeypatch.setattr(Standings, "of", noted)
+        clock.turn(seconds=31)
+        for _ in range(5):
+            w.bot.dispatch("look")
+        await w.look()
+        monkeypatch.undo()
+    assert found == [{1, 2, 3}]
 
 
 @pytest.mark.parametrize("lacking", PERMISSIONS)
