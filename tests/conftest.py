@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.app import Plan
 from bot.tables.database import Database
@@ -28,6 +29,10 @@ def pytest_configure() -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, and programs that tests start
     # would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Hypothesis would fail what takes more than 0.2 s once, as all may on a busy machine.
+    untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("untimed", untimed)
+    settings.load_profile("untimed")
     if "PYTEST_XDIST_WORKER" in os.environ:
         compile_once()
 

@@ -16,9 +16,7 @@ from tests.support.studio import origin, rooms
 __all__ = ["life"]
 
 TestLife = Life.TestCase
-TestLife.settings = hypothesis_settings(
-    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
-)
+TestLife.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, print_blob=True)
 
 
 def test_a_beginning_that_was_not_posted_is_not_charged_to_who_is_forgotten(life: Life) -> None:

@@ -17,9 +17,7 @@ from tests.support.studio import origin, rooms
 __all__ = ["books"]
 
 TestBooks = Books.TestCase
-TestBooks.settings = hypothesis_settings(
-    max_examples=60, stateful_step_count=50, deadline=None, print_blob=True
-)
+TestBooks.settings = hypothesis_settings(max_examples=60, stateful_step_count=50, print_blob=True)
 
 
 def test_a_piece_stopped_early_refills_the_grant_that_was_drawn_last(books: Books) -> None:

@@ -157,7 +157,7 @@ def test_a_long_piece_shows_how_it_begins_and_all_takes_are_drawn(tmp_path: Path
         assert picture.width == 960
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=500), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_any_words_become_music(prompt: str, seconds: int, seed: int) -> None:
     sound = played(prompt, seconds, seed)
