@@ -204,12 +204,18 @@ def test_only_what_a_program_does_is_mutated() -> None:
     }
 
 
+TRY = "try: ...\n    "
+
+
 @pytest.mark.parametrize(
     ("name", "occurrence", "before", "after"),
     [
         ("WithoutCall", 0, "await tx.execute(1)", "pass"),
         ("Unconditional", 0, "if a := b(): ...", "if ((a := b()) and False): ..."),
         ("Unconditional", 1, "if a or b: ...", "if ((a or b) or True): ..."),
+        ("Uncaught", 0, TRY + "except a.B as c: 1", TRY + "except FloatingPointError as c: 1"),
+        ("Uncaught", 1, TRY + "except (a.B, C): 1", TRY + "except (a.B, FloatingPointError): 1"),
+        ("Uncaught", 0, TRY + "except (a.B, C): 1", TRY + "except (FloatingPointError, C): 1"),
         ("SQL_other_order", 0, 'x("SELECT a " "ORDER BY a")', 'x("SELECT a " "ORDER BY a DESC")'),
     ],
 )

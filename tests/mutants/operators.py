@@ -21,7 +21,7 @@ Position = tuple[tuple[int, int], tuple[int, int]]
 CORE = (
     *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr"),
     *("ReplaceOrWithAnd", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
-    *("ExceptionReplacer", "NumberReplacer", "RemoveDecorator", "ZeroIterationForLoop"),
+    *("NumberReplacer", "RemoveDecorator", "ZeroIterationForLoop"),
     *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
     *(
         f"ReplaceBinaryOperator_{pair}"
@@ -140,8 +140,38 @@ class Unconditional(Mutation):
         return node
 
 
+class Uncaught(Mutation):
+    """An exception that a handler names is not caught by it, but one that nothing raises."""
+
+    def mutation_positions(self, node: NodeOrLeaf) -> Iterator[Position]:
+        """Yield the place of each that is named."""
+        for caught in _caught(node):
+            yield caught.start_pos, caught.end_pos
+
+    def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
+        """Return the handler's first line with another exception."""
+        caught = _caught(node)[index]
+        assert caught.parent
+        named = caught.parent.children
+        prefix = caught.get_first_leaf().prefix
+        named[named.index(caught)] = parso.parse(f"{prefix}FloatingPointError")
+        return node
+
+
+def _caught(node: NodeOrLeaf) -> list[NodeOrLeaf]:
+    """Return what a handler names, by itself or in parentheses."""
+    if node.type != "except_clause":
+        return []
+    named = parts(node)[1]
+    if named.type != "atom":
+        return [named]
+    inside = parts(named)[1]
+    return parts(inside)[::2] if inside.type == "testlist_comp" else [inside]
+
+
 OWN: dict[str, type[Operator]] = {
     "WithoutCall": WithoutCall,
+    "Uncaught": Uncaught,
     "Unconditional": Unconditional,
     **{
         f"SQL_{kind.__name__}": type(kind.__name__, (OnStatements,), {"kind": staticmethod(kind)})
