@@ -22,12 +22,19 @@ class Timers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.after: list[float] = []
         self._over: list[Callable[[], None]] = []
+        self._handles: list[asyncio.TimerHandle] = []
         monkeypatch.setattr(asyncio.get_running_loop(), "call_later", self._call_later)
 
     def _call_later(self, delay: float, over: Callable[[], None]) -> Any:
         self.after.append(delay)
         self._over.append(over)
-        return asyncio.TimerHandle(delay, over, (), asyncio.get_running_loop())
+        self._handles.append(asyncio.TimerHandle(delay, over, (), asyncio.get_running_loop()))
+        return self._handles[-1]
+
+    def waiting(self) -> list[float]:
+        """Return the seconds of those that were not stopped."""
+        timers = zip(self.after, self._handles, strict=True)
+        return [delay for delay, handle in timers if not handle.cancelled()]
 
     def ring(self) -> None:
         self._over[-1]()
@@ -176,6 +183,21 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     assert timers.after[1:] == [GRACE + 2 * SLACK * work for work in (16, 40, 16)]
     clock.turn(seconds=40)
     assert found.measured(line[0]) is None, "it waited while the model was loaded"
+
+
+async def test_who_cannot_be_heard_is_not_late_and_then_has_all_of_its_time_again(
+    timers: Timers, clock: Clock
+) -> None:
+    found, line = deadlines(clock), [job(1, 8), job(2, 10, model="large")]
+    found.watch(line, {"small"}, print)
+    assert timers.waiting() == [GRACE + SLACK * 16]
+    found.stop(line)
+    assert timers.waiting() == []
+    assert not line[1].disturbed, "it waits for its model anyway"
+    for _ in range(2):
+        found.go_on(line)
+        assert timers.waiting() == [GRACE + SLACK * 16]
+    assert found.measured(line[0]) is None, "some of it was the wait for the database"
 
 
 async def test_a_model_is_measured_where_it_has_the_device_for_itself(

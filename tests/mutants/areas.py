@@ -5,7 +5,7 @@ _FILES = {
     "ageing",
     "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
     "bot.tables.engines": "engine_rows openings owner machine",
-    "bot.tables.speeds": "machine engine_rows forecast fleet",
+    "bot.tables.speeds": "speeds machine engine_rows",
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
     "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
     "bot.tables.shelf": "shelf songs readings tables query_plans",
