@@ -29,9 +29,7 @@ class Deadlines:
         """Measure by `ticks`, a monotonic clock in seconds."""
         self._ticks = ticks
         self._grace = grace
-        self._usual_slots = 1
         self._slots: dict[str, int] = {}
-        self._pace = 0.0
         self._paces: dict[str, float] = {}
 
     def engine(self, slots: int, pace: float) -> None:

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from bot.dispatch.deadlines import SLACK, TAKE_BY_TAKE, Deadlines
+from bot.dispatch.machine import Machine
+from bot.dispatch.openings import EngineSlots
 from bot.dispatch.running_job import RunningJob
+from bot.engine.messages import Loaded, Ready
+from bot.tables.database import Database
 from bot.values import Job, Request, Status
 from tests.support.clock import Clock
+from tests.support.one_engine import ENGINE
+from tests.support.scripted_child import READY
 from tests.support.studio import origin
 
 GRACE = 100.0
@@ -150,10 +156,15 @@ async def test_who_waits_for_slots_has_the_time_of_those_who_hold_them(
     assert timers.after[1] == GRACE + SLACK * (16 + 240)
     clock.turn(seconds=250)
     assert found.measured(wide) is None, "most of it was waiting"
+    found.engine(slots=1, pace=0.01)
+    soon = [job(3, 8), job(4, 8)]
+    found.watch(soon, {"small"}, print)
+    assert found.measured(soon[1]) is None, "and be it a moment's"
 
 
 async def test_who_has_slots_beside_others_is_measured(timers: Timers, clock: Clock) -> None:
     found = deadlines(clock)
+    clock.turn(seconds=5)
     jobs = [job(1, 120, takes=2), job(2, 8, takes=2)]
     found.watch(jobs, {"small"}, print)
     assert timers.after[1] == GRACE + SLACK * 16
@@ -241,3 +252,25 @@ async def test_another_engine_has_deadlines_of_its_own(timers: Timers, clock: Cl
     assert found.measured(job(1, 8)) is None
     found.watch([job(1, 8)], {"small"}, print)
     assert timers.after == [GRACE + SLACK * 16, GRACE + SLACK * 8]
+
+
+async def test_an_engine_says_as_it_begins_by_what_its_deadlines_are_set(
+    timers: Timers, clock: Clock, database: Database
+) -> None:
+    found = Deadlines(clock.ticks, GRACE)
+    machine = Machine(database, EngineSlots(ENGINE), found)
+    models = {"models": ("small", "large", "medium")}
+    await machine.loaded(Ready(**READY | models | {"slots": 2, "pace": 3.0}))
+    large = Loaded(
+        id=1,
+        model="large",
+        models=("large",),
+        precision="float32",
+        slots=4,
+        pace=5.0,
+        confirms=READY["confirms"],
+    )
+    await machine.swapped(large)
+    for model in ("small", "large", "medium"):
+        found.watch([job(1, 10, takes=4, model=model)], {model}, print)
+    assert timers.after == [GRACE + SLACK * work for work in (2 * 30, 50, 2 * 30)]

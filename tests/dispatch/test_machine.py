@@ -4,6 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.machine import Machine
 from bot.dispatch.openings import EngineSlots
@@ -47,6 +49,8 @@ async def test_each_model_is_full_by_slots_of_its_own(tmp_path: Path, clock: Clo
             return slots.full()
 
         await machine.loaded(Ready(**READY | {"models": ("small", "ace", "large"), "slots": 2}))
+        (engine,) = await engines.every(database)
+        assert engine.loaded == ("small",)
         assert full(("small", 1)) == set()
         assert full(("small", 1), ("small", 1)) == {"small"}
         assert full(("ace", 1), ("small", 1)) == {"ace"}, "it is not loaded yet"
@@ -72,3 +76,28 @@ async def test_a_speed_is_of_the_precision_that_its_own_model_has(
         await machine.swapped(loaded("ace", slots=1))
         rows = await database.fetch("SELECT model, precision FROM speeds ORDER BY model")
     assert [tuple(row) for row in rows] == [("ace", "float32"), ("small", "int8")]
+
+
+async def test_an_engine_that_is_ready_goes_by_what_its_models_were_seen_to_do(
+    tmp_path: Path, clock: Clock
+) -> None:
+    ready = Ready(**READY | {"models": ("small", "ace")})
+    async with open_database(tmp_path / "test.db") as database:
+        before = Machine(database, EngineSlots(ENGINE), Deadlines(clock.ticks))
+        await before.loaded(ready)
+        await before.swapped(loaded("ace", slots=1))
+        async with database.transaction() as tx:
+            await speeds.made(tx, ENGINE, "small", 1.25, 30)
+            await speeds.ran_out(tx, ENGINE, "ace", 60, clock())
+        slots = EngineSlots(ENGINE)
+        machine = Machine(database, slots, Deadlines(clock.ticks))
+        await machine.loaded(ready)
+        assert slots.paces == {"small": pytest.approx(0.45), "ace": 0.5}
+        assert slots.too_long == {"ace": 60}
+        async with database.transaction() as tx:
+            await speeds.made(tx, ENGINE, "ace", 1.5, 60)
+        await machine.learns("ace")
+        assert slots.paces["ace"] == pytest.approx(0.7)
+        assert slots.too_long == {}, "one as long was made since"
+        await machine.learns("large")
+        assert slots.paces.keys() == {"small", "ace"}
