@@ -181,6 +181,7 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     assert len(timers.after) == 1, "the third has to wait for the second's model"
     clock.turn(seconds=10)
     found.suspend(line)
+    assert timers.waiting() == []
     line[1].loads = True
     clock.turn(seconds=60)
     found.watch(line, {"small"}, print)
@@ -248,9 +249,11 @@ async def test_a_model_that_cannot_be_loaded_keeps_nobody_waiting(
 async def test_another_engine_has_deadlines_of_its_own(timers: Timers, clock: Clock) -> None:
     found = deadlines(clock)
     found.watch([job(1, 8)], {"small"}, print)
+    found.slots("small", 1)
+    found.pace("small", 9.0)
     found.engine(slots=4, pace=1.0)
     assert found.measured(job(1, 8)) is None
-    found.watch([job(1, 8)], {"small"}, print)
+    found.watch([job(1, 8, takes=4)], {"small"}, print)
     assert timers.after == [GRACE + SLACK * 16, GRACE + SLACK * 8]
 
 
