@@ -149,11 +149,10 @@ def _known(listed: Sequence[str], entry: str) -> bool:
 
 def _whole_or_parts(listed: Sequence[str]) -> tuple[str, ...]:
     """Return the GPUs listed, and in place of one that is divided its parts, which follow it."""
-    parts = [uuid.startswith("MIG-") for uuid in [*listed[1:], ""]]
     return tuple(
         uuid
-        for uuid, divided in zip(listed, parts, strict=True)
-        if uuid.startswith("MIG-") or not divided
+        for uuid, following in itertools.pairwise([*listed, ""])
+        if uuid.startswith("MIG-") or not following.startswith("MIG-")
     )
 
 
@@ -184,7 +183,6 @@ def _said(command: Sequence[str], environment: Mapping[str, str], timeout: float
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             errors="replace",
             env=dict(environment),
         )
