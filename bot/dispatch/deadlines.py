@@ -112,8 +112,7 @@ class Deadlines:
         job = running.job
         beside = self._held_up(job, others)
         running.disturbed |= beside > 0
-        if running.undisturbed_since is None:
-            running.undisturbed_since = self._ticks()
+        running.undisturbed_since = self._ticks()
         deadline = self._grace + SLACK * models * (self._work(job) + beside)
 
         def over() -> None:

@@ -197,6 +197,18 @@ async def test_nobody_is_late_for_a_model_that_has_yet_to_be_loaded(
     assert found.measured(line[0]) is None, "it waited while the model was loaded"
 
 
+async def test_a_piece_that_its_model_is_loaded_for_shows_how_fast_that_is(
+    timers: Timers, clock: Clock
+) -> None:
+    found, line = deadlines(clock), [job(1, 8)]
+    found.watch(line, set(), print)
+    found.suspend(line)
+    clock.turn(seconds=60)
+    found.watch(line, {"small"}, print)
+    clock.turn(seconds=24)
+    assert found.measured(line[0]) == 3
+
+
 async def test_who_cannot_be_heard_is_not_late_and_then_has_all_of_its_time_again(
     timers: Timers, clock: Clock
 ) -> None:

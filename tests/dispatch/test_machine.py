@@ -90,8 +90,10 @@ async def test_an_engine_that_is_ready_goes_by_what_its_models_were_seen_to_do(
             await speeds.made(tx, ENGINE, "small", 1.25, 30)
             await speeds.ran_out(tx, ENGINE, "ace", 60, clock())
         slots = EngineSlots(ENGINE)
+        slots.declined(())
         machine = Machine(database, slots, Deadlines(clock.ticks))
         await machine.loaded(ready)
+        assert slots.begins() == {"small", "ace"}, "whatever it declined before it was lost"
         assert slots.paces == {"small": pytest.approx(0.45), "ace": 0.5}
         assert slots.too_long == {"ace": 60}
         async with database.transaction() as tx:
