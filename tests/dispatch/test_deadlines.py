@@ -205,6 +205,7 @@ async def test_a_piece_that_its_model_is_loaded_for_shows_how_fast_that_is(
     found.suspend(line)
     clock.turn(seconds=60)
     found.watch(line, {"small"}, print)
+    assert timers.after == [GRACE + SLACK * 16]
     clock.turn(seconds=24)
     assert found.measured(line[0]) == 3
 

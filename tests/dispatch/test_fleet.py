@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from bot.app import Plan, compose
 from bot.engine.placement import Placement
 from bot.errors import OperatorError
-from bot.tables import engines
+from bot.tables import backlog, engines
+from bot.tables.database import Transaction
 from bot.values import EngineState, Job, Limits, Status, Wish
 from tests.support.clock import until
 from tests.support.studio import member, origin
@@ -93,8 +95,15 @@ async def test_one_that_hangs_lies_or_dies_costs_the_others_nothing(plan: Plan, 
 
 
 async def test_what_ran_out_of_memory_is_alone_on_its_engine_and_the_other_goes_on(
-    plan: Plan,
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    let_go, free = backlog.let_go, asyncio.Event()
+
+    async def noticed(tx: Transaction, waiting: Collection[int]) -> None:
+        await let_go(tx, waiting)
+        free.set()
+
+    monkeypatch.setattr(backlog, "let_go", noticed)
     async with world(replace(plan, command=("env", "SCRIPTED_SLOTS=2", *plan.command))) as w:
         await both_ready(w)
         for _ in range(2):
@@ -107,6 +116,10 @@ async def test_what_ran_out_of_memory_is_alone_on_its_engine_and_the_other_goes_
             found = await job(w, 3)
             return found.engine if found.attempts == 1 and found.status is Status.QUEUED else None
 
+        # Until its files are gone it is still held by the one that tried it.
+        await free.wait()
+        async with w.database.transaction():
+            pass
         at = await until(waits_alone)
         first, second = await job(w, 1), await job(w, 2)
         emptied, other = (first, second) if first.engine == at else (second, first)
