@@ -3,94 +3,25 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from bot.dispatch.fleet import Fleet
-from bot.engine.children import EngineStart, Way, start
 from bot.engine.conversation import Conversation
-from bot.engine.environment import engine_environment
 from bot.errors import StorageError
-from bot.monitoring.metrics import Metrics
-from bot.tables import engines, jobs
+from bot.tables import engines
 from bot.tables.database import Database
-from bot.values import EngineState, Job, Status
-from tests.support.clock import Clock, until
-from tests.support.rows import put
-from tests.support.scripted_child import SCRIPTED
-
-
-@dataclass
-class Site:
-    """A fleet over real children, which come and go as a test says."""
-
-    database: Database
-    folder: Path
-    clock: Clock
-    changes: "asyncio.Queue[Mapping[str, EngineStart]]" = field(default_factory=asyncio.Queue)
-    metrics: Metrics = field(default_factory=Metrics)
-    work: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.fleet = Fleet(
-            self.database,
-            folder=self.folder,
-            clock=self.clock,
-            work=self.work,
-            news=asyncio.Event(),
-            drain=asyncio.Event(),
-            metrics=self.metrics,
-            source=self._source,
-            pause=0.01,
-            turn=0.5,
-            needed=False,
-        )
-        self.running = asyncio.create_task(self.fleet.run())
-
-    async def _source(self) -> AsyncGenerator[Mapping[str, EngineStart], None]:
-        while True:
-            yield await self.changes.get()
-
-    async def ready(self, *names: str, of: int = 1) -> None:
-        async def are_ready() -> bool:
-            found = {each.name: each.state for each in await engines.every(self.database)}
-            ready = [name for name, state in found.items() if state is EngineState.READY]
-            return ready == [*names] and len(found) == of
-
-        await until(are_ready)
-
-    async def render(self, prompt: str, model: str = "scripted") -> int:
-        async with self.database.transaction() as tx:
-            number = await put(tx, "jobs", prompt=prompt, model=model, takes=1, work=8)
-        self.work.set()
-        await self.has(number, Status.RUNNING)
-        return number
-
-    async def has(self, number: int, status: Status) -> Job:
-        async def found() -> Job | None:
-            job = await jobs.find(self.database, number)
-            return job if job and job.status is status else None
-
-        return await until(found)
+from bot.values import Status
+from tests.support.clock import Clock
+from tests.support.site import Site, a_site, child
 
 
 @pytest.fixture
 async def site(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
-    for name in ("audio", "previews"):
-        (tmp_path / name).mkdir(exist_ok=True)
-    site = Site(database, tmp_path, clock)
-    yield site
-    site.running.cancel()
-    with suppress(asyncio.CancelledError):
-        await site.running
-
-
-def child(*how: str, **where: str) -> AbstractAsyncContextManager[Conversation]:
-    return start(Way(command=(*SCRIPTED, *how)), {**engine_environment(), **where})
+    async with a_site(database, tmp_path, clock) as site:
+        yield site
 
 
 async def test_a_fleet_ends_while_it_waits_for_the_end_of_an_engine_that_is_gone(
@@ -187,7 +118,7 @@ async def test_one_that_was_gone_before_it_could_begin_is_waited_for_by_nothing(
     for there in ({"a": child}, {}, {"b": lambda: child(**large)}):
         site.changes.put_nowait(there)
     await site.ready("b")
-    await site.render("slow", "large")
+    await site.render("slow", model="large")
 
 
 async def test_one_that_never_answers_as_it_loads_keeps_no_other_from_work(site: Site) -> None:
