@@ -35,7 +35,7 @@ _FILES = {
     "bot.rules.fairness": "fairness forecast",
     "bot.rules.forecast": "forecast fairness simulated_day",
     "bot.rules.lyrics": "lyrics songs",
-    "bot.dispatch.dispatcher": "dispatcher faults previews hostile_child time deadlines",
+    "bot.dispatch.dispatcher": "serving dispatcher faults previews hostile_child time deadlines",
     "bot.dispatch.openings": "openings fairness_of_engines forecast fleet simulated_day",
     "bot.dispatch.fleet": "fleet gone_engines several_engines",
     "bot.dispatch.machine": "machine dispatcher",
