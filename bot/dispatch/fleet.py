@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
-from bot.dispatch.deadlines import GRACE, Deadlines
+from bot.dispatch.deadlines import Deadlines
 from bot.dispatch.dispatcher import Dispatcher
 from bot.dispatch.endings import Endings
 from bot.dispatch.patience import Patience
@@ -39,11 +38,11 @@ class Fleet:
         drain: asyncio.Event,
         metrics: Metrics,
         source: Callable[[], EngineSource],
-        ticks: Callable[[], float] = time.monotonic,
-        pause: float = 1.0,
-        grace: float = GRACE,
+        ticks: Callable[[], float],
+        pause: float,
+        grace: float,
         turn: float = LONGEST_TURN,
-        needed: bool = True,
+        needed: bool,
     ) -> None:
         """What is stored uses the `clock`; what is measured uses the `ticks`, in seconds.
 

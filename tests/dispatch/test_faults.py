@@ -90,6 +90,7 @@ async def test_out_of_memory_at_last_says_what_fits_and_is_refused_at_the_door(
         await w.ended(1, Status.DELIVERED)
         await asked(w, "hungry", seconds=60)
         job = await w.ended(2, Status.FAILED)
+        assert job.attempts == 2, "beside others, and alone"
         assert job.reason
         assert "too little memory for 60 s with scripted, even with nothing beside" in job.reason
         assert job.reason.endswith("Up to 45 s fits.")

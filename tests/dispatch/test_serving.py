@@ -13,7 +13,7 @@ from bot.dispatch import reports
 from bot.tables import engines, jobs
 from bot.tables.database import Database, Reader
 from bot.values import Job, Status
-from tests.support.clock import Clock
+from tests.support.clock import Clock, until
 from tests.support.site import Site, a_site, child
 
 
@@ -29,9 +29,11 @@ def kill(site: Site, name: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-async def settled(site: Site) -> None:
+async def started(site: Site) -> None:
     """Wait until all is told of an engine that is ready."""
-    await site.ready("a")
+    await site.news.wait()  # of the fleet's own start
+    site.news.clear()
+    site.changes.put_nowait({"a": child})
     await site.news.wait()
     site.news.clear()
 
@@ -39,8 +41,7 @@ async def settled(site: Site) -> None:
 async def test_it_rings_as_a_piece_begins_which_waited_for_so_long(
     site: Site, clock: Clock
 ) -> None:
-    site.changes.put_nowait({"a": child})
-    await settled(site)
+    await started(site)
 
     def waits() -> list[float | None]:
         """Return how many there were, and how long all of them took."""
@@ -73,10 +74,9 @@ async def test_nobody_waits_for_the_piece_of_an_engine_that_died(site: Site) -> 
 
 
 async def test_a_death_counts_for_those_that_it_befell_and_for_none_after(site: Site) -> None:
-    site.changes.put_nowait({"a": child})
-    await settled(site)
+    await started(site)
     kill(site, "a")
-    await settled(site)
+    await site.news.wait()
     number = await site.render("slow")
     site.running.cancel()
     job = await site.has(number, Status.QUEUED)
@@ -124,34 +124,76 @@ async def test_progress_is_noted_once_a_second(
     assert noted == 2
 
 
-async def test_what_is_loaded_in_a_models_place_is_known(site: Site) -> None:
-    site.changes.put_nowait({"a": lambda: child(SCRIPTED_MODELS="scripted large")})
-    await site.ready("a")
-    number = await site.render("switch", model="large")
-    await site.has(number, Status.RENDERED)
-    (engine,) = await engines.every(site.database)
-    assert engine.loaded == ("large",)
+async def test_what_is_loaded_for_a_piece_is_known_and_from_then_on_it_may_be_late(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    async with a_site(database, tmp_path, clock, grace=0.2) as site:
+        site.changes.put_nowait({"a": lambda: child(SCRIPTED_MODELS="scripted large")})
+        number = await site.render("switch", model="large", seconds=1, work=1)
+
+        async def waits_again() -> bool:
+            job = await jobs.find(database, number)
+            return job is not None and (job.deaths, job.attempts) == (1, 1)
+
+        await until(waits_again)
+        (engine,) = await engines.every(database)
+        assert engine.loaded == ("large",)
+
+
+async def test_what_a_piece_took_is_known(site: Site, clock: Clock) -> None:
+    site.changes.put_nowait({"a": child})
+    clock.turn(seconds=5)
+    number = await site.ask("play")
+    assert (await site.has(number, Status.RENDERED)).spent == 0
+    await site.fleet.idle()
+    value = site.metrics.registry.get_sample_value
+    of = {"model": "scripted"}
+    assert value("fantasia_render_seconds_count", of) == 1
+    assert value("fantasia_render_seconds_sum", of) == 0
+
+
+class Looks:
+    """How often a dispatcher began to look for what it should do."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._work = site.work
+        self._running, self._count = jobs.running, 0
+        monkeypatch.setattr(jobs, "running", self._look)
+
+    async def _look(self, reader: Reader, engine: str) -> list[Job]:
+        self._count += 1
+        return await self._running(reader, engine)
+
+    async def twice(self) -> None:
+        """Ring until it has looked: as it begins once more it has done what it had to."""
+        for _ in range(2):
+            before = self._count
+            self._work.set()
+            while self._count == before:
+                await asyncio.sleep(0.01)
 
 
 async def test_an_idle_piece_gives_way_to_nobody_while_the_bot_ends(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running, looks = jobs.running, 0
-
-    async def look(reader: Reader, engine: str) -> list[Job]:
-        nonlocal looks
-        looks += 1
-        return await running(reader, engine)
-
     site.changes.put_nowait({"a": lambda: child(SCRIPTED_MODELS="scripted large")})
-    await site.ready("a")
     idle = await site.render("slow", priority=-1)
     site.drain.set()
     await site.ask("play", model="large")
-    monkeypatch.setattr(jobs, "running", look)
-
-    for times in range(2):  # as it begins to look a second time it has made what room it makes
-        site.work.set()
-        while looks <= times:
-            await asyncio.sleep(0.01)
+    await Looks(site, monkeypatch).twice()
     assert (await site.has(idle, Status.RUNNING)).attempts == 1
+
+
+async def test_nothing_begins_beside_what_gave_way_while_the_engine_still_has_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it looks: the piece would be claimed again under the same number."""
+    wide = {"SCRIPTED_MODELS": "scripted large", "SCRIPTED_SLOTS": "2"}
+    site.changes.put_nowait({"a": lambda: child(**wide)})
+    idle = [await site.render(prompt, priority=-1) for prompt in ("deaf", "slow")]
+    paid = await site.ask("play", model="large", seconds=4)
+    for number in idle:
+        await site.has(number, Status.QUEUED)
+    await asyncio.sleep(0.2)  # until the other was dropped
+    await Looks(site, monkeypatch).twice()
+    await site.has(paid, Status.QUEUED)

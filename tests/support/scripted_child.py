@@ -305,9 +305,13 @@ def render(order: Render) -> None:
         case "through":
             preview(order)
             play(order)
-        case "swap" | "switch":
+        case "switch":
             say(Loading(id=order.id, model=order.model))
-            time.sleep(1.5 if how == "swap" else 0)
+            say(Loaded(**loaded(order), pace=0.01))
+            slow.add(order.id)
+        case "swap":
+            say(Loading(id=order.id, model=order.model))
+            time.sleep(1.5)
             say(Loaded(**loaded(order), pace=0.5))
             play(order)
         case _:

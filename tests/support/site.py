@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.dispatch.deadlines import GRACE
 from bot.dispatch.fleet import Fleet
 from bot.engine.children import EngineStart, Way, start
 from bot.engine.conversation import Conversation
@@ -27,6 +28,7 @@ class Site:
     database: Database
     folder: Path
     clock: Clock
+    grace: float = GRACE
     changes: "asyncio.Queue[Mapping[str, EngineStart]]" = field(default_factory=asyncio.Queue)
     metrics: Metrics = field(default_factory=Metrics)
     work: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,6 +47,7 @@ class Site:
             source=self._source,
             ticks=self.clock.ticks,
             pause=0.01,
+            grace=self.grace,
             turn=0.5,
             needed=False,
         )
@@ -84,11 +87,13 @@ class Site:
 
 
 @asynccontextmanager
-async def a_site(database: Database, folder: Path, clock: Clock) -> AsyncIterator[Site]:
+async def a_site(
+    database: Database, folder: Path, clock: Clock, **more: Any
+) -> AsyncIterator[Site]:
     """Have a fleet for as long as the block, with no engine yet."""
     for name in ("audio", "previews"):
         (folder / name).mkdir(exist_ok=True)
-    site = Site(database, folder, clock)
+    site = Site(database, folder, clock, **more)
     yield site
     site.running.cancel()
     with suppress(asyncio.CancelledError):
