@@ -205,9 +205,7 @@ async def running(reader: Reader, engine: str | None = None) -> list[Job]:
     """Return the jobs that are being rendered, by one engine or by all."""
     return await select(
         reader,
-        """
-        SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR engine = ?1) ORDER BY id
-        """,
+        "SELECT * FROM jobs WHERE status = 'running' AND (?1 IS NULL OR engine = ?1) ORDER BY id",
         (engine,),
     )
 
@@ -215,9 +213,7 @@ async def running(reader: Reader, engine: str | None = None) -> list[Job]:
 async def delivered(tx: Transaction, job: int, now: datetime) -> bool:
     """Note that Discord accepted the rendered music."""
     return await tx.changes(
-        """
-        UPDATE jobs SET status = 'delivered', ended_at = ? WHERE id = ? AND status = 'rendered'
-        """,
+        "UPDATE jobs SET status = 'delivered', ended_at = ? WHERE id = ? AND status = 'rendered'",
         (now.timestamp(), job),
     )
 

@@ -8,10 +8,7 @@ from bot.values import Entry, Promise, Status
 
 ENTRIES_SHOWN = 10
 
-REFUND_REASONS = {
-    Status.CANCELLED: "cancelled",
-    Status.UNDELIVERABLE: "could not be posted",
-}
+REFUND_REASONS = {Status.CANCELLED: "cancelled", Status.UNDELIVERABLE: "could not be posted"}
 
 
 async def used(reader: Reader, guild: int, user: int, day: str, *, everywhere: bool = False) -> int:
@@ -154,14 +151,7 @@ async def last(reader: Reader, guild: int, user: int) -> list[Entry]:
         """,
         {"guild": guild, "user": user, "most": ENTRIES_SHOWN},
     )
-    return [
-        Entry(
-            at=moment(row["at"]),
-            seconds=row["seconds"],
-            text=_text(row),
-        )
-        for row in rows
-    ]
+    return [Entry(at=moment(row["at"]), seconds=row["seconds"], text=_text(row)) for row in rows]
 
 
 def _text(row: Row) -> str:

@@ -2,48 +2,44 @@
 
 from datetime import datetime
 
-from bot.tables.database import Reader, Transaction, moment, read, stamp
-from bot.values import Arranged, Block, MemberSettings
+from bot.tables.database import Reader, Transaction, read, stamp
+from bot.values import Arranged, MemberSettings
+
+# What has run out is not deleted, only no longer in force: no clean-up has to be on time.
+GIVEN = "tier IS NOT NULL AND (tier_until IS NULL OR tier_until > :now)"
+BLOCKED = "blocked_at IS NOT NULL AND (blocked_until IS NULL OR blocked_until > :now)"
+OPEN_GRANTS = """
+    FROM grants WHERE guild_id = :guild AND (expires_at IS NULL OR expires_at > :now)
+    AND seconds > COALESCE((SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0)
+"""
 
 
 async def find(reader: Reader, guild: int, user: int, now: datetime) -> MemberSettings:
     """Return what is in force for a member now."""
     rows = await reader.fetch(
-        "SELECT * FROM members WHERE guild_id = ? AND user_id = ?", (guild, user)
+        f"""
+        SELECT IIF({GIVEN}, tier, NULL) AS tier, IIF({GIVEN}, tier_until, NULL) AS tier_until,
+            per_day, {BLOCKED} AS blocked, block_reason AS reason, blocked_until AS until
+        FROM members WHERE guild_id = :guild AND user_id = :user
+        """,  # noqa: S608
+        {"guild": guild, "user": user, "now": now.timestamp()},
     )
     if not rows:
         return MemberSettings()
-    row = rows[0]
-    until = row["tier_until"] and moment(row["tier_until"])
-    blocked_until = row["blocked_until"] and moment(row["blocked_until"])
-    # What has run out is not deleted, only no longer in force: no clean-up has to be on time.
-    given = row["tier"] is not None and (until is None or now < until)
-    blocked = row["blocked_at"] is not None and (blocked_until is None or now < blocked_until)
-    return MemberSettings(
-        tier=row["tier"] if given else None,
-        tier_until=until if given else None,
-        per_day=row["per_day"],
-        block=Block(reason=row["block_reason"], until=blocked_until) if blocked else None,
-    )
+    (row,) = rows
+    return read(MemberSettings, row, block=dict(row) if row["blocked"] else None)
 
 
 async def arranged(reader: Reader, guild: int, now: datetime, limit: int, skip: int) -> list[int]:
     """Return a page of the members for whom a setting is in force or a grant is open, by id."""
     return await reader.column(
-        """
-        SELECT user_id FROM members WHERE guild_id = :guild AND (
-            per_day IS NOT NULL
-            OR (tier IS NOT NULL AND (tier_until IS NULL OR tier_until > :now))
-            OR (blocked_at IS NOT NULL AND (blocked_until IS NULL OR blocked_until > :now))
-        )
+        f"""
+        SELECT user_id FROM members
+        WHERE guild_id = :guild AND (per_day IS NOT NULL OR ({GIVEN}) OR ({BLOCKED}))
         UNION
-        SELECT user_id FROM grants
-        WHERE guild_id = :guild AND (expires_at IS NULL OR expires_at > :now)
-        AND seconds > COALESCE(
-            (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
-        )
+        SELECT user_id {OPEN_GRANTS}
         ORDER BY user_id LIMIT :limit OFFSET :skip
-        """,
+        """,  # noqa: S608
         {"guild": guild, "now": now.timestamp(), "limit": limit, "skip": skip},
     )
 
@@ -51,20 +47,12 @@ async def arranged(reader: Reader, guild: int, now: datetime, limit: int, skip: 
 async def count(reader: Reader, guild: int, now: datetime) -> Arranged:
     """Return for how many members something is in force, and how many grants are open."""
     (row,) = await reader.fetch(
-        """
-        SELECT COUNT(*) FILTER (
-            WHERE blocked_at IS NOT NULL AND (blocked_until IS NULL OR blocked_until > :now)
-        ) AS blocked, COUNT(*) FILTER (
-            WHERE tier IS NOT NULL AND (tier_until IS NULL OR tier_until > :now)
-        ) AS tiers, COUNT(per_day) AS allowances, (
-            SELECT COUNT(*) FROM grants
-            WHERE guild_id = :guild AND (expires_at IS NULL OR expires_at > :now)
-            AND seconds > COALESCE(
-                (SELECT SUM(draws.seconds) FROM draws WHERE grant_id = grants.id), 0
-            )
-        ) AS grants
+        f"""
+        SELECT COUNT(*) FILTER (WHERE {BLOCKED}) AS blocked,
+            COUNT(*) FILTER (WHERE {GIVEN}) AS tiers, COUNT(per_day) AS allowances,
+            (SELECT COUNT(*) {OPEN_GRANTS}) AS grants
         FROM members WHERE guild_id = :guild
-        """,
+        """,  # noqa: S608
         {"guild": guild, "now": now.timestamp()},
     )
     return read(Arranged, row)

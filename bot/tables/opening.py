@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -159,17 +159,12 @@ def lock(descriptor: int, folder: Path) -> None:
 
 def is_held(path: Path) -> bool:
     """Whether another program keeps the database at `path` locked for all of `BUSY_TIMEOUT`."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT / 1000
-    )
-    try:
-        connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-    except sqlite3.OperationalError as error:
-        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-    finally:
-        connection.close()
+    place = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(place, uri=True, timeout=BUSY_TIMEOUT / 1000)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # which closing rolls back
+        except sqlite3.OperationalError as error:
+            return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     return False
 
 

@@ -56,8 +56,6 @@ async def due(reader: Reader, before: datetime, now: datetime) -> list[Panel]:
 async def claimed(tx: Transaction, panel: Panel, now: datetime) -> bool:
     """Look at a passed panel; return False if somebody does already, or there is another now."""
     return await tx.changes(
-        """
-        UPDATE panels SET passed = 0, looked_at = ? WHERE message_id = ? AND passed = 1
-        """,
+        "UPDATE panels SET passed = 0, looked_at = ? WHERE message_id = ? AND passed = 1",
         (now.timestamp(), panel.message),
     )

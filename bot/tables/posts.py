@@ -85,9 +85,7 @@ async def kept(tx: Transaction, post: Post) -> bool:
 async def delivered(tx: Transaction, post: int, message: int, now: datetime) -> bool:
     """Note that Discord accepted the message; return False if that was already known."""
     return await tx.changes(
-        """
-        UPDATE posts SET message_id = ?, delivered_at = ? WHERE id = ? AND delivered_at IS NULL
-        """,
+        "UPDATE posts SET message_id = ?, delivered_at = ? WHERE id = ? AND delivered_at IS NULL",
         (message, now.timestamp(), post),
     )
 

@@ -18,9 +18,7 @@ async def counts(reader: Reader) -> dict[Status, int]:
 async def faults(reader: Reader) -> dict[Fault, int]:
     """Return how many jobs failed, by kind."""
     rows = await reader.fetch(
-        """
-        SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0
-        """
+        "SELECT fault, jobs FROM tallies WHERE status = 'failed' AND jobs > 0"
     )
     return {Fault(row["fault"]): row["jobs"] for row in rows}
 
