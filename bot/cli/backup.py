@@ -89,7 +89,8 @@ async def restore(folder: Path, source: Path, now: datetime) -> Restored:
             async with open_database(part) as database:
                 named = await _named(database) if file != source else set()
                 returned = await asyncio.to_thread(_all_copied, file.parent, folder, named)
-                lost, unnamed = await _compared(database, folder)
+                unnamed = await strays(database, folder)
+                lost = _pieces(await takes.files(database) - disk.music(folder).keys())
             _synced(part)
             await _keep_numbers(folder)
             old = _moved(folder / DATABASE_NAME, now)
@@ -99,13 +100,7 @@ async def restore(folder: Path, source: Path, now: datetime) -> Restored:
         finally:
             for end in ("", "-wal", "-shm"):
                 part.with_name(part.name + end).unlink(missing_ok=True)
-    return Restored(old=old, lost=lost, unnamed=unnamed, returned=len(returned))
-
-
-async def _compared(reader: Reader, folder: Path) -> tuple[tuple[int, ...], int]:
-    """Return the pieces without their music, and the number of files that no row names."""
-    unnamed = await strays(reader, folder)
-    return _pieces(await takes.files(reader) - disk.music(folder).keys()), len(unnamed)
+    return Restored(old=old, lost=lost, unnamed=len(unnamed), returned=len(returned))
 
 
 async def _named(reader: Reader) -> set[str]:
@@ -195,10 +190,7 @@ async def _keep_numbers(folder: Path) -> None:
 
 def _moved(path: Path, now: datetime) -> Path | None:
     """Move a database away, with the journal that belongs to it."""
-    name, again = f"{path.name}.before-{now:%Y%m%d-%H%M%S}", 1
-    aside = path.with_name(name)
-    while aside.exists():
-        aside, again = path.with_name(f"{name}-{again}"), again + 1
+    aside = disk.free(path.with_name(f"{path.name}.before-{now:%Y%m%d-%H%M%S}"))
     # A journal that stayed behind would be played into the database that takes this one's place.
     for end in ("-wal", "-shm", ""):
         file = path.with_name(path.name + end)

@@ -120,12 +120,8 @@ class Archive:
             after = numbers[-1]
             await self._database.transact(unsay, numbers)
         await self._database.purge()
-        log.info(
-            "forgot %s of user %d, %s to delete",
-            counted(pieces, "job"),
-            user,
-            counted(len(messages), "message"),
-        )
+        forgot, left = counted(pieces, "job"), counted(len(messages), "message")
+        log.info("forgot %s of user %d, %s to delete", forgot, user, left)
         return Forgotten(pieces=pieces, messages=frozenset(messages))
 
     async def left(self, guild: int) -> None:
@@ -253,28 +249,21 @@ class Archive:
         also: Callable[[Transaction, Sequence[int]], Awaitable[None]] | None = None,
     ) -> int:
         """Erase what is found, a few at a time, until nothing is; return how many jobs it was."""
-        count = 0
-        while found := await self._forget_some(find, also):
-            count += found
+        count, left = 0, True
+        while left:
+            begun = time.monotonic()
+            async with self._database.transaction() as tx:
+                found = await find(tx)
+                await settlement.forgotten(tx, found, PREVIEW_SECONDS, self._clock())
+                if also:
+                    await also(tx, [job.id for job in found])
+            await self._clear()
+            count, left = count + len(found), bool(found)
+            await asyncio.sleep(2 * (time.monotonic() - begun))  # two thirds of it are others'
         if count:
             await self._database.purge()
             self._work.set()
         return count
-
-    async def _forget_some(
-        self,
-        find: Callable[[Transaction], Awaitable[list[Job]]],
-        also: Callable[[Transaction, Sequence[int]], Awaitable[None]] | None,
-    ) -> int:
-        begun = time.monotonic()
-        async with self._database.transaction() as tx:
-            found = await find(tx)
-            await settlement.forgotten(tx, found, PREVIEW_SECONDS, self._clock())
-            if also:
-                await also(tx, [job.id for job in found])
-        await self._clear()
-        await asyncio.sleep(2 * (time.monotonic() - begun))  # two thirds of the time are others'
-        return len(found)
 
 
 async def strays(reader: Reader, folder: Path) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,12 +94,10 @@ class Copies:
 
     async def size(self, take: Take) -> int | None:
         """Return the bytes of a take's WAV, None if it is gone."""
-        if take.audio is None:
-            return None
-        try:
-            return (await asyncio.to_thread((self._folder / take.audio).stat)).st_size
-        except OSError:
-            return None
+        with suppress(OSError):
+            if take.audio:
+                return (await asyncio.to_thread((self._folder / take.audio).stat)).st_size
+        return None
 
     async def read(self, name: str) -> bytes | None:
         """Return a kept file, None if it is gone; raise FileError if it cannot be read."""

@@ -88,6 +88,14 @@ def unlinked(folder: Path, names: Iterable[str]) -> list[str]:
     return gone
 
 
+def free(path: Path) -> Path:
+    """Return a free name for a path: itself, or with a number appended."""
+    tried, number = path, 1
+    while tried.exists() or tried.is_symlink():
+        tried, number = path.with_name(f"{path.name}.{number}"), number + 1
+    return tried
+
+
 def set_aside(folder: Path, names: Iterable[str]) -> None:
     """Move files of a data folder to its orphans, where they overwrite nothing."""
     orphans = folder / ORPHANS
@@ -95,7 +103,7 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
         try:
             # Inside the loop: only when there is something to move does the folder come to be.
             orphans.mkdir(mode=0o700, exist_ok=True)
-            shutil.move(folder / name, _free(orphans / PurePosixPath(name).name))
+            shutil.move(folder / name, free(orphans / PurePosixPath(name).name))
         except OSError as error:
             log.error("%s cannot be moved to %s: %s", folder / name, orphans, error.strerror)
 
@@ -106,11 +114,3 @@ def without_copies(folder: Path) -> None:
         for entry in entries:
             if entry.name.startswith("tmp") and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
-
-
-def _free(path: Path) -> Path:
-    """Return a free name for a path: itself, or with a number appended."""
-    tried, number = path, 1
-    while tried.exists() or tried.is_symlink():
-        tried, number = path.with_name(f"{path.name}.{number}"), number + 1
-    return tried
