@@ -12,28 +12,20 @@ from bot.values import Wish
 from cogs.ui import prompt_words, submit
 from cogs.ui.again import AgainButton, EditButton
 from cogs.ui.buttons import CancelButton, PostAgainButton, StopButton
-from cogs.ui.extending import (
-    EXTENSION,
-    ExtendButton,
-    ExtendSelect,
-    ExtendTakeButton,
-    OtherWordsButton,
-)
+from cogs.ui.extending import EXTENSION, ExtendButton, ExtendSelect, OtherWordsButton
 from cogs.ui.forms import BackButton, Forms
 from cogs.ui.piece_card import TITLE, NameButton, StarButton, UnstarButton
 from cogs.ui.request_form import REQUEST, GenerateButton
 from cogs.ui.request_options import durations, models, with_options
 from cogs.ui.result_buttons import DeleteButton, DeleteNowButton
-from cogs.ui.saving import SaveButton, SaveSelect, SaveTakeButton
+from cogs.ui.saving import SaveButton, SaveSelect
 from cogs.ui.song_form import SONG
 from cogs.ui.take_buttons import TAKES
 
 BUTTONS = (CancelButton, PostAgainButton, StopButton, AgainButton, EditButton, GenerateButton)
 RESULTS = (
-    *(ExtendButton, ExtendTakeButton, ExtendSelect, OtherWordsButton),
-    *(SaveButton, SaveTakeButton, SaveSelect),
-    *(DeleteButton, DeleteNowButton),
-    *TAKES,
+    *(ExtendButton, ExtendSelect, OtherWordsButton, SaveButton, SaveSelect),
+    *(DeleteButton, DeleteNowButton, *TAKES),
 )
 PIECES = (StarButton, UnstarButton, NameButton)
 

@@ -25,8 +25,9 @@ CHOICE = "([1-9]):([1-9][0-9]{0,3})"
 """A take and the seconds to add, as a choice says it."""
 
 
-class ExtendButton(PressableItem, template=views.EXTEND.template):
-    """Asks which take to extend, and by how much."""
+# Of one take, older messages say `extend-take`.
+class ExtendButton(PressableItem, template=f"extend(?:-take)?:{NUMBER}(?::{TAKE})?"):
+    """Asks which take to extend, unless it is of one, and by how much."""
 
     async def press(self, interaction: Interaction) -> None:
         job, choices = await _choices(interaction, self.number, self.take)
@@ -38,10 +39,6 @@ class ExtendButton(PressableItem, template=views.EXTEND.template):
         )
         question = f"How shall {embeds.named(job)} go on? It costs the seconds that are added."
         await answer(interaction, question, view=views.view(select, words))
-
-
-class ExtendTakeButton(ExtendButton, template=views.EXTEND_TAKE.template):
-    """Asks by how much to extend one take."""
 
 
 class ExtendSelect(PressableItem, template=f"extend-by:{NUMBER}"):

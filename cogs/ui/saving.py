@@ -14,7 +14,7 @@ from bot.values import Job, Take
 from cogs.ui import attachments, embeds, permissions, views
 from cogs.ui.buttons import PressableItem
 from cogs.ui.downloads import files, longest_file
-from cogs.ui.views import NUMBER
+from cogs.ui.views import NUMBER, TAKE
 
 FORMATS = {
     Format.WAV: "uncompressed, for editing",
@@ -28,8 +28,9 @@ AS_TEXT = "text"
 """The choice of the lyrics of a song."""
 
 
-class SaveButton(PressableItem, template=views.SAVE.template):
-    """Asks for the format to save in."""
+# Of one take, older messages say `save-take`.
+class SaveButton(PressableItem, template=f"save(?:-take)?:{NUMBER}(?::{TAKE})?"):
+    """Asks for the format to save a piece in, or one take of it."""
 
     async def press(self, interaction: Interaction) -> None:
         viewer = permissions.viewer(interaction)
@@ -37,10 +38,6 @@ class SaveButton(PressableItem, template=views.SAVE.template):
         wanted = [take for take in takes if self.take in (0, take.number)]
         question, view = await _question(interaction, job, wanted)
         await answer(interaction, question, view=view)
-
-
-class SaveTakeButton(SaveButton, template=views.SAVE_TAKE.template):
-    """Asks for the format to save one take in."""
 
 
 class SaveSelect(PressableItem, template=f"save-as:{NUMBER}"):

@@ -18,7 +18,7 @@ class TakeSelect(PressableItem, template=f"take:{NUMBER}"):
         take = next((each for each in takes if each.number == int(chosen)), None)
         if take is None:
             raise Refusal(f"#{job.id} has no take {chosen} any more.")
-        buttons = [views.EXTEND_TAKE, views.SAVE_TAKE]
+        buttons = [views.EXTEND, views.SAVE]
         if len(takes) > 1 and (viewer.manager or viewer.user == job.origin.user_id):
             buttons.append(views.KEEP_TAKE)
         await answer(
