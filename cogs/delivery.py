@@ -123,7 +123,9 @@ class Delivery(commands.Cog):
                 return Delivered(trace.message)
             if owed.post.withdrawn:
                 return Unsent.UNWANTED
-            if edited := await self._told_in_its_status(owed):
+            # The status message of a failed job says there why there is no music.
+            fails = owed.post.kind is PostKind.FAILURE
+            if fails and (edited := await self._status_messages.tell_failure(owed.job)):
                 return Delivered(edited)
         except UNREACHED as error:
             return routes.outcome(owed, error)
@@ -139,12 +141,6 @@ class Delivery(commands.Cog):
             return Delivered(await routes.send(self._bot, owed, letter), letter.upload)
         except UNREACHED as error:
             return routes.outcome(owed, error, letter)
-
-    async def _told_in_its_status(self, owed: Owed) -> int | None:
-        """Return the status message of a failed job if it now says why there is no music."""
-        if owed.post.kind is not PostKind.FAILURE:
-            return None
-        return await self._status_messages.tell_failure(owed.job)
 
     def _may_repeat(self, owed: Owed, trace: Trace) -> bool:
         """Whether a message may already be there, and no nonce rules out a second one."""

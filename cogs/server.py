@@ -1,7 +1,14 @@
 """/channel and /words: where and in which words music is requested in a server."""
 
 import discord
-from discord import app_commands
+from discord import (
+    CategoryChannel,
+    ForumChannel,
+    TextChannel,
+    Thread,
+    VoiceChannel,
+    app_commands,
+)
 
 from bot.admin.servers import LONGEST_WORD
 from bot.client import Fantasia, Interaction, Listing, answer
@@ -12,13 +19,7 @@ from cogs.ui import pages, permissions, views
 from cogs.ui.autocomplete import offered
 from cogs.ui.permissions import admin, guild_of
 
-Place = (
-    discord.TextChannel
-    | discord.VoiceChannel
-    | discord.ForumChannel
-    | discord.CategoryChannel
-    | discord.Thread
-)
+Place = TextChannel | VoiceChannel | ForumChannel | CategoryChannel | Thread
 Word = app_commands.Range[str, 1, LONGEST_WORD]
 
 

@@ -1,5 +1,7 @@
 """/tier: what a server's tiers allow, and which roles and members have them."""
 
+from typing import Any
+
 import discord
 from discord import app_commands
 from discord.app_commands import Range
@@ -34,13 +36,8 @@ FIELDS = {
 }
 """What is set of a tier besides its name, and what Discord says of it."""
 
-NEW = dict.fromkeys(("price", "longest", "per_day"), REQUIRED) | {
-    "takes": 1,
-    "waiting": 1,
-    "stars": FREE.stars,
-    "models": "small",
-    "link": None,
-}
+NEW: dict[str, Any] = dict.fromkeys(("price", "longest", "per_day"), REQUIRED)
+NEW |= {"takes": 1, "waiting": 1, "stars": FREE.stars, "models": "small", "link": None}
 """What of it a new tier has, unless it is said."""
 
 

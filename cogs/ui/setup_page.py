@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import discord
-from discord import ui
+from discord import ChannelType, ui
 
 from bot.client import Interaction
 from bot.rules.markup import isolate, some
@@ -17,12 +17,7 @@ from cogs.ui.permissions import guild_of
 from cogs.ui.tier_embeds import RoleNames, allows, shown
 from cogs.ui.views import view
 
-PLACES = (
-    discord.ChannelType.text,
-    discord.ChannelType.voice,
-    discord.ChannelType.forum,
-    discord.ChannelType.category,
-)
+PLACES = ChannelType.text, ChannelType.voice, ChannelType.forum, ChannelType.category
 """The kinds of channels in which music can be requested."""
 
 
