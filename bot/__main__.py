@@ -101,12 +101,8 @@ def generate(options: argparse.Namespace) -> None:
             name: value for name in KNOWN_OPTIONS if (value := getattr(options, name)) is not None
         },
     )
-    request = bounds.ask(
-        wish,
-        models=choice.cards[:1],
-        max_seconds=config.max_seconds,
-        seed=secrets.randbelow(2**31),
-    )
+    seed, longest = secrets.randbelow(2**31), config.max_seconds
+    request = bounds.ask(wish, models=choice.cards[:1], max_seconds=longest, seed=seed)
     out = options.out or Path(f"{request.slug}.wav")
     for path in asyncio.run(generate.generate(choice, request, out, console)):
         sys.stdout.write(f"{path}\n")
@@ -117,8 +113,7 @@ def fetch(options: argparse.Namespace) -> None:
     """Download the weights of one or more models."""
     from bot.engine import weights
 
-    config = _configured()
-    wanted = options.model or config.wanted
+    wanted = options.model or _configured().wanted
     if lacking := weights.lacking(wanted):
         raise OperatorError(f"{lacking} is not installed: run `{engine_choice.SETUP}` first.")
     for model in wanted:
@@ -214,15 +209,8 @@ def _say(text: str | None) -> None:
 
 
 COMMANDS = {
-    "run": run,
-    "demo": demo,
-    "generate": generate,
-    "fetch": fetch,
-    "audit": audit,
-    "backup": backup,
-    "restore": restore,
-    "doctor": doctor,
-    "init": init,
+    command.__name__: command
+    for command in (run, demo, generate, fetch, audit, backup, restore, doctor, init)
 }
 
 

@@ -12,25 +12,9 @@ from bot.engine.cards import Ability, ModelCard, card
 from bot.errors import Refusal
 from bot.logs import change
 from bot.rules import bounds, visibility
-from bot.tables import (
-    grants,
-    interactions,
-    jobs,
-    ledger,
-    posts,
-    takes,
-)
+from bot.tables import grants, interactions, jobs, ledger, posts, takes
 from bot.tables.database import Database, Reader, Transaction
-from bot.values import (
-    NOBODY,
-    Job,
-    Origin,
-    Presence,
-    Request,
-    Status,
-    Viewer,
-    Wish,
-)
+from bot.values import NOBODY, Job, Origin, Presence, Request, Status, Viewer, Wish
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +52,8 @@ class Studio:
 
     def ask(self, wish: Wish) -> Request:
         """Return the request that a wish comes to; raise Refusal outside what anybody may have."""
-        return bounds.ask(
-            wish,
-            models=self.cards,
-            max_seconds=self.max_seconds,
-            seed=secrets.randbelow(2**31),
-        )
+        seed = secrets.randbelow(2**31)
+        return bounds.ask(wish, models=self.cards, max_seconds=self.max_seconds, seed=seed)
 
     async def submit(self, origin: Origin, wish: Wish, presence: Presence = NOBODY) -> Job:
         """Queue what is wished for and reserve what it costs; raise Refusal if it is not allowed.
@@ -110,12 +90,7 @@ class Studio:
         return job
 
     async def post_again(
-        self,
-        number: int,
-        presence: Presence,
-        viewer: Viewer,
-        *,
-        interaction: int | None = None,
+        self, number: int, presence: Presence, viewer: Viewer, *, interaction: int | None = None
     ) -> Job:
         """Charge a piece that could not be posted and owe it once more, or raise Refusal.
 

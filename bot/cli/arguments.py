@@ -55,12 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
     command = commands.add_parser("audit", help="print a server's log of changes as CSV")
     _add(
-        command,
-        "--server",
-        parsing.snowflake,
-        required=True,
-        metavar="ID",
-        help="the server's id",
+        command, "--server", parsing.snowflake, required=True, metavar="ID", help="the server's id"
     )
 
     command = commands.add_parser("backup", help="copy the database, even while the bot runs")

@@ -20,19 +20,10 @@ async def audit(folder: Path, guild: int, out: TextIO) -> None:
     async with reading(folder / "fantasia.db") as database:
         writer.writerow((*CSV_COLUMNS, "reason"))
         async for change in log.every(database, guild):
+            at, by = change.at.isoformat(), change.actor
+            known = (change.id, at, by.id, _cell(by.name), change.action, change.member_id or "")
             texts = (change.subject, change.before, change.after, change.reason)
-            cells = (_cell(text or "") for text in texts)
-            writer.writerow(
-                (
-                    change.id,
-                    change.at.isoformat(),
-                    change.actor.id,
-                    _cell(change.actor.name),
-                    change.action,
-                    change.member_id or "",
-                    *cells,
-                )
-            )
+            writer.writerow((*known, *(_cell(text or "") for text in texts)))
 
 
 def _cell(text: str) -> str:

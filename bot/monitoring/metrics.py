@@ -28,10 +28,8 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         build = Info("fantasia_build", "What runs", registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
-        histogram, counter = (
-            partial(Histogram, registry=registry),
-            partial(Counter, registry=registry),
-        )
+        histogram = partial(Histogram, registry=registry)
+        counter = partial(Counter, registry=registry)
         self.waits = histogram(
             "fantasia_wait_seconds", "From a request to its first start", buckets=WAIT_BUCKETS
         )

@@ -16,9 +16,7 @@ async def every(reader: Reader) -> list[EngineStatus]:
         read(
             EngineStatus,
             row,
-            models=json.loads(row["models"]),
-            unfit=json.loads(row["unfit"]),
-            loaded=json.loads(row["loaded"]),
+            **{name: json.loads(row[name]) for name in ("models", "unfit", "loaded")},
             speeds=known.get(row["name"], {}),
         )
         for row in rows

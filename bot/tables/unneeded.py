@@ -17,6 +17,5 @@ async def due(reader: Reader, after: str = "", limit: int = -1) -> list[str]:
 async def done(tx: Transaction, names: Sequence[str]) -> None:
     """Note that these files are gone."""
     await tx.execute(
-        "DELETE FROM unneeded WHERE name IN (SELECT value FROM json_each(?))",
-        (listed(names),),
+        "DELETE FROM unneeded WHERE name IN (SELECT value FROM json_each(?))", (listed(names),)
     )

@@ -22,14 +22,8 @@ class Precision(StrEnum):
         return torch.float32 if self is Precision.INT8 else getattr(torch, self)
 
 
-WEIGHT_BYTES = {
-    Precision.INT8: 1.05,
-    Precision.FLOAT16: 2,
-    Precision.BFLOAT16: 2,
-    Precision.FLOAT32: 4,
-    Precision.FLOAT64: 8,
-}
-"""Bytes of a weight."""
+WEIGHT_BYTES = {each: float(each.dtype.itemsize) for each in Precision} | {Precision.INT8: 1.05}
+"""Bytes of a weight; in 8 bits with its share of a scale."""
 
 
 def chosen(asked: str, device: torch.device) -> Precision:
