@@ -219,8 +219,8 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
     model, there = request.model, await engines.every(tx)
     if there and all(model in engine.unfit for engine in there):
         raise Refusal(
-            f"The model {model} needs more memory than this machine has. Choose a "
-            "smaller one; nothing was queued or charged.",
+            f"The model {model} needs more memory than this machine has. Choose a smaller one; "
+            "nothing was queued or charged.",
             RefusalKind.MACHINE,
         )
     short = [_lately_short(engine.speeds.get(model), request, now) for engine in there]
@@ -229,8 +229,8 @@ async def _check_memory(tx: Transaction, request: Request, now: datetime) -> Non
         return
     fits = f"Up to {known.fits:g} s fits" if known.fits else "Request a shorter piece"
     raise Refusal(
-        f"This machine recently ran out of memory for {known.too_long:g} s with "
-        f"{model}. {fits}; nothing was queued or charged.",
+        f"This machine recently ran out of memory for {known.too_long:g} s with {model}. {fits}; "
+        "nothing was queued or charged.",
         RefusalKind.MACHINE,
     )
 

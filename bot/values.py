@@ -560,8 +560,8 @@ class Forgotten:
 class Standing:
     """Where a waiting or running job stands: its place from 1 and when it should be done.
 
-    Neither is known for a job too far back in the queue. A `paused` studio
-    starts nothing, for this reason.
+    Neither is known for a job too far back in the queue. A `paused` studio starts nothing, for this
+    reason.
     """
 
     job: Job
@@ -698,7 +698,7 @@ class Owed:
 
     @property
     def refunded(self) -> int:
-        """The seconds of its job that were given back, before anything of it was posted."""
+        """The seconds of its job that were refunded before anything of it was posted."""
         charged = sum(take.charged_seconds for take in self.takes)
         return 0 if self.job.idle else self.job.request.work - charged
 
@@ -760,9 +760,8 @@ class Speed:
     """What a model has managed here.
 
     `pace` is in seconds of work per second of music, and `slots` how many takes it renders side by
-    side; `fits` is the longest piece that was made, and
-    `too_long` the shortest that the memory was too small for, in seconds; `too_long_at` is when
-    that was, in UTC seconds since 1970.
+    side; `fits` is the longest piece that was made, and `too_long` the shortest that the memory was
+    too small for, in seconds; `too_long_at` is when that was, in UTC seconds since 1970.
     """
 
     model: str

@@ -129,13 +129,9 @@ class MemberAdmin(Audited):
             found = []
             for user in await members.arranged(tx, guild, now, ARRANGED_PER_PAGE + 1, skip):
                 settings = await members.find(tx, guild, user, now)
-                found.append(
-                    Arrangement(
-                        member=user,
-                        settings=replace(settings, tier=called(known, settings.tier)),
-                        grants=tuple(await grants.open_ones(tx, guild, user, now)),
-                    )
-                )
+                settings = replace(settings, tier=called(known, settings.tier))
+                held = tuple(await grants.open_ones(tx, guild, user, now))
+                found.append(Arrangement(member=user, settings=settings, grants=held))
         return found
 
     async def count(self, guild: int) -> Arranged:

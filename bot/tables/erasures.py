@@ -91,7 +91,7 @@ async def of_left_servers(reader: Reader, before: datetime, limit: int) -> list[
 
 
 async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
-    """What ended by a clock that was behind a time which it cannot be ended now."""
+    """What ended at an impossible time, by a clock that was behind, ended now."""
     await tx.execute(
         "UPDATE jobs SET ended_at = ? WHERE forgotten_at IS NULL AND ended_at < ?",
         (now.timestamp(), least.timestamp()),

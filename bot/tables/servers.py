@@ -78,7 +78,7 @@ async def left(tx: Transaction, guild: int, at: datetime) -> None:
 
 
 async def dated(tx: Transaction, least: datetime, now: datetime) -> None:
-    """What was left by a clock that was behind a time which it cannot be was left now."""
+    """What was left at an impossible time, by a clock that was behind, was left now."""
     await tx.execute(
         "UPDATE servers SET left_at = ? WHERE left_at < ?", (now.timestamp(), least.timestamp())
     )

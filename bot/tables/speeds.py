@@ -15,7 +15,7 @@ NEWEST_WEIGHT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a speed belongs to: on another device, or in another precision, it begins anew."""
+    """What a speed belongs to: on another device, or in another precision, it starts afresh."""
 
     engine: str
     model: str

@@ -10,10 +10,8 @@ class AgainButton(PressableItem, template=views.AGAIN.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Queue the same request, or extend the same take once more."""
-        viewer = permissions.viewer(interaction)
-        await submit.queue(
-            interaction, await interaction.client.services.pieces.again(self.number, viewer)
-        )
+        pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+        await submit.queue(interaction, await pieces.again(self.number, viewer))
 
 
 class EditButton(PressableItem, template=views.EDIT.template):

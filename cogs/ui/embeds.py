@@ -66,7 +66,7 @@ class Posted:
     """What a result says besides what it is: its `mark`, the take it extends, and the rest.
 
     `picture` is the name of the attached picture, `instead` the format that was the first to fit,
-    `refunded` the seconds that were given back.
+    `refunded` the seconds that were refunded before it was posted.
     """
 
     mark: str

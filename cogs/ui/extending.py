@@ -75,9 +75,8 @@ async def _choices(
     interaction: Interaction, number: int, only: int
 ) -> tuple[Job, list[discord.SelectOption]]:
     """Return a piece and the extensions that its member's tier allows, or raise Refusal."""
-    job, takes = await interaction.client.services.pieces.takes(
-        number, permissions.viewer(interaction)
-    )
+    pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
+    job, takes = await pieces.takes(number, viewer)
     takes = tuple(take for take in takes if only in (0, take.number))
     held, longest = await submit.allowed(interaction)
     choices = [

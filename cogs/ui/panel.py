@@ -35,7 +35,7 @@ async def post(interaction: Interaction) -> None:
 
 
 async def keep_near(bot: Fantasia, panel: Panel) -> None:
-    """Post a panel anew where too much stands below it; raise what Discord answers instead.
+    """Post a panel again where too much stands below it; raise what Discord answers instead.
 
     One that somebody deleted stays deleted. Where the bot lacks a permission for it, it stays.
     """

@@ -37,10 +37,8 @@ class DeleteNowButton(PressableItem, template=views.DELETE_NOW.template):
 
     async def press(self, interaction: Interaction) -> None:
         """Delete what was posted and what is kept, and close the question."""
-        client = interaction.client
-        job, posted = await client.services.archive.delete(
-            self.number, permissions.viewer(interaction)
-        )
+        client, viewer = interaction.client, permissions.viewer(interaction)
+        job, posted = await client.services.archive.delete(self.number, viewer)
         said = f"#{job.id} was deleted. Its seconds are not refunded."
         await interaction.response.edit_message(content=said, view=None)
         gone = [await removed(client, job, post) for post in posted]

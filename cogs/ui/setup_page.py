@@ -38,9 +38,8 @@ class Rows(NamedTuple):
     @property
     def least(self) -> Tier:
         """What everybody has."""
-        return max(
-            (self.default, self.tier_of(self.everybody) or self.default), key=attrgetter("rank")
-        )
+        given = self.tier_of(self.everybody) or self.default
+        return max(self.default, given, key=attrgetter("rank"))
 
     def roles(self) -> list[str]:
         """Say in a line of each role what it grants, the tiers in their order."""

@@ -32,21 +32,18 @@ def usage(usage: Usage, roles: RoleNames, title: str = "Your usage") -> discord.
     left = f"**{span(usage.left)}** of {span(held.per_day)}{everywhere}"
     jobs = [f"#{job} is rendering" for job in usage.running]
     jobs += [f"#{job} is waiting" for job in usage.waiting]
-    embed = discord.Embed(title=title, colour=VIOLET)
-    fill(
-        embed,
-        {
-            "Tier": f"**{escape(held.tier.name)}**, {_source(held, roles)}",
-            "Left today": f"{left}, resets {format_dt(usage.resets_at, 'R')}",
-        },
-    )
+    facts = {
+        "Tier": f"**{escape(held.tier.name)}**, {_source(held, roles)}",
+        "Left today": f"{left}, resets {format_dt(usage.resets_at, 'R')}",
+    }
     lists = {
         "Blocked": quota.blocked(usage.block) if usage.block else None,
         "Granted": some([_grant(grant) for grant in usage.grants], LONGEST_FIELD, "\n"),
         "Pieces": some(jobs, LONGEST_FIELD),
         "Latest entries": some([_entry(entry) for entry in usage.ledger], LONGEST_FIELD, "\n"),
     }
-    return fill(embed, lists, inline=False)
+    embed = discord.Embed(title=title, colour=VIOLET)
+    return fill(fill(embed, facts), lists, inline=False)
 
 
 def plans(

@@ -48,10 +48,8 @@ async def _asked(client: discord.Client, config: Config) -> AsyncIterator[Check]
     for check in (*_application(application), *await _sold(client, config)):
         yield check
     servers = await _servers(client)
-    for key, wanted in (
-        ("OWNER_GUILD_ID", config.owner_guild_id),
-        ("DEV_GUILD_ID", config.dev_guild_id),
-    ):
+    named = {"OWNER_GUILD_ID": config.owner_guild_id, "DEV_GUILD_ID": config.dev_guild_id}
+    for key, wanted in named.items():
         if wanted and wanted not in servers:
             yield bad(key, f"the bot is not in {wanted}", f"invite it there, or correct {key}")
     poor = {server: missing for server, missing in servers.items() if missing}

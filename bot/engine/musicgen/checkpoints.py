@@ -2,7 +2,7 @@
 
 A model is three things (audiocraft, `models/loaders.py`): the language model, the codec, which may
 be a reference to another repository, and the T5 that the language model's settings name. What a
-checkpoint says of the other two, and whether it is one, `checkpoint` reads in another process.
+checkpoint says of the other two, and whether it is one, `checkpoint_file` reads in another process.
 """
 
 import importlib.util
