@@ -114,7 +114,7 @@ def test_of_a_divided_gpu_each_part_has_one(machine: Machine) -> None:
         (" 1 ", ["1"]),
         (f"{SECOND},GPU-1111", [SECOND, "GPU-1111"]),
         (f"{PARTS[0]},{PARTS[1]}", PARTS[:2]),
-        ("0,7,1", ["0"]),
+        ("0,2,1", ["0"]),
         ("0,-1,1", ["0"]),
         ("0,GPU-9,1", ["0"]),
         ("0,", ["0"]),
