@@ -187,7 +187,7 @@ def test_only_of_metas_models_it_is_known_how_they_sound_before_they_are_loaded(
 
 def test_what_may_be_chosen_is_what_the_commands_page_says() -> None:
     page = Path("docs/commands.md").read_text(encoding="utf-8")
-    bounds = cards.offered([cards.card("small"), cards.card("ace")])
+    bounds = cards.offered([cards.card(name) for name in ("small", "ace", "ace-base")])
     assert [*bounds] == ["guidance", "temperature", "top_k", "steps"]
     for option, found in bounds.items():
         assert {f"`{option}` ({each.least:g}–{each.most:g})" in page for each in found} == {True}
