@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bot.engine import hub
 
 INDEX = "model_index.json"
@@ -106,7 +108,7 @@ def settings(folder: Path, name: str) -> dict[str, Any]:
         said = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise Unfit(f"lacks {where}: fetch or copy it again") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Unfit(f"cannot be read: its {where} is damaged") from None
     if not isinstance(said, dict):
         raise Unfit(f"cannot be read: its {where} is damaged")
@@ -127,10 +129,14 @@ def _check(folder: Path) -> None:
             settings(folder / name, file)
     for name, expected in PARTS.items():
         said = settings(folder / name, "config.json")
-        found = said.get("_class_name") or next(iter(said.get("architectures") or ()), None)
+        found = said.get("_class_name") or _first(said.get("architectures"))
         if BARE.get(str(found), found) != expected:
             raise Unfit(f"is no ACE-Step 1.5: its {name} is {_a(found)}, not {_a(expected)}")
         _numbers(folder / name)
+
+
+def _first(names: object) -> object:
+    return names[0] if isinstance(names, list) and names else None
 
 
 def _a(kind: object) -> str:
@@ -139,8 +145,7 @@ def _a(kind: object) -> str:
 
 def _numbers(part: Path) -> int:
     """Return how many numbers a part's weights are; raise Unfit for weights that are not whole."""
-    headers = map(header, _files(part))
-    return sum(math.prod(tensor["shape"]) for header in headers for tensor in header.values())
+    return sum(math.prod(each.shape) for file in _files(part) for each in header(file))
 
 
 def _files(part: Path) -> Iterator[Path]:
@@ -152,7 +157,7 @@ def _files(part: Path) -> Iterator[Path]:
             places = settings(part, f"{name}.index.json").get("weight_map")
             if not isinstance(places, dict):
                 raise Unfit(f"cannot be read: its {part.name}/{name}.index.json is damaged")
-            yield from (part / str(file) for file in sorted(set(places.values())))
+            yield from (part / file for file in sorted(set(map(str, places.values()))))
             return
     if any(file for kind in PICKLE_FILES for file in part.glob(kind)):
         raise Unfit(
@@ -162,7 +167,14 @@ def _files(part: Path) -> Iterator[Path]:
     raise Unfit(f"lacks the weights of its {part.name}: fetch or copy them again")
 
 
-def header(file: Path) -> dict[str, Any]:
+class Tensor(msgspec.Struct, frozen=True):
+    """What a safetensors file says of a tensor: its shape, and its bytes from the header on."""
+
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+def header(file: Path) -> list[Tensor]:
     """Return what a safetensors file says of its tensors; raise Unfit if it does not hold them."""
     where = f"{file.parent.name}/{file.name}"
     damaged = Unfit(f"cannot be read: its {where} is damaged or cut short; fetch or copy it again")
@@ -171,13 +183,14 @@ def header(file: Path) -> dict[str, Any]:
             (length,) = struct.unpack("<Q", opened.read(8))
             if length > LONGEST_HEADER:
                 raise damaged
-            header: dict[str, Any] = json.loads(opened.read(length))
-            header.pop("__metadata__", None)
-            end = max((each["data_offsets"][1] for each in header.values()), default=0)
+            said = msgspec.json.decode(opened.read(length), type=dict[str, msgspec.Raw])
+            said.pop("__metadata__", None)
+            tensors = [msgspec.json.decode(each, type=Tensor) for each in said.values()]
+            end = max((each.data_offsets[1] for each in tensors), default=0)
             if file.stat().st_size != 8 + length + end:
                 raise damaged
     except FileNotFoundError:
         raise Unfit(f"lacks {where}: fetch or copy it again") from None
-    except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError):
+    except (OSError, ValueError, struct.error, RecursionError):
         raise damaged from None
-    return header
+    return tensors

@@ -44,6 +44,20 @@ def gone(file: str) -> Callable[[Path], object]:
     return lambda model: (model / file).unlink()
 
 
+def folder(file: str) -> Callable[[Path], object]:
+    def change(model: Path) -> None:
+        (model / file).unlink()
+        (model / file).mkdir()
+
+    return change
+
+
+def headed(header: str) -> Callable[[Path], object]:
+    """Let a part's weights say this of themselves."""
+    said = header.encode()
+    return put(f"vae/{DIFFUSERS}", len(said).to_bytes(8, "little") + said)
+
+
 def pickled(model: Path) -> None:
     """Keep a part's weights as torch once did, with code in them."""
     (model / "vae" / DIFFUSERS).unlink()
@@ -72,6 +86,16 @@ def sharded(model: Path) -> None:
     (folder / f"{DIFFUSERS}.index.json").write_text(json.dumps(index))
 
 
+def spread(**said: object) -> Callable[[Path], None]:
+    """Spread a part's weights, and let its index say this of where they are."""
+
+    def change(model: Path) -> None:
+        sharded(model)
+        changed(f"transformer/{DIFFUSERS}.index.json", **said)(model)
+
+    return change
+
+
 def test_a_whole_model_has_no_trouble(ace: Path, model: Path) -> None:
     assert checkpoint.trouble(str(ace)) is None
     before = checkpoint.numbers(str(model))
@@ -98,8 +122,14 @@ FAULTS = {
         changed("text_encoder/config.json", architectures=["T5EncoderModel"]),
         "its text_encoder is a T5EncoderModel, not a Qwen3Model",
     ),
+    "a text encoder of a number": (
+        changed("text_encoder/config.json", architectures=7),
+        "its text_encoder is nothing that has a name, not a Qwen3Model",
+    ),
     "no settings": (gone("vae/config.json"), "lacks vae/config.json"),
     "damaged settings": (put("vae/config.json", b"{"), "its vae/config.json is damaged"),
+    "endless settings": (put("vae/config.json", b"[" * 10**5), "its vae/config.json is damaged"),
+    "settings in a folder": (folder("vae/config.json"), "its vae/config.json is damaged"),
     "settings of a list": (put("scheduler/scheduler_config.json", b"[]"), "is damaged"),
     "no tokenizer": (gone("tokenizer/tokenizer.json"), "lacks tokenizer/tokenizer.json"),
     "no weights": (gone(f"transformer/{DIFFUSERS}"), "lacks the weights of its transformer"),
@@ -107,7 +137,14 @@ FAULTS = {
     "cut header": (cut("text_encoder/model.safetensors", 9), "is damaged or cut short"),
     "no header": (cut("text_encoder/model.safetensors", 3), "is damaged or cut short"),
     "another format": (put(f"vae/{DIFFUSERS}", b"\xff" * 64), "is damaged or cut short"),
-    "a header of nothing": (put(f"vae/{DIFFUSERS}", b"\2" + b"\0" * 7 + b"[]"), "is damaged"),
+    "a header of nothing": (headed("[]"), "is damaged"),
+    "an endless header": (headed('{"a":' + "[" * 10**5), "is damaged"),
+    "a header without a place": (headed('{"a": {"shape": [1]}}'), "is damaged"),
+    "a header without an end": (headed('{"a": {"shape": [1], "data_offsets": [0]}}'), "is damaged"),
+    "a header without a shape": (headed('{"a": {"data_offsets": [0, 0]}}'), "is damaged"),
+    "an index of nothing": (spread(weight_map=None), f"transformer/{DIFFUSERS}.index.json is dam"),
+    "an index of folders": (spread(weight_map={"a": "."}), "/transformer is damaged"),
+    "an index of no names": (spread(weight_map={"a": [], "b": 1}), "lacks transformer/1"),
     "pickles": (pickled, "has pickles in its vae, which may hold code and are not opened"),
 }
 
@@ -126,6 +163,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     with pytest.raises(OperatorError) as refused:
         load(str(model), CPU, torch.float32)
     assert str(refused.value) == told
+    assert checkpoint.numbers(str(model)).keys() in (set(), {*checkpoint.PARTS})
     assert not (model / "exploded").exists()
 
 
