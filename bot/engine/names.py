@@ -73,6 +73,6 @@ def _read(folder: Path, file: str) -> dict[str, Any]:
     """Return what a file of JSON in a folder says; nothing if it cannot be read."""
     try:
         found = json.loads((folder / file).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

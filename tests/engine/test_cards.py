@@ -90,6 +90,7 @@ def test_a_models_family_is_known_by_its_place_and_by_its_short_name(
         ('{"_class_name": "StableAudioPipeline"}', "house-band"),
         ('["AceStepPipeline"]', "house-band"),
         ("no JSON", "house-band"),
+        pytest.param("[" * 10**5, "house-band", id="endless"),
         (None, "house-band"),
     ],
 )

@@ -110,7 +110,7 @@ def _sound(file: Path) -> bool:
             checkpoint.header(file)
         elif file.suffix == ".json":
             json.loads(file.read_bytes())
-    except (checkpoint.Unfit, ValueError):
+    except (checkpoint.Unfit, ValueError, RecursionError):
         return False
     return True
 
