@@ -99,7 +99,9 @@ def test_a_repository_in_diffusers_layout_is_fetched_as_it_is(
         assert made
         assert same(made, ace)
         (made / "vae" / WEIGHTS).resolve().write_bytes(b"damaged")
+        (made / "vae/config.json").resolve().write_bytes(b"[" * 10**5)
         assert fetch(OFFICIAL, home, address) == ""
+    assert weights.of(OFFICIAL).trouble(OFFICIAL) is None
     assert same(made, ace)
 
 
