@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from bot.errors import StorageError
 from bot.tables import engines
 from bot.tables.database import Database
 from bot.values import Status
-from tests.support.clock import Clock
+from tests.support.clock import Clock, until
+from tests.support.one_engine import runs
+from tests.support.rows import put
 from tests.support.site import Site, a_site, child
 
 
@@ -125,3 +128,39 @@ async def test_one_that_never_answers_as_it_loads_keeps_no_other_from_work(site:
     site.changes.put_nowait({"a": lambda: child("mute"), "b": child, "c": child})
     await site.ready("b", "c", of=3)
     assert set(site.metrics.engines) == {"a", "b", "c"}
+
+
+async def test_what_another_life_of_the_bot_rendered_waits_again_and_saw_nobody_die(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    async with database.transaction() as tx:
+        await runs(tx, engine="a")
+        number = await put(tx, "jobs", status="running", engine="a", attempts=1)
+    async with a_site(database, tmp_path, clock) as site:
+        await site.ready(of=0)
+        job = await site.has(number, Status.QUEUED)
+        assert (job.deaths, job.attempts) == (0, 1)
+
+
+async def test_restarts_are_counted_from_none_on_and_who_is_back_may_fail_again_aloud(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    def restarts() -> float | None:
+        value = site.metrics.registry.get_sample_value
+        return value("fantasia_engine_restarts_total", {"engine": "a"})
+
+    async def said(words: str, times: int = 1) -> bool:
+        return sum(words in line for line in caplog.messages) == times
+
+    site.changes.put_nowait({"a": child})
+    await site.ready("a")
+    assert restarts() == 0
+    pid = site.metrics.engines["a"]
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: said("restarting the engine a"))
+    assert restarts() == 1
+    for times in (1, 2):
+        site.changes.put_nowait({"b": lambda: child("refuse")})
+        await until(partial(said, "engine b cannot start", times))
+        site.changes.put_nowait({})
