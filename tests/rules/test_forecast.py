@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.rules.fairness import Line, Shares
+from bot.rules.fairness import Line, Shares, is_aged
 from bot.rules.forecast import ends
 from bot.values import EngineState, EngineStatus, QueuedJob, Speed
 
@@ -90,6 +90,15 @@ def test_behind_a_model_of_unknown_speed_nothing_is_promised() -> None:
     assert expected([job(8)], only, running=running) == [None, None]
 
 
+def test_every_so_many_starts_the_oldest_is_next_whoever_has_had_more() -> None:
+    """User 1 asked first for all of theirs, and has had so much that it is the other's turn."""
+    waiting = [job(8, number=number)._replace(user=1 + number // 20) for number in range(40)]
+    line = Line(waiting, Shares([(1, 1, 10_000.0, 10_000.0)]))
+    order = [following.id for following, _ in ends((), line, 0, [SLOW])]
+    oldest = {at for at, number in enumerate(order[:20]) if number < 20}
+    assert oldest == {at for at in range(20) if is_aged(at)}
+
+
 SLOW, FAST = engine("gpu-0", speed("small", 2.0)), engine("gpu-1", speed("small", 1.0))
 
 
@@ -99,6 +108,9 @@ def test_each_job_goes_to_the_engine_that_can_begin_it_first() -> None:
     # From 10 and 10 s on: the faster, the other; from 14 s on the faster, again; and so on.
     waiting = [job(4), job(8), job(8), job(1)]
     assert expected(waiting, SLOW, FAST, running=running) == [10, 10, 14, 26, 22, 23]
+    # Who began more later on is the first all the same, where both are free at 18 s.
+    waiting = [job(4), job(4), job(4), job(1)]
+    assert expected(waiting, SLOW, FAST, running=running) == [10, 10, 14, 18, 18, 19]
 
 
 def test_of_those_that_are_free_the_loaded_begin_a_job_then_the_emptier_then_the_faster() -> None:
