@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from bot.dispatch import reports
+from bot.dispatch.endings import SENTENCES
 from bot.tables import engines, jobs
 from bot.tables.database import Database, Reader
-from bot.values import Job, Status
-from tests.support.clock import Clock, until
+from bot.values import Fault, Job, Status
+from tests.support.clock import Clock
 from tests.support.site import Site, a_site, child
 
 
@@ -129,13 +130,8 @@ async def test_what_is_loaded_for_a_piece_is_known_and_from_then_on_it_may_be_la
 ) -> None:
     async with a_site(database, tmp_path, clock, grace=0.2) as site:
         site.changes.put_nowait({"a": lambda: child(SCRIPTED_MODELS="scripted large")})
-        number = await site.render("switch", model="large", seconds=1, work=1)
-
-        async def waits_again() -> bool:
-            job = await jobs.find(database, number)
-            return job is not None and (job.deaths, job.attempts) == (1, 1)
-
-        await until(waits_again)
+        number = await site.ask("switch", model="large", seconds=1, work=1)
+        assert (await site.has(number, Status.FAILED)).reason == SENTENCES[Fault.TIME]
         (engine,) = await engines.every(database)
         assert engine.loaded == ("large",)
 
