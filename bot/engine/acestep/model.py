@@ -14,7 +14,7 @@ from bot.engine import cards, names, sharing
 from bot.engine.acestep import capacity, loading
 from bot.engine.acestep.denoising import usual
 from bot.engine.acestep.precisions import chosen
-from bot.engine.acestep.session import Session
+from bot.engine.acestep.session import NONSENSE, Session
 from bot.engine.contract import Rendering
 from bot.engine.executors import Executor, InlineExecutor, Tasks
 from bot.engine.files.results import Results
@@ -23,7 +23,7 @@ from bot.engine.loading import no_room, room_for, trial
 from bot.engine.messages import Confirmation, Progress, Ready, Render, Took
 from bot.engine.settings import EngineSettings
 from bot.engine.sharing import Need
-from bot.errors import JobError
+from bot.errors import JobError, OperatorError
 
 TRIAL_SECONDS, TRIAL_STEPS = 10, 2
 """Of the piece that tells how fast the model is."""
@@ -162,12 +162,18 @@ class AceStep:
         )
 
     def _measured(self) -> float:
-        """Return the seconds of work per second of music of one take, from a few steps."""
+        """Return the seconds of work per second of music of one take, from a few steps.
+
+        Raises OperatorError for a model that computes no numbers.
+        """
         session = self._begun(trial(self._name, TRIAL_SECONDS, {"steps": TRIAL_STEPS}))
         times = []
         while not session.ended:
             begun = time.perf_counter()
-            session.step()
+            try:
+                session.step()
+            except JobError as error:  # the words are ours: only its numbers can be wrong
+                raise OperatorError(f"{self._name} cannot play: {NONSENSE}") from error
             devices.wait(self._device)
             times.append(time.perf_counter() - begun)
         # The first of a kind does what no other has to, such as to choose its kernels.

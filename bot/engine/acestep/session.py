@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Latents = NDArray[np.float16]
 
-NO_MUSIC = (
-    "There is no music in this piece: the model computes NaN or infinity. Whoever runs this bot "
-    "can try PRECISION=float32; if that does not help, its weights are damaged."
+NONSENSE = (
+    "the model computes NaN or infinity. Whoever runs this bot can try PRECISION=float32; if that "
+    "does not help, its weights are damaged."
 )
 
 
@@ -110,7 +110,7 @@ class Session:
     def _decoded(self, part: Part, latents: Latents) -> Iterator[None]:
         """Decode what is kept of a take, so that whoever goes on from it hears the same."""
         if not np.isfinite(latents).all():
-            raise JobError(NO_MUSIC, Fault.NUMBERS)
+            raise JobError(f"There is no music in this piece: {NONSENSE}", Fault.NUMBERS)
         tiles = Tiles(self._pipe.vae, torch.from_numpy(latents), self._frames)
         while tiles.left:
             tiles.step()
