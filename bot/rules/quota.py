@@ -52,6 +52,13 @@ def includes(tier: Tier, model: str) -> bool:
     return bool(tier.models & {"*", model}) or card(model).stands_in
 
 
+def check_model(held: Membership, model: str, offers: Sequence[Offer]) -> None:
+    """Raise Refusal, naming a tier that would do, if a member's tier does not include a model."""
+    if not includes(held.tier, model):
+        text = f"Your {escape(held.tier.name)} tier does not include the model {model}."
+        raise _beyond(text, remedy(offers, lambda other: includes(other, model)))
+
+
 def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
     """Raise Refusal, naming a tier that would do, if a member's tier never allows a request.
 
@@ -74,11 +81,8 @@ def check(held: Membership, request: Request, offers: Sequence[Offer]) -> None:
         f"You asked for {request.takes} takes; your",
         f"allows {tier.takes} per request.",
     )
-    require(
-        lambda other: includes(other, request.model),
-        "Your",
-        f"does not include the model {request.model}.",
-    )
+    with wrong.noted():
+        check_model(held, request.model, offers)
     wrong.tell()
 
 

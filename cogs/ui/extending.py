@@ -77,6 +77,7 @@ async def _choices(
     """Return a piece and the extensions that its member's tier allows, or raise Refusal."""
     pieces, viewer = interaction.client.services.pieces, permissions.viewer(interaction)
     job, takes = await pieces.takes(number, viewer)
+    await submit.require_model(interaction, job.request.model)
     takes = tuple(take for take in takes if only in (0, take.number))
     held, longest = await submit.allowed(interaction)
     choices = [

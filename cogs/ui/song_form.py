@@ -31,12 +31,13 @@ A_STYLE, A_LINE = "a style", "a line"
 
 
 async def open_for(interaction: Interaction, wish: Wish) -> None:
-    """Open the form with what a wish for a song has; raise Refusal for what nobody may have.
+    """Open the form with what a wish for a song has; raise Refusal for what they may not have.
 
-    Nobody writes lyrics to be told then that there is no model which sings them.
+    Nobody writes lyrics to be told then that there is no model which sings them, or none for them.
     """
     known = replace(wish, prompt=wish.prompt or A_STYLE, lyrics=wish.lyrics or A_LINE)
     asked = interaction.client.services.studio.ask(known)
+    await submit.require_model(interaction, asked.model)
     held, longest = await submit.allowed(interaction)
     seconds = held.up_to(asked.seconds, longest) if wish.seconds is None else asked.seconds
     said = {
@@ -50,7 +51,11 @@ async def open_for(interaction: Interaction, wish: Wish) -> None:
 
 
 async def edit(interaction: Interaction, number: int, request: Request) -> None:
-    """Open the form with the song of a piece; of another's the lyrics are for them to write."""
+    """Open the form with the song of a piece; of another's the lyrics are for them to write.
+
+    Raises Refusal where their tier does not include its model.
+    """
+    await submit.require_model(interaction, request.model)
     said = {
         "prompt": request.prompt,
         "lyrics": request.lyrics or "",

@@ -5,6 +5,7 @@ import logging
 from bot.client import Interaction, require_membership
 from bot.discord_api import invitation
 from bot.errors import Refusal, RefusalKind, StorageError
+from bot.rules import quota
 from bot.values import Job, Membership, Origin, Status, Wish
 from cogs.ui import permissions, status_embeds, views
 
@@ -20,6 +21,18 @@ async def allowed(interaction: Interaction) -> tuple[Membership, int]:
     return await interaction.client.services.accounts.allowed(
         interaction.guild_id or 0, interaction.user.id, permissions.presence(interaction)
     )
+
+
+async def require_model(interaction: Interaction, model: str) -> None:
+    """Raise Refusal where there is a model that the member's tier does not include.
+
+    It is asked before a form opens that is for this model: nobody writes in vain.
+    """
+    services = interaction.client.services
+    if model in services.studio.models:
+        held, _ = await allowed(interaction)
+        offers = await services.accounts.offers(permissions.guild_of(interaction))
+        quota.check_model(held, model, offers)
 
 
 async def queue(interaction: Interaction, wish: Wish) -> None:

@@ -79,6 +79,29 @@ async def test_a_model_that_sings_no_words_names_one_that_does(plan: Plan) -> No
         assert [choice["value"] for choice in offered] == [SINGER]
 
 
+async def test_nobody_writes_lyrics_for_a_model_that_their_tier_does_not_include(
+    plan: Plan,
+) -> None:
+    async with world(plan) as w:
+        song = await sung(w)
+        await w.admin.slash(w.music, "tier edit", tier="Generous", models="small")
+        refused = f"Your Generous tier does not include the model {SINGER}. No tier on this server"
+        assert refused in told(await ask(w, style="play"))
+        for label in ("Edit", "Extend"):
+            assert refused in told(await w.bob.click(song, label=label))
+
+
+async def test_the_form_explains_sections_and_languages_are_completed(plan: Plan) -> None:
+    async with world(plan) as w:
+        form = await ask(w, style="play")
+        assert form.modal
+        explained = [str(field.get("description")) for field in form.modal["components"]]
+        for section in ("[verse]", "[chorus]", "[bridge]", "[outro]", "[inst]"):
+            assert section in explained[1]
+        offered = await w.alice.autocomplete(w.music, "song", "language", "ger")
+        assert [(each["name"], each["value"]) for each in offered] == [("German", "de")]
+
+
 async def test_where_no_model_sings_nobody_writes_lyrics_in_vain(plan: Plan) -> None:
     async with world(replace(plan, models=("sketch",))) as w:
         assert told(await ask(w)) == (

@@ -189,6 +189,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "sung::test_lyrics_are_sung_and_go_on_and_too_many_of_them_cost_nothing",
         "songs::test_a_model_that_sings_no_words_names_one_that_does",
         "songs::test_where_no_model_sings_nobody_writes_lyrics_in_vain",
+        "songs::test_nobody_writes_lyrics_for_a_model_that_their_tier_does_not_include",
     ),
     (
         "with ` / ` between lines, or in the form that opens where they are left out",
