@@ -33,8 +33,8 @@ FOR_MEMBERS = {
     "`/history` your pieces, with a search · `/piece` everything about one: star it, name it\n"
     "`/resend` posts one again, in any format · `/forget me` erases everything of yours",
     "Under a result": "**Again** with a new seed · **Edit** and resubmit · **Extend** by 5 to 30 s "
-    "· **Save as** FLAC, MP3 or Ogg · **Delete**. Long pieces are previewed, and can be stopped "
-    "early.",
+    "· **Save as** FLAC, MP3 or Ogg · **Delete**. Where the model can, long pieces are previewed "
+    "and can be stopped early.",
 }
 
 FOR_MANAGERS = {

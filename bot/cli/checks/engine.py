@@ -30,7 +30,9 @@ print(json.dumps([[p.name, p.total_memory, unfit()] if gpu else None, native()])
 TOLD = ("audiocraft", "diffusers", "torch", "torchaudio", "transformers", "xformers")
 """Packages whose versions are told."""
 
-SLOW_ON_A_CPU = "two cores play the small model in about real time; larger ones need a GPU"
+SLOW_ON_A_CPU = (
+    "two cores play MusicGen's small model in about real time; all others are slow without a GPU"
+)
 
 
 def models(config: Config) -> Iterator[Check]:

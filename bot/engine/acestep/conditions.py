@@ -66,7 +66,7 @@ def check_length(pipe: "AceStepPipeline", words: SongWords) -> None:
     empty = SongWords(style="", lyrics="", language=words.language, seconds=words.seconds)
     frame, asked = _tokens(pipe, empty), _tokens(pipe, words)
     for name, most, own, all_of_it in zip(
-        ("description is", "lyrics are"),
+        ("prompt is", "lyrics are"),
         (MOST_CAPTION_TOKENS, MOST_LYRIC_TOKENS),
         frame,
         asked,
