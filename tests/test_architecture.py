@@ -1,5 +1,6 @@
 """Who may import whom: a line for each folder, and for each library that has a place of its own."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
     for library, rooms in ONLY.items():
         if any(within(name, {library}) for name in imported(path)):
             assert within(name_of(path), set(rooms.split())), f"{library} in {name_of(path)}"
+
+
+OF_A_FAMILY = re.compile(r"\bfamily\b|\bfamily_of\b|\bFamily\.")
+"""What a comparison with a family of models has in it."""
+
+
+def test_no_room_but_that_of_names_compares_families() -> None:
+    """What depends on a model's family stands in its card, or in a table by families."""
+    compared = {
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Compare | ast.MatchValue) and OF_A_FAMILY.search(ast.unparse(node))
+    }
+    assert compared == {"bot.engine.names"}
 
 
 def test_what_is_looked_up_changes_nothing() -> None:

@@ -125,9 +125,11 @@ def test_run_with_an_engine_that_cannot_start_stops_with_a_sentence(tmp_path: Pa
             "run",
             DISCORD_TOKEN=TOKEN,
             ENGINE="musicgen",
+            SKUS="1234567890123456789:Plus",
             PYTHONPATH=os.pathsep.join([str(silent(tmp_path)), str(Path.cwd())]),
         )
     )
+    assert "SKUS sells tiers, and these include small: CC-BY-NC 4.0" in text
     assert "The engine cannot start" in text
     assert "python -m bot fetch facebook/musicgen-small" in text
 
