@@ -12,6 +12,25 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "fetching::test_a_repository_of_something_else_is_refused_before_its_weights_come",
     ),
     (
+        "code in a repository is neither fetched nor run",
+        "checkpoint::test_code_beside_the_tokenizer_is_not_run",
+        "checkpoint::test_what_is_wrong_is_said_in_a_sentence",
+        "fetching::test_the_2b_model_is_converted_and_plays",
+    ),
+    (
+        "with the codec in float32",
+        "ace_model::test_half_precision_is_near_enough",
+    ),
+    (
+        "takes side by side took",
+        "ace_capacity::test_as_many_takes_as_a_gpu_has_room_for_are_denoised_side_by_side",
+        "ace_capacity::test_a_step_is_estimated_as_a_gpu_measured_it",
+    ),
+    (
+        "`PRECISION=auto` is bfloat16 on a GPU that has it",
+        "ace_capacity::test_a_gpu_computes_in_bfloat16_where_it_has_it",
+    ),
+    (
         "those that diffusers' pipeline makes of a single request with the take's seed",
         "denoising::test_latents_are_the_pipelines_own_bit_for_bit",
         "denoising::test_a_take_in_a_batch_is_the_same_as_alone",
@@ -47,6 +66,8 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "Weights that are cut short, pickled, of another model or lacking are refused",
         "checkpoint::test_what_is_wrong_is_said_in_a_sentence",
         "checkpoint::test_a_part_that_lacks_a_weight_is_refused_with_its_name",
+        "ace_songs::test_an_engine_does_not_start_with_a_model_that_cannot_sing",
+        "ace_model::test_a_model_that_computes_no_numbers_is_refused_as_it_is_loaded",
     ),
     (
         "Too little memory in a step costs that piece alone",

@@ -297,6 +297,21 @@ def test_too_little_memory_to_load_it_is_said_to_the_operator(ace: Path) -> None
         AceStep(str(ace), SETTINGS)
 
 
+def test_a_model_that_computes_no_numbers_is_refused_as_it_is_loaded(ace: Path) -> None:
+    whole = loading.load
+
+    def spoilt(*given: Any) -> Any:
+        pipe = whole(*given)
+        pipe.condition_encoder.silence_latent.fill_(np.nan)
+        return pipe
+
+    with (
+        patch.object(loading, "load", spoilt),
+        pytest.raises(OperatorError, match="ace cannot play: the model computes NaN or infinity"),
+    ):
+        AceStep(str(ace), SETTINGS)
+
+
 def test_what_is_no_number_is_no_music(model: AceStep, files: Files) -> None:
     inner = model.pipe.transformer
     forward = inner.forward
@@ -352,6 +367,7 @@ def test_half_precision_is_near_enough(ace: Path) -> None:
     found = []
     for precision in (torch.float32, torch.bfloat16):
         pipe = loading.load(str(ace), torch.device("cpu"), precision)
+        assert (pipe.transformer.dtype, pipe.vae.dtype) == (precision, torch.float32)
         with patch.object(denoising, "noise", return_value=noise.to(precision)):
             kept = torch.empty(0, CHANNELS, dtype=precision)
             found.append(begun(pipe, 7, kept=kept).velocity(0.5).float())

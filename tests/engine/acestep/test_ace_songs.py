@@ -1,5 +1,7 @@
 """ACE-Step in the engine's own process, as the bot runs it, beside a MusicGen."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from bot.engine.messages import (
     Took,
 )
 from bot.values import Fault
-from tests.support.engines import SMALL, Child, Files, last, of, steps, takes, together
+from tests.support.engines import SMALL, Child, Files, last, of, refusal, steps, takes, together
 
 RATE = 48000
 SCRIPTS = "Über Привет 你好 こんにちは 안녕 שלום مرحبا สวัสดี नमस्ते 👩‍🎤 <|endoftext|>\r\n"
@@ -126,3 +128,36 @@ def test_a_song_goes_on_from_its_latents_and_not_from_anothers(
     (said,) = child.render(replace(other.order(1, 3), prefix=kept))
     assert isinstance(said, Failed)
     assert "made by another model" in said.reason
+
+
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+
+
+def cut_short(model: Path) -> None:
+    (model / WEIGHTS).write_bytes((model / WEIGHTS).read_bytes()[:-1])
+
+
+def pickled(model: Path) -> None:
+    (model / WEIGHTS).rename((model / WEIGHTS).with_suffix(".bin"))
+
+
+def of_another_family(model: Path) -> None:
+    (model / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut_short, f"its {WEIGHTS} is damaged or cut short"),
+        (pickled, "has pickles in its transformer, which may hold code and are not opened"),
+        (of_another_family, "state_dict.bin"),
+    ],
+)
+def test_an_engine_does_not_start_with_a_model_that_cannot_sing(
+    home: Path, ace: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    model = shutil.copytree(ace, tmp_path / "ace-own")
+    damage(model)
+    told = refusal(home, str(model))
+    assert said in told
+    assert str(model) in told

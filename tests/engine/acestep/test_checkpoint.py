@@ -167,6 +167,17 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert not (model / "exploded").exists()
 
 
+def test_code_beside_the_tokenizer_is_not_run(model: Path) -> None:
+    (model / "tokenizer/own.py").write_text(
+        f"open({str(model / 'exploded')!r}, 'w')\nclass Own: pass\n"
+    )
+    own = {"auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]}, "tokenizer_class": "Own"}
+    changed("tokenizer/tokenizer_config.json", **own)(model)
+    with pytest.raises(OperatorError, match="contains custom code"):
+        load(str(model), CPU, torch.float32)
+    assert not (model / "exploded").exists()
+
+
 def test_a_part_of_a_spread_out_model_is_missed(model: Path) -> None:
     sharded(model)
     next((model / "transformer").glob("*-00002-of-*")).unlink()
