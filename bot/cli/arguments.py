@@ -133,9 +133,9 @@ def _text(found: str) -> str:
 
 
 def _words(found: str) -> str:
-    """Read a file of text."""
+    """Read a file of text, with or without a byte order mark."""
     try:
-        return parsing.path(found).read_text("utf-8")
+        return parsing.path(found).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{found} is no text in UTF-8") from None
     except OSError as error:

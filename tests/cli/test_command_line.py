@@ -72,7 +72,7 @@ def test_generate_writes_the_format_that_the_files_name_says(tmp_path: Path) -> 
 
 
 def test_generate_sings_what_a_file_says(tmp_path: Path, ace: Path) -> None:
-    (tmp_path / "words.txt").write_text("[verse]\r\nDer Regen  singt\n")
+    (tmp_path / "words.txt").write_text("\ufeff[verse]\r\nDer Regen  singt\n", "utf-8")
     given = ("--model", str(ace), "--engine", "musicgen", "--duration", "2", "--out", "song.flac")
     done = bot(tmp_path, "generate", "pop", *given, "--lyrics", "words.txt", "--language", "German")
     assert done.returncode == 0, done.stderr
