@@ -287,7 +287,8 @@ class Request:
     @property
     def written(self) -> Mapping[str, str]:
         """All that its member wrote, by how a sentence about it begins."""
-        words = {"prompt contains": self.prompt, "lyrics contain": self.lyrics or ""}
+        style = "prompt" if self.lyrics is None else "style"
+        words = {f"{style} contains": self.prompt, "lyrics contain": self.lyrics or ""}
         return {begun: text for begun, text in words.items() if text}
 
     @property

@@ -41,7 +41,8 @@ def ask(wish: Wish, *, models: Sequence[ModelCard], max_seconds: int, seed: int)
     seconds = by_default if wish.seconds is None else wish.seconds
     seed = seed if wish.seed is None else wish.seed
     if not 1 <= len(prompt) <= LONGEST_PROMPT:
-        wrong.note(f"The prompt must have 1 to {LONGEST_PROMPT} characters.")
+        style = "prompt" if sung is None else "style"  # as the commands call it
+        wrong.note(f"The {style} must have 1 to {LONGEST_PROMPT} characters.")
     if not 1 <= seconds <= longest:
         by_operator = longest == max_seconds
         whose = "the operator's limit" if by_operator else f"what {known.label} can play"

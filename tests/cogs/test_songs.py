@@ -120,7 +120,7 @@ async def test_where_no_model_sings_nobody_writes_lyrics_in_vain(plan: Plan) -> 
         ({"settings": "top_k 3"}, "has no `top_k`"),
         ({"settings": "loud 9"}, "I cannot read the setting “loud 9”"),
         ({"lyrics": "the forbiddEn word"}, "Your lyrics contain a word that this server blocks."),
-        ({"prompt": "forbidden"}, "Your prompt contains a word that this server blocks."),
+        ({"prompt": "forbidden"}, "Your style contains a word that this server blocks."),
     ],
 )
 async def test_a_refused_song_comes_back_with_its_lyrics(

@@ -25,7 +25,7 @@ REASON = "A reason must have 1 to 200 characters."
 WRONG: dict[str, tuple[Any, str]] = {
     "generate prompt": (" ", "The prompt must have 1 to 500 characters."),
     "generate model": ("foo", NO_MODEL),
-    "song style": ("\u200b", "The prompt must have 1 to 500 characters."),
+    "song style": ("\u200b", "The style must have 1 to 500 characters."),
     "song lyrics": ("\u200b", "The lyrics must have 1 to 4,000 characters."),
     "song language": ("Klingon", "I do not know that language. Known: Arabic, Azerbaijani, "),
     "song model": ("foo", NO_MODEL),

@@ -65,8 +65,9 @@ def check_length(pipe: "AceStepPipeline", words: SongWords) -> None:
     """Raise JobError for more words than the model reads, with the number."""
     empty = SongWords(style="", lyrics="", language=words.language, seconds=words.seconds)
     frame, asked = _tokens(pipe, empty), _tokens(pipe, words)
+    style = "prompt" if words.lyrics == INSTRUMENTAL else "style"
     for name, most, own, all_of_it in zip(
-        ("prompt is", "lyrics are"),
+        (f"{style} is", "lyrics are"),
         (MOST_CAPTION_TOKENS, MOST_LYRIC_TOKENS),
         frame,
         asked,

@@ -54,8 +54,14 @@ def test_what_is_too_long_is_refused_with_the_numbers_and_one_less_is_not(field:
     fits = FITS[field]
     check_length(tiny(), words(**{field: "a" * fits}))
     for count in (fits + 1, 4000):
-        with pytest.raises(JobError, match=f"for the model: {count:,} tokens, .* reads {fits:,}"):
+        told = f"^The {'prompt is' if field == 'style' else 'lyrics are'} too long for the model: "
+        with pytest.raises(JobError, match=f"{told}{count:,} tokens, .* reads {fits:,}"):
             check_length(tiny(), words(**{field: "a" * count}))
+
+
+def test_what_is_too_long_of_a_song_is_called_as_its_form_calls_it() -> None:
+    with pytest.raises(JobError, match=r"^The style is too long for the model"):
+        check_length(tiny(), words(style="a" * 500, lyrics="la"))
 
 
 def test_no_more_is_read_than_the_pipeline_reads() -> None:
