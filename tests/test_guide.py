@@ -3,12 +3,16 @@
 import re
 import shlex
 import sqlite3
-from contextlib import closing
+import tomllib
+from contextlib import closing, suppress
 from dataclasses import fields
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from mutagen.oggvorbis import OggVorbis
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bot import app
 from bot.cli import arguments
@@ -159,6 +163,33 @@ def test_the_settings_in_the_guide_are_settings() -> None:
     # Some are those of libraries, which engines inherit.
     assert {name for name in named - SETTINGS if not INHERITED.fullmatch(name)} == set()
     assert set(re.findall(r"\b([A-Z]{4,})\b", "\n".join(commands(GUIDE)))) <= NOT_OURS
+
+
+def needed(*wanted: str) -> set[str]:
+    """Return the packages that are installed for some requirements, with those of theirs."""
+    found, left = set(), [Requirement(each) for each in wanted]
+    while left:
+        each = left.pop()
+        name = canonicalize_name(each.name)
+        with suppress(metadata.PackageNotFoundError):  # `make lock` leaves some out
+            if name not in found and (each.marker is None or each.marker.evaluate({"extra": ""})):
+                left += map(Requirement, metadata.requires(name) or ())
+                found.add(name)
+    return found
+
+
+def test_the_page_of_ace_step_lists_the_packages_that_it_adds_with_their_licences() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    added = needed(*extras["acestep"]) - needed(*project["dependencies"], *extras["musicgen"])
+    _, _, chapter = (DOCS / "acestep.md").read_text().partition("## What was added")
+    rows = re.findall(r"^\| (.+) \| (\S+) \|$", chapter, re.MULTILINE)[1:]
+    listed = {name: licence for names, licence in rows for name in names.split(", ")}
+    assert listed.keys() == added
+    for name, licence in listed.items():
+        said = metadata.metadata(name)
+        texts = [text for key, text in said.items() if key in ("License", "License-Expression")]
+        assert licence.partition("-")[0] in " ".join(texts), name
 
 
 def test_the_metrics_in_the_guide_are_metrics() -> None:
