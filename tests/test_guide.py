@@ -167,7 +167,7 @@ def test_the_settings_in_the_guide_are_settings() -> None:
 
 def needed(*wanted: str) -> set[str]:
     """Return the packages that are installed for some requirements, with those of theirs."""
-    found, left = set(), [Requirement(each) for each in wanted]
+    found, left = set[str](), [Requirement(each) for each in wanted]
     while left:
         each = left.pop()
         name = canonicalize_name(each.name)
@@ -188,7 +188,7 @@ def test_the_page_of_ace_step_lists_the_packages_that_it_adds_with_their_licence
     assert listed.keys() == added
     for name, licence in listed.items():
         said = metadata.metadata(name)
-        texts = [text for key, text in said.items() if key in ("License", "License-Expression")]
+        texts = [*(said.get_all("License") or ()), *(said.get_all("License-Expression") or ())]
         assert licence.partition("-")[0] in " ".join(texts), name
 
 
