@@ -103,6 +103,10 @@ class Outbox:
         """Return the status messages that may be out of date, oldest first."""
         return await notices.to_show(self._database)
 
+    async def changed_notices(self) -> list[Notice]:
+        """Return those of them that do not show their jobs' status."""
+        return await notices.changed(self._database)
+
     async def shown(self, job: Job, message: int | None, status: Status) -> None:
         """Note the message that shows a job's status (None: it is gone) and what it shows."""
         async with self._database.transaction() as tx:
@@ -116,10 +120,7 @@ class Outbox:
         """
         if await posts.undelivered(self._database, self._clock()):
             return True
-        return any(
-            notice.shown is not notice.status and notice.status not in UNRENDERED
-            for notice in await self.notices()
-        )
+        return any(notice.status not in UNRENDERED for notice in await self.changed_notices())
 
     async def trying(self, owed: Owed) -> Unsent | None:
         """Note that a post is about to be sent; return the reason if it must not be.

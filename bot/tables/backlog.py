@@ -107,12 +107,12 @@ async def length(tx: Transaction, job: int) -> float:
 
 
 async def line(reader: Reader) -> list[QueuedJob]:
-    """Return all queued jobs."""
+    """Return all queued jobs, in no order."""
     rows = await reader.fetch(
         """
         SELECT id, guild_id, user_id, weight, server_weight, work, takes, model, priority,
             attempts, passed, engine, before, options
-        FROM jobs WHERE status = 'queued' ORDER BY priority DESC, id
+        FROM jobs WHERE status = 'queued'
         """
     )
     return list(map(_whole, rows))

@@ -27,3 +27,15 @@ async def to_show(reader: Reader) -> list[Notice]:
         """
     )
     return [read(Notice, row) for row in rows]
+
+
+async def changed(reader: Reader) -> list[Notice]:
+    """Return the status messages that do not show their jobs' status, oldest first."""
+    rows = await reader.fetch(
+        """
+        SELECT id AS job, channel_id AS channel, status, shown, created_at
+        FROM jobs INDEXED BY jobs_to_show
+        WHERE status_message_id IS NOT NULL AND shown IS NOT status ORDER BY id
+        """
+    )
+    return [read(Notice, row) for row in rows]

@@ -28,6 +28,9 @@ EDITED_EVERY = {Status.QUEUED: 30.0, Status.RUNNING: 4.0}
 BRISK_FOR = timedelta(seconds=20)
 """How long after its request it is edited twice as often: a short piece is done by then."""
 
+LOOKED_THROUGH_EVERY = 1.0
+"""How often all messages are looked through, in seconds; what has changed is seen at once."""
+
 EDITED_AT_ONCE = 5
 """How many messages of a channel are edited before checking for news again.
 
@@ -62,6 +65,8 @@ class StatusMessages:
         self._standings, self._pieces = services.standings, services.pieces
         self._edits: dict[int, Edit] = {}
         """By job, of the messages that may be out of date."""
+        self._looked_through = -LOOKED_THROUGH_EVERY
+        """When all messages were last looked through, by ticks."""
         self._busy: set[int] = set()
         """Channels in which messages are being edited."""
         self._again: set[int] = set()
@@ -108,10 +113,18 @@ class StatusMessages:
 
     async def _due(self) -> dict[int, list[Notice]]:
         """Return a few notices by channel: changed ones first, then the longest unedited."""
-        notices = await self._outbox.notices()
-        self._edits = {
-            notice.job: self._edits.get(notice.job) or Edit(self._ago(notice)) for notice in notices
-        }
+        if (now := self._clock.ticks()) < self._looked_through + LOOKED_THROUGH_EVERY:
+            # Looks come with all that happens: reading of thousands that wait each time would take
+            # longer than what happens.
+            notices = await self._outbox.changed_notices()
+            for notice in notices:
+                self._edits.setdefault(notice.job, Edit(self._ago(notice)))
+        else:
+            notices = await self._outbox.notices()
+            self._edits = {
+                each.job: self._edits.get(each.job) or Edit(self._ago(each)) for each in notices
+            }
+            self._looked_through = now
         due: dict[int, list[Notice]] = {}
         for notice in sorted(notices, key=self._rank):
             line = due.setdefault(notice.channel, [])

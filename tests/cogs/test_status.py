@@ -8,8 +8,8 @@ import pytest
 
 from bot.app import Plan
 from bot.errors import StorageError
-from bot.values import Job, Status
-from cogs.ui.status import EDITED_AT_ONCE
+from bot.values import Job, Notice, Status
+from cogs.ui.status import EDITED_AT_ONCE, LOOKED_THROUGH_EVERY
 from tests.support.clock import Clock, until
 from tests.support.studio import member
 from tests.support.world import world
@@ -40,6 +40,7 @@ async def test_what_is_new_is_told_before_the_rest_of_those_who_wait(
         await cancel(len(shown))
 
         async def told() -> bool:
+            clock.turn(seconds=LOOKED_THROUGH_EVERY / 10)
             return len(edited) == len(shown)
 
         await until(told)
@@ -126,3 +127,28 @@ async def test_a_message_that_cannot_be_edited_is_tried_ever_more_rarely(
         away = False
         clock.turn(seconds=300)
         await w.status(shown, "#1 was cancelled")
+
+
+async def test_those_who_wait_are_looked_through_once_a_second_and_what_is_new_at_each_look(
+    plan: Plan, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(replace(plan, clock=clock)) as w:
+        await w.bot.services.operations.pause("")
+        shown = await w.generate("play")
+        await w.generate("play")
+        real, read = w.services.outbox.notices, list[float]()
+
+        async def notices() -> list[Notice]:
+            read.append(clock.ticks())
+            return await real()
+
+        monkeypatch.setattr(w.services.outbox, "notices", notices)
+        clock.turn(seconds=31)
+        for _ in range(5):
+            await w.look()
+        await w.studio.cancel(1, member(w.alice.id, w.guild.id))
+        await w.status(shown, "#1 was cancelled")
+        assert read == [31.0]
+        clock.turn(seconds=LOOKED_THROUGH_EVERY)
+        await w.look()
+        assert read == [31.0, 31.0 + LOOKED_THROUGH_EVERY]
