@@ -15,6 +15,12 @@ log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE_LINE = 65536
 
+DEATH_PATIENCE = 5.0
+"""Seconds in which a child that closed its pipe ends, and its last words are there."""
+
+END_PATIENCE = 30.0
+"""Seconds in which a child that was killed is gone, however much memory it has to give back."""
+
 PRIVATE_UMASK = 0o077
 """The umask of engines' processes: only the owner may read their files."""
 
@@ -58,11 +64,17 @@ class ChildProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
-        """Kill the child and wait until nothing of it is left."""
+        """Kill the child and wait until nothing of it is left, but not for ever."""
         self.kill()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
-        await self._process.communicate()
+        try:
+            async with asyncio.timeout(END_PATIENCE):
+                await self._process.communicate()
+        except TimeoutError:
+            # A broken driver lets nobody be killed, who writes no file then either; and a helper
+            # with a session of its own holds the pipes.
+            log.error("process %d was killed, and something of it is left", self.pid)
 
     async def _listen(self) -> None:
         decoder, rest = codecs.getincrementaldecoder("utf-8")(errors="replace"), ""
@@ -81,10 +93,14 @@ class ChildProcess:
             self._last_words = quoted(line.strip())
 
     async def _death(self) -> str:
-        code = await self._process.wait()
-        # What it said last may still be in the pipe, which a child of its own may hold open.
-        await asyncio.wait({self._listening}, timeout=1)
-        return f"ended with code {code}; its last words: {self._last_words or 'none'}"
+        # What it said last may still be in the pipe. A helper may hold that open, and then `wait`
+        # does not return either.
+        ended = asyncio.ensure_future(self._process.wait())
+        await asyncio.wait({ended, self._listening}, timeout=DEATH_PATIENCE)
+        ended.cancel()
+        code = self._process.returncode
+        how = "closed its pipe" if code is None else f"ended with code {code}"
+        return f"{how}; its last words: {self._last_words or 'none'}"
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from bot.engine import messages, worker
+from bot.engine import messages, process, worker
 from bot.engine.children import Way, start
 from bot.engine.contract import Idle, Rendering
 from bot.engine.conversation import Conversation
@@ -23,8 +24,9 @@ from bot.engine.environment import engine_environment
 from bot.engine.messages import Done, Part, Progress, Ready, Render, Took
 from bot.engine.sketch.engine import Sketch
 from bot.errors import EngineError, JobError
+from tests.support.clock import until
 from tests.support.engines import of, seconds_of, steps
-from tests.support.processes import program
+from tests.support.processes import Child, alive, program
 from tests.support.scripted_child import SCRIPTED
 
 T = TypeVar("T")
@@ -188,6 +190,29 @@ async def test_a_child_that_never_gets_ready_is_given_up() -> None:
     ) as running:
         with pytest.raises(EngineError, match=r"was not ready after 0\.1 s"):
             await running.ready()
+
+
+@pytest.mark.parametrize(
+    ("then", "lost"), [("exit 7", "ended with code 7"), ("exec sleep 60 >&-", "closed its pipe")]
+)
+async def test_what_a_child_leaves_behind_keeps_nobody_from_starting_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, lost: str
+) -> None:
+    """A helper that no signal to the child's group reaches, and that holds its pipe."""
+    for patience in ("DEATH_PATIENCE", "END_PATIENCE"):
+        monkeypatch.setattr(process, patience, 0.5)
+    note = tmp_path / "helper"
+    helper = f"setsid sh -c 'echo $$ > {note}.new; mv {note}.new {note}; exec sleep 60' > /dev/null"
+    command = ["sh", "-c", f"{helper} & while ! test -e {note}; do sleep 0.01; done; {then}"]
+    async with start(Way(command=command), engine_environment()) as running:
+        with pytest.raises(EngineError, match=lost):
+            await running.ready()
+    left = Child(note.read_text())
+    assert alive(left)
+    assert not alive(running.pid or 0)
+    os.kill(left, signal.SIGKILL)
+    await until(lambda: asyncio.sleep(0.01, not alive(left)))
+    await asyncio.sleep(0.1)  # the event loop closes the pipe
 
 
 class Over(Exception):
