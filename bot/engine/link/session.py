@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from bot.engine.conversation import LONGEST_LAST_WORDS
 from bot.engine.files import wav
@@ -69,10 +69,11 @@ async def uncancelled(work: Coroutine[Any, Any, object]) -> None:
         raise
 
 
-def told(error: BaseException) -> str:
-    """Return the line of an error of Ray's that says most: there may be a traceback above it."""
+def told_by(error: BaseException) -> str:
+    """Return the line of an error of Ray's that says most: of a traceback that is the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:LONGEST_LAST_WORDS]
+    says = -1 if isinstance(error, RayTaskError) else 0
+    return (lines or [type(error).__name__])[says][:LONGEST_LAST_WORDS]
 
 
 class NodeSession:
@@ -90,6 +91,8 @@ class NodeSession:
         self._unsaved: set[int] = set()
         """Orders that ended here, since their files could not be read or written."""
         self._chunks: list[bytes] = []
+        self._untold = ""
+        """Why a line could not be told."""
         self.ending = False
         """Whether it ends by itself, or was told to: it takes no files any more."""
         self.reason = "ended"
@@ -109,13 +112,13 @@ class NodeSession:
         try:
             await self._hear(stream)
         except EngineError as lost:
-            self.reason = str(lost)
+            self.reason = self._untold or str(lost)
         except TimeoutError:
             self.useless, patience = True, 0.0
             self.reason = f"said nothing on {place.label} for {self._silence:g} s"
         except RayError as error:
             self.useless, patience = isinstance(error, ActorDiedError), 0.0
-            self.reason = f"cannot be reached on {place.label} any more ({told(error)})"
+            self.reason = f"cannot be reached on {place.label} any more ({told_by(error)})"
         finally:
             self.ending = True
             telling.cancel()
@@ -151,7 +154,10 @@ class NodeSession:
                         prefix = await asyncio.to_thread(Path(told.prefix).read_bytes)
                     line = encode(sent)
                 await actor.tell.remote(self._number, line, prefix)
-            except RayError:  # which the stream meets as well
+            except RayError as error:
+                # It would wait for the rest: its process ends, or the stream meets the same.
+                self._untold = f"cannot be told anything any more ({told_by(error)})"
+                actor.end.remote(self._number)
                 return
             except OSError as error:
                 self._fail(job, error)

@@ -214,14 +214,14 @@ async def test_takes_come_with_their_files_and_then_a_picture(
 
 @BOTH
 async def test_what_is_announced_is_there_by_then(start: EngineStart, tmp_path: Path) -> None:
-    """The beginning of a long piece, and each take."""
+    """The beginning of a long piece, and each take, of more than one chunk."""
     async with running(start) as engine:
-        async for report in engine.render(order(tmp_path, "through", seconds=31)):
+        async for report in engine.render(order(tmp_path, "through", seconds=150)):
             match report:
                 case Previewed():
                     assert seconds_of(tmp_path / "audio/1-1.preview.wav") == 30
                 case Took():
-                    assert seconds_of(tmp_path / "audio/1-1.wav") == 31
+                    assert seconds_of(tmp_path / "audio/1-1.wav") == 150
     assert "1-1.preview.wav" in files(tmp_path)
 
 
@@ -292,6 +292,23 @@ async def test_an_engine_that_is_lost_says_why_and_another_starts(
         await asyncio.sleep(0)
         engine.cancel(1)
         with pytest.raises(EngineError, match=lost):
+            await engine.attend()
+        rendering.cancel()
+    async with running(start) as engine:
+        assert isinstance((await said(engine.render(order(tmp_path))))[-1], Took)
+
+
+@pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
+async def test_one_that_cannot_be_handed_an_order_says_why_at_once_and_another_starts(
+    start: EngineStart, tmp_path: Path
+) -> None:
+    """Its node's disk is full, or somebody tidied up there; the engine itself knows of nothing."""
+    async with start() as engine:
+        await engine.ready()
+        for folder in ray_cluster.opened(scratch.FOLDER_PREFIX):
+            shutil.rmtree(folder)
+        rendering = asyncio.create_task(said(engine.render(order(tmp_path))))
+        with pytest.raises(EngineError, match="cannot be told anything .*No such file or directory"):
             await engine.attend()
         rendering.cancel()
     async with running(start) as engine:
