@@ -257,6 +257,35 @@ async def test_an_idle_piece_gives_way_to_nobody_while_another_engine_has_room(p
         assert (await job(w, 2)).status is Status.RUNNING
 
 
+async def test_a_stop_is_for_its_own_piece_and_another_engine_goes_on_from_it(plan: Plan) -> None:
+    """Each has its beginning posted before; the one that is stopped keeps what was made."""
+    async with world(plan) as w:
+        await both_ready(w)
+
+        async def both_heard() -> bool:
+            return all([(await job(w, number)).heard for number in (1, 2)])
+
+        for _ in range(2):
+            await asked(w, "long", seconds=40)
+        await until(both_heard)
+        at, other = [(await job(w, number)).engine for number in (1, 2)]
+        assert {at, other} == {"cpu-0", "cpu-1"}
+        alice = member(w.alice.id, w.guild.id)
+        await w.studio.stop(1, alice)
+        await w.ended(1, Status.DELIVERED)
+        _, (stopped,) = await w.services.pieces.takes(1, alice)
+        assert stopped.seconds == 33.5
+        assert (await job(w, 2)).status is Status.RUNNING
+        await w.services.operations.pause_engine(at or "")
+        await w.studio.stop(2, alice)
+        extension = await w.services.pieces.extension(1, 1, 5, alice)
+        here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
+        longer = (await w.studio.submit(here, replace(extension, prompt="play"))).id
+        assert (await w.ended(longer, Status.DELIVERED)).engine == other
+        _, (extended,) = await w.services.pieces.takes(longer, alice)
+        assert extended.seconds == 38.5
+
+
 async def test_both_end_what_they_render_before_the_bot_goes(plan: Plan) -> None:
     async with world(plan) as w:
         await both_ready(w)

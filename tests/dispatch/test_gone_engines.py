@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.engine.children import EngineStart
 from bot.engine.conversation import Conversation
+from bot.engine.messages import Ready
 from bot.errors import StorageError
 from bot.tables import engines
 from bot.tables.database import Database
@@ -164,3 +166,33 @@ async def test_restarts_are_counted_from_none_on_and_who_is_back_may_fail_again_
         site.changes.put_nowait({"b": lambda: child("refuse")})
         await until(partial(said, "engine b cannot start", times))
         site.changes.put_nowait({})
+
+
+async def test_engines_of_one_computer_load_one_after_the_other(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    loading, most = list[str](), list[int]()
+
+    def late(name: str) -> EngineStart:
+        @asynccontextmanager
+        async def noted() -> AsyncIterator[Conversation]:
+            async with child("late") as engine:
+                loading.append(name)
+                most.append(len(loading))
+                ready = engine.ready
+
+                async def loaded() -> Ready:
+                    try:
+                        return await ready()
+                    finally:
+                        loading.remove(name)
+
+                engine.ready = loaded  # type: ignore[method-assign]
+                yield engine
+
+        return noted
+
+    async with a_site(database, tmp_path, clock, turn=600.0) as site:
+        site.changes.put_nowait({name: late(name) for name in ("gpu-0", "gpu-1", "gpu-2")})
+        await site.ready("gpu-0", "gpu-1", "gpu-2", of=3)
+    assert most == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 from contextlib import aclosing
@@ -95,6 +96,28 @@ async def test_a_cluster_that_never_answers_is_given_up_in_words(
         async with aclosing(there.engines()) as source:
             assert await anext(source) == {}
     assert f"The link to the cluster at {address} said nothing for 4 s." in caplog.text
+
+
+async def test_a_cluster_that_is_away_is_tried_again_with_growing_pauses_and_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses, sleep = list[float](), asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    monkeypatch.setattr(cluster.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(cluster, "LONGEST_LINK_PAUSE", 5.0)
+    async with aclosing(Cluster("127.0.0.2:1", Way(command=SCRIPTED)).engines()) as source:
+        for _ in range(5):
+            assert await anext(source) == {}
+    assert pauses == [1, 2, 4, 5]
+    assert [line for line in caplog.messages if "no engines" in line] == [
+        "no engines until there is a cluster, which is tried again: The link to the cluster at "
+        "127.0.0.2:1 ended with code 1; its last words: none."
+    ]
 
 
 async def test_a_node_runs_one_process_at_a_time_whoever_waits_for_its_end() -> None:

@@ -29,6 +29,7 @@ class Site:
     folder: Path
     clock: Clock
     grace: float = GRACE
+    turn: float = 0.5
     changes: "asyncio.Queue[Mapping[str, EngineStart]]" = field(default_factory=asyncio.Queue)
     metrics: Metrics = field(default_factory=Metrics)
     work: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +49,7 @@ class Site:
             ticks=self.clock.ticks,
             pause=0.01,
             grace=self.grace,
-            turn=0.5,
+            turn=self.turn,
             needed=False,
         )
         self.running = asyncio.create_task(self.fleet.run())

@@ -308,7 +308,9 @@ async def test_one_that_cannot_be_handed_an_order_says_why_at_once_and_another_s
         for folder in ray_cluster.opened(scratch.FOLDER_PREFIX):
             shutil.rmtree(folder)
         rendering = asyncio.create_task(said(engine.render(order(tmp_path))))
-        with pytest.raises(EngineError, match="cannot be told anything .*No such file or directory"):
+        with pytest.raises(
+            EngineError, match="cannot be told anything .*No such file or directory"
+        ):
             await engine.attend()
         rendering.cancel()
     async with running(start) as engine:
