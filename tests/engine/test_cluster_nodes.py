@@ -6,18 +6,24 @@ import shutil
 import socket
 import sys
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 
-from bot.engine import cluster
+from bot.engine import cards, cluster
 from bot.engine.children import Way
 from bot.engine.cluster import Cluster
-from bot.engine.link import versions
+from bot.engine.link import actors, versions
+from bot.engine.link.actors import Actors
+from bot.engine.link.messages import Engines, FromLink, Trouble
 from bot.engine.link.nodes import EnginePlace, gone, on_loopback, places
+from bot.engine.link.session import LARGEST_FILE
 from bot.engine.link.station import Station
 from bot.engine.messages import fingerprint
 from bot.errors import OperatorError
+from tests.support.clock import until
 from tests.support.processes import children
 from tests.support.scripted_child import SCRIPTED
 
@@ -76,6 +82,56 @@ def test_without_a_token_a_cluster_must_be_on_loopback(monkeypatch: pytest.Monke
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(OperatorError, match=refused):
         cluster.check("10.8.0.1:6379")
+
+
+LEFT_OUT = Trouble(
+    reason="The node 10.8.0.2 is left out: without a token, all must be on loopback."
+)
+
+
+@pytest.mark.parametrize(
+    ("token", "names", "troubles"),
+    [
+        (True, ("far/gpu-0", "here/gpu-0"), ()),
+        (False, ("here/gpu-0",), (LEFT_OUT,)),
+    ],
+)
+async def test_without_a_token_a_node_that_others_reach_is_left_out_in_words(
+    monkeypatch: pytest.MonkeyPatch, token: bool, names: tuple[str, ...], troubles: tuple[Trouble]
+) -> None:
+    there = [
+        {**node("here", "1", GPU=1.0), "NodeManagerAddress": "127.0.0.2"},
+        {**node("far", "2", GPU=1.0), "NodeManagerAddress": "10.8.0.2"},
+    ]
+    monkeypatch.setattr(
+        ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "1")
+    )
+    monkeypatch.setattr(ray, "nodes", lambda: there)
+    monkeypatch.setattr(actors, "gone", lambda _: False)
+    monkeypatch.setattr(actors, "_actor", lambda _: SimpleNamespace(versions=Answering()))
+    said = list[FromLink]()
+    serving = asyncio.create_task(
+        Actors([], said.append, silence=60.0, token=token).serve(asyncio.Queue())
+    )
+    await until(lambda: asyncio.sleep(0.01, Engines(names=names) in said))
+    serving.cancel()
+    await asyncio.wait({serving})
+    assert {each for each in said if not isinstance(each, Engines)} == {*troubles}
+
+
+class Answering:
+    """The method of an actor that says which versions its node has."""
+
+    async def remote(self) -> dict[str, str]:
+        return versions.here()
+
+
+def test_the_music_of_the_longest_piece_may_come_from_a_node() -> None:
+    longest = cards.card("ace")
+    assert longest.sample_rate
+    assert longest.channels
+    seconds = longest.longest + cards.LONGEST_PIECE
+    assert 2 * longest.channels * longest.sample_rate * seconds < LARGEST_FILE
 
 
 def test_any_version_that_differs_is_named_with_the_bots() -> None:

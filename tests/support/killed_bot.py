@@ -1,4 +1,4 @@
-"""A bot in a process of its own, to be killed: it asks for music and journals what was accepted.
+"""A bot of two engines, to be killed: it asks both for music and journals what was accepted.
 
 The journal is synced to the disk before anybody relies on it. With `finish` it asks for nothing,
 and ends once all that was accepted has ended.
@@ -15,6 +15,7 @@ import pytest
 
 from bot import app
 from bot.app import Plan, tick
+from bot.engine.placement import Placement
 from bot.values import Status, Wish
 from tests.support.scripted_child import SCRIPTED
 from tests.support.studio import GENEROUS, origin
@@ -34,6 +35,7 @@ async def main(folder: Path, *, finish: bool) -> None:
     plan = Plan(
         folder=folder,
         command=SCRIPTED,
+        placements=(Placement("cpu-0"), Placement("cpu-1")),
         models=("scripted",),
         defaults=(tier,),
         sync=True,  # each start takes as many ids of the simulated Discord as the first
@@ -44,12 +46,16 @@ async def main(folder: Path, *, finish: bool) -> None:
             built.set()
             here = origin(user=w.alice.id, guild=w.guild.id, channel=w.music.id)
             while not finish:
-                job = await w.studio.submit(here, Wish(prompt="play", seconds=2, takes=2))
-                journal.write(f"{job.id}\n")
-                journal.flush()
-                os.fsync(journal.fileno())
-                print(job.id, flush=True)
-                await w.ended(job.id, Status.DELIVERED)
+                asked = []
+                for _ in range(2):
+                    job = await w.studio.submit(here, Wish(prompt="play", seconds=2, takes=2))
+                    journal.write(f"{job.id}\n")
+                    journal.flush()
+                    os.fsync(journal.fileno())
+                    asked.append(job.id)
+                print(*asked, flush=True)
+                for number in asked:
+                    await w.ended(number, Status.DELIVERED)
             numbers = {int(line) for line in (folder.parent / "journal").read_text().split()}
             while any([(await w.studio.job(number)).status in OPEN for number in numbers]):
                 await asyncio.sleep(0.05)

@@ -51,9 +51,9 @@ class Nodes:
         """Kill what the head knows the cluster by."""
         self._do("behead")
 
-    def kill_hands(self) -> None:
-        """Kill what the head, and with it the bot's machine, takes part by."""
-        self._do("handless")
+    def kill_raylet(self, last: int = HEAD) -> None:
+        """Kill what a node takes part by, and the bot's machine by the head's."""
+        self._do("handless", str(last))
 
     def _do(self, *words: str) -> None:
         assert self._process.stdin
@@ -133,8 +133,8 @@ def main() -> None:
                     cluster.remove_node(nodes.pop(int(last)), allow_graceful=False)
                 case ["behead"]:
                     nodes[HEAD].kill_gcs_server(check_alive=False)
-                case ["handless"]:
-                    nodes[HEAD].kill_raylet(check_alive=False)
+                case ["handless", last]:
+                    nodes[int(last)].kill_raylet(check_alive=False)
             print(DONE, flush=True)
     finally:
         for node in nodes.values():

@@ -47,8 +47,8 @@ ITEMS_AHEAD = 4
 NODE_END_PATIENCE = 5.0
 """Seconds in which a node ends a process, if it can be reached."""
 
-LARGEST_FILE = 2**26
-"""Bytes: more than two minutes of stereo in 48 kHz."""
+LARGEST_FILE = 2**28
+"""Bytes: more than twenty minutes of stereo in 48 kHz, for a piece may have been extended often."""
 
 
 ActorHandle = Any

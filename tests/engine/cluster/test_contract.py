@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -308,13 +308,41 @@ async def test_one_that_cannot_be_handed_an_order_says_why_at_once_and_another_s
         for folder in ray_cluster.opened(scratch.FOLDER_PREFIX):
             shutil.rmtree(folder)
         rendering = asyncio.create_task(said(engine.render(order(tmp_path))))
-        with pytest.raises(
-            EngineError, match="cannot be told anything .*No such file or directory"
-        ):
+        with pytest.raises(EngineError, match=r"cannot be told anything .*No such file"):
             await engine.attend()
         rendering.cancel()
     async with running(start) as engine:
         assert isinstance((await said(engine.render(order(tmp_path))))[-1], Took)
+
+
+@pytest.mark.parametrize("start", ["scripted over ray"], indirect=True)
+async def test_what_an_actor_ran_that_dies_is_over_and_ray_begins_it_on_no_other(
+    start: EngineStart,
+) -> None:
+    async with start() as engine:
+        await engine.ready()
+        (before,) = ray_cluster.engines()
+        attending = asyncio.create_task(engine.attend())
+        for actor in ray_cluster.actors():
+            ray_cluster.kill(actor)
+
+        async def over() -> bool:
+            await asyncio.sleep(0.1)
+            return attending.done() or bool({*ray_cluster.engines()} - {before})
+
+        await until(over)
+        assert {*ray_cluster.engines()} <= {before}
+        with pytest.raises(EngineError, match=r"cannot be reached on 127\.0\.0\.3"):
+            await attending
+
+    async def another_starts() -> bool:
+        with suppress(EngineError):  # while the actor starts again
+            async with start() as engine:
+                return bool(await engine.ready())
+        await asyncio.sleep(0.1)
+        return False
+
+    await until(another_starts)
 
 
 @BOTH

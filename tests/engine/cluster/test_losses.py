@@ -109,11 +109,18 @@ class Losses:
         self._there[last] = self._dice.choice((1, 2))
         self._nodes.add(last, self._there[last])
 
+    def raylet(self) -> None:
+        """The raylet of a node is killed, and takes along what it started."""
+        self._loses(self._nodes.kill_raylet)
+
     def leaves(self) -> None:
-        """A node is killed with all that runs on it, and another one joins."""
+        """A node is killed with all that runs on it."""
+        self._loses(self._nodes.kill)
+
+    def _loses(self, kill: Callable[[int], None]) -> None:
         last = self._dice.choice([*self._there])
         del self._there[last]
-        self._nodes.kill(last)
+        kill(last)
         if not self._there:
             self.joins()
 
@@ -140,7 +147,7 @@ async def test_each_piece_is_made_once_while_actors_and_nodes_are_lost_and_join(
             for _ in range(JOBS):
                 await asked(w, "mozart fantasia", seconds=dice.randint(4, 12))
             seen = Rows.of(w.folder)
-            turns: list[Callable[[], None]] = [losses.actor, losses.joins, losses.leaves]
+            turns = [losses.actor, losses.joins, losses.raylet, losses.leaves]
             for turn in turns if not SOAK else dice.choices([losses.engine, *turns], k=12):
                 print(f" {turn.__doc__}")
                 await asyncio.to_thread(turn)
@@ -214,6 +221,6 @@ async def test_a_bot_outlives_its_clusters_head_and_waits_for_the_next(
             rows = await all_ended(w, Rows.of(w.folder))
             assert [job["status"] for job in rows.jobs.values()] == ["delivered"] * 2
             known = losses()
-            nodes.kill_hands()
+            nodes.kill_raylet()
             await lost_again(known)
     await until(lambda: asyncio.sleep(0.1, not ours()))
