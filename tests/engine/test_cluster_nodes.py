@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -107,13 +108,15 @@ async def test_without_a_token_a_node_that_others_reach_is_left_out_in_words(
         ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "1")
     )
     monkeypatch.setattr(ray, "nodes", lambda: there)
-    monkeypatch.setattr(actors, "gone", lambda _: False)
+    asked = threading.Barrier(len(there), timeout=10)  # or each would wait for those before it
+    monkeypatch.setattr(actors, "gone", lambda _: asked.wait() < 0)
     monkeypatch.setattr(actors, "_actor", lambda _: SimpleNamespace(versions=Answering()))
     said = list[FromLink]()
     serving = asyncio.create_task(
         Actors([], said.append, silence=60.0, token=token).serve(asyncio.Queue())
     )
-    await until(lambda: asyncio.sleep(0.01, Engines(names=names) in said))
+    await until(lambda: asyncio.sleep(0.01, serving.done() or Engines(names=names) in said))
+    assert not serving.done()
     serving.cancel()
     await asyncio.wait({serving})
     assert {each for each in said if not isinstance(each, Engines)} == {*troubles}
@@ -164,7 +167,7 @@ async def test_a_cluster_that_is_away_is_tried_again_with_growing_pauses_and_tol
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", noted)
-    monkeypatch.setattr(cluster.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     monkeypatch.setattr(cluster, "LONGEST_LINK_PAUSE", 5.0)
     async with aclosing(Cluster("127.0.0.2:1", Way(command=SCRIPTED)).engines()) as source:
         for _ in range(5):

@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 import pytest
@@ -31,8 +32,9 @@ HEAD = 2
 class Nodes:
     """A head without engines, and the nodes that joined it, by the last number of their address."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
+    def __init__(self, process: "subprocess.Popen[str]", errors: IO[bytes]) -> None:
+        """The process says on `errors` why it ended, if it should not have."""
+        self._process, self._errors = process, errors
         self.address = self._answer()
 
     def add(self, last: int, engines: int, gpus: int = 0, **environment: str) -> None:
@@ -65,7 +67,8 @@ class Nodes:
         while line := self._process.stdout.readline():
             if line.startswith(DONE):
                 return line.removeprefix(DONE).strip()
-        raise AssertionError("the cluster's process has ended")
+        self._errors.seek(0)
+        raise AssertionError(f"the cluster's process has ended: {self._errors.read()[-2000:]!r}")
 
 
 DONE = "done: "
@@ -85,17 +88,18 @@ def token() -> Iterator[None]:
 def cluster(port: int = 0) -> Iterator[Nodes]:
     """Run a cluster with a head for as long as the block."""
     with (
+        tempfile.TemporaryFile() as errors,
         subprocess.Popen(
             [sys.executable, "-m", "tests.support.ray_cluster", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         ) as process,
     ):
         try:
-            yield Nodes(process)
+            yield Nodes(process, errors)
         finally:
             assert process.stdin
             process.stdin.close()

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +117,10 @@ class Actors:
 
     def _nodes(self) -> list[dict[str, Any]]:
         alive = [node for node in ray.nodes() if node["Alive"]]
-        there = [node for node in alive if not gone(node)]
+        # All at once: each that does not answer takes a second, and the bot waits for the look.
+        with ThreadPoolExecutor(len(alive) or 1) as pool:
+            lost = list(pool.map(gone, alive))
+        there = [node for node, is_lost in zip(alive, lost, strict=True) if not is_lost]
         if self._me not in {node["NodeID"] for node in there}:
             # Every actor has died with it, for good, and Ray does not say so.
             raise OperatorError("Ray's node on the bot's own machine is lost.")
