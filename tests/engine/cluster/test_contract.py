@@ -22,12 +22,13 @@ from bot.engine.cluster import Cluster
 from bot.engine.conversation import Conversation
 from bot.engine.environment import engine_environment
 from bot.engine.link import scratch
-from bot.engine.messages import InterimReport, Part, Previewed, Progress, Render, Took
+from bot.engine.messages import InterimReport, Previewed, Progress, Took
 from bot.errors import EngineError, JobError
 from bot.values import Fault
 from tests.support import ray_cluster
 from tests.support.clock import until
 from tests.support.engines import seconds_of
+from tests.support.orders import order
 from tests.support.processes import alive
 from tests.support.ray_cluster import Nodes
 from tests.support.scripted_child import SCRIPTED
@@ -73,38 +74,6 @@ async def start(request: pytest.FixtureRequest, nodes: Nodes) -> AsyncGenerator[
     there = Cluster(nodes.address, way)
     async with aclosing(there.engines()) as source:
         yield await the_one(source)
-
-
-def order(
-    folder: Path,
-    prompt: str = "draw",
-    number: int = 1,
-    seconds: int = 2,
-    takes: int = 1,
-    prefix: str | None = None,
-) -> Render:
-    def path(name: str) -> str:
-        return str(folder / "audio" / f"{number}-{name}")
-
-    return Render(
-        id=number,
-        prompt=prompt,
-        seconds=seconds,
-        model="sketch",
-        parts=tuple(
-            Part(
-                number=take,
-                seed=take,
-                audio=path(f"{take}.wav"),
-                codes=path(f"{take}.npy"),
-                preview=path(f"{take}.preview.wav") if seconds > 30 else None,
-            )
-            for take in range(1, takes + 1)
-        ),
-        options={},
-        picture=path("picture.png"),
-        prefix=prefix,
-    )
 
 
 # First, while no link of another test's takes what is there.
