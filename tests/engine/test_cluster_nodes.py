@@ -110,7 +110,7 @@ async def test_without_a_token_a_node_that_others_reach_is_left_out_in_words(
     monkeypatch.setattr(ray, "nodes", lambda: there)
     asked = threading.Barrier(len(there), timeout=10)  # or each would wait for those before it
     monkeypatch.setattr(actors, "gone", lambda _: asked.wait() < 0)
-    monkeypatch.setattr(actors, "_actor", lambda _: SimpleNamespace(versions=Answering()))
+    monkeypatch.setattr(actors, "start_actor", lambda _: SimpleNamespace(versions=Answering()))
     said = list[FromLink]()
     serving = asyncio.create_task(
         Actors([], said.append, silence=60.0, token=token).serve(asyncio.Queue())

@@ -140,7 +140,7 @@ class Actors:
             if tried or place not in there:
                 self._drop(self._engines.pop(place))
         for place in there - self._engines.keys():
-            engine = self._engines[place] = PlacedActor(place, _actor(place))
+            engine = self._engines[place] = PlacedActor(place, start_actor(place))
             engine.greeting = self._tasks.create_task(self._greet(engine))
 
     def _drop(self, engine: PlacedActor) -> None:
@@ -189,7 +189,7 @@ class Actors:
         self._say(Engines(names=tuple(names)))
 
 
-def _actor(place: EnginePlace) -> ActorHandle:
+def start_actor(place: EnginePlace) -> ActorHandle:
     """Return an actor that stays on its place, and is started again there if it dies."""
     needs: dict[str, Any] = {"num_gpus": 1} if place.gpu else {"resources": {SHARE: 1}}
     remote = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, **needs)(Station)
