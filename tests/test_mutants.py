@@ -9,9 +9,10 @@ import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.plugins import get_operator
 
+from bot.engine import cards
 from bot.tables.opening import open_database
 from tests.mutants import __main__ as mutants
-from tests.mutants import operators, sampling, statements
+from tests.mutants import operators, recording, sampling, statements
 from tests.mutants.operators import is_sql
 from tests.mutants.sampling import MODULES, every, path, sample
 from tests.mutants.statements import Statement, spliced
@@ -256,6 +257,12 @@ def test_what_became_of_a_mutant_is_remembered_as_long_as_it_would_be_the_same(
     assert memory.find(dead, "source"), "though the tests are others now"
     assert not memory.find(alive, "source"), "which might notice"
     assert not memory.find(dead, "another source")
+
+
+def test_who_asks_for_what_is_cached_counts_among_those_that_run_it() -> None:
+    cards.card("ace")
+    recording.forget_cached()
+    assert cards.card.cache_info().currsize == 0
 
 
 def test_a_class_is_held_by_the_tests_of_its_module_and_a_method_by_its_own() -> None:

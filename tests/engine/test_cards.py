@@ -139,6 +139,11 @@ def test_turbo_models_have_their_guidance_built_in_and_others_choose() -> None:
     )
 
 
+def test_only_an_ace_step_sings() -> None:
+    sing = {name for name in ("ace", "ace-base", "small", "sketch") if cards.card(name).sings}
+    assert sing == {"ace", "ace-base"}
+
+
 def test_a_folder_without_a_card_that_can_be_read_has_an_unknown_licence(tmp_path: Path) -> None:
     assert licences.licence(str(tmp_path)) is UNKNOWN_LICENCE
     (tmp_path / "README.md").mkdir()
