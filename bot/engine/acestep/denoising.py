@@ -82,8 +82,8 @@ class Denoising:
         moment = self._scheduler.timesteps[self._done]
         (self.latents,) = self._scheduler.step(velocity, moment, self.latents, return_dict=False)
         self._done += 1
-        if old := len(self._kept):
-            self.latents[:, :old] = self._put_back(self._noise[:, :old])
+        old = len(self._kept)
+        self.latents[:, :old] = self._put_back(self._noise[:, :old])
 
     def _put_back(self, noise: torch.Tensor) -> torch.Tensor:
         """Return the kept frames with as much of their noise as all others have now."""
