@@ -29,6 +29,19 @@ def test_guidance_changes_a_base_model_and_no_turbo() -> None:
     assert torch.equal(ended(begun(turbo, 7)), ended(begun(turbo, 7, guidance=1.0)))
 
 
+@pytest.mark.parametrize(
+    ("turbo", "guidance", "looks"), [(False, 1.1, 2), (False, 1.0, 1), (True, 1.1, 1)]
+)
+def test_only_guidance_costs_a_second_look(*, turbo: bool, guidance: float, looks: int) -> None:
+    pipe, seen = tiny(turbo=turbo), list[int]()
+    hook = pipe.transformer.register_forward_pre_hook(
+        lambda _, __, said: seen.append(len(said["hidden_states"])), with_kwargs=True
+    )
+    begun(pipe, 7, guidance=guidance).step()
+    hook.remove()
+    assert seen == [looks]
+
+
 @pytest.mark.parametrize("turbo", [True, False], ids=["turbo", "base"])
 def test_a_take_in_a_batch_is_the_same_as_alone(*, turbo: bool) -> None:
     pipe = tiny(turbo=turbo)
