@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import Image
 
+from bot.engine.cards import SKETCH
 from bot.engine.messages import Part, Previewed, Progress, Render, Took
 from bot.engine.sketch.engine import Piece, Sketch
 from bot.engine.sketch.style import DORIAN, FASTEST_TEMPO, MAJOR, MINOR, style
@@ -52,6 +53,11 @@ def played(prompt: str, seconds: int, seed: int) -> np.ndarray:
 
 def never() -> bool:
     return False
+
+
+def test_it_is_what_its_card_says() -> None:
+    found = Sketch().ready().confirms
+    assert SKETCH.differences(found.sample_rate, found.channels, found.options) == []
 
 
 def test_the_length_is_exact_and_the_samples_are_sound(tmp_path: Path) -> None:
