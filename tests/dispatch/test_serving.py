@@ -100,6 +100,22 @@ async def test_nothing_is_left_to_an_engine_that_is_lost(site: Site) -> None:
     assert job.engine == "b"
 
 
+async def test_what_is_left_to_an_engine_that_is_paused_is_begun_all_the_same(site: Site) -> None:
+    """It has less to do, but begins nothing: the other looks again, and makes room, too."""
+    models = {"SCRIPTED_MODELS": "scripted large"}
+    busy = {"b": lambda: child(**models, SCRIPTED_SLOTS="2")}
+    site.changes.put_nowait(busy)
+    await site.render("slow")
+    site.changes.put_nowait({**busy, "a": lambda: child(**models)})
+    await site.ready("a", "b", of=2)
+    async with site.database.transaction() as tx:
+        await engines.pause(tx, "a")
+    idle = await site.render("slow", priority=-1)
+    assert (await site.has(idle, Status.RUNNING)).engine == "b"
+    await site.ask("slow", model="large")
+    await site.has(idle, Status.QUEUED)
+
+
 async def test_progress_is_noted_once_a_second(
     site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
