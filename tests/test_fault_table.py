@@ -235,6 +235,21 @@ TABLE = {
     "the idle lane over two engines": (
         "fleet::test_only_one_engine_makes_room_for_one_who_pays"
     ),
+    "an engine that cannot be killed, or leaves a helper": (
+        "process::test_what_a_child_leaves_behind_keeps_nobody_from_starting_another"
+    ),
+    "an order that cannot be handed to a node": (
+        "contract::test_one_that_cannot_be_handed_an_order_says_why_at_once_and_another_starts"
+    ),
+    "an actor dies": (
+        "contract::test_what_an_actor_ran_that_dies_is_over_and_ray_begins_it_on_no_other"
+    ),
+    "stop and extend over two engines": (
+        "fleet::test_a_stop_is_for_its_own_piece_and_another_engine_goes_on_from_it"
+    ),
+    "engines that load on one computer": (
+        "gone_engines::test_engines_of_one_computer_load_one_after_the_other"
+    ),
     "/studio engine pause and resume": (
         "several_engines::test_an_engine_that_is_paused_ends_what_it_renders_and_starts_nothing_else"
     ),

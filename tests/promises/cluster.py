@@ -18,6 +18,7 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "the bot refuses to start without one, unless all is on loopback addresses",
         "cluster_nodes::test_without_a_token_a_cluster_must_be_on_loopback",
+        "cluster_nodes::test_without_a_token_a_node_that_others_reach_is_left_out_in_words",
     ),
     (
         "Nothing of Discord's token reaches another machine.",
@@ -41,6 +42,15 @@ PROMISES: tuple[tuple[str, ...], ...] = (
     (
         "The bot goes on, takes requests, and says so in the log",
         "losses::test_a_bot_outlives_its_clusters_head_and_waits_for_the_next",
+    ),
+    (
+        "the link tries again with growing pauses, of a minute at most",
+        "cluster_nodes::"
+        "test_a_cluster_that_is_away_is_tried_again_with_growing_pauses_and_told_of_once",
+    ),
+    (
+        "Nothing is tried again by Ray itself",
+        "contract::test_what_an_actor_ran_that_dies_is_over_and_ray_begins_it_on_no_other",
     ),
     (
         "the actors and their engines end with it",

@@ -63,6 +63,11 @@ PROMISES: tuple[tuple[str, ...], ...] = (
         "placement::test_a_gpu_that_torch_has_no_code_for_gets_no_engine",
     ),
     (
+        "They load one after the other, or beside one that takes ten minutes",
+        "gone_engines::test_engines_of_one_computer_load_one_after_the_other",
+        "gone_engines::test_one_that_never_answers_as_it_loads_keeps_no_other_from_work",
+    ),
+    (
         "that is lost or cannot start leaves the others at work, and its pieces are tried once",
         "fleet::test_the_death_of_one_hands_back_its_own_piece_and_no_other",
         "fleet::test_one_that_hangs_lies_or_dies_costs_the_others_nothing",
