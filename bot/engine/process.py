@@ -96,8 +96,10 @@ class ChildProcess:
         # What it said last may still be in the pipe. A helper may hold that open, and then `wait`
         # does not return either.
         ended = asyncio.ensure_future(self._process.wait())
-        await asyncio.wait({ended, self._listening}, timeout=DEATH_PATIENCE)
-        ended.cancel()
+        try:
+            await asyncio.wait({ended, self._listening}, timeout=DEATH_PATIENCE)
+        finally:
+            ended.cancel()
         code = self._process.returncode
         how = "closed its pipe" if code is None else f"ended with code {code}"
         return f"{how}; its last words: {self._last_words or 'none'}"
