@@ -112,8 +112,8 @@ async def test_what_is_left_to_an_engine_that_is_paused_is_begun_all_the_same(si
         await engines.pause(tx, "a")
     idle = await site.render("slow", priority=-1)
     assert (await site.has(idle, Status.RUNNING)).engine == "b"
-    await site.ask("slow", model="large")
-    await site.has(idle, Status.QUEUED)
+    paid = await site.render("slow", model="large")
+    assert (await site.has(paid, Status.RUNNING)).engine == "b"
 
 
 async def test_progress_is_noted_once_a_second(
