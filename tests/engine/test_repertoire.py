@@ -1,5 +1,6 @@
 """Models of several families in one child."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -96,6 +97,18 @@ def test_some_of_the_models_will_do_where_not_all_are_there(
     assert (found.models, found.unfit) == (("second", "third", "first"), ("first",))
     with pytest.raises(OperatorError, match="none is not on disk"):
         Repertoire(["none"], settings, some=True)
+
+
+def test_no_model_is_looked_for_before_the_hub_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its library reads once whether it may ask the hub, which the bot would wait for."""
+    room, seen = Room(monkeypatch, dict.fromkeys("ab", 1.0)), list[str | None]()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(room, "trouble", lambda _: seen.append(os.environ.get("HF_HUB_OFFLINE")))
+    Repertoire("ab", CPU)
+    assert seen == ["1"]
 
 
 def test_who_was_alone_with_the_device_owes_nobody_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
