@@ -36,7 +36,7 @@ TORCH = """
 class device: ...
 class cuda:
     def device_count():
-        print("as torch prints what nobody asked for")
+        print("as torch prints\\nwhat nobody asked for")
         return {count}
     def get_arch_list():
         return ["sm_80", "compute_90"]
