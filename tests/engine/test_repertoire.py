@@ -2,6 +2,7 @@
 
 import os
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -167,6 +168,25 @@ def test_the_model_that_was_used_least_recently_makes_room(monkeypatch: pytest.M
     assert [*models.loaded] == ["a", "c"]
 
 
+def test_what_makes_room_is_gone_before_another_is_loaded_and_what_is_loaded_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Weights:
+        def __init__(self) -> None:
+            self.owner = self  # as the parts of a model know each other
+
+    Room(monkeypatch, dict.fromkeys("ab", 1.0))
+    models = Repertoire("ab", CPU, most=1)
+    weights = Weights()
+    models.loaded["a"].weights = weights  # type: ignore[attr-defined]
+    gone, left = weakref.ref(weights), list[object]()
+    del weights
+    monkeypatch.setattr(memory, "give_back", lambda: left.append(gone()))
+    begun(models, "b").close()
+    assert left == [None]
+    assert next(asked(models, "b")) is None, "as it need not be loaded"
+
+
 def test_an_order_that_waits_for_room_is_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
     Room(monkeypatch, dict.fromkeys("ab", 1.0))
     models = Repertoire("ab", CPU, most=1)
@@ -228,6 +248,7 @@ def test_a_step_is_expected_to_last_as_long_as_that_of_whose_turn_it_is(
     Room(monkeypatch, {"quick": 1.0, "slow": 3.0})
     models = Repertoire(["quick", "slow"], CPU)
     assert models.expected() == 0
+    models.step()  # which nobody needs
     renders = [begun(models, name) for name in ("quick", "slow")]
     expected = []
     for _ in range(5):
