@@ -205,6 +205,14 @@ def test_only_what_a_program_does_is_mutated() -> None:
     }
 
 
+def test_every_mutant_can_be_run() -> None:
+    source = "if a := b(): ...\nwhile c := d(): ...\ne = (f if g else h) and not i"
+    made = [*every("bot.tables.jobs", source)]
+    assert made
+    for mutant in made:
+        compile(mutant.code(source), "", "exec")
+
+
 TRY = "try: ...\n    "
 
 

@@ -200,6 +200,8 @@ def left_alone(node: NodeOrLeaf, name: str) -> bool:
         return False
     if "BinaryOperator" in name and node.parent and node.parent.type not in SUMS:
         return True
+    if name == "core/AddNot" and any(part.type == "namedexpr_test" for part in parts(node)):
+        return True  # `not x := …` is no Python, and nothing notices what does not run
     here: NodeOrLeaf | None = parts(node)[0] if node.type == "simple_stmt" else node
     while here is not None:
         if here.type in LEFT_ALONE or _annotates(here) or _is_told(here) or _is_for_types(here):
