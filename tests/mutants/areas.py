@@ -3,11 +3,11 @@
 _FILES = {
     "bot.tables.jobs": "tables readings sums jobs dispatcher fairness money post_again erasure "
     "ageing",
-    "bot.tables.backlog": "readings fairness forecast jobs dispatcher",
+    "bot.tables.backlog": "tables readings fairness forecast jobs dispatcher openings",
     "bot.tables.engines": "engine_rows openings owner machine",
     "bot.tables.speeds": "speeds machine engine_rows",
     "bot.tables.erasures": "tables readings ageing erasure forgetting time",
-    "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes",
+    "bot.tables.takes": "tables readings sums jobs ledger money post_again previews takes ageing",
     "bot.tables.shelf": "shelf songs readings tables query_plans",
     "bot.tables.drafts": "drafts request_form forgetting tables",
     "bot.tables.panels": "panels panel tables",

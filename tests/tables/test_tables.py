@@ -387,6 +387,8 @@ async def test_files_that_no_row_needs_are_named_for_removal(database: Database)
     async with database.transaction() as tx:
         await tx.execute("INSERT INTO unneeded (name) VALUES ('c')")  # it could not be removed yet
         await tx.execute("UPDATE takes SET preview = 'p' WHERE id = 2")
+        await tx.execute("UPDATE takes SET audio = 'b', codes = 'd' WHERE job_id = 2")
+        await tx.execute("UPDATE jobs SET picture = 'another' WHERE id = 2")
     written = await changes(database, lambda tx: takes.erased(tx, [1]))
     assert {name for name in written if name.startswith("unneeded")} == {
         f"unneeded {name}" for name in ("a", "p", "png")
