@@ -155,6 +155,13 @@ async def test_a_mark_that_cannot_be_written_breaks_no_start(
     assert f"{plan.folder / MARK} cannot be written: Is a directory" in caplog.text
 
 
+async def test_a_database_keeps_its_name(plan: Plan) -> None:
+    await started(plan)
+    marked = (plan.folder / MARK).read_text()
+    await started(plan)
+    assert (plan.folder / MARK).read_text() == marked
+
+
 async def test_what_was_to_go_when_the_bot_died_goes_at_the_next_start(plan: Plan) -> None:
     async with world(plan) as w:
         await made(w, 1)

@@ -81,6 +81,14 @@ async def test_what_is_of_one_job(database: Database, tables: Tables) -> None:
     assert await takes.find(database, 999) is None
 
 
+async def test_every_server_whose_members_wait_is_found(database: Database) -> None:
+    async with database.transaction() as tx:
+        for guild in (12, 10, 11, 10):
+            await put(tx, "jobs", status="queued", guild_id=guild)
+        await put(tx, "jobs", status="running", guild_id=13)
+        assert await backlog.servers(tx) == [10, 11, 12]
+
+
 async def test_the_queue(database: Database, tables: Tables) -> None:
     queued = [job for job in tables.jobs if job["status"] == "queued"]
     here = [job for job in queued if job["guild_id"] == 10]
@@ -97,6 +105,7 @@ async def test_the_queue(database: Database, tables: Tables) -> None:
         assert servers == sorted({job["guild_id"] for job in queued})
         lanes = [await backlog.heads(tx, servers, idle=idle) for idle in (False, True)]
         assert sorted(head.id for lane in lanes for head in lane) == sorted(heads)
+        assert [{head.idle for head in lane} for lane in lanes] == [{False}, {True}]
         aged = [waiting.id for waiting in await backlog.by_age(tx, 0, idle=False)]
         assert aged == [job["id"] for job in queued if job["priority"] >= 0][:50]
     running = [job for job in tables.jobs if job["status"] == "running"]
